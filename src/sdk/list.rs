@@ -68,9 +68,9 @@ struct ListPlaces {
     /// The place of the item in an element of `items`; `None` if elements consist of parts of an item.
     item: Option<Pointer>,
     next: NextPlace,
-    /// The place of the flag that says whether more items follow.
+    /// The place of the flag that says whether more items follow; `None` if answers don't have the flag.
     more: Option<Pointer>,
-    /// The place of the list's total.
+    /// The place of the list's total; `None` if answers don't have a total.
     total: Option<Pointer>,
     /// The places of [`ERROR_FACTS`] in errors, by the name of the fact; `None` if errors are problem documents.
     error: Option<Vec<(&'static str, Pointer)>>,
@@ -107,7 +107,8 @@ impl SdkInput {
         SpecValue::Record(vec![("place", SpecValue::text(place)), ("name", name)])
     }
 
-    /// Returns whether the parameter can be sent by POST, if `post`, or by GET, which has no body.
+    /// Returns whether a request of the list can contain the parameter. A POST request (`post`) can contain every
+    /// parameter. A GET request has no body, so it can't contain a parameter of the body.
     fn fits(&self, post: bool) -> bool {
         post || !matches!(self, Self::Body(_))
     }
@@ -198,13 +199,13 @@ impl ListPlaces {
         let found = EnvelopePlaces::of_body(&envelope.body, collection);
         let place = |name| found.find(name).cloned();
         let more = place("has_next").or_else(|| place("has_more"));
-        // The cursor of the last item also leads to the next page. But even the last page has such a cursor, so a flag
-        // must show whether more items follow.
+        // The cursor of the last item also leads to the next page. But the last page has this cursor too, so it is used
+        // only if a flag shows whether more items follow.
         let of_item = || place("end.cursor").filter(|_| role == Role::After && more.is_some());
-        // A parameter for ids doesn't accept the cursor of a page, so a client walks these lists by their links.
+        // A parameter for ids doesn't accept the cursor of a page, so a client walks the list by links.
         // Test: `a_client_in_typescript_is_strictly_typed_and_walks_every_envelope`.
         let of_page = || place("next.cursor").filter(|_| role != Role::AfterId);
-        // Answers to POST requests don't have links.
+        // Answers to POST requests don't have links, so the cursor must be in the body.
         let by_link = || (!post && matches!(cursor, SdkInput::Query(_))).then(|| place("links.next"));
         let next = match (of_page().or_else(of_item), by_link()) {
             (Some(at), _) => NextPlace::Cursor(at),

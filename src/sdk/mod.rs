@@ -64,7 +64,7 @@ struct Api {
     name: String,
     /// The URL of the server; `None` if the configuration doesn't state it.
     server: Option<String>,
-    /// The codes of problems that the API returns.
+    /// The codes of all problems that the API can return.
     codes: Vec<&'static str>,
     /// The codes of problems after which the same request might succeed.
     retryable: Vec<&'static str>,

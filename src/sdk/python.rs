@@ -63,7 +63,7 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
     let package = api.name.replace('-', "_");
     let title = api.title.split_whitespace().collect::<Vec<_>>().join(" ");
     let project = PROJECT
-        // TOML's basic strings have the same escapes as the literals that `quoted` writes.
+        // TOML's basic strings have the same escapes as the literals of `quoted`, so `quoted` can write them.
         .replace("\"{name}\"", &quoted(&api.name.replace('_', "-")))
         .replace("\"A client of {title}\"", &quoted(&format!("A client of {title}")))
         .replace("{package}", &package);
@@ -125,8 +125,7 @@ fn module(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter)
             ));
         }
         if !list.filters.is_empty() {
-            // The functional form of `TypedDict` is used, because the names of filters can be other strings than
-            // identifiers.
+            // The functional form of `TypedDict` is used, because the name of a filter needn't be an identifier.
             let members: Vec<String> =
                 list.filters.iter().map(|name| format!("    {}: FilterParameter,\n", quoted(name))).collect();
             text.push_str(&format!(
@@ -231,7 +230,7 @@ fn case(list: &SdkList, names: &ListNames) -> String {
     )
 }
 
-/// Returns a tuple of the parameter's place and name, such as `("query", ["limit"])`.
+/// Returns the code of a tuple with the parameter's place and name, such as `("query", ["limit"])`.
 fn input(input: &SdkInput) -> String {
     match input.spec() {
         SpecValue::Record(members) => {

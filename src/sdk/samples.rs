@@ -19,7 +19,7 @@ const REQUEST_ID: &str = "request-1";
 /// The sample answers of a list.
 #[derive(Debug)]
 pub(super) struct ListSamples {
-    /// The path that requests of the tests have, decoded.
+    /// The path of the requests in the tests, without percent-encoding.
     pub(super) path: String,
     /// The first page, which has two items and leads to a next page.
     pub(super) first: AnswerSample,
@@ -52,7 +52,8 @@ impl AnswerSample {
     }
 }
 
-/// The value of every path parameter in the tests. It contains a space, because a client must encode the value.
+/// The value of every path parameter in the tests. It contains a space, so the tests fail if a client doesn't encode
+/// it.
 pub(super) const PARAMETER: &str = "one two";
 
 /// Renders the sample answers of a list.

@@ -2,7 +2,8 @@
 
 use crate::json::Document;
 
-/// The deepest nesting of schemas that become types. A deeper schema becomes the type of all values.
+/// The largest nesting depth at which schemas become types. A deeper schema becomes the type of all values: `Any` or
+/// `unknown`.
 pub(super) const MOST_DEPTH: usize = 32;
 
 /// Returns whether the schema's `required` lists the member `name`.

@@ -134,7 +134,7 @@ fn options(list: &SdkList, names: &ListNames) -> String {
         picked.push("\"body\"");
     }
     let mut members = Vec::new();
-    // A sort without terms has no type, because a union needs at least one member.
+    // A union needs at least one member, so a sort without terms has no type and no option.
     if list.sort.is_some() && !list.sort_terms.is_empty() {
         let terms: Vec<String> = list.sort_terms.iter().map(|term| quoted(term)).collect();
         text.push_str(&format!(

@@ -68,7 +68,7 @@ pub(super) async fn ask(
     let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
     for (name, value) in caller.headers.iter().chain(more.iter().map(|(name, value)| (name, value))) {
         // Appending fails only for an invalid header, or if the map is full. These headers are valid. All but the few
-        // of `more` come from a request that was accepted, so the map isn't full.
+        // of `more` come from an accepted request or from the configuration, so the map isn't full.
         let _ = head.append_header(name.clone(), value.clone());
     }
     let held = snapshot.memory.share();

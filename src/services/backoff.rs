@@ -15,7 +15,8 @@ impl Backoff {
     /// most all of it. The rest is random so that attempts which failed together aren't repeated together.
     pub(super) fn pause(self, attempts: u32) -> Duration {
         let grown = self.factor.checked_pow(attempts.saturating_sub(1)).and_then(|times| self.first.checked_mul(times));
-        // A pause that overflows is longer than the longest pause. Test: `pauses_grow_and_differ`.
+        // A pause that overflows would be longer than the longest pause, so it becomes the longest pause.
+        // Test: `pauses_grow_and_differ`.
         let half = grown.map_or(self.longest, |grown| grown.min(self.longest)) / 2;
         let mut bytes = [0; 4];
         // If the system has no random bytes, the pause has its full length.

@@ -19,8 +19,8 @@ use crate::{
 };
 
 /// Headers that inner requests don't inherit, because they concern only the connection, the body or the result of the
-/// service's request. `Connection` is inherited, because it can name a header with credentials for removal. The gateway
-/// then refuses the inner request.
+/// service's request. `Connection` is inherited, because it can declare a header with credentials to be hop-by-hop. The
+/// gateway refuses an inner request with such a `Connection`.
 const OWN: [&str; 14] = [
     "accept-encoding",
     "digest",
@@ -63,7 +63,7 @@ impl Caller {
         for (name, value) in session.req_header().headers.iter().filter(|(name, _)| is_inherited(name)) {
             headers.append(name.clone(), value.clone());
         }
-        // The service reads the answers itself: compression would only cost time.
+        // The service reads the answers itself, so compression would only cost time.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let tls = session.digest().and_then(|digest| digest.ssl_digest.clone());
         Self { address: session.client_addr().cloned(), tls, headers, client }
@@ -90,8 +90,8 @@ impl Caller {
     /// Example: with the principal `Authorization`, a client that sends it keeps its name when its cookies change.
     pub(super) fn name_at(&self, principal: &[HeaderName]) -> [u8; 32] {
         let is_named = principal.iter().any(|name| self.headers.contains_key(name));
-        // A client without these headers might have a credential that the configuration doesn't name.
-        // Test: `clients_of_a_list_are_distinguished_by_its_principal`.
+        // A client without these headers might have a credential that the configuration doesn't name, so all headers
+        // that could identify it count. Test: `clients_of_a_list_are_distinguished_by_its_principal`.
         self.named("", |name| if is_named { principal.contains(name) } else { !is_impersonal(name) })
     }
 
@@ -145,7 +145,8 @@ struct StoredTls {
 }
 
 impl Caller {
-    /// Returns the client as JSON. The bytes contain the client's credentials, so the caller must seal them.
+    /// Returns the client as JSON. The bytes contain the client's credentials, so they must be sealed before they are
+    /// stored.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let address = match &self.address {
             Some(SocketAddr::Inet(address)) => Some(*address),
@@ -189,8 +190,8 @@ impl Caller {
 fn is_inherited(name: &HeaderName) -> bool {
     let text = name.as_str();
     let is_own = OWN.contains(&text) || OWN_GROUPS.iter().any(|group| text.starts_with(group));
-    // Each inner request has its own id, a permit to explain is valid for one request, and the service chooses the
-    // form.
+    // Each inner request has its own id, a permit to explain is valid for one request, and the service chooses the form
+    // of the answer (`FORM`).
     !is_own && *name != REQUEST_ID && *name != EXPLAIN && *name != FORM
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-/// The longest time that a process waits for the transaction of another process.
+/// The longest time that a call waits for the transaction of another process. After that, the call fails.
 const BUSY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,8 @@ impl Database {
         if let Some(directory) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
-        // SQLite gives its other files, such as the write-ahead log, the permissions of this file.
+        // SQLite gives its other files, such as the write-ahead log, the permissions of this file. So the file is
+        // created with its mode before SQLite opens it.
         OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let mut database = Connection::open(path)?;
         database.busy_timeout(BUSY)?;
@@ -85,7 +86,8 @@ impl Database {
             // A panic under the lock has rolled its transaction back, so the connection can be used again.
             let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
             // A deferred transaction that reads before it writes would fail at once if another process has written in
-            // between: `BUSY` doesn't apply to this error (`SQLITE_BUSY_SNAPSHOT`).
+            // between: `BUSY` doesn't apply to this error (`SQLITE_BUSY_SNAPSHOT`). So the transaction takes the write
+            // lock at its beginning.
             let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = function(&transaction)?;
             transaction.commit()?;

@@ -38,13 +38,14 @@ pub(super) type InnerProxy = HttpProxy<Gateway>;
 /// body.
 const PIPE: usize = 64 << 10;
 
-/// The longest time that a request which was given up is awaited to end by itself.
+/// The longest time to wait until a request that was given up has ended by itself. After that, the request is dropped.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// The most informational responses (status 1xx) that are skipped before the final response.
+/// The largest number of informational responses (status 1xx) that are read before the final response. If there are
+/// this many, the last of them is returned as the answer.
 const MOST_INFORMATIONAL: usize = 16;
 
-/// The gateway of inner requests. Routes answer these requests, and at most one of the services does.
+/// The gateway of inner requests. Routes and at most one service answer these requests.
 pub(super) struct InnerGateway {
     gateway: Gateway,
     /// Created for the first request, because Pingora reads the system's certificate authorities when it creates a
@@ -65,7 +66,7 @@ impl InnerGateway {
     }
 
     /// Creates a gateway that explains inner requests which have a permit of `explanations`. The service finds the
-    /// explanations there.
+    /// explanations in `explanations`.
     pub(super) fn explaining(gateway: &Gateway, explanations: Arc<Explanations>) -> Self {
         let gateway = Gateway { is_inner: true, explanations: Some(explanations), ..gateway.clone() };
         Self { gateway, proxy: OnceCell::new() }

@@ -14,14 +14,15 @@ use crate::{
     json::Document,
 };
 
-/// The deepest nesting of schemas that become types. Deeper schemas are `JSON`.
+/// The largest nesting depth at which schemas become types. Deeper schemas are `JSON`.
 const MOST_DEPTH: usize = 24;
 
-/// The most types with fields. Objects after these are `JSON`.
+/// The largest number of types with fields. Objects beyond this number are `JSON`.
 const MOST_TYPES: usize = 2_000;
 
-/// The most parts of schemas that are read for one item. The bound is necessary because parts can refer to one another
-/// in circles, or each to the next part twice, which doubles the work with each level.
+/// The largest number of schema parts that are read for one item. Parts beyond this number are `JSON`, or are left out.
+/// The bound is necessary because parts can refer to one another in circles. Each part can also refer twice to the next
+/// part, which doubles the work with each level.
 const MOST_STEPS: usize = 100_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub(super) struct ObjectType {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ObjectField {
     pub(super) name: String,
-    /// The name of the member in JSON, which `name` can differ from.
+    /// The name of the member in JSON, from which `name` can differ.
     pub(super) member: String,
     pub(super) value: ValueType,
     pub(super) description: Option<String>,
@@ -94,8 +95,8 @@ impl TypeCatalog {
     /// Adds the types of an item's objects, and returns the type of the item. `name` is the name of the item's type if
     /// the document doesn't name it.
     pub(super) fn add(&mut self, item: &ItemDescription, name: &str) -> ValueType {
-        // The components' types from earlier lists are used again if every component of this item has the same schema
-        // as the component of that name had there. Test: `a_schema_has_one_type_in_all_lists`.
+        // The types of components from earlier lists are used again, unless a component of this item has another schema
+        // than the component of that name in an earlier list. Test: `a_schema_has_one_type_in_all_lists`.
         let key = |name: &String| (item.file.clone(), name.clone());
         let agrees =
             |(name, schema): &(String, Document)| self.known.get(&key(name)).is_none_or(|(own, _)| own == schema);
@@ -308,11 +309,12 @@ fn integer(schema: &Document) -> ValueType {
     if is_small { ValueType::Integer } else { ValueType::BigInteger }
 }
 
-/// Returns the name of a member's field. ASCII letters, digits and `_` stay, and every other character becomes `_`.
+/// Returns the name of a member's field. ASCII letters, digits and `_` stay, and every other character becomes `_`. The
+/// name doesn't begin with two underscores or with a digit.
 pub(super) fn field_name(member: &str) -> String {
     let taken = |character: char| if character.is_ascii_alphanumeric() { character } else { '_' };
     let mut name: String = member.chars().map(taken).collect();
-    // Names that begin with two underscores are reserved for introspection by GraphQL.
+    // GraphQL reserves names that begin with two underscores for introspection, so only one underscore stays.
     while name.starts_with("__") {
         name.remove(0);
     }

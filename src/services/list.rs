@@ -39,7 +39,7 @@ impl ArgumentNames {
     }
 
     /// Returns the path of a list in which each parameter is replaced by its value, percent-encoded. `value` returns
-    /// the value of the argument that it is given.
+    /// the value of the argument with a given name.
     pub(super) fn fill(&self, path: &str, value: impl Fn(&str) -> String) -> String {
         let filled = |path: String, (parameter, argument): &(String, String)| {
             path.replace(&format!("{{{parameter}}}"), &encoded(&value(argument)))

@@ -30,7 +30,7 @@ use crate::{
 /// The prefix of the form's parameter names. Clients never see the prefix.
 const OWN: &str = "cursorgate.";
 
-/// The most characters of a problem's detail that are passed on to clients.
+/// The largest number of characters of a problem's detail that are passed on to clients. The rest is cut off.
 const LONGEST: usize = 500;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub(super) struct ListReader {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) caller: Caller,
     pub(super) timeout: Duration,
-    /// The bytes that the answers to all inner requests together may still occupy.
+    /// The number of bytes that the answers to all inner requests together may still occupy.
     pub(super) room: AtomicUsize,
     /// The memory of the answers, counted in `server.memory`.
     pub(super) held: MemoryShare,
@@ -194,7 +194,7 @@ impl ListReader {
         }
     }
 
-    /// Replaces the inner parameter names in a detail by the names that clients know.
+    /// Replaces the inner parameter names in a detail with the names that clients know.
     fn in_own_words(&self, detail: &str) -> String {
         let renamed = self.renamed.iter().fold(detail.to_owned(), |text, (name, here)| text.replace(&own(name), here));
         renamed.replace(OWN, "")
@@ -218,8 +218,8 @@ impl ListReader {
                 head
             })
         };
-        // Clients supply parts of the path. A part such as `..` or an encoded slash could lead to another route.
-        // Test: `faults_have_the_codes_of_problems`.
+        // Clients supply parts of the path. A part such as `..` or an encoded slash could lead to another route, so the
+        // route of the path is checked. Test: `faults_have_the_codes_of_problems`.
         let read = target::read(&build(&query.path)?);
         let read = read.map_err(|problem| ListFault::new(problem.code, problem.detail.clone()))?;
         let found = self.snapshot.table.find(read.host.as_deref(), &read.normal_path);
@@ -275,7 +275,8 @@ fn read_page(headers: &HeaderMap, body: &Bytes) -> Result<ConnectionPage, ListFa
         let members = json::members(edge)?;
         let member = |name: &[u8]| members.iter().find(|(known, _)| &**known == name).map(|(_, value)| *value);
         let (cursor, node) = (member(b"cursor")?, member(b"node")?);
-        // The gateway has checked only the structure of an item. Its values can be invalid JSON, such as `NaN`.
+        // The gateway has checked only the structure of an item. Its values can be invalid JSON, such as `NaN`, so the
+        // item is checked here.
         let is_valid = serde_json::from_slice::<&RawValue>(node).is_ok();
         Some(ConnectionEdge { cursor: slice(cursor), node: is_valid.then(|| slice(node)) })
     };

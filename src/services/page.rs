@@ -17,8 +17,8 @@ const LEVEL: &str = "cursorgate-level";
 /// The roles of parameters that name a place in the list. A request has at most one of them.
 pub(super) const PLACES: [Role; 5] = [Role::Cursor, Role::After, Role::Before, Role::AfterId, Role::BeforeId];
 
-/// The deepest nesting at which the order of an object's members is ignored. Items that nest deeper are hashed byte
-/// for byte.
+/// The largest nesting depth at which the order of an object's members is ignored. Items that nest deeper are hashed
+/// byte for byte.
 const DEPTH: u16 = 64;
 
 /// Returns whether an answer is a page of the gateway, and not an upstream's answer that was only forwarded.
@@ -58,8 +58,8 @@ pub(super) fn has_private(parameters: &Parameters, query: &str) -> bool {
 /// Returns a query without the parameters whose decoded names `is_dropped` accepts.
 pub(super) fn without(query: &str, is_dropped: impl Fn(&str) -> bool) -> String {
     let is_kept = |pair: &&str| {
-        // The list also takes a parameter whose name is percent-encoded, such as `%61` for `a`.
-        // Test: `parameters_are_left_out_by_their_decoded_names`.
+        // The list also takes a parameter whose name is percent-encoded, such as `%61` for `a`. So names are compared
+        // in their decoded form. Test: `parameters_are_left_out_by_their_decoded_names`.
         let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
         !pair.is_empty() && !is_dropped(&percent_decode_str(&name).decode_utf8_lossy())
     };

@@ -36,10 +36,10 @@ use crate::{
 };
 
 /// The key of the advisory lock under which table changes and additions to queues happen one after the other. The key
-/// is the bytes `cursorga`, a number that other programs in the same database hardly use.
+/// is the bytes `cursorga`, a number that other programs in the same database are unlikely to use.
 const LOCK: i64 = 0x6375_7273_6f72_6761;
 
-/// The most characters of a server's error message that are logged.
+/// The largest number of characters of a server's error message that are logged. The rest is cut off.
 const MOST_SAID: usize = 300;
 
 /// A parameter of a statement, and its type.
@@ -88,7 +88,7 @@ pub(super) struct Postgres {
     /// A permit for each connection that may be in use at the same time.
     places: Semaphore,
     idle: Mutex<Vec<Client>>,
-    /// The longest time that a query may take, including the wait for a connection.
+    /// The longest time that a query may take, including the wait for a connection. After that, the query fails.
     patience: Duration,
 }
 
@@ -103,7 +103,8 @@ struct Drivers(Option<Runtime>);
 
 impl Drop for Drivers {
     fn drop(&mut self) {
-        // Dropping a runtime blocks, and so panics in an asynchronous context.
+        // Dropping a runtime blocks, and so panics in an asynchronous context. So the runtime is shut down without
+        // waiting.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
@@ -268,7 +269,8 @@ async fn open_at(address: &str, target: &PostgresTarget) -> Result<Client, Postg
          SET idle_in_transaction_session_timeout = {patience}"
     );
     client.batch_execute(&limits).await?;
-    // A standby refuses writes, and the next address might be the primary's.
+    // A standby refuses writes, and the next address might be the primary's. So a connection to a standby counts as
+    // failed.
     let rows = client.query_typed("SELECT pg_is_in_recovery()", &[]).await?;
     if answer::<bool>(&rows)?.unwrap_or_default() {
         return Err(PostgresFault::Unreachable("the server is a standby".to_owned()));

@@ -18,8 +18,8 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Union, cast
 
 Item = TypeVar("Item")
 
-# The path to a value in a JSON body, as names of members. A pair selects the element of an array by the name and value
-# of one of its members: ("links", ("rel", "next"), "href").
+# The path to a value in a JSON body, as names of members and indexes of elements. A pair selects the element of an
+# array by the name and value of one of its members: ("links", ("rel", "next"), "href").
 Place = Sequence[Union[str, tuple[str, str]]]
 
 FilterValue = Union[str, int, float, bool]
@@ -111,7 +111,7 @@ class ApiError(Exception):
         # The id of the request in the server's log.
         self.request_id = text("request_id")
         self.restart = text("restart")
-        # The wait that the server requested (`Retry-After`), in seconds.
+        # The wait that the server requested (`Retry-After`), in seconds; None if it requested none.
         self.retry_after = retry_after
         # The whole body: parsed if it is valid JSON, else a string.
         self.body = body
@@ -129,7 +129,8 @@ class InvalidPageError(Exception):
 # The codes of problems after which the same request may succeed later.
 RETRYABLE = frozenset("{retryable}".split())
 
-# The wait before the first retry if the answer has no `Retry-After`, in seconds. Each later wait is twice as long.
+# The longest wait before the first retry if the answer has no `Retry-After`, in seconds. It doubles with each retry,
+# and the actual wait is a random time between half of it and all of it.
 FIRST_WAIT = 0.5
 
 
@@ -169,7 +170,7 @@ def links(header: str) -> dict[str, str]:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Returns the wait that a header `Retry-After` requests, in seconds; None if there is none or it isn't valid."""
+    """Returns the wait that a header `Retry-After` requests, in seconds; None if the header is missing or invalid."""
     if header is None:
         return None
     if header.strip().isdecimal():
@@ -225,7 +226,7 @@ class Transport:
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     def send(self, request: urllib.request.Request) -> _Answer | NoAnswerError:
-        """Sends a request. Returns its answer, whatever its status, or the error if there is none."""
+        """Sends a request. Returns its answer, whatever its status, or the error if there is no answer."""
         try:
             try:
                 response = self._opener.open(request, timeout=self.timeout)
@@ -291,7 +292,7 @@ def _refusal(spec: ListSpec, answer: _Answer) -> ApiError:
     try:
         body = json.loads(body)
     except ValueError:
-        pass  # Other servers, such as proxies, answer with text, which isn't changed.
+        pass  # Other servers, such as proxies, answer with text, so the body stays a string.
     kind = answer.headers.get("content-type", "")
     # An error that occurs before the server knows the list is a problem document, even if the list's own errors have
     # another form.
@@ -352,8 +353,8 @@ def _read(spec: ListSpec, answer: _Answer, cursor: str | None) -> Page[Any]:
 class Listing(Generic[Item]):
     """A list. `for item in listing` and `async for item in listing` read all items; `listing.pages()` reads pages.
 
-    No request is sent before you iterate. `async for` sends each request in a separate thread, so other tasks can run
-    meanwhile.
+    No request is sent before you iterate or call `page`. `async for` sends each request in a separate thread, so other
+    tasks can run meanwhile.
     """
 
     def __init__(self, transport: Transport, spec: ListSpec, path: Mapping[str, str], options: ListOptions) -> None:

@@ -79,8 +79,7 @@ impl TypeWriter {
     }
 
     fn declare_object(&mut self, name: &str, members: &[(String, Document, bool)], depth: usize) {
-        // The functional form of `TypedDict` is used, because the names of members can be other strings than
-        // identifiers.
+        // The functional form of `TypedDict` is used, because the name of a member needn't be an identifier.
         let mut text = format!("\n{name} = TypedDict(\n    \"{name}\",\n    {{\n");
         for (member, schema, required) in members {
             // Types are written in quotes, because a type can refer to itself, or to a type that is declared later.
@@ -94,9 +93,10 @@ impl TypeWriter {
     }
 
     /// Returns the members of an object, each with its schema and whether it is required. The members come from
-    /// `properties`, `$ref` and `allOf`. Returns `None` for other schemas.
+    /// `properties`, `$ref` and `allOf`. Returns `None` if the schema isn't an object with known members, has
+    /// alternatives, or is nested too deeply.
     fn members(&self, schema: &Document, depth: usize) -> Option<Vec<(String, Document, bool)>> {
-        // The alternatives have different members, so a `TypedDict` can't list them.
+        // The alternatives of `anyOf` and `oneOf` have different members, so a `TypedDict` can't list them.
         if depth > MOST_DEPTH || schema.member("anyOf").is_some() || schema.member("oneOf").is_some() {
             return None;
         }
@@ -190,8 +190,8 @@ impl TypeWriter {
                 None => "list[Any]".to_owned(),
             },
             "object" => {
-                // `members` refuses a schema whose `type` is a list. Here the object among these types is meant, so
-                // `type` is removed.
+                // `members` refuses a schema whose `type` is a list, such as `["object", "null"]`. Only the object
+                // among the types is written here, so `type` is removed.
                 let own = match schema {
                     Document::Object(members) => {
                         Document::Object(members.iter().filter(|(name, _)| name != "type").cloned().collect())

@@ -1,7 +1,7 @@
 // The part of the client that all lists use: requests, retries, pages and errors. Its only dependency is `fetch`.
 
-/** The path to a value in a JSON body, as names of members. A pair selects the element of an array by the name and
- * value of one of its members: `["links", ["rel", "next"], "href"]`. */
+/** The path to a value in a JSON body, as names of members and indexes of elements. A pair selects the element of an
+ * array by the name and value of one of its members: `["links", ["rel", "next"], "href"]`. */
 export type Place = readonly (string | readonly [string, string])[];
 
 /** The place of a parameter in a request: in the query, in the body, or a preference (RFC 7240). */
@@ -59,7 +59,7 @@ export interface ClientOptions {
   readonly baseUrl?: string;
   /** Headers that every request sends, such as `Authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** The number of retries of a request whose failure may be temporary. Default: 2. */
+  /** The largest number of retries of a request whose failure may be temporary. Default: 2. */
   readonly retries?: number;
   /** The longest wait before a retry, in seconds. If `Retry-After` requests a longer wait, the error is thrown at once.
    * Default: 30. */
@@ -97,7 +97,7 @@ export class ApiError extends Error {
   /** The link to the first page if the cursor is no longer valid, else null. The client never starts again by itself,
    * because you would get the same items twice. */
   readonly restart: string | null;
-  /** The wait that the server requested (`Retry-After`), in seconds. */
+  /** The wait that the server requested (`Retry-After`), in seconds; null if it requested none. */
   readonly retryAfter: number | null;
   /** The whole body: parsed if it is valid JSON, else a string. */
   readonly body: unknown;
@@ -131,7 +131,8 @@ export class InvalidPageError extends Error {
 /** The codes of problems after which the same request may succeed later. */
 const RETRYABLE: ReadonlySet<string> = new Set("{retryable}".split(" "));
 
-/** The wait before the first retry if the answer has no `Retry-After`, in seconds. Each later wait is twice as long. */
+/** The longest wait before the first retry if the answer has no `Retry-After`, in seconds. It doubles with each retry,
+ * and the actual wait is a random time between half of it and all of it. */
 const FIRST_WAIT = 0.5;
 
 /** Returns the value at a place, or undefined. */
@@ -177,7 +178,7 @@ function links(header: string | null): Map<string, string> | null {
   return found;
 }
 
-/** Returns the wait that a header `Retry-After` requests, in seconds; null if there is none or it isn't valid. */
+/** Returns the wait that a header `Retry-After` requests, in seconds; null if the header is missing or isn't valid. */
 function retryAfter(header: string | null): number | null {
   if (header === null) return null;
   if (/^\s*\d+\s*$/.test(header)) return Number(header);
@@ -240,7 +241,7 @@ export class Transport {
     }
   }
 
-  /** Sends one request for a page. Returns its answer, whatever its status, or the error if there is none. */
+  /** Sends one request for a page. Returns its answer, whatever its status, or the error if there is no answer. */
   async #send(
     spec: ListSpec,
     path: Readonly<Record<string, string>>,
@@ -345,7 +346,7 @@ function refusal(spec: ListSpec, answer: Answer): ApiError {
   try {
     body = JSON.parse(answer.text);
   } catch {
-    // Other servers, such as proxies, answer with text, which isn't changed.
+    // Other servers, such as proxies, answer with text, so the body stays a string.
   }
   const type = answer.headers.get("Content-Type") ?? "";
   // An error that occurs before the server knows the list is a problem document, even if the list's own errors have
@@ -360,7 +361,7 @@ function refusal(spec: ListSpec, answer: Answer): ApiError {
 }
 
 /** A list. `for await (const item of list)` reads all items; `list.pages()` reads whole pages. No request is sent
- * before you iterate. */
+ * before you iterate or call `page`. */
 export class Listing<Item> implements AsyncIterable<Item> {
   readonly #transport: Transport;
   readonly #spec: ListSpec;

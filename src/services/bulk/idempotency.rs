@@ -23,7 +23,7 @@ use crate::{
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The longest `Idempotency-Key`, in bytes.
+/// The largest length of an `Idempotency-Key` in bytes, without its quotes. A longer key is refused.
 const LONGEST: usize = 255;
 
 /// The hash of a key and the client that sent it.
@@ -121,8 +121,8 @@ pub(super) struct KeyClaim {
 }
 
 impl IdempotencyKeys {
-    /// Claims a key for a request with this body. If the key is known, returns the result of the earlier request, or
-    /// the reason that the request can't run.
+    /// Claims a key for a request with this body. If the key is known and its request has ended, returns the kept
+    /// result. Returns a refusal if the request can't run.
     pub(super) fn claim(
         self: &Arc<Self>,
         name: KeyName,
@@ -187,8 +187,8 @@ impl KeyTable {
             if now.saturating_duration_since(entry.since) < settings.ttl {
                 return self.by_age.push_front(name);
             }
-            // A request can run longer than the lifetime of its key. A repetition must still find the key then.
-            // Test: `an_idempotency_key_expires_unless_its_request_is_running`.
+            // A request can run longer than the lifetime of its key. A repetition must still find the key then, so the
+            // key gets a new lifetime. Test: `an_idempotency_key_expires_unless_its_request_is_running`.
             if matches!(entry.state, KeyState::UnderWay) {
                 entry.since = now;
                 self.by_age.push_back(name);

@@ -46,7 +46,7 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The deepest nesting of a bulk request's JSON.
+/// The largest nesting depth of a bulk request's JSON. A deeper body is refused.
 const DEPTH: u16 = 64;
 
 pub(super) struct Bulk {
@@ -72,7 +72,7 @@ impl Service for Bulk {
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        // `takes` has found the settings in this snapshot.
+        // This doesn't happen: `takes` accepts a request only if this snapshot has the settings.
         let Some(settings) = &snapshot.services.bulk else { return Ok(None) };
         let body = self.serve(session, (snapshot, settings), (held, outcome)).await?;
         Ok(body.map(|body| ServiceAnswer::Whole(response(body))))
@@ -143,7 +143,7 @@ impl Bulk {
         let FinishedBulk { body, summary, held: of_run } = finished.map_err(|error| failed(&error))?;
         outcome.detail = Some(summary);
         drop(of_run);
-        // The operations have run, so their results are sent even if the memory is used up in the meantime.
+        // The operations have run, so their results are sent even if `server.memory` is used up in the meantime.
         let _ = held.take(body.len());
         Ok(Some(body))
     }

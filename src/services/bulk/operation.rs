@@ -31,11 +31,11 @@ pub(super) struct Surroundings {
     pub(super) caller: Arc<Caller>,
     pub(super) timeout: Duration,
     pub(super) problems: Arc<ProblemForm>,
-    /// The bytes that the answers to all operations together may still occupy.
+    /// The number of bytes that the answers to all operations together may still occupy.
     pub(super) room: Arc<AtomicUsize>,
     /// The memory of the bodies, counted in `server.memory`.
     pub(super) held: Arc<MemoryShare>,
-    /// Closed once the client has gone and nobody waits for the results.
+    /// Closed once the client has gone, unless the request has an `Idempotency-Key`.
     pub(super) wanted: watch::Receiver<()>,
 }
 
@@ -100,8 +100,8 @@ impl Surroundings {
             if fits && held.reserve(bytes, part.len(), usize::MAX).is_ok() {
                 bytes.extend_from_slice(part);
             } else {
-                // The rest is read and dropped, because the operation must end. The bytes that it has occupied are free
-                // for other operations. Test: `answers_are_kept_up_to_a_size`.
+                // The rest of the body is read and dropped so that the operation can end. The bytes that the body has
+                // occupied become free for other operations. Test: `answers_are_kept_up_to_a_size`.
                 room.fetch_add(bytes.len(), Ordering::Relaxed);
                 held.give(bytes.capacity());
                 kept = None;

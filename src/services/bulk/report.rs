@@ -185,7 +185,7 @@ fn write_body(body: &[u8], headers: &HeaderMap, out: &mut Vec<u8>) {
     let is_plain = !headers.contains_key(header::CONTENT_ENCODING);
     let content_type = headers.get(header::CONTENT_TYPE);
     // The gateway doesn't parse pages completely, so a page can contain invalid JSON, such as `NaN`. As `body` this
-    // page would break the whole answer. Test: `a_body_is_written_as_its_kind_allows`.
+    // page would break the whole answer, so the JSON is checked here. Test: `a_body_is_written_as_its_kind_allows`.
     let is_json = is_plain && is_json(content_type) && serde_json::from_slice::<&RawValue>(body).is_ok();
     if is_json {
         push_name(out, "body", true);

@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// The most operations that a configuration can allow.
+/// The largest number of operations that a configuration can allow. A request with more is refused.
 const MOST_OPERATIONS: usize = 1_000;
 
-/// The longest id of an operation, in bytes.
+/// The largest length of an operation's id, in bytes. A longer id is refused.
 const LONGEST_ID: usize = 256;
 
 /// The methods that an operation can have.
@@ -140,8 +140,8 @@ struct WrittenOperation<'a> {
 ///
 /// # Errors
 ///
-/// Returns 400 `body_invalid` or `operation_invalid`. The problem names the place of the fault, such as
-/// `/operations/2/path`.
+/// Returns 400 `body_invalid` for a fault of the body or of the list of operations, and 400 `operation_invalid` for a
+/// fault of one operation. The latter names the place of the fault, such as `/operations/2/path`.
 pub(super) fn read(
     body: &Bytes,
     inherited: &HeaderMap,
@@ -164,7 +164,7 @@ pub(super) fn read(
     let mut ids = HashSet::new();
     for (place, raw) in written.into_iter().enumerate() {
         let operation = read_operation(place, raw, body, inherited, snapshot)?;
-        // The client couldn't distinguish two results with the same id.
+        // The client couldn't distinguish two results with the same id, so a repeated id is refused.
         if let Some(id) = &operation.id
             && !ids.insert(id.clone())
         {
@@ -191,8 +191,8 @@ fn read_operation(
     let Some(method) = METHODS.into_iter().find(|known| known.as_str() == method) else {
         return Err(invalid("/method", "the methods are GET, HEAD, POST, PUT, PATCH and DELETE"));
     };
-    // A space or a control byte could end the request line early, and so smuggle in a second request.
-    // Test: `a_malformed_request_runs_no_operation`.
+    // A space or a control byte could end the request line early, and so smuggle in a second request. A path with such
+    // a byte or with a fragment is refused. Test: `a_malformed_request_runs_no_operation`.
     let is_foreign = |byte: u8| byte <= b' ' || byte == 0x7f || byte == b'#';
     if !target.starts_with('/') || target.bytes().any(is_foreign) {
         return Err(invalid("/path", "a path begins with a slash and contains no space and no fragment"));
@@ -205,7 +205,7 @@ fn read_operation(
     let body = match body {
         None => Bytes::new(),
         // A body has no meaning in GET and HEAD requests, and servers may refuse it (RFC 9110 sections 9.3.1 and
-        // 9.3.2).
+        // 9.3.2), so the operation is refused here.
         Some(_) if matches!(method, Method::GET | Method::HEAD) => {
             return Err(invalid("/body", "GET and HEAD have no body"));
         }
@@ -226,7 +226,7 @@ fn read_operation(
 }
 
 /// Checks the head of an operation like the head of any request. Returns the method and the name of the route for the
-/// path, such as `GET users`; only the method if there is no route.
+/// path, such as `GET users`; only the method if there is no route. The error is the reason that the head is refused.
 fn kind(operation: &Operation, inherited: &HeaderMap, snapshot: &Snapshot) -> Result<String, String> {
     let head = operation.head(inherited).map_err(|_| "the path can't be sent".to_owned())?;
     head::check_parsed(&head, snapshot.server.head_size).map_err(|problem| problem.detail)?;
@@ -245,7 +245,8 @@ fn read_header(place: usize, name: &str, value: &str) -> Result<(HeaderName, Hea
         return Err(invalid(format!("{detail} {}", OWN_HEADERS.join(", "))));
     };
     if name != known {
-        // Two spellings of a name would be two keys of the map, and so two values for one header.
+        // Two spellings of a name would be two keys of the map, and so two values for one header. So a name must be in
+        // lower case.
         return Err(invalid(format!("write the header `{known}` in lower case")));
     }
     let value = HeaderValue::from_str(value)

@@ -27,7 +27,7 @@ pub(super) struct BulkRun {
     pub(super) request_id: String,
     /// The memory of the answers, counted in `server.memory`.
     pub(super) held: MemoryShare,
-    /// Closed once the client has gone and nobody waits for the results.
+    /// Closed once the client has gone, unless the request has an `Idempotency-Key`.
     pub(super) wanted: watch::Receiver<()>,
 }
 
@@ -65,9 +65,9 @@ impl BulkRun {
     }
 }
 
-/// Runs the operations until all have ended, and returns their answers in the order of the operations. With
-/// `stop_on_error` no more operations begin after one has failed, but the ones that are running continue to their end.
-/// An operation that didn't begin has `None`.
+/// Runs the operations until all have ended, and returns their answers in the order of the operations. No more
+/// operations begin once the client has gone or, with `stop_on_error`, once an operation has failed. After a failure,
+/// the operations that are running continue to their end. An operation that didn't begin has `None`.
 async fn operate(plan: &Arc<BulkPlan>, surroundings: &Surroundings, at_once: usize) -> Vec<Option<OperationAnswer>> {
     let mut answers: Vec<Option<OperationAnswer>> = plan.operations.iter().map(|_| None).collect();
     let mut under_way = JoinSet::new();

@@ -17,8 +17,8 @@ pub(super) fn sealed(keys: &KeyRing, id: &str, caller: &Caller, private: &str) -
     keys.seal_stored(keys.signing_number(), &seal_name(id), &bytes)
 }
 
-/// Opens the credentials of a job. Returns `None` if their key has been removed, or if the credentials belong to
-/// another job.
+/// Opens the credentials of a job. Returns `None` if their key has been removed, if they belong to another job, or if
+/// they are malformed.
 pub(super) fn unsealed(keys: &KeyRing, id: &str, sealed: &[u8]) -> Option<(Caller, String)> {
     let bytes = keys.open_stored(&seal_name(id), sealed)?;
     let (length, rest) = bytes.split_first_chunk::<4>()?;

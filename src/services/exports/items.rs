@@ -8,7 +8,8 @@ use super::{
 };
 use crate::json;
 
-/// The largest number of columns that a table takes from its first page.
+/// The largest number of columns that a table takes from its first page. Further members get no column, and are counted
+/// as omitted.
 const MOST_COLUMNS: usize = 1_000;
 
 /// Returns the bytes with which the items of a page continue a result, and counts the items in `progress`. The columns
@@ -51,7 +52,8 @@ pub(super) fn write_page(
     Ok(out)
 }
 
-/// Writes an item as one line. Valid JSON has line ends only between tokens, where a space has the same meaning.
+/// Writes an item as one line, with spaces in place of line ends. Valid JSON has line ends only between tokens, where a
+/// space has the same meaning.
 fn push_line(item: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(item);

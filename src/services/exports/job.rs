@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::format::{Compression, ExportFormat};
 use crate::gateway::runtime::clock;
 
-/// The levels of pages as the header `Cursorgate-Level` has them, from the strongest to the weakest.
+/// The levels of pages as the header `Cursorgate-Level` writes them, from the strongest to the weakest.
 const LEVELS: [&str; 4] = ["exact", "checked", "anchored", "positional"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +114,7 @@ pub(super) struct JobProgress {
     pub(super) items: u64,
     /// The length of the result so far, in bytes.
     pub(super) bytes: u64,
-    /// The columns of a table; `None` until they are known.
+    /// The columns of a table; `None` until they are known, and for other formats.
     pub(super) columns: Option<Vec<String>>,
     /// The number of item members, over all rows, that were left out because the table has no column for them.
     pub(super) omitted: u64,
@@ -122,9 +122,9 @@ pub(super) struct JobProgress {
     pub(super) level: Option<usize>,
     /// The number of pages so far that the gateway served without a proof.
     pub(super) unproven: u64,
-    /// The list's total when the first page was read; `None` if the list has no total.
+    /// The list's total when the first page was read; `None` before that, and if the page has no total.
     pub(super) total_before: Option<u64>,
-    /// The list's total after the last page was read; `None` if the list has no total.
+    /// The list's total after the last page was read; `None` before that, and if the total couldn't be read.
     pub(super) total_after: Option<u64>,
     /// The number of failed attempts to read the next page.
     pub(super) attempts: u32,
@@ -142,7 +142,8 @@ impl JobProgress {
         Self { columns: definition.columns.clone(), ..Self::default() }
     }
 
-    /// Counts the proof of a page: its level, as `Cursorgate-Level` states it, and whether the page is unproven.
+    /// Adds the proof of a page: keeps the weaker of `level` and the level so far, and counts the page if it is
+    /// unproven. `level` is the value of `Cursorgate-Level`.
     pub(super) fn add_standing(&mut self, level: &str, unproven: bool) {
         // An unknown level counts as the weakest, so an export never promises more than its pages.
         // Test: `an_export_has_the_level_of_its_weakest_page`.
@@ -207,7 +208,7 @@ pub(super) struct JobDocument<'a> {
     created_at: String,
     started_at: Option<String>,
     finished_at: Option<String>,
-    /// The time from which the job may be removed.
+    /// The time from which the job may be removed; `None` while the job is unfinished.
     expires_at: Option<String>,
     status_url: String,
     result_url: Option<String>,
@@ -228,7 +229,7 @@ struct ClosingCheck<'a> {
     unproven_pages: u64,
     total_before: Option<u64>,
     total_after: Option<u64>,
-    /// True if the totals before and after differ; `None` if the list has no total. Equal totals don't prove that the
+    /// True if the totals before and after differ; `None` if one of them is unknown. Equal totals don't prove that the
     /// list didn't change.
     total_changed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -266,7 +267,8 @@ struct ExportWorth {
 }
 
 impl ExportJob {
-    /// Returns the data of the event that announces the job's end. If the job is completed, `fault` is left out.
+    /// Returns the data of the event that announces the job's end. The job is completed if `is_completed`, and has
+    /// failed otherwise. A completed job's event doesn't contain `fault`.
     pub(super) fn ended<'a>(&'a self, is_completed: bool, fault: Option<&'a JobFault>) -> EndedJob<'a> {
         let JobDefinition { path, query, exports_url, format, compression, .. } = &self.definition;
         let status_url = format!("{exports_url}/{}", self.id);
@@ -348,7 +350,8 @@ impl ExportJob {
     /// id, and the endings of the format and the compression. Example: `people-01234567.csv.gz`.
     pub(super) fn file_name(&self) -> String {
         let last = self.definition.normal_path.rsplit('/').find(|segment| !segment.is_empty()).unwrap_or_default();
-        // Other characters, such as quotes, could end the value of the header. Test: `a_file_has_the_name_of_its_list`.
+        // Other characters, such as quotes, could end the value of the header, so they are left out.
+        // Test: `a_file_has_the_name_of_its_list`.
         let is_plain = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
         let list: String = last.chars().filter(is_plain).take(64).collect();
         let list = if list.is_empty() { "export" } else { &list };

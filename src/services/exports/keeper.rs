@@ -101,7 +101,7 @@ impl ExportKeeper {
         Ok(())
     }
 
-    /// Takes queued jobs until the process works on `at_once` jobs.
+    /// Takes queued jobs until the process works on `at_once` jobs, or no job waits.
     async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), JobStoreFault> {
         while running.len() < settings.at_once {
             let Some(taken) = self.store.take().await? else { break };

@@ -56,12 +56,12 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The largest body of a request that begins a job, in bytes.
+/// The largest size of the body of a request that begins a job, in bytes. A larger body is refused.
 const BODY_SIZE: usize = 256 << 10;
-/// The deepest nesting of a request body's JSON.
+/// The largest nesting depth of a request body's JSON. A deeper body is refused.
 const BODY_DEPTH: u16 = 8;
 
-/// The `Retry-After` of unfinished jobs, in seconds.
+/// The `Retry-After` of unfinished jobs, and of the problem `store_unavailable`, in seconds.
 const ASK_AGAIN: &str = "2";
 
 pub(super) struct Exports {
@@ -126,7 +126,8 @@ impl Service for Exports {
             (ExportResource::Job(id), _) => Ok(Some(call.shown(200, &self.find(&call, id).await?))),
             (ExportResource::Result(id), _) => {
                 let job = self.find(&call, id).await?;
-                // The end of an unfinished result might still be cut off (`JobLease::restore`).
+                // The end of an unfinished result might still be cut off (`JobLease::restore`), so the result is sent
+                // only when its job is completed.
                 if job.state != JobState::Completed {
                     return Err(without_result(&job).into());
                 }
@@ -175,7 +176,7 @@ impl Exports {
         let ExportCall { snapshot, settings, keys, target, caller, owners, .. } = call;
         let (query, private) = request::read_query(&target.route, &caller.headers, target.list.query.as_deref())?;
         // The subject of a certificate isn't stored (`Caller::to_bytes`), so a later process couldn't send it to the
-        // upstream.
+        // upstream. The export is refused if the upstream needs the subject.
         let has_certificate = caller.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty());
         if has_certificate && snapshot.server.client_subject.is_some() {
             let detail =
@@ -186,7 +187,7 @@ impl Exports {
             path: target.list.path.clone(),
             normal_path: target.list.normal_path.clone(),
             host: target.list.host.clone(),
-            // Stored, because there is no request from which the event of the job's end could take the address.
+            // The URL is stored, because at the job's end there is no request from which the event could take the URL.
             // Test: `an_event_links_to_the_export_at_the_public_url`.
             exports_url: call.base.clone(),
             query,
@@ -243,7 +244,7 @@ impl Exports {
             return Ok(ServiceAnswer::Whole(Response::new(204, Vec::new())));
         }
         self.store.cancel(&job.id).await.map_err(failed)?;
-        // Read again, because the job might have ended before it was cancelled.
+        // The job is read again, because it might have ended before it was cancelled.
         Ok(call.shown(200, &self.find(call, &job.id).await?))
     }
 
@@ -251,7 +252,7 @@ impl Exports {
     ///
     /// # Errors
     ///
-    /// Returns 404 `export_not_found` if there is no such job of the list, or if another client began it.
+    /// Returns 404 `export_not_found` if the list has no job with this id, or if another client began the job.
     async fn find(&self, call: &ExportCall<'_>, id: &str) -> Result<ExportJob, Failure> {
         let found = self.store.find(id, &call.owners).await.map_err(failed)?;
         found.filter(|job| call.list().is_of(job)).ok_or_else(|| {
@@ -263,8 +264,8 @@ impl Exports {
 
 const FAILED: &str = "the gateway failed: report the request id";
 
-/// Returns the failure of a request for a fault of the store. A fault of PostgreSQL might be temporary, so it is 503
-/// `store_unavailable` with `Retry-After`. Any other fault is 500.
+/// Returns the failure of a request for a fault of the store. A fault of PostgreSQL might be temporary, so the failure
+/// is 503 `store_unavailable` with `Retry-After`. For any other fault the failure is 500.
 fn failed(fault: JobStoreFault) -> Failure {
     let JobStoreFault::Shared(fault) = fault else {
         return Failure::logged(Code::Internal, FAILED, fault.to_string());
@@ -309,7 +310,7 @@ fn identify<'c>(
     let target = ExportTarget::read(snapshot, session.req_header());
     let parts = target.zip(snapshot.services.exports.as_ref()).zip(snapshot.keys.as_deref());
     let Some(((target, settings), keys)) = parts else {
-        // `takes` doesn't accept a request without a target and settings.
+        // `takes` doesn't accept a request without a target and settings, so this isn't expected.
         return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
     };
     let headers = &session.req_header().headers;
@@ -323,7 +324,8 @@ fn identify<'c>(
     }
     let principal = target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
     let name = caller.name_at(principal);
-    // A job that was begun before a change of keys has its client's name under the earlier key.
+    // A job that was begun before a change of keys has its client's name under the earlier key, so the names under all
+    // keys are used.
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
     let owners = numbers.filter_map(|number| keys.stored_name(number, NAME, "owner", &name)).collect();
     Ok(ExportCall { snapshot, settings, keys, target, caller, owners, base })

@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// The largest limit that an export requests.
+/// The largest number of items that an export requests in one page, even if the list allows more.
 const MOST_ITEMS: u32 = 1_000;
 
-/// The longest wait that an answer's `Retry-After` can cause.
+/// The longest time that an answer's `Retry-After` can delay the next attempt. A longer wait is shortened to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The shortest wait after a refusal by a limit (429), also without `Retry-After`.
@@ -83,7 +83,7 @@ impl PageReader<'_> {
     }
 
     /// Requests the first page with a limit of one item, to find out whether the list serves this client. Returns the
-    /// answer, and the list's total; `None` if the page has no total.
+    /// answer, and the list's total. The total is `None` if the answer isn't a page or has no total.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl PageReader<'_> {
         answer::ask((self.proxy, self.snapshot), self.caller, (&target, &[]), limits).await.map_err(|reason| {
             let (code, detail) = reason.said();
             let fault = JobFault::new(code.as_str(), detail);
-            // An invalid target stays invalid in each attempt.
+            // An invalid target stays invalid in each attempt, so the job fails.
             if reason == NoAnswer::Unasked { PageFault::Final(fault) } else { PageFault::Again(fault, Duration::ZERO) }
         })
     }
@@ -180,7 +180,8 @@ fn total(answer: &InnerAnswer, convention: &Convention) -> Option<u64> {
     in_body.or_else(|| answer.headers.get(envelope.total_header()?)?.to_str().ok()?.parse().ok())
 }
 
-/// Parses a page. Returns `None` if the answer doesn't have the envelope of `convention`.
+/// Parses a page. Returns `None` if the answer isn't a page in the envelope of `convention`, and a fault if the link to
+/// the next page is missing.
 fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPage, PageFault>> {
     let InnerAnswer { headers, body, .. } = answer;
     let places = convention.envelope.places();
@@ -194,7 +195,8 @@ fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPa
         };
         items.push(body.slice_ref(item));
     }
-    // Every page of the gateway has a level. An answer of the upstream that was only forwarded doesn't have one.
+    // Every page of the gateway has a level. An answer of the upstream that was only forwarded doesn't have a level, so
+    // it isn't read as a page.
     let level = headers.get("cursorgate-level")?.to_str().ok()?.to_owned();
     let link = cursorgate_link::find_target(headers, "next");
     let next = link.map_or(JobPlace::End, |link| {

@@ -19,9 +19,9 @@ use crate::{
 /// The path segment of exports, which follows the path of a list.
 const SEGMENT: &str = "/exports";
 
-/// The most columns that a request can name.
+/// The largest number of columns that a request can name. A request with more is refused.
 const MOST_COLUMNS: usize = 1_000;
-/// The longest name of a column, in bytes.
+/// The largest length of a column's name, in bytes. A longer name is refused.
 const LONGEST_COLUMN: usize = 256;
 
 /// The resource that the path of a request names.
@@ -98,8 +98,8 @@ impl ExportOrder {
         })?;
         if let Some(columns) = &order.columns {
             let of_columns = |detail: String| Err(Box::new(invalid(detail).with_parameter("/columns")));
-            // Other formats would ignore the columns, and the client wouldn't notice.
-            // Test: `an_order_names_format_compression_and_columns`.
+            // Other formats would ignore the columns, and the client wouldn't notice. So columns are refused with other
+            // formats. Test: `an_order_names_format_compression_and_columns`.
             if order.format != ExportFormat::Csv {
                 return of_columns("columns are those of csv".to_owned());
             }
@@ -111,7 +111,8 @@ impl ExportOrder {
                 return of_columns(format!("a column is the name of a member, with at most {LONGEST_COLUMN} bytes"));
             }
             let mut names: Vec<&String> = columns.iter().collect();
-            // A program that reads cells by column name would see only one of two columns with the same name.
+            // A program that reads cells by column name would see only one of two columns with the same name, so a
+            // repeated name is refused.
             names.sort_unstable();
             if names.windows(2).any(|pair| pair[0] == pair[1]) {
                 return of_columns("a column is named twice".to_owned());
@@ -127,7 +128,7 @@ impl ExportOrder {
 /// # Errors
 ///
 /// Returns the problem with which the list would refuse the query. Returns 400 `parameter_invalid` for a place, a limit
-/// or a legacy request, because an export has all pages.
+/// or a legacy request, because an export contains the whole list.
 pub(super) fn read_query(
     route: &Route,
     headers: &http::HeaderMap,
@@ -141,8 +142,8 @@ pub(super) fn read_query(
     let parameters = &chosen.convention.parameters;
     let request = parameters.read(query)?;
     let is_legacy = matches!(request.kind, crate::downstream::RequestKind::Legacy { .. });
-    // Otherwise a result with a part of the list would seem to be the whole list.
-    // Test: `an_export_has_the_query_parameters_of_its_list`.
+    // With a place or a limit, the result would be a part of the list but seem to be the whole list. So these requests
+    // are refused. Test: `an_export_has_the_query_parameters_of_its_list`.
     if is_legacy || request.place != RequestedPosition::First || request.limit_written.is_some() {
         let detail = "an export has all pages: leave out the place and the limit";
         return Err(Box::new(Problem::new(Code::ParameterInvalid, detail)));

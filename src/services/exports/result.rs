@@ -43,7 +43,7 @@ pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<Result
         return Ok(ResultAnswer::Without(response));
     }
     // If `If-Range` names another validator, the client has bytes of another result. A part of this result can't
-    // continue those (section 13.1.5). Test: `a_result_is_read_in_parts`.
+    // continue those bytes, so the range is ignored (section 13.1.5). Test: `a_result_is_read_in_parts`.
     let is_current = asked.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
     // Ranges are defined only for GET (section 14.2), so HEAD gets the head of the whole result.
     let has_range = is_current && request.method == Method::GET;
@@ -99,7 +99,8 @@ fn range(asked: &HeaderMap, length: u64) -> AskedRange {
     let Some((first, last)) = set.trim().split_once('-').filter(|_| unit.trim().eq_ignore_ascii_case("bytes")) else {
         return AskedRange::Whole;
     };
-    // A number that doesn't fit into 64 bits is valid, and lies after the end.
+    // A number that doesn't fit into 64 bits is valid and lies after the end of every result, so it becomes the largest
+    // number.
     let number = |text: &str| -> Option<u64> {
         // `parse` by itself would accept a sign, as in `+3`. Test: `a_range_is_a_part_the_whole_or_unsatisfiable`.
         (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().unwrap_or(u64::MAX))

@@ -22,8 +22,8 @@ use crate::{
     },
 };
 
-/// The most processes that may end while they work on the same page. Without this bound, a page that makes its process
-/// crash would crash one process after the other.
+/// The largest number of processes that may end while they work on the same page. After one more, the job fails.
+/// Without this bound, a page that makes its process crash would crash one process after the other.
 const MOST_INTERRUPTIONS: u32 = 10;
 
 /// The pauses after failed attempts to read a page.
@@ -49,7 +49,7 @@ impl From<JobStoreFault> for Interruption {
     fn from(fault: JobStoreFault) -> Self {
         let JobStoreFault::Result(error) = fault else { return Self::Store(fault) };
         tracing::error!(%error, "the result of an export can't be written");
-        // The file system might be full now, and have space later.
+        // The file system might be full now, and have space later, so the page is tried again.
         let fault = JobFault::new("result_unwritable", "the result can't be written: is the disk full?");
         Self::Fault(PageFault::Again(fault, Duration::ZERO))
     }
@@ -166,6 +166,7 @@ impl ExportRun {
     }
 
     /// Cuts the result to its stored length. If the result is shorter, the export begins again from the first page.
+    /// Fails if too many processes have ended while they worked on the current page.
     async fn begin(&mut self) -> Result<(), Interruption> {
         if self.taken.job.progress.interruptions > MOST_INTERRUPTIONS {
             let detail =
@@ -203,7 +204,7 @@ impl ExportRun {
         let at = progress.bytes;
         let (form, compression) = (self.taken.job.definition.format, self.taken.job.definition.compression);
         let most = u64::try_from(self.settings.size).unwrap_or(u64::MAX);
-        // On this thread, compression would delay other requests.
+        // On this thread, compression would delay other requests, so it runs on a thread that may block.
         let work = tokio::task::spawn_blocking(move || {
             let bytes = items::write_page(form, &page.items, is_last, &mut progress)?;
             let bytes = compression.compress(bytes).map_err(JobStoreFault::Result)?;

@@ -20,7 +20,7 @@ use crate::{
     services::{database::DatabaseFault, postgres::PostgresFault},
 };
 
-/// The most jobs in the answer to a request for a client's exports.
+/// The largest number of jobs in the answer to a request for a client's exports. Older jobs are left out.
 const MOST_LISTED: usize = 100;
 
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub(super) enum Added {
     QueueIsFull,
 }
 
-/// The largest numbers of unfinished jobs, per client and in the whole queue.
+/// The largest numbers of unfinished jobs, per client and in the whole queue. A job beyond these numbers isn't added.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QueueLimits {
     pub(super) per_client: usize,
@@ -147,7 +147,8 @@ pub(super) trait ExportStore: Send + Sync {
 /// expired.
 #[async_trait]
 pub(super) trait JobLease: Send {
-    /// Cuts the result to the stored length. Returns `false` if the result was shorter than `length`; it is empty then.
+    /// Cuts the result to the stored length. Returns `false` if the result was shorter than `length`; the result is
+    /// empty then.
     async fn restore(&mut self, length: u64) -> Result<bool, JobStoreFault>;
 
     /// Adds the bytes of a page to the result, and stores the progress. Returns `false` if the process has lost the

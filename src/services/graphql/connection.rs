@@ -12,7 +12,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::services::list_page::{ConnectionPage, ListFault, ListReader, PageQuery};
 
-/// The page of a field, or the reason that the page couldn't be read. The cell is empty until then.
+/// The page of a field, or the reason that the page couldn't be read. The cell is empty until the read has ended.
 type KnownPage = Arc<OnceCell<Result<Arc<ConnectionPage>, ListFault>>>;
 
 pub(super) struct QueryRun {
@@ -20,7 +20,8 @@ pub(super) struct QueryRun {
     /// A permit for each inner request that may run at the same time.
     pub(super) at_once: Semaphore,
     /// The pages by response key. A field that is selected in two places is one field of the answer, but the executor
-    /// resolves both places and merges the results. Two requests could then show two states of the list.
+    /// resolves both places and merges the results. Two requests could show two states of the list, so both places get
+    /// the same page.
     pub(super) pages: Mutex<HashMap<String, KnownPage>>,
     /// The number of pages that were read, for the log.
     pub(super) read: AtomicU64,

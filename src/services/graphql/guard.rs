@@ -20,7 +20,8 @@ use crate::{
 /// because each level would multiply the answer by the size of the schema.
 const INTROSPECTED: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
 
-/// The most `__schema` and `__type` fields in a query, counted together.
+/// The largest number of `__schema` and `__type` fields in an operation, counted together. A query with more is
+/// refused.
 const MOST_INTROSPECTIONS: u64 = 4;
 
 /// Checks the number of tokens in the text of a query, and how deeply its brackets are nested. Strings and comments are
@@ -78,8 +79,8 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
         let mut at = start + 3;
         loop {
             match bytes.get(at)? {
-                // An escaped `"""` is part of the string. Test:
-                // `brackets_in_strings_and_comments_do_not_count_for_the_depth`.
+                // An escaped `"""` is part of the string.
+                // Test: `brackets_in_strings_and_comments_do_not_count_for_the_depth`.
                 b'\\' if bytes[at..].starts_with(b"\\\"\"\"") => at += 4,
                 b'"' if bytes[at..].starts_with(b"\"\"\"") => return Some(at + 3),
                 _ => at += 1,

@@ -48,10 +48,10 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The deepest nesting of a request's body, which contains the variables.
+/// The largest nesting depth of a request's body, which contains the variables. A deeper body is refused.
 const BODY_DEPTH: u16 = 32;
 
-/// The most validation errors that a client gets.
+/// The largest number of validation errors that a client gets. Further errors are left out.
 const MOST_FAULTS: usize = 10;
 
 /// Headers of GraphQL clients that concern only the query, so inner requests don't inherit them. This matters for
@@ -120,7 +120,7 @@ impl Service for Graphql {
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        // `takes` has found the settings in this snapshot.
+        // This doesn't happen: `takes` accepts a request only if this snapshot has the settings.
         let Some(settings) = &snapshot.services.graphql else { return Ok(None) };
         let head = session.req_header();
         let is_page =
@@ -136,7 +136,7 @@ impl Service for Graphql {
                 outcome.detail = Some(summary);
                 // The memory of the pages is released before the answer's memory is counted.
                 drop(run);
-                // The lists have been read, so the answer is sent even if the memory is used up in the meantime.
+                // The lists have been read, so the answer is sent even if `server.memory` is used up in the meantime.
                 let _ = held.take(response.body.len());
                 Ok(Some(ServiceAnswer::Whole(response)))
             }
@@ -243,7 +243,7 @@ impl GraphqlApi {
     }
 }
 
-/// Runs a query, and writes its answer of at most about `most` bytes.
+/// Runs a query, and writes its answer. Refuses the query if the answer would be larger than about `most` bytes.
 async fn finish(
     api: &GraphqlApi,
     checked: async_graphql::Request,

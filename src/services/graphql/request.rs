@@ -17,7 +17,7 @@ const PREFLIGHTED: [&str; 3] = ["apollo-require-preflight", "graphql-require-pre
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct GraphqlRequest {
-    /// The text of the query; `None` if the request has only the query's hash.
+    /// The text of the query; `None` if the request has only the query's hash, or no query.
     pub(super) query: Option<String>,
     #[serde(rename = "operationName")]
     pub(super) operation: Option<String>,

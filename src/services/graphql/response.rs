@@ -12,7 +12,7 @@ use crate::{
 /// The media type of answers for clients that accept it.
 const OWN: &str = "application/graphql-response+json";
 
-/// The most errors of a query's fields that its client gets.
+/// The largest number of errors of fields in an answer. An additional error states how many are left out.
 pub(super) const MOST_ERRORS: usize = 100;
 
 /// The error for an answer that exceeds the largest size.
@@ -52,8 +52,8 @@ impl AnswerForm {
         let mut body = b"{".to_vec();
         push_errors(&mut body, errors, 0);
         body.push(b'}');
-        // With `application/json`, clients might take a status other than 200 for a proxy's.
-        // Test: `requests_follow_graphql_over_http`.
+        // With `application/json`, clients might take a status other than 200 for the status of a proxy. So the status
+        // is 200. Test: `requests_follow_graphql_over_http`.
         self.response(if self == Self::Own { 400 } else { 200 }, body)
     }
 
@@ -78,8 +78,9 @@ pub(super) fn coded(mut error: ServerError, code: &str) -> ServerError {
     error
 }
 
-/// Writes the body of an answer: the data, and the errors with their codes. `errors` may contain only the first of all
-/// errors, whose number is `count`. An additional last error then states how many errors are left out.
+/// Writes the body of an answer: the data, and the errors with their codes. `count` is the number of all errors, and
+/// `errors` contains the first of them. If `count` is larger, an additional last error states how many errors are left
+/// out.
 ///
 /// # Errors
 ///

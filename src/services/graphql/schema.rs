@@ -78,8 +78,8 @@ pub(super) fn build(snapshot: &Snapshot, settings: &GraphqlSettings) -> Result<S
     let mut catalog = TypeCatalog::new(&TAKEN);
     let mut builder = Schema::build(QUERY, None, None).limit_recursive_depth(settings.depth.saturating_mul(2));
     if !settings.introspection {
-        // The suggestions in error messages would reveal names of the schema. Test:
-        // `introspection_of_graphql_is_refused_by_default`.
+        // The suggestions in error messages would reveal names of the schema, so they are disabled too.
+        // Test: `introspection_of_graphql_is_refused_by_default`.
         builder = builder.disable_introspection().disable_suggestions();
     }
     builder = common(builder);
@@ -260,7 +260,8 @@ fn checked<'v>(context: &ResolverContext<'_>, value: Result<Option<FieldValue<'v
 /// Counts the fault of a field, and adds it to the errors of the answer unless there are [`MOST_ERRORS`] already.
 fn report(context: &ResolverContext<'_>, fault: &ListFault) {
     let Some(run) = context.ctx.data_opt::<Arc<QueryRun>>() else { return };
-    // If a document is wrong about all items, every field of every item has an error. Test: `errors_are_bounded`.
+    // If a document is wrong about all items, every field of every item has an error. So only the first errors are
+    // kept. Test: `errors_are_bounded`.
     if run.faults.fetch_add(1, Ordering::Relaxed) >= MOST_ERRORS {
         return;
     }
@@ -347,12 +348,12 @@ impl ConnectionField {
         }
         if let Some(Ok(filters)) = given("filters").map(|filters| filters.list()) {
             for filter in filters.iter() {
-                // Validation has refused filters that aren't objects.
+                // Validation has refused filters that aren't objects, so no filter is skipped here.
                 let Ok(filter) = filter.object() else { continue };
                 let member = |name: &str| filter.get(name).map(|value| spelled(value.as_value())).unwrap_or_default();
                 let name = member("name");
-                // A filter with the prefix would be a parameter of the inner form, such as the cursor.
-                // Test: `faults_have_the_codes_of_problems`.
+                // A filter with the prefix would be a parameter of the inner form, such as the cursor, so it is
+                // refused. Test: `faults_have_the_codes_of_problems`.
                 if name.starts_with(&own("")) {
                     let detail = format!("`{name}` is not a filter");
                     return Err(ListFault::new(Code::ParameterInvalid, detail));
@@ -431,7 +432,7 @@ async fn read(field: &ConnectionField, context: &ResolverContext<'_>) -> Option<
     let (page, is_first) = match field.query(context) {
         Ok(query) => {
             let env = &context.ctx.query_env;
-            // A total can cost an additional request to the upstream.
+            // A total can cost an additional request to the upstream, so it is counted only if the query selects it.
             // Test: `a_total_is_counted_only_where_it_is_selected`.
             let counted = selects(&env.operation.node.selection_set.node, &env.fragments, key, TOTAL_COUNT);
             run.page(key, &field.route, &PageQuery { counted, ..query }).await

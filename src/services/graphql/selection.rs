@@ -24,7 +24,7 @@ pub(super) fn selects(root: &SelectionSet, fragments: &Fragments, key: &str, nam
     })
 }
 
-/// Adds the wanted fields of a selection and of its fragments to `into`. Doesn't search the selections of these fields.
+/// Adds the wanted fields of a selection and of its fragments to `into`. Doesn't search the selections of fields.
 fn collect<'s>(
     set: &'s SelectionSet,
     fragments: &'s Fragments,

@@ -20,7 +20,8 @@ pub(super) struct ObjectValue {
 }
 
 /// The value that marks a field of a null object. A list of objects can't contain a null in `async-graphql`, so a null
-/// is an object all of whose fields have this value. `response` writes an object of this kind as null.
+/// is an object whose fields have this value, except for lists (see `absent`). `response` writes an object of this kind
+/// as null.
 pub(super) const ABSENT: Bytes = Bytes::new();
 
 /// The reason that a value doesn't have the type that its schema states.
@@ -34,7 +35,8 @@ impl ObjectValue {
         Ok(Self { members: Some(members.collect()) })
     }
 
-    /// Returns the value of the field for `member`; `None` if the member is null or missing.
+    /// Returns the value of the field for `member`; `None` if the member is null or missing. A field of a null object
+    /// has the value that `absent` returns.
     ///
     /// # Errors
     ///

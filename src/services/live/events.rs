@@ -27,7 +27,8 @@ use crate::{
 /// A comment of an event stream, which keeps the connection alive. Clients ignore it.
 const HEARTBEAT: &[u8] = b":\n\n";
 
-/// The most time that the last event may take, or a write that has begun when the process closes.
+/// The longest time for the write of the last event, and for a write that is under way when the process closes. After
+/// that, the write is given up.
 const LAST: Duration = Duration::from_secs(1);
 
 /// The event stream of one subscriber.

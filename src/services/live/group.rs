@@ -208,7 +208,7 @@ impl Subscription {
                 let mut messages = shown.since(self.has.as_deref());
                 self.has = Some(shown.page.id.clone());
                 // A client that subscribes while requests fail also gets the error. Any page or patch shows that
-                // requests succeed again, so the message of recovery is sent only without one.
+                // requests succeed again, so the message of recovery is sent only if there is no other message.
                 // Test: `errors_are_sent_once_and_refused_credentials_end_a_stream`.
                 match &state.trouble {
                     Some(trouble) if !self.is_warned => messages.push(Arc::clone(trouble)),

@@ -17,14 +17,15 @@ use crate::{
     upstream::net::memory::{Memory, MemoryExhausted, MemoryShare},
 };
 
-/// The most steps that are kept for one page.
+/// The largest number of steps that are kept for one page. Older steps are dropped.
 const MOST_STEPS: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct LiveState {
     /// The current page; `None` before the first answer.
     pub(super) shown: Option<ShownPage>,
-    /// The error of the last request if it failed but a later request might succeed.
+    /// The error of the first request that failed since the last success, if a later request might succeed; `None` if
+    /// the last request succeeded.
     pub(super) trouble: Option<Arc<LiveMessage>>,
     /// The reason that the page is no longer polled; `None` while it is polled.
     pub(super) end: Option<LivePageEnd>,

@@ -27,7 +27,7 @@ impl LiveMessage {
         if let Some(id) = id {
             event.extend_from_slice(format!("id: {id}\n").as_bytes());
         }
-        // The text must not contain a line end, because it would end the data.
+        // The text must not contain a line end, because a line end would end the data.
         // Test: `an_event_has_the_message_as_its_data`.
         event.extend_from_slice(b"data: ");
         let start = event.len();

@@ -1,4 +1,5 @@
-//! Live pages: a client gets a page of a list, and then the changes of the page. The upstream only needs to be polled.
+//! Live pages: a client gets a page of a list, and then the changes of the page. The upstream needs no support for live
+//! pages, because the gateway polls it.
 //!
 //! The subscribers of one page are a group (`group`): clients with the same principal and the same target. One poller
 //! requests the page of a group by inner requests (`poller`, `services::inner`), with the credentials of a subscriber
@@ -82,7 +83,7 @@ impl Service for LivePages {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let below = request::read(snapshot, session.req_header());
         let Some((below, settings)) = below.zip(snapshot.services.live.as_ref()) else {
-            // `takes` doesn't accept a request of this kind.
+            // This doesn't happen: `takes` accepts only requests for live pages that the configuration permits.
             return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
         };
         let call = LiveCall::new(below, session, (client, snapshot), outcome)?;
@@ -141,7 +142,7 @@ fn refused(end: LivePageEnd) -> Result<ServiceAnswer, Failure> {
     Err(Box::new(Problem::new(code, refusal.fault.detail.clone())).into())
 }
 
-/// Returns the id of the page that a client has, from its `Last-Event-ID`.
+/// Returns the id of the page that a client has, from its `Last-Event-ID`; `None` if the header is missing.
 fn last_event(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(header::HeaderName::from_static("last-event-id"))?.to_str().ok()?.to_owned())
 }

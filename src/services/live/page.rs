@@ -59,8 +59,8 @@ impl LivePage {
         let places = convention.envelope.places();
         let in_item = list.dialect.id_place();
         let item = |item: &Pointer| in_item.as_ref().map(|id| item.then(id));
-        // An envelope that writes only parts of items has no place for a whole item. Its elements mostly have the id as
-        // `id`.
+        // An envelope that writes only parts of items has no place for a whole item. The elements of its array mostly
+        // have the id in their member `id`, so this member is used.
         let id_place = places.item.as_ref().map_or_else(|| Pointer::parse("/id").ok(), item);
         Some(Self {
             id,

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use crate::json::{self, Pointer};
 
-/// The deepest nesting at which values are compared. Deeper values are replaced as a whole.
+/// The largest nesting depth at which values are compared. Deeper values are replaced as a whole.
 const DEPTH: u8 = 32;
 
 /// The place of the items in a page, and the place of the id in an item.
@@ -104,8 +104,8 @@ impl PatchWriter<'_> {
         for origin in origins.iter().flatten() {
             left[*origin] = true;
         }
-        // Elements are removed from the end on, because the indices of earlier elements then stay valid. Moves,
-        // additions, and changes of members follow.
+        // Elements are removed from the end, because the indices of earlier elements then stay valid. Moves, additions,
+        // and changes of members follow.
         for place in (0..before.len()).rev().filter(|place| !left[*place]) {
             self.at(place, path, |patch, path| patch.operation("remove", path, None))?;
         }

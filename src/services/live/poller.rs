@@ -36,8 +36,9 @@ use crate::{
     },
 };
 
-/// The most attempts to find the right group for a client. Several are needed because only the first answer of a group
-/// shows by which headers its page varies. A client that joined before might differ in one of these headers.
+/// The largest number of attempts to find the right group for a client. After that, the client gets no page and can try
+/// again. Several attempts are needed because only the first answer of a group shows by which headers its page varies.
+/// A client that joined before might differ in one of these headers.
 const ATTEMPTS: usize = 3;
 
 /// Subscribes a client, and waits for the first answer. `has` is the id of the page that the client has; `None` if it
@@ -150,7 +151,7 @@ impl Poller {
         };
         let caller = self.group.caller()?;
         let polled = self.poll((&snapshot, settings), &caller, wanted).await;
-        // The last subscriber might have left during the request.
+        // The last subscriber might have left during the request. The poller then ends.
         if wanted.has_changed().is_err() {
             return None;
         }
@@ -189,7 +190,8 @@ impl Poller {
                 return None;
             }
         };
-        // While memory is short, the poller leaves it to the requests of clients.
+        // While memory is short, the poller waits for at least the longest interval, to leave the memory to the
+        // requests of clients.
         let pause = if snapshot.memory.is_short() { pause.max(bounds.max) } else { pause };
         Some(loosened(pause))
     }

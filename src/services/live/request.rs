@@ -55,8 +55,8 @@ pub(super) struct LiveCall {
 pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<BelowList> {
     let settings = snapshot.services.live.as_ref()?;
     let below = BelowList::read(snapshot, head, SEGMENT)?;
-    // When a script reconnects with `Last-Event-ID`, the browser sends a preflight first.
-    // Test: `a_script_of_an_allowed_origin_follows_a_live_page`.
+    // When a script reconnects with `Last-Event-ID`, the browser sends a preflight first, so a preflight also counts as
+    // a request for a live page. Test: `a_script_of_an_allowed_origin_follows_a_live_page`.
     let is_shared = || below.route.cors.is_some() && cors::is_preflight(&head.method, &head.headers);
     let is_live = below.rest.is_empty() && settings.routes.contains(&below.route.name);
     (is_live && (head.method == Method::GET || is_shared())).then_some(below)
@@ -141,10 +141,10 @@ impl LiveCall {
     }
 }
 
-/// Checks whether a script is permitted to open a WebSocket. A script of the same host is, and a script of an origin
-/// that the route's CORS policy admits. The gateway must check this itself, because browsers send cookies with a
-/// WebSocket's handshake without checking a policy. If the policy admits the origin only without credentials, these are
-/// removed.
+/// Checks whether a script is permitted to open a WebSocket. Scripts of the same host are permitted, and scripts of an
+/// origin that the route's CORS policy admits. The gateway must check this itself, because browsers send cookies with a
+/// WebSocket's handshake without checking a policy. If the policy admits the origin only without credentials,
+/// `Authorization` and `Cookie` are removed, and a client with a certificate is refused.
 ///
 /// # Errors
 ///
@@ -169,7 +169,7 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     }
     let with_credentials = policy.and_then(|policy| policy.admits(origin)).ok_or_else(refused)?;
     if !with_credentials {
-        // A certificate is also a credential, but it can't be removed from the connection.
+        // A certificate is also a credential, but it can't be removed from the connection. So the client is refused.
         if caller.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty()) {
             return Err(refused());
         }
@@ -179,8 +179,8 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     Ok(())
 }
 
-/// Returns the host and the port of an origin or a URL; empty if it has no scheme. The scheme is left out of the
-/// comparison, because a proxy might terminate TLS.
+/// Returns the host and the port of an origin or a URL; empty if the address has no scheme. The scheme is left out of
+/// the comparison, because a proxy might terminate TLS.
 fn authority(address: &str) -> &str {
     let rest = address.split_once("://").map_or("", |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default()

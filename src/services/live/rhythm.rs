@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::settings::LiveInterval;
 
-/// The longest wait that an answer's `Retry-After` can cause.
+/// The longest time that an answer's `Retry-After` can delay the next request. A longer wait is shortened to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The interval between requests for one page, which adapts to the changes of the page.
@@ -30,7 +30,7 @@ impl PollRhythm {
 
     fn answered(&mut self, bounds: LiveInterval, next: impl Fn(Duration) -> Duration) -> Duration {
         self.failures = 0;
-        // A reload can change the bounds while the page is polled.
+        // A reload can change the bounds while the page is polled, so the interval is clamped each time.
         let interval = self.interval.map_or(bounds.min, next).clamp(bounds.min, bounds.max);
         self.interval = Some(interval);
         interval

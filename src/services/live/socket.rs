@@ -40,18 +40,21 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The largest message of a client, in bytes.
+/// The largest size of a client's message, in bytes. After a larger message, the gateway closes the WebSocket.
 const MESSAGE_SIZE: usize = 16 << 10;
 /// The size of the buffer for reading frames, in bytes.
 const READ_BUFFER: usize = 2 << 10;
 
-/// The longest time for which a client may watch no page, after the handshake or after a page was refused.
+/// The longest time for which a client may watch no page, after the handshake or after a page was refused. After that,
+/// the gateway closes the WebSocket.
 const UNDECIDED: Duration = Duration::from_secs(10);
 
-/// The most time that the last messages and the client's close frame may take.
+/// The longest time that the last messages and the client's close frame may take. After that, the connection ends
+/// without them.
 const LAST: Duration = Duration::from_secs(1);
 
-/// The number of pings in a row that a client may leave unanswered.
+/// The largest number of pings in a row that a client may leave unanswered. When the next ping is due, the WebSocket
+/// ends.
 const MOST_UNANSWERED: u32 = 2;
 
 /// The bytes that pass between the connection and `tungstenite`.
@@ -364,7 +367,8 @@ impl OpenSocket {
         if write_part(session, goes.into(), held).await.is_err() || matches!(end, SocketEnd::Gone) {
             return;
         }
-        // Closing a socket that has unread bytes resets the connection, and the client would lose the last messages.
+        // Closing a socket that has unread bytes resets the connection, and the client would lose the last messages. So
+        // all bytes are read first.
         while let Ok(Some(_)) = session.as_downstream_mut().read_request_body().await {}
     }
 }

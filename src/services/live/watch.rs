@@ -18,7 +18,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub(super) enum WatchRequest {
-    /// Watches a page, instead of the current page. A member that is left out has its value from the WebSocket's URL.
+    /// Watches a page, instead of the current page. A parameter that is left out has its value from the WebSocket's
+    /// URL.
     WatchCollection {
         /// The path of the list, which must be the WebSocket's path without `/live`.
         path: Option<String>,

@@ -90,7 +90,7 @@ pub(super) fn listed(request: &McpRequest, tools: Vec<Tool>, next: Option<String
         ProtocolEra::Modern => {
             result.meta = Some(identity());
             // All clients of a host get the same tools, but a shared cache would also serve them to clients without
-            // access.
+            // access. So the scope is private.
             result = result.with_ttl_ms(FRESH).with_cache_scope(CacheScope::Private);
         }
     }

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The most elements that an array of strings, such as `columns`, can have.
+/// The largest number of elements in an array of strings, such as `columns`. A longer array is refused.
 const MOST_COLUMNS: usize = 1_000;
 
 /// The action that a call of an export tool requests.
@@ -34,7 +34,7 @@ pub(super) enum ExportAsk {
     State(PageQuery, String),
 }
 
-/// The arguments of a call. All of them have names that the tool's schema contains.
+/// The arguments of a call, after the check of their names.
 struct ToolArguments<'a> {
     members: Vec<json::Member<'a>>,
 }
@@ -71,8 +71,8 @@ pub(super) fn read_export(tool: &McpTool, arguments: Option<&Bytes>) -> Result<E
     let arguments = ToolArguments::read(tool, arguments, &names)?;
     let mut query = arguments.list_query(list)?;
     if let Some(id) = arguments.text(EXPORT)? {
-        // The id becomes part of the path, and a string of another form could lead to another route.
-        // Test: `a_tool_begins_an_export_and_follows_it`.
+        // The id becomes part of the path, and a string of another form could lead to another route. So the form is
+        // checked. Test: `a_tool_begins_an_export_and_follows_it`.
         if !exports::is_id(&id) {
             return Err(fault(EXPORT, "is the `id` of an export"));
         }
@@ -163,7 +163,7 @@ impl<'a> ToolArguments<'a> {
     /// Returns the query with the path and the filters that the arguments state.
     fn list_query(&self, list: &ToolList) -> Result<PageQuery, ListFault> {
         for (_, argument) in &list.arguments.path {
-            // Without a value for this part, the path would be the path of something else.
+            // Without a value for this part, the path could name another resource, so the argument is required.
             // Test: `wrong_arguments_are_errors_that_say_what_to_write`.
             if self.text(argument)?.is_none_or(|value| value.is_empty()) {
                 return Err(fault(argument, "is needed: a string that is not empty"));

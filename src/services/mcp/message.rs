@@ -27,10 +27,10 @@ pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-pro
 pub(super) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
-/// The deepest nesting of a message's JSON.
+/// The largest nesting depth of a message's JSON. A deeper message is refused.
 pub(super) const DEPTH: u16 = 32;
 
-/// The longest id of a request, in bytes.
+/// The largest length of a request's id as JSON, in bytes. A request with a longer id is refused.
 const LONGEST_ID: usize = 256;
 
 /// The beginning and the end of a header value that is encoded in base64.

@@ -61,11 +61,12 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The most bytes that a call's page can have, as a multiple of the largest result. The page can be larger than the
-/// result, because it contains items that the result leaves out, and a cursor for each item.
+/// The largest size of a call's page, as a multiple of the largest result. A larger page isn't kept, and the call
+/// fails. The page can be larger than the result, because it contains items that the result leaves out, and a cursor
+/// for each item.
 const ROOM: usize = 16;
 
-/// The lowest bound for the bytes of a call's page, for configurations with a small largest result.
+/// The limit for the size of a call's page, in bytes, if [`ROOM`] would give a lower limit.
 const LEAST_ROOM: usize = 4 << 20;
 
 /// Headers that concern only the message, so inner requests don't inherit them. This matters for caching: an unknown
@@ -99,7 +100,7 @@ struct ToolCall {
     tool: Arc<McpTool>,
     /// The arguments as JSON; `None` if the call has none.
     arguments: Option<Bytes>,
-    /// The most bytes that the items of the result may have together.
+    /// The largest number of bytes that the items of the result may have together. Further items are left out.
     most: usize,
     reader: ListReader,
 }
@@ -147,7 +148,7 @@ impl Service for Mcp {
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        // `takes` has found the settings in this snapshot.
+        // This doesn't happen: `takes` accepts a request only if this snapshot has the settings.
         let Some(settings) = &snapshot.services.mcp else { return Ok(None) };
         let head = session.req_header();
         // The origin of every request is checked, even if the request is then refused because of its method.
@@ -174,7 +175,7 @@ impl Service for Mcp {
             }
             Err(McpRefusal::Failed(failure)) => return Err(failure),
         };
-        // The answer is sent even if the memory is used up in the meantime.
+        // The answer is sent even if `server.memory` is used up in the meantime.
         let _ = held.take(response.as_ref().map_or(0, |response| response.body.len()));
         Ok(response.map(ServiceAnswer::Whole))
     }
@@ -238,8 +239,8 @@ impl Mcp {
         let tools = self.tools(snapshot, settings)?;
         let target = target::read(session.req_header())?;
         let name = request.text("name").unwrap_or_default();
-        // A tool for the lists of another host is unknown at this host. Test:
-        // `mcp_tools_are_limited_to_the_lists_of_the_requested_host`.
+        // A tool for the lists of another host is unknown at this host.
+        // Test: `mcp_tools_are_limited_to_the_lists_of_the_requested_host`.
         let Some(tool) = tools.find((snapshot, target.host.as_deref()), &name).cloned() else {
             let shown: String = name.chars().take(100).collect();
             return Err(request.reject(200, ErrorData::invalid_params(format!("Unknown tool: {shown}"), None)).into());
@@ -344,8 +345,8 @@ fn check_accept(headers: &HeaderMap) -> Option<Rejection> {
     Some(Rejection { status: 406, id: None, error: ErrorData::invalid_request(detail, None) })
 }
 
-/// Returns 405, the answer to a GET, which asks for a stream, and to a DELETE, which ends a session. The gateway has
-/// neither streams nor sessions.
+/// Returns 405, the answer to every method except POST. In the protocol, a GET asks for a stream, and a DELETE ends a
+/// session. The gateway has neither streams nor sessions.
 fn without_stream() -> Response {
     let mut response = Response::new(405, Vec::new());
     response.headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -356,8 +357,8 @@ fn without_stream() -> Response {
 /// Returns the client of a call for inner requests, without the headers that concern only the message.
 fn caller(session: &ServerSession, authority: Option<&str>, outcome: &Outcome) -> Caller {
     let mut caller = Caller::of(session, outcome.client);
-    // The headers of the protocol must not reach the upstream. Test:
-    // `headers_of_mcp_are_not_forwarded_to_the_upstream`.
+    // The headers of the protocol must not reach the upstream.
+    // Test: `headers_of_mcp_are_not_forwarded_to_the_upstream`.
     for name in OF_MESSAGES {
         caller.headers.remove(name);
     }

@@ -74,8 +74,8 @@ impl ToolFault {
 /// # Errors
 ///
 /// Returns 422 `result_too_large` or 502 `upstream_malformed` in two cases. If not even the first item can be shown,
-/// the fault has the cursor after that item. If items must be left out but the items before them have no cursors, the
-/// detail advises a `limit` with the number of items that fit.
+/// the fault has the cursor after that item, unless the item has no cursor. If items must be left out but the items
+/// before them have no cursors, the detail advises a `limit` with the number of items that fit.
 pub(super) fn of_page(page: &ConnectionPage, most: usize) -> Result<BoundedPage, ToolFault> {
     let mut json = b"{\"items\":[".to_vec();
     let begin = json.len();

@@ -10,8 +10,8 @@ use crate::{
     services::item_types::{TypeCatalog, ValueType},
 };
 
-/// The deepest nesting of items that a schema describes. A model reads the schemas of all tools at once, so they must
-/// be short.
+/// The largest nesting depth at which a schema describes items. Deeper values are described without their members. A
+/// model reads the schemas of all tools at once, so these schemas must be short.
 const DEPTH: usize = 3;
 
 /// Returns the schema of the arguments for a tool that reads a list.
@@ -90,7 +90,7 @@ fn of_arguments(described: &DescribedList, list: &ToolList, own: Vec<(&str, Valu
             Some(ParameterKind::Integer) => json!("integer"),
             Some(ParameterKind::Number) => json!("number"),
             Some(ParameterKind::Boolean) => json!("boolean"),
-            // Without a stated type, models write `true` and `5` without quotes.
+            // Without a stated type, models write `true` and `5` without quotes. So all three types are permitted.
             None => json!(["string", "number", "boolean"]),
         };
         properties.insert(argument.clone(), json!({ "type": kind, "description": text }));

@@ -5,10 +5,12 @@ use crate::{
     services::list::ArgumentNames,
 };
 
-/// The most characters in the name of an argument that is derived from a parameter.
+/// The largest number of characters in the name of an argument that is derived from a parameter. The rest of a longer
+/// name is cut off.
 const LONGEST_ARGUMENT: usize = 60;
 
-/// The number of items. This argument and the following ones belong to the tools, not to a list's path or filters.
+/// The name of the argument for the number of items. This argument and the following ones belong to the tools, not to a
+/// list's path or filters.
 pub(super) const LIMIT: &str = "limit";
 pub(super) const CURSOR: &str = "cursor";
 pub(super) const SORT: &str = "sort";

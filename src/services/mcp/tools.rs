@@ -11,10 +11,11 @@ use crate::{
     services::item_types::TypeCatalog,
 };
 
-/// The most tools in an answer to `tools/list`.
+/// The largest number of tools in an answer to `tools/list`. Further tools are in the next answers.
 const PAGE: usize = 50;
 
-/// The most characters of a list's own description that a tool's description contains.
+/// The largest number of characters of a list's own description that a tool's description contains. The rest is cut
+/// off.
 const LONGEST: usize = 2_000;
 
 /// The tools of a configuration, in the order of the configuration file.
@@ -42,7 +43,7 @@ impl ToolSet {
         for described in &snapshot.described.mcp {
             let list = Arc::new(ToolList::of(described, items));
             tools.push(Arc::new(reading(described, &list)));
-            // Without exports, each call of an export tool would be refused.
+            // Without exports, each call of an export tool would be refused, so there are no such tools.
             if exports {
                 tools.push(Arc::new(exporting(described, &list)));
             }
@@ -124,7 +125,8 @@ fn exporting(described: &DescribedList, list: &Arc<ToolList>) -> McpTool {
 /// Returns the description of a tool: the list's own description, if there is one, and then `how`.
 fn with_own(described: &DescribedList, how: &str) -> String {
     let Some(own) = &described.description else { return how.to_owned() };
-    // The models of clients read every description, so a long description would fill their context.
+    // The models of clients read every description, so a long description would fill their context. The rest of it is
+    // cut off.
     let mut shown: String = own.chars().take(LONGEST).collect();
     if shown.len() < own.len() {
         shown.push('…');

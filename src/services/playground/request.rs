@@ -17,10 +17,10 @@ use crate::{
     upstream::request::headers::EXPLAIN,
 };
 
-/// The longest path, including its query, in bytes.
+/// The largest length of a path with its query, in bytes. A longer path is refused.
 const LONGEST_PATH: usize = 16 << 10;
 
-/// The longest value of a header, in bytes.
+/// The largest length of a header's value, in bytes. A longer value is refused.
 const LONGEST_VALUE: usize = 8 << 10;
 
 /// The `Host` of a request if the page doesn't name a host.
@@ -76,18 +76,18 @@ impl PlayedRequest {
     /// Returns the reason that the request is refused.
     pub(super) fn read(snapshot: &Snapshot, body: &[u8]) -> Result<Self, ReportRefusal> {
         let PlayOrder { path, host, headers: sent } = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
-        // A whole URL would name another host than `host`. Test:
-        // `playground_requests_are_limited_to_lists_and_certain_headers`.
+        // A whole URL could name another host than `host`, so it is refused.
+        // Test: `playground_requests_are_limited_to_lists_and_certain_headers`.
         if !path.starts_with('/') || path.len() > LONGEST_PATH {
             return Err(WRONG_PATH);
         }
-        // A route can be for one host only. The host of the page itself doesn't help, because it is the admin
-        // listener's.
+        // A route can be for one host only, so the page names a host. The `Host` of the page's own request is the admin
+        // listener's host.
         let host = HeaderValue::try_from(host.as_deref().unwrap_or(HOST)).map_err(|_| WRONG_HOST)?;
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host);
         let read = target::read(&head(&path, &headers)?).map_err(|_| WRONG_PATH)?;
-        // The upstream could read an ambiguous path as the path of another list.
+        // The upstream could read an ambiguous path as the path of another list, so the path is refused.
         if read.doubt.is_some() {
             return Err(WRONG_PATH);
         }

@@ -57,7 +57,8 @@ const BODY: BodyLimits = BodyLimits { size: 64 << 10, depth: 8, time: Duration::
 /// The time limit of the request to the route `authorize`.
 const AUTHORIZATION: Duration = Duration::from_secs(30);
 
-/// The most bytes of a refusal's body that are passed on from the route `authorize` to the client.
+/// The largest number of bytes of a refusal's body that are passed on from the route `authorize` to the client. The
+/// rest is cut off.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
 /// The rate limit for verifications of an endpoint. It is low because a client could otherwise make the gateway send
@@ -117,7 +118,7 @@ impl Service for Webhooks {
         let needs_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
         let body = match needs_body {
             true => body::read(session, BODY, held).await?.into_bytes(),
-            // Some clients send a body although none is needed.
+            // Some clients send a body although none is needed, so the body is read and dropped.
             // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
             false => discard_body(session).await.map(|()| Vec::new())?,
         };
@@ -245,7 +246,7 @@ impl Webhooks {
                 if parts.url != url {
                     parts.url = url;
                     endpoint.sealed = sealed(keys, &parts, &endpoint.id)?;
-                    // The host of the new URL hasn't agreed to deliveries yet.
+                    // The host of the new URL hasn't agreed to deliveries yet, so the endpoint must be verified again.
                     // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
                     (endpoint.is_verified, endpoint.is_gone) = (false, false);
                     endpoint.state = EndpointState::Unverified;
@@ -309,7 +310,7 @@ impl Webhooks {
         let answered = receiver.url;
         let changed = self.update(call, id, move |endpoint, keys| {
             // If the URL has changed in the meantime, the host that has answered the challenge is the host of the
-            // earlier URL.
+            // earlier URL. So the endpoint isn't activated.
             if EndpointUrl::parse(&opened(keys, endpoint)?.url).as_ref() != Ok(&answered) {
                 return Err(unverified("the URL was changed while it was verified: verify it again"));
             }
@@ -355,7 +356,7 @@ impl Webhooks {
     ///
     /// # Errors
     ///
-    /// Returns 404 `webhook_not_found` if there is no such endpoint, or if it belongs to another client.
+    /// Returns 404 `webhook_not_found` if there is no endpoint with this id, or if it belongs to another client.
     async fn find(&self, call: &WebhookCall<'_>, id: &str) -> Result<Endpoint, Failure> {
         let (id, owners) = (id.to_owned(), call.owners.clone());
         self.call(move |tables| tables.find(&id, &owners)).await?.ok_or_else(not_found)
@@ -436,7 +437,7 @@ fn identify<'c>(
     let nothing = || Box::new(Problem::new(Code::RouteNotFound, "no route covers this path, or not with this method"));
     let parts = snapshot.services.webhooks.as_ref().zip(snapshot.keys.as_deref());
     let parts = parts.and_then(|(settings, keys)| Some((settings, settings.clients.as_ref()?, keys)));
-    // `takes` doesn't accept a request without settings for clients.
+    // `takes` doesn't accept a request without settings for clients, so this isn't expected.
     let Some((settings, clients, keys)) = parts else { return Err(nothing().into()) };
     let head = session.req_header();
     let target = target::read(head)?;

@@ -52,7 +52,8 @@ impl<'a> DeliveryDocument<'a> {
             state: delivery.state,
             attempts: delivery.attempts,
             created_at: clock::rfc3339(delivery.created),
-            // The stored time is meaningless once the delivery has ended. It can be 0, which would be shown as 1970.
+            // The stored time is meaningless once the delivery has ended. It can be 0, which would be shown as 1970. So
+            // it is left out.
             next_attempt_at: waits.then(|| clock::rfc3339(delivery.not_before / 1_000)),
             finished_at: delivery.finished.map(clock::rfc3339),
             error: delivery.fault.as_deref(),
@@ -75,7 +76,7 @@ pub(super) fn types(clients: &WebhookClientSettings) -> Response {
 }
 
 /// Returns a refusal by the route `authorize` as the answer to the client's request. `status`, `asked` and `body` are
-/// the refusal's.
+/// the status, the headers and the body of the refusal.
 pub(super) fn passed(status: u16, asked: &HeaderMap, body: Vec<u8>) -> Response {
     let mut response = Response::new(status, Vec::new());
     response.headers.insert(header::CONTENT_LENGTH, body.len().into());

@@ -29,7 +29,7 @@ const OF_OPERATOR: &str = "config:";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum EndpointState {
-    /// The endpoint hasn't answered a challenge yet, so it gets no events.
+    /// The endpoint hasn't answered a challenge at its current URL yet, so it gets no events.
     Unverified,
     Active,
     /// The client has disabled the endpoint, or the endpoint has answered a delivery with 410.

@@ -38,7 +38,7 @@ pub(in crate::services) enum Audience {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::services) struct Event {
-    /// The `webhook-id` of the event's deliveries, such as `evt_` and 32 hexadecimal digits.
+    /// The `webhook-id` of the event's deliveries: `evt_`, followed by 32 hexadecimal digits.
     pub(super) id: String,
     /// The word for the event's type, such as `export.completed`.
     pub(super) kind: String,

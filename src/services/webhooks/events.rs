@@ -128,7 +128,7 @@ impl Events {
 }
 
 /// Returns the audience of an event that concerns a client: the endpoints of the client and of the operator. Without a
-/// `caller`, only the operator's endpoints. Returns `None` if there are no webhooks.
+/// `caller`, the audience has only the operator's endpoints. Returns `None` if there are no webhooks.
 pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>) -> Option<Audience> {
     let settings = snapshot.services.webhooks.as_ref()?;
     let keys = snapshot.keys.as_deref()?;

@@ -144,6 +144,7 @@ impl WebhookKeeper {
 
 /// Claims the deliveries that are due, as far as the rate limits of the endpoints and `in_flight` allow. `busy` is the
 /// number of attempts that are running. `turn` is the number of this call, which determines the first endpoint.
+/// Deliveries that are due at a removed or disabled endpoint become dead letters.
 fn look(
     tables: &mut WebhookTables<'_>,
     snapshot: &Snapshot,
@@ -253,7 +254,7 @@ fn sunsets(snapshot: &Snapshot, settings: &WebhookSettings, now: u64) -> Vec<(St
     for route in &snapshot.routes {
         let Some(legacy) = route.list.as_ref().map(|list| &list.legacy) else { continue };
         let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) else { continue };
-        // A notice after the sunset would announce a time in the past.
+        // A notice after the sunset would announce a time in the past, so there is no such notice.
         let Some(left) = sunset.checked_sub(now).filter(|left| *left > 0) else { continue };
         let notices = settings.sunset_notice.iter().map(Duration::as_secs);
         let Some(notice) = notices.filter(|notice| left <= *notice).min() else { continue };
@@ -302,8 +303,8 @@ impl DeliveryAttempt {
                 if !is_gone {
                     return Ok((is_ours, 0));
                 }
-                // In the same transaction as the end of the attempt, so no delivery to the endpoint can be claimed in
-                // between.
+                // The transaction that stores the end of the attempt also disables the endpoint, so no delivery to the
+                // endpoint can be claimed in between.
                 tables.disable(&claimed.endpoint)?;
                 Ok((is_ours, tables.bury(&claimed.endpoint, AttemptEnd::Gone.word(), now)?))
             })
@@ -336,7 +337,7 @@ fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt, now: u64)
     }
 }
 
-/// Logs the end of an attempt. The log has only the host of the URL, because its path can be a credential.
+/// Logs the end of an attempt. The log has only the host of the URL, because the path can be a credential.
 fn log(claimed: &Claimed, receiver: &Receiver, sent: &SentAttempt, next: NextStep) {
     let Claimed { id, endpoint, event, attempts, .. } = claimed;
     let (attempt, host, end, detail) = (attempts + 1, &receiver.url.host, sent.end.word(), sent.cause.as_deref());

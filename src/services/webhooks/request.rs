@@ -21,7 +21,7 @@ pub(super) enum WebhookResource {
     Events,
     /// An endpoint, by its id.
     Endpoint(String),
-    /// The replacement of an endpoint's secret by a new one.
+    /// The replacement of an endpoint's secret with a new one, by the endpoint's id.
     Rotation(String),
     /// The verification of an endpoint, by the endpoint's id.
     Verification(String),

@@ -29,15 +29,15 @@ use crate::{
     },
 };
 
-/// The most bytes of an answer's body that are kept.
+/// The largest number of bytes of an answer's body that are kept. The rest isn't read.
 const EXCERPT: usize = 2 << 10;
 
-/// The most headers of an answer that are recorded.
+/// The largest number of headers of an answer that are recorded. Further headers are left out.
 const MOST_HEADERS: usize = 40;
-/// The most characters of a header's value that are recorded.
+/// The largest number of characters of a header's value that are recorded. The rest is cut off.
 const LONGEST_VALUE: usize = 256;
 
-/// The most addresses of a host that are tried, one after the other.
+/// The largest number of addresses of a host that are tried, one after the other. After that, the attempt fails.
 const MOST_ADDRESSES: usize = 3;
 
 const LATE: &str = "there was no whole answer in time";
@@ -134,7 +134,7 @@ struct Unsent {
     end: AttemptEnd,
     /// The reason for the owner of the endpoint, without addresses of internal hosts.
     detail: String,
-    /// The reason for the log.
+    /// The reason for the log, which can contain addresses of internal hosts.
     cause: String,
 }
 
@@ -250,7 +250,7 @@ impl Sender<'_> {
     /// [`AttemptEnd::Unreached`] if the name can't be resolved.
     async fn addresses(&self, url: &EndpointUrl) -> Result<Vec<IpAddr>, Unsent> {
         let forbidden = |detail: &str| Unsent::new(AttemptEnd::Forbidden, detail);
-        // The rules might have changed since the endpoint was registered.
+        // The rules might have changed since the endpoint was registered, so the URL is checked again.
         if let Some(reason) = self.settings.rules.refusal(url) {
             return Err(forbidden(&reason));
         }
@@ -291,7 +291,7 @@ impl Sender<'_> {
     }
 }
 
-/// Awaits a future. If it isn't ready at the time `until`, returns that the attempt is late.
+/// Awaits a future. If it isn't ready at the time `until`, returns an error with [`AttemptEnd::Late`].
 async fn in_time<T>(until: Instant, future: impl Future<Output = T>) -> Result<T, Unsent> {
     tokio::time::timeout_at(until.into(), future).await.map_err(|_| Unsent::new(AttemptEnd::Late, LATE))
 }

@@ -14,7 +14,7 @@ const PREFIX: &str = "whsec_";
 /// The length of a new secret, in bytes.
 const LENGTH: usize = 32;
 
-/// The most secrets of an endpoint. When there would be more, the oldest secret is removed.
+/// The largest number of secrets of an endpoint. When there would be more, the oldest secret is removed.
 const MOST_SECRETS: usize = 4;
 
 /// The secrets of an endpoint that a client has registered, the newest first.

@@ -104,7 +104,7 @@ CREATE INDEX windows_by_age ON windows (seen);
 
 const COLUMNS: &str = "id, owner, state, verified, gone, events, created, sealed";
 
-/// The most endpoints that a query returns. A client can't have more endpoints than this.
+/// The largest number of endpoints that a query returns. A client can't have more endpoints than this.
 const MOST_LISTED: usize = 1_000;
 
 /// The result of an attempt to add an endpoint.

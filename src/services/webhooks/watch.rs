@@ -45,8 +45,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The host of a watch's requests if the configuration doesn't name one.
 const ANY_HOST: &str = "localhost";
 
-/// The longest wait that an answer's `Retry-After` can cause. Also the longest wait after failures, unless the watch's
-/// interval is longer.
+/// The longest time that an answer's `Retry-After` can delay the next request. It is also the longest wait after
+/// failures, unless the watch's interval is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 pub(in crate::services) struct WatchKeeper {
@@ -171,7 +171,8 @@ impl WatchKeeper {
             return Ok(rest);
         }
         rest.until = Some(began + watch.interval);
-        // A reload might have changed the path or the headers. The `ETag` then belongs to another page.
+        // A reload might have changed the path or the headers. The `ETag` then belongs to another page, so it isn't
+        // sent.
         let seen = rest.seen.take_if(|(key, ..)| *key == request.key);
         let seen = self.see(&request, seen).await;
         // A failure never ends a watch, because the upstream might permit the request later.

@@ -154,7 +154,7 @@ impl ExportStore for DirectoryStore {
         blocking(move || {
             for name in names.iter().filter(|name| is_id(name) && !with_result.contains(name)) {
                 match fs::remove_file(results.join(name)) {
-                    // Another process has removed the file already.
+                    // Another process has removed the file already, so there is nothing to do.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     removed => removed?,
                 }
@@ -223,7 +223,7 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Returns the names of the files in the directory of results. Each name is a job's id.
+/// Returns the names of the files in the directory of results. The name of a result file is the id of its job.
 fn files(results: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(results)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }

@@ -75,18 +75,19 @@ CREATE TABLE cursorgate_export_removals (job text PRIMARY KEY);
 const COLUMNS: &str = "job.id, job.owner, job.state, job.claim, job.created, \
      floor(extract(epoch FROM job.finished))::bigint, job.definition, job.progress, job.fault, job.interruptions";
 
-/// The most bytes of a result in one row.
+/// The largest number of bytes of a result in one row. A longer page takes several rows.
 const PART: usize = 64 << 10;
 
-/// The most rows of a result that one statement reads.
+/// The largest number of rows of a result that one statement reads. The next statement reads the rows after them.
 const MOST_PARTS: i64 = 16;
 
-/// The most rows of a result that one statement removes.
+/// The largest number of rows of a result that one statement removes.
 const MOST_SWEPT: i64 = 1_000;
-/// The most rounds of a sweep, each of which removes up to [`MOST_SWEPT`] rows.
+/// The largest number of rounds of a sweep, each of which removes up to [`MOST_SWEPT`] rows. The next sweep removes the
+/// rest.
 const MOST_SWEEPS: usize = 20;
 
-/// The most events that are reserved for this process at a time.
+/// The largest number of events that are reserved for this process at a time. Other events wait for a later call.
 const MOST_ANNOUNCED: i64 = 100;
 /// The time for which events are reserved for this process, in seconds.
 const ANNOUNCING: f64 = 60.0;
@@ -158,6 +159,7 @@ impl ExportStore for PostgresJobs {
             (&owners, Type::TEXT_ARRAY),
         ];
         // Two of these statements at the same time wouldn't see each other's job, and could both take the last place.
+        // So they run one after the other.
         let rows = self.postgres.ask_alone(ADD, &parameters).await?;
         let answer = rows.first().map(|row| Ok::<_, JobStoreFault>((cell(row, 0)?, cell(row, 1)?))).transpose()?;
         let (has_room, is_added): (bool, bool) = answer.unwrap_or((true, false));
@@ -311,7 +313,7 @@ impl ExportStore for PostgresJobs {
     }
 }
 
-/// The lease of a job. The job's row contains the time at which it ends.
+/// The lease of a job. The job's row contains the time at which the lease ends.
 struct RowLease {
     /// The task that extends the lease.
     renewal: JoinHandle<()>,
@@ -329,8 +331,8 @@ impl Drop for RowLease {
     }
 }
 
-/// Starts a task that extends a lease after each third of its length. The task ends when it is aborted, or when the
-/// process has lost the lease.
+/// Starts a task that extends a lease whenever a third of its duration has passed. The task ends when it is aborted, or
+/// when the process has lost the lease.
 fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
     const RENEW: &str = "
         UPDATE cursorgate_exports SET lease_until = now() + make_interval(secs => $3)
@@ -434,7 +436,7 @@ impl PartsBody {
     /// Reads up to [`MOST_PARTS`] more parts, beginning with the part that contains the next byte. Does nothing at the
     /// end of the range.
     async fn fill(&mut self) -> Result<(), JobStoreFault> {
-        // The first byte of a range can lie inside a part.
+        // The first byte of a range can lie inside a part, so the read begins with the part that contains it.
         // Test: `a_job_is_found_and_its_result_fetched_at_any_process`.
         const READ: &str = "
             SELECT place, bytes FROM cursorgate_export_parts

@@ -32,7 +32,7 @@ CREATE INDEX jobs_by_state ON jobs (state);
 CREATE INDEX jobs_by_owner ON jobs (owner, created);
 ";
 
-/// The events of jobs that have ended, until the events are raised.
+/// The script that adds the column for the events of ended jobs, which are stored until they are raised.
 const ANNOUNCEMENTS: &str = "
 ALTER TABLE jobs ADD COLUMN announcement TEXT;
 CREATE INDEX jobs_announced ON jobs (id) WHERE announcement IS NOT NULL;
@@ -41,11 +41,11 @@ CREATE INDEX jobs_announced ON jobs (id) WHERE announcement IS NOT NULL;
 /// The columns of a job that `read` needs.
 const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, progress, fault";
 
-/// The most candidates for the next job, including active jobs. The processes of one machine work on fewer jobs at a
-/// time than this, so active jobs leave room for waiting jobs.
+/// The largest number of candidates for the next job, including active jobs. Other jobs are left out. The processes of
+/// one machine work on fewer jobs at a time than this, so active jobs leave room for waiting jobs.
 const MOST_CANDIDATES: usize = 1_000;
 
-/// The most events that are returned at a time.
+/// The largest number of events that are returned at a time. Other events wait for a later call.
 const MOST_ANNOUNCED: usize = 100;
 
 /// The table of jobs in a transaction. If a function returns an error, the transaction is rolled back.
@@ -151,8 +151,8 @@ impl JobTable<'_> {
             self.transaction.query_row(&query, (id, whole(now)), |row| Ok((read(row), row.get("credentials")?)));
         let Some((job, credentials)) = found.optional()? else { return Ok(None) };
         let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
-        // If the job is active although its lock was free, its process ended while it worked on a page.
-        // Test: `a_process_that_has_lost_a_job_changes_nothing`.
+        // If the job is active although its lock was free, its process ended while it worked on a page, so an
+        // interruption is counted. Test: `a_process_that_has_lost_a_job_changes_nothing`.
         job.progress.interruptions += u32::from(job.state == JobState::Active);
         job.claim += 1;
         job.state = JobState::Active;
@@ -174,7 +174,8 @@ impl JobTable<'_> {
         Ok(changed == 1)
     }
 
-    /// Ends the work on a job, and stores its state, progress, fault and event. `now` is in milliseconds since 1970.
+    /// Ends the work on a job, and stores its state, progress, fault and event. Does nothing if the process has lost
+    /// the job. `now` is in milliseconds since 1970.
     pub(super) fn end(&mut self, (id, claim): (&str, i64), end: &JobEnd, now: u64) -> Result<(), DatabaseFault> {
         let JobEnd { ended, progress, fault, announcement } = end;
         let (state, not_before, finished) = match ended {
@@ -185,7 +186,7 @@ impl JobTable<'_> {
             }
         };
         self.transaction.execute(
-            // A finished job doesn't need its credentials any more.
+            // A finished job doesn't need its credentials any more, so they are erased.
             // Test: `credentials_are_sealed_and_gone_with_the_job`.
             "UPDATE jobs SET state = :state, not_before = :not_before, finished = :finished, progress = :progress,
                  bytes = :bytes, fault = :fault, announcement = :announcement,

@@ -5,10 +5,10 @@ import { plural } from '../page/format.js';
 import { at, read } from './ask.js';
 import { told } from './told.js';
 
-/** The number of requests that are shown. */
+/** The largest number of requests that are shown. Older requests are removed. */
 const KEPT = 20;
 
-/** The number of columns of items. */
+/** The largest number of columns of items. Further members aren't shown. */
 const COLUMNS = 4;
 
 const text = (value) => (typeof value === 'string' ? value : JSON.stringify(value) ?? '');

@@ -11,7 +11,7 @@ use crate::services::{
     webhooks::endpoint::{Endpoint, EndpointState},
 };
 
-/// The most endpoints that the report lists.
+/// The largest number of endpoints that the report lists. Further endpoints are left out.
 const MOST_ENDPOINTS: usize = 1_000;
 
 /// An endpoint with the numbers of its deliveries in each state.
@@ -121,7 +121,7 @@ impl WebhookTables<'_> {
         let Some(endpoint) = endpoint.map(|id| self.endpoint(&id)).transpose()?.flatten() else {
             return Ok(Revived::Unknown);
         };
-        // At its next look, the keeper would make them dead letters again.
+        // At its next look, the keeper would make the deliveries dead letters again. So they aren't queued.
         // Test: `dead_letters_are_listed_and_sent_again`.
         if endpoint.state != EndpointState::Active {
             return Ok(Revived::Inactive);

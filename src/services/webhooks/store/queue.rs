@@ -21,11 +21,11 @@ use crate::{
     },
 };
 
-/// The most deliveries that a query returns.
+/// The largest number of deliveries that a query returns. Older deliveries are found with `before`.
 pub(in crate::services::webhooks) const MOST_LISTED: usize = 100;
 
-/// The most attempts of a delivery whose records are kept, including the attempts after redeliveries. Older records are
-/// removed.
+/// The largest number of a delivery's attempts whose records are kept, including the attempts after redeliveries. Older
+/// records are removed.
 const MOST_ATTEMPTS: i64 = 40;
 
 /// The columns that [`read`] needs, of a delivery and its event.
@@ -120,7 +120,7 @@ pub(in crate::services::webhooks) struct Raised {
 pub(in crate::services::webhooks) struct QueueBounds {
     /// The time for which a finished delivery is kept, in seconds.
     pub(in crate::services::webhooks) keep: u64,
-    /// The most finished deliveries that are kept.
+    /// The largest number of finished deliveries that are kept. Older deliveries are removed.
     pub(in crate::services::webhooks) deliveries: usize,
 }
 
@@ -199,7 +199,8 @@ impl WebhookTables<'_> {
             receivers.extend(self.endpoint(&endpoint.id)?);
         }
         // A reload might have removed the type from the types permitted to clients, although clients' endpoints still
-        // name it. Test: `an_event_is_for_the_endpoints_of_its_client_and_of_the_operator`.
+        // name it. So clients get only the permitted types.
+        // Test: `an_event_is_for_the_endpoints_of_its_client_and_of_the_operator`.
         if subscribers.of_clients.contains(&event.kind) {
             receivers.extend(match &event.audience {
                 Audience::Client(owners) => self.of_client(owners)?,
@@ -210,9 +211,9 @@ impl WebhookTables<'_> {
         Ok(receivers)
     }
 
-    /// Replaces the event of a waiting delivery by a newer event about the same subject. Returns `false` if there is no
-    /// such delivery. A delivery that is being attempted keeps its event, because the receiver might have read the list
-    /// before the newer change. Test: `a_delivery_under_way_keeps_its_event`.
+    /// Replaces the event of a waiting delivery with a newer event about the same subject. Returns `false` if no
+    /// delivery about this subject waits. A delivery that is being attempted keeps its event, because the receiver
+    /// might have read the list before the newer change. Test: `a_delivery_under_way_keeps_its_event`.
     fn renew(&mut self, endpoint: &str, event: &Event, now: u64) -> Result<bool, DatabaseFault> {
         let Some(subject) = &event.subject else { return Ok(false) };
         let renewed = self.transaction.execute(
@@ -228,7 +229,8 @@ impl WebhookTables<'_> {
                 ":subject": subject,
             },
         )?;
-        // The earlier event might not have a delivery any more. Test: `a_delivery_under_way_keeps_its_event`.
+        // The earlier event might not have a delivery any more, so it is removed.
+        // Test: `a_delivery_under_way_keeps_its_event`.
         let statement =
             "DELETE FROM events WHERE subject = ?1 AND id <> ?2 AND id NOT IN (SELECT event FROM deliveries)";
         self.transaction.execute(statement, (subject, &event.id))?;
@@ -304,16 +306,16 @@ impl WebhookTables<'_> {
     ) -> Result<usize, DatabaseFault> {
         let query = "SELECT whole_at FROM endpoints WHERE id = ?1";
         let whole_at = self.transaction.query_row(query, [endpoint], |row| row.get(0)).optional()?;
-        // A time more than a second ahead was stored before the clock was set back.
+        // A time more than a second ahead was stored before the clock was set back, so it counts as a second ahead.
         // Test: `a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most`.
         let latest = now.saturating_add(1_000);
         let whole_at = natural(whole_at.unwrap_or(0)).clamp(now, latest);
-        // The configuration permits at most 1,000 per second.
+        // The configuration permits 1 to 1,000 per second, so the clamp doesn't change the number.
         let per_second = u64::from(pace.per_second.clamp(1, 1_000));
         let free = (latest - whole_at) * per_second / 1_000;
         let turns = wanted.min(usize::try_from(free).unwrap_or(usize::MAX));
-        // Rounded up once for all deliveries together, so fractions of milliseconds never add up to exceed the limit.
-        // Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
+        // The time is rounded up once for all turns together, so fractions of milliseconds never add up to exceed the
+        // limit. Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
         let taken = u64::try_from(turns).unwrap_or(u64::MAX).saturating_mul(1_000).div_ceil(per_second);
         let statement = "UPDATE endpoints SET whole_at = ?2 WHERE id = ?1";
         self.transaction.execute(statement, (endpoint, whole(whole_at.saturating_add(taken))))?;

@@ -6,14 +6,14 @@ use rusqlite::{OptionalExtension as _, named_params, params_from_iter};
 use super::WebhookTables;
 use crate::services::database::{DatabaseFault, natural, whole};
 
-/// The most pages whose versions are kept. When there are more, the live pages that were seen least recently are
-/// removed.
+/// The largest number of pages whose versions are kept. When there are more, the live pages among the oldest entries
+/// are removed.
 const MOST_WINDOWS: i64 = 100_000;
 
 /// The shortest time, in seconds, after which a watch is removed that processes no longer request.
 const FORGET_WATCH: u64 = 30 * 86_400;
 
-/// The most watches that a query returns.
+/// The largest number of watches that a query returns. Further watches are left out.
 const MOST_LISTED: usize = 1_000;
 
 /// A version of a page that a watch or a live page has read.
@@ -51,7 +51,7 @@ impl WebhookTables<'_> {
         let Some(name) = self.current(seen.names)? else { return Ok(false) };
         let query = "SELECT version FROM windows WHERE name = ?1";
         let known: Option<String> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?.flatten();
-        // Another watch, live page or process has reported this version already.
+        // The version hasn't changed, or another watch, live page or process has reported it already.
         // Test: `a_new_version_of_a_list_is_recorded_once_by_all_processes`.
         if known.as_deref() == Some(seen.version) {
             return Ok(false);
@@ -131,9 +131,9 @@ impl WebhookTables<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Removes live pages that were not seen for `keep` seconds, and watches that were not requested for the longer of
-    /// `keep` and [`FORGET_WATCH`]. If more than [`MOST_WINDOWS`] pages are stored, removes the live pages among the
-    /// ones that were seen least recently. `now` is in seconds since 1970.
+    /// Removes live pages of which no new version was stored for `keep` seconds, and watches that were not requested
+    /// for the longer of `keep` and [`FORGET_WATCH`]. If more than [`MOST_WINDOWS`] pages are stored, removes the live
+    /// pages among the oldest entries. `now` is in seconds since 1970.
     pub(in crate::services::webhooks) fn forget_windows(&mut self, keep: u64, now: u64) -> Result<(), DatabaseFault> {
         // A watch is kept longer, so a change is noticed even if all processes were stopped for a while.
         // Test: `a_watch_is_polled_by_one_process_at_a_time`.
