@@ -17,7 +17,7 @@ use crate::{
     pagination::resolver::Totals,
 };
 
-/// The preference that selects an envelope.
+/// The preference (`Prefer`) that selects an envelope by its name.
 const ENVELOPE: &str = "envelope";
 
 /// The media type of plain JSON, which upstreams also answer with.
@@ -28,7 +28,7 @@ const JSON: &str = "application/json";
 pub struct Convention {
     /// The name of the envelope.
     pub name: String,
-    /// The parameters of requests.
+    /// The parameters that clients send for paging and sorting.
     pub parameters: Parameters,
     /// The envelope of pages and problems.
     pub envelope: EnvelopeTemplate,
@@ -54,21 +54,22 @@ pub struct Conventions {
     inner: Vec<Convention>,
 }
 
-/// The convention that was chosen for a request.
+/// The convention for a request, as its `Prefer` and `Accept` choose it.
 #[derive(Debug)]
 pub struct NegotiatedConvention<'a> {
-    /// The chosen convention; the route's own if the client's choice is not offered.
+    /// The chosen convention; the route's own if the client chose none that the route offers.
     pub convention: &'a Convention,
     /// The preferences of the client.
     pub preferences: Preferences,
     /// `true` if a preference chose the convention. The response then confirms the choice.
     pub by_preference: bool,
-    /// The problem if the client accepts only conventions that the route doesn't offer; `None` otherwise.
+    /// The problem if the client accepts no media type that the route offers, or strictly prefers an envelope that the
+    /// route doesn't offer; `None` otherwise.
     pub refused: Option<Box<Problem>>,
 }
 
 impl Conventions {
-    /// Creates the conventions of a route.
+    /// Creates the conventions of a route: its own, others that clients can choose, and those of services.
     #[must_use]
     pub fn new(own: Convention, others: Vec<Convention>, inner: Vec<Convention>) -> Self {
         Self { own, others, inner }
@@ -105,18 +106,19 @@ impl Conventions {
         std::iter::once(&self.own).chain(&self.others)
     }
 
-    /// Returns the request headers that answers vary by.
+    /// Returns the request headers that responses vary by, for `Vary`.
     pub fn varies_by(&self) -> impl Iterator<Item = HeaderName> + use<> {
         let chosen = !self.others.is_empty();
-        // If a preference sets the limit, one URL has several pages, so answers vary by `Prefer`.
+        // If a preference sets the limit, one URL has several pages, so responses vary by `Prefer`.
         let preferred = chosen || self.own.parameters.preferred_limit().is_some();
         let accept = chosen.then_some(http::header::ACCEPT);
         accept.into_iter().chain(preferred.then_some(preference::PREFER))
     }
 
-    /// Chooses the convention of a request. `Prefer` takes precedence over `Accept`. A preferred envelope that the
-    /// route doesn't offer is ignored, or refused if the client sends `handling=strict`. An `Accept` that matches no
-    /// envelope is refused if it has a JSON media type, and ignored otherwise.
+    /// Chooses the convention of a request. A route with only its own convention ignores the client's choice. Otherwise
+    /// `Prefer` takes precedence over `Accept`. A preferred envelope that the route doesn't offer is ignored, or
+    /// refused if the client sends `handling=strict`. An `Accept` that matches no envelope is refused if it has a JSON
+    /// media type, and ignored otherwise.
     #[must_use]
     pub fn choose(&self, headers: &HeaderMap) -> NegotiatedConvention<'_> {
         let mut chosen = NegotiatedConvention {
@@ -149,12 +151,13 @@ impl Conventions {
         chosen
     }
 
-    /// Removes request headers that the gateway handles itself: the preferences of the chosen convention, and an
-    /// `Accept` that names the media type of an envelope. Upstreams would answer 406 to such a type, unless it is
-    /// `application/json`.
+    /// Removes request headers that the gateway handles itself: the preferences for the envelope and for the limit, and
+    /// an `Accept` that names an envelope's media type other than `application/json`. An upstream might answer 406 to a
+    /// media type that it doesn't know.
     pub fn take_from(&self, headers: &mut HeaderMap, chosen: &Convention) {
         if headers.contains_key(preference::PREFER) {
-            // Preferences such as `count=exact` are for the upstream. Test: `preferences_are_followed_once`.
+            // Preferences such as `count=exact` are for the upstream, so only the gateway's own are removed. Test:
+            // `preferences_are_followed_once`.
             let names: Vec<&str> = std::iter::once(ENVELOPE).chain(chosen.parameters.preferred_limit()).collect();
             preference::remove(headers, &names);
         }
@@ -172,7 +175,8 @@ impl Conventions {
     }
 
     /// Returns the convention whose media type has the greatest weight in `ranges`. If several have this weight, the
-    /// most exact range decides, and then the order of the conventions.
+    /// most exact range decides, and then the order of the conventions. Without a match, returns the route's own
+    /// convention, or a problem if a range is a JSON type.
     fn accepted(&self, ranges: &[MediaRange]) -> Result<&Convention, Box<Problem>> {
         let mut best: Option<((u16, Exactness), &Convention)> = None;
         for convention in self.all() {
@@ -181,8 +185,8 @@ impl Conventions {
                 best = Some((rank, convention));
             }
         }
-        // A client that accepts only `text/html` gets the route's own envelope. Test:
-        // `a_client_chooses_by_media_type_or_by_preference`.
+        // A client that accepts only `text/html` gets the route's own envelope, so only JSON types cause a refusal.
+        // Test: `a_client_chooses_by_media_type_or_by_preference`.
         let is_json = |range: &MediaRange| range.weight > 0 && range.essence.ends_with("json");
         match best {
             Some((_, convention)) => Ok(convention),
@@ -235,7 +239,7 @@ fn exactness(offered: &MediaRange, range: &MediaRange) -> Option<Exactness> {
             let asked = range.parameters.iter().filter(|(name, _)| name != "profile");
             let mut count = 0;
             for (name, value) in asked {
-                // JSON:API requires 406 if other parameters modify its type. Test:
+                // JSON:API requires 406 if other parameters modify its type, so such a range doesn't match. Test:
                 // `a_client_chooses_by_media_type_or_by_preference`.
                 let own = offered.parameters.iter().find(|(known, _)| known == name)?;
                 if !own.1.eq_ignore_ascii_case(value) {

@@ -13,14 +13,14 @@ pub struct LinkBase {
 }
 
 impl LinkBase {
-    /// Joins the public address of a route and the path of a request's target, which is then encoded.
+    /// Joins the public address of a route and the path of a request's target. The path is percent-encoded.
     #[must_use]
     pub fn new(address: &PublicAddress, path: &str) -> Self {
         let start = address.as_str();
         let mut prefix = String::with_capacity(start.len() + path.len() + 1);
         prefix.push_str(start);
-        // If no scheme and host come first, a second slash would turn the path into an authority. Test:
-        // `no_path_becomes_the_host_of_a_link`.
+        // If no scheme and host come first, a second slash would turn the path into an authority, so all leading
+        // slashes are removed. Test: `no_path_becomes_the_host_of_a_link`.
         let path = if start.is_empty() { path.trim_start_matches('/') } else { path.strip_prefix('/').unwrap_or(path) };
         prefix.push('/');
         query::push_path(&mut prefix, path);
@@ -48,7 +48,7 @@ impl LinkBase {
 /// The links of a page, as complete encoded URLs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkSet {
-    /// The link to this page: the request's target without private parameters.
+    /// The link to this page: the request's target without private parameters; `None` if the page has no such link.
     pub self_: Option<String>,
     /// The link to the first page; `None` if the page has no such link.
     pub first: Option<String>,
@@ -62,9 +62,9 @@ pub struct LinkSet {
 
 impl LinkSet {
     /// Returns the value of the `Link` header: `next`, `prev`, `first`, `last` and `extra` (relation, URL), each with a
-    /// quoted `rel` as its first parameter. If the line would exceed `max_length` bytes, links are dropped until it
-    /// fits: `last`, `first`, `prev`, `next`, then the links in `extra`, the last one first. Returns `None` if no link
-    /// is left.
+    /// quoted `rel` as its first parameter. If the line would exceed `max_length` bytes, the page's own links are
+    /// dropped first, in the order `last`, `first`, `prev`, `next`. Links in `extra` are dropped only if they don't fit
+    /// on their own, the last one first. Returns `None` if no link is left.
     #[must_use]
     pub fn header(&self, max_length: usize, extra: &[(&str, &str)]) -> Option<String> {
         let paging = [("next", &self.next), ("prev", &self.prev), ("first", &self.first), ("last", &self.last)];

@@ -7,8 +7,8 @@ pub(crate) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
     let start = out.len();
     out.push(b'{');
     for member in members(object) {
-        // An object that is cut at a wrong place would unbalance the brackets of the whole response. Test:
-        // `an_object_that_is_not_valid_json_is_written_unchanged`.
+        // An object that is cut at a wrong place would unbalance the brackets of the whole response, so the object is
+        // written unchanged. Test: `an_object_that_is_not_valid_json_is_written_unchanged`.
         let Some((name, member)) = member else {
             out.truncate(start);
             return out.extend_from_slice(object);
@@ -49,8 +49,8 @@ pub(crate) fn push_only(out: &mut Vec<u8>, object: &[u8], names: &[&str], but: O
 
 /// Returns whether a JSON string, with its quotes, equals `name`.
 fn is_named(string: &[u8], name: &str) -> bool {
-    // A name may be written with escapes: `"\u0069d"` is `id`. Test:
-    // `members_are_left_out_and_the_others_keep_their_bytes`.
+    // A name may be written with escapes: `"\u0069d"` is `id`. So only a name without a backslash is compared as it is.
+    // Test: `members_are_left_out_and_the_others_keep_their_bytes`.
     if !string.contains(&b'\\') {
         return string.len() == name.len() + 2 && &string[1..string.len() - 1] == name.as_bytes();
     }
@@ -87,15 +87,16 @@ fn string_end(text: &[u8], start: usize) -> Option<usize> {
     loop {
         match text.get(at)? {
             b'"' => return Some(at + 1),
-            // The step may pass the end, where `get` finds no byte. Test: `malformed_objects_do_not_panic`.
+            // The step may pass the end, where `get` finds no byte, so the string counts as not closed. Test:
+            // `malformed_objects_do_not_panic`.
             b'\\' => at += 2,
             _ => at += 1,
         }
     }
 }
 
-/// Returns the index of the comma or brace that ends a member's value; `None` if brackets aren't balanced. `from` is
-/// the index after the member's name.
+/// Returns the index of the comma or brace that ends a member's value; `None` if brackets aren't balanced or the text
+/// ends first. `from` is the index after the member's name.
 fn value_end(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     let mut depth = 0_usize;
@@ -107,7 +108,7 @@ fn value_end(text: &[u8], from: usize) -> Option<usize> {
             }
             b'{' | b'[' => depth += 1,
             b',' | b'}' if depth == 0 => return Some(at),
-            // A bracket without an opening one makes the object malformed.
+            // A bracket without an opening one makes the object malformed, so the value has no end.
             b'}' | b']' => depth = depth.checked_sub(1)?,
             _ => {}
         }

@@ -38,7 +38,7 @@ use places::EnvelopePlaces;
 pub struct Needs {
     /// `true` if the envelope has a cursor for each item.
     pub item_cursors: bool,
-    /// `true` if the envelope has the item cursors of the first and the last item.
+    /// `true` if the envelope has the item cursor of the first or of the last item.
     pub edge_cursors: bool,
     /// `true` if the envelope has the time, as `{now}`.
     pub now: bool,

@@ -137,7 +137,7 @@ impl ValueSource for PageSource<'_> {
 }
 
 /// Appends an object with the members that `{item.fields}` leaves out, except for those whose value is the item's id.
-/// Returns whether any members are left.
+/// Returns `false` and appends nothing if no member is left.
 fn push_reserved(out: &mut Vec<u8>, item: &[u8], id: Option<&[u8]>) -> bool {
     item.starts_with(b"{") && members::push_only(out, item, &RESERVED, id)
 }

@@ -64,7 +64,7 @@ impl PlaceReader<'_> {
         match &tree.value {
             Tree::Text(text) => {
                 let Some(read) = self.parsed(text, tree, self.scopes) else { return };
-                // A client can't read back a value that has other text around it.
+                // A client can't read back a value that has other text around it, so only a whole value is recorded.
                 if let [TextPart::Value(placeholder, _)] = read.parts[..]
                     && let Ok(place) = Pointer::parse(at)
                 {
@@ -111,7 +111,7 @@ impl PlaceReader<'_> {
         }
     }
 
-    /// Parses a text of the skeleton. The skeleton was compiled before, so the text has no faults.
+    /// Parses a text of the skeleton; `None` if it has faults. A compiled skeleton has none.
     fn parsed(&self, text: &str, tree: &LocatedTree, scopes: &[Scope]) -> Option<PlaceholderText> {
         let (requests, diagnostics) = (&mut Vec::new(), &mut Diagnostics::default());
         PlaceholderText::parse(text, tree.at, self.collection, scopes, requests, diagnostics)
@@ -135,7 +135,7 @@ pub(super) fn mentions_item(tree: &LocatedTree) -> bool {
 /// Returns the place of the whole item in an element; `None` if the element contains only parts of the item.
 fn find_item(element: &LocatedTree, at: &str) -> Option<String> {
     match &element.value {
-        // `{item:string}` is a string, in which no pointer finds a member.
+        // `{item:string}` is a string, in which no pointer finds a member, so it isn't the whole item.
         Tree::Text(text) => (text == "{item}").then(|| at.to_owned()),
         Tree::Object(members) => {
             members.iter().find_map(|(name, value)| find_item(value, &format!("{at}/{}", escaped(&name.value))))

@@ -84,7 +84,7 @@ pub fn kind(name: &str) -> Document {
     Document::object([("type", name.into())])
 }
 
-/// Returns the schema of an integer of at least `least`, or of any integer.
+/// Returns the schema of an integer of at least `least`; of any integer if `least` is `None`.
 #[must_use]
 pub fn integer(least: Option<u32>) -> Document {
     let integer = kind("integer");
@@ -124,7 +124,7 @@ struct SchemaReader<'a> {
     /// The scopes of placeholders; [`Scope::Item`] is added inside an array of items.
     scopes: &'static [Scope],
     item: &'a Document,
-    /// The schema of the request's body, parts of which are repeated.
+    /// The schema of the request's body, parts of which are repeated; `None` if it isn't known.
     echoed: Option<&'a Document>,
     codes: &'a [&'a str],
 }
@@ -152,7 +152,7 @@ impl SchemaReader<'_> {
                     }
                 }
                 let items = match schemas.len() {
-                    // An array that is empty in the skeleton is empty in every response.
+                    // An array that is empty in the skeleton is empty in every response, so no element is valid.
                     0 => Document::Boolean(false),
                     1 => schemas.swap_remove(0),
                     _ => Document::object([("anyOf", schemas.into())]),
@@ -198,8 +198,8 @@ impl SchemaReader<'_> {
         SchemaPart { schema: if read.or_null { or_null(schema) } else { schema }, certain, says: PartContent::Facts }
     }
 
-    /// Parses a text of the skeleton. The skeleton was compiled before, so the text has no faults. Also returns the
-    /// places in the request's body whose values the text repeats.
+    /// Parses a text of the skeleton. Also returns the places in the request's body whose values the text repeats.
+    /// Returns `None` if the text has faults, which a compiled skeleton doesn't have.
     fn parsed(&self, text: &str, tree: &LocatedTree, scopes: &[Scope]) -> Option<(PlaceholderText, Vec<Pointer>)> {
         let mut requests = Vec::new();
         let read =
@@ -214,7 +214,7 @@ impl SchemaReader<'_> {
         let known = self
             .echoed
             .and_then(|echoed| names.into_iter().try_fold(echoed.clone(), |schema, name| within(&schema, name)));
-        // A request may have members that its description doesn't name. Their values can be anything.
+        // A request may have members that its description doesn't name, so any value is valid for them.
         known.unwrap_or_else(any)
     }
 
@@ -270,7 +270,8 @@ fn constant(value: Document) -> Document {
     Document::object([("const", value)])
 }
 
-/// Returns a schema that also accepts null. The schema that accepts everything stays as it is.
+/// Widens a schema to accept null. The schema that accepts everything stays as it is. A schema whose `type` is missing
+/// or a list also stays as it is, even if it excludes null.
 fn or_null(schema: Document) -> Document {
     match schema {
         Document::Object(members) if members.is_empty() => Document::Object(members),

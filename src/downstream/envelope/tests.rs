@@ -197,7 +197,8 @@ impl Known {
         let text = text.replace("{collection}", "users").replace("{{", "\u{1}").replace("}}", "\u{2}");
         let as_text = |value: Json| match value {
             Json::String(text) => text,
-            // The spelling matters only for an id that is an object, and `ITEMS` has it in the compact spelling.
+            // The spelling matters only for an id that is an object, and `ITEMS` has it in the compact spelling, as
+            // `to_string` writes it.
             other => other.to_string(),
         };
         let one = |inner: &str| {

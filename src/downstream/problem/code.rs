@@ -52,7 +52,8 @@ codes! {
     ParameterConflict = "parameter_conflict", 400, "Parameters contradict each other";
     /// The route doesn't take this parameter, or doesn't take it with this value.
     ParameterInvalid = "parameter_invalid", 400, "A parameter is not taken here";
-    /// The request has two ends of a range: `after` and `before`, or a limit against the direction of its position.
+    /// The request asks for a range: it has a position for each end, such as `after` and `before`, or a position for
+    /// one end and a limit that counts from the other, such as `after` and `last`.
     RangeUnsupported = "range_unsupported", 400, "A range between two items can't be asked for";
     /// The cursor can't be verified: it is truncated, modified, empty, or signed with a removed key.
     CursorInvalid = "cursor_invalid", 400, "The cursor is not valid";
@@ -166,7 +167,8 @@ impl Code {
         self.status() == status || (matches!(self, Self::UpstreamUnavailable) && status == 503)
     }
 
-    /// Returns whether the same request might succeed later without a change by the client or the operator.
+    /// Returns the value of `retryable` in problems with this code: `true` if clients should send the same request
+    /// again later, because the cause is usually temporary.
     #[must_use]
     pub const fn retryable(self) -> bool {
         matches!(
@@ -183,8 +185,8 @@ impl Code {
         )
     }
 
-    /// Returns whether a problem with this code has a link to the first page. Such codes concern the position of a
-    /// request, or refuse requests by page.
+    /// Returns whether a problem with this code has a link to the first page, except in answers to POST requests. Such
+    /// codes concern the position of a request, or refuse requests by page.
     #[must_use]
     pub const fn restarts(self) -> bool {
         matches!(

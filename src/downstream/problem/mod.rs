@@ -10,7 +10,7 @@ use crate::json::write::{push_number, push_text};
 /// A refusal as clients get it: in the error form of their envelope, or as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The HTTP status: that of the code, or the upstream's own ([`Code::has_status`]).
+    /// The HTTP status: the code's own, or the upstream's 503 ([`Code::has_status`]).
     pub status: u16,
     /// The stable code, on which clients branch.
     pub code: Code,
@@ -21,17 +21,18 @@ pub struct Problem {
     /// A link to the first page; `None` if the problem has no such link. A problem has it if its code
     /// [restarts](Code::restarts), except in the answer to a POST request.
     pub restart: Option<String>,
-    /// A link to the page at the estimated position, where items may be skipped or repeated.
+    /// A link to the page at the estimated position, where items may be skipped or repeated; `None` if the problem has
+    /// no such link.
     pub nearest: Option<String>,
-    /// The largest limit that the route accepts, if the request's limit is at fault.
+    /// The largest limit that the route accepts; `None` unless the request's limit is at fault.
     pub max_limit: Option<u32>,
-    /// The parts of the request that differ from the cursor's context, for `cursor_mismatch`.
+    /// The parts of the request that differ from the cursor's context, for `cursor_mismatch`; otherwise empty.
     pub differs: Vec<&'static str>,
-    /// The values that are allowed instead: fields of a sort, or names of envelopes.
+    /// The values that are allowed instead: fields of a sort, or names of envelopes; empty for other problems.
     pub allowed: Vec<String>,
-    /// The value of `Retry-After`: the gateway's own, or the upstream's.
+    /// The value of `Retry-After`: the gateway's own, or the upstream's; `None` if the response has no such header.
     pub retry_after: Option<HeaderValue>,
-    /// `Content-Range` of a 416, with the length of the result: `bytes */LENGTH`.
+    /// `Content-Range` of a 416, with the length of the result: `bytes */LENGTH`; `None` for other statuses.
     pub content_range: Option<HeaderValue>,
 }
 
@@ -42,7 +43,7 @@ impl From<Box<Self>> for Problem {
 }
 
 impl Problem {
-    /// Creates a problem with this code and detail.
+    /// Creates a problem with this code and detail, the code's status, and no links.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
@@ -60,7 +61,7 @@ impl Problem {
         }
     }
 
-    /// Adds the parameter at fault.
+    /// Adds the parameter at fault: its decoded name, or its place in the body.
     #[must_use]
     pub fn with_parameter(mut self, name: impl Into<String>) -> Self {
         self.parameter = Some(name.into());

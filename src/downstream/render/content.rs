@@ -8,7 +8,7 @@ use bytes::Bytes;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     own: Bytes,
-    /// The inserted part, and the number of own bytes before it.
+    /// The inserted part, and the number of own bytes before it; `None` without such a part.
     inserted: Option<(usize, Bytes)>,
 }
 
@@ -47,7 +47,7 @@ impl Content {
     #[must_use]
     pub fn into_parts(mut self) -> [Bytes; 3] {
         let Some((at, inserted)) = self.inserted.take() else { return [self.own, Bytes::new(), Bytes::new()] };
-        // `split_off` panics beyond the end.
+        // `split_off` panics beyond the end, so a larger index counts as the end.
         let rest = self.own.split_off(at.min(self.own.len()));
         [self.own, inserted, rest]
     }

@@ -21,7 +21,7 @@ pub struct Output {
     pub bytes: Vec<u8>,
     /// The ranges of the bytes for `{now}`, which change although the page doesn't.
     pub(crate) times: Vec<Range<usize>>,
-    /// A long run of items that was not copied, and the number of bytes before it.
+    /// A long run of items that was not copied, and the number of bytes before it; `None` if all runs were copied.
     left: Option<(usize, ByteRun)>,
 }
 
@@ -40,7 +40,7 @@ impl Output {
         if first < LEFT_FROM { 0 } else { first }
     }
 
-    /// Appends a run of items, or leaves it in the answer if it is long enough.
+    /// Appends a run of items. The first run that is long enough is left in its answer instead.
     pub(crate) fn push_run(&mut self, page: &Page, run: ByteRun) {
         // A body has at most one inserted part, so only the first long run is left in its answer.
         if self.left.is_none() && run.range.len() >= LEFT_FROM {

@@ -109,8 +109,8 @@ impl PlaceholderText {
                     continue;
                 }
             };
-            // Inside a text, the quotes of a JSON value would end the string. Test:
-            // `faults_of_envelopes_point_at_their_text`.
+            // Inside a text, the quotes of a JSON value would end the string, so the value must be written as text.
+            // Test: `faults_of_envelopes_point_at_their_text`.
             if !alone && placeholder.json && !as_text {
                 let help = format!("write {{{name}:string}} for it as a string, or make it the whole value");
                 fault(format!("{{{name}}} is JSON, and can't be inside a string"), help);
@@ -137,14 +137,15 @@ impl PlaceholderText {
         })
     }
 
-    /// Returns the condition under which the text is rendered: all its placeholders are known.
+    /// Returns the condition under which the text is rendered: all its placeholders are known. A placeholder with
+    /// `|null` is always rendered.
     pub(crate) fn presence(&self) -> Presence {
         let uncertain = self.parts.iter().filter_map(|part| match part {
             TextPart::Value(placeholder, _) if !placeholder.certain => Some(placeholder.slot),
             TextPart::Value(..) | TextPart::Literal(_) => None,
         });
         let uncertain: Vec<_> = uncertain.collect();
-        // With `|null` the text is always written.
+        // With `|null` the text is always written, so it has no condition.
         if uncertain.is_empty() || self.or_null { Presence::Always } else { Presence::If(vec![uncertain]) }
     }
 
@@ -205,7 +206,7 @@ fn split(text: &str) -> Result<Vec<TextPiece<'_>>, usize> {
 }
 
 /// Returns the placeholder of a place in the request's body. Its number is the index in `requests`, to which a new
-/// place is added.
+/// place is added. Returns the remedy as an error if the place isn't a JSON Pointer, or if there are too many places.
 fn request_place(place: &str, requests: &mut Vec<Pointer>) -> Result<Placeholder, String> {
     let pointer = Pointer::parse(place).map_err(|error| error.message)?;
     // A place that occurs twice is looked up once. Test: `repeated_values_keep_their_spelling`.

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SkeletonSegment {
     Literal(Vec<u8>),
-    /// The value of a placeholder; `null` if it has none.
+    /// The value of a placeholder. If the value is unknown, a whole JSON value is `null`, and other forms are empty.
     Value(Slot, ValueForm),
     /// Steps that are rendered only under a condition.
     If(Condition, Vec<Self>),
@@ -47,7 +47,7 @@ pub(crate) struct Skeleton {
 
 impl Skeleton {
     /// Compiles the body of an envelope, which must contain an array of items. The repeated places in the request's
-    /// body are added to `requests`.
+    /// body are added to `requests`. Reports faults, and returns `None` if there are any.
     pub(crate) fn compile_body(
         tree: &LocatedTree,
         collection: &str,
@@ -63,7 +63,8 @@ impl Skeleton {
         compiler.sound.then_some(Self { segments })
     }
 
-    /// Compiles the error body of an envelope. At least a part of the body must always be known.
+    /// Compiles the error body of an envelope. At least a part of the body must always be known. Reports faults, and
+    /// returns `None` if there are any.
     pub(crate) fn compile_error(tree: &LocatedTree, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let requests = &mut Vec::new();
         let mut compiler =
@@ -76,7 +77,8 @@ impl Skeleton {
         compiler.sound.then_some(Self { segments })
     }
 
-    /// Compiles a header's value, and the condition under which the header is sent.
+    /// Compiles a header's value, and the condition under which the header is sent. Reports faults, and returns `None`
+    /// if there are any.
     pub(crate) fn compile_header(
         text: &Located<String>,
         collection: &str,
@@ -220,7 +222,8 @@ fn push_value(slot: Slot, form: ValueForm, source: &dyn ValueSource, item: usize
     if !told && matches!(form, ValueForm::Typed | ValueForm::Text) {
         out.bytes.extend_from_slice(b"null");
     }
-    // The tag of a page doesn't depend on the time. Test: `the_etag_does_not_depend_on_the_time`.
+    // The tag of a page doesn't depend on the time, so the range of the time is recorded. Test:
+    // `the_etag_does_not_depend_on_the_time`.
     if slot == Slot::Now {
         out.times.push(start..out.bytes.len());
     }
@@ -237,7 +240,7 @@ fn push_cursor(form: ValueForm, source: &dyn ValueSource, item: usize, out: &mut
     if source.push_cursor(item, out) {
         out.push(b'"');
     } else {
-        // The quote was written before the item turned out to have no cursor.
+        // The quote was written before the item turned out to have no cursor, so the quote is removed.
         out.truncate(start);
         out.extend_from_slice(b"null");
     }
@@ -348,7 +351,8 @@ impl SkeletonCompiler<'_> {
         }
     }
 
-    /// Compiles a member's name, which can contain only `{collection}`.
+    /// Compiles a member's name, in which `{collection}` is the only placeholder. `before` are the names of the members
+    /// before it. Returns `None` if the name can't be parsed.
     fn name(&mut self, name: &Located<String>, before: &[String]) -> Option<String> {
         let Some(text) =
             PlaceholderText::parse(&name.value, name.at, self.collection, &[], self.requests, self.diagnostics)
@@ -358,7 +362,7 @@ impl SkeletonCompiler<'_> {
         };
         let text = text.literal();
         // `{collection}` may become the name of another member, and JSON readers differ in which of two equal members
-        // they take. Test: `faults_of_envelopes_point_at_their_text`.
+        // they take, so a repeated name is a fault. Test: `faults_of_envelopes_point_at_their_text`.
         if before.contains(&text) {
             let message = format!("the member `{text}` is repeated here");
             self.fault(
@@ -427,7 +431,7 @@ impl SkeletonCompiler<'_> {
             PartContent::Both | PartContent::Literals => SkeletonSegment::Items(Presence::Always, element.segments),
         }));
         segments.push(SkeletonSegment::Literal(b"]".to_vec()));
-        // An array without items is rendered as `[]`.
+        // An array without items is rendered as `[]`, so the part is always present.
         CompiledPart { presence: Presence::Always, says: PartContent::Facts, segments }
     }
 }

@@ -32,22 +32,22 @@ impl std::fmt::Debug for RequestBody {
 pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     let refuse = |detail: String| Err(Box::new(Problem::new(Code::MediaTypeUnsupported, detail)));
     for coding in headers.get_all(CONTENT_ENCODING) {
-        // `identity` isn't a coding, and empty elements of a list are ignored (RFC 9110, section 5.6.1). Test:
-        // `json_without_a_coding_is_read`.
+        // `identity` isn't a coding, and empty elements of a list are ignored (RFC 9110, section 5.6.1), so both are
+        // accepted. Test: `json_without_a_coding_is_read`.
         let mut codings = coding.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         if codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")) {
             return refuse("content codings are not supported: leave out Content-Encoding".to_owned());
         }
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    // Of two types, the upstream could read the other one. Test: `json_without_a_coding_is_read`.
+    // Of two types, the upstream could read the other one, so two are refused. Test: `json_without_a_coding_is_read`.
     let (Some(media_type), None) = (types.next(), types.next()) else {
         return refuse("name the body's type: Content-Type: application/json".to_owned());
     };
     let text = media_type.to_str().unwrap_or_default().to_ascii_lowercase();
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    // `+json` without a type before it isn't a media type. Test: `json_without_a_coding_is_read`.
+    // `+json` without a type before it isn't a media type, so it is refused. Test: `json_without_a_coding_is_read`.
     let is_json = essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"));
     if !is_json {
         let detail = format!("bodies are JSON, not `{}`: send application/json", shown(essence));
@@ -77,8 +77,8 @@ impl RequestBody {
             Ok(spelling) if spelling.starts_with(b"{") => return Ok(Self { bytes }),
             Ok(_) => "the body is not an object: write { … }".to_owned(),
             Err(_) if bytes.trim_ascii().is_empty() => "there is no body: send an object, at least {}".to_owned(),
-            // The gateway could read the first of two equal members, and the upstream the last. Test:
-            // `a_body_is_one_object`.
+            // The gateway could read the first of two equal members, and the upstream the last, so the body is refused.
+            // Test: `a_body_is_one_object`.
             Err(CanonicalError::Duplicate(name)) => {
                 format!("the body has the member `{}` twice in one object: which one is meant?", shown(&name))
             }

@@ -35,10 +35,10 @@ use sorting::{RequestedSort, Sorting};
 pub struct Parameters {
     /// The client's own parameters: names in the query, or pointers into the body.
     roles: Vec<(Role, String)>,
-    /// The preference (`Prefer`) that sets the limit; `None` if a parameter does.
+    /// The preference (`Prefer`) that sets the limit; `None` if no preference does.
     preferred_limit: Option<String>,
     in_body: BodyPlaces,
-    /// The dialect's paging parameters.
+    /// The dialect's paging parameters, in every spelling that the upstream might accept.
     paging: ReservedNames,
     sorting: Sorting,
     /// Parameters that are left out of links, logs and cursor contexts.
@@ -52,7 +52,7 @@ pub struct Parameters {
     over_max: OverMax,
     zero_limit_is_default: bool,
     empty_cursor_is_first_page: bool,
-    /// The list has the mode seek, so a request can name an item by its id.
+    /// `true` if the list has the mode `seek`, in which a request can name an item by its id.
     seeks: bool,
     legacy: LegacySettings,
 }
@@ -205,21 +205,21 @@ impl Parameters {
         self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some()
     }
 
-    /// Returns whether page cursors are members of the body, in which case no URL leads to a page.
+    /// Returns whether page cursors are members of the body, so no link can contain a cursor.
     #[must_use]
     pub fn takes_cursors_in_body(&self) -> bool {
         self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some_and(|name| name.starts_with('/'))
     }
 
-    /// Returns the preference that sets the limit (RFC 7240); `None` if a parameter does.
+    /// Returns the preference that sets the limit (RFC 7240); `None` if no preference does.
     #[must_use]
     pub fn preferred_limit(&self) -> Option<&str> {
         self.preferred_limit.as_deref()
     }
 
     /// Applies the client's preferred limit, up to the maximum, if limits are preferences. A request without paging
-    /// parameters then becomes one by cursor. Returns the value for `Preference-Applied`. An invalid preference is
-    /// ignored, and so is the preference of a legacy request or of a request that has a limit.
+    /// parameters then becomes one by cursor. Returns the value for `Preference-Applied`; `None` if the preference is
+    /// ignored: it is invalid, or the request is a legacy one or has a limit.
     pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
         let name = self.preferred_limit()?;
         let asked = preferences.number(name).filter(|&limit| limit > 0)?;
@@ -233,13 +233,13 @@ impl Parameters {
         Some(format!("{name}={}", request.limit))
     }
 
-    /// Returns the client's parameter for a role: a name in the query, or a pointer into the body.
+    /// Returns the client's parameter for a role: a name in the query, or a pointer into the body; `None` without one.
     #[must_use]
     pub fn name(&self, role: Role) -> Option<&str> {
         self.roles.iter().find(|(own, _)| *own == role).map(|(_, name)| name.as_str())
     }
 
-    /// Returns the name of a role's parameter in the query; `None` if the body has the parameter, or no role has it.
+    /// Returns the name of a role's parameter in the query; `None` if the parameter is in the body or missing.
     #[must_use]
     pub fn query_name(&self, role: Role) -> Option<&str> {
         self.name(role).filter(|name| !name.starts_with('/'))
@@ -253,8 +253,8 @@ impl Parameters {
 
     /// Reads a query.
     ///
-    /// If the gateway doesn't page the request itself (a legacy request that passes through or is refused as a whole),
-    /// an invalid limit, an invalid sort or a parameter of another API isn't an error.
+    /// If the gateway doesn't page the request itself (the request passes through, or is refused as a whole), an
+    /// invalid limit, an invalid sort or a parameter of another API isn't an error.
     ///
     /// # Errors
     ///
@@ -277,7 +277,7 @@ impl Parameters {
             sifted.legacy = sifted.legacy.or_else(|| paged.first().map(|(place, _)| place.clone()));
             sifted.paging.extend(paged);
             self.in_body.check_sorting(body, self.name(Role::Sort))?;
-            // The upstream judges the body of an old client. Test: `parameters_of_the_query_are_refused_in_the_body`.
+            // Misplaced members of an old client pass. Test: `parameters_of_the_query_are_refused_in_the_body`.
             if sifted.legacy.is_none() {
                 self.in_body.check_misplaced(body)?;
             }
@@ -311,16 +311,16 @@ impl Parameters {
         Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
     }
 
-    /// Returns whether a body without paging members of the dialect is a new client's. If new and old clients both page
-    /// in bodies, a body without any paging member counts as an old client's request for the first page.
+    /// Returns whether a body without paging members of the dialect is a new client's. If new and old clients page in
+    /// bodies and unmarked requests are legacy ones, a body without paging members is an old client's.
     fn is_new_by_body(&self, sifted: &ParsedQuery<'_>) -> bool {
         let old_clients = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
         let may_be_old = old_clients && self.in_body.can_page() && sifted.in_body.is_empty();
         self.in_body.has_roles() && !may_be_old
     }
 
-    /// Returns the kind of a POST request that passes to the upstream whatever its body contains; `None` if the policy
-    /// isn't `passthrough`, if the query has a position of the client's own, or if the kind depends on the body.
+    /// Returns the kind of a POST request that passes to the upstream whatever its body contains; `None` for all
+    /// others, such as requests with a position of the client's own in the query.
     #[must_use]
     pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
         if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
@@ -424,7 +424,7 @@ impl Parameters {
         }
     }
 
-    /// Returns the role of a decoded name among the client's own parameters in the query, apart from the sort.
+    /// Returns the role of a decoded name in the query, apart from the sort; `None` if it isn't the client's own.
     fn own(&self, name: &[u8]) -> Option<Role> {
         // Only the exact spelling is the client's own: the upstream may read another spelling as its parameter. Test:
         // `requests_are_classified_as_legacy_unmarked_or_by_cursor`.
@@ -456,7 +456,7 @@ impl Parameters {
         sifted
     }
 
-    /// Returns the decoded value of a role's parameter. Equal duplicates are accepted; `code` is for a malformed value.
+    /// Returns a role's decoded value; `None` without one. Equal duplicates count once. `code` is for malformed values.
     fn value(&self, sifted: &ParsedQuery<'_>, role: Role, code: Code) -> Result<Option<String>, Box<Problem>> {
         if let Some((_, value)) = sifted.in_body.iter().find(|(own, _)| *own == role) {
             return Ok(Some(value.clone()));
@@ -479,7 +479,7 @@ impl Parameters {
         }
     }
 
-    /// Returns the number of items, and the limit as the client wrote it.
+    /// Returns the number of items, and the limit as the client wrote it; `None` if the client sent no limit.
     fn limit(&self, sifted: &ParsedQuery<'_>) -> Result<(u32, Option<String>), Box<Problem>> {
         for role in [Role::Limit, Role::LimitBackward] {
             if let Some(written) = self.value(sifted, role, Code::LimitInvalid)? {
@@ -496,12 +496,12 @@ impl Parameters {
             problem.max_limit = Some(max);
             Err(Box::new(problem))
         };
-        // `parse` also accepts a sign. Test: `limits_are_whole_numbers_of_at_least_one`.
+        // `parse` also accepts a sign, so digits are required. Test: `limits_are_whole_numbers_of_at_least_one`.
         if written.is_empty() || !written.bytes().all(|byte| byte.is_ascii_digit()) {
             let detail = format!("`{name}` is `{}`: write a whole number from 1 to {max}", shown(&written));
             return refuse(Code::LimitInvalid, detail);
         }
-        // Digits fail to parse only if the number is too large.
+        // Digits fail to parse only if the number is too large, so they count as the largest `u32`.
         let limit = match written.parse().unwrap_or(u32::MAX) {
             0 if self.zero_limit_is_default => self.default_limit,
             0 => {
@@ -518,7 +518,7 @@ impl Parameters {
         Ok((limit, Some(written)))
     }
 
-    /// Returns the client's sort: its parameters as the client wrote them, and their meaning.
+    /// Returns the client's sort: its parameters as the client wrote them, and their meaning; `None` without a sort.
     fn sort(&self, sifted: &ParsedQuery<'_>) -> Result<Option<RequestedSort>, Box<Problem>> {
         match sifted.in_body.iter().find(|(role, _)| *role == Role::Sort) {
             Some((_, written)) => {
@@ -529,7 +529,7 @@ impl Parameters {
         }
     }
 
-    /// Returns `sort_invalid`, with the allowed fields, for an order that the upstream can't be sent.
+    /// Returns `sort_invalid`, with the allowed fields, for an order that can't be sent to the upstream.
     #[must_use]
     pub fn unsortable(&self, request: &ListRequest, detail: &str) -> Box<Problem> {
         let said = request.sort_written.first().map(|(name, _)| name.as_str());
@@ -537,8 +537,8 @@ impl Parameters {
     }
 }
 
-/// Reports a parameter that has no name, two roles or a name of the dialect, and an envelope without a parameter for
-/// the next page. Returns whether all names are valid.
+/// Reports a parameter without a name, with two roles, or with a name that only the dialect may have, and an envelope
+/// without a parameter for the next page. Returns whether all names are valid.
 fn check_names(
     list: &ListSettings,
     envelope: &EnvelopeSettings,

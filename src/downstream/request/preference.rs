@@ -34,7 +34,7 @@ impl Preferences {
     /// Returns the value of a preference as a number; `None` if it is absent or isn't a whole number.
     #[must_use]
     pub fn number(&self, name: &str) -> Option<u32> {
-        // `parse` also accepts a sign. Test: `a_limit_in_a_prefer_header_is_applied`.
+        // `parse` also accepts a sign, so only digits are parsed. Test: `a_limit_in_a_prefer_header_is_applied`.
         let digits = self.value(name).filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))?;
         digits.parse().ok()
     }
@@ -49,7 +49,7 @@ impl Preferences {
 /// Removes the preferences `names` from a request's headers. The gateway follows these preferences itself, and an
 /// upstream could read another meaning.
 pub(crate) fn remove(headers: &mut HeaderMap, names: &[&str]) {
-    // Names of preferences are case-insensitive (RFC 7240, section 2). Test:
+    // Names of preferences are case-insensitive (RFC 7240, section 2), so letter case is ignored. Test:
     // `preferences_that_the_gateway_follows_are_not_forwarded`.
     let is_ours = |text: &str| {
         preference(text).is_some_and(|(name, _)| names.iter().any(|ours| ours.eq_ignore_ascii_case(&name)))
@@ -73,7 +73,7 @@ pub(crate) fn remove(headers: &mut HeaderMap, names: &[&str]) {
 
 fn preference(text: &str) -> Option<(String, String)> {
     let (name, value) = pair(split(text, ';').next()?);
-    // `=x` doesn't name a preference. Test: `preferences_are_parsed_with_quotes_case_and_parameters`.
+    // `=x` doesn't name a preference, so it is ignored. Test: `preferences_are_parsed_with_quotes_case_and_parameters`.
     (!name.is_empty()).then_some((name, value))
 }
 
@@ -82,7 +82,7 @@ fn preference(text: &str) -> Option<(String, String)> {
 pub(crate) struct MediaRange {
     /// Type and subtype in lower case, `*` for any.
     pub(crate) essence: String,
-    /// The parameters, with names in lower case, without the weight.
+    /// The parameters other than the weight: names in lower case, each with its value.
     pub(crate) parameters: Vec<(String, String)>,
     /// The weight in thousandths; 0 excludes the type.
     pub(crate) weight: u16,
@@ -126,11 +126,11 @@ fn weight(text: &str) -> Option<u16> {
     }
 }
 
-/// Parses `name=value`: the name in lower case, the value without quotes.
+/// Parses `name=value`: returns the name in lower case, and the value without quotes. The value is empty without `=`.
 fn pair(text: &str) -> (String, String) {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     let value = value.trim();
-    // A value is a token or a quoted string (RFC 7240, section 2). Test:
+    // A value is a token or a quoted string (RFC 7240, section 2), so the quotes and escapes are removed. Test:
     // `preferences_are_parsed_with_quotes_case_and_parameters`.
     let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
     let value = match inner {

@@ -14,10 +14,11 @@ const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The longest host name, in bytes (RFC 1035 section 2.3.4).
+/// The largest number of bytes in a host name (RFC 1035, section 2.3.4). A longer name counts as absent.
 const LONGEST_HOST: usize = 253;
 
-/// The longest prefix that is accepted from a proxy, in bytes. Every link of a page repeats it.
+/// The largest number of bytes in a proxy's prefix, which every link of a page repeats. A longer prefix counts as
+/// absent.
 const LONGEST_PREFIX: usize = 512;
 
 /// The start of a route's links: `https://api.example.com/shop`, or `/shop` if no host is known, or empty. It consists
@@ -32,7 +33,7 @@ pub struct PublicAddress {
 pub struct RequestAddress<'r> {
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// The authority of the request: `Host`, or HTTP/2's `:authority`.
+    /// The authority of the request: `Host`, or HTTP/2's `:authority`; `None` if the request has neither.
     pub authority: Option<&'r str>,
     /// The headers of a request from a trusted proxy, without origin headers that the proxy's own client might have
     /// written; `None` if the request isn't from a trusted proxy.
@@ -122,8 +123,8 @@ fn said_port(headers: &HeaderMap) -> Option<u16> {
     last(headers, &FORWARDED_PORT).and_then(port).filter(|port| ![80, 443].contains(port))
 }
 
-/// Returns the prefix that a proxy removed from the path, without its final slash. Returns `None` if it is too long, or
-/// if a segment is `.`, `..` or empty, or has an unsafe character, such as an encoded slash.
+/// Returns the prefix that a proxy removed from the path, without its final slash. Returns `None` if it is missing or
+/// too long, or if a segment is `.`, `..` or empty, or has an unsafe character, such as an encoded slash.
 fn said_prefix(headers: &HeaderMap) -> Option<&str> {
     let said = last(headers, &FORWARDED_PREFIX)?;
     let path = said.strip_suffix('/').unwrap_or(said);
@@ -136,7 +137,7 @@ fn is_segment(segment: &str) -> bool {
         |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&()*+=".contains(&byte));
     let is_escape = |text: &str| {
         let (digits, rest) = text.split_at_checked(2)?;
-        // `from_str_radix` also accepts a sign.
+        // `from_str_radix` also accepts a sign, which no escape has.
         let byte = u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))?;
         (byte >= b' ' && !b"./\\\x7f".contains(&byte) && is_plain(rest)).then_some(())
     };
@@ -149,7 +150,8 @@ impl Authority {
     /// Parses a host with an optional port; `None` if the port is invalid, or the host is empty, too long, or has a
     /// character that no host name has.
     fn parse(text: &str) -> Option<Self> {
-        // Colons in brackets belong to the address (RFC 3986 section 3.2.2).
+        // Colons in brackets belong to the address (RFC 3986, section 3.2.2), so the port is looked for after the
+        // brackets.
         let bracket = text.rfind(']').map_or(0, |at| at + 1);
         let (host, after) = text.split_at(text[bracket..].find(':').map_or(text.len(), |at| bracket + at));
         let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
@@ -160,7 +162,7 @@ impl Authority {
             return None;
         }
         let port = match after {
-            // An empty port is the usual one of the scheme (RFC 3986, section 3.2.3).
+            // An empty port is the usual one of the scheme (RFC 3986, section 3.2.3), so it counts as missing.
             "" | ":" => None,
             _ => Some(port(&after[1..])?),
         };
@@ -169,12 +171,12 @@ impl Authority {
 }
 
 fn port(text: &str) -> Option<u16> {
-    // `parse` also accepts a sign.
+    // `parse` also accepts a sign, which no port has.
     text.parse().ok().filter(|port| *port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Returns the last value of a header that lists values. The nearest proxy wrote it, because each proxy appends its
-/// own.
+/// Returns the last value of a header that lists values; `None` if the header is missing or isn't text. The nearest
+/// proxy wrote this value, because each proxy appends its own.
 fn last<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     line.rsplit(',').next().map(str::trim)
@@ -187,7 +189,7 @@ fn forwarded(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let nearest = unquoted_parts(line, b',').pop()?;
     let pairs = unquoted_parts(nearest, b';').into_iter().filter_map(|pair| pair.split_once('='));
     let mut values = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim());
-    // No parameter may occur twice (RFC 7239, section 4): either value could be meant. Test:
+    // No parameter may occur twice (RFC 7239, section 4): either value could be meant, so both are ignored. Test:
     // `forwarded_is_read_as_its_standard_says`.
     let (value, None) = (values.next()?, values.next()) else { return None };
     let Some(quoted) = value.strip_prefix('"') else { return Some(value.to_owned()) };

@@ -308,7 +308,8 @@ impl ReservedNames {
         }
         let whole = fold_name(name);
         let cut = whole.split('[').next().unwrap_or_default();
-        // PHP reads `page[size` as `page_size`. Test: `careless_spellings_reach_a_reserved_name`.
+        // PHP reads `page[size` as `page_size`, so this spelling is compared too. Test:
+        // `careless_spellings_reach_a_reserved_name`.
         let unclosed = (whole.contains('[') && !whole.contains(']')).then(|| whole.replacen('[', "_", 1));
         let reached = |own: &str| {
             if let Some((outer, _)) = own.split_once('[') {

@@ -49,7 +49,7 @@ pub(crate) fn parse_pair(
 ) -> Result<ClientSort, Box<Problem>> {
     let refuse = |detail: String| Err(invalid(&detail, directions_name, sortable));
     let fields: Vec<&str> = fields.split(',').map(str::trim).collect();
-    // More fields than are sortable end in a refusal, however many a client sends, so room for one more is enough.
+    // More fields than are sortable are refused, however many a client sends, so room for one more is enough.
     let mut read = Vec::with_capacity(fields.len().min(sortable.len() + 1));
     for word in directions.split(',') {
         match direction(word.trim()) {
@@ -112,8 +112,8 @@ pub(crate) fn invalid(detail: &str, parameter: &str, sortable: &[String]) -> Box
 /// Parses a term into its field and direction. A term that equals the name of a field is that field, ascending.
 fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
     let term = term.trim_start_matches(' ');
-    // A field may look like a term with a direction, as `a(b)` or `x y`. Test:
-    // `a_name_that_equals_a_field_is_read_as_the_field`.
+    // A field may look like a term with a direction, as `a(b)` or `x y`, so the names of fields are compared first.
+    // Test: `a_name_that_equals_a_field_is_read_as_the_field`.
     if sortable.iter().any(|field| field == term) {
         return (term, Direction::Ascending);
     }
@@ -130,7 +130,7 @@ fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
         Some((rest.strip_suffix(')')?, direction(word)?))
     };
     let suffixed = |separator| {
-        // A field may have the separator in its name: `user.name.desc`. Test:
+        // A field may have the separator in its name, as in `user.name.desc`, so the last separator counts. Test:
         // `a_name_that_equals_a_field_is_read_as_the_field`.
         let (field, word) = term.rsplit_once(separator)?;
         Some((field, direction(word)?))
@@ -181,11 +181,13 @@ fn settle<'t>(
     Ok(ClientSort { strong, id_direction })
 }
 
-/// Reads parameters that each contain the values of all keys, such as `_sort=a,b` with `_order=asc,desc`.
+/// Reads parameters that each contain the values of all keys, such as `_sort=a,b` with `_order=asc,desc`. Returns
+/// `None` if the dialect wouldn't write them.
 fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
     let mut names: Vec<&str> = Vec::new();
     for (name, value) in pairs {
-        // The upstream could read either of two different values. Test: `joined_values_are_read_back`.
+        // The upstream could read either of two different values, so they aren't read back. Test:
+        // `joined_values_are_read_back`.
         if pairs.iter().any(|(other, differing)| other == name && differing != value) {
             return None;
         }
@@ -214,6 +216,7 @@ fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option
 }
 
 /// Reads parameters that are repeated for each key: the first unread parameter of each name belongs to the next key.
+/// Returns `None` if the dialect wouldn't write them.
 fn read_repeated(keys: &[SortWords], pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
     let mut left = pairs.to_vec();
     let mut terms: Vec<SortTerm> = Vec::new();
@@ -231,7 +234,7 @@ fn read_repeated(keys: &[SortWords], pairs: &[(&str, &str)]) -> Option<Vec<SortT
             let at = left.iter().position(|(known, _)| known == name)?;
             left.remove(at);
         }
-        // Some clients append terms that are already present. Such a term counts once.
+        // Some clients append a term that is already present. A term of one parameter therefore counts once.
         if !(found.pairs.len() == 1 && terms.contains(&found.term)) {
             terms.push(found.term.clone());
         }

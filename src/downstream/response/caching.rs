@@ -60,14 +60,15 @@ impl Directives {
         self.named.iter().any(|(other, _)| other == name)
     }
 
-    /// Returns the least number of a directive. An invalid or missing number counts as 0: caches may take such an
-    /// answer to be stale (RFC 9111, section 4.2.1).
+    /// Returns the least number of a directive; `None` if the answer doesn't have the directive. An invalid or missing
+    /// number counts as 0: caches may take such an answer to be stale (RFC 9111, section 4.2.1).
     fn number(&self, name: &str) -> Option<u64> {
         self.named.iter().filter(|(other, _)| other == name).map(|(_, number)| number.unwrap_or(0)).min()
     }
 }
 
-/// Parses a number of seconds. A number that is too large counts as the largest (RFC 9111, section 1.2.2).
+/// Parses a number of seconds; `None` if it has other characters than digits. A number that is too large counts as the
+/// largest (RFC 9111, section 1.2.2).
 fn delta_seconds(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
@@ -86,7 +87,7 @@ fn expires_after(answer: &HeaderMap, now: u64) -> Option<u64> {
         let time = httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()?;
         time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
     };
-    // An answer without `Date` was made when it arrived (RFC 9110, section 6.6.1).
+    // An answer without `Date` was made when it arrived (RFC 9110, section 6.6.1), so `now` replaces its date.
     let made = answer.get(DATE).and_then(seconds).unwrap_or(now);
     Some(seconds(expires).map_or(0, |expires| expires.saturating_sub(made)))
 }
@@ -95,7 +96,7 @@ fn expires_after(answer: &HeaderMap, now: u64) -> Option<u64> {
 fn split(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     let parts = value.split(move |letter| {
-        // An argument may be a list of names: `no-cache="set-cookie, x"`. Test:
+        // An argument may be a list of names, whose commas don't split: `no-cache="set-cookie, x"`. Test:
         // `the_strictest_answer_determines_cache_control`.
         quoted ^= letter == '"';
         letter == ',' && !quoted
@@ -120,7 +121,8 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
         }
     }
     let any = |name: &str| all.iter().any(|one| one.has(name));
-    // The permission of one answer doesn't extend to the others. Test: `the_strictest_answer_determines_cache_control`.
+    // The permission of one answer doesn't extend to the others, so a page that only some answers permit is private.
+    // Test: `the_strictest_answer_determines_cache_control`.
     let permitting = all.iter().filter(|one| PERMITS.iter().any(|name| one.has(name))).count();
     let is_private = any("private") || (permitting > 0 && permitting < all.len());
     let mut written: Vec<String> = Vec::new();
@@ -139,9 +141,10 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     if let Some(least) = all.iter().filter_map(|one| one.number("max-age")).min() {
         written.push(format!("max-age={least}"));
     }
-    // A lifetime for shared caches would contradict `private`. Test: `the_strictest_answer_determines_cache_control`.
+    // A lifetime for shared caches would contradict `private`, so it is left out beside `private`. Test:
+    // `the_strictest_answer_determines_cache_control`.
     if any("s-maxage") && !is_private {
-        // For a shared cache, an answer without `s-maxage` is fresh for its `max-age`.
+        // For a shared cache, an answer without `s-maxage` is fresh for its `max-age`, so this number counts instead.
         let shared = all.iter().filter_map(|one| one.number("s-maxage").or_else(|| one.number("max-age")));
         written.extend(shared.min().map(|least| format!("s-maxage={least}")));
     }
@@ -159,7 +162,7 @@ pub fn age(answers: &[&HeaderMap]) -> Option<HeaderValue> {
 #[derive(Clone, Debug, Default)]
 pub struct Varies {
     names: Vec<HeaderName>,
-    /// The `Vary` line if no answer has one.
+    /// The `Vary` line for a page whose answers have no `Vary`; `None` if there are no names.
     line: Option<HeaderValue>,
 }
 
@@ -172,7 +175,7 @@ impl Varies {
 }
 
 /// Returns `Vary` of the response: the names in the answers' `Vary`, and the gateway's own. If one of the names is `*`,
-/// the result is only `*`.
+/// the result is only `*`. Returns `None` if there are no names.
 #[must_use]
 pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
     if !answers.iter().any(|headers| headers.contains_key(VARY)) {

@@ -39,12 +39,14 @@ pub struct CodedRequest<'a> {
 
 impl Response {
     /// Adds `Accept-Encoding` to `Vary` and returns the coding that the body should get; `None` if it stays uncoded.
+    /// `Vary` stays as it is if no codings are configured, or if the response has a coding already, or no body (except
+    /// a 304).
     ///
     /// A response is not coded if it has a coding already, if the upstream or the client forbids a transformation (RFC
     /// 9111, sections 5.2.1.6 and 5.2.2.6), or if its length could reveal the client's secrets to another site
     /// (BREACH). A body below the smallest size is coded only for a client that refuses bodies without a coding.
     pub fn negotiate(&mut self, request: CodedRequest<'_>, settings: &CompressionSettings) -> Option<ContentCoding> {
-        // A 304 has the same `Vary` as the 200 that it replaces (RFC 9110, section 15.4.5).
+        // A 304 has the same `Vary` as the 200 that it replaces (RFC 9110, section 15.4.5), although it has no body.
         let is_coded = self.headers.contains_key(CONTENT_ENCODING);
         if settings.codings.is_empty() || is_coded || (self.body.is_empty() && self.status != 304) {
             return None;
@@ -63,7 +65,8 @@ impl Response {
     }
 }
 
-/// Returns the coding of a response with these headers and this length; `None` if it stays uncoded.
+/// Returns the coding of a response with these headers and this length; `None` if it stays uncoded. A body of unknown
+/// length (`None`) counts as large.
 fn choose(
     request: CodedRequest<'_>,
     response: &HeaderMap,
@@ -85,7 +88,7 @@ fn choose(
 pub struct PassedCoding {
     /// The coding that the body gets; `None` if it stays uncoded.
     pub coding: Option<ContentCoding>,
-    /// The `Vary` of the answer, extended by `Accept-Encoding`.
+    /// The `Vary` of the answer with `Accept-Encoding` added; `None` if it isn't a valid header value.
     pub vary: Option<HeaderValue>,
     /// The upstream's tag as a weak one, because the bytes of the body differ by coding; `None` without a strong tag.
     pub etag: Option<HeaderValue>,
@@ -100,7 +103,7 @@ impl PassedCoding {
             return None;
         }
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        // A weak tag already covers every coding.
+        // A weak tag already covers every coding, so only a strong one is replaced.
         let etag = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
         Some(Self {
             coding: choose(request, headers, length, settings),
@@ -110,7 +113,8 @@ impl PassedCoding {
     }
 }
 
-/// The weights of an `Accept-Encoding`, in thousandths.
+/// The weights of an `Accept-Encoding`, in thousandths; `None` for a coding that it doesn't name. `others` is the
+/// weight of `*`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Accepted {
     zstd: Option<u16>,
@@ -132,7 +136,8 @@ impl Accepted {
             let weight = match (parts.next(), parts.next()) {
                 (None, _) => Some(1_000),
                 (Some(parameter), None) => read_weight(parameter),
-                // The only parameter of a coding is its weight (RFC 9110, section 12.5.3).
+                // The only parameter of a coding is its weight (RFC 9110, section 12.5.3), so an element with two is
+                // malformed.
                 (Some(_), Some(_)) => None,
             };
             let place = match name.to_ascii_lowercase().as_str() {
@@ -214,14 +219,14 @@ fn forbids_transformation(headers: &HeaderMap) -> bool {
 fn tells_another_site(request: CodedRequest<'_>, response: &HeaderMap) -> bool {
     let CodedRequest { headers, has_certificate } = request;
     let is_foreign = headers.get_all(FETCH_SITE).iter().any(|site| site.as_bytes() == b"cross-site");
-    // A bearer token is added by a script that knows it, not by the browser. Test:
+    // A bearer token is added by a script that knows it, not by the browser, so it doesn't count. Test:
     // `bodies_are_coded_unless_forbidden_or_revealing`.
     let is_ambient = |value: &HeaderValue| {
         let scheme = value.as_bytes().split(u8::is_ascii_whitespace).next().unwrap_or_default();
         AMBIENT_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes()))
     };
-    // A browser shows a certificate to every site that asks for it, whatever page caused the request. Test:
-    // `bodies_are_coded_unless_forbidden_or_revealing`.
+    // A browser shows a certificate to every site that asks for it, whatever page caused the request, so a certificate
+    // counts as credentials. Test: `bodies_are_coded_unless_forbidden_or_revealing`.
     let has_credentials =
         has_certificate || headers.contains_key(COOKIE) || headers.get_all(AUTHORIZATION).iter().any(is_ambient);
     // With `*`, no script can read an answer to a request with credentials (Fetch standard), so its length could reveal

@@ -53,7 +53,7 @@ impl CorsPolicy {
         let any = settings.origins.iter().any(|origin| origin == "*");
         Self {
             origins: (!any).then(|| settings.origins.clone()),
-            // Browsers refuse `*` with credentials.
+            // Browsers refuse `*` with credentials, so `*` switches credentials off.
             credentials: settings.credentials && !any,
             max_age: HeaderValue::from(settings.max_age.as_secs()),
         }
@@ -64,7 +64,7 @@ impl CorsPolicy {
     #[must_use]
     pub fn preflight(&self, request: &HeaderMap) -> Response {
         let mut response = Response::new(204, Vec::new());
-        // A 204 has no `Content-Length` (RFC 9110, section 8.6).
+        // A 204 has no `Content-Length` (RFC 9110, section 8.6), so the header is removed.
         response.headers.remove(CONTENT_LENGTH);
         let headers = &mut response.headers;
         headers.insert(VARY, HeaderValue::from_static(PREFLIGHT_VARY));
@@ -129,7 +129,7 @@ impl CorsPolicy {
     }
 }
 
-/// Returns the origin of a request; `None` if there are several, which no browser sends.
+/// Returns the origin of a request; `None` if it has no origin, or several, which no browser sends.
 #[must_use]
 pub fn origin(request: &HeaderMap) -> Option<&HeaderValue> {
     let mut origins = request.get_all(ORIGIN).iter();

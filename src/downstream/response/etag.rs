@@ -27,7 +27,8 @@ pub fn weak(parts: &[&[u8]]) -> HeaderValue {
     HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 
-/// Returns whether a tag is among the values of `If-None-Match`, by weak comparison; `*` matches every tag.
+/// Returns whether a weak tag is among the values of `If-None-Match`, by weak comparison; `*` matches every weak tag.
+/// Returns `false` if `tag` is strong, as no page's tag is.
 pub fn is_matched<'v>(tag: &HeaderValue, values: impl Iterator<Item = &'v HeaderValue>) -> bool {
     // `W/` is case-sensitive (RFC 9110 section 8.8.3). Test: `tags_match_weakly`.
     let opaque = |tag: &'v [u8]| tag.strip_prefix(b"W/").unwrap_or(tag);

@@ -42,20 +42,20 @@ pub fn is_legacy(kind: &RequestKind, settings: &LegacySettings) -> bool {
     }
 }
 
-/// Returns whether the sunset has passed; `now` is in seconds since 1970.
+/// Returns whether the sunset has passed; `false` without a sunset. `now` is in seconds since 1970.
 #[must_use]
 pub fn is_past_sunset(settings: &LegacySettings, now: u64) -> bool {
     settings.sunset.is_some_and(|sunset| i64::try_from(now).unwrap_or(i64::MAX) >= sunset)
 }
 
-/// Returns the policy in force, which is `reject` after the sunset or in a brownout, if the settings say so; `now` is
-/// in seconds since 1970.
+/// Returns the policy in force, which is `reject` after the sunset or in a brownout, if the settings say so; `None` if
+/// the route has no policy. `now` is in seconds since 1970.
 fn policy(settings: &LegacySettings, now: u64) -> Option<LegacyPolicy> {
     let rejects = |brownout: &BrownoutSettings| brownout.effect == BrownoutEffect::Reject && brownout.is_on(now);
     let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now)
         || settings.brownouts.iter().any(rejects);
-    // Without a policy, requests by page are refused both before and after the sunset. Test:
-    // `after_the_sunset_requests_end_only_if_the_route_says_so`.
+    // Without a policy, requests by page are refused both before and after the sunset, so the result stays `None`.
+    // Test: `after_the_sunset_requests_end_only_if_the_route_says_so`.
     settings.policy.map(|policy| if ends { LegacyPolicy::Reject } else { policy })
 }
 
@@ -70,9 +70,9 @@ pub fn decide(
     let parameter = match kind {
         RequestKind::Cursor => return LegacyDecision::Serve,
         RequestKind::Unmarked if settings.unmarked == Unmarked::New => return LegacyDecision::Serve,
-        // The request has no parameter that the problem could name.
+        // The request has no paging parameter, so the problem names none.
         RequestKind::Unmarked => None,
-        // The client chose the name, so it can have any length.
+        // The client chose the name, so it can have any length. The problem repeats only the beginning.
         RequestKind::Legacy { parameter, .. } => Some(shown(parameter)),
     };
     let named = |mut problem: Problem| {
@@ -153,7 +153,8 @@ pub fn add_links(headers: &mut HeaderMap, documentation: Option<&str>, successor
 /// become one, because many clients read only the first.
 pub fn append_link(headers: &mut HeaderMap, ours: &str) {
     let mut line = Vec::new();
-    // An upstream's links may have bytes that aren't text. Test: `links_go_after_the_upstreams_in_one_line`.
+    // An upstream's links may have bytes that aren't text, so the lines are joined as bytes. Test:
+    // `links_go_after_the_upstreams_in_one_line`.
     for value in headers.get_all(LINK).iter().map(HeaderValue::as_bytes).chain([ours.as_bytes()]) {
         if !line.is_empty() && !value.is_empty() {
             line.extend_from_slice(b", ");

@@ -56,7 +56,7 @@ pub struct Response {
 pub struct PageResponse<'a> {
     /// The envelope that the page is rendered in.
     pub template: &'a EnvelopeTemplate,
-    /// The facts for the envelope.
+    /// The facts about the page that the envelope can write.
     pub facts: &'a Facts<'a>,
     /// The page, whose items are bytes of the upstream's answers.
     pub page: &'a Page,
@@ -68,7 +68,7 @@ pub struct PageResponse<'a> {
     pub varies: &'a Varies,
     /// The value of `Preference-Applied`; `None` if no preference was followed.
     pub preference_applied: Option<&'a HeaderValue>,
-    /// The longest `Link` line, in bytes.
+    /// The largest number of bytes in the `Link` line. Links beyond it are left out.
     pub link_length: usize,
     /// Links other than the paging links: relation and URL.
     pub extra_links: &'a [(&'a str, &'a str)],
@@ -221,8 +221,9 @@ impl Response {
         self
     }
 
-    /// Turns the response into 304 without a body if `If-None-Match` of a GET or HEAD request matches its tag (RFC
-    /// 9110, sections 13.1.2 and 15.4.5). Headers stay, so a client that reads `Link` gets the new one.
+    /// Turns a 200 response into a 304 without a body if `If-None-Match` matches its tag (RFC 9110, sections 13.1.2 and
+    /// 15.4.5). `request` are the headers of a GET or HEAD request. Headers stay, so a client that reads `Link` gets
+    /// the new one.
     #[must_use]
     pub fn unless_matched(mut self, request: &HeaderMap) -> Self {
         // A 304 never replaces a refusal: conditions apply to successes (RFC 9110 section 13.2.1). Test:
@@ -231,8 +232,8 @@ impl Response {
             && self.headers.get(ETAG).is_some_and(|tag| etag::is_matched(tag, request.get_all(IF_NONE_MATCH).iter()));
         if matched {
             self.status = 304;
-            // A 304 leaves out the metadata of the body that it does not send (RFC 9110, section 15.4.5). Test:
-            // `a_page_that_matches_if_none_match_is_not_sent_again`.
+            // A 304 leaves out the metadata of the body that it does not send (RFC 9110, section 15.4.5), so these
+            // headers are removed. Test: `a_page_that_matches_if_none_match_is_not_sent_again`.
             self.headers.remove(CONTENT_TYPE);
             self.headers.remove(CONTENT_LENGTH);
             self.body = Content::default();
@@ -250,8 +251,8 @@ fn first_headers(length: usize) -> HeaderMap {
 }
 
 /// Headers of an upstream's answer that don't apply to the response: hop-by-hop headers (RFC 9110, section 7.6.1),
-/// headers about the bytes of its body, and headers that the gateway writes itself, such as `vary`. Headers that begin
-/// with [`DROPPED_PREFIXES`] are also dropped.
+/// headers about its body (such as `last-modified` and `signature`), headers that the gateway writes itself (such as
+/// `vary`), and `server`. Headers that begin with [`DROPPED_PREFIXES`] are also dropped.
 const DROPPED: [&str; 20] = [
     "accept-ranges",
     "age",
@@ -336,7 +337,7 @@ fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item =
 fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&HeaderMap], varies: &Varies) {
     if let Some(first) = answers.first() {
         let nominated = first.get_all(CONNECTION);
-        // Headers that `Connection` names are also hop-by-hop (RFC 9110, section 7.6.1). Test:
+        // Headers that `Connection` names are also hop-by-hop (RFC 9110, section 7.6.1), so they are dropped. Test:
         // `a_page_has_the_kept_headers_of_the_first_answer`.
         let is_nominated = |name: &str| {
             let lines = nominated.iter().filter_map(|value| value.to_str().ok());
@@ -361,7 +362,8 @@ fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&Head
         }
     };
     if all.len() > 1 {
-        // `Cache-Control` has the lifetimes of all answers, but `Expires` has only the lifetime of the first.
+        // `Cache-Control` has the lifetimes of all answers, but `Expires` has only the lifetime of the first, so it is
+        // removed.
         headers.remove(EXPIRES);
     }
     headers.insert(CACHE_CONTROL, caching::cache_control(all));

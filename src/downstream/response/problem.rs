@@ -11,8 +11,9 @@ use crate::downstream::{envelope::EnvelopeTemplate, problem::Problem};
 impl Response {
     /// Creates the response of a problem: in the envelope's error form, or as `application/problem+json`.
     ///
-    /// `types` is the URL before the code in the problem's type. If it is `None`, the type is `about:blank`, and the
-    /// title is the reason phrase of the status (RFC 9457, section 4.2.1).
+    /// `types` is the URL before the code in the problem's type. If it is `None`, the type in
+    /// `application/problem+json` is `about:blank`, and the title is the reason phrase of the status (RFC 9457, section
+    /// 4.2.1).
     #[must_use]
     pub fn of_problem(
         problem: &Problem,
@@ -34,7 +35,7 @@ impl Response {
         };
         let mut response = Self::new(problem.status, body);
         response.headers.insert(CONTENT_TYPE, content_type);
-        // By default, caches may keep a 404, 410 or 414 (RFC 9110, section 15.1).
+        // By default, caches may keep a 404, 410 or 414 (RFC 9110, section 15.1), so storing is forbidden.
         response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(value) = &problem.retry_after {
             response.headers.insert(RETRY_AFTER, value.clone());

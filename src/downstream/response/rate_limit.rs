@@ -43,7 +43,7 @@ pub fn write(headers: &mut HeaderMap, standings: &[LimitStanding]) {
         }
         let QuotaSettings { requests, per, burst } = quota;
         let window = per.as_secs() + u64::from(per.subsec_nanos() > 0);
-        // Writing to a string doesn't fail.
+        // Writing to a string doesn't fail, so the result is ignored.
         let _ = write!(policies, "\"{policy}\";q={requests}");
         if let Some(unit) = unit {
             let _ = write!(policies, ";qu=\"{unit}\"");

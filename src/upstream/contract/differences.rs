@@ -6,7 +6,7 @@ use crate::config::{
     settings::ContractValue,
 };
 
-/// The longest value that a message shows, in bytes.
+/// The largest number of bytes that a message shows of a value. A longer value is cut, and ends in `…`.
 const SHOWN: usize = 2_000;
 
 /// The differences of one part of a contract.

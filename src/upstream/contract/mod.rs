@@ -1,8 +1,8 @@
 //! Contracts: the comparison of a dialect with exchanges from its vendor's documentation.
 //!
 //! The request of each exchange is compared byte for byte, and so are the facts that are read from its answer. A fact
-//! that the contract does not name is a difference too. Each difference is an error at the line of the contract that it
-//! contradicts.
+//! that the contract doesn't name is a difference too, except for the usual method and path and the keys of the last
+//! item. Each difference is an error at the line of the contract that it contradicts.
 
 pub mod differences;
 pub mod facts;
@@ -29,7 +29,7 @@ use crate::{
 use differences::Differences;
 use facts::facts_of;
 
-/// The maximum nesting of an answer's JSON.
+/// The largest number of nested levels in an answer's JSON. A deeper answer has the error `too-large`.
 const DEPTH: u16 = 128;
 
 /// The result of comparing a contract with its dialect.
@@ -62,7 +62,7 @@ pub fn hold(contract: &ContractSettings, diagnostics: &mut Diagnostics) -> Optio
     if let Some(expected) = &contract.facts {
         let mut differences = Differences::new("facts", expected.at, diagnostics);
         for (key, noun, found) in facts_of(&dialect) {
-            // A contract may state a flag as false; the dialect's facts leave such flags out.
+            // A contract may state a flag as false; the dialect's facts leave such flags out, so it counts as missing.
             let expected = expected.find(key).filter(|expected| expected.value != ContractValue::Flag(false));
             differences.compare(expected, key, noun, found);
         }
@@ -103,7 +103,7 @@ fn hold_exchange(dialect: &Dialect, exchange: &ContractExchange, differences: &m
 fn hold_request(ask: &UpstreamRequest, exchange: &ContractExchange, differences: &mut Differences<'_>) {
     let expected = &exchange.request;
     let mut text = |key: &'static str, usual: Option<&str>, found: Option<String>| {
-        // The contract needn't name the usual method and path.
+        // The contract needn't name the usual method and path, so these are compared only if it does.
         let found = found.filter(|found| expected.find(key).is_some() || Some(found.as_str()) != usual);
         differences.compare(expected.find(key), key, key, found.map(ContractValue::Text));
     };

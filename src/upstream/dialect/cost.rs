@@ -28,11 +28,13 @@ const LARGEST_BUDGET: u32 = 1_000;
 pub struct PageCosts {
     /// The maximum cost of any page, including look-ups and counts.
     pub whole: Cost,
-    /// The maximum cost of any page without look-ups and counts.
+    /// The maximum cost of any page without look-ups and counts; equal to `whole` if `whole` exceeds the budget.
     pub listed: Cost,
-    /// The largest limit, up to the route's maximum, whose first page takes one request; 0 if every limit takes more.
+    /// The largest limit, up to the route's maximum, whose first page takes one request; 0 if every limit takes more,
+    /// or if `whole` exceeds the budget.
     pub first_in_one: u32,
-    /// The largest limit, up to the route's maximum, whose later pages take one request; 0 if every limit takes more.
+    /// The largest limit, up to the route's maximum, whose later pages take one request; 0 if every limit takes more,
+    /// or if `whole` exceeds the budget.
     pub later_in_one: u32,
     /// Advice if the budget doesn't suffice for the largest pages; `None` if it does, or if no other page size or
     /// budget would help.
@@ -44,7 +46,7 @@ pub struct PageCosts {
 pub struct BudgetAdvice {
     /// The budget that suffices for the largest pages; `None` if no budget does.
     pub needed: Option<u32>,
-    /// The largest page for which the present budget suffices; 0 if it suffices for no page.
+    /// The largest limit for which the present budget suffices; 0 if it suffices for no page.
     pub lower: u32,
 }
 
@@ -85,7 +87,8 @@ impl Costs {
     /// Returns the cost of a route's pages in its declared order.
     pub fn of(&mut self, dialect: &Dialect, list: &ListSettings) -> PageCosts {
         let shapes = Shapes::new(dialect, list);
-        // Costs take long to compute, and a reload changes few routes. Test: `computed_costs_are_reused`.
+        // Costs take long to compute, and a reload changes few routes, so known results are reused. Test:
+        // `computed_costs_are_reused`.
         let known = self.pages.iter().chain(&self.before).find(|(known, _)| *known == shapes);
         let costs = known.map_or_else(|| PageCosts::compute(&shapes), |(_, costs)| costs.clone());
         if !self.pages.iter().any(|(known, _)| *known == shapes) {
@@ -108,7 +111,7 @@ impl Costs {
 
     /// Reports an error if the budget doesn't suffice for the largest page even while the list doesn't change, or if a
     /// dialect that pages by ranges can't get this page in one answer. Otherwise warns if the largest page takes
-    /// several requests.
+    /// several requests, unless the dialect pages by token or takes only certain sizes.
     pub fn check(&mut self, dialect: &Dialect, list: &ListSettings, diagnostics: &mut Diagnostics) {
         let costs = self.of(dialect, list);
         let (at, max, budget) = (list.page_size.at, list.page_size.max, list.budgets.upstream_requests);
@@ -168,7 +171,8 @@ impl PageCosts {
         if costs.exceeds_budget() {
             let needed = whole.without_budget().cost(*max);
             let lower = whole.largest(*max, |cost| !cost.exceeds_budget());
-            // If neither a smaller page nor a larger budget helps, the page size isn't the cause.
+            // If neither a smaller page nor a larger budget helps, the page size isn't the cause, so there is no
+            // advice.
             let fills = needed.refusal.is_none();
             let needed = fills.then(|| needed.most());
             return Self {

@@ -22,7 +22,7 @@ pub struct LegacyWindow {
     /// The number of items that the request states, within the upstream's bounds, or else the upstream's default. If
     /// both are unknown, a request by page number has the route's default, and a request by offset has `None`.
     pub size: Option<u32>,
-    /// The page number as the client wrote it, counted from the dialect's `first_page`; `None` for requests by offset.
+    /// The page number, counted from the dialect's `first_page` as clients write it; `None` for requests by offset.
     pub page: Option<u64>,
 }
 
@@ -68,7 +68,8 @@ struct LegacyValues {
 
 impl LegacyReader {
     /// Compiles a reader from the request template. `at` is the location of the dialect's name in the route.
-    /// `assumed_size` replaces an upstream's default size that the dialect doesn't state.
+    /// `assumed_size` replaces an upstream's default size that the dialect doesn't state. Reports a parameter with two
+    /// meanings, and returns `None` if there is one.
     pub(crate) fn compile(
         request: &RequestTemplate,
         paging: &Paging,
@@ -120,7 +121,7 @@ impl LegacyReader {
         // `page_numbers_of_legacy_requests_become_offsets`.
         let by_page = first.is_some() || (place.is_none() && self.paging.family == Family::Page);
         let window = if by_page { self.by_page(&said, first)? } else { self.by_offset(&said)? };
-        // No list has so many items, and sums below the bound don't overflow.
+        // No list has so many items, so a larger offset is a fault. Sums below this bound don't overflow.
         if window.offset > i64::MAX.unsigned_abs() {
             let name = first.or(place).map_or(any.as_str(), |(_, name)| name);
             return Err(fault(name, "is beyond every list".to_owned()));
@@ -211,7 +212,8 @@ impl LegacyReader {
             };
             let is_token =
                 |piece: &TemplatePart| matches!(piece, TemplatePart::Variable(variable) if variable.is_token());
-            // A token can't be translated into an offset. Test: `a_legacy_request_by_token_has_no_offset`.
+            // A token can't be translated into an offset, so it is a fault. Test:
+            // `a_legacy_request_by_token_has_no_offset`.
             if known.value.iter().any(is_token) {
                 return Err(fault(name, "is a value of the upstream, and names no place in the list".to_owned()));
             }
@@ -223,7 +225,7 @@ impl LegacyReader {
                     Some((other, _)) if other != number => {
                         return Err(conflict(name, "has two different values".to_owned()));
                     }
-                    // The same value twice isn't a contradiction. Test:
+                    // The same value twice isn't a contradiction, so it is accepted. Test:
                     // `page_numbers_of_legacy_requests_become_offsets`.
                     Some(_) => {}
                     None => said.values.push((variable, number, name.clone())),

@@ -108,7 +108,8 @@ impl Parts {
     }
 }
 
-/// Returns the first filterable field whose filter would use a parameter from `names`, and the name of that parameter.
+/// Returns the first filterable field whose filter would use a parameter from `names`, and the name of that parameter;
+/// `None` if there is no such field.
 fn filter_that_pages<'a>(
     list: &'a ListSettings,
     filter: Option<&FilterTemplate>,
@@ -187,14 +188,15 @@ impl Dialect {
         let (request, paging) = (parts.request, parts.paging);
         let legacy = LegacyReader::compile(&request, &paging, default_size, assumed_size, settings.at, diagnostics)?;
         let sort_names = parts.sort.as_ref().map_or_else(Vec::new, SortTemplate::names);
-        // The upstream could read a client's `page=2` as a sort, and the gateway's sort as a page. Test:
-        // `faults_in_sorts_are_reported`.
+        // The upstream could read a client's `page=2` as a sort, and the gateway's sort as a page, so a shared
+        // parameter is a fault. Test: `faults_in_sorts_are_reported`.
         if let Some(name) = sort_names.iter().find(|name| legacy.names().contains(name)) {
             let help = "the upstream can't read one parameter as both";
             diagnostics.error(settings.at, format!("the parameter {name} both pages and sorts"), help);
             return None;
         }
-        // A client's filter would replace the page or the sort. Test: `a_filter_cant_be_a_paging_or_sort_parameter`.
+        // A client's filter would replace the page or the sort, so such a field is refused. Test:
+        // `a_filter_cant_be_a_paging_or_sort_parameter`.
         if let Some((field, name)) =
             filter_that_pages(list, parts.filter.as_ref(), &fields, &[legacy.names(), &sort_names].concat())
         {
@@ -223,7 +225,7 @@ impl Dialect {
         })
     }
 
-    /// Returns the name of the dialect.
+    /// Returns the name of the dialect, as the configuration has it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -248,8 +250,8 @@ impl Dialect {
         [Variable::Page, Variable::Offset].into_iter().find_map(|variable| self.request.name_of(variable))
     }
 
-    /// Returns the name of the query parameter or the JSON Pointer of the body member that states the number of items;
-    /// `None` if requests don't state it.
+    /// Returns the name of the query parameter or the JSON Pointer of the body member that states the number of items
+    /// or the end of the slice; `None` if requests state neither.
     #[must_use]
     pub fn size_name(&self) -> Option<String> {
         [Variable::Size, Variable::End, Variable::Last].into_iter().find_map(|variable| self.request.name_of(variable))
@@ -296,8 +298,8 @@ impl Dialect {
     }
 
     /// Returns the filters on keys that the core may add to requests with these filters of the client (raw query pairs
-    /// joined by `&`). They are [`CompiledOrder::filters`]. Returns `None` without any, or if a key filter would use a
-    /// parameter that the client also sends and the dialect can't combine the two.
+    /// joined by `&`). They are [`CompiledOrder::filters`]. Returns `None` without such filters, or if a key filter
+    /// would use a parameter that the client also sends and the dialect can't combine the two.
     #[must_use]
     pub fn filters_for(&self, sorted: &CompiledOrder, client_filters: &str) -> Option<Arc<Filters>> {
         self.orders.filters_beside(sorted, client_filters)
@@ -328,9 +330,9 @@ impl Dialect {
     /// upstream.
     ///
     /// # Errors
-    /// Returns [`Unaskable::Gone`] for a token or an id that no upstream can have. Returns [`Unaskable::Filter`] if a
-    /// key's value can't be written in a filter; the page must then be found without filters. Returns
-    /// [`Unaskable::Beyond`] for a slice after the first if requests name no place.
+    /// Returns [`Unaskable::Gone`] for a token or an id that no upstream can have, and for every id if the dialect has
+    /// no `[item]`. Returns [`Unaskable::Filter`] if a key's value can't be written in a filter; the page must then be
+    /// found without filters. Returns [`Unaskable::Beyond`] for a slice after the first if requests name no place.
     pub fn ask(
         &self,
         sorted: &CompiledOrder,
@@ -339,7 +341,8 @@ impl Dialect {
         path: &str,
     ) -> Result<UpstreamRequest, Unaskable> {
         match fetch {
-            // An upstream whose requests name no place always answers from the first item on.
+            // An upstream whose requests name no place always answers from the first item on, so a later slice is
+            // refused.
             Fetch::Slice(slice, _) if slice.begins() > Offset(0) && !self.request.says_place() => {
                 Err(Unaskable::Beyond)
             }
@@ -424,7 +427,7 @@ impl Dialect {
     pub fn id_place(&self) -> Option<Pointer> {
         let CompiledOrder { order, shape, .. } = &*self.declared;
         let (id, item) = (shape.columns.get(order.strong().len())?.to_string(), shape.item.to_string());
-        // `/node_id` isn't a place within `/node`.
+        // `/node_id` isn't a place within `/node`, so the rest must be empty or begin with a slash.
         let inner = id.strip_prefix(&item).filter(|inner| inner.is_empty() || inner.starts_with('/'))?;
         Pointer::parse(inner).ok()
     }

@@ -29,7 +29,8 @@ impl Dialect {
     ///
     /// # Errors
     ///
-    /// Returns [`LegacyFault`] if a paging parameter isn't a number, is out of range, or contradicts another one.
+    /// Returns [`LegacyFault`] if a paging parameter isn't a number, is out of range, or contradicts another one, or if
+    /// the dialect can't request the window.
     pub fn observed(
         &self,
         sorted: &CompiledOrder,
@@ -60,7 +61,8 @@ impl Dialect {
             detail: "asks for what the dialect can't".to_owned(),
             conflict: false,
         })?;
-        // Without sort parameters, the upstream may use an order other than the one that the gateway requests.
+        // Without sort parameters, the upstream may use an order other than the one that the gateway requests. So the
+        // order counts only if the request asks for it, or if the gateway requests none.
         let in_order = chosen || sorted.asked == 0;
         Ok(ObservedRequest { ask, asked: AskedFor { begins, size, in_order } })
     }

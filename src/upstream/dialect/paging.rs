@@ -170,7 +170,8 @@ fn report_two_families(source: &Located<String>, diagnostics: &mut Diagnostics) 
     diagnostics.error(source.at, "one request can't name a place in two ways", help);
 }
 
-/// Reports tokens that are sent and never read, read and never sent, or configured for a scheme without tokens.
+/// Reports tokens that are sent and never read, read and never sent, configured for a scheme without tokens, or unable
+/// to lead to the next page. Returns whether there is no such fault.
 fn check_tokens(
     settings: &DialectSettings,
     request: &RequestTemplate,
@@ -268,7 +269,7 @@ fn compile_sizes(
     let DialectSize { default, min, max, choices } = &settings.size;
     let mut sound = true;
     for (size, name) in [(default, "default"), (min, "min"), (max, "max")] {
-        // A walk in pages of no items would never end. Test: `faults_in_sizes_and_ends_are_reported`.
+        // A walk in pages of no items would never end, so 0 is refused. Test: `faults_in_sizes_and_ends_are_reported`.
         if let Some(size) = size.as_ref().filter(|size| size.value == 0) {
             diagnostics.error(size.at, format!("size.{name} is at least 1"), "a page holds at least one item");
             sound = false;
@@ -306,8 +307,8 @@ fn compile_sizes(
         return sound.then_some(Sizes::Free { least, most });
     }
     let mut listed = choices.clone();
-    // The core takes the first choice for the smallest size, and the last for the largest. Test:
-    // `the_variables_decide_the_family_and_the_sizes`.
+    // The core takes the first choice for the smallest size, and the last for the largest, so the choices are sorted.
+    // Test: `the_variables_decide_the_family_and_the_sizes`.
     listed.sort_unstable();
     listed.dedup();
     listed.retain(|size| *size >= least && most.is_none_or(|most| *size <= most));
@@ -323,7 +324,7 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
     let response = &settings.response;
     let flags = [&response.has_more, &response.is_last, &response.next_url, &response.next_page];
     let has_flag = match way {
-        // A token or link comes from the slice itself; other facts may be derived from a count.
+        // A token or link comes from the slice itself, so it counts as a flag. Other facts may be derived from a count.
         PagingScheme::Token | PagingScheme::Link | PagingScheme::Whole => true,
         PagingScheme::Item | PagingScheme::Range => response.has_more.is_some() || response.is_last.is_some(),
         PagingScheme::Page | PagingScheme::Offset => flags.iter().any(|flag| flag.is_some()),
@@ -348,13 +349,14 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
             diagnostics.error(end.at, "end = \"short-page\", and hidden = true", help);
             None
         }
-        // The dialect promises that the upstream honours every size up to `size.max`.
+        // The dialect promises that the upstream honours every size up to `size.max`, so a short page is the end.
         EndWord::ShortPage => Some(EndEvidence::ShortPage),
         // Even if the dialect calls an empty answer the end, the answer shows only where to search for the end. Test:
         // `the_evidence_of_an_end_follows_the_setting`.
         EndWord::EmptyPage => Some(EndEvidence::Unvouched),
         EndWord::SameToken | EndWord::WholeList => Some(EndEvidence::Flag),
-        // The dialect promises that the flag comes from the slice itself (limit + 1), not from a count.
+        // The dialect promises that the flag comes from the slice itself (limit + 1), not from a count, so the flag
+        // proves the end.
         EndWord::Flag if has_flag => Some(EndEvidence::Flag),
         EndWord::Flag => {
             let help = "set has_more, is_last, next_url or next_page, or leave end out";

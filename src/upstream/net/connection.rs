@@ -35,39 +35,42 @@ use super::{
 };
 use crate::{config::settings::Timeouts, upstream::request::headers::authenticates_connection};
 
-/// The maximum number of idle connections to all upstreams.
+/// The largest number of idle connections in each of Pingora's pools, one for HTTP/1.1 and one for HTTP/2. Beyond it,
+/// connections that have been idle for long are closed.
 const POOL_SIZE: usize = 1024;
 
-/// The longest time for which an idle connection is kept. It also applies if the upstream states no `Keep-Alive:
-/// timeout=…`.
+/// The longest time for which an idle connection is kept. After this time it is closed. The limit also applies if the
+/// upstream states no `Keep-Alive: timeout=…`.
 pub const IDLE: Duration = Duration::from_secs(30);
 
-/// The maximum number of informational answers before the final one (RFC 9110 section 15.2 sets no limit).
+/// The largest number of informational answers before the final one (RFC 9110, section 15.2, sets no limit). An
+/// upstream that sends more is refused.
 const MOST_INFORMATIONAL: usize = 8;
 
-/// The maximum number of peers that are tried for a request.
+/// The largest number of peers to which a connection is attempted for one request. After that, the last error is
+/// returned.
 const MOST_PEERS: usize = 3;
 
-/// The maximum depth of an error's chain of causes that is examined.
+/// The largest number of nested causes of an error that are examined. Deeper causes are ignored.
 const MOST_CAUSES: usize = 8;
 
-/// The largest head of an answer, in bytes.
+/// The largest number of bytes in the head of an answer. A larger head is an error.
 const LARGEST_HEAD: usize = 64 * 1024;
 
-/// The maximum number of lines in the head of an answer.
+/// The largest number of lines in the head of an answer. A head with more lines is an error.
 const MOST_LINES: usize = 100;
 
 /// Pooled connections to upstreams: HTTP/1.1 and HTTP/2, with and without TLS. The process has one pool, which outlives
 /// reloads. The export of traces has a separate pool.
 pub struct Connections {
-    /// Created on first use: Pingora's connector reads the system's certificate authorities four times, which takes
-    /// longer than everything else at the start of the process.
+    /// The connector, created on first use. Pingora's connector reads the system's certificate authorities four times,
+    /// which takes longer than everything else at the start of the process.
     connector: LazyLock<Connector>,
     /// The number of connections that weren't kept because bytes followed the end of an answer.
     surplus: AtomicU64,
 }
 
-/// A connection for one request.
+/// A connection to a peer, for one request and its answer.
 pub struct Connection {
     session: PeerSession,
     http: Box<HttpPeer>,
@@ -219,7 +222,8 @@ impl Connections {
         };
         let (session, is_reused) = connected.map_err(|error| {
             let said = broken(&error);
-            // A lack of file descriptors isn't the peer's fault. Test: `without_descriptors_the_gateway_is_overloaded`.
+            // A lack of file descriptors isn't the peer's fault, so it doesn't affect the peer's health. Test:
+            // `without_descriptors_the_gateway_is_overloaded`.
             if is_peers_fault(&error) {
                 peers.unreached(peer, &said.to_string(), peers.now());
             }
@@ -244,13 +248,13 @@ impl Connections {
     /// answer, if the connection is for one request only, or if the answer authenticates it.
     pub async fn release(&self, connection: Connection) {
         let Connection { mut session, http, is_alone, .. } = connection;
-        // Surplus bytes may belong to another request's answer. Pingora closes such a connection. Test:
-        // `bytes_after_the_end_reach_no_client`.
+        // Surplus bytes may belong to another request's answer. Pingora closes such a connection, so it is only counted
+        // here. Test: `bytes_after_the_end_reach_no_client`.
         if session.has_surplus() {
             self.surplus.fetch_add(1, Ordering::Relaxed);
         }
-        // The next request would be made as the user who authenticated the connection (RFC 4559 section 6). Test:
-        // `a_connection_that_is_authenticated_itself_is_not_used_again`.
+        // The next request would be made as the user who authenticated the connection (RFC 4559, section 6), so the
+        // connection isn't kept. Test: `a_connection_that_is_authenticated_itself_is_not_used_again`.
         let Some(head) = session.head().filter(|head| !is_alone && !authenticates_connection(&head.headers)) else {
             return;
         };
@@ -329,7 +333,7 @@ impl Connection {
         self.session.finish().await.map_err(|error| broken(&error))
     }
 
-    /// Returns whether the upstream accepted the upgrade.
+    /// Returns whether the upstream accepted the upgrade that the request asked for (101).
     #[must_use]
     pub fn is_upgraded(&self) -> bool {
         self.session.was_upgraded()
@@ -401,7 +405,7 @@ impl Connection {
         }
         let mut head = Box::new(head.clone());
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            // Bytes of a protocol that the request didn't ask for aren't an answer. Test:
+            // Bytes of a protocol that the request didn't ask for aren't an answer, so the switch is refused. Test:
             // `an_unsolicited_switch_of_protocols_is_refused`.
             if !self.session.was_upgraded() {
                 return Err(FetchError::Malformed("it switched protocols unasked".to_owned()));
@@ -409,7 +413,8 @@ impl Connection {
             return Ok(AnswerPart::Head(head, false));
         }
         if head.status.is_informational() {
-            // Informational answers could come without end. Test: `informational_responses_without_end_are_refused`.
+            // Informational answers could come without end, so their number is limited. Test:
+            // `informational_responses_without_end_are_refused`.
             self.informational += 1;
             if self.informational > MOST_INFORMATIONAL {
                 return Err(FetchError::Malformed("too many informational answers".to_owned()));
@@ -449,7 +454,7 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
     for line in lines {
         count += 1;
         if line.starts_with(b" ") || line.starts_with(b"\t") {
-            // Another reader might take a folded line (RFC 9112 section 5.2) for a separate one.
+            // Another reader might take a folded line (RFC 9112, section 5.2) for a separate one, so it is a fault.
             return Some("a line of its head continues on the next line");
         }
         let (name, value) = match line.iter().position(|byte| *byte == b':') {
@@ -457,12 +462,12 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
             None => return Some("a line of its head is not a header field"),
         };
         if name.trim_ascii_end().len() < name.len() {
-            // Readers differ on a blank before the colon (RFC 9112 section 5.1).
+            // Readers differ on a blank before the colon (RFC 9112, section 5.1), so it is a fault.
             return Some("a name in its head ends in a space");
         }
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             codings += 1;
-            // Names of codings are case-insensitive (RFC 9112 section 7). Test:
+            // Names of codings are case-insensitive (RFC 9112, section 7), so `Chunked` is accepted. Test:
             // `heads_frame_their_bodies_in_one_way_within_limits`.
             if !value.eq_ignore_ascii_case(b"chunked") {
                 return Some("its transfer coding is not `chunked`");
@@ -518,7 +523,7 @@ fn is_peers_fault(error: &BError) -> bool {
 /// Returns whether a connection failed because the process or the system has no file descriptors left.
 fn is_exhausted(error: &BError) -> bool {
     let root: &(dyn std::error::Error + 'static) = error.root_cause();
-    // Some errors of Pingora contain the system's error as a cause.
+    // Some errors of Pingora contain the system's error only as a cause, so the causes are examined too.
     let causes = std::iter::successors(Some(root), |cause| cause.source()).take(MOST_CAUSES);
     let mut codes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
     codes.any(|code| [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code))
@@ -562,7 +567,7 @@ fn tls_reason(text: &str) -> &str {
 fn cut(error: &BError, received: usize) -> FetchError {
     let kind = error.root_etype().as_str();
     match error.root_etype() {
-        // Pingora closes an HTTP/2 connection whose peer doesn't answer pings.
+        // Pingora closes an HTTP/2 connection whose peer doesn't answer pings, so such an answer is cut off.
         ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error | &PING_TIMEDOUT => {
             FetchError::Cut(format!("the answer broke off after {received} bytes: {kind}"))
         }

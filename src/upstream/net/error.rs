@@ -23,7 +23,7 @@ pub enum FetchError {
     /// The answer broke off after it had begun.
     #[error("cut: {0}")]
     Cut(String),
-    /// The response isn't valid HTTP, has a content coding other than gzip, or can't be decoded.
+    /// The response isn't valid HTTP, has too large a head, has a content coding other than gzip, or can't be decoded.
     #[error("malformed: {0}")]
     Malformed(String),
 }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{config::settings::Timeouts, upstream::request::headers::retry_after_seconds};
 
-/// The initial reservation for a body of unknown length.
+/// The number of bytes that are reserved before a request is sent, and for a body of unknown length.
 const FIRST_RESERVE: usize = 16 * 1024;
 
 /// The number of bytes that are decoded before other tasks get a turn: less than a millisecond of work.
@@ -45,7 +45,8 @@ pub struct Bounds<'a> {
     /// The time limit of the whole fetch: the smaller of the upstream's `timeouts.whole` and the time left for the
     /// client's request.
     pub whole: Duration,
-    /// The largest body after decoding, in bytes.
+    /// The largest number of bytes in the body, both as received and decoded. A larger body is
+    /// [`FetchError::TooLarge`].
     pub answer_size: usize,
     /// The request's share of memory, to which the body is added.
     pub held: &'a MemoryShare,
@@ -108,8 +109,8 @@ impl Fetcher {
         tokio::select! {
             biased;
             outcome = asking => outcome,
-            // Each read of an answer may be in time although the answer never ends. Test:
-            // `a_body_that_drips_times_out`.
+            // Each read of an answer may be in time although the answer never ends, so the whole fetch has a limit.
+            // Test: `a_body_that_drips_times_out`.
             () = tokio::time::sleep(bounds.whole) => {
                 // The peer is at fault only if it had the full `first_byte` time, which earlier attempts shorten.
                 if bounds.whole >= bounds.timeouts.first_byte && visit.retries() == 0 {
@@ -157,8 +158,8 @@ impl Fetcher {
         let mut connection = self.connections.open(visit, &request.headers, bounds.timeouts).await?;
         bounds.asked.note(connection.address());
         let mut asked = ask_on(&mut connection, request, body, bounds).await;
-        // The upstream may have closed a pooled connection while it was idle. Test:
-        // `a_pooled_connection_that_died_is_replaced_in_silence`.
+        // The upstream may have closed a pooled connection while it was idle, so the request is sent again on a new
+        // one. Test: `a_pooled_connection_that_died_is_replaced_in_silence`.
         let peer = Arc::clone(&connection.peer);
         if let Err(FetchError::Unavailable(_)) = &asked
             && connection.is_reused
@@ -211,8 +212,8 @@ async fn ask_on(
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(FetchError::Malformed("it switched protocols".to_owned()));
     }
-    // The headers of an answer to HEAD state the length that the body of GET would have. Test:
-    // `an_answer_to_head_has_no_body`.
+    // The headers of an answer to HEAD state the length that the body of GET would have, so the length is ignored.
+    // Test: `an_answer_to_head_has_no_body`.
     let announced = if request.method == Method::HEAD { None } else { announced_length(&head.headers) };
     bounds.held.give(FIRST_RESERVE);
     let mut body = Vec::new();
@@ -251,8 +252,8 @@ async fn read_body(
                 held.reserve(body, bytes.len(), most)?;
                 body.extend_from_slice(bytes);
             }
-            // A body without a length ends with its connection, and only its JSON shows whether it is complete. Test:
-            // `a_page_without_a_length_is_served_if_its_json_is_complete`.
+            // A body without a length ends with its connection, and only its JSON shows whether it is complete, so any
+            // end is accepted here. Test: `a_page_without_a_length_is_served_if_its_json_is_complete`.
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(FetchError::Timeout(format!("the answer stopped after {} bytes", body.len()))),
@@ -352,7 +353,8 @@ impl<'a> Decoding<'a> {
         most: usize,
         held: &'a MemoryShare,
     ) -> Result<Option<Self>, FetchError> {
-        // A redirect or a 204 may name a coding and have no body. Test: `an_unsuccessful_answer_may_have_any_coding`.
+        // A redirect or a 204 may name a coding and have no body, so an empty body isn't decoded. Test:
+        // `an_unsuccessful_answer_may_have_any_coding`.
         if body.is_empty() || Coding::of(headers)? == Coding::Identity {
             return Ok(None);
         }

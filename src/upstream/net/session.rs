@@ -85,7 +85,7 @@ impl PeerSession {
                 session.maybe_upgrade_body_writer();
                 session.write_body(body).await.map(drop)
             }
-            // An empty part would be a useless frame.
+            // An empty part would be a useless frame, so it isn't sent.
             Self::Http2(..) if body.is_empty() => Ok(()),
             Self::Http2(session, _) => session.write_request_body(Bytes::copy_from_slice(body), false).await,
         }
@@ -159,7 +159,7 @@ impl PeerSession {
         match self {
             Self::Http1(session) => session.is_body_done(),
             Self::Http2(session, _) => {
-                // As in `body_part`: a stream that was reset also looks finished.
+                // As in `body_part`, a stream that was reset also looks finished, so the kind of its end is checked.
                 session.response_finished() && session.check_response_end_or_error().unwrap_or(false)
             }
         }

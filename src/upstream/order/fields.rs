@@ -35,7 +35,8 @@ struct DialectField {
 }
 
 impl DialectFields {
-    /// Compiles the fields that the order or `sortable` names, with their settings in `fields`.
+    /// Compiles the id and the fields that the order or `sortable` names, with their settings in `fields`. Reports
+    /// faults, and returns `None` if there are any.
     pub(crate) fn compile(list: &ListSettings, places: &mut PlaceCompiler<'_>) -> Option<Self> {
         let sortable: Vec<String> = list.sortable.iter().map(|name| name.value.clone()).collect();
         let mut names: Vec<Located<&str>> = Vec::new();
@@ -139,7 +140,8 @@ impl DialectField {
 }
 
 /// Compiles the id. Its place is the first of these that is stated: the route's `id`, `fields.id.at`, the dialect's
-/// place; otherwise `/id`. Its upstream name is `fields.id.upstream`, or else the last step of the place.
+/// place; otherwise `/id`. Returns `None` if the place is invalid. The id's upstream name is `fields.id.upstream`, or
+/// else the last step of the place.
 fn compile_id(
     list: &ListSettings,
     settings: Option<&FieldSettings>,
@@ -156,7 +158,7 @@ fn compile_id(
     Some(DialectField {
         name: ID.to_owned(),
         kind: settings.map_or(Kind::Inferred, |settings| settings.kind.clone()),
-        // An id is never null.
+        // An id is never null, so no setting is needed.
         nulls: Nulls::None,
         grain: None,
         upstream: settings.and_then(|settings| settings.upstream.clone()).unwrap_or_else(|| last_step(text)),

@@ -80,7 +80,7 @@ enum FilterSide {
 
 impl FilterSide {
     /// Returns the side on which the values of a comparison are. `falls` is `true` in a list with falling values.
-    /// Equality and nulls have no side.
+    /// Returns `None` for equality and nulls, which have no side.
     fn of(comparison: Comparison, falls: bool) -> Option<Self> {
         Some(match (comparison, falls) {
             (Comparison::GreaterOrEqual, false) | (Comparison::LessOrEqual, true) => Self::From,
@@ -164,6 +164,7 @@ impl FilterTemplate {
     }
 
     /// Writes the client's filters and the filter on keys. `flipped` is `true` if the flipped list is requested.
+    /// Returns [`Unaskable::Filter`] if the filter can't be written, or can't be combined with the client's filters.
     pub(crate) fn write(
         &self,
         filter: &Filter,
@@ -181,7 +182,8 @@ impl FilterTemplate {
             FilterForm::Parameters(parameters) => {
                 let pairs = parameters.write(filter, &compared).ok_or(Unaskable::Filter)?;
                 let names: Vec<String> = pairs.iter().map(|pair| pairs::name(pair)).collect();
-                // The upstream might read only one of two parameters. Test: `the_clients_own_filters_stay_in_force`.
+                // The upstream might read only one of two parameters, so the filter can't be used. Test:
+                // `the_clients_own_filters_stay_in_force`.
                 if !parameters.agree_with(&names, client) {
                     return Err(Unaskable::Filter);
                 }
@@ -197,7 +199,8 @@ impl FilterTemplate {
     }
 
     /// Describes a filter on the first key as it is written in the query before encoding. For an expression, also
-    /// describes how a client's filter in the same parameter stays in force.
+    /// describes how a client's filter in the same parameter stays in force. Returns `None` if no such filter can be
+    /// written.
     pub(crate) fn shown(&self, filters: &Filters, order: &Order, fields: &DialectFields) -> Option<String> {
         let (key, can) = (order.strong().first().unwrap_or_else(|| order.id()), filters.columns.first()?);
         let rises = key.direction == Direction::Ascending;
@@ -238,7 +241,8 @@ impl FilterTemplate {
             }
             FilterForm::Expression(expression) => expression.quotes.can_write(&key.kind),
         };
-        // The upstream sorts these kinds by its own rules, and its comparisons might use other rules.
+        // The upstream sorts these kinds by its own rules, and its comparisons might use other rules, so only equality
+        // is used.
         let ordered = written && !matches!(key.kind, Kind::Opaque | Kind::Rank(_));
         Comparisons {
             less: ordered && has(Comparison::Less),
@@ -264,6 +268,7 @@ impl<T> ComparisonWords<T> {
     }
 
     /// Returns the word for a comparison with a field. `falls` is `true` in a list whose values of the field fall.
+    /// Returns `None` if the dialect can't write this comparison.
     fn find(&self, field: &str, comparison: Comparison, falls: bool) -> Option<&T> {
         let terms = &self.terms(field)?.terms;
         let said = |word: ComparisonWord| terms.iter().find(|(known, _)| *known == word).map(|(_, term)| term);
@@ -311,7 +316,7 @@ impl<T> Terms<T> {
 }
 
 /// Returns the message and help for a comparison without its counterpart, or for a setting of expressions without
-/// `query`.
+/// `query`; `None` if there is no such fault.
 fn lonely_term(filter: &DialectFilter) -> Option<(Cow<'static, str>, Cow<'static, str>)> {
     let all = [&filter.terms].into_iter().chain(filter.fields.iter().map(|(_, terms)| terms));
     for terms in all {

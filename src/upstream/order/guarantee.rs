@@ -65,13 +65,13 @@ impl Modes {
             return Mode::Token;
         }
         match (self.wanted, self.filter_shows(order)) {
-            // An order by only the id has no keys to look up.
+            // An order by only the id has no keys to look up, so it needs no look-ups by id.
             (Mode::Seek, _) if order.places_items() && (self.looks_up || order.strong().is_empty()) => Mode::Seek,
             (Mode::Keyset, Some(_)) => Mode::Keyset,
-            // Pages before an item are read from the flipped list. Test:
+            // Pages before an item are read from the flipped list, so the list must flip. Test:
             // `the_strongest_mode_is_chosen_and_reported_with_its_reason`.
             (Mode::Auto, Some(true)) if flips => Mode::Keyset,
-            // Without offsets a range is the only way to a page. Test:
+            // Without offsets a range is the only way to a page, so the list needn't flip. Test:
             // `a_feed_without_offsets_is_read_by_ranges_of_ids`.
             (Mode::Auto, Some(_)) if self.by_range => Mode::Keyset,
             _ => Mode::Offset,
@@ -162,7 +162,8 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
                 .item_token
                 .as_ref()
                 .is_none_or(|token| Some(&token.value) == response.id.as_ref().map(|id| &id.value));
-        // Any other token might be an offset: if an earlier item is removed, this goes unnoticed.
+        // Any other token might be an offset. The removal of an earlier item would then go unnoticed, so the level is
+        // `anchored`.
         return match by_id {
             true => checked(format!("{name} lists the items after an item, and no answer shows that item again")),
             false => {
@@ -179,7 +180,8 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
     if by_filter && !shows_its_end(list, first) {
         return checked(format!("{name} filters {first} without its own value, so no answer shows where it begins"));
     }
-    // A page of the flipped list shows both sides of the boundary between two pages.
+    // A page of the flipped list shows both sides of the boundary between two pages, so only lists that don't flip are
+    // limited here.
     let aligned = paging.family == Family::Page && !by_filter && !sorted.flips;
     match paging.sizes() {
         Sizes::Fixed(size) if aligned => checked(format!(

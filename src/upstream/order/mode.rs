@@ -25,7 +25,7 @@ pub(crate) fn check(list: &ListSettings, places: Places, diagnostics: &mut Diagn
     let obstacle = match mode {
         Mode::Keyset => keyset_obstacle(list, places, first),
         Mode::Seek => seek_obstacle(list, places, first),
-        // Requests of such a dialect can name only ranges.
+        // Requests of such a dialect can name only ranges, so `auto` needs the same as `keyset`.
         Mode::Auto if places == Places::Ranges => keyset_obstacle(list, places, first),
         Mode::Auto | Mode::Offset | Mode::Token => None,
     };
@@ -121,8 +121,9 @@ pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option
     field_obstacle(first, field, filter, terms, dialect)
 }
 
-/// Returns the reason why the cursors of an order can't contain only ids: the keys of an item would have to be looked
-/// up by its id. A first key without filters isn't an obstacle, because the place is then searched for.
+/// Returns the reason why the cursors of an order can't contain only ids; `None` if they can. The keys of a cursor's
+/// item are looked up by its id, which needs the dialect's `[item]` unless the id is the first key. A first key without
+/// filters isn't an obstacle, because the place is then searched for.
 fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
     match first {
@@ -221,7 +222,7 @@ fn field_obstacle(
         return Some(Obstacle::new(format!("to write values of {name}"), help));
     }
     let nulls = field.map_or(Nulls::Unsaid, |field| field.nulls);
-    // An id is never null.
+    // An id is never null, so nulls are no obstacle.
     if name == ID || nulls == Nulls::None {
         return None;
     }

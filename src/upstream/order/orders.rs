@@ -55,7 +55,8 @@ impl Orders {
     }
 
     /// Compiles the declared order. Requests ask for this order if the endpoint can sort by all its fields, and then
-    /// also for the id if the endpoint can sort by the id. Without the id, the order of ties is unknown.
+    /// also for the id if the endpoint can sort by the id. Without the id, the order of ties is unknown, unless the
+    /// route states it.
     pub(crate) fn declared(&self, list: &ListSettings) -> CompiledOrder {
         if !list.declared {
             return self.compile(self.fields.no_order(), 0, None);
@@ -79,7 +80,8 @@ impl Orders {
             // `an_order_is_requested_without_the_id_if_the_id_is_not_sortable`.
             (true, false) => order.strong().len(),
         };
-        // An order by only the id has no ties. Test: `the_order_is_requested_up_to_the_sortable_keys`.
+        // An order by only the id has no ties, so the route's `ties` doesn't apply to it. Test:
+        // `the_order_is_requested_up_to_the_sortable_keys`.
         let ties = list.ties.filter(|_| !order.strong().is_empty());
         self.compile(order, keys, ties)
     }
@@ -113,13 +115,13 @@ impl Orders {
         if self.sort.as_ref().is_some_and(SortTemplate::is_whole) {
             return self.turned(declared, order);
         }
-        // If another key follows values that compare only for equality, no page could be proven. Test:
-        // `an_order_that_a_client_chose_has_a_mode_of_its_own`.
+        // If another key follows values that compare only for equality, no page could be proven, so the order is
+        // refused. Test: `an_order_that_a_client_chose_has_a_mode_of_its_own`.
         if let Some(key) = order.strong().iter().rev().skip(1).find(|key| key.kind == Kind::Opaque) {
             return Err(Unsortable::Opaque(key.name.clone()));
         }
         let most = self.sort.as_ref().map_or(0, |sort| sort.asked(order.strong().len()));
-        // The gateway itself sorts ties by the id, but by no other key. Test:
+        // The gateway itself sorts ties by the id, but by no other key, so each strong key must be requested. Test:
         // `a_sort_by_more_keys_than_max_keys_is_refused`.
         if most < order.strong().len() {
             return Err(Unsortable::TooManyKeys(most));
@@ -164,7 +166,8 @@ impl Orders {
         Some(sort.form(&keys))
     }
 
-    /// Compiles an order. Requests ask for its first `keys` keys.
+    /// Compiles an order. Requests ask for its first `keys` keys, up to the number that the upstream accepts. `ties` is
+    /// the order of ties that the route states; `None` if it follows from the keys.
     fn compile(&self, order: Order, keys: usize, ties: Option<Ties>) -> CompiledOrder {
         let (query, asked) = self.sort_by(&order, 0..keys);
         // Ties are ordered only if requests also ask for the id. An order by only the id has no ties.
@@ -228,20 +231,21 @@ impl Orders {
         .collect()
     }
 
-    /// Returns whether the list can be requested in reverse. Requests must ask for all keys of the declared order.
-    /// Nulls that stay at one end in either direction must be movable to the other end.
+    /// Returns whether the list can be requested in reverse. Requests must ask for all keys that the order promises:
+    /// the strong keys, and the id if ties are ordered. Nulls that stay at one end in either direction must be movable
+    /// to the other end.
     fn flips(&self, order: &Order, asked: usize) -> bool {
         let Some(sort) = &self.sort else {
             return false;
         };
-        // A promised key that requests leave out wouldn't be reversed. Test:
+        // A promised key that requests leave out wouldn't be reversed, so requests must ask for each. Test:
         // `an_order_can_be_flipped_only_if_all_its_keys_are_requested`.
         let promised = match order.ties() {
             Ties::Ordered => order.columns(),
             Ties::Unordered => order.strong().len(),
         };
-        // Nulls that stay at one end would be at the wrong end of the flipped list. Test:
-        // `an_order_flips_only_if_its_nulls_move_with_it`.
+        // Nulls that stay at one end would be at the wrong end of the flipped list, so the sort must be able to move
+        // them. Test: `an_order_flips_only_if_its_nulls_move_with_it`.
         let nulls_turn = |nulls: Nulls| !matches!(nulls, Nulls::First | Nulls::Last) || sort.places_nulls();
         order.is_declared() && asked > 0 && asked >= promised && order.strong().iter().all(|key| nulls_turn(key.nulls))
     }

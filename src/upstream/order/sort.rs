@@ -98,7 +98,7 @@ pub(crate) struct UpstreamKey<'a> {
 pub(crate) struct SortTemplate {
     query: QueryTemplate,
     body: Option<BodyTemplate>,
-    /// The separator between several keys in a string of a body.
+    /// The separator between several keys in a string of a body; `None` if keys aren't joined.
     body_join: Option<String>,
     /// The encoded separator between several keys in a query; if `None`, each key has separate parameters.
     join: Option<String>,
@@ -112,7 +112,8 @@ pub(crate) struct SortTemplate {
 }
 
 impl SortTemplate {
-    /// Compiles `[sort]`. `at` is the location of the dialect's name in the route.
+    /// Compiles `[sort]`. `at` is the location of the dialect's name in the route. Reports faults, and returns `None`
+    /// if there are any.
     pub(crate) fn compile(sort: &DialectSort, at: Location, diagnostics: &mut Diagnostics) -> Option<Self> {
         let query = QueryTemplate::parse(&sort.query, Variable::SORTING, diagnostics)?;
         let body = match &sort.body {
@@ -166,7 +167,7 @@ impl SortTemplate {
     /// key, ascending. Keys are also recognized without the words for nulls. If field and direction share a value, a
     /// field without a direction is ascending, as in all upstreams of this kind: `sort=name`.
     pub(crate) fn form(&self, keys: &[(&str, UpstreamKey<'_>)]) -> SortForm {
-        // A sort that names no field can't be read back.
+        // A sort that names no field can't be read back, so its form has no keys.
         let keys = if self.whole { &[] } else { keys };
         let mut form = SortForm { join: self.join.as_deref().map(decode), keys: Vec::new() };
         for (name, key) in keys {
@@ -216,7 +217,8 @@ impl SortTemplate {
 
     /// Returns how many of this number of keys can be requested. The rest of an order is assumed, and checked.
     pub(crate) fn asked(&self, keys: usize) -> usize {
-        // The upstream would refuse more keys, or drop them in silence. Test: `keys_beyond_max_keys_are_not_requested`.
+        // The upstream would refuse more keys, or drop them in silence, so no more are requested. Test:
+        // `keys_beyond_max_keys_are_not_requested`.
         keys.min(self.max_keys)
     }
 
@@ -271,7 +273,8 @@ impl SortTemplate {
 
     /// Writes one parameter with the joined values of all keys: `sort=-created_at,id`.
     fn joined(&self, parameter: &Parameter, keys: &[UpstreamKey<'_>], join: &str) -> String {
-        // A fixed value is the same for each key. Joined with itself, it would be a different value.
+        // A fixed value is the same for each key. Joined with itself, it would be a different value, so it is written
+        // once.
         let repeated = if parameter.variables().next().is_some() { keys } else { &keys[..1.min(keys.len())] };
         let mut rendered = String::new();
         for key in repeated {

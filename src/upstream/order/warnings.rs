@@ -9,8 +9,8 @@ use crate::{
     pagination::order::{Direction, Kind, Ties},
 };
 
-/// Warns in three cases: requests don't ask for the order although the dialect has a sort; ties might not be in the
-/// declared order; or rows move within the order when they change.
+/// Warns in three cases: requests don't ask for the order although the dialect has a sort and the route has `sortable`;
+/// ties might not be in the declared order; or rows move within the order when they change.
 pub(crate) fn warn(
     list: &ListSettings,
     fields: &DialectFields,
@@ -18,7 +18,7 @@ pub(crate) fn warn(
     sorted: &CompiledOrder,
     diagnostics: &mut Diagnostics,
 ) {
-    // Without a declared order, no order can be missing from requests.
+    // Without a declared order, no order can be missing from requests, so there is nothing to report.
     if !list.declared {
         return;
     }
@@ -45,14 +45,15 @@ fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mu
 }
 
 /// Warns of a date-time key whose grain isn't stated. Date-times are often shown in milliseconds and sorted in
-/// microseconds. Two rows of the same shown millisecond are then not in the order of their ids.
+/// microseconds. Two rows of the same shown millisecond might then not be in the order of their ids.
 fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut Diagnostics) {
     let order = &sorted.order;
     if order.ties() == Ties::Unordered || list.ties.is_some() {
         return;
     }
     for (term, key) in list.order.iter().zip(order.strong()) {
-        // Values of other kinds are seldom shown with less precision than they are sorted by.
+        // Values of other kinds are seldom shown with less precision than they are sorted by, so only date-times are
+        // reported.
         if key.kind == Kind::Datetime && key.grain.is_none() {
             let name = &key.name;
             let message = format!("{name} may be shown more coarsely than it is sorted, and its grain is not set");
@@ -97,7 +98,8 @@ fn is_change_time(name: &str) -> bool {
         before = letter;
     }
     let changes = ["updated", "modified", "changed", "edited", "touched", "mtime", "modification"];
-    // `last` by itself may be a person's last name. Test: `times_of_change_are_known_by_their_names`.
+    // `last` by itself may be a person's last name, so it counts only with another word. Test:
+    // `times_of_change_are_known_by_their_names`.
     words.first().is_some_and(|first| first == "last" && words.len() > 1)
         || words.iter().any(|word| changes.contains(&word.as_str()))
 }

@@ -35,7 +35,7 @@ impl ContentRange {
         let mut fields = headers.get_all(CONTENT_RANGE).iter();
         match (fields.next(), fields.next()) {
             (Some(field), None) => field.to_str().ok().and_then(Self::parse).unwrap_or_default(),
-            // Either of two fields could be meant. Test: `two_fields_contradict_each_other`.
+            // Either of two fields could be meant, so both are ignored. Test: `two_fields_contradict_each_other`.
             _ => Self::default(),
         }
     }
@@ -49,7 +49,7 @@ impl ContentRange {
         }
     }
 
-    /// Parses `0-24/3573`, `0-24/*` or `*/0`, with or without a unit before the range.
+    /// Parses `0-24/3573`, `0-24/*` or `*/0`, with or without a unit before the range; `None` for other texts.
     fn parse(field: &str) -> Option<Self> {
         let field = field.trim();
         let ranges = field.rsplit_once(' ').map_or(field, |(_, ranges)| ranges);
@@ -66,8 +66,8 @@ impl ContentRange {
             "*" => None,
             _ => Some(integer(total)?),
         };
-        // A total that is smaller than its range is a wrong estimate, but the range is still valid. Test:
-        // `a_page_with_an_invalid_total_is_served_without_a_total`.
+        // A total that is smaller than its range is a wrong estimate, but the range is still valid, so only the total
+        // is dropped. Test: `a_page_with_an_invalid_total_is_served_without_a_total`.
         let total = total.filter(|total| range.is_none_or(|(_, end)| end < *total));
         Some(Self { range, total })
     }

@@ -46,15 +46,17 @@ impl LinkMap {
     /// Returns the part of a path after [`Self::from`], which is empty or begins with a slash; `None` for other paths.
     fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
         let from = self.from.strip_suffix('/').unwrap_or(&self.from);
-        // `/api/usersx` is not below `/api/users`. Test: `links_to_the_upstream_lead_to_the_gateway`.
+        // `/api/usersx` is not below `/api/users`, so the rest must be empty or begin with a slash. Test:
+        // `links_to_the_upstream_lead_to_the_gateway`.
         if let Some(below) = path.strip_prefix(from)
             && (below.is_empty() || below.starts_with('/'))
         {
-            // The final slash belongs to the upstream's spelling of the path, not to the client's.
+            // The final slash belongs to the upstream's spelling of the path, not to the client's, so it is dropped.
             let is_same = below == "/" && self.from.ends_with('/');
             return Some(if is_same { "" } else { below });
         }
-        // The path may be the same in another spelling, such as `us%65rs` for `users`.
+        // The path may be the same in another spelling, such as `us%65rs` for `users`, so the decoded paths are
+        // compared.
         let plain = |path: &str| percent_decode_str(path.trim_end_matches('/')).collect::<Vec<u8>>();
         (plain(path) == plain(from)).then_some("")
     }

@@ -18,7 +18,8 @@ impl LinkPlaces {
     /// Compiles the places of links to other pages: `next_url`, `prev_url`, and tokens that are read from a URL.
     pub(crate) fn compile(response: &DialectResponse, mut places: PlaceCompiler<'_>) -> Self {
         let tokens = [&response.next_token, &response.prev_token];
-        // With `token_param`, the values at these places are links that contain the token as a parameter.
+        // With `token_param`, the values at these places are links that contain the token as a parameter. Otherwise
+        // they are tokens, and left out here.
         let tokens = tokens.into_iter().filter(|_| response.token_param.is_some());
         let mut headers = Vec::new();
         for source in [&response.next_url, &response.prev_url].into_iter().chain(tokens).flatten() {

@@ -15,7 +15,8 @@ use crate::{
 pub(crate) struct Match {
     status: Option<u16>,
     body: Vec<Equality>,
-    /// A fact that must be present and not null: many APIs send `"error": null` on success.
+    /// A fact that must be present and not null, because many APIs send `"error": null` on success; `None` without this
+    /// condition.
     present: Option<usize>,
 }
 
@@ -74,7 +75,7 @@ enum ExpectedScalar {
 }
 
 impl Equality {
-    /// Compiles a table of pointers and expected values.
+    /// Compiles a table of pointers and expected values. Reports faults, and returns `None` if there are any.
     pub(crate) fn compile_all(
         sources: &[(Located<String>, LocatedTree)],
         places: &mut PlaceCompiler<'_>,

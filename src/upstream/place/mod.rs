@@ -40,7 +40,7 @@ pub(crate) struct PlaceCompiler<'a> {
 }
 
 impl PlaceCompiler<'_> {
-    /// Compiles a place of any kind, or reports its fault.
+    /// Compiles a place of any kind. Reports a fault and returns `None` if it is invalid.
     pub(crate) fn place(&mut self, source: &Located<String>) -> Option<ResponsePlace> {
         let text = source.value.as_str();
         if text.is_empty() || text.starts_with('/') {
@@ -63,7 +63,8 @@ impl PlaceCompiler<'_> {
         }
     }
 
-    /// Compiles a place in the body and returns the index of its fact.
+    /// Compiles a place in the body and returns the index of its fact. Reports a fault and returns `None` if the place
+    /// is invalid.
     pub(crate) fn fact(&mut self, source: &Located<String>) -> Option<usize> {
         let pointer = self.pointer(source)?;
         if let Some(known) = self.facts.iter().position(|fact| *fact == pointer) {
@@ -73,7 +74,7 @@ impl PlaceCompiler<'_> {
         Some(self.facts.len() - 1)
     }
 
-    /// Compiles a JSON Pointer, which may contain `{collection}`.
+    /// Compiles a JSON Pointer, which may contain `{collection}`. Reports a fault and returns `None` if it is invalid.
     pub(crate) fn pointer(&mut self, source: &Located<String>) -> Option<Pointer> {
         let text = source.value.as_str();
         if text == "/" {
@@ -81,7 +82,8 @@ impl PlaceCompiler<'_> {
             return self.refuse_as(source, "\"/\" is the member with the empty name".to_owned(), help.to_owned());
         }
         let template = TemplateText::parse(text, source, &[Variable::Collection], self.diagnostics)?;
-        // The collection is a single step of the pointer, whatever characters its name contains.
+        // The collection is a single step of the pointer, whatever characters its name contains, so `~` and `/` are
+        // escaped.
         let collection = self.collection.replace('~', "~0").replace('/', "~1");
         let rendered = template.render(&|_| Some(collection.as_str().into())).unwrap_or_default();
         match Pointer::parse(&rendered) {

@@ -72,8 +72,8 @@ fn compile_name(source: &Located<String>, diagnostics: &mut Diagnostics) -> Opti
         diagnostics.error(source.at, message, "a name is letters, digits and hyphens, as Range-Unit");
         return None;
     };
-    // Otherwise the gateway would replace the dialect's value without notice, or the value would frame the request
-    // wrongly.
+    // The gateway would replace the dialect's value without notice, or the value would frame the request wrongly, so
+    // the header is refused.
     if is_ours(&name) {
         let help = "the gateway sets this header itself: leave it out";
         diagnostics.error(source.at, format!("a dialect can't set {}", source.value), help);

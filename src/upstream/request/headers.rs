@@ -65,7 +65,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub struct ClientOrigin<'a> {
     /// The address of the other end of the connection.
     pub address: IpAddr,
-    /// The authority of the request: `Host`, or HTTP/2's `:authority`.
+    /// The authority of the request: `Host`, or HTTP/2's `:authority`; `None` if the request has neither.
     pub host: Option<&'a str>,
     /// The scheme of the request: `http` or `https`.
     pub scheme: &'static str,
@@ -102,7 +102,7 @@ pub fn request_headers(
     added: &[(HeaderName, HeaderValue)],
 ) -> Result<HeaderMap, HeaderRefusal> {
     let nominated = nominations(client, &[protected])?;
-    // CGI-like servers would mistake a client's `x_tenant_id` for `x-tenant-id`. Test:
+    // CGI-like servers would mistake a client's `x_tenant_id` for `x-tenant-id`, so such headers are dropped. Test:
     // `client_headers_that_resemble_headers_of_the_gateway_are_dropped`.
     let set = dialect.iter().chain(added);
     let ours = [&ACCEPT, &VIA].into_iter().chain(protected).chain(set.clone().map(|(name, _)| name));
@@ -119,7 +119,8 @@ pub fn request_headers(
         }
     }
     add_forwarding(&mut headers, origin);
-    // Proxies detect loops by their own names in `Via`. Test: `via_is_appended_with_the_protocol_it_came_by`.
+    // Proxies detect loops by their own names in `Via`, so the gateway adds its name. Test:
+    // `via_is_appended_with_the_protocol_it_came_by`.
     headers.append(VIA, via(origin.version));
     headers.insert(ACCEPT_ENCODING, codings.clone());
     // The gateway writes the client's answer itself, so it asks for JSON. The client's `Accept` is kept only if cursors
@@ -135,8 +136,8 @@ pub fn request_headers(
     Ok(headers)
 }
 
-/// Returns the names of headers that are removed from a request before any other code reads it. Afterwards the
-/// remaining headers are reliable. The names are those of unvouched headers about the request's origin, and of the
+/// Returns the names of headers that are removed from a request before any other code reads it. The remaining headers
+/// about the origin are then reliable. The names are those of unvouched headers about the request's origin, and of the
 /// header with a permit.
 ///
 /// For an unknown client, no header about the origin is vouched for. For a trusted proxy, only the headers in `vouched`
@@ -154,7 +155,7 @@ pub fn unvouched(
         let folded = fold(name.as_str());
         let mut known = vouched.iter().chain(subject);
         let says_origin = is_forwarding(&folded) || known.any(|known| fold(known.as_str()) == folded);
-        // `Host` belongs to every request, whether or not a proxy vouches for it.
+        // `Host` belongs to every request, whether or not a proxy vouches for it, so it is never removed.
         let is_permit = folded == EXPLAIN.as_str();
         is_permit || says_origin && *name != HOST && !(trusted && vouched.contains(name))
     };
@@ -191,7 +192,7 @@ pub fn provenance(
     (dropped, headers)
 }
 
-/// The longest `Retry-After` that is forwarded, in seconds.
+/// The longest time in a `Retry-After` that is forwarded, in seconds. A longer time becomes this one.
 const LONGEST_RETRY: u64 = 24 * 60 * 60;
 
 /// Limits `Retry-After` (RFC 9110 section 10.2.3) to a day after `now`, which is in seconds since 1970. A later time
@@ -218,7 +219,8 @@ pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
 pub fn retry_after_seconds(answer: &HeaderMap, now: u64) -> Option<u64> {
     let text = answer.get(RETRY_AFTER)?.to_str().unwrap_or_default().trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number beyond 64 bits is later than every limit. Test: `retry_after_is_limited_to_a_day`.
+        // A number beyond 64 bits is later than every limit, so it counts as the largest. Test:
+        // `retry_after_is_limited_to_a_day`.
         return Some(text.parse().unwrap_or(u64::MAX));
     }
     let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
@@ -243,7 +245,7 @@ pub fn overrides(client: &HeaderMap) -> Vec<HeaderName> {
 /// The headers that frame the body aren't included, except in spellings that only some servers accept.
 #[must_use]
 pub fn between_neighbours(client: &HeaderMap) -> Vec<HeaderName> {
-    // Malformed nominations have already been refused.
+    // Malformed nominations have already been refused, so the empty default is never needed.
     let nominated = nominations(client, &[]).unwrap_or_default();
     let is_between = |name: &&HeaderName| {
         let folded = fold(name.as_str());
@@ -281,7 +283,7 @@ pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
 #[must_use]
 pub fn authenticates_connection(headers: &HeaderMap) -> bool {
     let said = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(WWW_AUTHENTICATE));
-    // A challenge may list several schemes. Test:
+    // A challenge may list several schemes, so each part is examined. Test:
     // `connection_based_authentication_is_distinguished_from_other_credentials`.
     let schemes = said.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     let mut schemes = schemes.filter_map(|part| part.trim_ascii().split(u8::is_ascii_whitespace).next());
@@ -322,7 +324,7 @@ fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
         chain.extend_from_slice(earlier.as_bytes());
         chain.extend_from_slice(b", ");
     }
-    // A client of a Unix socket has no address. Test: `a_client_without_an_address_adds_none`.
+    // A client of a Unix socket has no address, so none is appended. Test: `a_client_without_an_address_adds_none`.
     if origin.address.is_unspecified() {
         chain.truncate(chain.len().saturating_sub(2));
     } else {
@@ -343,8 +345,8 @@ fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
 
 /// Appends an address. An IPv4 address in the form of IPv6 is written as IPv4.
 fn push_address(out: &mut Vec<u8>, address: IpAddr) {
-    // An upstream that compares addresses expects `127.0.0.1`, not `::ffff:127.0.0.1`. Test:
-    // `addresses_are_written_in_their_shortest_form`.
+    // An upstream that compares addresses expects `127.0.0.1`, not `::ffff:127.0.0.1`, so the IPv4 form is written.
+    // Test: `addresses_are_written_in_their_shortest_form`.
     match address.to_canonical() {
         IpAddr::V4(address) => {
             for (index, octet) in address.octets().into_iter().enumerate() {
@@ -398,9 +400,9 @@ fn is_override(folded: &str) -> bool {
 
 /// Returns whether a header differs only by `_` from a header that the gateway sets.
 fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o HeaderName> + Clone) -> bool {
-    // A name without `_` is its own folded form.
+    // A name without `_` is its own folded form, so it isn't a twin.
     name.as_str() != folded
-        // A header that the gateway sets may have `_` in its own name. Test:
+        // A header that the gateway sets may have `_` in its own name, and isn't a twin then. Test:
         // `client_headers_that_resemble_headers_of_the_gateway_are_dropped`.
         && !ours.clone().any(|own| own == name)
         && ours.map(|own| fold(own.as_str())).any(|own| own == folded)
@@ -416,7 +418,8 @@ fn reframes(name: &HeaderName, folded: &str) -> bool {
 /// people.
 fn accepts_json(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    // A parameter doesn't name a media type: `text/html;profile=json`. Test: `lists_are_asked_for_as_json`.
+    // A parameter doesn't name a media type, as in `text/html;profile=json`, so it is cut off. Test:
+    // `lists_are_asked_for_as_json`.
     let mut types = accepted.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
     types.any(|name| name.to_ascii_lowercase().contains("json"))
 }

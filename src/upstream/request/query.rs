@@ -36,9 +36,9 @@ pub(crate) struct RequestTemplate {
     headers: HeaderTemplates,
     /// The template of the body; `None` if the dialect writes no members into it.
     pub(crate) body: Option<BodyTemplate>,
-    /// The upstream's number of the first page.
+    /// The number that the upstream gives to the first page.
     pub(crate) first_page: u64,
-    /// The upstream's number of the first item.
+    /// The number that the upstream gives to the first item.
     pub(crate) first_item: u64,
     /// The token that requests for the first page send; `None` if they send no token.
     first_token: Option<String>,
@@ -88,7 +88,7 @@ impl RequestTemplate {
     }
 
     /// Returns the name of the query parameter that contains a variable, or the JSON Pointer of the body member that
-    /// does.
+    /// does; `None` if neither contains the variable.
     pub(crate) fn name_of(&self, variable: Variable) -> Option<String> {
         let has = |parameter: &&Parameter| parameter.variables().any(|used| used == variable);
         let in_query = self.query.parameters.iter().find(has).map(Parameter::decoded_name);
@@ -157,8 +157,8 @@ impl RequestTemplate {
     ) -> Result<UpstreamRequest, Unaskable> {
         let TokenFetch { token, backward, size } = fetch;
         let token = token.as_ref().map(|token| token.0.as_ref());
-        // A token already contains filters and sort. The request for the first page has no token, so it needs both.
-        // Test: `a_token_alone_is_sent_without_filters_and_sort`.
+        // With `token_alone`, a token already contains filters and sort. The request for the first page has no token,
+        // so it needs both. Test: `a_token_alone_is_sent_without_filters_and_sort`.
         let beside = match token.is_some() && self.token_alone {
             true => RequestExtras { filters: "", sort: "", sort_edits: &NO_EDITS, ..beside },
             false => beside,
@@ -192,8 +192,8 @@ impl RequestTemplate {
             let without_size = |variable| value(variable).filter(|_| variable != Variable::Size);
             ask.common = self.written(beside, &without_size);
             if let Some(further) = token {
-                // If a parameter occurred twice, the upstream could read either page. Test:
-                // `parameters_that_continue_are_texts_and_numbers`.
+                // If a parameter occurred twice, the upstream could read either page, so the link's parameters replace
+                // those with the same names. Test: `parameters_that_continue_are_texts_and_numbers`.
                 ask.query = pairs::replaced(&ask.query, further);
             }
         }
@@ -208,7 +208,7 @@ impl RequestTemplate {
         token: Option<&[u8]>,
     ) -> Result<UpstreamRequest, Unaskable> {
         let query = self.written(beside, value);
-        // Only a token can be invalid in a header; numbers are always valid. Test:
+        // Only a token can be invalid in a header, because numbers are always valid. Such a token counts as gone. Test:
         // `a_token_with_a_line_break_is_not_sent_in_a_header`.
         let headers = self.headers.render(value).ok_or(Unaskable::Gone)?;
         let path = beside.path.to_owned();
@@ -226,7 +226,7 @@ impl RequestTemplate {
         let text = |variable| value(variable).map(|text| Cow::Owned(text.into_owned()));
         let json = |variable: Variable| match (value(variable)?, token) {
             (_, Some(token)) if variable.is_token() => Some(Cow::Owned(token.to_vec())),
-            // All paging values other than tokens are numbers.
+            // All paging values other than tokens are numbers, which are written as they are.
             (number, _) => Some(Cow::Owned(number.into_owned().into_bytes())),
         };
         let values = Values { text: &text, json: &json };
@@ -266,7 +266,7 @@ impl RequestTemplate {
 static NO_EDITS: Edits = Vec::new();
 
 /// Compiles a query with paging parameters. Their names must be fixed and unique. Otherwise a client's paging
-/// parameters couldn't be distinguished from filters.
+/// parameters couldn't be distinguished from filters. Reports a fault and returns `None` if the query is invalid.
 fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Option<QueryTemplate> {
     let query = QueryTemplate::parse(source, Variable::PAGING, diagnostics)?;
     let mut names: Vec<String> = Vec::new();
@@ -276,7 +276,8 @@ fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Opt
             diagnostics.error(source.at, "the name of a paging parameter can't hold a variable", help);
             return None;
         }
-        // `page%5Bsize%5D` and `page[size]` are the same parameter. Test: `names_are_decoded_and_unique`.
+        // `page%5Bsize%5D` and `page[size]` are the same parameter, so decoded names are compared. Test:
+        // `names_are_decoded_and_unique`.
         let name = parameter.decoded_name();
         if names.contains(&name) {
             let message = format!("the parameter {name} is repeated");

@@ -81,19 +81,21 @@ impl ResourceRequest {
         id: Option<&str>,
     ) -> Result<UpstreamRequest, Unaskable> {
         let edits = (method == Method::POST).then(Vec::new);
-        // The template adds its own slash in front of the id. Test: `an_item_is_asked_for_at_its_own_address`.
+        // The template adds its own slash in front of the id, so the final slash of the list's path is removed. Test:
+        // `an_item_is_asked_for_at_its_own_address`.
         let plain = list.trim_end_matches('/');
         let parent = plain.rsplit_once('/').map_or("", |(parent, _)| parent);
         let of_id = |encode: fn(&str) -> String| id.map(|id| Cow::Owned(encode(id)));
         let in_path = |variable| match variable {
             Variable::Path => Some(Cow::Borrowed(plain)),
             Variable::Parent => Some(Cow::Borrowed(parent)),
-            // The id is one path segment, whatever characters it contains. Test:
+            // The id is one path segment, whatever characters it contains, so it is encoded. Test:
             // `hostile_ids_do_not_escape_from_their_path_segment`.
             Variable::Id => of_id(encode_value),
             _ => None,
         };
-        // Query templates encode the id themselves, and header templates refuse line ends.
+        // Query templates encode the id themselves, and header templates refuse line ends, so the id isn't encoded
+        // here.
         let elsewhere = |variable| match variable {
             Variable::Id => of_id(str::to_owned),
             variable => in_path(variable),
@@ -103,7 +105,8 @@ impl ResourceRequest {
             None => list.to_owned(),
         };
         let mut query = String::new();
-        // The total must count the list that the client asked for. Test: `a_count_keeps_the_clients_filters`.
+        // The total must count the list that the client asked for, so the client's filters are sent. Test:
+        // `a_count_keeps_the_clients_filters`.
         append_pair(&mut query, filters);
         self.query.append_to(&mut query, &elsewhere);
         let headers = self.headers.render(&elsewhere).ok_or(Unaskable::Gone)?;
@@ -147,7 +150,7 @@ pub(crate) struct ItemTemplate {
     address: ResourceRequest,
     /// `true` if quotes in ids are doubled, because the path encloses the id in quotes: `{path}('{id}')`.
     doubles_quotes: bool,
-    /// The place of the list's element in the answer.
+    /// The place, in the answer, of a value in the form of the list's elements.
     value: Pointer,
     gone: Vec<Match>,
     facts: Vec<Pointer>,
@@ -180,7 +183,7 @@ impl ItemTemplate {
     }
 
     /// Reads the answer: the item with its keys, or that the item is gone. `columns` are the places of the keys in an
-    /// element, `item` is the place of the item in it.
+    /// element, and `item` is the place of the item in an element.
     pub(crate) fn read(
         &self,
         columns: &[Pointer],
@@ -214,7 +217,8 @@ impl ItemTemplate {
         }
         let spans = scanned.map_err(|error| unreadable(error, depth))?;
         match spans.split_at(own).1 {
-            // PostgREST answers with an empty list if no item has the id. Test: `an_item_is_read_with_its_keys`.
+            // PostgREST answers with an empty list if no item has the id, so a missing item is gone. Test:
+            // `an_item_is_read_with_its_keys`.
             [Span::ABSENT, ..] | [] => Ok(gone(body)),
             [item, keys @ ..] => {
                 let (items, keys) = (vec![*item], keys.to_vec());
@@ -224,8 +228,9 @@ impl ItemTemplate {
     }
 }
 
-/// Returns an id as it is written in a path or query before encoding. Returns `None` for ids that would change the
-/// path: the empty string, strings with `.` or `..` as a segment, and strings with control characters.
+/// Returns an id as it is written in a path or query before encoding. Returns `None` for null, for invalid UTF-8, and
+/// for ids that would change the path: the empty string, strings with `.` or `..` as a segment, and strings with
+/// control characters.
 fn written_id(id: &KeyValue) -> Option<Cow<'_, str>> {
     let text: Cow<'_, str> = match id {
         KeyValue::Null => return None,
@@ -233,8 +238,8 @@ fn written_id(id: &KeyValue) -> Option<Cow<'_, str>> {
         KeyValue::Number(spelling) => Cow::Borrowed(spelling),
         KeyValue::Text(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
     };
-    // Lenient servers decode slashes before they resolve dots, and read a backslash as a slash. Test:
-    // `hostile_ids_do_not_escape_from_their_path_segment`.
+    // Lenient servers decode slashes before they resolve dots, and read a backslash as a slash, so ids with such
+    // segments are refused. Test: `hostile_ids_do_not_escape_from_their_path_segment`.
     let leads_elsewhere = text.split(['/', '\\']).any(|part| matches!(part, "." | ".."));
     let sound = !text.is_empty() && !leads_elsewhere && !text.contains(char::is_control);
     sound.then_some(text)
@@ -252,7 +257,8 @@ pub(crate) struct CountTemplate {
 }
 
 impl CountTemplate {
-    /// Compiles `[count]`. Without a `total` in `[count]`, the total is at the same place as in lists.
+    /// Compiles `[count]`. Without a `total` in `[count]`, the total is at the same place as in lists. Reports faults,
+    /// and returns `None` if there are any.
     pub(crate) fn compile(
         count: &DialectCount,
         response: &DialectResponse,
@@ -273,7 +279,7 @@ impl CountTemplate {
         };
         let mut places = PlaceCompiler { collection, facts: Vec::new(), diagnostics };
         let total = places.place(source);
-        // The conditions describe the total in lists, not a total at a separate place.
+        // The conditions describe the total in lists, not a total at a separate place, which is always exact.
         let exact_when = match &count.total {
             Some(_) => Some(Vec::new()),
             None => Equality::compile_all(&response.total_exact_when, &mut places),

@@ -34,7 +34,8 @@ pub(crate) fn is_object(body: &[u8]) -> bool {
 
 /// Returns the body without a byte order mark and leading spaces.
 fn beginning(body: &[u8]) -> &[u8] {
-    // Some upstreams on Windows write a byte order mark. Test: `the_kind_of_a_body_follows_from_its_first_bytes`.
+    // Some upstreams on Windows write a byte order mark, which is skipped. Test:
+    // `the_kind_of_a_body_follows_from_its_first_bytes`.
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start()
 }
 
@@ -42,7 +43,8 @@ fn starts_html(content_type: &[u8]) -> bool {
     content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
 }
 
-/// The maximum number of member names in a description. [`LONGEST_NAME`] is the maximum length of each in bytes.
+/// The largest number of member names in a description. `…` stands for all others, and for each name of more than
+/// [`LONGEST_NAME`] bytes.
 const MOST_NAMES: usize = 12;
 const LONGEST_NAME: usize = 40;
 

@@ -22,7 +22,8 @@ pub enum ReadingError {
     Redirected {
         /// The status, 300 to 399.
         status: u16,
-        /// The `Location` without its query; `None` if it isn't text. It shows the operator the right `upstream_path`.
+        /// The `Location` without its query; `None` if it isn't text. An operator can often read the right
+        /// `upstream_path` from it.
         location: Option<String>,
     },
     /// The body isn't the list that the dialect describes.

@@ -1,7 +1,7 @@
 //! Failures that an upstream reports in a body with a success status: `{"status":"fail","error":"…","data":[]}`.
 //!
-//! A body with items is a list, whatever other members it has. A body without items ends the walk. If it reports a
-//! failure that goes unnoticed, the walk ends too early.
+//! A body with items is a list, whatever other members it has. A body without items ends the walk, so an unnoticed
+//! failure in such a body would end the walk too early.
 
 use crate::{
     json::{
@@ -24,11 +24,11 @@ type Sign = (&'static str, fn(&[u8]) -> bool);
 /// member. `query` is the request's query. A member that repeats the query parameter of the same name, such as a filter
 /// by status, doesn't count.
 pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
-    // A bare array has no members that could report a failure.
+    // A bare array has no members, so it reports no failure.
     let members = members(body)?;
     let says = |name: &str| {
         let (_, raw) = members.iter().find(|(member, _)| **member == *name.as_bytes())?;
-        // A filter by status is often repeated next to the items. Test:
+        // A filter by status is often repeated next to the items, so a repeated value isn't a sign of failure. Test:
         // `a_repeated_query_parameter_is_not_taken_for_a_failure`.
         let echoes =
             pairs::raw(query).any(|pair| pairs::name(pair) == name && is_text(raw, pairs::value(pair).as_bytes()));
@@ -40,21 +40,22 @@ pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
 }
 
 /// Returns whether an error member reports an error. These values don't: null, false, 0, empty values and texts such as
-/// `ok`; an object with the code 0 or 2xx; and an object without a code whose members don't report an error.
+/// `ok`; an object whose `code` is one of these values or 2xx; and an object without a code whose members don't report
+/// an error.
 fn names_error(raw: &[u8]) -> bool {
     match scalar::kind(raw) {
         ScalarKind::Null | ScalarKind::Boolean(false) => false,
         ScalarKind::Boolean(true) => true,
         ScalarKind::Number => scalar::unsigned(raw) != Some(0),
         ScalarKind::Text => !FINE.iter().any(|word| is_text(raw, word)),
-        // Some APIs send `errors: []` with each answer. Test:
+        // Some APIs send `errors: []` with each answer, so an empty array isn't an error. Test:
         // `members_that_report_a_failure_are_distinguished_from_success`.
         ScalarKind::Array => raw.get(1..).is_some_and(|inside| !inside.trim_ascii_start().starts_with(b"]")),
         ScalarKind::Object => members(raw).is_none_or(|members| {
             let code = members.iter().find(|(name, _)| **name == *b"code").map(|(_, code)| *code);
             match code {
-                // Some APIs send `{"code":200,"message":"ok"}` with each answer. Other messages would look like an
-                // error.
+                // Some APIs send `{"code":200,"message":"ok"}` with each answer. The message would look like an error,
+                // so only the code counts.
                 Some(code) => names_error(code) && !matches!(scalar::unsigned(code), Some(200..=299)),
                 None => members.iter().any(|(_, value)| names_error(value)),
             }
@@ -66,7 +67,8 @@ fn names_error(raw: &[u8]) -> bool {
 fn is_failed_status(raw: &[u8]) -> bool {
     match scalar::kind(raw) {
         ScalarKind::Boolean(fine) => !fine,
-        // An API's own codes, such as 0 or 1, may mean success or failure. HTTP's error codes can only mean failure.
+        // An API's own codes, such as 0 or 1, may mean success or failure. HTTP's error codes can only mean failure, so
+        // only they count.
         ScalarKind::Number => matches!(scalar::unsigned(raw), Some(400..=599)),
         ScalarKind::Text => FAILED.iter().any(|word| is_text(raw, word)),
         ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => false,

@@ -18,12 +18,14 @@ use crate::upstream::template::{
 pub(crate) struct AnotherPath(pub(crate) String);
 
 /// Returns the parameters of a link that aren't in every request for this list. These parameters continue the list.
-/// `base` is the base of relative links; `None` if the upstream doesn't state a base.
+/// `base` is the base of relative links; `None` if the upstream doesn't state a base. Returns [`AnotherPath`] for a
+/// link to a path other than the request's.
 pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) -> Result<String, AnotherPath> {
     let (path, query) = split(link);
     let path = match (is_absolute(link), base) {
         (true, _) => Cow::Borrowed(path),
-        // A base may have a path of its own, such as `/wiki`. Test: `relative_links_stand_after_their_base`.
+        // A base may have a path of its own, such as `/wiki`, which precedes the link's path. Test:
+        // `relative_links_stand_after_their_base`.
         (false, Some(base)) => {
             Cow::Owned(format!("{}/{}", split(base).0.trim_end_matches('/'), path.trim_start_matches('/')))
         }
@@ -34,7 +36,8 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
             Cow::Owned(format!("{folder}/{path}"))
         }
     };
-    // A link must not lead the gateway's requests to other paths. Test: `another_path_is_refused`.
+    // A link must not lead the gateway's requests to other paths, so such a link is refused. Test:
+    // `another_path_is_refused`.
     if plain(&path) != plain(&ask.path) {
         return Err(AnotherPath(path.into_owned()));
     }
@@ -44,7 +47,7 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
         pairs::raw(&ask.common).map(|pair| (pairs::name(pair), pairs::value(pair))).collect();
     let mut different = String::new();
     for pair in pairs::raw(query) {
-        // A link may encode a parameter differently than requests do. Test:
+        // A link may encode a parameter differently than requests do, so decoded parameters are compared. Test:
         // `a_next_link_adds_the_parameters_that_differ_from_the_request`.
         let known = (pairs::name(pair), pairs::value(pair));
         if !asked.contains(&known) {

@@ -67,7 +67,7 @@ enum More {
 
 impl ResponseReader {
     /// Compiles `[response]` without the id, whose place the route may set. `style` is the style of tokens; `None`
-    /// without tokens.
+    /// without tokens. Reports all faults, and returns `None` if there are any.
     pub(crate) fn compile(
         response: &DialectResponse,
         request: &DialectRequest,
@@ -158,7 +158,7 @@ impl ResponseReader {
         // `gone` is checked before `error`, because the upstream may report an expired token as a failure. Contract:
         // slack, "a cursor that is no longer valid".
         let sent_token = matches!(&ask.fetch, Fetch::Token(fetch) if fetch.token.is_some());
-        // A request for the first page has no token that could be gone. Test:
+        // A request for the first page has no token that could be gone, so `gone` isn't checked for it. Test:
         // `a_status_means_an_expired_token_only_if_a_token_was_sent`.
         if sent_token && self.gone.iter().any(|matched| matched.holds(status, response)) {
             return Ok(without_items(Standing::Gone, None, body));
@@ -181,7 +181,7 @@ impl ResponseReader {
             Some(Err(error)) => return Err(self.malformed(error, depth, headers, &body)),
             None => return Err(refused(status, headers, body)),
         };
-        // A 206 may contain any part of the list, unless the dialect reads the range. Test:
+        // A 206 may contain any part of the list, so it is malformed unless the dialect reads the range. Test:
         // `parts_are_lists_where_the_dialect_reads_content_ranges`.
         if status == 206 && !self.reads_content_range() {
             let detail = "206: a part of something, and the dialect reads no content-range".to_owned();
@@ -193,7 +193,8 @@ impl ResponseReader {
             let document = described(headers, &body);
             return Err(ReadingError::Malformed(format!("no array at {:?} of {document}", self.items.to_string())));
         }
-        // An unnoticed failure would end the walk early. Test: `an_empty_list_beside_a_reported_failure_is_malformed`.
+        // An unnoticed failure would end the walk early, so an empty list beside a reported failure is malformed. Test:
+        // `an_empty_list_beside_a_reported_failure_is_malformed`.
         if page.items.as_ref().is_none_or(Vec::is_empty)
             && self.error.is_none()
             && let Some(name) = failed::told_by(&body, &ask.query)
@@ -367,7 +368,7 @@ pub(crate) fn refused(status: u16, headers: &HeaderMap, body: Vec<u8>) -> Readin
         304 => ReadingError::Malformed("304 to a request without conditions".to_owned()),
         300..=399 => {
             let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-            // The query might contain secrets, and the location is logged. Test:
+            // The query might contain secrets, and the location is logged, so the query is cut off. Test:
             // `each_status_without_a_list_has_its_error`.
             let location = location.map(|text| text.split(['?', '#']).next().unwrap_or_default().to_owned());
             ReadingError::Redirected { status, location }

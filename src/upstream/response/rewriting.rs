@@ -9,10 +9,11 @@ use crate::{
     upstream::place::link_map::LinkMap,
 };
 
-/// The longest string that is treated as a link, in bytes.
+/// The largest number of bytes in a string that is treated as a link. A longer string is passed on unchanged.
 const LONGEST_LINK: usize = 16 << 10;
 
-/// The longest member name on the path to a place, in bytes.
+/// The largest number of bytes in a member name on the path to a place. After a longer name, the rest of the body is
+/// passed on unchanged.
 const LONGEST_NAME: usize = 1 << 10;
 
 /// The rewriter of one body, which arrives in pieces.
@@ -64,7 +65,7 @@ impl BodyRewriter {
         Self { places, map, open: Vec::new(), state, held: Vec::new() }
     }
 
-    /// Rewrites the next piece of the body.
+    /// Rewrites the next piece of the body, and returns the bytes that are ready to be sent.
     #[must_use]
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len() + self.held.len() + 64);
@@ -121,7 +122,7 @@ impl BodyRewriter {
     fn token(&mut self, byte: u8, out: &mut Vec<u8>) -> usize {
         let state = std::mem::replace(&mut self.state, RewritingState::Rest);
         self.state = match (state, byte) {
-            // A byte order mark may precede the body.
+            // A byte order mark may precede the body, so its bytes are passed on like spaces.
             (state, b' ' | b'\t' | b'\r' | b'\n' | 0xef | 0xbb | 0xbf) => state,
             (RewritingState::Value(places), b'{' | b'[') if self.leads_on(&places) => {
                 self.open.push(Container { places, is_object: byte == b'{', index: 0 });
@@ -155,7 +156,8 @@ impl BodyRewriter {
                 let name = std::mem::take(&mut self.held);
                 RewritingState::Value(self.member(&name))
             }
-            // The body isn't JSON. Test: `any_body_without_links_to_change_is_passed_on_unchanged`.
+            // The body isn't JSON, so the rest is passed on unchanged. Test:
+            // `any_body_without_links_to_change_is_passed_on_unchanged`.
             _ => RewritingState::Rest,
         };
         out.push(byte);
@@ -193,7 +195,8 @@ impl BodyRewriter {
         let Some(mapped) = text.and_then(|text| self.map.mapped(&text)) else { return out.extend_from_slice(string) };
         let start = out.len();
         push_text(out, &mapped);
-        // PHP's encoder escapes slashes, and a client that reads raw bytes may rely on this.
+        // PHP's encoder escapes slashes, and a client that reads raw bytes may rely on this, so the mapped link is
+        // escaped in the same way.
         if memchr::memmem::find(string, b"\\/").is_some() {
             let written = out.split_off(start);
             for byte in written {

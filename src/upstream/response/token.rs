@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The longest token that is read, in bytes. Longer tokens don't fit into a cursor.
+/// The largest number of bytes in a token. A longer token doesn't fit into a cursor, so its answer is malformed.
 const LONGEST: usize = 8 << 10;
 
 /// The form in which the core keeps the tokens of a dialect.
@@ -30,7 +30,7 @@ pub(crate) enum TokenStyle {
     Plain,
     /// The token as raw JSON, for bodies: a number stays a number.
     Json,
-    /// The id of an item as a raw JSON value.
+    /// The id of an item, or its value at the place of `item_token`, as raw JSON.
     Item,
     /// Encoded parameters that are added to the query.
     Pairs,
@@ -67,7 +67,7 @@ pub(crate) type TokenPair = (Option<Token>, Option<Token>);
 
 impl TokenReading {
     /// Compiles the token settings of `[response]`. All places are compiled before the first fault returns, so all
-    /// faults are reported.
+    /// faults are reported. Returns `None` if there are any.
     pub(crate) fn compile(
         style: TokenStyle,
         first: Option<&str>,
@@ -119,7 +119,8 @@ impl TokenReading {
         let next = self.one(self.next.as_ref(), true, ask, response)?;
         let previous = self.one(self.previous.as_ref(), false, ask, response)?;
         let sent = fetch.token.as_ref().or(self.first.as_ref());
-        // The request for the first page has sent `first_token`, if the dialect has this setting.
+        // The request for the first page has sent `first_token`, if the dialect has this setting. It is then the token
+        // that was sent.
         let ended = self.same_at_end && sent.is_some() && next.as_ref() == sent;
         Ok((next.filter(|_| !ended), previous))
     }
@@ -132,7 +133,7 @@ impl TokenReading {
     /// `None` if the dialect reads no tokens for the direction.
     pub(crate) fn says_more(&self, found: &TokenPair, backward: bool) -> Option<bool> {
         if self.style == TokenStyle::Pairs && self.next.is_none() {
-            // A whole list has no next page.
+            // A whole list has no next page, so no items follow.
             return Some(false);
         }
         let source = if backward { &self.previous } else { &self.next };
@@ -180,8 +181,8 @@ impl TokenReading {
             Some(TokenSource::Members(fact)) => members(response.fact(*fact))?,
         };
         match text {
-            // A cursor with such a long token would be refused when a client sends it. Test:
-            // `a_missing_null_or_empty_token_means_the_end`.
+            // A cursor with such a long token would be refused when a client sends it, so the answer is malformed.
+            // Test: `a_missing_null_or_empty_token_means_the_end`.
             Some(text) if text.len() > LONGEST => {
                 Err(ReadingError::Malformed(format!("a token of {} bytes does not fit into a cursor", text.len())))
             }
@@ -212,7 +213,7 @@ pub(crate) fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
             Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
             Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
         }
-        // An empty token would request the first page again, in an endless loop.
+        // An empty token would request the first page again, in an endless loop, so it counts as missing.
         .filter(|text| !text.is_empty()),
         ScalarKind::Null => None,
         _ => Some(Cow::Borrowed(raw)),
@@ -235,7 +236,7 @@ fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
         let value = match scalar::kind(value) {
             ScalarKind::Text => scalar::text(value).ok_or_else(unreadable)?,
             ScalarKind::Number | ScalarKind::Boolean(_) => Cow::Borrowed(value),
-            // Nulls, arrays and objects have no unique form in a query. Test:
+            // Nulls, arrays and objects have no unique form in a query, so the answer is malformed. Test:
             // `parameters_that_continue_are_texts_and_numbers`.
             ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => return Err(unreadable()),
         };

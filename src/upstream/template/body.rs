@@ -48,7 +48,7 @@ enum BodyNode {
 
 impl BodyTemplate {
     /// Compiles a skeleton. Values may contain only the variables in `allowed`, and names of members only those in
-    /// `in_names`.
+    /// `in_names`. Reports faults, and returns `None` if there are any.
     pub(crate) fn compile(
         tree: &LocatedTree,
         allowed: &[Variable],
@@ -106,7 +106,8 @@ fn edits(members: &[(TemplateText, BodyNode)], sets: &[Values<'_>], join: Option
     let edit = |(name, node): &(TemplateText, BodyNode)| {
         let name = written_name(name, sets)?;
         let edit = match node {
-            // Other members of the client's object are kept. Test: `placeholders_become_values`.
+            // Other members of the client's object are kept, so only the skeleton's members are edited. Test:
+            // `placeholders_become_values`.
             BodyNode::Object(inner) if !inner.is_empty() => Edit::Within(edits(inner, sets, join)),
             // If the value is unknown, a member that the client sent under this name is removed too.
             node => node.render(sets, join).map_or(Edit::Remove, Edit::Set),
@@ -129,10 +130,11 @@ fn collect_places(members: &[(TemplateText, BodyNode)], above: &str, found: &mut
         let here = |name: &str| format!("{above}/{}", name.replace('~', "~0").replace('/', "~1"));
         match (name.render(&|_| None), node) {
             (Some(name), BodyNode::Object(inner)) => collect_places(inner, &here(&name), found),
-            // Members that never change aren't places of paging. Test: `places_are_the_members_with_variables`.
+            // Members that never change aren't places of paging, so only members with variables are. Test:
+            // `places_are_the_members_with_variables`.
             (Some(name), node) if node.uses_variables() => found.push(here(&name)),
             (Some(_), _) => {}
-            // The name contains a variable, so any member of the object may be the one.
+            // The name contains a variable, so it can be the name of any member, and the whole object is the place.
             (None, _) => found.push(above.to_owned()),
         }
     }

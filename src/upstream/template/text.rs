@@ -17,13 +17,13 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub(crate) enum Variable {
     /// The page number, in the upstream's counting.
     Page,
-    /// The index of the slice's first item.
+    /// The index of the slice's first item, in the upstream's counting.
     Offset,
     /// The number of items in the slice.
     Size,
-    /// The index after the slice's last item.
+    /// The index after the slice's last item, in the upstream's counting.
     End,
-    /// The index of the slice's last item.
+    /// The index of the slice's last item, in the upstream's counting.
     Last,
     /// The upstream's name of a field.
     Field,
@@ -129,6 +129,7 @@ pub(crate) struct TemplateText {
 
 impl TemplateText {
     /// Parses `part`, which may contain only the variables in `allowed`. `written` is the whole text, for diagnostics.
+    /// Reports a fault and returns `None` if `part` is invalid.
     pub(crate) fn parse(
         part: &str,
         written: &Located<String>,
@@ -149,8 +150,8 @@ impl TemplateText {
                 literal.push('{');
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("}}").filter(|_| doubled) {
-                // Without `{{` in the text, `}}` are two closing braces of JSON. Test:
-                // `braces_without_the_name_of_a_variable_are_literal`.
+                // Without `{{` in the text, `}}` are two closing braces of JSON, so only a text with `{{` has `}}` as
+                // one brace. Test: `braces_without_the_name_of_a_variable_are_literal`.
                 literal.push('}');
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('{').filter(|inside| !doubled && !begins_name(inside)) {
@@ -285,7 +286,8 @@ pub(crate) struct QueryTemplate {
 }
 
 impl QueryTemplate {
-    /// Parses a query template; the empty text has no parameters.
+    /// Parses a query template; the empty text has no parameters. Reports a fault and returns `None` if the text is
+    /// invalid.
     pub(crate) fn parse(source: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) -> Option<Self> {
         let Located { value: text, at } = source;
         if text.is_empty() {
@@ -327,7 +329,8 @@ impl QueryTemplate {
                 query.push('&');
             }
             let start = query.len();
-            // If a parameter is left out, its `&` is removed too: some servers read it as an empty name.
+            // If a parameter is left out, its `&` is removed too, because some servers would read a parameter with an
+            // empty name.
             if !parameter.push(query, value) || query.len() == start {
                 query.truncate(before);
             }
@@ -361,7 +364,8 @@ pub(crate) fn encode_literal(literal: &str) -> String {
     for (at, &byte) in bytes.iter().enumerate() {
         let kept = byte.is_ascii_alphanumeric()
             || b"-._~!$&'()*+,;=:@/?".contains(&byte)
-            // The author may already have encoded a literal. Test: `literals_keep_what_a_query_can_hold`.
+            // The author may already have encoded a literal, so its escapes are kept. Test:
+            // `literals_keep_what_a_query_can_hold`.
             || (byte == b'%' && is_hex(at + 1) && is_hex(at + 2));
         if kept {
             out.push(char::from(byte));

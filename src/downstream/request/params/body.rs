@@ -19,7 +19,7 @@ use crate::{
 /// The places in a body that the gateway reads or removes, compiled.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BodyPlaces {
-    /// The client's own parameters.
+    /// The client's own parameters: their roles, and their places in the body.
     roles: Vec<(Role, Pointer)>,
     /// The objects that contain the client's own parameters, outermost first.
     parents: Vec<Pointer>,
@@ -54,8 +54,8 @@ impl BodyPlaces {
                 sound = false;
                 continue;
             };
-            // If one member is within another, removing the outer one would also remove the inner one. Test:
-            // `ambiguous_places_of_parameters_in_bodies_are_reported`.
+            // If one member is within another, removing the outer one would also remove the inner one, so the two
+            // places are refused. Test: `ambiguous_places_of_parameters_in_bodies_are_reported`.
             let other = places.roles.iter().find(|(_, other)| holds(other, &pointer) || holds(&pointer, other));
             if let Some((_, other)) = other {
                 let message = format!("one of `{text}` and `{other}` is within the other");
@@ -104,8 +104,8 @@ impl BodyPlaces {
     /// Returns the client's own parameters in a body, with their values as a query would contain them. Null counts as
     /// absent.
     pub(super) fn own(&self, body: &RequestBody) -> Result<Vec<(Role, String)>, Box<Problem>> {
-        // If a parent isn't an object, the parameters in it would be ignored without notice. Test:
-        // `problems_of_a_body_name_their_place`.
+        // If a parent isn't an object, the parameters in it would be ignored without notice, so the body is refused.
+        // Test: `problems_of_a_body_name_their_place`.
         for (parent, found) in self.parents.iter().zip(body.find(&self.parents)) {
             let kind = found.map_or(ScalarKind::Null, scalar::kind);
             if !matches!(kind, ScalarKind::Null | ScalarKind::Object) {
@@ -220,7 +220,7 @@ fn present(body: &RequestBody, places: &[Pointer]) -> Vec<(String, String)> {
     let found = places.iter().zip(body.find(places));
     let values = found.filter_map(|(place, raw)| {
         let raw = raw.filter(|raw| scalar::kind(raw) != ScalarKind::Null)?;
-        // A value may be an array or an object, about which the dialect decides. Test:
+        // A value may be an array or an object, which is kept as JSON text, because the dialect decides about it. Test:
         // `paging_members_in_a_body_make_a_legacy_request`.
         let text = scalar::text(raw).map_or_else(|| raw.to_vec(), std::borrow::Cow::into_owned);
         Some((place.to_string(), String::from_utf8_lossy(&text).into_owned()))
@@ -231,7 +231,8 @@ fn present(body: &RequestBody, places: &[Pointer]) -> Vec<(String, String)> {
 impl Parameters {
     /// Reserves the places of the dialect's paging and sort members. A parameter of the client may have such a place
     /// only if both mean the same: the limit, the sort, or the cursor if `by_token`, because a cursor's signature
-    /// distinguishes it from the upstream's token. Reports other conflicts, and returns `None` if there are any.
+    /// distinguishes it from the upstream's token. Reports other conflicts, and members that would become paging or
+    /// sort parameters of the dialect. Returns `None` if there are any.
     pub fn reserve_places(
         mut self,
         list: &ListSettings,
@@ -284,7 +285,7 @@ impl Parameters {
 /// Parses the pointer to a member of a body. Reports a fault and returns `None` if it is invalid.
 fn member(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<Pointer> {
     let fault = match Pointer::parse(text) {
-        // A step such as `[a=b]` names no member that can be removed. Test:
+        // A step such as `[a=b]` names no member that can be removed, so the pointer is refused. Test:
         // `ambiguous_places_of_parameters_in_bodies_are_reported`.
         Ok(pointer) if pointer.names().is_some_and(|names| !names.is_empty()) => return Some(pointer),
         Ok(_) => "write a place such as \"/payload/cursor\" (JSON Pointer)".to_owned(),
@@ -304,7 +305,8 @@ fn holds(outer: &Pointer, inner: &Pointer) -> bool {
     inner.starts_with(&outer)
 }
 
-/// Returns the value of a role's parameter as a query would contain it. Refuses values of other JSON types.
+/// Returns the value of a role's parameter as a query would contain it. A string is accepted for every role, and a
+/// number for limits and ids; other values are refused.
 fn text_of(role: Role, pointer: &Pointer, raw: &[u8]) -> Result<String, Box<Problem>> {
     let text = || scalar::text(raw).and_then(|text| String::from_utf8(text.into_owned()).ok());
     let number = || String::from_utf8_lossy(raw).into_owned();
@@ -329,7 +331,8 @@ fn text_of(role: Role, pointer: &Pointer, raw: &[u8]) -> Result<String, Box<Prob
     refuse(code, format!("`{pointer}` is `{}`: write {wanted}", shown(&raw)), &pointer.to_string())
 }
 
-/// Returns the values of a query parameter from a member of the body. An array has a value for each element.
+/// Returns the values of a query parameter from a member of the body. An array has a value for each element, and null
+/// has no value. Objects and nested arrays are refused.
 fn values(pointer: &Pointer, raw: &[u8]) -> Result<Vec<String>, Box<Problem>> {
     let wrong = || {
         let detail = format!(
@@ -347,7 +350,7 @@ fn values(pointer: &Pointer, raw: &[u8]) -> Result<Vec<String>, Box<Problem>> {
         ScalarKind::Array => {
             let elements = crate::json::elements(raw).ok_or_else(wrong)?;
             let simple = |raw: &[u8]| match scalar::kind(raw) {
-                // Null counts as absent for a member, and an element can't be absent. Test:
+                // Null counts as absent for a member, and an element can't be absent, so it is refused. Test:
                 // `parameters_of_the_query_are_taken_from_the_body`.
                 ScalarKind::Array | ScalarKind::Object | ScalarKind::Null => Err(wrong()),
                 _ => values(pointer, raw),

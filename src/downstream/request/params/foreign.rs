@@ -147,12 +147,13 @@ impl ForeignNames {
     /// Returns the meaning of a parameter in other APIs; `None` for a filter.
     fn usage(&self, pair: &Pair<'_>) -> Option<ForeignUse> {
         let is_direction = || pair.text().is_some_and(|value| sort::direction(&value).is_some());
-        // `direction=north` is a filter. Test: `paging_and_sort_parameters_of_other_apis_are_refused`.
+        // `direction=north` is a filter, so the name counts only with a direction as its value. Test:
+        // `paging_and_sort_parameters_of_other_apis_are_refused`.
         self.find(&pair.name()).filter(|usage| *usage != ForeignUse::Direction || is_direction())
     }
 
     /// Returns the meaning of a decoded name in other APIs. A name with a bracket is also found by the part before the
-    /// bracket: `page[number]` by `page`.
+    /// bracket: `page[number]` by `page`. Returns `None` if the route doesn't refuse the name.
     fn find(&self, name: &[u8]) -> Option<ForeignUse> {
         let whole = plain(name);
         let outer = whole.split('[').next().unwrap_or_default();
@@ -164,7 +165,7 @@ impl ForeignNames {
 
 /// Returns the names of an envelope's query parameters, each with its meaning.
 fn names_of(envelope: &EnvelopeSettings) -> impl Iterator<Item = (&str, ForeignUse)> {
-    // Members of bodies and preferences aren't query parameters.
+    // Members of bodies and preferences aren't query parameters, so their names are left out.
     let in_query = |name: &&str| !name.starts_with('/') && !name.starts_with("prefer:");
     envelope.parameters.iter().filter_map(move |(role, name)| {
         let usage = if *role == Role::Sort { ForeignUse::Sorting } else { ForeignUse::Paging };
@@ -216,7 +217,7 @@ impl Parameters {
         });
         let filters = declared.filters.iter().chain(&list.filterable).map(|name| &name.value);
         let filters = filters.chain(declared.query.iter().map(|(name, _)| &name.value));
-        // If the route declares a parameter private or ignored, its clients send it. Test:
+        // If the route declares a parameter private or ignored, its clients send it, so it isn't refused. Test:
         // `declared_names_are_filters`.
         let filters = filters.chain(&declared.private).chain(&declared.ignored).chain(dialect_filters).chain(client);
         self.foreign = ForeignNames::of(list, filters.map(String::as_str));

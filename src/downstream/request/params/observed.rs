@@ -35,8 +35,8 @@ impl Parameters {
             return None;
         }
         let sort = match self.sort(&sifted) {
-            // The upstream may sort by a parameter of another API, in an order that the gateway can't read. Test:
-            // `the_order_of_an_observed_request_with_a_sort_of_another_api_is_unknown`.
+            // The upstream may sort by a parameter of another API, in an order that the gateway can't read, so the
+            // order is unknown. Test: `the_order_of_an_observed_request_with_a_sort_of_another_api_is_unknown`.
             _ if self.sorts_elsewhere(&sifted) => LegacySort::Unread,
             Ok(None) => LegacySort::Declared,
             Ok(Some((_, sort))) => LegacySort::Chosen(sort.strong, sort.id_direction),

@@ -75,14 +75,14 @@ impl Parameters {
             if !is_given(Role::LimitBackward) {
                 return Ok(RequestedPosition::First);
             }
-            // `last` without a position means the last page, and a page number means another page. Test:
-            // `contradicting_positions_are_refused`.
+            // `last` without a position means the last page, and a page number means another page, so they are refused
+            // together. Test: `contradicting_positions_are_refused`.
             return match &sifted.legacy {
                 Some(legacy) => both_say(backward.unwrap_or_default(), legacy),
                 None => Ok(RequestedPosition::Last),
             };
         };
-        // If a request has a cursor and a page number, either could be meant. Test:
+        // If a request has a cursor and a page number, either could be meant, so the request is refused. Test:
         // `a_request_with_two_different_positions_is_refused`.
         if let Some(legacy) = &sifted.legacy {
             return both_say(name, legacy);
@@ -98,7 +98,8 @@ impl Parameters {
             // In AIP-158, an empty token means the first page. Test:
             // `a_request_with_two_different_positions_is_refused`.
             _ if self.empty_cursor_is_first_page => Ok(RequestedPosition::First),
-            // A client may send an empty cursor after the last page. The first page would begin its walk again.
+            // A client may send an empty cursor after the last page. The first page would begin its walk again, so the
+            // cursor is refused.
             _ => {
                 let detail = format!(
                     "`{name}` is empty: a list that has ended has no cursor; for the first page leave `{name}` out"
@@ -141,7 +142,7 @@ impl Parameters {
 
     /// Refuses a limit against the direction of the position, if the convention has a limit for each direction, such as
     /// `first` and `last` of Relay. Example: `first` with `before` asks for a range, from the start of the list to an
-    /// item.
+    /// item. A page cursor has its own direction, so it is refused with a backward limit.
     fn check_direction(&self, role: Role, name: &str, is_given: &dyn Fn(Role) -> bool) -> Result<(), Box<Problem>> {
         let (forward, Some(backward)) = (self.name(Role::Limit), self.name(Role::LimitBackward)) else {
             return Ok(());
@@ -161,8 +162,9 @@ impl Parameters {
         }
     }
 
-    /// Returns the position next to the item with an id. Refuses an empty id, `.` and `..`: the item is looked up at a
-    /// path with its id, and none of these can be a segment of a path.
+    /// Returns the position next to the item with an id. Refuses every id if the list doesn't have the mode `seek`.
+    /// Refuses an empty id, `.` and `..`: the item is looked up at a path with its id, and none of these can be a
+    /// segment of a path.
     fn item(&self, role: Role, name: &str, id: String) -> Result<RequestedPosition, Box<Problem>> {
         if !self.seeks {
             let detail =

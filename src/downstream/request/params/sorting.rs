@@ -17,7 +17,7 @@ const FIELDS: &str = "sort_by";
 /// The parameter with the directions of [`FIELDS`]: one for each field, or one for all.
 const DIRECTIONS: &str = "order_by";
 
-/// The maximum number of sort parameters that are read.
+/// The largest number of sort parameters in a request. A request with more is refused.
 const MOST: usize = 32;
 
 /// The sort parameters of a route, compiled.
@@ -27,7 +27,7 @@ pub(super) struct Sorting {
     pub(super) own: Option<String>,
     /// The fields that may be named; empty if the list has one order.
     pub(super) sortable: Vec<String>,
-    /// The dialect's sort parameters.
+    /// The dialect's sort parameters, in every spelling that the upstream might accept.
     pub(super) reserved: ReservedNames,
     /// The form in which the dialect's sort parameters are read back.
     pub(super) form: SortForm,
@@ -51,7 +51,7 @@ impl Sorting {
         taken: &[&str],
     ) -> Self {
         let is_free = |name: &str| !taken.contains(&name);
-        // If `order_by` is the client's own sort parameter, it isn't a list of directions.
+        // If `order_by` is the client's own sort parameter, it isn't a list of directions, so the pair isn't read.
         let takes_pair =
             !sortable.is_empty() && is_free(FIELDS) && is_free(DIRECTIONS) && own.as_deref() != Some(DIRECTIONS);
         Self { own, sortable, reserved, form, takes_pair }
@@ -69,7 +69,7 @@ impl Sorting {
     ///
     /// # Errors
     ///
-    /// Returns `sort_invalid` with the allowed fields, or `parameter_conflict` if two parameters set the order.
+    /// Returns `sort_invalid` with the allowed fields, or `parameter_conflict` if parameters contradict each other.
     pub(super) fn read(&self, pairs: &[Pair<'_>]) -> Result<Option<RequestedSort>, Box<Problem>> {
         let Some(first) = pairs.first() else { return Ok(None) };
         let mut said = Vec::with_capacity(pairs.len().min(MOST));
@@ -131,7 +131,7 @@ impl Sorting {
                 Err(problem) => fault = Some(problem),
             }
         }
-        // If `sort_by` is the client's own parameter, it has been read above.
+        // If `sort_by` is the client's own parameter, it has been read above, so it isn't read again.
         if all(&is_pair) && !all(&is_own) {
             match self.read_pair(said) {
                 Ok(sort) => return Ok(sort),
@@ -144,8 +144,8 @@ impl Sorting {
         {
             return sort::settle_terms(&terms, &said[0].0, &self.sortable);
         }
-        // The upstream may read `Ordering` as `ordering`, but the dialect doesn't write this name. Test:
-        // `contradicting_and_unreadable_orders_are_refused`.
+        // The upstream may read `Ordering` as `ordering`, but the dialect doesn't write this name, so it is refused.
+        // Test: `contradicting_and_unreadable_orders_are_refused`.
         let strange = said.iter().find(|(name, _)| !is_own(name) && !is_pair(name) && !known(name));
         if let Some((name, _)) = strange {
             return Err(self.not_taken(name));
@@ -213,7 +213,7 @@ fn single(said: &SortParameters) -> Option<(&str, &str)> {
     said.iter().all(|(other, same)| other == name && same == value).then_some((name, value))
 }
 
-/// Returns the first name that has two different values.
+/// Returns the first name that has two different values; `None` if no name has.
 fn twice(said: &SortParameters) -> Option<&str> {
     let differs = |name: &str, value: &str| said.iter().any(|(other, differing)| other == name && differing != value);
     said.iter().find(|(name, value)| differs(name, value)).map(|(name, _)| name.as_str())

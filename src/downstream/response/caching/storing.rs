@@ -9,14 +9,14 @@ use http::{
 
 use super::{Directives, PERMITS, age_of, expires_after};
 
-/// The most request headers that a stored page may differ by.
+/// The largest number of request headers that a stored page may differ by. A page that differs by more isn't stored.
 const MOST_VARIED: usize = 16;
 
-/// The most tags of a stored page. A page with more isn't stored, because a purge by a tag that was dropped would miss
-/// it.
+/// The largest number of tags of a stored page. A page with more isn't stored, because a purge by a tag that was
+/// dropped would miss it.
 const MOST_TAGS: usize = 64;
 
-/// The longest tag of a stored page, in bytes. A page with a longer tag isn't stored.
+/// The largest number of bytes in a tag of a stored page. A page with a longer tag isn't stored.
 const LONGEST_TAG: usize = 256;
 
 /// Headers with the tags of an answer, and the separator of the tags: `Surrogate-Key` of Fastly and Varnish, and
@@ -97,7 +97,7 @@ pub fn page_storage(answers: &[&HeaderMap], policy: StoringPolicy, now: u64) -> 
             }
             storage.fresh = least(storage.fresh, Some(left));
         }
-        // `s-maxage` implies `proxy-revalidate` (RFC 9111 section 5.2.2.10).
+        // `s-maxage` implies `proxy-revalidate` (RFC 9111, section 5.2.2.10), so it also forbids stale pages.
         let strict = ["must-revalidate", "proxy-revalidate", "s-maxage"];
         storage.may_be_stale &= !strict.iter().any(|name| said.has(name));
         storage.stale_while_revalidate = least(storage.stale_while_revalidate, said.number("stale-while-revalidate"));
@@ -153,7 +153,8 @@ fn varied(answers: &[&HeaderMap]) -> Result<Vec<HeaderName>, Unstorable> {
             if name.is_empty() {
                 continue;
             }
-            // `*` parses as a header's name, but means that the answer depends on more than headers.
+            // `*` parses as a header's name, but means that the answer depends on more than headers, so nothing is
+            // stored.
             let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| name != "*");
             let name = name.ok_or(Unstorable::Varies)?;
             if !OWN.contains(&name.as_str()) && !names.contains(&name) {
@@ -198,9 +199,9 @@ pub struct RequestDirectives {
     pub reloads: bool,
     /// `only-if-cached`: no request is sent to the upstream.
     pub only_if_cached: bool,
-    /// `max-age`: the greatest age that the client accepts, in seconds.
+    /// `max-age`: the greatest age that the client accepts, in seconds; `None` if it accepts any age.
     pub max_age: Option<u64>,
-    /// `min-fresh`: the least time for which the page must stay fresh, in seconds.
+    /// `min-fresh`: the least time for which the page must stay fresh, in seconds; `None` without this directive.
     pub min_fresh: Option<u64>,
 }
 

@@ -158,7 +158,8 @@ async fn memory_for_an_answer_is_held_until_its_request_ends() {
         let bounds = Bounds { answer_size: size, ..bounds_of(&share) };
         assert_eq!(fetcher.fetch(&visit(&peers), &request(), b"", bounds).await.unwrap().body.len(), size);
         assert!((size..=most_held).contains(&memory.held()), "{} of {size}", memory.held());
-        // A second answer of the same request has no room next to the first one and the share of another request.
+        // All answers of a request are held together. Beside the share of another request, the third has no room, and
+        // the second might have none.
         let other = memory.share();
         other.take(size).unwrap();
         let outcome = fetcher.fetch(&visit(&peers), &request(), b"", bounds).await;

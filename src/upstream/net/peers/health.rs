@@ -15,7 +15,8 @@ use std::{
 /// The length of the first rest. Each failed trial doubles the next rest, up to [`LONGEST_REST`].
 const FIRST_REST: Duration = Duration::from_secs(1);
 
-/// The longest rest, and the time after which a trial without a result is repeated.
+/// The longest time of a rest. It is also the time after which a trial without a result is repeated, and the time from
+/// the end of a rest until any request may try a peer that gave failed answers.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
 /// The health of one peer.
@@ -32,7 +33,7 @@ pub(crate) struct Health {
 struct HealthState {
     /// The time of the last change between healthy and unhealthy.
     since: Instant,
-    /// The reason of the last rest or failing check. It is kept after the rest or the failing has ended.
+    /// The reason for the last rest or for the failing checks. The reason is kept after the peer is healthy again.
     reason: String,
     rest: Option<Rest>,
     checks: Checks,
@@ -70,7 +71,7 @@ pub(crate) enum Readiness {
     Ready,
     /// The rest is over, and this request may try the peer.
     Trial,
-    /// The peer is skipped.
+    /// The peer rests, is being tried by another request, or fails its health checks. It is skipped.
     Resting,
 }
 
@@ -145,12 +146,14 @@ impl Health {
         }
     }
 
-    /// Records that the peer couldn't be reached, for the reason `said`. Returns the change of health, if any.
+    /// Records that the peer couldn't be reached, for the reason `said`. Returns the change of health; `None` if the
+    /// health stays the same.
     pub(crate) fn unreached(&self, said: &str, now: Instant) -> Option<HealthChange> {
         self.begin_rest(RestCause::Unreachable, || format!("it can't be reached: {said}"), now)
     }
 
-    /// Records a new connection to the peer, which ends the rest of a peer that couldn't be reached.
+    /// Records a new connection to the peer, which ends the rest of a peer that couldn't be reached. Returns the change
+    /// of health; `None` if the health stays the same.
     pub(crate) fn reached(&self, now: Instant) -> Option<HealthChange> {
         if !self.ails() {
             return None;
@@ -162,7 +165,8 @@ impl Health {
         self.settle(&mut state, now)
     }
 
-    /// Records a good answer. It ends the row of failed answers, and on trial the rest that they caused.
+    /// Records a good answer. It ends the row of failed answers, and on trial the rest that they caused. Returns the
+    /// change of health; `None` if the health stays the same.
     pub(crate) fn answered(&self, now: Instant) -> Option<HealthChange> {
         // Most answers are good, so the counter is usually only read.
         if self.failed_answers.load(Ordering::Relaxed) > 0 {
@@ -177,8 +181,9 @@ impl Health {
         self.settle(&mut state, now)
     }
 
-    /// Records a failed answer. A healthy peer rests after `most` of them in a row, if `may_rest` returns `true`. If
-    /// `most` is 0, it never rests.
+    /// Records a failed answer. A peer that isn't resting rests after `most` of them in a row, if `may_rest` returns
+    /// `true`. If `most` is 0, it never rests. A failed trial always begins the next rest. Returns the change of
+    /// health; `None` if the health stays the same.
     pub(crate) fn failed(
         &self,
         said: &str,
@@ -202,7 +207,8 @@ impl Health {
     }
 
     /// Records the result of a health check. The peer is skipped after `unhealthy_after` failures in a row, and used
-    /// again after `healthy_after` successes in a row.
+    /// again after `healthy_after` successes in a row. Returns the change of health; `None` if the health stays the
+    /// same.
     pub(crate) fn checked(
         &self,
         result: Result<(), String>,
@@ -221,7 +227,7 @@ impl Health {
             state.checks = Checks { is_failing: has_failed, contrary: 0 };
         }
         match result {
-            // While the peer also rests, the reason of the rest is kept.
+            // While the peer also rests, the reason for the rest is kept.
             Err(said) if state.checks.is_failing && state.rest.is_none() => {
                 state.reason = format!("its health check fails: {said}");
             }
@@ -255,7 +261,7 @@ impl Health {
         self.settle(&mut state, now)
     }
 
-    /// Updates the flag `ails` from the state and returns the change, if any.
+    /// Updates the flag `ails` from the state and returns the change; `None` if the flag stays the same.
     fn settle(&self, state: &mut HealthState, now: Instant) -> Option<HealthChange> {
         let ails = state.rest.is_some() || state.checks.is_failing;
         if self.ails.swap(ails, Ordering::Relaxed) == ails {

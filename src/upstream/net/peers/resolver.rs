@@ -16,10 +16,10 @@ use hickory_resolver::{
     proto::rr::Name,
 };
 
-/// The maximum time of a look-up.
+/// The longest time of a look-up. A look-up that takes longer fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The maximum number of addresses of a name that are used.
+/// The largest number of addresses of a name that are used. Other addresses are ignored.
 const MOST_ADDRESSES: usize = 128;
 
 /// Returns the addresses of a host, each once and in a fixed order, and the time at which they expire. The DNS servers
@@ -30,8 +30,8 @@ const MOST_ADDRESSES: usize = 128;
 /// Returns the reason as text for the log. A name without an address is also an error.
 pub(crate) async fn look_up(host: &str, servers: &[SocketAddr]) -> Result<(Vec<IpAddr>, Instant), String> {
     let resolver = build(servers).map_err(|error| error.to_string())?;
-    // The configuration permits only ASCII names. Names of services may contain underscores, which the parser of
-    // international names refuses. Test: `peers_follow_dns_and_outlive_its_failure`.
+    // Names of services may contain underscores, which the parser of international names refuses. The configuration
+    // permits only ASCII names, so the ASCII parser suffices. Test: `peers_follow_dns_and_outlive_its_failure`.
     let name = Name::from_ascii(host).map_err(|error| error.to_string())?;
     let found = tokio::time::timeout(PATIENCE, resolver.lookup_ip(name)).await;
     let found = found.map_err(|_| format!("no answer within {PATIENCE:?}"))?.map_err(|error| error.to_string())?;

@@ -10,7 +10,8 @@ use crate::{config::settings::RetrySettings, upstream::net::error::FetchError};
 /// The cost of a retry in the unit of the budget, a hundredth of a retry.
 const RETRY: u32 = 100;
 
-/// The largest budget, in retries. A new budget is full, so even an upstream with few requests has retries.
+/// The largest number of retries in a budget. Shares beyond it are lost. A new budget is full, so even an upstream with
+/// few requests has retries.
 const RESERVE: u32 = 10;
 
 /// The budget of retries of one upstream. Every request adds a share of a retry, so there are never more retries than
@@ -66,7 +67,7 @@ impl Flaw {
             // The flaw and its `Retry-After` belong to the peer that failed, so another peer is tried without a delay.
             // Test: `retries_depend_on_the_flaw_and_on_other_peers`.
             _ if has_other => Some(Duration::ZERO),
-            // The same peer would most likely be late again, or fail in the same way.
+            // The same peer would most likely be late again, or fail in the same way, so it isn't tried again.
             Self::Late | Self::Status(500, _) => None,
             // A longer `Retry-After` is left to the client. Test: `a_short_retry_after_is_obeyed`.
             Self::Status(503, Some(seconds)) => {

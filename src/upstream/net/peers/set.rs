@@ -52,7 +52,7 @@ pub struct PeerPolicy {
     pub check: Option<HealthCheckSettings>,
     /// The number of failed answers in a row after which a peer rests; 0 means never.
     pub eject_after: u32,
-    /// The settings of retries.
+    /// The settings of retries: their number, their share of all requests, and their pauses.
     pub retries: RetrySettings,
     /// The budget of retries, shared with the next snapshot.
     pub budget: Arc<RetryBudget>,
@@ -121,13 +121,13 @@ impl Peers {
         &self.names
     }
 
-    /// Returns the current time.
+    /// Returns the current time by the clock of the policy.
     #[must_use]
     pub fn now(&self) -> Instant {
         (self.policy.clock)()
     }
 
-    /// Returns the settings of retries.
+    /// Returns the settings of retries: their number, their share of all requests, and their pauses.
     #[must_use]
     pub fn retries(&self) -> &RetrySettings {
         &self.policy.retries
@@ -245,23 +245,23 @@ impl Peers {
         ChosenPeer { http, request: peer.request() }
     }
 
-    /// Records that a peer couldn't be reached, for the reason `said`.
+    /// Records that a peer couldn't be reached, for the reason `said`, and logs a change of the peer's health.
     pub(crate) fn unreached(&self, peer: &Peer, said: &str, now: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.log(peer, peer.health.unreached(said, now));
     }
 
-    /// Records a new connection to a peer.
+    /// Records a new connection to a peer, and logs a change of the peer's health.
     pub(crate) fn reached(&self, peer: &Peer, now: Instant) {
         self.log(peer, peer.health.reached(now));
     }
 
-    /// Records a good answer of a peer.
+    /// Records a good answer of a peer, and logs a change of the peer's health.
     pub(crate) fn answered(&self, peer: &Peer, now: Instant) {
         self.log(peer, peer.health.answered(now));
     }
 
-    /// Records a failed answer of a peer.
+    /// Records a failed answer of a peer, for the reason `said`, and logs a change of the peer's health.
     pub(crate) fn failed(&self, peer: &Peer, said: &str, now: Instant) {
         // At most half of the peers rest: the other peers get all requests, and might fail for the same reason. Test:
         // `at_most_half_of_the_peers_rest_for_failed_answers`.
@@ -269,7 +269,7 @@ impl Peers {
         self.log(peer, peer.health.failed(said, self.policy.eject_after, may_rest, now));
     }
 
-    /// Records the result of a health check of a peer.
+    /// Records the result of a health check of a peer, and logs a change of the peer's health.
     pub(crate) fn checked(&self, peer: &Peer, result: Result<(), String>, now: Instant) {
         let Some(check) = self.check() else { return };
         self.log(peer, peer.health.checked(result, (check.unhealthy_after, check.healthy_after), now));
@@ -287,7 +287,7 @@ impl Peers {
     }
 
     /// Chooses a peer. Returns the index of its name, the peer, and whether this is a trial; `None` if no name has been
-    /// resolved. The first request after the end of a rest tries that peer, whichever peer is next in turn.
+    /// resolved. The first request that may try a peer after its rest gets that peer, whichever peer is next in turn.
     fn choose(&self, wanted: WantedPeer<'_>, turn: usize, now: Instant) -> Option<(usize, Arc<Peer>, bool)> {
         let has_failed = |peer: &Peer| wanted.failed.contains(&peer.address);
         // Replicas of different age contradict each other, so a page stays at its peer (see `Visit`). Test:

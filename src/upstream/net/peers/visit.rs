@@ -3,8 +3,9 @@
 //!
 //! All upstream requests of a page go to one peer unless it fails. The core proves each answer separately, so a change
 //! of the peer skips and repeats no item. But if two answers contradict each other, the core requests the earlier one
-//! again. If that answer is unchanged, the list hasn't changed either, and the core refuses it as unsorted. Replicas of
-//! different age contradict each other in the same way, so mixing them would cause sorted lists to be refused.
+//! again. If that answer is unchanged, the list hasn't changed either, and the core refuses the list as unsorted.
+//! Replicas of different age contradict each other in the same way, so mixing them would cause sorted lists to be
+//! refused.
 
 use std::{
     net::SocketAddr,
@@ -107,7 +108,8 @@ impl<'a> Visit<'a> {
     pub(crate) fn retry(&self, flaw: Flaw, now: Instant, deadline: Instant) -> Option<Duration> {
         let settings = self.peers.retries();
         let mut state = self.locked();
-        // A write might have been carried out although its answer was lost. Test: `writes_are_sent_once`.
+        // A write might have been carried out although its answer was lost, so it isn't repeated. Test:
+        // `writes_are_sent_once`.
         if !self.can_repeat || state.retries >= settings.most {
             return None;
         }

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// The maximum number of comparisons in an expression.
+/// The largest number of comparisons in an expression. A filter with more can't be written.
 const MOST_COMPARISONS: usize = 64;
 
 #[derive(Clone, Debug)]
@@ -108,8 +108,8 @@ impl FilterExpression {
             _ if self.repeatable => Cow::Borrowed(filter),
             ([own], Some(merge)) => {
                 let of_client = pairs::value(own);
-                // A client's expression with an open quote or parenthesis would change the meaning of the filter. Test:
-                // `only_closed_expressions_are_put_in_parentheses`.
+                // A client's expression with an open quote or parenthesis would change the meaning of the filter, so it
+                // isn't merged. Test: `only_closed_expressions_are_put_in_parentheses`.
                 if !is_closed(&of_client, self.quotes.of_text()) {
                     return None;
                 }
@@ -120,7 +120,7 @@ impl FilterExpression {
                 };
                 Cow::Owned(merge.render(&value)?)
             }
-            // The upstream may read either of two parameters with the same name. Test:
+            // The upstream may read either of two parameters with the same name, so the two can't be combined. Test:
             // `the_clients_own_filters_stay_in_force`.
             _ => return None,
         };
@@ -151,7 +151,7 @@ impl FilterExpression {
         let mut whole: Option<String> = None;
         for filter in filters {
             let Some(part) = self.part(filter, compared, written)? else {
-                // An alternative that excludes no item makes the whole filter exclude no item.
+                // If one alternative excludes no item, all alternatives together exclude no item.
                 if is_either {
                     return Some(None);
                 }

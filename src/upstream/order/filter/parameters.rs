@@ -21,7 +21,7 @@ use crate::{
 
 const VARIABLES: &[Variable] = &[Variable::Field, Variable::Value, Variable::Group];
 
-/// The maximum number of alternatives in one request.
+/// The largest number of alternatives in one request. A filter with more can't be written.
 const MOST_GROUPS: usize = 8;
 
 #[derive(Clone, Debug)]
@@ -87,8 +87,8 @@ impl FilterParameters {
 
     /// Returns whether parameters with these decoded names can be added to the client's so that all of them hold.
     pub(super) fn agree_with(&self, names: &[String], client: &str) -> bool {
-        // A client's own group would join one of the filter's groups or be an additional alternative. Test:
-        // `the_clients_own_filters_stay_in_force`.
+        // A client's own group would join one of the filter's groups or be an additional alternative, so grouped names
+        // are compared only up to the first bracket. Test: `the_clients_own_filters_stay_in_force`.
         let known =
             |name: &str| if self.grouped { name.split('[').next().unwrap_or(name).to_owned() } else { name.to_owned() };
         let names: Vec<String> = names.iter().map(|name| known(name)).collect();
@@ -116,7 +116,7 @@ impl FilterParameters {
                     return None;
                 };
                 let pair = self.pair(compared(*column, *comparison, value.as_ref()), group)?;
-                // Most upstreams read only one of two parameters with the same name.
+                // Most upstreams read only one of two parameters with the same name, so the filter can't be written.
                 let name = pairs::name(&pair);
                 if !self.repeatable && written.iter().any(|other| *other != pair && pairs::name(other) == name) {
                     return None;

@@ -35,7 +35,7 @@ impl Quotes {
     pub(super) fn can_write(&self, kind: &Kind) -> bool {
         match kind {
             Kind::Text | Kind::Opaque | Kind::Rank(_) => self.of_text() != Quote::None,
-            // A value without a declared type could be any kind of string. Test:
+            // A value without a declared type could be any kind of string, so all kinds need the same quotes. Test:
             // `the_core_gets_the_comparisons_that_can_be_requested`.
             Kind::Inferred => {
                 let text = self.of_text();
@@ -58,7 +58,7 @@ impl Quotes {
             (KeyValue::Text(_), _) => QuotedKind::Text,
         };
         let text = said(value)?;
-        // Some upstreams end a string at a control character. Test:
+        // Some upstreams end a string at a control character, so such a value isn't written. Test:
         // `values_that_cant_be_written_safely_are_not_written`.
         if text.contains(char::is_control) {
             return None;
@@ -82,8 +82,9 @@ impl Quotes {
     }
 }
 
-/// Returns a value as it is written in a parameter before encoding. Returns `None` for null; for the empty string,
-/// which many upstreams read as no filter; and for strings with control characters, which some upstreams cut there.
+/// Returns a value as it is written in a parameter before encoding. Returns `None` for the values without a text in
+/// [`said`]; for the empty string, which many upstreams read as no filter; and for strings with control characters,
+/// which some upstreams cut there.
 pub(super) fn plain(value: &KeyValue) -> Option<Cow<'_, str>> {
     said(value).filter(|text| !text.is_empty() && !text.contains(char::is_control))
 }

@@ -178,7 +178,8 @@ fn the_tables_have_the_parameters_of_every_preset() {
         let sorting = template("sort", "query").into_iter().map(|query| (query, ForeignUse::Sorting));
         for (query, usage) in paging.chain(sorting) {
             let pairs = query.as_str().expect("a template").split('&').filter_map(|pair| pair.split_once('='));
-            // `aplimit` has the prefix of one MediaWiki module; the other modules have other names.
+            // `aplimit` has the prefix of one MediaWiki module; the other modules have other names. So the tables leave
+            // it out.
             let variable = pairs.filter(|(name, value)| value.contains('{') && *name != "aplimit");
             variable.for_each(|(name, _)| judge(name, usage, dialect));
         }
