@@ -31,7 +31,7 @@ pub(crate) fn caught_without(rule: Rule) -> impl Iterator<Item = Caught> {
     })
 }
 
-/// Returns the walks in which a lie breaks one of its promises ([`Lie::breaks`]).
+/// Returns the walks in which a lie makes the core break a promise of [`Lie::breaks`].
 pub(crate) fn caught_lie(lie: Lie) -> impl Iterator<Item = Caught> {
     (0..TRIES).filter_map(move |seed| {
         let case = Case::with_lie(seed, lie);

@@ -70,7 +70,7 @@ pub struct List {
     pub legacy: LegacySettings,
     /// The headers `Deprecation` and `Sunset` of answers to legacy requests.
     pub legacy_headers: Vec<(HeaderName, HeaderValue)>,
-    /// The limits for upstream requests, times and sizes.
+    /// The limits of upstream requests, of time, and of sizes.
     pub budgets: Budgets,
     /// The page cache; `None` if pages aren't cached.
     pub page_cache: Option<RoutePages>,

@@ -102,8 +102,7 @@ impl<'a> ToolArguments<'a> {
         let is_known = |name: &[u8]| known.iter().any(|known| known.as_bytes() == name);
         if let Some((unknown, _)) = members.iter().find(|(name, _)| !is_known(name)) {
             let unknown: String = String::from_utf8_lossy(unknown).chars().take(100).collect();
-            // `sort` isn't suggested for a list with only one order. A call that has it anyway gets an error that says
-            // so.
+            // `sort` isn't suggested for a list with only one order, because any call with it is refused.
             let shown = known.into_iter().filter(|name| *name != SORT || !tool.list.terms.is_empty());
             let shown = shown.collect::<Vec<_>>().join(", ");
             let detail = format!("`{unknown}` is not an argument of {}: there are {shown}", tool.definition.name);

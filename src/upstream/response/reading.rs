@@ -92,7 +92,7 @@ impl ResponseReader {
         let page = place(&response.page, &mut places);
         let offset = place(&response.offset, &mut places);
         let size = place(&response.size, &mut places);
-        // Only followed links lead backward, but an invalid place is reported in any case.
+        // `prev_url` is used only if the dialect follows links. It is compiled here only to report a fault in it.
         place(&response.prev_url, &mut places);
         let tokens = style.map(|style| {
             let first = request.first_token.as_ref().map(|token| token.value.as_str());

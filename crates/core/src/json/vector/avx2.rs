@@ -60,7 +60,7 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     let mut before = *carried;
     let mut met = Met::default();
     let mut faults = _mm256_setzero_si256();
-    // The least byte of each lane so far, but at most a blank.
+    // The smallest byte seen in each lane, starting at a space. A smaller value is a control character.
     let mut least = all(b' ');
     let mut previous = load(previous);
     // All bits set if the block before can't end in the middle of a character, because its last three bytes are ASCII;

@@ -38,7 +38,7 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     let mut before = *carried;
     let mut met = Met::default();
     let mut faults = vdupq_n_u8(0);
-    // The least byte of each lane so far, but at most a blank.
+    // The smallest byte seen in each lane, starting at a space. A smaller value is a control character.
     let mut least = vdupq_n_u8(b' ');
     let mut previous = load(previous.last_chunk().unwrap_or(&[0xff; 16]));
     // True if the block before can't end in the middle of a character.

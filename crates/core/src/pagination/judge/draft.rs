@@ -55,8 +55,8 @@ pub(in crate::pagination) enum Progress {
     Cut(Cut, Box<Evidence>),
     /// The answer doesn't contain the boundary, which is on this side of the answer.
     Missed(Box<Evidence>, Side),
-    /// The answer's items don't show the place of the boundary. The side is the one on which to look for the boundary;
-    /// `None` if it is expected among these items.
+    /// The answer's items don't show where the boundary is. The side is the side of the answer on which to search next;
+    /// `None` if the boundary is expected among these items.
     Apart(Box<Evidence>, Option<Side>),
 }
 
