@@ -281,8 +281,8 @@ struct Neighbours {
     fine: usize,
 }
 
-/// Returns whether the order of two strings depends on the language: both begin with the same letter, or one of them
-/// begins with a character that isn't ASCII.
+/// Returns whether the order of two strings may depend on the language: both begin with the same letter or digit, apart
+/// from case and accents, or one of them begins with a character that isn't ASCII.
 fn is_fine(left: &Value, right: &Value) -> bool {
     let texts = [left, right].map(|value| value.as_str().unwrap_or_default());
     let [left, right] = texts.map(|text| folded(text).chars().next());

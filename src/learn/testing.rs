@@ -190,7 +190,7 @@ pub(super) fn scatter(seed: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Names in all cases, with accents, spaces and hyphens.
+/// Capitalised and lower-case names, some with accents, spaces, hyphens or an apostrophe.
 pub(super) const WORDS: [&str; 16] = [
     "Zoe", "adam", "Berta", "cäsar", "Äpfel", "dora-lee", "Dora", "emil", "von Holt", "Vonberg", "O'Brien", "obrecht",
     "éclair", "Edda", "zander", "mu",

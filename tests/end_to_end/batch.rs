@@ -488,7 +488,7 @@ fn a_read_by_post_may_be_sent_again() {
     }
 }
 
-/// A route by GET and by POST may have its cursor in the query and the search in the body.
+/// A route for GET and POST can be paged by a cursor in the query while the search is in the body.
 #[test]
 fn a_search_pages_by_its_query() {
     let rows = Rows::count(25);

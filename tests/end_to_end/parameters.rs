@@ -126,7 +126,7 @@ fn limits_above_the_largest_are_refused_where_the_route_says_so() {
     assert_eq!(refused.json()["max_limit"], 200, "{refused:?}");
 }
 
-/// The dialect's size parameter is refused, even if it has an unusual name. If legacy requests are translated, no
+/// The dialect's size parameter is refused in every spelling of its name. If legacy requests are translated, no
 /// number makes a page larger than the route allows.
 #[test]
 fn a_legacy_size_is_refused_or_lowered() {

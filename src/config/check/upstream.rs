@@ -156,7 +156,8 @@ pub(super) fn headers(
 }
 
 /// Reads `timeouts`. If a written `whole` is shorter than the default of `connect` or `first_byte`, it replaces that
-/// default. A written `connect` or `first_byte` must not be longer than `whole`.
+/// default. A written `connect` or `first_byte` must not be longer than a written `whole`. Without a written `whole`,
+/// the default of `whole` is raised to the longer of the two.
 fn timeouts(written: &Spanned, context: &mut Context<'_>) -> Timeouts {
     let table = UPSTREAM.timeouts.table(written);
     let whole = TIMEOUTS.whole.written(&table);

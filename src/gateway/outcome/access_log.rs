@@ -190,8 +190,8 @@ impl Outcome {
         }
     }
 
-    /// Logs the first refusal of a kind on a route since the configuration was loaded, with the configuration key to
-    /// check. Refusals that clients cause aren't logged.
+    /// Logs the first refusal of a kind on a route since the configuration was loaded, with advice on what
+    /// to check. Refusals that clients cause aren't logged.
     pub(crate) fn tell_refusal(&self, code: &'static str) {
         let word = self.counted.refusal.unwrap_or(code);
         let Some(hint) = hint(word) else { return };

@@ -220,8 +220,9 @@ fn edge_run(answer: &Answer, items: usize) -> usize {
     if items == 0 { 0 } else { first.max(last) + 1 }
 }
 
-/// Returns the configuration key that an operator should check first after a refusal; `None` for refusals that clients
-/// cause. `word` is a problem code or a cause of `cursorgate_refusals_total`.
+/// Returns advice on the first thing that an operator should check after a refusal, usually configuration keys, such as
+/// `timeouts of the upstream`; `None` for refusals that clients cause. `word` is a problem code or a cause of
+/// `cursorgate_refusals_total`.
 pub(crate) fn hint(word: &str) -> Option<&'static str> {
     Some(match word {
         "upstream_unavailable" => "peers of the upstream, and its log",

@@ -369,8 +369,9 @@ fn complete(
     Some(Awaited::Head(AcceptedHead { bytes: std::mem::take(bytes), left, has_surplus }))
 }
 
-/// Doubles the buffer of a head if the buffer is full, up to `head_size`. The beginning of a head therefore takes
-/// little more memory than its bytes. Test: `an_incomplete_head_takes_little_more_memory_than_its_size`.
+/// Doubles the buffer of a head if the buffer is full, up to `head_size`. An incomplete head therefore takes at most
+/// about twice the memory of its bytes, and not `head_size`. Test:
+/// `an_incomplete_head_takes_little_more_memory_than_its_size`.
 fn grow(bytes: &mut BytesMut, head_size: usize) {
     if bytes.len() < bytes.capacity() {
         return;

@@ -34,8 +34,8 @@ pub(super) fn slot(key: &str) -> u16 {
     crc % SLOTS
 }
 
-/// Returns the question for the slots of a cluster. Redis 7 and Valkey prefer `CLUSTER SHARDS`, but every version
-/// answers this older command.
+/// Returns the command that requests the slots of a cluster. Redis 7 and Valkey recommend `CLUSTER SHARDS`, but every
+/// version supports this older command.
 pub(super) fn ask_slots() -> Cmd {
     let mut command = redis::cmd("CLUSTER");
     command.arg("SLOTS");

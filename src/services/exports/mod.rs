@@ -200,8 +200,8 @@ impl Exports {
         let timeout = settings.page_timeout;
         let reader =
             PageReader { proxy: &proxy, snapshot, caller, definition: &definition, private: &private, timeout };
-        // Every job's client has got a page of the list, so clients that the list refuses can't fill the queue.
-        // Test: `a_list_that_refuses_a_client_begins_no_export`.
+        // A job is queued only after its client has received a page of the list, so a client that the list refuses
+        // can't fill the queue. Test: `a_list_that_refuses_a_client_begins_no_export`.
         match reader.probe().await {
             Ok((answer, _)) if answer.status == 200 => {}
             Ok((answer, _)) => return Ok(ServiceAnswer::Whole(answer.passed())),

@@ -1,4 +1,4 @@
-//! An independent checker of pages. It checks whether the claims of a page follow from its questions and answers.
+//! An independent checker of pages. It checks whether the claims of a page follow from its requests and answers.
 //!
 //! The checker is written only from the rules. It shares no code with the strategies or the judge, which must not
 //! import it (`tests/tidy/layers.rs`). It compares single values with `key::compare` and relies on the core's public
@@ -72,7 +72,7 @@ impl fmt::Display for ClaimFault {
     }
 }
 
-/// Checks the claims of a page against the questions and answers of its request, which are in the order of sending.
+/// Checks the claims of a page against the requests and answers of its transcript, which are in the order of sending.
 /// Returns the argument for the page, one sentence per element.
 ///
 /// # Errors

@@ -1,10 +1,10 @@
 //! The judge of pages: the evidence in answers, and the pages that the evidence proves.
 //!
-//! The guarantee rests only on this module. *Evidence* is made here, from a question and its answer, and no other
+//! The guarantee rests only on this module. *Evidence* is made here, from a request and its answer, and no other
 //! module can set its fields. Pages are made here too. [`draft`] makes a page from the answers to one list; only it
 //! gives the level `exact`. [`parts_page`] joins the pages of several filters, and keeps or lowers their levels.
 //! [`token_seams`] makes a page from upstream pages, at best `checked`. [`pivot`] makes the place of an item that a
-//! cursor names by its id. Strategies choose the questions and pass the evidence on; their estimates can't make a page
+//! cursor names by its id. Strategies choose the requests and pass the evidence on; their estimates can't make a page
 //! better than its evidence.
 //!
 //! The rule: for a page after an item *A*, an answer counts only if it begins at or before *A* and reaches beyond it.

@@ -22,7 +22,7 @@
 //!
 //! - values: [`order`], [`key`], `grain` (values that are shown more coarsely than they are stored), [`window`],
 //!   [`paging`], [`filter`], [`position`], [`mark`];
-//! - questions and answers: [`fetch`], [`answer`], `plan` (the slices that cover a window), `parts` (the filters that
+//! - requests and answers: [`fetch`], [`answer`], `plan` (the slices that cover a window), `parts` (the filters that
 //!   show a part of the list);
 //! - conclusions from answers: `rows` (comparison), `judge` (evidence, ends, and the pages that these prove);
 //! - `upstream`: the access to the upstream, which sends and counts all requests of a page;

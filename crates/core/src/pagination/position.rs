@@ -136,7 +136,7 @@ impl Position {
     }
 }
 
-/// An estimate of a position's place. It helps to aim and never proves.
+/// An estimate of a position's place. A hint is used only to aim, and never proves anything.
 ///
 /// The hints of the links to neighbouring pages are made when a page is put together: in `judge::draft::assembly` (by
 /// keys), `anchored::assembly` (by marks) and `token::assembly` (by token). `keyset::reading` and `Page::turned`

@@ -85,7 +85,8 @@ type TurnOf<R> = Turn<<R as SliceReader>::Answer, <R as SliceReader>::Seam>;
 /// The next turn of a page, or the reason why a procedure stops early.
 type Next<R> = Result<TurnOf<R>, Halt<TurnOf<R>>>;
 
-/// A page that is being read from slices. Each procedure returns the [`Turn`] that comes next.
+/// A page that is being read from slices. The procedures of a page, such as `locate` and `search`, return the [`Turn`]
+/// that comes next.
 pub(super) trait SliceReader: Sized {
     /// An answer together with its slice and its evidence.
     type Answer: Debug;

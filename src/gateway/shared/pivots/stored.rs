@@ -12,7 +12,8 @@ use std::time::Instant;
 use super::{KnownItem, SeenItem};
 use crate::pagination::{answer::Total, key::KeyValue, mark::Mark, position::Hint, window::Offset};
 
-/// The largest number of bytes of an item. Items with longer keys are not stored, but looked up at the upstream.
+/// The largest number of bytes of a stored entry, which contains the keys and the hint of an item. An item with a
+/// longer entry isn't stored, but looked up at the upstream.
 const MOST: usize = 16 << 10;
 
 /// The largest number of keys of an item. An item with more keys isn't stored.

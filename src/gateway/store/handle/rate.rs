@@ -107,7 +107,7 @@ fn read(reply: &Value, limits: &[StoredLimit]) -> Option<Vec<StoredStanding>> {
     }
     let standing = |(limit, parts): (&StoredLimit, &[Value])| {
         let [Value::Int(retry), Value::Int(reset)] = parts else { return None };
-        // The bound of the script is applied again here, in case the server replies otherwise. Test:
+        // The script's own bound is applied again here, in case a reply exceeds it. Test:
         // `replies_are_read_within_the_bounds_of_the_limits`.
         let longest = limit.unit.saturating_mul(limit.most).saturating_mul(LONGEST);
         let time = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or_default()).min(longest);

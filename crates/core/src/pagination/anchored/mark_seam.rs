@@ -59,7 +59,8 @@ impl MarkReader<'_> {
     /// Reads a seam: first the slice beyond it, then the earlier answer again. Both count only if the earlier answer
     /// hasn't changed. If the request leaves out costly proofs, the second reading is left out and the page is flagged.
     pub(super) async fn read_seam(&mut self, mut seam: MarkSeam) -> MarkNext {
-        // The loop ends at the start of the list, by a total, by `EMPTY_ANSWERS`, or by the budget.
+        // The loop continues only past empty answers of an upstream that hides items. It is bounded by the start of the
+        // list (backward), by the total or `EMPTY_ANSWERS` (forward), and by the budget.
         let found = loop {
             let Some((slice, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
             let mut view = self.view(slice, answer, Witness::None);

@@ -259,8 +259,9 @@ impl PartsPage {
                 // With a single filter, no other alternative can lack items, so the page may be exact. Test:
                 // `a_run_that_alternatives_show_without_its_anchor_is_checked`.
                 ([_], _) if asked.by_id || holding.is_some() => Level::Exact,
-                // If a run's anchor is missing, the alternatives may let some of the run's items through and not
-                // others: `regressions/a-run-without-its-anchor.txt`.
+                // The page is exact only if the answers show the anchor or an item before it. If a run's anchor is
+                // missing, the alternatives may let through only some of the run's items:
+                // `regressions/a-run-without-its-anchor.txt`.
                 (_, Some(stretch))
                     if part.next.is_some() && is_of(stretch) && shows(part, &self.order, false, anchor)? =>
                 {

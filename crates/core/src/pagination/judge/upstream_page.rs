@@ -421,8 +421,8 @@ impl UpstreamPage {
         rows::row(&self.answer, order, index).last().copied().unwrap_or(Span::ABSENT).of(&self.answer.body)
     }
 
-    /// Returns the first index for which a condition is false, if it is true exactly for the indices before; `None` if
-    /// it can't be evaluated.
+    /// Returns the first index for which `holds` is false, or the number of items if there is none; `None` if `holds`
+    /// returns `None`. `holds` must be true for all indices before that one, and false from there on.
     fn partition(&self, holds: impl Fn(usize) -> Option<bool>) -> Option<usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {

@@ -168,8 +168,9 @@ impl<'p> Asker<'p> {
                 return Err(Refusal::NoList);
             }
             self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
-            // A count of rows that no client is shown looks like a depth limit, until halving has come down to the rows
-            // that are shown. The page is therefore refused only after several such statuses. Test:
+            // If the upstream's total includes rows that no client can see, requests between the last visible row and
+            // the total fail as they would beyond a depth limit, until the binary search reaches the visible rows. The
+            // page is therefore refused only after several such statuses. Test:
             // `an_end_beyond_which_requests_fail_is_not_taken_for_a_depth_limit`.
             if self.ceilings > DEPTH_LOOKS {
                 return Err(Refusal::TooDeep);
