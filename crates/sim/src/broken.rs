@@ -119,50 +119,109 @@ fn file_name(kind: &str, name: &str) -> String {
 fn shows(rule: Rule) -> &'static str {
     match rule {
         Rule::CountsOnlyAim => {
-            "A total, or a flag that is computed from one, that is older than the slice ends a list too early."
+            "A total, or a flag that is computed from a count, may be older than its slice. Without the rule, it ends the list too\n\
+                early. With the rule, it never ends a list."
         }
-        Rule::StatusesOnlyAim => "A past-the-end status that the upstream gives for no reason ends a list too early.",
-        Rule::ShortProvesNothing => "An answer that a silent cap cut ends a list too early.",
-        Rule::KeysDecide => "The anchor's row has other keys by now: its id is found where the page does not begin.",
+        Rule::StatusesOnlyAim => {
+            "The upstream sometimes gives its past-the-end status falsely. Without the rule, the status ends the list, and an empty\n\
+                page is `exact`. With the rule, the status never ends a list."
+        }
+        Rule::ShortProvesNothing => {
+            "An undeclared cap cuts an answer short. Without the rule, the short answer ends the list too early. With the rule, it\n\
+                ends the list only below an honoured size, or if the dialect vouches for short answers."
+        }
+        Rule::KeysDecide => {
+            "The anchor's row has changed its keys since the cursor was made. Without the rule, the page begins after the row with\n\
+                the anchor's id, at its new place, and skips rows. With the rule, the anchor's old keys decide the place."
+        }
         Rule::RunsAreClosed => {
-            "Rows of equal keys come in another order with each query: a run that an answer cuts loses rows."
+            "Rows with equal keys come in another order with each query, and an answer cuts such a run. Without the rule, the page\n\
+                takes items from the cut run, and rows of the run are skipped. With the rule, only whole runs are used."
         }
-        Rule::SeamsAreProven => "A page that is made of two answers loses the rows between them when the list changes.",
-        Rule::FiltersAreProven => "A filter compares values more finely than they are shown, and leaves rows out.",
+        Rule::SeamsAreProven => {
+            "A page is made of two answers, and the list changes between them. Without the rule, the second answer is continued at\n\
+                the expected offset, and rows between the two answers are lost. With the rule, it must show the last item already\n\
+                taken."
+        }
+        Rule::FiltersAreProven => {
+            "A filter compares stored values, which have more digits than the shown ones. Without the rule, the core filters by the\n\
+                shown value of the anchor and skips rows that look equal to it. With the rule, the filter is widened to include them."
+        }
         Rule::PivotsAreKnownAgain => {
-            "The item that a cursor names was changed: its present keys are not at the client's place."
+            "The cursor names only the id of an item, and the item's keys have changed since its page was served. Without the rule,\n\
+                the page begins at the place of the new keys, and skips rows. With the rule, the new keys are not used."
         }
-        Rule::MarksAreChained => "A row that a cursor marks was moved: the page begins where that row is now.",
-        Rule::LoopsBeginAnew => "A client goes back over the same tokens: that is not a circle.",
+        Rule::MarksAreChained => {
+            "A row that the cursor marks was moved. Without the rule, the page begins at the new place of that row, and skips rows.\n\
+                With the rule, the longest chain of marks decides the place."
+        }
+        Rule::LoopsBeginAnew => {
+            "A client walks forward and then back over the same tokens, which is not a circle. Without the rule, the page on the\n\
+                way back is refused as stuck in a circle of tokens."
+        }
     }
 }
 
 /// Returns the description of a scenario that catches a lie.
 fn lies(lie: Lie) -> &'static str {
     match lie {
-        Lie::ShortIsEnd => "The dialect says that every size is honoured, and a silent cap cuts the answers.",
-        Lie::CountIsEnd => "The dialect says that the flag comes from the slice, and it comes from a count.",
-        Lie::StatusIsEnd => "The dialect says that a status means the end, and the upstream gives it for no reason.",
-        Lie::TiesAreOrdered => "The order says that ties are sorted by id, and each query shuffles them.",
-        Lie::CapShrinks => "The upstream honours a size once, and not later.",
-        Lie::HidesRows => "The dialect says that short answers are ends, and rows are hidden after the limit.",
-        Lie::BoundIsTotal => "The dialect says that the total is exact, and it is a lower bound.",
-        Lie::FiltersCompareText => "The list is sorted by a number, and the filter compares it as text.",
+        Lie::ShortIsEnd => {
+            "The dialect declares that every size is honoured, but a cap cuts the answers. An answer that is short because of the\n\
+                cap ends the list."
+        }
+        Lie::CountIsEnd => {
+            "The dialect declares that the flag for further items comes from the slice, but it comes from a count. The count is\n\
+                older than the slice, so the flag ends the list too early."
+        }
+        Lie::StatusIsEnd => {
+            "The dialect declares that a status means the end of the list, but the upstream sometimes gives this status elsewhere.\n\
+                The status ends the list too early."
+        }
+        Lie::TiesAreOrdered => {
+            "The order declares that ties are sorted by id, but each query shuffles them. An answer that cuts a run of ties shows\n\
+                other rows of the run than the answer before, and a row is skipped."
+        }
+        Lie::CapShrinks => {
+            "The upstream honours a size in its first answers, and cuts later answers to fewer rows. Such an answer is taken for\n\
+                the end of the list."
+        }
+        Lie::HidesRows => {
+            "The dialect declares that a short answer is the end of the list, but rows are hidden after the limit. An answer that\n\
+                is short because of a hidden row ends the list."
+        }
+        Lie::BoundIsTotal => {
+            "The dialect declares that the total is exact, but it is a lower bound. A page reports it as an exact total."
+        }
+        Lie::FiltersCompareText => {
+            "The list is sorted by a number, but the filter compares it as text. Rows that the filter leaves out are skipped."
+        }
     }
 }
 
 /// Returns the description of a scenario that catches a fault of a cache.
 fn faults(fault: Fault) -> &'static str {
     match fault {
-        Fault::PlaceLeftOut => "The cache's key lacks the cursor: the page of another place is served.",
-        Fault::LimitLeftOut => "The cache's key lacks the limit: a page of another size is served.",
-        Fault::FilterLeftOut => "The cache's key lacks the filter: a page of another filter is served.",
-        Fault::DirectionLeftOut => {
-            "The cache's key lacks the direction: the page after an item is served as that before it."
+        Fault::PlaceLeftOut => {
+            "The cache's key lacks the position. A client that requests the second page gets the first page again."
         }
-        Fault::WritesForgotten => "A write drops nothing: the client that wrote gets a page from before the write.",
-        Fault::KeptAmidAWrite => "A page is kept that was being made while a write passed.",
-        Fault::AgeRenewed => "A page is as old as the last request for it: it is served for ever.",
+        Fault::LimitLeftOut => {
+            "The cache's key lacks the limit. A client that requests a page of one item gets a page of two items."
+        }
+        Fault::FilterLeftOut => {
+            "The cache's key lacks the filter. A client of a filtered list gets a page of the whole list."
+        }
+        Fault::DirectionLeftOut => {
+            "The cache's key lacks the direction. A client that requests the page before an item gets the page after it."
+        }
+        Fault::WritesForgotten => {
+            "A write drops no cached page. The client that wrote gets a page from before its own write."
+        }
+        Fault::KeptAmidAWrite => {
+            "A write changes the list while a page is being made. The page is cached although it shows the state before the write."
+        }
+        Fault::AgeRenewed => {
+            "Each request for a cached page resets the age of the page, so the page is served for ever."
+        }
     }
 }
 

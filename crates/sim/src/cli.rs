@@ -24,7 +24,7 @@ use crate::{
 /// The number of walks that a run of the tests makes.
 pub(crate) const WALKS: u64 = 120_000;
 
-/// The real pagination core against model upstreams whose lists change between and during pages.
+/// Tests the real pagination core against model upstreams whose lists change between and during pages.
 #[derive(Debug, Parser)]
 #[command(name = "cargo sim", version)]
 struct Arguments {
@@ -34,47 +34,50 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Sim {
-    /// Walks for a time, with seeds of its own
+    /// Makes walks until a time has passed, with other seeds in each run
     Soak {
+        /// The time in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u64,
-        /// The first seed; by default another one in each run
+        /// The number from which the seeds of the walks are derived; by default the current time
         #[arg(long)]
         seed: Option<u64>,
-        /// Walks only through this family
+        /// Walks only through scenarios of this family
         #[arg(long)]
         family: Option<Family>,
     },
-    /// Walks with the seeds from 0 on, as the tests do, and checks the recorded bounds
+    /// Makes walks with the seeds from 0 on, as the tests do, and checks the recorded bounds
     Walk {
+        /// The number of walks
         #[arg(long, default_value_t = WALKS)]
         walks: u64,
-        /// The first seed, for a run that is made in parts
+        /// The first seed, for a run that is made in several parts
         #[arg(long, default_value_t = 0)]
         from: u64,
-        /// Walks only through this family
+        /// Walks only through scenarios of this family
         #[arg(long)]
         family: Option<Family>,
     },
-    /// Tells the story of one walk, as it was and shrunk
+    /// Prints the steps of one walk, and of a smaller walk with the same end if the walk fails or is refused
     Replay {
         /// `FAMILY:SEED` (such as keyed:123), `small:NUMBER`, or a file such as those in crates/sim/regressions
         what: What,
-        /// Writes the scenario to this file, shrunk if it comes from a seed and fails or is refused
+        /// Writes the scenario to this file; one that fails or is refused is shrunk first, unless it comes from a file
         #[arg(long)]
         write: Option<PathBuf>,
     },
-    /// Goes through all small worlds
+    /// Walks through all small worlds, and checks the recorded bounds
     Small,
-    /// Switches off each rule of the core, tells each lie and plants each fault in a cache, until a promise breaks
+    /// Switches off each rule of the core, makes each untrue declaration and plants each fault of a cache, one at a
+    /// time, and checks that a walk breaks a promise
     Broken {
         /// Writes the shrunk scenarios to this folder, as files that `replay` reads
         #[arg(long)]
         write: Option<PathBuf>,
     },
-    /// Plants faults in the core, one at a time, and tells which of its tests notice, as `make mutants` does
+    /// Plants faults in the core, one at a time, and reports which tests notice them, as `make mutants` does
     Mutants {
-        /// The faults, by their names in crates/mutants/faults; by default all of them
+        /// The names of the faults, from crates/mutants/faults; by default all faults
         names: Vec<String>,
     },
 }
