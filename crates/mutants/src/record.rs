@@ -8,9 +8,10 @@ use crate::fault::Fault;
 const HEAD: &str = "\
 # What happened to each planted fault
 
-`make mutants` writes this table. *Noticed by* is the first test that fails with the fault: a unit test of the core, or a \
-walk of the simulator; *nothing* has its reason. *Walks* is asked of faults outside the judge (`MUTANT_GUARANTEES=200000 \
-make mutants`): which guarantees break in so many walks; a run ends before all walks where 500 promises of contract or cost are broken.
+`make mutants` writes this table. *Noticed by* names the first test that fails with the fault, a unit test of the core \
+or a walk of the simulator. *nothing* is followed by the reason why no test fails. *Walks* names the guarantees that break \
+in walks with a fault outside the judge (`MUTANT_GUARANTEES=200000 make mutants`). Such a run stops early at 500 broken \
+promises of the contract or the cost.
 
 | fault | file | noticed by | walks |
 | --- | --- | --- | --- |
