@@ -215,8 +215,7 @@ fn random(numbers: &mut Numbers, cursor: &[u8]) -> Vec<u8> {
             let mut text = cursor.to_vec();
             for _ in 0..=numbers.below(4) {
                 let place = numbers.below(text.len());
-                // The character must differ from the character at this place in the valid cursor, so that character is
-                // left out.
+                // The new character must differ from the old one, which is therefore left out.
                 let others = ALPHABET.iter().filter(|other| **other != cursor[place]).collect::<Vec<_>>();
                 text[place] = *others[numbers.below(others.len())];
             }

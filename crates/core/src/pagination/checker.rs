@@ -214,9 +214,7 @@ impl PageChecker<'_> {
         }
         let more = ahead.is_some() && !page.short;
         let is_full = page.items.len() >= *limit as usize || paging.tokens.single_use;
-        require(is_full || !more, || {
-            ClaimFault::Ends("the page is not full, although it says that there is more".into())
-        })?;
+        require(is_full || !more, || ClaimFault::Ends("the page claims more items, and is not full".into()))?;
         let may_lead_back = back.is_none() || !self.anchor.keys.is_empty() || self.items.is_empty();
         require(may_lead_back, || ClaimFault::Ends("the page begins where the list does, and leads back".into()))?;
         let (start, end, last) = (Bound::new(&[], true), Bound::new(&[], false), places[places.len() - 1]);
@@ -225,8 +223,7 @@ impl PageChecker<'_> {
         let shows_more = self.slices.iter().flat_map(|slice| &slice.rows).any(|row| self.is_before(last, row));
         let says_more = self.slices.iter().any(|one| one.answer.total.is_some_and(|all| all.value > u64::from(*limit)));
         let is_end = more && !(shows_more || says_more) && self.chain(Level::Exact, last, &end).is_ok();
-        require(!is_end, || ClaimFault::Ends("the page says that there is more after the end of the list".into()))
-            .map(|()| lines)
+        require(!is_end, || ClaimFault::Ends("the page claims more items after the end".into())).map(|()| lines)
     }
 
     /// Returns the argument that leads from `from` to `goal`: a line for each answer of a chain in which each answer
