@@ -77,7 +77,7 @@ pub struct Addresses {
 /// The permissions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permissions {
-    /// The mode of POSIX. Its lowest nine bits are the permissions.
+    /// The POSIX file mode. Its lowest nine bits are the permissions.
     pub mode: u32,
     /// The user id of the owner; 0 is root.
     pub owner: u32,

@@ -151,7 +151,7 @@ fn deep_items_of_a_connection_without_an_order_take_one_request() {
         }
     }
     assert_eq!(seen, (1..=1_500).collect::<Vec<_>>());
-    // Cursors of items belong to no walk, so the end is confirmed by another request.
+    // An item's cursor contains no honoured size, so another request confirms the end.
     assert_eq!(upstream.count() - before, 75, "one request a page, and another at the end");
 
     let before = upstream.count();

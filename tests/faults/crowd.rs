@@ -84,8 +84,9 @@ fn clients() -> usize {
     CLIENTS.min(most.saturating_sub(4 * CONNECTIONS))
 }
 
-/// The upstream gets no more requests than permitted, and all other clients are told to try again. No connection or
-/// memory leaks, and the next client gets its page.
+/// The upstream gets at most `CONNECTIONS` requests at a time. Every client without a page got a 503 with
+/// `Retry-After`, or its connection was dropped and counted. No connection and no slot stays in use, and the next
+/// client gets its page.
 ///
 /// Row: A18, F56
 #[test]

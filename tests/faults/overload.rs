@@ -117,7 +117,8 @@ fn clients_that_leave_free_their_slots() {
 
 /// The size of a large page: more than the kernel buffers for a client that does not read.
 const LARGE: usize = 9 << 20;
-/// The memory budget of the first test of slow readers, and of the last one.
+/// The memory budget in `slow_readers_stay_within_the_memory_budget` and
+/// `two_thousand_slow_readers_leave_room_for_others`.
 const MEMORY: u64 = 64 << 20;
 /// The memory that the process may use beyond the budget, including memory that its allocator has not returned yet.
 const BESIDE: u64 = 96 << 20;

@@ -233,9 +233,9 @@ table! {
         /// values of queries.
         level: Defaulted<LogLevel> => word().default(Text("info"));
 
-        /// The requests that have a line in the access log, whatever `level` is. The line of a request that the gateway
-        /// itself failed has the level ERROR. Other answers with 5xx, and answers that upstreams broke off, have WARN,
-        /// and all other requests INFO.
+        /// The requests that have a line in the access log, whatever `level` is. The line of a request that failed
+        /// because of a fault in the gateway has the level ERROR. Other answers with 5xx, and answers that upstreams
+        /// broke off, have WARN, and all other requests INFO.
         access: Defaulted<AccessLog> => word().default(Text("all"));
     }
 }

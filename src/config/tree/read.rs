@@ -13,7 +13,7 @@ use crate::config::diagnostic::{Diagnostics, Located, Location};
 const DEPTH_MAX: usize = 64;
 
 /// Reads a text that was added as `source`. Returns `None` for a syntax error and for nesting deeper than
-/// [`DEPTH_MAX`], and reports the fault. Also reports duplicate members; the first one of each name is kept.
+/// `DEPTH_MAX`, and reports the fault. Also reports duplicate members; the first one of each name is kept.
 pub fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> Option<LocatedTree> {
     let mut reader = Reader { source, text, diagnostics };
     match serde_json::from_str::<&RawValue>(text) {

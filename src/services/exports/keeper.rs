@@ -41,7 +41,7 @@ impl BackgroundService for ExportKeeper {
         let mut stopping = pin!(vitals.reached(Stage::Draining));
         let mut running = JoinSet::new();
         let (mut looks, mut is_down) = (0_u32, false);
-        // Each iteration waits until a job is queued or ends, or until the next look is due.
+        // Each iteration waits until a job is queued or ends, or until the next poll is due.
         loop {
             tokio::select! {
                 () = &mut stopping => break,

@@ -141,7 +141,7 @@ impl LiveCall {
     }
 }
 
-/// Checks whether a script is permitted to open a WebSocket. Scripts of the same host are permitted, and scripts of an
+/// Returns whether a script is permitted to open a WebSocket. Scripts of the same host are permitted, and scripts of an
 /// origin that the route's CORS policy admits. The gateway must check this itself, because browsers send cookies with a
 /// WebSocket's handshake without checking a policy. If the policy admits the origin only without credentials,
 /// `Authorization` and `Cookie` are removed, and a client with a certificate is refused.

@@ -50,7 +50,7 @@ pub(in crate::services) struct WebhookKeeper {
     pub(super) raised: Arc<Notify>,
 }
 
-/// The deliveries that one look has claimed, and its counts.
+/// The deliveries that one poll has claimed, and its counts.
 #[derive(Default)]
 struct DueDeliveries {
     claimed: Vec<(Claimed, Arc<Receiver>)>,
@@ -70,7 +70,7 @@ impl BackgroundService for WebhookKeeper {
         let mut stopping = pin!(vitals.reached(Stage::Draining));
         let mut running = JoinSet::new();
         let (mut looks, mut round_at) = (0_usize, clock::instant());
-        // Each iteration waits until an event is raised or an attempt ends, or until the next look is due.
+        // Each iteration waits until an event is raised or an attempt ends, or until the next poll is due.
         loop {
             tokio::select! {
                 () = &mut stopping => break,
@@ -158,7 +158,7 @@ fn look(
     let held = u64::try_from((settings.timeout + MARGIN).as_millis()).unwrap_or(u64::MAX);
     let mut found = DueDeliveries::default();
     let mut due = tables.due(now)?;
-    // Each look begins with another endpoint. Otherwise an endpoint with many deliveries could use all of `in_flight`
+    // Each poll begins with another endpoint. Otherwise an endpoint with many deliveries could use all of `in_flight`
     // every time.
     let first = turn % due.len().max(1);
     due.rotate_left(first);

@@ -153,7 +153,7 @@ impl ServiceReport for WebhookReport {
         match revived.await.map_err(|fault| failed(&fault))? {
             Revived::Queued(number) => {
                 tracing::info!(service = NAME, number, "dead letters of webhooks are sent again");
-                // Without this, the keeper would notice the deliveries only at its next look.
+                // Without this, the keeper would notice the deliveries only at its next poll.
                 self.raised.notify_one();
                 Ok(format!("{{\"redelivered\":{number}}}\n"))
             }

@@ -94,7 +94,7 @@ impl BackgroundService for WatchKeeper {
         let mut running: JoinSet<(String, WatchRest)> = JoinSet::new();
         // The watches by name; `None` while a request is running.
         let mut resting: HashMap<String, Option<WatchRest>> = HashMap::new();
-        // Each iteration waits until a request ends, or until the next look is due.
+        // Each iteration waits until a request ends, or until the next poll is due.
         loop {
             tokio::select! {
                 () = &mut stopping => break,
@@ -136,7 +136,7 @@ impl WatchKeeper {
             Ok(turned) => turned,
             Err(panic) => {
                 tracing::error!(service = NAME, watch = watch.name, panic, "a watch has failed");
-                // A request that panics would panic again at the next look, so the watch waits as long as after many
+                // A request that panics would panic again at the next poll, so the watch waits as long as after many
                 // failures.
                 return WatchRest {
                     until: Some(clock::instant() + watch.interval.max(LONGEST_WAIT)),

@@ -320,13 +320,13 @@ impl Coding {
     }
 }
 
-/// Decodes a body to at most `most` bytes; returns `None` if the body has no coding or is empty. The decoded bytes are
-/// added to `held`.
+/// Decodes a gzip body to at most `most` bytes; returns `None` if the body has no coding or is empty. The decoded
+/// bytes are added to `held`.
 ///
 /// # Errors
 ///
-/// Returns [`FetchError::TooLarge`], [`FetchError::Overloaded`], or [`FetchError::Malformed`] for other codings and
-/// invalid gzip.
+/// Returns [`FetchError::TooLarge`] if the decoded body exceeds `most`, [`FetchError::Overloaded`] if the memory budget
+/// has no room, and [`FetchError::Malformed`] if the gzip is invalid or the coding isn't gzip.
 pub fn decode(
     headers: &HeaderMap,
     body: &[u8],

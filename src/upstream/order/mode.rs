@@ -143,7 +143,7 @@ fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Op
     }
 }
 
-/// Checks whether the range at the start of a page can include the item of the cursor. It can if ranges include their
+/// Returns whether the range at the start of a page can include the item of the cursor. It can if ranges include their
 /// own end (`x >= 10`), or begin at a neighbouring value (`x > 9`), which numbers and date-times have.
 pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     let Some(filter) = &list.dialect.filter else {
@@ -157,7 +157,7 @@ pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     has_inclusive(filter, terms) || (has_neighbours && terms.is_exclusive())
 }
 
-/// Checks whether ranges that include their own end can be written in both directions: with words for such ranges, or
+/// Returns whether ranges that include their own end can be written in both directions: with words for such ranges, or
 /// with `lt` and `gt` and `eq` as an alternative.
 fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
     let either = terms.eq.is_some() && alternatives(filter, terms);
@@ -167,7 +167,7 @@ fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
         || (terms.is_exclusive() && either)
 }
 
-/// Checks whether alternatives can be written, that is, two comparisons of which one must hold.
+/// Returns whether alternatives can be written, that is, two comparisons of which one must hold.
 fn alternatives(filter: &DialectFilter, terms: &DialectTerms) -> bool {
     filter.or.is_some()
         || [&terms.lt, &terms.gt, &terms.after, &terms.before]
@@ -245,7 +245,8 @@ fn field_obstacle(
     }
 }
 
-/// Checks whether all kinds of values that are JSON strings have the same quotes.
+/// Returns whether the filter quotes texts, numbers in strings, times and UUIDs in the same way. All of these are JSON
+/// strings, so an answer doesn't distinguish them.
 fn quotes_texts_alike(filter: &DialectFilter) -> bool {
     let text = quote_of(filter, QuotedKind::Text);
     let others = [QuotedKind::NumberInString, QuotedKind::Datetime, QuotedKind::Uuid];

@@ -81,10 +81,10 @@ fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
     }
 }
 
-/// Two kinds of clients that send requests all the time: they open a new connection for each request, or keep one
-/// connection.
+/// Clients that send requests continuously: some open a connection for each request, and the others reuse one.
 struct Load {
     ended: Arc<AtomicBool>,
+    /// The numbers of answers: over new connections, and over kept ones.
     counts: Arc<[AtomicUsize; 2]>,
     failed: Arc<Mutex<Vec<String>>>,
     serials: Arc<Mutex<BTreeSet<String>>>,

@@ -16,7 +16,7 @@ use super::{
     upstream::{CountBeside, Stop, UpstreamPort},
 };
 
-/// The route's source of totals, and the facts about totals that are known before the page is read.
+/// The inputs for a page's total and its link to the last page that are known before the page is read.
 #[derive(Debug)]
 struct Teller {
     totals: Totals,

@@ -58,8 +58,8 @@ impl Random {
         self.below(of) == 0
     }
 
-    /// Returns a random number of at most `64 - shift` bits. Each shift from 0 to 63 is equally likely, so small
-    /// numbers are frequent.
+    /// Returns a random number. Its maximum length is drawn first, evenly from 1 to 64 bits, so small numbers are
+    /// frequent.
     pub(super) fn number(&mut self) -> u64 {
         let shift = self.below(64);
         self.next() >> shift

@@ -139,10 +139,10 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Returns whether a false claim of the page is excused: single answers deceive in this world, and the core's
-    /// checker derives the claim from these answers. No core could have noticed the deception. A wrong page whose claim
-    /// the checker can't derive is still a violation. Excused pages at `exact` end their walk and are counted;
-    /// `Bounds::deceived_at_exact` bounds them.
+    /// Returns whether a false claim of the page is excused. It is excused if the upstream can leave out or misplace
+    /// rows without a sign in its answers (`Traits::answers_deceive`), and the core's checker derives the claim from
+    /// these answers. No core could have noticed the fault. A wrong page whose claim the checker can't derive is still
+    /// a violation. Excused pages at `exact` end their walk and are counted; `Bounds::deceived_at_exact` bounds them.
     ///
     /// The guarantees exclude such upstreams: single answers must be honest (docs/guarantees.md, "Limits"). Examples:
     ///

@@ -121,8 +121,8 @@ impl WebhookTables<'_> {
         let Some(endpoint) = endpoint.map(|id| self.endpoint(&id)).transpose()?.flatten() else {
             return Ok(Revived::Unknown);
         };
-        // At its next look, the keeper would make the deliveries dead letters again. So they aren't queued.
-        // Test: `dead_letters_are_listed_and_sent_again`.
+        // The endpoint gets no deliveries in this state: the keeper would make them dead letters again, so they aren't
+        // queued. Test: `dead_letters_are_listed_and_sent_again`.
         if endpoint.state != EndpointState::Active {
             return Ok(Revived::Inactive);
         }

@@ -95,7 +95,7 @@ impl MarkReader<'_> {
         // `answers_that_count_otherwise_make_no_seam`.
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;
         let beyond = view.reaches();
-        // An empty answer beyond isn't the end if a count shows that more items follow. Test:
+        // An empty answer after the seam isn't the end if a count shows that more items follow. Test:
         // `an_empty_answer_ends_no_list_that_counts_more`.
         let more_is_said = found.is_none() && seam.toward == Way::Forward && total.is_some_and(|total| total > beyond);
         // If the second reading has other items, an item may have crossed the seam, so neither answer counts. Test:

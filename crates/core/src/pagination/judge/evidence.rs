@@ -445,8 +445,8 @@ impl Evidence {
         (0..self.len()).all(same) && (self.end.ends || counted_out || !self.is_loose_run(order))
     }
 
-    /// Returns whether all items are one run of ties in any order. The upstream may send such an answer twice by
-    /// chance.
+    /// Returns whether all items, at least one, are in one loose run of ties. The upstream may return such items in any
+    /// order, so it may send the same answer twice by chance.
     #[must_use]
     pub(in crate::pagination) fn is_loose_run(&self, order: &Order) -> bool {
         !self.is_empty() && self.is_loose(order, 0) && (1..self.len()).all(|place| self.ties(order, place - 1, place))

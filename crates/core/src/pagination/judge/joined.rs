@@ -69,8 +69,9 @@ fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<
     }
     let totals = parts.iter().filter_map(|part| part.answer.total).filter(|total| total.exact);
     if totals.clone().zip(totals.skip(1)).any(|(one, other)| one.value != other.value) {
-        // The answers come from two states of the list, or one of its replicas lags. Two equal readings of one slice
-        // then prove nothing about the items in between. Test: `replicas_of_which_one_lags_leave_nothing_out`.
+        // The answers come from two states of the list, or one of the upstream's replicas lags. Then two equal readings
+        // of a slice don't prove that no item lies between it and its neighbours. Test:
+        // `replicas_of_which_one_lags_leave_nothing_out`.
         return None;
     }
     let mut steps = Vec::with_capacity(parts.len());

@@ -324,7 +324,8 @@ impl TokenPage<'_> {
         }
     }
 
-    /// Continues although the place can't be found: the page is refused, or served from the expected place and flagged.
+    /// Decides on a page whose place can't be found: flags the page and returns the expected place, or returns the
+    /// refusal.
     fn lost(&mut self, seek: &Seek, unproven: Unproven) -> Result<Looked, Refusal> {
         if !self.may_flag() {
             let nearest = Offset(0);

@@ -35,7 +35,7 @@ pub(super) struct Reached {
 }
 
 impl TokenPage<'_> {
-    /// Continues although it is unknown which of some ties were served: the page is refused, or served and flagged.
+    /// Decides on a page for which it is unknown which ties were served: flags the page, or returns the refusal.
     fn cut_by_ties(&mut self) -> Result<(), Refusal> {
         if !self.may_flag() {
             return Err(Refusal::TieRun { nearest: Offset(0) });

@@ -53,8 +53,8 @@ impl KeyReader<'_> {
     ) -> AnswerUse<Option<Short>, KeyObstacle> {
         let mut view = match view {
             Ok(view) => view,
-            // A change of the list doesn't explain an answer that is out of order by itself, so the page is refused
-            // even if the answer was requested in advance.
+            // The items of one answer contradict the order. A change of the list between answers can't cause that, so
+            // the page is refused even if the answer was requested in advance.
             Err(unsorted) if unsorted.cause.is_disorder() => return AnswerUse::Alarm(KeyObstacle::Unsorted(unsorted)),
             Err(unsorted) => return AnswerUse::None(KeyObstacle::Unsorted(unsorted)),
         };
@@ -235,7 +235,8 @@ impl KeyReader<'_> {
         self.widen(cut)
     }
 
-    /// Returns the turn that requests the whole of a run of ties that was cut.
+    /// Returns the turn that requests the whole of a run of ties that was cut. If the same cut was widened already,
+    /// continues as `tie_run` does.
     pub(super) fn widen(&mut self, cut: Cut) -> KeyNext {
         if self.cut.as_ref() == Some(&cut) {
             return self.tie_run(&cut, None);
