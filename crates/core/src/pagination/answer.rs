@@ -41,6 +41,8 @@ pub struct Answer {
     pub(super) items: Vec<Span>,
     /// The ranges of the keys: a row of [`super::order::Order::columns`] for each item.
     pub(super) keys: Vec<Span>,
+    /// The number of answers that the page received before this one; 0 if the page isn't read by keys.
+    pub(super) number: u32,
     /// The kind of the answer.
     pub standing: Standing,
     /// The size of the collection; `None` if the answer doesn't state it.

@@ -19,7 +19,7 @@ use super::{
     judge::draft::Ground,
     limits::{AFTER_FILTER_REQUESTS, FILTER_DETOUR, PAGES_IN_VAIN, PAGES_WITHOUT_FILTER},
     order::Order,
-    page::Page,
+    page::{Level, Page},
     parts::{
         legs,
         range::{self, Part},
@@ -28,7 +28,7 @@ use super::{
     position::{Anchor, Hint, Position},
     refusal::Refusal,
     request::{Budget, PageRequest, WhenUnproven},
-    upstream::{Noted, Stop, UpstreamPort},
+    upstream::{Noted, ShownItems, Stop, UpstreamPort},
     window::Offset,
     windows,
 };
@@ -49,6 +49,28 @@ enum Shortcut {
 ///
 /// [`Stop`] if no page can be served.
 pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
+    let (before, budget, nearest) = (up.requests, request.budget.search, request.nearest());
+    let order = Arc::clone(&request.order);
+    up.shown = ShownItems::of(&request);
+    let outcome = read_in_any_form(up, request).await;
+    let shown = up.shown.take();
+    let page = outcome?;
+    let left_out = shown.filter(|_| page.level() >= Level::Checked).and_then(|shown| shown.left_out_of(&page));
+    let Some(left_out) = left_out else { return Ok(page) };
+    // A deleted item is missing rightly, so the answer that showed the item is read again. Tests:
+    // `a_page_without_an_item_that_an_answer_shows_again_is_refused`,
+    // `a_page_without_an_item_that_was_deleted_is_served`.
+    let is_refuted = up.requests - before >= budget
+        || up.fetch(vec![left_out.fetch.clone()]).await?.iter().any(|answer| left_out.is_shown_by(answer, &order));
+    if is_refuted {
+        return Err(Refusal::PositionLost { nearest }.into());
+    }
+    Ok(page)
+}
+
+/// Reads a page by filters, from the flipped list, or from the whole list. If the dialect can't write a filter, reads
+/// the page without filters.
+async fn read_in_any_form(up: &mut UpstreamPort, request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
     let before = up.requests;
     let rest = request.filters.is_some().then(|| request.clone());
     let outcome = read_with_filters(up, request).await;

@@ -14,8 +14,8 @@ pub(super) const PAGE_REQUESTS: u32 = 8;
 /// is spent before the place is found, the page is refused. The gateway's key `budgets.search_requests` has the same
 /// default. A binary search finds a place among 2^32 items within 32 answers of one item each; the other 8 requests
 /// read the page that is found ([`PAGE_REQUESTS`]). Without a total, the search first doubles its distance, which takes
-/// 2 answers of one item per step, so fewer items are in reach. [`WINDOW_LOOKS`], [`CONTRADICTIONS`] and, by marks,
-/// [`SEARCH_ITEMS`] end a search earlier.
+/// 2 answers of one item per step, so fewer items are in reach. [`WINDOW_LOOKS`] and, by marks, [`SEARCH_ITEMS`] end a
+/// search earlier.
 pub(super) const SEARCH_REQUESTS: u32 = 40;
 
 /// The largest number of items on each side of the hint among which a place is searched for without a declared order,
@@ -144,10 +144,6 @@ pub(super) const RUN_PAIRS: u32 = 2;
 /// The largest number of failed readings of a seam. After one more, the place is lost, because a list that changes
 /// during each reading changes too fast.
 pub(super) const KEY_SEAM_READINGS: u32 = 6;
-
-/// The largest number of contradictions of the order, during one page, that count as changes to the list. After more of
-/// them, the list counts as sorted in another order.
-pub(super) const CONTRADICTIONS: u32 = 2;
 
 /// The number of places, spread over the list, whose items are compared before an end that was searched for is
 /// believed. A list that is sorted in another order shows that at most places.

@@ -16,7 +16,8 @@ use super::{
 use crate::json::Span;
 
 pub(super) use fault::{
-    contradiction, disordered_texts, disordered_ties, incomparable, is_plain_text, strange_anchor, twice, unkept,
+    contradiction, contradictory_answers, disordered_texts, disordered_ties, incomparable, is_plain_text,
+    strange_anchor, twice, unkept,
 };
 
 /// The place of an item relative to an anchor.

@@ -3,6 +3,7 @@
 
 mod apart;
 mod chance;
+mod contradictions;
 mod ends;
 mod fixed;
 mod flipped;
@@ -18,6 +19,7 @@ use super::{
     fetch::Fetch,
     key::KeyValue,
     mark::{Mark, Marker},
+    model::mixed,
     order::{Direction, Grain, Kind, Nulls, Order, SortKey, Ties},
     page::{Level, Page, Unproven},
     paging::{EndEvidence, Family, Paging, Sizes, UpstreamProfile},
@@ -115,7 +117,8 @@ impl List {
         let strong = SortKey { kind: self.kind.clone(), ..key("rank") };
         let order = Arc::new(Order { strong: vec![strong], id: key("id"), ties: self.ties, declared: true });
         let paging = Arc::new(self.paging.clone());
-        let request = PageRequest::new(target, Limit::at_least_one(limit), order, paging, Marker::new(|_| Mark::of(0)))
+        let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |sum, byte| mixed(sum ^ u64::from(*byte)))));
+        let request = PageRequest::new(target, Limit::at_least_one(limit), order, paging, marker)
             .profile(self.profile)
             .unproven(self.unproven)
             .verify(self.verify)

@@ -4,12 +4,14 @@
 mod keys;
 mod runs;
 mod sequences;
+mod shown;
 
 use std::{cmp::Ordering, sync::Arc};
 
 pub(super) use keys::KeyWatch;
 pub(super) use runs::{Beyond, RunWatch, look};
 pub(super) use sequences::ShownSequences;
+pub(super) use shown::ShownItems;
 
 use super::{
     answer::{Answer, Standing, Total},
@@ -80,7 +82,7 @@ pub(super) struct Noted {
 
 /// The access of a page to its upstream: the form of the list that is read, the counts, and the watches.
 ///
-/// `flipped` and `part` are the form of the list from which slices are cut. The five fields after them are watches. A
+/// `flipped` and `part` are the form of the list from which slices are cut. The six fields after them are watches. A
 /// strategy that needs a fact from every answer of the strategies that it calls sets a watch, reads the page, and
 /// removes the watch. Each watch has a single setter, which its comment names.
 #[derive(Debug)]
@@ -108,6 +110,8 @@ pub(super) struct UpstreamPort {
     pub(super) beyond: Option<PageEnd>,
     /// The sequences in which answers show items whose order keys can't decide. Set by `read`.
     pub(super) sequences: Option<ShownSequences>,
+    /// The items that answers show beyond the place of the page. Set by `keyset`, which refuses a page that lacks one.
+    pub(super) shown: Option<ShownItems>,
 }
 
 /// The last item of a full page. The only open question is whether an item follows.
@@ -161,10 +165,11 @@ impl UpstreamPort {
             runs: None,
             beyond: None,
             sequences: None,
+            shown: None,
         }
     }
 
-    /// Returns to the whole list in its own order. Removes all watches except `keys` and `sequences`.
+    /// Returns to the whole list in its own order. Removes all watches except `keys`, `sequences` and `shown`.
     pub(super) fn reset(&mut self) {
         (self.flipped, self.part, self.noted, self.runs, self.beyond) = (false, None, None, None, None);
     }
@@ -219,6 +224,9 @@ impl UpstreamPort {
         // Only watches need the fetches after the answers have arrived.
         let is_watched = self.keys.is_some() || self.noted.is_some() || self.sequences.is_some();
         let asked = if is_watched { fetches.clone() } else { Vec::new() };
+        if let Some(shown) = &mut self.shown {
+            shown.ask(&fetches);
+        }
         let count = fetches.len();
         let mut answers = self.port.fetch(fetches).await;
         debug_assert_eq!(answers.len(), count, "one answer for each fetch");
@@ -244,6 +252,9 @@ impl UpstreamPort {
         }
         if let Some(sequences) = &mut self.sequences {
             asked.iter().zip(&answers).for_each(|(fetch, answer)| sequences.note(fetch, answer));
+        }
+        if let Some(shown) = &mut self.shown {
+            shown.receive(&mut answers);
         }
         Ok(answers)
     }

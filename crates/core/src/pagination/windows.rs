@@ -117,7 +117,13 @@ struct SeamAttempts {
 ///
 /// [`Stop`] if no page can be served in this way.
 pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>, ground: Ground) -> Result<Box<Page>, Stop> {
-    slices::read(&mut KeyReader::new(up, request, ground), KeyTurn::Window).await
+    let mut reader = KeyReader::new(up, request, ground);
+    let outcome = slices::read(&mut reader, KeyTurn::Window).await;
+    if outcome.is_err() {
+        // The items taken so far are lost, but another way of reading the page must not leave them out.
+        reader.draft.first_view().into_iter().for_each(|view| reader.asker.note_unused(view.answer()));
+    }
+    outcome
 }
 
 impl slices::SliceReader for KeyReader<'_> {

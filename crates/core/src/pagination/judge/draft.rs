@@ -233,6 +233,11 @@ impl Draft {
         self.taken.len()
     }
 
+    /// Returns the first answer that the page took items from; `None` if there isn't one.
+    pub(in crate::pagination) fn first_view(&self) -> Option<&Evidence> {
+        self.views.first()
+    }
+
     /// Returns the last answer that the page took items from; `None` if there isn't one.
     pub(in crate::pagination) fn last_view(&self) -> Option<&Evidence> {
         self.views.last()

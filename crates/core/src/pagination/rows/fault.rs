@@ -38,6 +38,19 @@ pub(in crate::pagination) fn contradiction(answer: &Answer, order: &Order, place
     }
 }
 
+/// Describes a contradiction between answers, each of which is in order by itself. `anchors` are items of the answers.
+pub(in crate::pagination) fn contradictory_answers<'a>(
+    order: &Order,
+    anchors: impl IntoIterator<Item = &'a Anchor>,
+    said: String,
+) -> Unsorted {
+    let is_text = |(key, kept): (&SortKey, &KeyValue)| {
+        key.kind == Kind::Inferred && matches!(kept, KeyValue::Text(text) if !is_date_time(text))
+    };
+    let holds_texts = anchors.into_iter().any(|anchor| order.strong.iter().zip(&anchor.keys).any(is_text));
+    if holds_texts { Cause::Text.said(said) } else { Cause::Order.said(said) }
+}
+
 /// Describes items with equal keys that aren't sorted by id, by the numbers of the first and the last of these items.
 pub(in crate::pagination) fn disordered_ties(answer: &Answer, order: &Order, first: usize, last: usize) -> Unsorted {
     let (first, last, name) = (first + 1, last + 1, &order.id.name);

@@ -136,6 +136,13 @@ impl<'p> Asker<'p> {
         Ok(asked.into_iter().zip(answers).collect())
     }
 
+    /// Notes the items of an answer that the page doesn't use, for the check that the page lacks none of them.
+    pub(in crate::pagination) fn note_unused(&mut self, answer: &Answer) {
+        if let Some(shown) = &mut self.up.shown {
+            shown.note_unused(answer);
+        }
+    }
+
     /// Compares an answer with the previous short one, to learn a silent cap.
     pub(in crate::pagination) fn compare_short(&mut self, slice: Slice, answer: &Answer, paging: &Paging) {
         self.sizes.compare_short(slice, answer, &self.ledger, paging);

@@ -2,7 +2,7 @@
 //!
 //! A bracket only aims, and proves nothing: an answer that shows the boundary proves it, wherever it was found. If the
 //! list changes during a search, limits that no longer fit are dropped, and the search continues. The search ends when
-//! `slices::asker` has no request left, or earlier by `limits::WINDOW_LOOKS` or `limits::CONTRADICTIONS`.
+//! `slices::asker` has no request left, or earlier by `limits::WINDOW_LOOKS`.
 
 use crate::pagination::direction::Side;
 

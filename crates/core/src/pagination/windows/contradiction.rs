@@ -2,13 +2,13 @@
 //!
 //! A list may be sorted otherwise than its keys compare: an enum by rank, nulls on the other side, strings by a
 //! language. Each single answer of it may look sorted. A search, which compares the anchor with answers far apart,
-//! would be led to an end of the list where the boundary isn't. Two checks notice this. The answers of a search are
-//! compared with one another. And if a search takes an end of the list for the boundary, with no item on its other
+//! would be led to a place where the boundary isn't. So the answers of a search are compared with one another, up to the
+//! one that shows the boundary. And if a search takes an end of the list for the boundary, with no item on its other
 //! side, answers from all over the list must confirm the order.
 //!
-//! A list that changes fast contradicts itself in the same way. After more contradictions than changes would explain,
-//! the earlier of two contradictory answers is therefore read again. If it hasn't changed, the list didn't change in
-//! between, and isn't in its declared order.
+//! A list that changes fast contradicts itself in the same way. So the earlier of two contradictory answers is read
+//! again. If it hasn't changed, the list didn't change in between, and isn't in its declared order. `upstream::shown`
+//! notices contradictions that the places of answers don't show.
 
 use std::cmp::Ordering;
 
@@ -16,12 +16,11 @@ use super::{AskedSlice, Bracket, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, 
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
-    limits::{CONTRADICTIONS, ORDER_SAMPLE_MARGIN, ORDER_SAMPLE_PLACES},
+    limits::{ORDER_SAMPLE_MARGIN, ORDER_SAMPLE_PLACES},
     paging::Family,
     plan::{self, Window},
     position::Anchor,
     rows,
-    unsorted::Cause,
 };
 
 /// The evidence that a page's answers give about the order between them.
@@ -29,8 +28,6 @@ use crate::pagination::{
 pub(super) struct Contradictions {
     /// The answers of a search. The request budget limits their number.
     sightings: Vec<Sighting>,
-    /// The number of contradictions between two answers.
-    count: u32,
     /// True if answers from all over the list have confirmed an end of the list as the boundary.
     confirmed: bool,
 }
@@ -43,6 +40,8 @@ pub(super) struct Sighting {
     reaches: u64,
     first: Anchor,
     last: Anchor,
+    /// True if the answer begins the list.
+    is_from_start: bool,
     /// True if the answer certainly is where it was requested. Pages of another size than requested may be elsewhere,
     /// and so may a last page that comes again.
     is_placed: bool,
@@ -74,7 +73,6 @@ impl KeyReader<'_> {
             let earlier = self.contradictions.sightings.swap_remove(place);
             // If the list has changed, the earlier answers show another state, so they are dropped.
             self.contradictions.sightings.clear();
-            self.contradictions.count += 1;
             Contradicted { earlier, later: sighting.clone() }
         });
         self.contradictions.sightings.push(sighting);
@@ -89,29 +87,41 @@ impl KeyReader<'_> {
         let (first, last) = anchor(Some(0)).zip(anchor(view.len().checked_sub(1)))?;
         let is_full = view.ends() || view.len() == asked.slice.size().0 as usize;
         let is_placed = !self.asker.ledger.repeats() && (self.request.paging.family == Family::Offset || is_full);
-        Some(Sighting { asked, begins: view.begins(), reaches: view.reaches(), first, last, is_placed })
+        Some(Sighting {
+            asked,
+            begins: view.begins(),
+            reaches: view.reaches(),
+            first,
+            last,
+            is_from_start: view.is_from_start(),
+            is_placed,
+        })
     }
 
-    /// Reads the earlier of two contradictory answers again, after more contradictions than changes explain. If that
-    /// answer is the same before and after the later one, the list isn't in its declared order.
-    pub(super) async fn read_again(&mut self, contradicted: Contradicted) -> KeyHalt {
+    /// Reads the earlier of two contradictory answers again. If it is the same before and after the later one, the list
+    /// isn't in its declared order. Otherwise the list has changed, and the page continues with the later answer.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyHalt`] if the list isn't in its declared order, or if the budget is spent.
+    pub(super) async fn settle(&mut self, contradicted: &Contradicted) -> Result<(), KeyHalt> {
         if self.asker.left() == 0 {
-            return self.lost();
+            return Err(self.lost());
         }
-        let pairs = match self.ask(vec![contradicted.earlier.asked]).await {
-            Ok(pairs) => pairs,
-            Err(halt) => return halt,
-        };
+        let pairs = self.ask(vec![contradicted.earlier.asked]).await?;
         for (asked, view) in self.views(pairs) {
             let Ok(view) = view else { continue };
-            if self.is_reversed(&contradicted, asked, &view) {
-                return self.contradicted(Cause::Order.said(format!(
+            if self.is_reversed(contradicted, asked, &view) {
+                let Contradicted { earlier, later } = contradicted;
+                let anchors = [&earlier.first, &earlier.last, &later.first, &later.last];
+                let said = format!(
                     "the items at the offsets {} and {} are not in the order of their keys, or replicas differ",
-                    contradicted.earlier.begins, contradicted.later.begins
-                )));
+                    earlier.begins, later.begins
+                );
+                return Err(self.contradicted(rows::contradictory_answers(&self.request.order, anchors, said)));
             }
         }
-        self.lost()
+        Ok(())
     }
 
     /// Returns whether an answer hasn't changed, and its keys place it on the other side of the later answer than its
@@ -121,14 +131,22 @@ impl KeyReader<'_> {
     fn is_reversed(&self, contradicted: &Contradicted, asked: AskedSlice, view: &Evidence) -> bool {
         let Contradicted { earlier, later } = contradicted;
         let Some(again) = self.sighting(asked, view) else { return false };
-        let are_placed = again.is_placed && earlier.is_placed && later.is_placed;
-        if !are_placed || again.first != earlier.first || again.last != earlier.last {
+        if again.first != earlier.first || again.last != earlier.last {
             return false;
         }
         let order = &self.request.order;
         let stands = |place: usize, other: &Anchor| {
             rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)
         };
+        // No item comes before the start of the list, wherever the other answer is.
+        match stands(0, &later.first) {
+            Some(Ordering::Greater) if again.is_from_start && !later.is_from_start => return true,
+            Some(Ordering::Less) if later.is_from_start && !again.is_from_start => return true,
+            _ => {}
+        }
+        if !(again.is_placed && earlier.is_placed && later.is_placed) {
+            return false;
+        }
         let (again, later_at) = (plan::reach(asked.slice), plan::reach(later.asked.slice));
         if again.1 <= later_at.0 {
             stands(0, &later.last) == Some(Ordering::Greater)
@@ -137,11 +155,6 @@ impl KeyReader<'_> {
         } else {
             false
         }
-    }
-
-    /// Returns whether there are more contradictions than changes of the list would explain.
-    pub(super) fn is_contradictory(&self) -> bool {
-        self.contradictions.count > CONTRADICTIONS
     }
 
     /// Returns the end of the list that an answer would make the boundary; `None` if it makes none, or if the boundary
@@ -190,31 +203,30 @@ impl KeyReader<'_> {
             return Ok(look_at(asked, view, witness));
         }
         let pairs = self.ask(slices).await?;
-        // All of these items must be on the expected side of the boundary.
-        let views = self.views(pairs);
-        let mut contradiction = None;
-        for (place, other) in views {
-            match other {
-                Ok(other) if self.draft.stands_beyond(&other, side) => {}
-                Ok(other) => contradiction = contradiction.or(Some((place, other))),
+        // All of these items must be on the expected side of the boundary, and in order among themselves and with the
+        // answer at the end of the list.
+        let _ = self.contradicts(asked, &view);
+        let mut elsewhere = None;
+        for (place, other) in self.views(pairs) {
+            let other = match other {
+                Ok(other) => other,
                 Err(unsorted) if unsorted.cause.is_disorder() => return Err(self.contradicted(unsorted)),
-                Err(_) => {}
+                Err(_) => continue,
+            };
+            let is_beyond = self.draft.stands_beyond(&other, side);
+            if let Some(contradicted) = self.contradicts(place, &other) {
+                self.settle(&contradicted).await?;
+            }
+            if !is_beyond {
+                elsewhere = elsewhere.or(Some(other));
             }
         }
-        let Some(contradiction) = contradiction else {
+        let Some(elsewhere) = elsewhere else {
             return Ok(look_at(asked, view, witness));
         };
-        self.contradictions.count += 1;
-        if self.is_contradictory() {
-            let sightings = self.sighting(asked, &view).zip(self.sighting(contradiction.0, &contradiction.1));
-            return match sightings {
-                Some((earlier, later)) => Err(self.read_again(Contradicted { earlier, later }).await),
-                None => Err(self.lost()),
-            };
-        }
         self.contradictions.confirmed = false;
         (self.search.bracket, self.asker.searching) = (Bracket::default(), true);
-        self.draft.believe(contradiction.1.begins());
+        self.draft.believe(elsewhere.begins());
         Ok(KeyTurn::Window)
     }
 }

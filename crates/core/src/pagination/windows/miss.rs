@@ -56,9 +56,7 @@ impl KeyReader<'_> {
             && !view.is_empty()
             && let Some(contradicted) = self.contradicts(asked, &view)
         {
-            if self.is_contradictory() {
-                return Err(self.read_again(contradicted).await);
-            }
+            self.settle(&contradicted).await?;
             self.search.bracket = Bracket::default();
         }
         let before = self.search.bracket;

@@ -3,6 +3,7 @@
 use super::{
     AskedSlice, Bracket, KeyNext, KeyReader, KeyTurn, Look, Witness,
     confirm::{Doubt, Short},
+    contradiction::Contradicted,
     key_seam::Held,
 };
 use crate::pagination::{
@@ -28,6 +29,8 @@ pub(super) enum KeyObstacle {
     Misplaced(Short, Box<Evidence>),
     /// The answer makes an end of the list the boundary, but no item on the other side confirms that.
     Unsampled(AskedSlice, Box<Evidence>, Side, Witness),
+    /// The answer contradicts an earlier one of the search.
+    Contradicted(Box<Contradicted>, AskedSlice, Box<Evidence>, Witness),
     /// The answer cuts a run of ties next to the boundary.
     Cut(Cut, Option<Short>, Slice, Box<Evidence>),
     /// The answer doesn't contain the boundary, which is on this side of the answer.
@@ -35,6 +38,21 @@ pub(super) enum KeyObstacle {
     /// The answer's items don't show the place of the boundary. The side is the one on which to look for it; `None` if
     /// it is expected among these items.
     Apart(AskedSlice, Box<Evidence>, Option<Side>),
+}
+
+impl KeyObstacle {
+    /// Returns the evidence of the answer; `None` if its items can't be compared, or contradict the order.
+    fn view(&self) -> Option<&Evidence> {
+        match self {
+            Self::Unsorted(_) => None,
+            Self::Misplaced(_, view)
+            | Self::Unsampled(_, view, ..)
+            | Self::Contradicted(_, _, view, _)
+            | Self::Cut(_, _, _, view)
+            | Self::Missed(_, view, _)
+            | Self::Apart(_, view, _) => Some(view),
+        }
+    }
 }
 
 /// Returns the turn that looks at one answer. `witness` is the support of other answers for its end.
@@ -76,6 +94,15 @@ impl KeyReader<'_> {
         if is_first && let Some(side) = self.unwitnessed_edge(&view) {
             return AnswerUse::None(KeyObstacle::Unsampled(asked, Box::new(view), side, witness));
         }
+        // In a list that isn't in its declared order, a search may end between two items that seem to be the boundary.
+        // Test: `an_order_that_a_search_contradicts_is_noticed_where_the_search_ends`.
+        if is_first
+            && self.search.bracket.has_begun()
+            && asked.flipped.is_none()
+            && let Some(contradicted) = self.contradicts(asked, &view)
+        {
+            return AnswerUse::None(KeyObstacle::Contradicted(Box::new(contradicted), asked, Box::new(view), witness));
+        }
         match self.draft.take(view) {
             Ok(Progress::Done) => AnswerUse::All,
             Ok(Progress::More) => {
@@ -98,11 +125,18 @@ impl KeyReader<'_> {
 
     /// Returns the next turn after an answer from which the page took no item.
     pub(super) async fn overcome(&mut self, untaken: KeyObstacle) -> KeyNext {
+        if let Some(view) = untaken.view() {
+            self.asker.note_unused(view.answer());
+        }
         match untaken {
             KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
             KeyObstacle::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
             KeyObstacle::Unsampled(asked, view, side, witness) => {
                 self.confirm_order((asked, *view, witness), side).await
+            }
+            KeyObstacle::Contradicted(contradicted, asked, view, witness) => {
+                self.settle(&contradicted).await?;
+                Ok(look_at(asked, *view, witness))
             }
             KeyObstacle::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,
             KeyObstacle::Missed(asked, view, side) => self.missed(view, asked, side).await,
