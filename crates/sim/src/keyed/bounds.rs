@@ -71,7 +71,7 @@ pub(crate) const WALKS: Bounds = Bounds {
                 ("budget exceeded", 140.0),
                 ("no list", 95.0),
                 ("pivot gone", 14.0),
-                ("position lost", 18.0),
+                ("position lost", 20.0),
                 ("stuck", 0.6),
                 ("tie run", 45.0),
                 ("too deep", 38.0),
@@ -98,7 +98,7 @@ pub(crate) const WALKS: Bounds = Bounds {
     needless: 1.3,
     plain_needless: 1.0,
     mistaken: 400.0,
-    deceived: 3_500.0,
+    deceived: 2_600.0,
     deceived_at_exact: 100.0,
     // Measured in 120,000 walks: 185.
     unclear: 280.0,

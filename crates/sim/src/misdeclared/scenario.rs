@@ -112,10 +112,7 @@ impl Scenario {
         };
         let mut tick = || dice.chance(changes).then(|| change(dice));
         let plan = if changes == 0 { Vec::new() } else { (0..TICKS).map(|_| tick()).collect() };
-        let mut turn = || {
-            (traits.is_searchable() && dice.chance(10))
-                .then(|| Beside { last: dice.chance(50), forward: dice.chance(50) })
-        };
+        let mut turn = || dice.chance(10).then(|| Beside { last: dice.chance(50), forward: dice.chance(50) });
         let turns = (0..PAGES).map(|_| turn()).collect();
         let (limit, backward) = (dice.pick(&[1, 2, 7, 20]), dice.chance(30));
         Self { rows: first, plan, limit, backward, turns, traits }
@@ -209,13 +206,6 @@ impl Traits {
         let nulls = if self.truth == Truth::NullsElsewhere { Nulls::Last } else { Nulls::None };
         let ties = if self.tied == Tied::ById { Ties::Ordered } else { Ties::Unordered };
         Order::declared(vec![key("name", kind, nulls)], key("id", Kind::Inferred, Nulls::None), ties)
-    }
-
-    /// Returns whether clients also continue by cursors of items. These have no hint, so the core searches for their
-    /// place. In lists by ranks, or with nulls on the other side, a search may meet only answers that are in order by
-    /// themselves, and contradict the declared order only together.
-    pub(crate) fn is_searchable(&self) -> bool {
-        !matches!(self.truth, Truth::Ranks | Truth::NullsElsewhere)
     }
 }
 

@@ -17,8 +17,11 @@ use cursorgate_core::{
     },
 };
 
-use super::scenario::{Change, Row, Scenario, Tied};
-use crate::{dice::mix, founded::Record};
+use super::scenario::{Change, Row, Said, Scenario, Tied};
+use crate::{
+    dice::mix,
+    founded::{Record, Verdict},
+};
 
 /// An upstream, with a record of the states that the answers to one request showed.
 pub(crate) struct Upstream<'a> {
@@ -27,15 +30,25 @@ pub(crate) struct Upstream<'a> {
     queries: usize,
     pub(crate) changes: u64,
     pub(crate) shown: Vec<Vec<Row>>,
+    /// The rows of the answers to one request, each with its offset in the list when it was shown.
+    placed: Vec<(usize, Row)>,
     pub(crate) story: Vec<String>,
-    /// The reason that the last page's claim does not follow from its answers; `None` if it does.
-    pub(crate) unfounded: Option<String>,
+    /// The checker's verdict on the last page; `None` before the first page.
+    pub(crate) verdict: Option<Verdict>,
 }
 
 impl<'a> Upstream<'a> {
     pub(crate) fn new(scenario: &'a Scenario) -> Self {
-        let (rows, shown, story) = (Vec::new(), Vec::new(), Vec::new());
-        let mut upstream = Self { scenario, rows, queries: 0, changes: 0, shown, story, unfounded: None };
+        let mut upstream = Self {
+            scenario,
+            rows: Vec::new(),
+            queries: 0,
+            changes: 0,
+            shown: Vec::new(),
+            placed: Vec::new(),
+            story: Vec::new(),
+            verdict: None,
+        };
         scenario.rows.iter().for_each(|row| upstream.insert(row));
         upstream
     }
@@ -78,7 +91,8 @@ impl<'a> Upstream<'a> {
             Slice::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
         };
         let (mut body, mut items, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows.iter().skip(begins as usize).take(size as usize) {
+        for (place, row) in rows.iter().enumerate().skip(begins as usize).take(size as usize) {
+            self.placed.push((if listing.flipped { rows.len() - 1 - place } else { place }, row.clone()));
             let mut push = |text: &str| {
                 let start = body.len() as u32;
                 body.extend_from_slice(text.as_bytes());
@@ -96,9 +110,21 @@ impl<'a> Upstream<'a> {
         answer
     }
 
+    /// Returns whether the answers to the last request contradict the declared order, in a list at rest: by their
+    /// offsets, a row comes after another one that it should precede.
+    pub(crate) fn contradicts_order(&self) -> bool {
+        let mut placed: Vec<_> = self.placed.iter().collect();
+        placed.sort();
+        let is_opaque = self.scenario.traits.said == Said::Opaque;
+        // All nulls come last. Opaque values have no order but the list's.
+        let key = |row: &Row| (row.key == "null", if is_opaque { String::new() } else { row.key.clone() });
+        !placed.into_iter().map(|(_, row)| key(row)).is_sorted()
+    }
+
     /// Drives the core for one page.
     pub(crate) fn page(&mut self, target: &Target, limit: u32, profile: UpstreamProfile) -> Result<Page, Refusal> {
         self.shown.clear();
+        self.placed.clear();
         self.story.push(format!("  {limit} at {target:?}"));
         let paging =
             Paging::new(self.scenario.traits.family, Sizes::Free { least: 1, most: Some(self.scenario.traits.cap) });
@@ -117,7 +143,7 @@ impl<'a> Upstream<'a> {
                     pending.resume(answers)
                 }
                 Step::Serve(page) => {
-                    self.unfounded = record.unfounded(&page);
+                    self.verdict = Some(record.verdict(&page));
                     return Ok(*page);
                 }
                 Step::Refuse(refusal) => return Err(refusal),

@@ -11,13 +11,16 @@ use cursorgate_core::pagination::{
 
 use super::{
     promises::{Bound, fault},
-    scenario::{Beside, Row, Said, Scenario},
+    scenario::{Beside, Row, Scenario},
     upstream::Upstream,
 };
-use crate::founded::FOUNDED;
+use crate::founded::{FOUNDED, Verdict};
 
-/// The word for a wrong page of a list that changed. Such a page is excused and counted.
+/// The word for a wrong page that is excused and counted: the list changed, or a search met no contradiction.
 pub(crate) const DECEIVED: &str = "deceived";
+
+/// The word for a page for which the checker finds no argument, in a list that changed.
+pub(crate) const UNCLEAR: &str = "unclear";
 
 /// The result of a walk.
 #[derive(Debug, Default)]
@@ -61,24 +64,28 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
                 return;
             }
         };
-        if let Some(what) = upstream.unfounded.take() {
-            if scenario.traits.said == Said::Opaque && !scenario.is_at_rest() {
-                // The checker knows the order of opaque values only from single answers. A row that came between two
-                // answers is in only one of them, so its order relative to the rows of the other answer is unknown.
-                outcome.met.push(DECEIVED);
+        match upstream.verdict.take() {
+            // In a list that changes, the answers show several states, and the checker may find no argument for a page
+            // that is right. The page is checked against the true order all the same.
+            Some(Verdict::Unclear(_)) if !scenario.is_at_rest() => outcome.met.push(UNCLEAR),
+            Some(Verdict::Unclear(what) | Verdict::Unfounded(what)) => {
+                outcome.violation = Some(format!("{FOUNDED}: {what}"));
                 return;
             }
-            outcome.violation = Some(format!("{FOUNDED}: {what}"));
-            return;
+            Some(Verdict::Founded) | None => {}
         }
         profile = page.notes.profile;
         let rows = rows(&page, &known);
         outcome.met.push(level(page.level()));
         if let Some(what) = fault(upstream, &page, &rows, &bound) {
-            if scenario.is_at_rest() {
+            // Rows that came or went may hide the true order. In a list at rest, a search for a place without a hint
+            // may meet only answers that fit the declared order.
+            let is_searched =
+                target.hint == Hint::default() && !matches!(target.position, Position::Start | Position::End);
+            let is_hidden = is_searched && !upstream.contradicts_order();
+            if scenario.is_at_rest() && !is_hidden {
                 outcome.violation = Some(format!("{what}, at {:?}, {bound:?}", page.level()));
             } else {
-                // Rows that came or went hid the true order, so no two answers contradict the declared order.
                 outcome.met.push(DECEIVED);
             }
             return;
