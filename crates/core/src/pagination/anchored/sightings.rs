@@ -141,14 +141,16 @@ impl Sightings {
     /// right next to the place.
     pub(super) fn decide(&self) -> Option<Decision> {
         let (stretch, since) = (self.stretch(), self.closer.unwrap_or(0));
-        let is_stale = |index: usize, at: u64| {
-            index < since && stretch.is_some_and(|stretch| (stretch.from..stretch.to).contains(&at))
-        };
+        let is_in_stretch = |at: u64| stretch.is_some_and(|stretch| (stretch.from..stretch.to).contains(&at));
         let mut seen: Vec<(Seen, usize, usize)> = Vec::new();
         for (index, (view, sights)) in self.views.iter().enumerate() {
             for sight in sights {
+                // Hidden items may be before the item in its answer, so its offset is a range:
+                // `regressions/a-mark-among-hidden-rows.txt`.
                 let at = view.begins.saturating_add(sight.place as u64);
-                if !is_stale(index, at) {
+                let latest = view.reaches().saturating_sub((view.len() - sight.place) as u64);
+                let is_stale = index < since && is_in_stretch(at) && is_in_stretch(latest);
+                if !is_stale {
                     seen.retain(|(seen, ..)| seen.rank != sight.rank);
                     seen.push((Seen { rank: sight.rank, at: self.along(at) }, index, sight.place));
                 }
