@@ -49,7 +49,7 @@ enum Shortcut {
 ///
 /// [`Stop`] if no page can be served.
 pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Result<Box<Page>, Stop> {
-    let (before, budget, nearest) = (up.requests, request.budget.search, request.nearest());
+    let (before, budget, limit) = (up.requests, request.budget.search, u64::from(request.limit));
     let order = Arc::clone(&request.order);
     up.shown = ShownItems::of(&request);
     let outcome = read_in_any_form(up, request).await;
@@ -62,10 +62,15 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
     // `a_page_without_an_item_that_was_deleted_is_served`.
     let is_refuted = up.requests - before >= budget
         || up.fetch(vec![left_out.fetch.clone()]).await?.iter().any(|answer| left_out.is_shown_by(answer, &order));
-    if is_refuted {
-        return Err(Refusal::PositionLost { nearest }.into());
-    }
-    Ok(page)
+    if is_refuted { Err(Refusal::PositionLost { nearest: place_near(&page, limit) }.into()) } else { Ok(page) }
+}
+
+/// Returns a place in the list near a page that is refused: the page's offset, or the offset of the last page if the
+/// page is empty or after the end by its total.
+fn place_near(page: &Page, limit: u64) -> Offset {
+    let end = page.total.filter(|total| total.exact).map_or(u64::MAX, |total| total.value);
+    let is_in_list = !page.items.is_empty() && page.offset < end;
+    Offset(if is_in_list { page.offset } else { page.offset.min(end).saturating_sub(limit) })
 }
 
 /// Reads a page by filters, from the flipped list, or from the whole list. If the dialect can't write a filter, reads

@@ -115,9 +115,12 @@ impl Exchange<'_> {
         if self.page.level() == Level::Anchored {
             // Answers contradicted an order whose type was left to the core, so the list is read by marks. The families
             // `misdeclared` and `anchored` check the promises of such pages.
-            let lowered =
-                self.page.notes.lowered.is_some() || matches!(self.aim.target.position, Position::AfterMarks(_));
-            return require(lowered && self.is_contradicted(), "G6 level", || "read by marks without a cause".into());
+            let by_marks = matches!(self.aim.target.position, Position::AfterMarks(_) | Position::BeforeMarks(_));
+            // If one of two replicas lags, their answers contradict each other, like the answers of a list that is out
+            // of order.
+            let replicas = self.traits.lags() && (by_marks || differ(self.shown));
+            let caused = (by_marks || self.page.notes.lowered.is_some()) && (replicas || self.is_contradicted());
+            return require(caused, "G6 level", || "read by marks without a cause".into());
         }
         self.fullness()?;
         if !self.is_beyond_knowing() {

@@ -56,9 +56,10 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
         let page = match page {
             Ok(page) => page,
             Err(refusal) => {
-                // Without a hint, the core can't find a distant place among values that can't be compared. That isn't a
-                // fault.
-                let is_far = matches!(refusal, Refusal::PositionLost { .. }) && target.hint == Hint::default();
+                // Without a hint, the core can't find a distant place among values that can't be compared, or in a list
+                // that is sorted otherwise than declared. That isn't a fault.
+                let is_lost = matches!(refusal, Refusal::PositionLost { .. } | Refusal::BudgetExceeded);
+                let is_far = is_lost && target.hint == Hint::default();
                 outcome.met.push(if is_far { "item not found" } else { refused(&refusal) });
                 outcome.refusal = Some(refusal);
                 return;

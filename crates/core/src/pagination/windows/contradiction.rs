@@ -7,8 +7,9 @@
 //! side, answers from all over the list must confirm the order.
 //!
 //! A list that changes fast contradicts itself in the same way. So the earlier of two contradictory answers is read
-//! again. If it hasn't changed, the list didn't change in between, and isn't in its declared order. `upstream::shown`
-//! notices contradictions that the places of answers don't show.
+//! again. If it has changed, the contradiction shows nothing. If not, the page can't be proven, and the search begins
+//! anew; after another such contradiction, the list counts as sorted in another order. `upstream::shown` notices
+//! contradictions that the places of answers don't show.
 
 use std::cmp::Ordering;
 
@@ -16,11 +17,12 @@ use super::{AskedSlice, Bracket, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, 
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
-    limits::{ORDER_SAMPLE_MARGIN, ORDER_SAMPLE_PLACES},
+    limits::{ORDER_SAMPLE_MARGIN, ORDER_SAMPLE_PLACES, REPEATED_CONTRADICTIONS},
     paging::Family,
     plan::{self, Window},
     position::Anchor,
     rows,
+    unsorted::Unsorted,
 };
 
 /// The evidence that a page's answers give about the order between them.
@@ -28,8 +30,17 @@ use crate::pagination::{
 pub(super) struct Contradictions {
     /// The answers of a search. The request budget limits their number.
     sightings: Vec<Sighting>,
+    /// The number of contradictions of which the earlier answer was the same when it was read again.
+    repeated: u32,
     /// True if answers from all over the list have confirmed an end of the list as the boundary.
     confirmed: bool,
+}
+
+impl Contradictions {
+    /// Returns whether a contradiction was repeated. The page can't be proven then.
+    pub(super) fn are_repeated(&self) -> bool {
+        self.repeated > 0
+    }
 }
 
 /// The expected offsets of an answer, and its first and last item.
@@ -98,30 +109,42 @@ impl KeyReader<'_> {
         })
     }
 
-    /// Reads the earlier of two contradictory answers again. If it is the same before and after the later one, the list
-    /// isn't in its declared order. Otherwise the list has changed, and the page continues with the later answer.
+    /// Reads the earlier of two contradictory answers again. Returns whether it is the same before and after the later
+    /// one, so that the list doesn't seem to be in its declared order. Otherwise the list has changed in between.
     ///
     /// # Errors
     ///
-    /// [`KeyHalt`] if the list isn't in its declared order, or if the budget is spent.
-    pub(super) async fn settle(&mut self, contradicted: &Contradicted) -> Result<(), KeyHalt> {
+    /// [`KeyHalt`] if that has happened more than [`REPEATED_CONTRADICTIONS`] times, or if the budget is spent.
+    pub(super) async fn read_again(&mut self, contradicted: &Contradicted) -> Result<bool, KeyHalt> {
         if self.asker.left() == 0 {
             return Err(self.lost());
         }
         let pairs = self.ask(vec![contradicted.earlier.asked]).await?;
-        for (asked, view) in self.views(pairs) {
-            let Ok(view) = view else { continue };
-            if self.is_reversed(contradicted, asked, &view) {
-                let Contradicted { earlier, later } = contradicted;
-                let anchors = [&earlier.first, &earlier.last, &later.first, &later.last];
-                let said = format!(
-                    "the items at the offsets {} and {} are not in the order of their keys, or replicas differ",
-                    earlier.begins, later.begins
-                );
-                return Err(self.contradicted(rows::contradictory_answers(&self.request.order, anchors, said)));
-            }
+        let views = self.views(pairs);
+        let is_same = |(asked, view): &(AskedSlice, Result<Evidence, Unsorted>)| {
+            view.as_ref().is_ok_and(|view| self.is_reversed(contradicted, *asked, view))
+        };
+        if !views.iter().any(is_same) {
+            return Ok(false);
         }
-        Ok(())
+        self.contradictions.repeated += 1;
+        if self.contradictions.repeated <= REPEATED_CONTRADICTIONS {
+            return Ok(true);
+        }
+        let Contradicted { earlier, later } = contradicted;
+        let anchors = [&earlier.first, &earlier.last, &later.first, &later.last];
+        let said = format!(
+            "the items at the offsets {} and {} are not in the order of their keys, or replicas differ",
+            earlier.begins, later.begins
+        );
+        Err(self.contradicted(rows::contradictory_answers(&self.request.order, anchors, said)))
+    }
+
+    /// Returns the turn that searches for the boundary anew, after a contradiction.
+    pub(super) fn search_anew(&mut self) -> KeyTurn {
+        self.contradictions.confirmed = false;
+        (self.search.bracket, self.asker.searching) = (Bracket::default(), true);
+        KeyTurn::Window
     }
 
     /// Returns whether an answer hasn't changed, and its keys place it on the other side of the later answer than its
@@ -214,19 +237,18 @@ impl KeyReader<'_> {
                 Err(_) => continue,
             };
             let is_beyond = self.draft.stands_beyond(&other, side);
-            if let Some(contradicted) = self.contradicts(place, &other) {
-                self.settle(&contradicted).await?;
-            }
-            if !is_beyond {
+            let is_contradictory = match self.contradicts(place, &other) {
+                Some(contradicted) => self.read_again(&contradicted).await?,
+                None => false,
+            };
+            if !is_beyond || is_contradictory {
                 elsewhere = elsewhere.or(Some(other));
             }
         }
         let Some(elsewhere) = elsewhere else {
             return Ok(look_at(asked, view, witness));
         };
-        self.contradictions.confirmed = false;
-        (self.search.bracket, self.asker.searching) = (Bracket::default(), true);
         self.draft.believe(elsewhere.begins());
-        Ok(KeyTurn::Window)
+        Ok(self.search_anew())
     }
 }

@@ -56,7 +56,7 @@ impl KeyReader<'_> {
             && !view.is_empty()
             && let Some(contradicted) = self.contradicts(asked, &view)
         {
-            self.settle(&contradicted).await?;
+            self.read_again(&contradicted).await?;
             self.search.bracket = Bracket::default();
         }
         let before = self.search.bracket;

@@ -25,6 +25,11 @@ impl KeyReader<'_> {
             // shows that the list ends.
             return Err(Refusal::PositionLost { nearest: self.nearest() }.into());
         }
+        // After a contradiction that was repeated, the search may yet have found a place without another one. Test:
+        // `a_place_that_a_search_finds_after_a_contradiction_is_not_proven`.
+        if self.contradictions.are_repeated() && self.flagged.is_none() {
+            return Err(self.lost());
+        }
         let verdict = Verdict {
             unproven: self.flagged,
             cut_off,

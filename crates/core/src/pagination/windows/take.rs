@@ -135,8 +135,8 @@ impl KeyReader<'_> {
                 self.confirm_order((asked, *view, witness), side).await
             }
             KeyObstacle::Contradicted(contradicted, asked, view, witness) => {
-                self.settle(&contradicted).await?;
-                Ok(look_at(asked, *view, witness))
+                let is_repeated = self.read_again(&contradicted).await?;
+                Ok(if is_repeated { self.search_anew() } else { look_at(asked, *view, witness) })
             }
             KeyObstacle::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,
             KeyObstacle::Missed(asked, view, side) => self.missed(view, asked, side).await,
