@@ -110,7 +110,7 @@ impl KeyReader<'_> {
     }
 
     /// Reads the earlier of two contradictory answers again. Returns whether it is the same before and after the later
-    /// one, so that the list doesn't seem to be in its declared order. Otherwise the list has changed in between.
+    /// one: the list doesn't seem to be in its declared order then. Otherwise the list has changed in between.
     ///
     /// # Errors
     ///
