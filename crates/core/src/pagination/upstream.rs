@@ -222,11 +222,9 @@ impl UpstreamPort {
             fetches.push(Fetch::Count);
         }
         // Only watches need the fetches after the answers have arrived.
-        let is_watched = self.keys.is_some() || self.noted.is_some() || self.sequences.is_some();
+        let is_watched =
+            self.keys.is_some() || self.noted.is_some() || self.sequences.is_some() || self.shown.is_some();
         let asked = if is_watched { fetches.clone() } else { Vec::new() };
-        if let Some(shown) = &mut self.shown {
-            shown.ask(&fetches);
-        }
         let count = fetches.len();
         let mut answers = self.port.fetch(fetches).await;
         debug_assert_eq!(answers.len(), count, "one answer for each fetch");
@@ -254,7 +252,7 @@ impl UpstreamPort {
             asked.iter().zip(&answers).for_each(|(fetch, answer)| sequences.note(fetch, answer));
         }
         if let Some(shown) = &mut self.shown {
-            shown.receive(&mut answers);
+            shown.receive(&asked, &mut answers);
         }
         Ok(answers)
     }

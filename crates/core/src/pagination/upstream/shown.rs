@@ -40,8 +40,6 @@ pub(in crate::pagination) struct ShownItems {
     most: usize,
     /// The number of answers that the page has received.
     count: u32,
-    /// The fetches that are being made.
-    asked: Vec<Fetch>,
     /// The fetch of the page's first answer, until the answer is noted; `None` if several were requested at once. Most
     /// pages are made of their first answer, so it is noted only if the page doesn't use it.
     first: Option<Fetch>,
@@ -66,23 +64,17 @@ impl ShownItems {
         };
         let way = Way::of(request.target.position.is_backward());
         let (order, most) = (Arc::clone(&request.order), request.limit as usize);
-        Some(Self { order, way, anchor, most, count: 0, asked: Vec::new(), first: None, answers: Vec::new() })
-    }
-
-    /// Begins fetches of the page.
-    pub(super) fn ask(&mut self, fetches: &[Fetch]) {
-        self.asked = fetches.to_vec();
+        Some(Self { order, way, anchor, most, count: 0, first: None, answers: Vec::new() })
     }
 
     /// Numbers the answers to the fetches, and notes their items, unless there is only one answer so far.
-    pub(super) fn receive(&mut self, answers: &mut [Answer]) {
+    pub(super) fn receive(&mut self, asked: &[Fetch], answers: &mut [Answer]) {
         for answer in answers.iter_mut() {
             answer.number = self.count;
             self.count = self.count.saturating_add(1);
         }
-        let asked = std::mem::take(&mut self.asked);
         if self.count == 1 {
-            self.first = asked.into_iter().next();
+            self.first = asked.first().cloned();
             return;
         }
         asked.iter().zip(answers).for_each(|(fetch, answer)| self.note(fetch, answer));
