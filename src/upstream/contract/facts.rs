@@ -29,6 +29,7 @@ pub(crate) fn facts_of(dialect: &Dialect) -> Vec<ContractFact> {
         EndEvidence::Unvouched => "unvouched",
         EndEvidence::Flag => "flag",
         EndEvidence::ShortPage => "short-page",
+        EndEvidence::Token => "token",
     };
     let usual = if paging.family == Family::Token { Mode::Token } else { Mode::Offset };
     let mode = (sorted.mode != usual).then(|| sorted.mode.word());

@@ -74,6 +74,22 @@ pub enum EndEvidence {
     Flag,
     /// A short answer ends the list, because the upstream honours every size up to its cap.
     ShortPage,
+    /// An answer without a token ends the list, whatever flags and counts say. Only for [`Family::Token`].
+    Token,
+}
+
+/// The things that an upstream's totals count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counted {
+    /// The dialect doesn't say.
+    #[default]
+    Unsaid,
+    /// The items that the client can see: a walk that has passed as many items as the total is at the end.
+    Items,
+    /// Rows, including those that the upstream leaves out after it has applied the size.
+    Rows,
+    /// Neither exactly: the number is an estimate, and says nothing about the end.
+    Estimate,
 }
 
 /// The facts of a dialect that the core's decisions depend on.
@@ -92,6 +108,11 @@ pub struct Paging {
     /// True if the upstream hides items after it has applied the size. Offsets then count hidden items, and short or
     /// empty answers prove nothing.
     pub hidden: bool,
+    /// True if the dialect vouches that the upstream never hides items after it has applied the size. An answer with
+    /// fewer items than a size that the walk has seen honoured then ends the list.
+    pub complete: bool,
+    /// The things that totals count.
+    pub counted: Counted,
     /// The behaviour of tokens; used only for [`Family::Token`].
     pub tokens: Tokens,
 }
@@ -109,6 +130,8 @@ impl Paging {
             end: EndEvidence::Unvouched,
             repeats_last_page: false,
             hidden: false,
+            complete: false,
+            counted: Counted::Unsaid,
             tokens: Tokens::default(),
         }
     }

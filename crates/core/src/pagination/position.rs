@@ -167,6 +167,32 @@ pub struct Hint {
     /// and with these filters. If the route filters by the order's keys, only answers of filtered lists count, because
     /// the whole list may have another cap. 0 in an item cursor, which belongs to no walk.
     pub honoured: u32,
+    /// The facts about the end of the list that the walk has met. Empty in an item cursor.
+    pub walk: WalkFacts,
+}
+
+/// The facts that a walk has met on its way, by which the claims of its last answers are judged (`ends`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WalkFacts {
+    /// The number of items from the start of the list to the boundary; `None` if the walk didn't begin at the start.
+    pub passed: Option<u64>,
+    /// The sum by which exact totals have grown during the walk.
+    pub grown: u64,
+    /// The most items that one answer of the walk had.
+    pub most: u32,
+    /// The number of rows after the boundary that were looked at without finding an item.
+    pub reach: u64,
+    /// The number of empty answers in a row before the boundary's next item, for lists that are read by tokens.
+    pub empty: u32,
+    /// True if an answer said that more items follow.
+    pub more_said: bool,
+    /// True if an answer that had fewer items than were requested said that more items follow. So the claim doesn't
+    /// only say that the answer is full.
+    pub more_said_when_short: bool,
+    /// True if a total differed from the number of items beside it. So the total doesn't only count its own answer.
+    pub counts_beyond_answer: bool,
+    /// True if items came after an answer that had fewer items than were requested: the upstream leaves out rows.
+    pub rows_left_out: bool,
 }
 
 impl Hint {

@@ -10,12 +10,15 @@
 //! kind    = 1 byte: the position or item in the lower half, the common flags in the upper half
 //! flags   = 1 byte: the rare flags; present if FURTHER is set
 //! begin   = the start of the time bucket in which the cursor was made, in seconds since 1970; present if BUCKET is set
-//! hint    = offset [run] [within] [total] [first] [ahead] [honoured]   `At` has no run: its offset is its place
+//! hint    = offset [run] [within] [total] [first] [ahead] [honoured] [walk]   `At` has no run: its offset is its place
 //! within  = present if WITHIN is set; else it equals the run if WITHIN_RUN is set, and else is 0
 //! total   = present if TOTAL is set
 //! first   = the total of the walk's first page; present if FIRST_TOTAL is set
 //! ahead   = a mark; present if AHEAD is set, in cursors with a token alone
 //! honoured = the largest size that the walk has seen filled; present if HONOURED is set
+//! walk    = parts [passed] [grown] [most] [reach] [empty]; present if WALK is set
+//! parts   = the facts of the walk and the numbers that follow, as the bits in `walk`; each number is present if it
+//!           differs from its usual value
 //! ```
 //!
 //! Integers are LEB128 varints. The module `place` encodes the part that depends on the kind, and `value` encodes the
@@ -24,6 +27,7 @@
 mod bytes;
 mod place;
 mod value;
+mod walk;
 
 pub(super) use bytes::{ByteReader, write_varint};
 use place::{
@@ -37,7 +41,7 @@ use crate::pagination::{
     answer::Total,
     key::KeyRef,
     mark::Mark,
-    position::{Hint, Item, MarkedItem, Pivot, Position, Target},
+    position::{Hint, Item, MarkedItem, Pivot, Position, Target, WalkFacts},
     window::Offset,
 };
 
@@ -78,6 +82,8 @@ const FIRST_BOUND: u16 = 0x0800;
 const AHEAD: u16 = 0x1000;
 /// Flag: the honoured size of the walk is present, because it isn't 0.
 const HONOURED: u16 = 0x2000;
+/// Flag: facts of the walk are present, because they aren't the default.
+const WALK: u16 = 0x4000;
 
 /// The content of a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +108,8 @@ pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>
     let hint = match target.position {
         // An offset is its own hint, so no other hint is written. Test: `an_offset_is_its_own_hint`.
         Position::At(offset) => {
-            Hint { offset, first_total: target.hint.first_total, honoured: target.hint.honoured, ..Hint::default() }
+            let Hint { first_total, honoured, walk, .. } = target.hint;
+            Hint { offset, first_total, honoured, walk, ..Hint::default() }
         }
         // The mark ahead is used only for a place within an upstream page.
         Position::Token(_) => target.hint,
@@ -136,6 +143,9 @@ pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>
     }
     if hint.honoured > 0 {
         write_varint(out, u64::from(hint.honoured));
+    }
+    if flags & WALK != 0 {
+        walk::write(out, &hint);
     }
     match &target.position {
         Position::Start | Position::End | Position::At(_) => {}
@@ -216,6 +226,7 @@ fn flags(hint: &Hint) -> u16 {
         | set(hint.from_end, FROM_END)
         | set(hint.ahead.is_some(), AHEAD)
         | set(hint.honoured > 0, HONOURED)
+        | set(hint.walk != WalkFacts::default(), WALK)
 }
 
 /// The head of a payload (kind, flags and bucket). The form and the age of a cursor are checked before the rest is
@@ -247,9 +258,13 @@ impl<'a> PayloadHead<'a> {
         // `encodings_that_the_codec_never_writes_are_refused`.
         let allowed = match kind {
             ITEM | MARKED_ITEM => 0,
-            AT => BUCKET | FIRST_TOTAL | FIRST_BOUND | HONOURED,
-            TOKEN => BUCKET | TOTAL | WITHIN_RUN | FROM_END | WITHIN | FIRST_TOTAL | FIRST_BOUND | AHEAD | HONOURED,
-            START..TOKEN => BUCKET | TOTAL | WITHIN_RUN | FROM_END | WITHIN | FIRST_TOTAL | FIRST_BOUND | HONOURED,
+            AT => BUCKET | FIRST_TOTAL | FIRST_BOUND | HONOURED | WALK,
+            TOKEN => {
+                BUCKET | TOTAL | WITHIN_RUN | FROM_END | WITHIN | FIRST_TOTAL | FIRST_BOUND | AHEAD | HONOURED | WALK
+            }
+            START..TOKEN => {
+                BUCKET | TOTAL | WITHIN_RUN | FROM_END | WITHIN | FIRST_TOTAL | FIRST_BOUND | HONOURED | WALK
+            }
             _ => return None,
         };
         if flags & !allowed != 0 {
@@ -307,6 +322,9 @@ impl<'a> PayloadHead<'a> {
         }
         if set(HONOURED) {
             hint.honoured = rest.number()?;
+        }
+        if set(WALK) {
+            hint.walk = walk::read(rest, &hint)?;
         }
         // If the flags aren't those with which this hint would be written, they are redundant or meaningless, so the
         // payload is refused.

@@ -12,7 +12,7 @@ use crate::pagination::{
     fetch::Token,
     key::KeyValue,
     mark::Mark,
-    position::{Anchor, Hint, Item, Marks, Pivot, PlaceInPage, Position, TokenPlace},
+    position::{Anchor, Hint, Item, Marks, Pivot, PlaceInPage, Position, TokenPlace, WalkFacts},
 };
 
 /// The result of an inspection. Its `Display` output is for a terminal: a line per fact, with strings escaped.
@@ -261,7 +261,27 @@ fn write_hint(out: &mut Formatter<'_>, position: &Position, hint: &Hint) -> fmt:
     if hint.honoured != 0 {
         says.push(format!("honoured size {}", hint.honoured));
     }
+    says.extend(walk(&hint.walk));
     if says.is_empty() { Ok(()) } else { line(out, "hint", says.join(", ")) }
+}
+
+/// Returns the facts of a walk that are set.
+fn walk(facts: &WalkFacts) -> Vec<String> {
+    let WalkFacts { passed, grown, most, reach, empty, .. } = *facts;
+    let number = |word: &str, number: u64| (number > 0).then(|| format!("{word} {number}"));
+    let said = |is_set: bool, word: &str| is_set.then(|| word.to_owned());
+    let parts = [
+        passed.map(|passed| format!("passed {passed}")),
+        number("grown by", grown),
+        number("most", u64::from(most)),
+        number("reach", reach),
+        number("empty answers", u64::from(empty)),
+        said(facts.more_said, "more was said"),
+        said(facts.more_said_when_short, "more was said beside a short answer"),
+        said(facts.counts_beyond_answer, "totals count more than their answer"),
+        said(facts.rows_left_out, "rows are left out"),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 fn write_anchor(out: &mut Formatter<'_>, anchor: &Anchor) -> fmt::Result {

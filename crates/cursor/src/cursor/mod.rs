@@ -77,8 +77,8 @@ pub enum CursorError {
 /// otherwise signed. The same target, context and time bucket make the same characters.
 ///
 /// A cursor doesn't contain all fields of a hint. The mark `ahead` is kept only for a place in an upstream page. For
-/// [`Position::At`](crate::pagination::position::Position::At), only the offset itself, the walk's first total and its
-/// honoured size are kept.
+/// [`Position::At`](crate::pagination::position::Position::At), only the offset itself, the walk's first total, its
+/// honoured size and its facts are kept.
 ///
 /// # Errors
 ///

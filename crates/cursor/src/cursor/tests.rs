@@ -21,7 +21,7 @@ pub(super) mod claims {
         fetch::Token,
         key::KeyValue,
         mark::Mark,
-        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, PlaceInPage, Position, Target, TokenPlace},
+        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, PlaceInPage, Position, Target, TokenPlace, WalkFacts},
         window::Offset,
     };
 }
@@ -132,15 +132,38 @@ fn random_hint(random: &mut Random) -> Hint {
         1 => run,
         _ => u32::try_from(random.number() >> 32).unwrap(),
     };
+    let offset = random.number();
+    let honoured = if random.chance(3) { 0 } else { u32::try_from(random.number() >> 32).unwrap() };
     Hint {
-        offset: Offset(random.number()),
+        offset: Offset(offset),
         from_end: random.chance(4),
         run,
         within,
         total: random.chance(2).then(|| random.number()),
         first_total: random.chance(3).then(|| Total { value: random.number(), exact: random.chance(2) }),
         ahead: random.chance(3).then(|| Mark::of(random.next())),
-        honoured: if random.chance(3) { 0 } else { u32::try_from(random.number() >> 32).unwrap() },
+        honoured,
+        walk: if random.chance(3) { WalkFacts::default() } else { random_facts(random, offset, honoured) },
+    }
+}
+
+/// Returns facts of a walk. Some equal the offset and the honoured size of their hint, because these have their own
+/// encoding.
+fn random_facts(random: &mut Random, offset: u64, honoured: u32) -> WalkFacts {
+    WalkFacts {
+        passed: match random.below(3) {
+            0 => None,
+            1 => Some(offset),
+            _ => Some(random.number()),
+        },
+        grown: if random.chance(2) { 0 } else { random.number() },
+        most: if random.chance(2) { honoured } else { u32::try_from(random.number() >> 32).unwrap() },
+        reach: if random.chance(2) { 0 } else { random.number() },
+        empty: if random.chance(2) { 0 } else { u32::try_from(random.number() >> 32).unwrap() },
+        more_said: random.chance(2),
+        more_said_when_short: random.chance(2),
+        counts_beyond_answer: random.chance(2),
+        rows_left_out: random.chance(2),
     }
 }
 
@@ -177,8 +200,8 @@ pub(super) fn as_carried(target: &Target) -> Target {
     let mut carried = target.clone();
     match target.position {
         Position::At(offset) => {
-            let Hint { first_total, honoured, .. } = target.hint;
-            carried.hint = Hint { offset, first_total, honoured, ..Hint::default() };
+            let Hint { first_total, honoured, walk, .. } = target.hint;
+            carried.hint = Hint { offset, first_total, honoured, walk, ..Hint::default() };
         }
         Position::Token(_) => {}
         _ => carried.hint.ahead = None,

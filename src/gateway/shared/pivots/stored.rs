@@ -10,7 +10,7 @@
 use std::time::Instant;
 
 use super::{KnownItem, SeenItem};
-use crate::pagination::{answer::Total, key::KeyValue, mark::Mark, position::Hint, window::Offset};
+use crate::pagination::{answer::Total, key::KeyValue, mark::Mark, position::{Hint, WalkFacts}, window::Offset};
 
 /// The largest number of bytes of a stored entry, which contains the keys and the hint of an item. An item with a
 /// longer entry isn't stored, but looked up at the upstream.
@@ -31,7 +31,7 @@ const AHEAD: u8 = 1 << 5;
 /// Returns the bytes of an item; `None` if it has more than [`MOST`] bytes or [`MOST_KEYS`] keys.
 pub(super) fn write(item: &SeenItem<'_>) -> Option<Vec<u8>> {
     let SeenItem { anchor, hint, backward, .. } = item;
-    let Hint { offset, from_end, run, within, total, first_total, ahead, honoured } = *hint;
+    let Hint { offset, from_end, run, within, total, first_total, ahead, honoured, walk: _ } = *hint;
     let flag = |is_set, bit| if is_set { bit } else { 0 };
     let mut out = vec![
         flag(*backward, BACKWARD)
@@ -78,7 +78,7 @@ pub(super) fn read(bytes: &[u8], until: Instant) -> Option<KnownItem> {
     for _ in 0..count {
         keys.push(read_key(&mut rest)?);
     }
-    let hint = Hint { offset, from_end: has(FROM_END), run, within, total, first_total, ahead, honoured };
+    let hint = Hint { offset, from_end: has(FROM_END), run, within, total, first_total, ahead, honoured, walk: WalkFacts::default() };
     rest.is_empty().then_some(KnownItem { keys, hint, backward: has(BACKWARD), until })
 }
 
