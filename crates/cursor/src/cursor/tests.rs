@@ -21,7 +21,9 @@ pub(super) mod claims {
         fetch::Token,
         key::KeyValue,
         mark::Mark,
-        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, PlaceInPage, Position, Target, TokenPlace, WalkFacts},
+        position::{
+            Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, PlaceInPage, Position, Target, TokenPlace, WalkFacts,
+        },
         window::Offset,
     };
 }

@@ -10,7 +10,13 @@
 use std::time::Instant;
 
 use super::{KnownItem, SeenItem};
-use crate::pagination::{answer::Total, key::KeyValue, mark::Mark, position::{Hint, WalkFacts}, window::Offset};
+use crate::pagination::{
+    answer::Total,
+    key::KeyValue,
+    mark::Mark,
+    position::{Hint, WalkFacts},
+    window::Offset,
+};
 
 /// The largest number of bytes of a stored entry, which contains the keys and the hint of an item. An item with a
 /// longer entry isn't stored, but looked up at the upstream.
@@ -78,7 +84,17 @@ pub(super) fn read(bytes: &[u8], until: Instant) -> Option<KnownItem> {
     for _ in 0..count {
         keys.push(read_key(&mut rest)?);
     }
-    let hint = Hint { offset, from_end: has(FROM_END), run, within, total, first_total, ahead, honoured, walk: WalkFacts::default() };
+    let hint = Hint {
+        offset,
+        from_end: has(FROM_END),
+        run,
+        within,
+        total,
+        first_total,
+        ahead,
+        honoured,
+        walk: WalkFacts::default(),
+    };
     rest.is_empty().then_some(KnownItem { keys, hint, backward: has(BACKWARD), until })
 }
 

@@ -64,6 +64,18 @@ pub enum Unproven {
     Seam,
 }
 
+/// The claim of an upstream that a list goes on where a page ends it, and that no request could refute.
+///
+/// A count that is too high for good and a list of which the upstream shows only the beginning give the same answers.
+/// So the end is served, with this mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoubtedEnd {
+    /// The number of items, or of rows looked at, up to the end.
+    pub reached: u64,
+    /// The number of items or rows by the upstream's count; `None` if a flag, a link or a token says that more follow.
+    pub said: Option<u64>,
+}
+
 /// The findings about a page besides its items, for logs, metrics and later pages.
 #[derive(Clone, Debug, Default)]
 pub struct PageNotes {
@@ -132,6 +144,8 @@ pub struct PageFacts {
     pub unproven: Option<Unproven>,
     /// True if the budget ended before the page was full, and the route serves short pages.
     pub short: bool,
+    /// The claim that the list goes on after this page, which has no next page; `None` if nothing contradicts the end.
+    pub doubted_end: Option<DoubtedEnd>,
     /// The first and the last item; `None` on an empty page, or if the items' keys can't be read.
     pub edges: Option<(Item, Item)>,
 }
@@ -220,6 +234,12 @@ impl Page {
     pub fn cut_short(mut self) -> Self {
         self.facts.short = true;
         self
+    }
+
+    /// Marks the end that the page claims as contradicted. The items keep their level.
+    pub(in crate::pagination) fn doubt_end(&mut self, doubt: DoubtedEnd) {
+        debug_assert!(self.facts.next.is_none(), "only an end is doubted");
+        self.facts.doubted_end = Some(doubt);
     }
 
     /// Returns a page of the flipped list as a page of the list: its items, neighbours and edges are reversed. A place
