@@ -47,7 +47,7 @@ impl RefusalEvidence {
     /// are ignored.
     pub(crate) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
         // Offsets in other forms of the list count other items, so these answers can't be compared.
-        let Fetch::Slice(slice, Listing { filter: None, flipped: false, by_id: false }) = fetch else { return };
+        let Fetch::Slice(slice, Listing { filter: None, flipped: false, by_id: false, .. }) = fetch else { return };
         if self.shown.len() == MOST {
             return;
         }

@@ -164,6 +164,16 @@ struct FetchProgress {
     past_end: Option<Box<Response>>,
 }
 
+/// Returns whether a fetch only shows whether more items follow.
+fn is_probe(fetch: &Fetch) -> bool {
+    matches!(fetch, Fetch::Slice(_, listing) if listing.is_probe)
+}
+
+/// Returns whether a status refuses a place of the list, and not the client or all requests.
+fn tells_nothing(status: u16) -> bool {
+    matches!(status, 204 | 400 | 404 | 410 | 413 | 414 | 416 | 422 | 500 | 501)
+}
+
 impl Exchange<'_> {
     /// Finds the page at a position.
     ///
@@ -266,8 +276,8 @@ impl Exchange<'_> {
             if let Fetch::Item(_) = fetch {
                 outcome.counted.pivot = Some(source);
             }
-            // No request was sent, so there are no headers and no evidence.
-            if matches!(answer.standing, Standing::Known(_) | Standing::Unaskable) {
+            // No request was sent, or the upstream refused a probe, so there are no headers and no evidence.
+            if matches!(answer.standing, Standing::Known(_) | Standing::Unaskable | Standing::Refused) {
                 answers.push(answer);
                 continue;
             }
@@ -480,6 +490,12 @@ impl Exchange<'_> {
             Ok(answer) => Ok(FetchedAnswer::asked(answer, (status, headers), is_validated)),
             Err(error) => {
                 call.fault = Some(error.to_string());
+                // The page doesn't need the answer to a probe, whose place may be deeper than the upstream answers.
+                // Test: `a_refusal_far_after_the_end_does_not_fail_the_last_page`.
+                if is_probe(fetch) && tells_nothing(status) {
+                    let answer = Answer::without_items(Standing::Refused);
+                    return Ok(FetchedAnswer::asked(answer, (status, headers), is_validated));
+                }
                 Err(Failure::reading(error, status, &headers, &self.context.list.protected))
             }
         }

@@ -141,6 +141,7 @@ fn hold_reading(answer: &Answer, sorted: &CompiledOrder, expected: &ExpectedFact
     let standing = match &answer.standing {
         Standing::Listed => None,
         Standing::PastEnd => Some("past-end"),
+        Standing::Refused => Some("refused"),
         Standing::Gone => Some("gone"),
         Standing::Unaskable | Standing::Known(_) => Some("unasked"),
     };

@@ -265,6 +265,14 @@ impl slices::SliceReader for MarkReader<'_> {
         self.read_seam(*seam).await
     }
 
+    async fn instead(&mut self, refusal: Refusal) -> MarkNext {
+        Err(refusal.into())
+    }
+
+    async fn end(&mut self) -> MarkNext {
+        Ok(MarkTurn::Serve { cut_off: false })
+    }
+
     fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, MarkHalt> {
         self.finish(cut_off).map(Box::new)
     }

@@ -21,6 +21,9 @@ pub enum Standing {
     /// The upstream's answer to a place after the end of a list, such as a 404 "Invalid page." or a 416. It helps to
     /// aim and never proves an end.
     PastEnd,
+    /// The upstream refused a slice that only was to show whether more items follow ([`super::fetch::Listing`]). The
+    /// refusal says nothing about the list: the place may be deeper than the upstream answers.
+    Refused,
     /// The token or the item that the fetch names no longer exists.
     Gone,
     /// No request was sent, because the dialect can't write a key of the fetch's filter. The page is then read without

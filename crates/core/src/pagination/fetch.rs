@@ -30,6 +30,9 @@ pub struct Listing {
     pub flipped: bool,
     /// True for a list that is sorted only by the id. The filter then lets through only items with equal strong keys.
     pub by_id: bool,
+    /// True for a slice that only shows whether more items follow. If the upstream refuses it, the answer is
+    /// [`super::answer::Standing::Refused`], and the page goes on without it.
+    pub is_probe: bool,
 }
 
 /// A continuation that the upstream hands out. It is opaque to the core; the dialect reads and writes it.

@@ -111,6 +111,8 @@ pub struct Paging {
     /// True if the dialect vouches that the upstream never hides items after it has applied the size. An answer with
     /// fewer items than a size that the walk has seen honoured then ends the list.
     pub complete: bool,
+    /// True once answers of the walk have shown that the upstream leaves out rows, although its dialect doesn't say so.
+    pub(super) leaves_out: bool,
     /// The things that totals count.
     pub counted: Counted,
     /// The behaviour of tokens; used only for [`Family::Token`].
@@ -131,6 +133,7 @@ impl Paging {
             repeats_last_page: false,
             hidden: false,
             complete: false,
+            leaves_out: false,
             counted: Counted::Unsaid,
             tokens: Tokens::default(),
         }

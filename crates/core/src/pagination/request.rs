@@ -283,6 +283,11 @@ impl PageRequest {
         Offset(boundary.saturating_sub(back)).believed()
     }
 
+    /// Returns whether the page begins with the first item of the list.
+    pub(super) fn begins_the_list(&self) -> bool {
+        matches!(self.target.position, Position::Start | Position::At(Offset(0)))
+    }
+
     /// Returns the marker that made the marks and fingerprints of the target.
     pub(super) fn marker_of_target(&self) -> &Marker {
         self.target_marker.as_ref().unwrap_or(&self.marker)

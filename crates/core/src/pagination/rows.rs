@@ -127,6 +127,23 @@ pub(super) fn row<'a>(answer: &'a Answer, order: &Order, item: usize) -> &'a [Sp
     &answer.keys[item * columns..(item + 1) * columns]
 }
 
+/// Returns an answer that has only the keys of these items: each item is the range of its keys.
+pub(super) fn keys_of(answer: &Answer, order: &Order, items: impl Iterator<Item = usize>) -> Answer {
+    let (mut body, mut spans, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    // The keys are part of a body whose ranges are 32-bit numbers, so their length is one too.
+    let length = |body: &Vec<u8>| u32::try_from(body.len()).unwrap_or(u32::MAX);
+    for item in items {
+        let first_key = length(&body);
+        for key in row(answer, order, item) {
+            let start = length(&body);
+            body.extend_from_slice(key.of(&answer.body));
+            keys.push(if key.is_absent() { Span::ABSENT } else { Span { start, end: length(&body) } });
+        }
+        spans.push(Span { start: first_key, end: length(&body) });
+    }
+    Answer::listed(body, spans, keys)
+}
+
 /// Compares the item `right` with `left`, the item before it; `None` if the two can't be compared. Items with the same
 /// coarse value (of a key with a grain, or a cut string) are in the same run, whatever their other keys are. Without
 /// strong keys, the ids are compared; `None` for equal ids.

@@ -52,6 +52,8 @@ pub(super) enum Turn<A, S> {
     Look(Look<A>),
     /// Read neighbouring slices that together show a seam.
     Seam(S),
+    /// Judge the end of the list that the page claims.
+    End,
     /// Serve the page with the items taken so far.
     Serve {
         /// True if the budget or the upstream's depth ended the page before it was complete.
@@ -122,6 +124,10 @@ pub(super) trait SliceReader: Sized {
     async fn go_on(&mut self, progress: Option<Self::Progress>, confirming: bool) -> Next<Self>;
     /// Reads neighbouring slices that together show a seam.
     async fn seam(&mut self, seam: Self::Seam) -> Next<Self>;
+    /// Judges the end of the list that the page claims.
+    async fn end(&mut self) -> Next<Self>;
+    /// Returns another turn in place of a refusal, or the refusal.
+    async fn instead(&mut self, refusal: Refusal) -> Next<Self>;
     /// Makes the page from the items taken so far.
     fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, Halt<TurnOf<Self>>>;
 
@@ -155,6 +161,7 @@ pub(super) async fn read<R: SliceReader>(reader: &mut R, first: TurnOf<R>) -> Re
             Turn::Ask(asked) => reader.ask(asked).await,
             Turn::Look(look) => take_in_turn(reader, look).await,
             Turn::Seam(seam) => Box::pin(reader.seam(seam)).await,
+            Turn::End => Box::pin(reader.end()).await,
             Turn::Serve { cut_off } => match reader.serve(cut_off) {
                 Ok(page) => return Ok(page),
                 Err(halt) => Err(halt),
@@ -162,6 +169,10 @@ pub(super) async fn read<R: SliceReader>(reader: &mut R, first: TurnOf<R>) -> Re
         };
         turn = match next {
             Ok(turn) | Err(Halt::Instead(turn)) => turn,
+            Err(Halt::Stop(Stop::Refused(refusal))) => match Box::pin(reader.instead(refusal)).await {
+                Ok(turn) | Err(Halt::Instead(turn)) => turn,
+                Err(Halt::Stop(stop)) => return Err(stop),
+            },
             Err(Halt::Stop(stop)) => return Err(stop),
         };
     }

@@ -94,6 +94,8 @@ pub(super) struct UpstreamPort {
     count: Option<CountBeside>,
     /// The answer to the count: `None` before a count was made, `Some(None)` if the count gave no total.
     pub(super) counted: Option<Option<Total>>,
+    /// True while slices are requested that only show whether more items follow (`windows::ends`).
+    pub(super) probing: bool,
     /// True while the flipped list is read (`keyset::read_flipped`).
     pub(super) flipped: bool,
     /// The part of the list that is read (`keyset::reading`); `None` for the whole list.
@@ -158,6 +160,7 @@ impl UpstreamPort {
             requests: 0,
             count: None,
             counted: None,
+            probing: false,
             flipped: false,
             part: None,
             keys: None,
@@ -260,7 +263,7 @@ impl UpstreamPort {
     fn listed(&self, slice: Slice, flipped: bool) -> Fetch {
         debug_assert!(slice.size().0 > 0, "a slice has at least one item");
         let (filter, by_id) = self.part.as_ref().map_or((None, false), |part| (part.filter.clone(), part.by_id));
-        Fetch::Slice(slice, Listing { filter, by_id, flipped: flipped != self.flipped })
+        Fetch::Slice(slice, Listing { filter, by_id, flipped: flipped != self.flipped, is_probe: self.probing })
     }
 }
 
@@ -287,7 +290,7 @@ impl Noted {
 
     fn note(&mut self, fetch: &Fetch, answer: &Answer) {
         let whole = match fetch {
-            Fetch::Slice(_, Listing { filter: None, by_id: false, flipped }) => Some(*flipped),
+            Fetch::Slice(_, Listing { filter: None, by_id: false, flipped, .. }) => Some(*flipped),
             _ => None,
         };
         if let Some(total) = answer.total.filter(|total| whole.is_some() && total.exact) {
@@ -311,7 +314,7 @@ impl Noted {
 /// pairs.
 fn plain(fetches: &[Fetch], answers: Vec<Answer>) -> Vec<(Slice, Answer)> {
     let plain = |fetch: &Fetch| match fetch {
-        Fetch::Slice(slice, listing) if *listing == Listing::default() => Some(*slice),
+        Fetch::Slice(slice, Listing { filter: None, by_id: false, flipped: false, .. }) => Some(*slice),
         _ => None,
     };
     let slices: Vec<Slice> = fetches.iter().map_while(plain).collect();

@@ -12,6 +12,7 @@ mod asking;
 mod bracket;
 mod confirm;
 mod contradiction;
+mod ends;
 mod hidden;
 mod key_seam;
 mod miss;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use bracket::Bracket;
 use confirm::{EndChecks, Short};
 use contradiction::Contradictions;
+use ends::{ClaimedEnd, SeenAnswers};
 use hidden::HiddenEdge;
 use key_seam::{Held, KeySeam};
 use take::{KeyObstacle, look_at};
@@ -36,6 +38,7 @@ use super::{
     },
     page::{Page, Unproven},
     position::Position,
+    refusal::Refusal,
     request::PageRequest,
     slices::{self, AnswerUse, AskedSlice, Asker, Look},
     unsorted::Unsorted,
@@ -67,6 +70,9 @@ struct KeyReader<'p> {
     /// The evidence against the declared order that the answers of a search show.
     contradictions: Contradictions,
     ending: EndChecks,
+    /// The answers of the page so far, by which its end is judged.
+    seen: SeenAnswers,
+    claimed: ClaimedEnd,
     seams: SeamAttempts,
     /// The run of ties that the last answer cut; `None` if it cut no run.
     cut: Option<Cut>,
@@ -178,6 +184,7 @@ impl slices::SliceReader for KeyReader<'_> {
 
     async fn go_on(&mut self, unended: Option<Option<Short>>, _: bool) -> KeyNext {
         match unended.flatten().filter(|short| self.may_doubt(short)) {
+            Some(_) if self.request.paging.leaves_out && self.may_suppose_end() => Ok(self.suppose_end()),
             Some(short) => {
                 let from = self.draft.offset().saturating_sub(1);
                 self.doubt(short, from, Held::Taken).await
@@ -190,7 +197,18 @@ impl slices::SliceReader for KeyReader<'_> {
         self.read_seam(seam).await
     }
 
+    async fn instead(&mut self, refusal: Refusal) -> KeyNext {
+        self.sweep_instead(refusal).await
+    }
+
+    async fn end(&mut self) -> KeyNext {
+        self.judge_end().await
+    }
+
     fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, KeyHalt> {
+        if !cut_off && self.must_judge_end() {
+            return Err(KeyHalt::Instead(KeyTurn::End));
+        }
         self.finish(cut_off).map(Box::new)
     }
 }
@@ -201,6 +219,10 @@ impl<'p> KeyReader<'p> {
         let limit = request.limit.max(1);
         let draft = Draft::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);
         let mut asker = Asker::new(up, &request, draft.is_at_start());
+        let mut request = request;
+        if request.target.hint.walk.rows_left_out {
+            Arc::make_mut(&mut request.paging).leaves_out = true;
+        }
         // The longest run is measured again for each page.
         asker.sizes.profile.run = 0;
         Self {
@@ -210,6 +232,8 @@ impl<'p> KeyReader<'p> {
             search: KeySearch::default(),
             contradictions: Contradictions::default(),
             ending: EndChecks::default(),
+            seen: SeenAnswers::default(),
+            claimed: ClaimedEnd::default(),
             seams: SeamAttempts::default(),
             cut: None,
             flagged: (asks_by_offset(&request) && !unverified).then_some(Unproven::Position),

@@ -381,6 +381,7 @@ fn outline(fetched: &FetchedAnswer) -> AnswerOutline {
     let standing = match answer.standing {
         Standing::Listed => "a list",
         Standing::PastEnd => "past the end",
+        Standing::Refused => "refused, and not needed",
         Standing::Gone => "gone",
         Standing::Unaskable => "not asked: a key can't be written as a filter",
         Standing::Known(_) => "not asked: the keys are remembered",

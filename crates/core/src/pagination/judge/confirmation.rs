@@ -212,7 +212,11 @@ fn shows_more(view: &Evidence, beyond: &Answer, terms: ListTerms<'_>) -> bool {
 
 /// Returns whether an answer contains an item after `last`. A last page that comes again past the end contains no such
 /// item.
-fn holds_more(beyond: &Answer, last: Option<&Anchor>, ListTerms { order, unchecked, .. }: ListTerms<'_>) -> bool {
+pub(in crate::pagination) fn holds_more(
+    beyond: &Answer,
+    last: Option<&Anchor>,
+    ListTerms { order, unchecked, .. }: ListTerms<'_>,
+) -> bool {
     let mut items = 0..beyond.items.len();
     let Some(last) = last.filter(|_| !unchecked) else { return !beyond.items.is_empty() };
     let stands = |item| rows::relate(beyond, order, item, last);

@@ -12,6 +12,7 @@ use crate::pagination::{
     direction::{Side, Way},
     order::Order,
     position::{Anchor, Hint, Position, Target},
+    unsorted::Unsorted,
     window::Offset,
 };
 
@@ -89,6 +90,8 @@ struct WantedPage {
     nearest: u64,
     /// True if answers are used as received, by offset only.
     unchecked: bool,
+    /// True if the page ends with the last item of the list.
+    is_last: bool,
 }
 
 /// The boundary that the next answer must prove.
@@ -177,7 +180,15 @@ impl Draft {
         };
         Self {
             to_the_end: matches!(boundary, Boundary::Tail),
-            wanted: WantedPage { order, ground, limit: limit as usize, hint, nearest, unchecked },
+            wanted: WantedPage {
+                order,
+                ground,
+                limit: limit as usize,
+                hint,
+                nearest,
+                unchecked,
+                is_last: matches!(boundary, Boundary::Tail),
+            },
             next: NextBoundary { boundary, offset, run: u64::from(hint.run) },
             // Most pages need only one answer.
             views: Vec::with_capacity(1),
@@ -270,6 +281,68 @@ impl Draft {
             Way::Forward => self.more.after = Some(true),
             Way::Backward => self.more.before = Some(true),
         }
+    }
+
+    /// Returns whether the page claims that the list ends after its last item.
+    pub(in crate::pagination) fn claims_the_end(&self) -> bool {
+        self.more.after == Some(false) && (self.way() == Way::Forward || self.wanted.is_last || self.is_nothing())
+    }
+
+    /// Returns whether the page ends with the last item of the list.
+    pub(in crate::pagination) fn is_the_last_page(&self) -> bool {
+        self.wanted.is_last
+    }
+
+    /// Returns the item after which the page claims the end of the list: its last item, or the item that it begins
+    /// after. `None` for a list without items, and if no cursor can hold the item's keys.
+    pub(in crate::pagination) fn last_before_the_end(&self) -> Option<Anchor> {
+        match (self.taken.last(), &self.next.boundary) {
+            (Some(last), _) => {
+                let view = &self.views[last.view];
+                view.anchor(&self.wanted.order, last.place)
+            }
+            (None, Boundary::After { anchor, .. }) => Some(anchor.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns the expected offset after the last item of the page, or the offset of the boundary if it has no item.
+    pub(in crate::pagination) fn reached(&self) -> u64 {
+        self.taken.last().map_or(self.next.offset, |last| self.views[last.view].offset(last.place).saturating_add(1))
+    }
+
+    /// Returns the answer that contains the page's last item; `None` if the page has no item.
+    pub(in crate::pagination) fn view_of_last(&self) -> Option<&Evidence> {
+        self.taken.last().map(|last| &self.views[last.view])
+    }
+
+    /// Takes back the claim that the list ends after the page's last item, because an answer shows an item after it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsorted`] if no cursor can hold the keys of the last item.
+    pub(in crate::pagination) fn reopen(&mut self) -> Result<(), Unsorted> {
+        (self.more.after, self.ended_at) = (None, None);
+        self.to_the_end = self.wanted.is_last;
+        if let Some(Taken { view, place }) = self.taken.last().copied() {
+            let seen = &self.views[view];
+            let whole = place + 1 < seen.len() && !seen.ties(&self.wanted.order, place, place + 1);
+            let run = if whole { 0 } else { u64::from(seen.run_through(&self.wanted.order, place)) };
+            let anchor = self.anchor(seen, place)?;
+            let offset = seen.offset(place).saturating_add(1);
+            self.next = NextBoundary { boundary: Boundary::After { anchor, whole }, offset, run };
+        }
+        Ok(())
+    }
+
+    /// Notes that the list ends after the last item taken, by several answers together.
+    pub(in crate::pagination) fn end_after_the_last(&mut self) {
+        (self.more.after, self.weakness.checked) = (Some(false), true);
+    }
+
+    /// Notes that the end of the list is only as certain as several answers together.
+    pub(in crate::pagination) fn end_is_checked(&mut self) {
+        self.weakness.checked = true;
     }
 
     /// Notes that the list has no item at or after the requested offset.

@@ -17,7 +17,7 @@ use crate::pagination::{
     answer::Answer,
     direction::Side,
     order::{Order, SortKey, Ties},
-    paging::Paging,
+    paging::{Paging, Sizes},
     plan,
     position::Anchor,
     rows::{self, NextItem},
@@ -52,6 +52,8 @@ pub(in crate::pagination) struct Evidence {
     pub(super) falls_short: bool,
     /// True if the answer may cover more offsets than it has items, because the upstream hides items.
     pub(super) hides: bool,
+    /// True if answers have shown that the upstream leaves out rows of pages whose size can't be chosen.
+    pub(super) leaves_out: bool,
     pub(super) arranged: Arrangement,
 }
 
@@ -64,6 +66,15 @@ pub(super) struct CoveredOffsets {
     pub(super) asked_to: u64,
     /// The offset after the last one that the answer certainly covers. Only used where the upstream hides items.
     covers_to: u64,
+    /// The number of items before a gap of rows that are left out, and the number of these rows; `None` without a gap.
+    gap: Option<(usize, u64)>,
+}
+
+impl CoveredOffsets {
+    /// Returns the number of rows that are left out before the item at a place.
+    fn gap_before(&self, place: usize) -> u64 {
+        self.gap.filter(|(at, _)| place >= *at).map_or(0, |(_, rows)| rows)
+    }
 }
 
 /// The items of an answer by place, and the places that a page can use.
@@ -141,7 +152,7 @@ impl Evidence {
         let covered = if view.hides { view.offsets.asked_to - view.offsets.begins } else { view.len() as u64 };
         let asked_to = total.saturating_sub(view.offsets.begins);
         let mut view = Self {
-            offsets: CoveredOffsets { begins: asked_to.saturating_sub(covered), asked_to, covers_to: 0 },
+            offsets: CoveredOffsets { begins: asked_to.saturating_sub(covered), asked_to, covers_to: 0, gap: None },
             from_start: view.end.ends,
             end: End { ends: view.from_start, short: false, capped: false, checked: false },
             // The end of the flipped list is the start of the list, so the start is only as certain as that end. Test:
@@ -209,6 +220,33 @@ impl Evidence {
         Ok(view)
     }
 
+    /// Joins two answers with a gap between them, in which every row was looked at and none is an item. The earlier
+    /// answer was read before the gap was crossed, and again afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`Evidence::new`].
+    pub(in crate::pagination) fn across(earlier: Self, later: Self, order: &Order) -> Result<Self, Unsorted> {
+        let gap_at = earlier.len();
+        let gap = later.offsets.begins.saturating_sub(earlier.offsets.begins.saturating_add(gap_at as u64));
+        let Self { offsets, from_start, .. } = earlier;
+        let mut answer = earlier.answer;
+        answer.append(later.answer);
+        let mut view = Self {
+            arranged: Arrangement::as_received(answer.items.len()),
+            answer,
+            offsets: CoveredOffsets { begins: offsets.begins, gap: Some((gap_at, gap)), ..later.offsets },
+            from_start,
+            // No single answer shows both sides of the gap. Test: `a_gap_is_crossed_and_its_page_is_checked`.
+            end: End { checked: true, ..later.end },
+            checked: true,
+            assumed: Assumed::default(),
+            ..earlier
+        };
+        view.check_order(order)?;
+        Ok(view)
+    }
+
     /// Makes evidence of an answer by its offsets only. The order of its items isn't checked.
     #[must_use]
     pub(in crate::pagination) fn unchecked(answer: Answer, slice: Slice, paging: &Paging, belief: Belief) -> Self {
@@ -233,7 +271,7 @@ impl Evidence {
             slice,
             arranged: Arrangement::as_received(answer.items.len()),
             answer,
-            offsets: CoveredOffsets { begins, asked_to, covers_to },
+            offsets: CoveredOffsets { begins, asked_to, covers_to, gap: None },
             from_start,
             end,
             checked: false,
@@ -242,6 +280,7 @@ impl Evidence {
                 && begins < slice.begins().0
                 && begins == number.0.saturating_mul(u64::from(used))),
             hides: paging.hidden,
+            leaves_out: paging.leaves_out && matches!(paging.sizes, Sizes::Fixed(_)),
         }
     }
 
@@ -336,18 +375,19 @@ impl Evidence {
     #[must_use]
     pub(in crate::pagination) fn reaches(&self) -> u64 {
         // Offsets count hidden items, so an answer covers every requested offset.
-        if self.hides {
-            self.offsets.asked_to.max(self.offsets.begins)
-        } else {
-            self.offsets.begins.saturating_add(self.len() as u64)
-        }
+        if self.hides { self.offsets.asked_to.max(self.offsets.begins) } else { self.shown_end() }
+    }
+
+    fn shown_end(&self) -> u64 {
+        let gap = self.offsets.gap.map_or(0, |(_, rows)| rows);
+        self.offsets.begins.saturating_add(self.len() as u64).saturating_add(gap)
     }
 
     /// Returns the least length of the list that the items show: the offset after the last item, or 0 if the answer is
     /// empty.
     #[must_use]
     pub(in crate::pagination) fn shown_to(&self) -> u64 {
-        if self.is_empty() { 0 } else { self.offsets.begins.saturating_add(self.len() as u64) }
+        if self.is_empty() { 0 } else { self.shown_end() }
     }
 
     /// Returns the expected offset of the item at a place. The place may be the number of items, which stands for the
@@ -355,8 +395,8 @@ impl Evidence {
     /// spread evenly.
     #[must_use]
     pub(in crate::pagination) fn offset(&self, place: usize) -> u64 {
+        let shown = self.offsets.begins.saturating_add(place as u64).saturating_add(self.offsets.gap_before(place));
         let (place, count) = (place as u64, self.len() as u64);
-        let shown = self.offsets.begins.saturating_add(place);
         match self.answer.total {
             Some(total) if self.hides => {
                 let hidden =
@@ -533,7 +573,8 @@ pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, bel
     // A last page that comes again ends where the list does. So does a page that would extend beyond the total: a
     // silent cap has made it a page of a smaller size. Hidden items make pages short as well, so they are excluded.
     // Test: `an_outdated_total_moves_no_page_among_hidden_rows`.
-    let is_cut = matches!(slice, Slice::Page { .. }) && !paging.hidden && (1..u64::from(asked)).contains(&count);
+    let may_leave_out = paging.hidden || paging.leaves_out || matches!(paging.sizes, Sizes::Fixed(_));
+    let is_cut = matches!(slice, Slice::Page { .. }) && !may_leave_out && (1..u64::from(asked)).contains(&count);
     let is_last =
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));
     let counted = answer.total.filter(|total| total.exact && is_last(total.value));

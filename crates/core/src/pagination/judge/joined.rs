@@ -106,7 +106,7 @@ fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool
     let filled = |part: &Evidence| part.len() == part.slice.size().0 as usize;
     let is_whole = |part: &Evidence| {
         let said = part.answer.size.is_some_and(|size| size as usize == part.len());
-        part.hides || said || filled(part) || part.end.ends
+        part.hides || part.leaves_out || said || filled(part) || part.end.ends
     };
     let in_place = filled(later) || (later.slice.size().0 <= ledger.honoured().size() && !later.end.capped);
     let adjoining = match later.slice {

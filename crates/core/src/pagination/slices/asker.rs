@@ -136,6 +136,16 @@ impl<'p> Asker<'p> {
         Ok(asked.into_iter().zip(answers).collect())
     }
 
+    /// Sets whether the next slices only show whether more items follow.
+    pub(in crate::pagination) fn probe(&mut self, is_probe: bool) {
+        self.up.probing = is_probe;
+    }
+
+    /// Returns whether the flipped list is read.
+    pub(in crate::pagination) fn is_flipped(&self) -> bool {
+        self.up.flipped
+    }
+
     /// Notes the items of an answer that the page doesn't use, for the check that the page lacks none of them.
     pub(in crate::pagination) fn note_unused(&mut self, answer: &Answer) {
         if let Some(shown) = &mut self.up.shown {

@@ -53,7 +53,7 @@ impl KnownSizes {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         // If the upstream repeats its last page past the end, a short answer may be that page, so it shows no cap.
         let is_most = count >= ledger.honoured().by_page() && answer.size.is_none() && !ledger.repeats();
-        if !is_most || !(2..slice.size().0).contains(&count) || paging.hidden {
+        if !is_most || !(2..slice.size().0).contains(&count) || paging.hidden || paging.leaves_out {
             return;
         }
         let begins = slice.begins().0;

@@ -16,8 +16,9 @@ use super::{
     key_seam::{Held, KeySeam},
 };
 use crate::pagination::{
-    direction::Side,
+    direction::{Side, Way},
     judge::confirmation::{self, Came, Confirmed},
+    judge::draft::Boundary,
     judge::evidence::Evidence,
     limits::{END_CHECKS, END_CHECKS_AT_ONE_PLACE},
     order::Ties,
@@ -132,7 +133,11 @@ impl KeyReader<'_> {
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
         let fetches = fetches.into_iter().flatten().map(AskedSlice::from).collect();
-        let mut answers = self.ask(fetches).await?.into_iter();
+        // The upstream may refuse a request after the end, which then only shows nothing.
+        self.asker.probe(true);
+        let answers = self.ask(fetches).await;
+        self.asker.probe(false);
+        let mut answers = answers?.into_iter();
         let Some((asked, edge)) = answers.next() else { return Err(self.lost()) };
         let beyond = answers.next().filter(|_| beyond.is_some());
         let from_beyond = beyond.as_ref().map(|(asked, answer)| (asked.slice, answer));
@@ -145,10 +150,55 @@ impl KeyReader<'_> {
             }
             Confirmed::MoreBeyond(first) => {
                 let from = beyond.map_or(asked, |(asked, _)| asked).slice;
+                if self.may_suppose_end() && !self.may_be_capped() {
+                    return Ok(self.suppose_end());
+                }
                 Ok(self.goes_on_beyond(from, first))
             }
+            // Offsets count rows that are left out, or the list has changed: the end is judged by all answers. Test:
+            // `a_gap_is_crossed_and_its_page_is_checked`.
+            Confirmed::Before if self.may_suppose_end() => Ok(self.suppose_end()),
             Confirmed::Before => Ok(self.goes_on_elsewhere()),
         }
+    }
+
+    /// Returns whether the page has taken items, after which the list may end.
+    pub(super) fn may_suppose_end(&self) -> bool {
+        let has_near_side = match self.draft.boundary() {
+            _ if self.draft.len() > 0 => true,
+            Boundary::After { anchor, .. } => self.seen.near_side(&self.request.order, Some(anchor)).is_some(),
+            _ => false,
+        };
+        has_near_side
+            && self.draft.way() == Way::Forward
+            && !self.draft.seeks_the_end()
+            && self.claimed.may_be_refuted()
+    }
+
+    /// Returns whether an answer ends with the item after which the page begins. A page by number must have been doubted
+    /// before, because a silent cap may have cut it there.
+    pub(super) fn ends_with_the_anchor(&self, view: &Evidence) -> bool {
+        let Boundary::After { anchor, .. } = self.draft.boundary() else { return false };
+        let last = view.len().checked_sub(1).map(|place| view.item(place));
+        let relation = last.and_then(|last| rows::relate(view.answer(), &self.request.order, last, anchor));
+        let was_doubted = self.ending.doubted.is_some() && !self.may_be_capped();
+        relation.is_some_and(|relation| relation.whole.is_eq())
+            && (matches!(view.slice(), Slice::Offset { .. }) || was_doubted)
+    }
+
+    /// Returns whether a silent cap may have shortened the doubted page: it has as many items as any answer of the walk.
+    fn may_be_capped(&self) -> bool {
+        let most = self.walk_facts().most as usize;
+        self.ending
+            .doubted
+            .is_some_and(|doubt| matches!(doubt.short.slice, Slice::Page { .. }) && doubt.short.count >= most)
+    }
+
+    /// Supposes that the list ends after the items taken, so that the end is judged.
+    pub(super) fn suppose_end(&mut self) -> KeyTurn {
+        self.claimed.is_supposed = true;
+        self.draft.end_after_the_last();
+        KeyTurn::End
     }
 
     /// Continues after the edge of a short answer turned out to lack that answer's last item: the list has changed. If
@@ -173,6 +223,12 @@ impl KeyReader<'_> {
 
     /// Continues to read on the assumption that items are hidden, although the upstream's dialect doesn't declare it.
     pub(super) fn go_on_among_hidden(&mut self) -> KeyTurn {
+        if self.may_suppose_end() {
+            return self.suppose_end();
+        }
+        if self.may_sweep() {
+            return KeyTurn::End;
+        }
         (self.cut, self.asker.searching) = (None, true);
         Arc::make_mut(&mut self.request.paging).hidden = true;
         self.search.bracket = Bracket::default();

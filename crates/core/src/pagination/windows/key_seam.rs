@@ -139,6 +139,9 @@ impl KeyReader<'_> {
     /// `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
     fn apart(&mut self, short_first: Option<Short>, first_of_last: Option<Anchor>) -> KeyNext {
         self.seams.one_size = true;
+        if self.request.paging.leaves_out && self.may_sweep() {
+            return Ok(KeyTurn::End);
+        }
         if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {
             self.suspect_cap(count);
             // No end before this item is trusted. Test: `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
@@ -192,6 +195,9 @@ impl KeyReader<'_> {
         // `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
         if self.is_another_place(&joined) {
             return self.again();
+        }
+        if self.must_judge_leaning(&joined) {
+            return self.judge_leaning(edge.into(), joined).await;
         }
         self.note(&joined);
         let (way, reached) = (self.draft.way(), joined.reaches());

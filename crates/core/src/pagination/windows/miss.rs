@@ -33,11 +33,20 @@ impl KeyReader<'_> {
         if side == Side::After && self.is_of_no_help(&view) {
             return Err(self.lost());
         }
+        // Rows that are left out make offsets, sizes and caps contradict one another, so a search for the offset fails.
+        if self.request.paging.leaves_out && self.may_sweep() {
+            return Ok(KeyTurn::End);
+        }
         let first = !self.search.bracket.has_begun();
         (self.asker.searching, self.cut) = (true, None);
         if side == Side::After
             && let Some(short) = Short::of(&view, slice).filter(|short| self.may_doubt(short))
         {
+            // Rows that are left out make offsets contradict one another, so a confirmation fails. All answers together
+            // then show whether the list ends after the cursor's item. Test: `a_page_after_the_last_item_is_the_end`.
+            if self.ends_with_the_anchor(&view) && self.may_suppose_end() {
+                return Ok(self.suppose_end());
+            }
             // The answer is the end of the list, or a silent cap cut it. The items after it decide.
             return self.doubt(short, short.last, Held::Here(view)).await;
         }

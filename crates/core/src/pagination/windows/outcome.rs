@@ -36,7 +36,15 @@ impl KeyReader<'_> {
             profile: self.asker.sizes.profile,
             honoured: self.asker.ledger.honoured().by_walk(),
         };
-        self.draft.finish(verdict).map_err(|unsorted| self.contradicted(unsorted))
+        let mut page = match self.draft.finish(verdict) {
+            Ok(page) => page,
+            Err(unsorted) => return Err(self.contradicted(unsorted)),
+        };
+        if let Some(doubt) = self.claimed.doubt.filter(|_| page.next.is_none()) {
+            page.doubt_end(doubt);
+        }
+        self.carry(&mut page);
+        Ok(page)
     }
 
     /// Ends a page whose place can't be found: refused, or begun again by its offset and flagged.

@@ -29,6 +29,8 @@ pub(super) enum KeyObstacle {
     Misplaced(Short, Box<Evidence>),
     /// The answer makes an end of the list the boundary, but no item on the other side confirms that.
     Unsampled(AskedSlice, Box<Evidence>, Side, Witness),
+    /// A page read backward begins at the end that the answer shows, and this end isn't judged yet.
+    Leaning(AskedSlice, Box<Evidence>),
     /// The answer contradicts an earlier one of the search.
     Contradicted(Box<Contradicted>, AskedSlice, Box<Evidence>, Witness),
     /// The answer cuts a run of ties next to the boundary.
@@ -49,6 +51,7 @@ impl KeyObstacle {
             | Self::Unsampled(_, view, ..)
             | Self::Contradicted(_, _, view, _)
             | Self::Cut(_, _, _, view)
+            | Self::Leaning(_, view)
             | Self::Missed(_, view, _)
             | Self::Apart(_, view, _) => Some(view),
         }
@@ -94,6 +97,9 @@ impl KeyReader<'_> {
         if is_first && let Some(side) = self.unwitnessed_edge(&view) {
             return AnswerUse::None(KeyObstacle::Unsampled(asked, Box::new(view), side, witness));
         }
+        if self.must_judge_leaning(&view) {
+            return AnswerUse::None(KeyObstacle::Leaning(asked, Box::new(view)));
+        }
         // In a list that isn't in its declared order, a search may end between two items that seem to be the boundary.
         // Test: `an_order_that_a_search_contradicts_is_noticed_where_the_search_ends`.
         if is_first
@@ -127,6 +133,7 @@ impl KeyReader<'_> {
     pub(super) async fn overcome(&mut self, untaken: KeyObstacle) -> KeyNext {
         if let Some(view) = untaken.view() {
             self.asker.note_unused(view.answer());
+            self.seen.note_unused(view.slice(), view.answer(), &self.request.order);
         }
         match untaken {
             KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
@@ -134,6 +141,7 @@ impl KeyReader<'_> {
             KeyObstacle::Unsampled(asked, view, side, witness) => {
                 self.confirm_order((asked, *view, witness), side).await
             }
+            KeyObstacle::Leaning(asked, view) => self.judge_leaning(asked, *view).await,
             KeyObstacle::Contradicted(contradicted, asked, view, witness) => {
                 let is_repeated = self.read_again(&contradicted).await?;
                 Ok(if is_repeated { self.search_anew() } else { look_at(asked, *view, witness) })
@@ -215,7 +223,7 @@ impl KeyReader<'_> {
         // A count may be too high by the number of items that were deleted between the count and the slice, so a small
         // excess suggests no cap.
         let counted = view.answer().total.is_none_or(|total| total.value > view.reaches() + OVERTAKEN_COUNT);
-        if view.capped() && counted && !confirming {
+        if view.capped() && counted && !confirming && !self.request.paging.leaves_out {
             self.asker.sizes.assumed_cap = capped(view.len().max(self.asker.ledger.honoured().by_page() as usize));
         }
         if let Some(Doubt { short, .. }) =

@@ -1,0 +1,671 @@
+//! The end of the list, before a page claims it.
+//!
+//! A reader supposes an end where an answer is short or brings nothing new. This is the strongest claim of all: a
+//! client can't see that it is false. So the end counts only if no answer of the request shows an item beyond it, and
+//! if each statement that more items follow is refuted in its own way:
+//!
+//! - A *place*, which is a total beyond the offset that was looked at, by a look at everything up to it.
+//! - A *flag* (or a link), by what it says far beyond every end: if it says the same there, it says nothing. If it says
+//!   something else there, the edge in between is searched, and everything up to the edge is looked at.
+//! - A *count* above the number of items that the walk has passed, only by the flipped list, whose first item is the
+//!   last one, or by the dialect, which may say that totals count rows.
+//!
+//! A statement that agrees with the end confirms it only if it has spoken of more than its own answer: "the page is
+//! full" and the number of items of one answer agree with every end.
+//!
+//! If rows are left out after the limit is applied, the items go on behind a gap. The gap is crossed without a hole,
+//! towards something that is known: an item, a named place, or an edge. Both sides of the gap are then joined, and the
+//! page is `checked`. A total or a place that stays unrefuted marks the end as doubted: a total that is too high for
+//! good and an upstream that shows only the beginning of its list give the same answers.
+
+mod crossing;
+mod facts;
+mod sweep;
+
+use std::{cmp::Ordering, sync::Arc};
+
+use facts::{Claims, Said, Witnesses};
+
+use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, take::look_at};
+use crate::pagination::{
+    answer::{Answer, Standing},
+    direction::Way,
+    judge::{
+        confirmation,
+        draft::{Boundary, Ground},
+        end::Witness,
+        evidence::Evidence,
+    },
+    limits::{END_BASE_PAGES, END_FAR_OFFSET, END_FLIPPED_LOOKS, END_LOOKS, END_REFUTATIONS, NAMED_PLACE_WINDOWS},
+    page::{DoubtedEnd, Page},
+    paging::{EndEvidence, Family, Sizes},
+    plan,
+    position::{Anchor, Position, WalkFacts},
+    refusal::Refusal,
+    rows,
+    slices::Unasked,
+    window::{Offset, PageNumber, PageSize, Slice},
+};
+
+pub(super) use facts::SeenAnswers;
+
+/// The state of the end that a page claims.
+#[derive(Debug, Default)]
+pub(super) struct ClaimedEnd {
+    /// True once the end that the page claims was judged.
+    pub(super) is_judged: bool,
+    /// The claim that the list goes on, if it couldn't be refuted.
+    pub(super) doubt: Option<DoubtedEnd>,
+    /// The number of claimed ends that were refuted.
+    pub(super) refuted: u32,
+    /// True if the reader supposes the end, without an answer that shows it.
+    pub(super) is_supposed: bool,
+    /// True once the end was judged from which a page is read backward.
+    is_leaning_judged: bool,
+    /// The number of sweeps of the page.
+    pub(super) sweeps: u32,
+}
+
+impl ClaimedEnd {
+    /// Returns whether another claimed end may be refuted.
+    pub(super) fn may_be_refuted(&self) -> bool {
+        self.refuted < END_REFUTATIONS
+    }
+}
+
+/// The conclusion about an end that a page claims.
+#[derive(Debug)]
+enum Verdict {
+    /// The list ends there.
+    Over,
+    /// The list ends there as far as requests can show, but a count or a flag says that it goes on.
+    Doubted(DoubtedEnd),
+    /// This answer to this slice shows an item beyond, and everything in between was looked at.
+    Beyond(AskedSlice, Answer),
+}
+
+/// The result of one look beyond the supposed end.
+#[derive(Debug)]
+enum Sight {
+    /// The answer shows an item beyond the end.
+    Item(AskedSlice, Answer),
+    /// The answer shows no item beyond the end.
+    Nothing(Answer),
+    /// The upstream doesn't answer there, or answers with items from before its place.
+    Unseen,
+}
+
+/// The end that is judged.
+#[derive(Debug)]
+struct SupposedEnd {
+    /// The item after which the list is supposed to end; `None` for a list without items.
+    last: Option<Anchor>,
+    /// The expected offset after that item.
+    came: u64,
+    /// The offset up to which the answer with that item covers the rows.
+    near: u64,
+    /// The offset up to which rows were looked at without a hole.
+    covered: u64,
+    /// The number of items that the walk has passed; `None` if the walk didn't begin at the start.
+    passed: Option<u64>,
+    /// The size of a look.
+    size: u32,
+}
+
+impl KeyReader<'_> {
+    /// Judges the end that the page claims. Returns the turn that serves the page, or that reads on if an item follows.
+    pub(super) async fn judge_end(&mut self) -> KeyNext {
+        self.asker.searching = true;
+        if !self.draft.claims_the_end() {
+            let nearest = Offset(self.draft.nearest());
+            return self.sweep_instead(Refusal::PositionLost { nearest }).await;
+        }
+        let verdict = self.verdict().await;
+        self.asker.probe(false);
+        match verdict? {
+            Verdict::Over => {}
+            Verdict::Doubted(doubt) => self.claimed.doubt = Some(doubt),
+            Verdict::Beyond(asked, answer) => return self.go_on_beyond(asked, answer).await,
+        }
+        self.claimed.is_judged = true;
+        Ok(KeyTurn::Serve { cut_off: false })
+    }
+
+    /// Returns whether the end must be judged before the page is served.
+    pub(super) fn must_judge_end(&self) -> bool {
+        let is_proven =
+            !self.draft.is_unchecked() && self.flagged.is_none() && !self.request.leaves_out_costly_proofs();
+        is_proven && !self.claimed.is_judged && self.draft.claims_the_end()
+    }
+
+    /// Returns whether a page that is read backward from an item begins at an end of the list that an answer shows, and
+    /// this end isn't judged yet. All items of the answer come before the item.
+    pub(super) fn must_judge_leaning(&self, view: &Evidence) -> bool {
+        let is_proven =
+            !self.draft.is_unchecked() && self.flagged.is_none() && !self.request.leaves_out_costly_proofs();
+        is_proven
+            && !self.claimed.is_leaning_judged
+            && self.draft.way() == Way::Backward
+            && view.ends()
+            && !self.is_vouched_by(view)
+            && matches!(self.draft.boundary(), Boundary::Before { anchor, .. }
+                if facts::ends_before(view.answer(), &self.request.order, Some(anchor)))
+    }
+
+    /// Judges the end at which a page that is read backward begins. Otherwise the items between that end and the cursor's
+    /// item would be skipped. Test: `a_page_back_over_a_gap_skips_no_item`.
+    pub(super) async fn judge_leaning(&mut self, asked: AskedSlice, view: Evidence) -> KeyNext {
+        self.asker.searching = true;
+        let order = Arc::clone(&self.request.order);
+        let last = view.len().checked_sub(1).and_then(|place| view.anchor(&order, place));
+        let came = view.offset(view.len());
+        let covered = self.seen.covered(&order, last.as_ref(), came, self.walk_facts().most);
+        let end = SupposedEnd { last, came, near: covered, covered, passed: None, size: self.look_size() };
+        let verdict = self.verdict_on(end).await;
+        self.asker.probe(false);
+        match verdict? {
+            Verdict::Over | Verdict::Doubted(_) => {
+                self.claimed.is_leaning_judged = true;
+                self.draft.end_is_checked();
+                Ok(look_at(asked, view, Witness::Same))
+            }
+            Verdict::Beyond(..) => {
+                self.know_left_out();
+                let nearest = Offset(self.draft.nearest());
+                self.sweep_instead(Refusal::PositionLost { nearest }).await
+            }
+        }
+    }
+
+    async fn verdict(&mut self) -> Result<Verdict, KeyHalt> {
+        let end = self.supposed_end();
+        if self.is_vouched() && self.seen.beyond(&self.request.order, end.last.as_ref()).is_none() {
+            return Ok(Verdict::Over);
+        }
+        self.draft.end_is_checked();
+        self.verdict_on(end).await
+    }
+
+    async fn verdict_on(&mut self, mut end: SupposedEnd) -> Result<Verdict, KeyHalt> {
+        // An item beyond, in any answer of this request. Test: `an_end_is_refuted_by_an_item_that_another_answer_shows`.
+        let shown = self.seen.beyond(&self.request.order, end.last.as_ref());
+        if let Some(shown) = shown
+            && let Some((asked, answer)) = self.cross(&mut end, shown).await?
+        {
+            return Ok(Verdict::Beyond(asked, answer));
+        }
+        if self.is_free(&end) || self.is_confirmed_alone(&end).await? {
+            return Ok(Verdict::Over);
+        }
+        // The bound: each turn crosses to a place that is farther than the one before.
+        for _ in 0..END_REFUTATIONS {
+            if let Some((asked, answer)) = self.look_behind(&mut end).await? {
+                return Ok(Verdict::Beyond(asked, answer));
+            }
+            if self.is_settled(&end) {
+                return Ok(Verdict::Over);
+            }
+            // Under a silent cap, pages by number begin before their places, and show nothing about the rows there.
+            if self.claimed.is_supposed && self.seen.said_behind(end.near).is_none() {
+                return Err(self.lost());
+            }
+            let towards = match self.refute(&mut end).await? {
+                Refuted::Over => return Ok(Verdict::Over),
+                Refuted::Item(asked, answer) => return Ok(Verdict::Beyond(asked, answer)),
+                Refuted::Doubted(doubt) => return Ok(Verdict::Doubted(doubt)),
+                Refuted::Towards(place) => place,
+            };
+            if let Some((asked, answer)) = self.cross(&mut end, towards).await? {
+                return Ok(Verdict::Beyond(asked, answer));
+            }
+        }
+        let claims = self.claims(&end);
+        Ok(Verdict::Doubted(self.doubted(&end, claims)))
+    }
+
+    /// Returns whether the dialect vouches for the evidence of the end: for a flag of the slice, for short answers, or
+    /// for a list that leaves out no rows, if the walk has seen a larger size honoured. A statement that more items
+    /// follow revokes that.
+    fn is_vouched(&self) -> bool {
+        self.draft.view_of_last().is_some_and(|view| self.is_vouched_by(view))
+    }
+
+    fn is_vouched_by(&self, view: &Evidence) -> bool {
+        let paging = &self.request.paging;
+        let (answer, asked) = (view.answer(), view.slice().size().0);
+        let more = answer.more == Some(true);
+        let count = u32::try_from(view.len()).unwrap_or(u32::MAX);
+        let is_short = count < asked.min(answer.size.unwrap_or(u32::MAX));
+        match paging.end {
+            EndEvidence::Flag if answer.more == Some(false) => true,
+            EndEvidence::ShortPage => is_short && !more,
+            _ => paging.complete && is_short && !more && count < self.asker.ledger.honoured().size_beyond_start(),
+        }
+    }
+
+    fn supposed_end(&self) -> SupposedEnd {
+        let hint = self.request.target.hint;
+        let last = self.draft.last_before_the_end();
+        let came = self.draft.reached();
+        let size = self.look_size();
+        let passed = match self.ground {
+            Ground::Whole if !self.draft.is_the_last_page() => hint
+                .walk
+                .passed
+                .filter(|_| !self.asker.is_flipped())
+                .or_else(|| self.request.begins_the_list().then_some(0)),
+            _ => None,
+        };
+        let passed = passed.map(|passed| passed.saturating_add(self.draft.len() as u64));
+        let covered = self.seen.covered(&self.request.order, last.as_ref(), came, self.walk_facts().most);
+        let most = self.walk_facts().most;
+        let near = self.draft.view_of_last().map_or(came, |view| {
+            facts::covered_by(view.slice(), most, view.len() >= view.slice().size().0 as usize).max(came)
+        });
+        SupposedEnd { last, came, near, covered: covered.max(near), passed, size }
+    }
+
+    /// Returns the size of a look: the largest one, unless a smaller cap is known. A cap that is only suspected isn't
+    /// believed here, because left-out rows make answers short too.
+    fn look_size(&self) -> u32 {
+        let paging = &self.request.paging;
+        let cap = self.asker.sizes.profile.cap.filter(|cap| *cap >= self.walk_facts().most);
+        match paging.sizes() {
+            Sizes::Fixed(size) => *size,
+            _ => plan::size_within(paging, u32::try_from(plan::most(paging, cap)).unwrap_or(u32::MAX)).0,
+        }
+    }
+
+    /// Returns the facts of the walk, with those that the answers of this page have shown.
+    pub(super) fn walk_facts(&self) -> WalkFacts {
+        let carried = if self.ground == Ground::Whole { self.request.target.hint.walk } else { WalkFacts::default() };
+        self.seen.add_to(carried)
+    }
+
+    /// Returns the statements that more items follow, of the newest answers.
+    fn claims(&self, end: &SupposedEnd) -> Claims {
+        let witnesses = Witnesses {
+            counted: self.request.paging.counted,
+            facts: self.walk_facts(),
+            total: self.seen.newest_total(),
+            more: self.seen.said_behind(end.near).map_or_else(|| self.seen.newest_more(), |said| said.more),
+        };
+        witnesses.claims(end.came, end.covered, end.passed)
+    }
+
+    /// Returns whether a statement that has spoken of more than its own answer confirms the end, without a request.
+    fn is_free(&self, end: &SupposedEnd) -> bool {
+        let Some(view) = self.draft.view_of_last() else { return false };
+        let answer = view.answer();
+        let is_short = view.len() < view.slice().size().0 as usize;
+        is_short && !self.claims_beside(end, answer).any() && self.agrees(end, answer)
+    }
+
+    /// Returns whether a flag or a total of an answer says that the list ends there, and has spoken of more than its own
+    /// answer before.
+    fn agrees(&self, end: &SupposedEnd, answer: &Answer) -> bool {
+        let facts = self.walk_facts();
+        let total = answer.total.filter(|total| total.exact).map(|total| total.value);
+        let is_counted =
+            total.is_some() && total == end.passed && total == Some(end.came) && facts.counts_beyond_answer;
+        (answer.more == Some(false) && facts.more_said_when_short) || is_counted
+    }
+
+    fn claims_beside(&self, end: &SupposedEnd, answer: &Answer) -> Claims {
+        let witnesses = Witnesses {
+            counted: self.request.paging.counted,
+            facts: self.walk_facts(),
+            total: answer.total.or_else(|| self.seen.newest_total()),
+            more: answer.more,
+        };
+        witnesses.claims(end.came, end.came, end.passed)
+    }
+
+    /// Requests the last item alone. If a flag or a total says beside this full answer too that the list ends there,
+    /// the statement isn't just "the page is full".
+    async fn is_confirmed_alone(&mut self, end: &SupposedEnd) -> Result<bool, KeyHalt> {
+        let facts = self.walk_facts();
+        let Some(view) = self.draft.view_of_last() else { return Ok(false) };
+        let (answer, Some(last)) = (view.answer(), &end.last) else { return Ok(false) };
+        let total = answer.total.filter(|total| total.exact).map(|total| total.value);
+        let is_counted = total.is_some() && total == end.passed && total == Some(end.came);
+        let can_ask = plan::size_within(&self.request.paging, 1).0 == 1;
+        let is_short = view.len() < view.slice().size().0 as usize;
+        let says_end = answer.more == Some(false) || is_counted;
+        if facts.rows_left_out || !can_ask || !is_short || !says_end || end.came == 0 {
+            return Ok(false);
+        }
+        if self.claims_beside(end, answer).any() {
+            return Ok(false);
+        }
+        // A flag that was never true may be false for good, so the first item is requested alone, too.
+        let is_flag = answer.more == Some(false);
+        if is_flag && !is_counted && !facts.more_said && end.came > 1 {
+            self.look(self.window_at(0, 1)).await?;
+        }
+        let Some((_, alone)) = self.look(self.window_at(end.came - 1, 1)).await? else { return Ok(false) };
+        let is_last = alone.items.len() == 1
+            && rows::relate(&alone, &self.request.order, 0, last).is_some_and(|relation| relation.whole.is_eq());
+        let (facts, total) = (self.walk_facts(), alone.total.filter(|total| total.exact).map(|total| total.value));
+        let still_counted = is_counted && total == end.passed && total != Some(1);
+        let still_over = alone.more == Some(false) && facts.more_said;
+        Ok(is_last && !self.claims_beside(end, &alone).any() && (still_over || still_counted))
+    }
+
+    /// Looks at the rows right behind the supposed end, as far as they weren't looked at: half a look of them at least,
+    /// or several pages of a fixed size. Returns the answer that shows an item; `None` if there is none.
+    async fn look_behind(&mut self, end: &mut SupposedEnd) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
+        let is_offset = self.request.paging.family == Family::Offset;
+        let is_fixed = matches!(self.request.paging.sizes(), Sizes::Fixed(_));
+        let least = match is_fixed {
+            true => u64::from(end.size) * END_BASE_PAGES,
+            false => u64::from(end.size).div_ceil(2),
+        };
+        let enough = end.near.saturating_add(least);
+        // The bound: each look covers rows after the one before, or ends the loop.
+        while end.covered < enough && !self.seen.is_past_end(end.covered) {
+            let before = end.covered;
+            let place = if is_offset { before.saturating_sub(1) } else { before };
+            match self.sight(end, place, end.size).await? {
+                Sight::Item(asked, answer) => return Ok(Some((asked, answer))),
+                Sight::Nothing(_) if end.covered > before && !is_offset => {}
+                Sight::Nothing(_) | Sight::Unseen => break,
+            }
+            let total = self.seen.newest_total().map(|total| total.value);
+            if is_fixed && total.is_some() && total == end.passed {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns whether the rows behind the end settle it: nothing says more, and the upstream says that they are past
+    /// the end, or a statement that has spoken of more than its own answer agrees.
+    fn is_settled(&self, end: &SupposedEnd) -> bool {
+        let Some(said) = self.seen.said_behind(end.near) else { return false };
+        if self.claims(end).any() {
+            return false;
+        }
+        let facts = self.walk_facts();
+        let total = self.seen.newest_total().filter(|total| total.exact).map(|total| total.value);
+        let is_counted = total.is_some() && total == end.passed && facts.counts_beyond_answer;
+        said.is_past_end || (said.more == Some(false) && facts.more_said_when_short) || is_counted
+    }
+
+    /// Refutes, one after the other, the statements that more items follow.
+    async fn refute(&mut self, end: &mut SupposedEnd) -> Result<Refuted, KeyHalt> {
+        if let Some(known) = self.look_from_the_other_end(end).await? {
+            return Ok(known);
+        }
+        let claims = self.claims(end);
+        let named = self.seen.newest_total().map_or(0, |total| total.value);
+        if claims.place && named > end.covered {
+            // One empty place says nothing about the rows before it, so all of them are looked at if they are few.
+            let window = u64::from(end.size);
+            if let Sight::Item(asked, _) = self.sight_apart(end, named.saturating_sub(window)).await? {
+                return Ok(Refuted::Towards(asked.slice.begins().0.saturating_add(window)));
+            }
+            if named - end.covered <= NAMED_PLACE_WINDOWS * window {
+                return Ok(Refuted::Towards(named));
+            }
+        }
+        let mut is_silent = false;
+        if claims.more {
+            match self.compare_with_far(end, named).await? {
+                Far::Item(place) | Far::Edge(place) => return Ok(Refuted::Towards(place)),
+                Far::Same => is_silent = true,
+                Far::Unknown => {}
+            }
+        }
+        if let Some(item) = self.look_on(end, claims, is_silent).await? {
+            return Ok(item);
+        }
+        let left = Claims { more: claims.more && !is_silent, ..claims };
+        Ok(if left.any() { Refuted::Doubted(self.doubted(end, left)) } else { Refuted::Over })
+    }
+
+    /// Looks at the first items of the flipped list. The last item of the list is the first of these.
+    async fn look_from_the_other_end(&mut self, end: &SupposedEnd) -> Result<Option<Refuted>, KeyHalt> {
+        if !self.request.abilities.flips || self.ground != Ground::Whole {
+            return Ok(None);
+        }
+        let Some(last) = end.last.clone() else { return Ok(None) };
+        for place in 0..END_FLIPPED_LOOKS {
+            let slice = self.window_at(place * u64::from(end.size), end.size);
+            let asked = AskedSlice { flipped: Some(end.came), ..slice.into() };
+            let Some((_, answer)) = self.look_asked(asked).await? else { return Ok(None) };
+            if answer.items.is_empty() {
+                continue;
+            }
+            let relation = rows::relate(&answer, &self.request.order, 0, &last);
+            return Ok(relation.and_then(|relation| match relation.whole {
+                Ordering::Equal => Some(Refuted::Over),
+                // The flipped list goes on beyond: the gap is crossed as far as a count or a bound reaches.
+                Ordering::Greater => {
+                    let named = self.seen.newest_total().map_or(0, |total| total.value);
+                    let bound = end.covered.saturating_add(NAMED_PLACE_WINDOWS * u64::from(end.size));
+                    Some(Refuted::Towards(bound.max(named)))
+                }
+                // The order wasn't flipped.
+                Ordering::Less => None,
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Compares what the upstream says far beyond every end with what it says right behind this one.
+    async fn compare_with_far(&mut self, end: &SupposedEnd, named: u64) -> Result<Far, KeyHalt> {
+        let Some(near) = self.seen.said_behind(end.near) else { return Ok(Far::Unknown) };
+        let size = u64::from(end.size);
+        let far = named.saturating_mul(2).max(END_FAR_OFFSET) / size * size;
+        let far = self.request.paging.max_depth.map_or(far, |depth| far.min(depth.saturating_sub(size) / size * size));
+        if far <= end.covered {
+            return Ok(Far::Unknown);
+        }
+        let said = match self.sight_apart(end, far).await? {
+            Sight::Item(..) => return Ok(Far::Item(end.covered.saturating_add(size))),
+            Sight::Nothing(answer) if !answer.items.is_empty() => return Ok(Far::Same),
+            Sight::Nothing(answer) => Said::of(&answer),
+            Sight::Unseen => return Ok(Far::Unknown),
+        };
+        if said == near {
+            return Ok(Far::Same);
+        }
+        // An edge is between: it is searched by growing strides, and then by halves.
+        let step = match self.request.paging.family {
+            Family::Offset => u64::from(self.walk_facts().most.clamp(1, end.size)),
+            _ => size,
+        };
+        let (mut low, mut high, mut stride) = (end.covered, None, step);
+        // The bound: each turn doubles the stride or halves the distance.
+        while high.is_none_or(|high: u64| high - low > step) {
+            let middle = match high {
+                None => low.saturating_add(stride).min(far),
+                Some(high) => low + (high - low) / 2,
+            };
+            let middle = if self.request.paging.family == Family::Offset { middle } else { middle / size * size };
+            if high.is_some_and(|high| middle >= high) || (middle <= low && high.is_some()) {
+                break;
+            }
+            match self.sight_apart(end, middle).await? {
+                Sight::Item(asked, _) => return Ok(Far::Item(asked.slice.begins().0.saturating_add(size))),
+                Sight::Nothing(answer) if Said::of(&answer) != said && middle < far => {
+                    (low, stride) = (middle.saturating_add(step), stride.saturating_mul(2));
+                }
+                _ => high = Some(middle),
+            }
+        }
+        if let Sight::Item(asked, _) = self.sight_apart(end, low).await? {
+            return Ok(Far::Item(asked.slice.begins().0.saturating_add(size)));
+        }
+        Ok(if low > end.covered { Far::Edge(low) } else { Far::Same })
+    }
+
+    /// Looks on without a hole, and then at growing distances. A list of which nothing says more is looked at less.
+    async fn look_on(
+        &mut self,
+        end: &mut SupposedEnd,
+        claims: Claims,
+        is_silent: bool,
+    ) -> Result<Option<Refuted>, KeyHalt> {
+        let is_quiet =
+            !self.walk_facts().rows_left_out && !claims.place && !claims.count && (is_silent || !claims.more);
+        let (near, growing) = if is_quiet { END_LOOKS[0] } else { END_LOOKS[1] };
+        for _ in 0..near {
+            if let Sight::Item(asked, answer) = self.sight(end, end.covered, end.size).await? {
+                return Ok(Some(Refuted::Item(asked, answer)));
+            }
+        }
+        for distance in 0..growing {
+            let place = end.covered.saturating_add(u64::from(end.size) << distance);
+            if let Sight::Item(asked, _) = self.sight_apart(end, place).await? {
+                return Ok(Some(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size)))));
+            }
+        }
+        Ok(None)
+    }
+
+    fn doubted(&self, end: &SupposedEnd, claims: Claims) -> DoubtedEnd {
+        let total = self.seen.newest_total().map(|total| total.value);
+        let said = total.filter(|_| claims.place || claims.count);
+        DoubtedEnd { reached: end.passed.unwrap_or(end.came), said }
+    }
+
+    /// Looks at rows that begin at `place`, which follow those that were looked at.
+    async fn sight(&mut self, end: &mut SupposedEnd, place: u64, size: u32) -> Result<Sight, KeyHalt> {
+        let slice = self.window_at(place, size);
+        let sight = self.sight_of(end, slice).await?;
+        if matches!(sight, Sight::Nothing(_)) {
+            let most = self.walk_facts().most;
+            let is_full = matches!(&sight, Sight::Nothing(answer) if answer.items.len() == size as usize);
+            end.covered = end.covered.max(facts::covered_by(slice, most, is_full));
+        }
+        Ok(sight)
+    }
+
+    /// Looks at rows that may be apart from those that were looked at.
+    async fn sight_apart(&mut self, end: &SupposedEnd, place: u64) -> Result<Sight, KeyHalt> {
+        self.sight_of(end, self.window_at(place, end.size)).await
+    }
+
+    async fn sight_of(&mut self, end: &SupposedEnd, slice: Slice) -> Result<Sight, KeyHalt> {
+        let Some((asked, answer)) = self.look(slice).await? else { return Ok(Sight::Unseen) };
+        if answer.standing == Standing::Refused {
+            return Ok(Sight::Unseen);
+        }
+        let order = &self.request.order;
+        if confirmation::holds_more(&answer, end.last.as_ref(), self.terms()) {
+            return Ok(Sight::Item(asked, answer));
+        }
+        // Under a silent cap, a page by number begins before the place that its number says. Its items then show
+        // nothing about the rows at that place, unless they are the last page once more.
+        let begins = slice.begins().0;
+        let is_elsewhere = facts::ends_before(&answer, order, end.last.as_ref());
+        let is_elsewhere = is_elsewhere && (begins >= end.came || self.request.paging.family == Family::Page);
+        Ok(if is_elsewhere { Sight::Unseen } else { Sight::Nothing(answer) })
+    }
+
+    /// Requests a slice that only shows whether more items follow. `None` beyond the depth that the upstream answers.
+    async fn look(&mut self, slice: Slice) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
+        self.look_asked(slice.into()).await
+    }
+
+    async fn look_asked(&mut self, asked: AskedSlice) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
+        let Some(slice) = plan::within(&self.request.paging, asked.slice) else { return Ok(None) };
+        if self.asker.left() == 0 {
+            return Err(self.unended());
+        }
+        self.asker.probe(true);
+        let pairs = self.asker.send(vec![AskedSlice { slice, ..asked }], &self.request.paging, |_| true).await;
+        self.asker.probe(false);
+        match pairs {
+            Ok(mut pairs) => {
+                self.seen.note_all(&pairs, &self.request.order);
+                Ok(pairs.pop())
+            }
+            Err(Unasked::Spent) => Err(self.unended()),
+            Err(Unasked::TooDeep) => Ok(None),
+            Err(Unasked::Stop(stop)) => Err(stop.into()),
+        }
+    }
+
+    /// Ends a page whose requests are spent before its end was judged: the page goes on after its last item, if it has
+    /// one.
+    fn unended(&mut self) -> KeyHalt {
+        if self.draft.len() == 0 || self.draft.is_the_last_page() {
+            return Refusal::BudgetExceeded.into();
+        }
+        self.claimed.is_judged = true;
+        KeyHalt::Instead(KeyTurn::Serve { cut_off: true })
+    }
+
+    /// Returns the slice of this size that begins at an offset, or the page that holds the offset.
+    fn window_at(&self, offset: u64, size: u32) -> Slice {
+        let offset = Offset(offset).believed().0;
+        match self.request.paging.family {
+            Family::Offset | Family::Token => Slice::Offset { from: Offset(offset), size: PageSize(size) },
+            Family::Page => Slice::Page { number: PageNumber(offset / u64::from(size.max(1))), size: PageSize(size) },
+        }
+    }
+}
+
+/// The result of the attempt to refute the statements that more items follow.
+#[derive(Debug)]
+enum Refuted {
+    /// Nothing is left that says more.
+    Over,
+    /// This answer, which follows the rows that were looked at, shows an item beyond.
+    Item(AskedSlice, Answer),
+    /// More items are known, or named, up to this offset.
+    Towards(u64),
+    /// A statement is left.
+    Doubted(DoubtedEnd),
+}
+
+/// The result of the comparison with an answer from far beyond.
+#[derive(Debug)]
+enum Far {
+    /// An item beyond is before this offset.
+    Item(u64),
+    /// What the upstream says changes at this offset.
+    Edge(u64),
+    /// The upstream says the same everywhere.
+    Same,
+    /// The upstream doesn't answer so far away.
+    Unknown,
+}
+
+impl KeyReader<'_> {
+    /// Lets the cursors of a page carry the facts of the walk.
+    pub(super) fn carry(&self, page: &mut Page) {
+        let facts = self.walk_facts();
+        let is_counted = self.ground == Ground::Whole && !self.asker.is_flipped();
+        let first = match is_counted {
+            true if page.previous.is_none() && page.unproven.is_none() => Some(0),
+            true if self.request.target.position.is_backward() => {
+                let passed = self.request.target.hint.walk.passed;
+                passed.and_then(|passed| passed.checked_sub(page.items.len() as u64))
+            }
+            true => self.request.target.hint.walk.passed,
+            false => None,
+        };
+        let last = first.map(|first| first.saturating_add(page.items.len() as u64));
+        // An item may be farther than its place in an answer with left-out rows says, but never nearer than the offset
+        // at which it was found before.
+        if facts.rows_left_out && is_counted && !self.request.target.position.is_backward() {
+            let (least, count) = (self.request.target.hint.offset.0, page.items.len() as u64);
+            if let Some((Position::Before(_), hint)) = page.aim_previous().filter(|(_, hint)| !hint.from_end) {
+                hint.offset.0 = hint.offset.0.max(least);
+            }
+            if let Some((Position::After(_), hint)) = page.aim_next().filter(|(_, hint)| !hint.from_end) {
+                hint.offset.0 = hint.offset.0.max(least.saturating_add(count));
+            }
+        }
+        if let Some((_, hint)) = page.aim_previous() {
+            hint.walk = WalkFacts { passed: first, ..facts };
+        }
+        if let Some((_, hint)) = page.aim_next() {
+            hint.walk = WalkFacts { passed: last, ..facts };
+        }
+    }
+}

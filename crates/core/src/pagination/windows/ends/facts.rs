@@ -1,0 +1,306 @@
+//! The answers of a page, and what they say about more items.
+
+use std::{
+    cmp::Ordering,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
+
+use super::super::AskedSlice;
+use crate::pagination::{
+    answer::{Answer, Standing, Total},
+    order::Order,
+    paging::Counted,
+    position::{Anchor, WalkFacts},
+    rows,
+    window::Slice,
+};
+
+/// An answer of the page, without its items.
+#[derive(Debug)]
+pub(super) struct SeenAnswer {
+    slice: Slice,
+    is_flipped: bool,
+    count: u32,
+    /// True if the answer has fewer items than were requested.
+    is_short: bool,
+    standing: Standing,
+    more: Option<bool>,
+    total: Option<Total>,
+    /// The keys of the last item of the answer, as an answer of one item; `None` if it has none, or if it isn't noted.
+    last: Option<Answer>,
+    /// The digest of the ids of the answer's items.
+    digest: u64,
+}
+
+impl SeenAnswer {
+    /// Compares the answer's last item with an anchor; `None` if it isn't noted, or can't be compared.
+    fn relates(&self, order: &Order, anchor: &Anchor) -> Option<Ordering> {
+        rows::relate(self.last.as_ref()?, order, 0, anchor).map(|relation| relation.whole)
+    }
+
+    fn is_past(&self, order: &Order, anchor: Option<&Anchor>) -> bool {
+        match anchor {
+            Some(anchor) => self.relates(order, anchor) == Some(Ordering::Greater),
+            None => self.count > 0,
+        }
+    }
+
+    fn is_before(&self, order: &Order, anchor: Option<&Anchor>) -> bool {
+        anchor.is_some_and(|anchor| self.relates(order, anchor) == Some(Ordering::Less))
+    }
+}
+
+/// The slice that shows the near side of a gap, and the digest of its answer.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pagination::windows) struct NearSide {
+    pub(super) slice: Slice,
+    pub(super) digest: u64,
+}
+
+impl NearSide {
+    pub(super) fn of(asked: AskedSlice, answer: &Answer) -> Self {
+        Self { slice: asked.slice, digest: digest(answer) }
+    }
+}
+
+/// The answers of a page so far.
+#[derive(Debug, Default)]
+pub(in crate::pagination::windows) struct SeenAnswers {
+    answers: Vec<SeenAnswer>,
+    /// True if items came behind an answer that seemed to end the list.
+    rows_left_out: bool,
+}
+
+impl SeenAnswers {
+    /// Notes answers. The last item of the page's first answer is noted only if the answer is short: most pages are
+    /// made of one full answer, which can't show an item beyond its own.
+    pub(in crate::pagination::windows) fn note_all(&mut self, pairs: &[(AskedSlice, Answer)], order: &Order) {
+        for (asked, answer) in pairs {
+            let size = answer.size.unwrap_or(u32::MAX).min(asked.slice.size().0);
+            let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+            let is_short = count < size;
+            let is_noted = is_short || !self.answers.is_empty() || pairs.len() > 1;
+            self.answers.push(SeenAnswer {
+                slice: asked.slice,
+                is_flipped: asked.flipped.is_some(),
+                count,
+                is_short,
+                standing: answer.standing.clone(),
+                more: answer.more,
+                total: answer.total,
+                last: if is_noted { last_of(answer, order) } else { None },
+                digest: if is_noted { digest(answer) } else { 0 },
+            });
+        }
+    }
+
+    /// Notes the last item of the page's first answer, if the page doesn't use it.
+    pub(in crate::pagination::windows) fn note_unused(&mut self, slice: Slice, answer: &Answer, order: &Order) {
+        if let Some(first) = self.answers.first_mut().filter(|first| first.last.is_none() && first.slice == slice) {
+            (first.last, first.digest) = (last_of(answer, order), digest(answer));
+        }
+    }
+
+    /// Notes that items came behind an answer that seemed to end the list.
+    pub(super) fn go_on(&mut self) {
+        self.rows_left_out = true;
+    }
+
+    /// Returns whether an answer has fewer items than were requested.
+    pub(in crate::pagination::windows) fn shows_short(&self) -> bool {
+        self.listed().any(|seen| seen.is_short)
+    }
+
+    fn listed(&self) -> impl DoubleEndedIterator<Item = &SeenAnswer> {
+        self.answers.iter().filter(|seen| !seen.is_flipped && seen.standing != Standing::Refused)
+    }
+
+    /// Returns the offset up to which an answer shows an item after `last`; `None` if no answer shows one.
+    pub(super) fn beyond(&self, order: &Order, last: Option<&Anchor>) -> Option<u64> {
+        let beyond = self.listed().filter(|seen| seen.is_past(order, last));
+        beyond.map(|seen| seen.slice.begins().0.saturating_add(u64::from(seen.slice.size().0))).min()
+    }
+
+    /// Returns the offset up to which rows were looked at without a hole, from the place `came` of the last item on.
+    pub(super) fn covered(&self, order: &Order, last: Option<&Anchor>, came: u64, most: u32) -> u64 {
+        let mut covered = came;
+        // The bound: each turn covers more rows, and there are as many answers as requests.
+        loop {
+            // An answer that ends before the last item, though it reaches beyond, was cut or is from elsewhere.
+            let is_in_place = |seen: &&SeenAnswer| {
+                seen.slice.begins().0 <= covered && !seen.is_past(order, last) && !seen.is_before(order, last)
+            };
+            let reach = |seen: &SeenAnswer| covered_by(seen.slice, most, !seen.is_short);
+            match self.listed().filter(is_in_place).map(reach).max().filter(|farthest| *farthest > covered) {
+                Some(farthest) => covered = farthest,
+                None => return covered,
+            }
+        }
+    }
+
+    /// Returns the newest answer that shows the near side of a gap after `last`: its last item isn't after `last`, and
+    /// no other answer's last item is nearer. Without such an item, the answer from the very start is that side.
+    pub(in crate::pagination::windows) fn near_side(&self, order: &Order, last: Option<&Anchor>) -> Option<NearSide> {
+        let has_last = |seen: &&SeenAnswer| last.is_some_and(|last| seen.relates(order, last) == Some(Ordering::Equal));
+        let is_near = |seen: &&SeenAnswer| seen.is_before(order, last);
+        let is_start = |seen: &&SeenAnswer| seen.count == 0 && seen.slice.begins().0 == 0;
+        let listed = || self.listed().rev();
+        let nearest = || listed().filter(is_near).max_by_key(|seen| seen.slice.begins());
+        let near = listed().find(has_last).or_else(nearest).or_else(|| listed().find(is_start))?;
+        Some(NearSide { slice: near.slice, digest: near.digest })
+    }
+
+    /// Returns the newest total that says something: a total of 0 beside no items, past the end, says nothing.
+    pub(super) fn newest_total(&self) -> Option<Total> {
+        let says = |seen: &SeenAnswer| seen.total.filter(|total| total.value > 0 || seen.count > 0);
+        self.listed().rev().find_map(says)
+    }
+
+    /// Returns what the newest answer from behind an offset says; `None` without such an answer.
+    pub(super) fn said_behind(&self, came: u64) -> Option<Said> {
+        let behind =
+            self.listed().rev().find(|seen| seen.slice.begins().0.saturating_add(1) >= came && seen.is_short)?;
+        let counts = behind.total.is_some_and(|total| total.value > 0);
+        Some(Said { is_past_end: behind.standing == Standing::PastEnd, more: behind.more, counts })
+    }
+
+    /// Returns whether the upstream said that the rows at an offset are past the end.
+    pub(super) fn is_past_end(&self, covered: u64) -> bool {
+        self.listed().any(|seen| seen.standing == Standing::PastEnd && seen.slice.begins().0 <= covered)
+    }
+
+    /// Returns what the newest answer with items says about more items.
+    pub(super) fn newest_more(&self) -> Option<bool> {
+        self.listed().next_back().and_then(|seen| seen.more)
+    }
+
+    /// Returns the facts of the walk, with those of these answers.
+    pub(super) fn add_to(&self, carried: WalkFacts) -> WalkFacts {
+        let mut facts = carried;
+        facts.rows_left_out |= self.rows_left_out;
+        let mut before: Option<u64> = None;
+        for seen in self.listed() {
+            facts.most = facts.most.max(seen.count);
+            facts.more_said |= seen.more == Some(true);
+            facts.more_said_when_short |= seen.more == Some(true) && seen.is_short;
+            if let Some(total) = seen.total.filter(|total| total.exact && (total.value > 0 || seen.count > 0)) {
+                facts.grown = facts.grown.saturating_add(before.map_or(0, |before| total.value.saturating_sub(before)));
+                before = Some(total.value);
+                facts.counts_beyond_answer |= total.value != u64::from(seen.count);
+            }
+        }
+        facts
+    }
+}
+
+/// Returns the keys of an answer's last item, as an answer of one item; `None` if it has no item.
+fn last_of(answer: &Answer, order: &Order) -> Option<Answer> {
+    let last = answer.items.len().checked_sub(1)?;
+    Some(rows::keys_of(answer, order, last..last + 1))
+}
+
+/// Returns the digest of the ids of an answer's items, in their sequence.
+pub(super) fn digest(answer: &Answer) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (0..answer.items.len()).for_each(|item| answer.id(item).hash(&mut hasher));
+    answer.items.len().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Returns whether an item of the answer is `last` or comes before it.
+pub(super) fn begins_at_or_before(answer: &Answer, order: &Order, last: &Anchor) -> bool {
+    !answer.items.is_empty() && rows::relate(answer, order, 0, last).is_some_and(|relation| relation.whole.is_le())
+}
+
+/// Returns the offset up to which an answer to a slice covers the rows, if answers have at most `most` items.
+pub(super) fn covered_by(slice: Slice, most: u32, is_full: bool) -> u64 {
+    let size = slice.size().0;
+    let size = match slice {
+        Slice::Offset { .. } if !is_full && most > 0 => size.min(most),
+        _ => size,
+    };
+    slice.begins().0.saturating_add(u64::from(size))
+}
+
+/// Returns whether an item of the answer is `anchor` or comes after it.
+pub(super) fn ends_at_or_after(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
+    let last = answer.items.len().checked_sub(1);
+    last.and_then(|last| rows::relate(answer, order, last, anchor)).is_some_and(|relation| relation.whole.is_ge())
+}
+
+/// Returns whether an item of the answer comes before `anchor`.
+pub(super) fn begins_before(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
+    !answer.items.is_empty() && rows::relate(answer, order, 0, anchor).is_some_and(|relation| relation.whole.is_lt())
+}
+
+/// Returns whether all items of an answer, at least one, come before `last`.
+pub(super) fn ends_before(answer: &Answer, order: &Order, last: Option<&Anchor>) -> bool {
+    let Some(last) = last else { return false };
+    !answer.items.is_empty()
+        && (0..answer.items.len())
+            .all(|item| rows::relate(answer, order, item, last).is_some_and(|relation| relation.whole.is_lt()))
+}
+
+/// The statements of an answer about more items, besides its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) is_past_end: bool,
+    pub(super) more: Option<bool>,
+    /// True if the answer has a total above 0.
+    pub(super) counts: bool,
+}
+
+impl Said {
+    pub(super) fn of(answer: &Answer) -> Self {
+        Self {
+            is_past_end: answer.standing == Standing::PastEnd,
+            more: answer.more,
+            counts: answer.total.is_some_and(|total| total.value > 0),
+        }
+    }
+}
+
+/// The statements by which an end is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Witnesses {
+    pub(super) counted: Counted,
+    pub(super) facts: WalkFacts,
+    /// The newest total.
+    pub(super) total: Option<Total>,
+    /// What the newest answer says about more items.
+    pub(super) more: Option<bool>,
+}
+
+/// The statements that more items follow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Claims {
+    /// A flag or a link says so.
+    pub(super) more: bool,
+    /// A total names a place beyond the rows that were looked at.
+    pub(super) place: bool,
+    /// A total is above the number of items that the walk has passed.
+    pub(super) count: bool,
+}
+
+impl Claims {
+    pub(super) fn any(self) -> bool {
+        self.more || self.place || self.count
+    }
+}
+
+impl Witnesses {
+    /// Returns the statements that more items follow after the last item, which is before the offset `came`. Rows were
+    /// looked at up to `covered`.
+    pub(super) fn claims(self, came: u64, covered: u64, passed: Option<u64>) -> Claims {
+        let more = self.more == Some(true);
+        let Some(total) = self.total.map(|total| total.value).filter(|_| self.counted != Counted::Estimate) else {
+            return Claims { more, ..Claims::default() };
+        };
+        // A total of items beside rows that are left out is below every place. Where nothing was left out, a total
+        // equal to the place says no more than the place itself.
+        let is_count = self.counted == Counted::Items
+            || (self.counted == Counted::Unsaid && (total > came || self.facts.rows_left_out));
+        let above = passed.is_some_and(|passed| total > passed.saturating_add(self.facts.grown));
+        Claims { more, place: self.counted != Counted::Items && total > covered, count: is_count && above }
+    }
+}

@@ -1,0 +1,192 @@
+//! The sweep: a plain reading of neighbouring slices, for a page that the search by keys can't place.
+//!
+//! Where rows are left out after the limit, offsets, sizes and short answers contradict one another, and the search
+//! gives up. The sweep only relies on keys: it goes to a slice that begins at or before the boundary, and reads on
+//! without a hole until an answer shows an item beyond it.
+
+use super::{
+    super::take::look_at,
+    KeyNext, KeyReader, SupposedEnd, Verdict,
+    facts::{self, NearSide},
+};
+use crate::pagination::{
+    answer::{Answer, Standing},
+    direction::Way,
+    judge::{confirmation, draft::Boundary, end::Witness},
+    limits::{SWEEP_STEPS, SWEEPS},
+    paging::Family,
+    position::Anchor,
+    refusal::Refusal,
+    slices::AskedSlice,
+    upstream::Stop,
+};
+
+impl KeyReader<'_> {
+    /// Returns the turn that reads on by a sweep instead of a refusal.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, if a sweep doesn't help: the page isn't read by proofs, no answer was short, or the budget is spent.
+    pub(in crate::pagination::windows) async fn sweep_instead(&mut self, refusal: Refusal) -> KeyNext {
+        let is_lost = matches!(refusal, Refusal::PositionLost { .. } | Refusal::BudgetExceeded | Refusal::TooDeep);
+        self.asker.searching = true;
+        if !is_lost || !self.may_sweep() || self.asker.left() == 0 {
+            return Err(Stop::Refused(refusal).into());
+        }
+        self.claimed.sweeps += 1;
+        self.search = Default::default();
+        (self.cut, self.asker.sizes.assumed_cap) = (None, None);
+        let outcome = match self.draft.boundary().clone() {
+            Boundary::Start => self.sweep_on(None).await,
+            Boundary::After { anchor, .. } => self.sweep_on(Some(anchor)).await,
+            Boundary::Before { anchor, .. } => self.sweep_back(anchor).await,
+            Boundary::At(_) | Boundary::Tail => Ok(None),
+        };
+        self.asker.probe(false);
+        match outcome? {
+            Some(turn) => Ok(turn),
+            None => Err(Stop::Refused(refusal).into()),
+        }
+    }
+
+    /// Returns whether a sweep may read the page: by proofs, and if an answer was short.
+    pub(in crate::pagination::windows) fn may_sweep(&self) -> bool {
+        !self.draft.is_unchecked()
+            && self.flagged.is_none()
+            && !self.request.leaves_out_costly_proofs()
+            && self.request.paging.family != Family::Token
+            && !self.contradictions.are_repeated()
+            && self.claimed.sweeps < SWEEPS
+            && !matches!(self.draft.boundary(), Boundary::At(_) | Boundary::Tail)
+            && self.seen.shows_short()
+    }
+
+    /// Reads on from a slice that begins at or before the boundary after `anchor`, or from the start.
+    async fn sweep_on(&mut self, anchor: Option<Anchor>) -> Result<Option<super::KeyTurn>, super::KeyHalt> {
+        let size = self.look_size();
+        let order = std::sync::Arc::clone(&self.request.order);
+        let mut place = if anchor.is_some() { self.draft.offset().saturating_sub(1) } else { 0 };
+        let mut stride = u64::from(size);
+        // The bound: each step goes twice as far towards the start.
+        let (mut asked, mut answer) = loop {
+            let Some((asked, answer)) = self.look(self.window_at(place, size)).await? else { return Ok(None) };
+            let begins = asked.slice.begins().0;
+            let is_before = anchor.as_ref().is_some_and(|anchor| facts::begins_at_or_before(&answer, &order, anchor));
+            if begins == 0 || is_before {
+                break (asked, answer);
+            }
+            place = begins.saturating_sub(stride);
+            stride = stride.saturating_mul(2);
+        };
+        let (mut near, mut came) = (NearSide::of(asked, &answer), asked.slice.begins().0);
+        // The bound: each step covers rows after the one before.
+        for _ in 0..SWEEP_STEPS {
+            let is_near = anchor.as_ref().is_some_and(|anchor| facts::begins_at_or_before(&answer, &order, anchor));
+            if confirmation::holds_more(&answer, anchor.as_ref(), self.terms()) {
+                let Ok(view) = self.view(answer, asked) else { return Ok(None) };
+                if is_near || view.is_from_start() {
+                    return Ok(Some(look_at(asked, view, Witness::None)));
+                }
+                return self.join_sides(near, (asked, view), Way::Forward).await.map(Some);
+            }
+            let covered = self.covered_to(asked, &answer);
+            if is_near {
+                near = NearSide::of(asked, &answer);
+                came = asked.slice.begins().0.saturating_add(answer.items.len() as u64);
+            }
+            let is_over = answer.standing == Standing::PastEnd || answer.items.is_empty();
+            if is_over {
+                return self.sweep_to_the_end(near, (anchor, came, covered)).await;
+            }
+            let Some(next) = self.look(self.window_at(covered, size)).await? else { return Ok(None) };
+            if next.0.slice.begins().0 <= asked.slice.begins().0 || next.1.standing == Standing::Refused {
+                return Ok(None);
+            }
+            (asked, answer) = next;
+        }
+        Ok(None)
+    }
+
+    /// Judges the end after an anchor, beyond which the sweep found no item.
+    async fn sweep_to_the_end(
+        &mut self,
+        near: NearSide,
+        place: (Option<Anchor>, u64, u64),
+    ) -> Result<Option<super::KeyTurn>, super::KeyHalt> {
+        let (last, came, covered) = place;
+        let is_at_start = last.is_none();
+        let size = self.look_size();
+        let end = SupposedEnd { last, came, near: covered, covered, passed: None, size };
+        match self.verdict_on(end).await? {
+            Verdict::Beyond(asked, answer) => {
+                let Ok(view) = self.view(answer, asked) else { return Ok(None) };
+                self.join_sides(near, (asked, view), Way::Forward).await.map(Some)
+            }
+            // A list without items has no page after an item.
+            Verdict::Over | Verdict::Doubted(_) if is_at_start && self.draft.len() == 0 => Ok(None),
+            verdict => {
+                if let Verdict::Doubted(doubt) = verdict {
+                    self.claimed.doubt = Some(doubt);
+                }
+                self.claimed.is_judged = true;
+                self.draft.end_after_the_last();
+                Ok(Some(super::KeyTurn::Serve { cut_off: false }))
+            }
+        }
+    }
+
+    /// Reads back from a slice that reaches the boundary before `anchor`.
+    async fn sweep_back(&mut self, anchor: Anchor) -> Result<Option<super::KeyTurn>, super::KeyHalt> {
+        let size = self.look_size();
+        let order = std::sync::Arc::clone(&self.request.order);
+        let mut place = self.draft.offset();
+        let mut stride = u64::from(size);
+        // The bound: each step goes twice as far towards the end, until the budget is spent.
+        let (mut asked, mut answer) = loop {
+            let Some((asked, answer)) = self.look(self.window_at(place, size)).await? else { return Ok(None) };
+            if facts::ends_at_or_after(&answer, &order, &anchor) {
+                break (asked, answer);
+            }
+            if answer.standing != Standing::Listed {
+                return Ok(None);
+            }
+            place = asked.slice.begins().0.saturating_add(stride);
+            stride = stride.saturating_mul(2);
+        };
+        let mut near = NearSide::of(asked, &answer);
+        // The bound: each step covers rows before the one before.
+        for _ in 0..SWEEP_STEPS {
+            let begins = asked.slice.begins().0;
+            let is_near = facts::ends_at_or_after(&answer, &order, &anchor);
+            if facts::begins_before(&answer, &order, &anchor) || begins == 0 {
+                let Ok(view) = self.view(answer, asked) else { return Ok(None) };
+                if is_near {
+                    return Ok(Some(look_at(asked, view, Witness::None)));
+                }
+                return self.join_sides(near, (asked, view), Way::Backward).await.map(Some);
+            }
+            if is_near {
+                near = NearSide::of(asked, &answer);
+            }
+            // An answer covers no more rows than answers of the walk have items, so the next slice begins no farther
+            // before this one. Its other rows overlap, and may show the near side once more.
+            let step = match self.request.paging.family {
+                Family::Offset => self.walk_facts().most.clamp(2, size),
+                _ => size,
+            };
+            let slice = self.window_at(begins.saturating_sub(u64::from(step)), size);
+            let Some(next) = self.look(slice).await? else { return Ok(None) };
+            let reaches = self.covered_to(next.0, &next.1);
+            if next.0.slice.begins().0 >= begins || reaches < begins || next.1.standing != Standing::Listed {
+                return Ok(None);
+            }
+            (asked, answer) = next;
+        }
+        Ok(None)
+    }
+
+    fn covered_to(&self, asked: AskedSlice, answer: &Answer) -> u64 {
+        let is_full = answer.items.len() >= asked.slice.size().0 as usize;
+        facts::covered_by(asked.slice, self.walk_facts().most.max(2), is_full)
+    }
+}
