@@ -10,10 +10,26 @@
 //! and `walk` the client, which walks to the end and back. `judge` compares the walk with the list, and `table` prints
 //! the figures of each kind of world.
 
+mod bounds;
 mod facts;
 mod judge;
 mod scenario;
+mod shrink;
 pub(crate) mod table;
 mod tally;
+mod text;
 mod upstream;
 mod walk;
+
+pub(crate) use scenario::Scenario;
+pub(crate) use shrink::smaller;
+pub(crate) use tally::Tally;
+pub(crate) use walk::{Outcome, walk};
+
+/// Returns the fault of a walk that loses or repeats items without saying so, as `promise: what`; `None` without such a
+/// fault.
+pub(crate) fn silent_fault(outcome: &Outcome) -> Option<String> {
+    let Outcome { forward, back, against, .. } = outcome;
+    let wrong = bounds::Wrong::silent(outcome)?;
+    Some(format!("{}: forward {forward:?}, back {back:?}, against the end {against:?}", wrong.name()))
+}

@@ -223,9 +223,9 @@ impl Cell {
     }
 
     /// Returns the cell of a seed's walk.
-    fn of(seed: u64) -> Self {
+    pub(crate) fn of(seed: u64) -> &'static Self {
         let all = Self::all();
-        all[(seed % all.len() as u64) as usize]
+        &all[(seed % all.len() as u64) as usize]
     }
 
     /// Returns the seed of a walk of the cell with this index.

@@ -1,9 +1,11 @@
-//! The figures of the walks of one kind of world.
+//! The figures of walks: of one kind of world, for the table, and of a run of all kinds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use crate::ends::{
+    bounds::{BOUNDS, Bound, Wrong},
     judge::{Claim, Ended},
+    scenario::Cell,
     walk::Outcome,
 };
 
@@ -109,5 +111,84 @@ impl Figures {
         let all = self.forward.iter().chain(&self.back);
         let worst = all.min_by_key(|(ended, found)| (rank(ended), found.seed))?;
         (rank(worst.0) < 5).then_some(worst.1.seed)
+    }
+}
+
+/// The number of walks of a row of the bounds from which on the row is checked; rates of fewer walks vary too much.
+const LEAST_WALKS: u64 = 300;
+
+/// The results of a run.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    walks: u64,
+    /// For each row of [`BOUNDS`], the number of walks to which it applies.
+    rows: Vec<u64>,
+    /// For each row, the number of walks with the fault, and the least seed of them.
+    wrong: Vec<(u64, u64)>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { walks: 0, rows: vec![0; BOUNDS.len()], wrong: vec![(0, u64::MAX); BOUNDS.len()] }
+    }
+}
+
+impl Tally {
+    pub(crate) fn walks(&self) -> u64 {
+        self.walks
+    }
+
+    /// Counts a walk. Returns the promise that it breaks, if it breaks one.
+    pub(crate) fn add(&mut self, seed: u64, outcome: &Outcome) -> Option<String> {
+        let cell = Cell::of(seed);
+        self.walks += 1;
+        for wrong in Wrong::ALL {
+            self.rows[Bound::index(wrong, cell)] += 1;
+        }
+        let wrong = Wrong::of(outcome);
+        for wrong in &wrong {
+            let (times, least) = &mut self.wrong[Bound::index(*wrong, cell)];
+            (*times, *least) = (*times + 1, seed.min(*least));
+        }
+        wrong.into_iter().find(|wrong| Bound::is_broken(*wrong, cell)).map(|wrong| wrong.name().to_owned())
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.walks += other.walks;
+        for (row, more) in self.rows.iter_mut().zip(&other.rows) {
+            *row += more;
+        }
+        for ((times, least), (more, seed)) in self.wrong.iter_mut().zip(&other.wrong) {
+            (*times, *least) = (*times + more, *seed.min(least));
+        }
+    }
+
+    /// Returns for each row of [`BOUNDS`] the number of its walks, the number with the fault, and the share of a
+    /// thousand.
+    fn figures(&self) -> impl Iterator<Item = (&'static Bound, u64, (u64, u64), f64)> {
+        let row = |((bound, walks), wrong): ((&'static Bound, &u64), &(u64, u64))| {
+            (bound, *walks, *wrong, wrong.0 as f64 * 1_000.0 / (*walks).max(1) as f64)
+        };
+        BOUNDS.iter().zip(&self.rows).zip(&self.wrong).map(row)
+    }
+
+    /// Returns a message for each figure that is beyond its recorded bound.
+    pub(crate) fn beyond(&self) -> Vec<String> {
+        let beyond = self.figures().filter(|(bound, walks, _, share)| *walks >= LEAST_WALKS && *share > bound.most);
+        beyond.map(|(bound, walks, wrong, share)| said(bound, walks, wrong, share)).collect()
+    }
+}
+
+fn said(bound: &Bound, walks: u64, (times, seed): (u64, u64), share: f64) -> String {
+    let example = if times == 0 { String::new() } else { format!(", such as ends:{seed}") };
+    let Bound { wrong, words, most } = bound;
+    format!("{:20} {words:24} {share:7.2} of 1,000, at most {most:7.2}; {times} of {walks}{example}", wrong.name())
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "ends: {} walks", self.walks)?;
+        self.figures()
+            .try_for_each(|(bound, walks, wrong, share)| writeln!(out, "  {}", said(bound, walks, wrong, share)))
     }
 }

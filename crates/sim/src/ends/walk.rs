@@ -40,6 +40,14 @@ pub(crate) struct Outcome {
     pub(crate) story: Vec<String>,
 }
 
+impl Outcome {
+    /// Returns the cause of the refusal of the walk forward or back; `None` if neither was refused.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        let cause = |ended| if let Ended::Refused(cause) = ended { Some(cause) } else { None };
+        cause(self.forward).or_else(|| self.back.and_then(cause))
+    }
+}
+
 /// A page as a client gets it.
 struct Got {
     ids: Vec<u64>,

@@ -1,0 +1,125 @@
+//! What a walk must not do, and recorded figures for what can't be avoided.
+
+use crate::ends::{
+    judge::{Claim, Ended},
+    scenario::Cell,
+    walk::Outcome,
+};
+
+/// A fault of a walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wrong {
+    /// A row between delivered items was not delivered.
+    Skipped,
+    /// An item came twice, or after a later one.
+    Repeated,
+    /// In a list at rest, a page claims an end, unmarked, that an answer of this page contradicts, and the list goes
+    /// on.
+    EndAgainstAnswers,
+    /// Any other unmarked end of a list that goes on: no answer of its page contradicts it, or the list changed.
+    UnknownEnd,
+    /// The walk from the end back to the start skips or repeats an item, or stops before the start.
+    WayBack,
+    Refused,
+    Endless,
+    /// The end is right and marked as contradicted.
+    MarkedRightEnd,
+}
+
+impl Wrong {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Skipped,
+        Self::Repeated,
+        Self::EndAgainstAnswers,
+        Self::UnknownEnd,
+        Self::WayBack,
+        Self::Refused,
+        Self::Endless,
+        Self::MarkedRightEnd,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Repeated => "repeated",
+            Self::EndAgainstAnswers => "end against answers",
+            Self::UnknownEnd => "unknown end",
+            Self::WayBack => "way back",
+            Self::Refused => "refused",
+            Self::Endless => "endless",
+            Self::MarkedRightEnd => "marked right end",
+        }
+    }
+
+    /// Returns whether this fault loses or repeats items without saying so.
+    fn is_silent(self) -> bool {
+        !matches!(self, Self::Refused | Self::Endless | Self::MarkedRightEnd)
+    }
+
+    /// Returns the faults of a walk: at most one of the walk forward, and one of the walk back.
+    pub(crate) fn of(outcome: &Outcome) -> Vec<Self> {
+        let forward = match outcome.forward {
+            Ended::Right(Claim::Marked) => Some(Self::MarkedRightEnd),
+            Ended::Right(_) | Ended::FalseEnd(Claim::Marked) => None,
+            Ended::FalseEnd(_) if outcome.at_rest && outcome.against.is_any() => Some(Self::EndAgainstAnswers),
+            Ended::FalseEnd(_) => Some(Self::UnknownEnd),
+            Ended::Skipped => Some(Self::Skipped),
+            Ended::Repeated => Some(Self::Repeated),
+            Ended::Refused(_) => Some(Self::Refused),
+            Ended::Endless => Some(Self::Endless),
+        };
+        let back = match outcome.back {
+            None | Some(Ended::Right(_)) => None,
+            Some(Ended::Skipped | Ended::Repeated | Ended::FalseEnd(_)) => Some(Self::WayBack),
+            Some(Ended::Refused(_)) => Some(Self::Refused),
+            Some(Ended::Endless) => Some(Self::Endless),
+        };
+        forward.into_iter().chain(back).collect()
+    }
+
+    /// Returns the fault of a walk that loses or repeats items without saying so; `None` if there is no such fault.
+    pub(crate) fn silent(outcome: &Outcome) -> Option<Self> {
+        Self::of(outcome).into_iter().find(|wrong| wrong.is_silent())
+    }
+}
+
+/// The recorded bound of a fault in some cells.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) wrong: Wrong,
+    /// The words that the names of the cells have (`Cell::name`), without those of an earlier row for this fault.
+    pub(crate) words: &'static str,
+    /// The largest number of walks of a thousand. With 0, each such walk breaks a promise.
+    pub(crate) most: f64,
+}
+
+const fn bound(wrong: Wrong, words: &'static str, most: f64) -> Bound {
+    Bound { wrong, words, most }
+}
+
+impl Bound {
+    /// Returns the index of the bound for a fault in a cell.
+    pub(crate) fn index(wrong: Wrong, cell: &Cell) -> usize {
+        let name = cell.name();
+        let has = |word: &str| name.split(' ').any(|own| own == word);
+        let is_meant = |bound: &Self| bound.wrong == wrong && bound.words.split_whitespace().all(has);
+        BOUNDS.iter().position(is_meant).unwrap_or_else(|| panic!("no bound for {wrong:?} in {name}"))
+    }
+
+    /// Returns whether a walk of this cell with this fault breaks a promise.
+    pub(crate) fn is_broken(wrong: Wrong, cell: &Cell) -> bool {
+        wrong.is_silent() && BOUNDS[Self::index(wrong, cell)].most == 0.0
+    }
+}
+
+/// The bounds. A row of most figures has some room. Of the rows of one fault, the first whose words a cell has counts.
+pub(crate) const BOUNDS: &[Bound] = &[
+    bound(Wrong::Skipped, "", 1000.0),
+    bound(Wrong::Repeated, "", 1000.0),
+    bound(Wrong::EndAgainstAnswers, "", 1000.0),
+    bound(Wrong::UnknownEnd, "", 1000.0),
+    bound(Wrong::WayBack, "", 1000.0),
+    bound(Wrong::Refused, "", 1000.0),
+    bound(Wrong::Endless, "", 1000.0),
+    bound(Wrong::MarkedRightEnd, "", 1000.0),
+];
