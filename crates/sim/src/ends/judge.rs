@@ -92,3 +92,49 @@ pub(crate) fn judge_back(rows: &[Row], pages: &[Vec<u64>], bound: u64) -> Ended 
         _ => Ended::FalseEnd(Claim::Marked),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Claim, Ended, Evidence, judge_back, judge_forward};
+    use crate::ends::upstream::{Row, Said};
+
+    /// Returns the rows 1, 2 and so on, each visible if its letter is `#`. A row that came during the walk is a `+`.
+    fn rows(text: &str) -> Vec<Row> {
+        let row = |(id, letter)| Row { id, visible: letter != '.', first: letter != '+' };
+        (1..).zip(text.chars()).map(row).collect()
+    }
+
+    #[test]
+    fn a_walk_is_right_only_if_it_delivers_each_visible_row_once_and_in_order() {
+        let judged = |ids: &[u64]| judge_forward(&rows("#.##+#"), ids, Claim::Exact);
+        assert_eq!(judged(&[1, 3, 4, 6]), Ended::Right(Claim::Exact));
+        assert_eq!(judged(&[1, 3, 4, 5, 6]), Ended::Right(Claim::Exact), "a row that came may be delivered");
+        assert_eq!(judged(&[1, 3, 4]), Ended::FalseEnd(Claim::Exact));
+        assert_eq!(judged(&[]), Ended::FalseEnd(Claim::Exact));
+        assert_eq!(judged(&[1, 4]), Ended::Skipped, "a lost row counts more than a false end");
+        assert_eq!(judged(&[1, 3, 3, 4, 6]), Ended::Repeated);
+        assert_eq!(judged(&[1, 4, 3, 6]), Ended::Repeated);
+    }
+
+    #[test]
+    fn a_walk_back_delivers_each_row_before_its_bound() {
+        let judged = |pages: &[&[u64]], bound: u64| {
+            judge_back(&rows("#.##+#"), &pages.iter().map(|page| page.to_vec()).collect::<Vec<_>>(), bound)
+        };
+        assert_eq!(judged(&[&[3, 4], &[1]], 6), Ended::Right(Claim::Marked));
+        assert_eq!(judged(&[&[3, 4]], 6), Ended::FalseEnd(Claim::Marked));
+        assert_eq!(judged(&[], 6), Ended::FalseEnd(Claim::Marked));
+        assert_eq!(judged(&[&[3], &[1]], 6), Ended::Skipped, "the way back skips the row next to its bound");
+        assert_eq!(judged(&[&[3, 4, 6], &[1]], 6), Ended::Repeated);
+        assert_eq!(judged(&[&[1], &[3, 4]], 6), Ended::Repeated);
+    }
+
+    #[test]
+    fn an_end_is_contradicted_by_an_item_a_larger_total_or_a_flag() {
+        let of = |ids: &[u64], total, more| Evidence::of(&[Said { ids: ids.to_vec(), total, more }], &[1, 3]);
+        assert!(!of(&[1, 3], Some(2), Some(false)).is_any());
+        assert!(of(&[4], None, None).items);
+        assert!(of(&[], Some(3), None).total);
+        assert!(of(&[], None, Some(true)).flag);
+    }
+}

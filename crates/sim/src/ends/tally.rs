@@ -35,9 +35,9 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn add(found: &mut BTreeMap<Ended, Self>, ended: Ended, more: Self) {
-        let sum = found.entry(ended).or_insert(Self { times: 0, seed: u64::MAX });
-        *sum = Self { times: sum.times + more.times, seed: sum.seed.min(more.seed) };
+    fn add(found: &mut BTreeMap<Ended, Self>, ended: Ended, seed: u64) {
+        let sum = found.entry(ended).or_insert(Self { times: 0, seed });
+        *sum = Self { times: sum.times + 1, seed: sum.seed.min(seed) };
     }
 }
 
@@ -45,9 +45,9 @@ impl Figures {
     pub(crate) fn add(&mut self, seed: u64, outcome: &Outcome) {
         let Outcome { forward, back, against, pages, requests, last_requests, .. } = outcome;
         self.walks += 1;
-        Found::add(&mut self.forward, *forward, Found { times: 1, seed });
+        Found::add(&mut self.forward, *forward, seed);
         if let Some(back) = back {
-            Found::add(&mut self.back, *back, Found { times: 1, seed });
+            Found::add(&mut self.back, *back, seed);
         }
         let is_false = matches!(forward, Ended::FalseEnd(_));
         self.against_items += u64::from(is_false && against.items);
@@ -58,18 +58,6 @@ impl Figures {
             self.ended += 1;
             self.last_requests += last_requests;
         }
-    }
-
-    pub(crate) fn merge(&mut self, other: &Self) {
-        self.walks += other.walks;
-        other.forward.iter().for_each(|(ended, found)| Found::add(&mut self.forward, *ended, *found));
-        other.back.iter().for_each(|(ended, found)| Found::add(&mut self.back, *ended, *found));
-        self.against_items += other.against_items;
-        self.against_facts += other.against_facts;
-        self.pages += other.pages;
-        self.requests += other.requests;
-        self.ended += other.ended;
-        self.last_requests += other.last_requests;
     }
 
     /// Returns the number of walks forward with such a result.
