@@ -144,7 +144,7 @@ pub(crate) const BOUNDS: &[Bound] = &[
     bound(Wrong::UnknownEnd, "10%|30% changing", 85.0),
     bound(Wrong::UnknownEnd, "lapse changing", 140.0),
     bound(Wrong::UnknownEnd, "none changing", 0.0),
-    // Nothing can be known: the answers say nothing or the same everywhere, as those of a list that ends here do.
+    // Nothing can be known: the answers say nothing, or the same everywhere.
     bound(Wrong::UnknownEnd, "window bare|404|rep|rep-said|Tpage|ffalse|ffull", 720.0),
     bound(Wrong::UnknownEnd, "long bare|404|rep|rep-said|Tpage|ffalse|ffull", 670.0),
     bound(Wrong::UnknownEnd, "runs|short bare|404|rep|rep-said|Tpage|ffalse|ffull", 185.0),

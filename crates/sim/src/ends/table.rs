@@ -50,7 +50,8 @@ pub(crate) fn print(wanted: &Wanted<'_>) -> bool {
     let cells: Vec<(usize, &Cell)> = Cell::all().iter().enumerate().filter(|(_, cell)| wanted.has(cell)).collect();
     println!("{} walks of each world, commit {}; the seed replays as ends:SEED", wanted.walks, commit());
     println!(
-        "{:30} {:>5} {:>5} | false end {:>5} {:>5} {:>5} | {:>5} {:>5} | {:>5} {:>5} {:>5} {:>5} | {:>5} {:>5} | {:>9} others",
+        "{:30} {:>5} {:>5} | false end {:>5} {:>5} {:>5} | {:>5} {:>5} | {:>5} {:>5} {:>5} {:>5} | {:>5} {:>5} | \
+         {:>9} others",
         "",
         "right",
         "mark",
@@ -115,7 +116,8 @@ fn line(name: &str, figures: &Figures) -> String {
     let (page, last) = figures.requests();
     let seed = figures.worst().map_or_else(|| "-".to_owned(), |seed| seed.to_string());
     format!(
-        "{name:30} {right:5} {:5} |           {exact:5} {checked:5} {marked:5} | {:5} {:5} | {:5} {:5} {:5} {refused:5} | {last:5.1} {page:5.2} | {seed:>9} {}",
+        "{name:30} {right:5} {:5} |           {exact:5} {checked:5} {marked:5} | {:5} {:5} | {:5} {:5} {:5} {refused:5} | \
+         {last:5.1} {page:5.2} | {seed:>9} {}",
         count(Ended::Right(Claim::Marked)),
         figures.against_items,
         figures.against_facts,
