@@ -4,7 +4,7 @@ use std::{cell::Cell, panic, sync::Once};
 
 use cursorgate_core::pagination::rules::Rule;
 
-use crate::{anchored, cached, keyed, misdeclared, shrink::shrink, text::words, token};
+use crate::{anchored, cached, ends, keyed, misdeclared, shrink::shrink, text::words, token};
 
 /// A family of lists. Each family has its own model upstream, scenarios and promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -19,10 +19,13 @@ pub(crate) enum Family {
     Misdeclared,
     /// Lists whose pages a cache keeps.
     Cached,
+    /// Lists whose end is hard to tell.
+    Ends,
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 5] = [Self::Keyed, Self::Token, Self::Anchored, Self::Misdeclared, Self::Cached];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Keyed, Self::Token, Self::Anchored, Self::Misdeclared, Self::Cached, Self::Ends];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -31,6 +34,7 @@ impl Family {
             Self::Anchored => "anchored",
             Self::Misdeclared => "misdeclared",
             Self::Cached => "cached",
+            Self::Ends => "ends",
         }
     }
 }
@@ -43,6 +47,7 @@ pub(crate) enum Case {
     Anchored(Box<anchored::Scenario>),
     Misdeclared(Box<misdeclared::Scenario>),
     Cached(Box<cached::Scenario>),
+    Ends(Box<ends::Scenario>),
 }
 
 words!(Case {
@@ -51,6 +56,7 @@ words!(Case {
     Anchored(scenario) = "anchored",
     Misdeclared(scenario) = "misdeclared",
     Cached(scenario) = "cached",
+    Ends(scenario) = "ends",
 });
 
 /// The result of a walk of any family.
@@ -92,6 +98,7 @@ impl Case {
             Family::Anchored => Self::Anchored(Box::new(anchored::Scenario::from_seed(seed))),
             Family::Misdeclared => Self::Misdeclared(Box::new(misdeclared::Scenario::from_seed(seed))),
             Family::Cached => Self::Cached(Box::new(cached::Scenario::from_seed(seed))),
+            Family::Ends => Self::Ends(Box::new(ends::Scenario::from_seed(seed))),
         }
     }
 
@@ -165,6 +172,12 @@ impl Case {
                 let violation = outcome.violation.map(Broken::from);
                 Ended { violation, refusal: outcome.refused.first().map(|cause| (*cause).to_owned()), story }
             }
+            Self::Ends(scenario) => {
+                let outcome = ends::walk(scenario, telling);
+                // Also of a fault that a run only counts (`ends::bounds`), so that it can be replayed and shrunk.
+                let violation = ends::silent_fault(&outcome).map(|fault| Broken::of(&fault));
+                Ended { violation, refusal: outcome.refusal().map(str::to_owned), story: outcome.story }
+            }
         }
     }
 
@@ -183,6 +196,7 @@ impl Case {
             Self::Anchored(scenario) => boxed(anchored::smaller(scenario), Self::Anchored),
             Self::Misdeclared(scenario) => boxed(misdeclared::smaller(scenario), Self::Misdeclared),
             Self::Cached(scenario) => boxed(cached::smaller(scenario), Self::Cached),
+            Self::Ends(scenario) => boxed(ends::smaller(scenario), Self::Ends),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     broken,
     case::{Case, Ended, Family, quietly},
     dice::mix,
+    ends::table::{self, Wanted},
     keyed::{bounds, small, tally::Tally},
     regression::Regression,
     report::{Report, commit, tell},
@@ -68,6 +69,18 @@ enum Sim {
     },
     /// Walks through all small worlds, and checks the recorded bounds
     Small,
+    /// Walks through lists whose end is hard to tell, and prints for each kind of world how the walks end
+    Ends {
+        /// The number of walks of each kind of world
+        #[arg(long, default_value_t = 100)]
+        walks: u64,
+        /// Only worlds whose names have these words, such as "page 30% Tvis" or "offset none changing complete"
+        #[arg(long, default_value = "")]
+        only: String,
+        /// Also lists that change, and dialects that say whether rows are left out, without naming them in `--only`
+        #[arg(long)]
+        all: bool,
+    },
     /// Switches off each rule of the core, makes each untrue declaration and plants each fault of a cache, one at a
     /// time, and checks that a walk breaks a promise
     Broken {
@@ -128,6 +141,7 @@ pub(crate) fn run() -> ExitCode {
             }
         },
         Sim::Small => small_worlds(),
+        Sim::Ends { walks, only, all } => table::print(&Wanted { walks, only: &only, all }),
         Sim::Broken { write } => broken::all_are_caught(write.as_deref()),
         Sim::Mutants { names } => match mutants(&names) {
             Ok(holds) => holds,

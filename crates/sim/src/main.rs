@@ -6,7 +6,7 @@
 //!
 //! Each family of lists has a folder: `keyed` (an order is declared), `anchored` (no order is declared), `token` (the
 //! upstream pages by tokens), `misdeclared` (the true order differs from the declared one), `cached` (a cache keeps
-//! pages). In most of them `world` is the list and its changes, and `upstream` answers from it and lets time pass;
+//! pages), `ends` (rows are left out, and answers say right and wrong things about the end). In most of them `world` is the list and its changes, and `upstream` answers from it and lets time pass;
 //! `kinds` counts the walks that meet each kind of world (`world_kinds`). A `case` is a scenario of any family. `run`
 //! walks on all processors and makes a `report`; `shrink` makes scenarios small; `text` writes and reads scenarios; a
 //! `regression` is a scenario in a file of `../regressions`; `broken` switches off rules of the core, to check that the
@@ -33,6 +33,7 @@ mod cached;
 mod case;
 mod cli;
 mod dice;
+mod ends;
 mod founded;
 mod keyed;
 mod misdeclared;

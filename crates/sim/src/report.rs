@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use crate::{
     anchored, cached,
     case::{Case, Ended, Family},
-    keyed, misdeclared,
+    ends, keyed, misdeclared,
     regression::Regression,
     token,
 };
@@ -21,6 +21,7 @@ pub(crate) struct Report {
     pub(crate) anchored: anchored::Tally,
     pub(crate) misdeclared: misdeclared::Tally,
     pub(crate) cached: cached::Tally,
+    pub(crate) ends: ends::Tally,
     /// The seeds of walks that break a promise, by family and promise.
     pub(crate) broken: BTreeMap<(Family, String), Vec<u64>>,
 }
@@ -39,6 +40,7 @@ impl Report {
         self.anchored.merge(other.anchored);
         self.misdeclared.merge(other.misdeclared);
         self.cached.merge(other.cached);
+        self.ends.merge(&other.ends);
         for (promise, seeds) in other.broken {
             self.broken.entry(promise).or_default().extend(seeds);
         }
@@ -59,6 +61,7 @@ impl Report {
         beyond.extend(self.anchored.beyond());
         beyond.extend(self.misdeclared.beyond());
         beyond.extend(self.cached.beyond());
+        beyond.extend(self.ends.beyond());
         beyond
     }
 
@@ -78,6 +81,9 @@ impl Report {
         }
         if self.cached.walks > 0 {
             println!("{}", self.cached);
+        }
+        if self.ends.walks() > 0 {
+            println!("{}", self.ends);
         }
         self.print_broken();
     }

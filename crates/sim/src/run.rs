@@ -16,7 +16,7 @@ use crate::{
     anchored, cached,
     case::{Family, quietly},
     dice::mix,
-    keyed, misdeclared,
+    ends, keyed, misdeclared,
     report::Report,
     token,
 };
@@ -33,7 +33,7 @@ pub(crate) struct Mix {
 }
 
 impl Mix {
-    /// All families except `cached`. Most walks are of lists with a declared order, which have the most rules.
+    /// All families except `cached` and `ends`. Most walks are of lists with a declared order, which have the most rules.
     pub(crate) const ALL: Self = Self {
         rest: Family::Keyed,
         others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100)],
@@ -42,7 +42,13 @@ impl Mix {
     /// All families. A soak has its own seeds and no recorded figures, so a new family changes no figure.
     pub(crate) const SOAK: Self = Self {
         rest: Family::Keyed,
-        others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100), (Family::Cached, 20)],
+        others: &[
+            (Family::Anchored, 50),
+            (Family::Token, 10),
+            (Family::Misdeclared, 100),
+            (Family::Cached, 20),
+            (Family::Ends, 20),
+        ],
     };
 
     pub(crate) fn only(family: Family) -> Self {
@@ -172,6 +178,11 @@ fn walk_one(family: Family, seed: u64, own: &mut Report) -> Option<String> {
             own.cached.add(&outcome);
             own.count(outcome.changes, outcome.refused.len() as u64);
             outcome.violation.map(|violation| violation.promise.to_owned())
+        }
+        Family::Ends => {
+            let outcome = ends::walk(&ends::Scenario::from_seed(seed), false);
+            own.count(outcome.changes, u64::from(outcome.refusal().is_some()));
+            own.ends.add(seed, &outcome)
         }
     }
 }

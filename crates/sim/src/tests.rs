@@ -21,6 +21,9 @@ const WALKS_OF_FAMILY: u64 = 20_000;
 /// The number of walks with caches. Such a walk has several clients, and about as many pages as ten other walks.
 const WALKS_WITH_CACHES: u64 = 6_000;
 
+/// The number of walks of lists whose end is hard to tell: five of each kind of world.
+const WALKS_OF_ENDS: u64 = 10_000;
+
 /// The mark in every binary whose core has rules that can be switched off. `tests/end_to_end` looks for it in the
 /// binary that is shipped.
 const MARK: &[u8] = b"cursorgate-core: its rules can be switched off";
@@ -72,6 +75,12 @@ fn walks_of_misdeclared_lists_keep_the_promises() {
 fn walks_with_caches_keep_the_promises() {
     let walks = wanted().map_or(WALKS_WITH_CACHES, |walks| walks.min(WALKS_WITH_CACHES));
     assert!(holds("with caches", Mix::only(Family::Cached), walks));
+}
+
+#[test]
+fn walks_of_lists_whose_end_is_hard_to_tell_keep_the_promises() {
+    let walks = wanted().map_or(WALKS_OF_ENDS, |walks| walks.min(WALKS_OF_ENDS));
+    assert!(holds("ends", Mix::only(Family::Ends), walks));
 }
 
 /// For each fault there is a walk that breaks a promise with the faulty cache and keeps all promises with the sound

@@ -1,0 +1,180 @@
+//! What a walk must not do, and recorded figures for what can't be avoided.
+
+use crate::ends::{
+    judge::{Claim, Ended},
+    scenario::Cell,
+    walk::Outcome,
+};
+
+/// A fault of a walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wrong {
+    /// A row between delivered items was not delivered.
+    Skipped,
+    /// An item came twice, or after a later one.
+    Repeated,
+    /// In a list at rest, a page claims an end, unmarked, that an answer of this page contradicts, and the list goes
+    /// on.
+    EndAgainstAnswers,
+    /// Any other unmarked end of a list that goes on: no answer of its page contradicts it, or the list changed.
+    UnknownEnd,
+    /// The walk from the end back to the start skips or repeats an item, or stops before the start.
+    WayBack,
+    Refused,
+    Endless,
+    /// The end is right and marked as contradicted.
+    MarkedRightEnd,
+}
+
+impl Wrong {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Skipped,
+        Self::Repeated,
+        Self::EndAgainstAnswers,
+        Self::UnknownEnd,
+        Self::WayBack,
+        Self::Refused,
+        Self::Endless,
+        Self::MarkedRightEnd,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Repeated => "repeated",
+            Self::EndAgainstAnswers => "end against answers",
+            Self::UnknownEnd => "unknown end",
+            Self::WayBack => "way back",
+            Self::Refused => "refused",
+            Self::Endless => "endless",
+            Self::MarkedRightEnd => "marked right end",
+        }
+    }
+
+    /// Returns whether this fault loses or repeats items without saying so.
+    fn is_silent(self) -> bool {
+        !matches!(self, Self::Refused | Self::Endless | Self::MarkedRightEnd)
+    }
+
+    /// Returns the faults of a walk: at most one of the walk forward, and one of the walk back.
+    pub(crate) fn of(outcome: &Outcome) -> Vec<Self> {
+        let forward = match outcome.forward {
+            Ended::Right(Claim::Marked) => Some(Self::MarkedRightEnd),
+            Ended::Right(_) | Ended::FalseEnd(Claim::Marked) => None,
+            Ended::FalseEnd(_) if outcome.at_rest && outcome.against.is_any() => Some(Self::EndAgainstAnswers),
+            Ended::FalseEnd(_) => Some(Self::UnknownEnd),
+            Ended::Skipped => Some(Self::Skipped),
+            Ended::Repeated => Some(Self::Repeated),
+            Ended::Refused(_) => Some(Self::Refused),
+            Ended::Endless => Some(Self::Endless),
+        };
+        let back = match outcome.back {
+            None | Some(Ended::Right(_)) => None,
+            Some(Ended::Skipped | Ended::Repeated | Ended::FalseEnd(_)) => Some(Self::WayBack),
+            Some(Ended::Refused(_)) => Some(Self::Refused),
+            Some(Ended::Endless) => Some(Self::Endless),
+        };
+        forward.into_iter().chain(back).collect()
+    }
+
+    /// Returns the fault of a walk that loses or repeats items without saying so; `None` if there is no such fault.
+    pub(crate) fn silent(outcome: &Outcome) -> Option<Self> {
+        Self::of(outcome).into_iter().find(|wrong| wrong.is_silent())
+    }
+}
+
+/// The recorded bound of a fault in some cells.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) wrong: Wrong,
+    /// The words that the names of the cells have (`Cell::name`), without those of an earlier row for this fault.
+    pub(crate) words: &'static str,
+    /// The largest number of walks of a thousand. With 0, each such walk breaks a promise.
+    pub(crate) most: f64,
+}
+
+const fn bound(wrong: Wrong, words: &'static str, most: f64) -> Bound {
+    Bound { wrong, words, most }
+}
+
+impl Bound {
+    /// Returns the index of the bound for a fault in a cell.
+    pub(crate) fn index(wrong: Wrong, cell: &Cell) -> usize {
+        let name = cell.name();
+        let has = |word: &str| name.split(' ').any(|own| own == word);
+        let is_meant = |bound: &Self| {
+            bound.wrong == wrong && bound.words.split_whitespace().all(|words| words.split('|').any(has))
+        };
+        BOUNDS.iter().position(is_meant).unwrap_or_else(|| panic!("no bound for {wrong:?} in {name}"))
+    }
+
+    /// Returns whether a walk of this cell with this fault breaks a promise.
+    pub(crate) fn is_broken(wrong: Wrong, cell: &Cell) -> bool {
+        wrong.is_silent() && BOUNDS[Self::index(wrong, cell)].most == 0.0
+    }
+}
+
+/// The bounds. Of the rows of one fault, the first whose words a cell has counts. A word such as `runs|short` stands for
+/// any of several words.
+///
+/// The figures are those of a core that lets two empty answers end a list against what answers say, with some room.
+#[rustfmt::skip]
+pub(crate) const BOUNDS: &[Bound] = &[
+    bound(Wrong::Skipped, "changing", 1.0),
+    bound(Wrong::Skipped, "", 0.0),
+    bound(Wrong::Repeated, "changing", 0.0),
+    bound(Wrong::Repeated, "", 0.0),
+    // Changes may refute what an answer says, so a list that changes counts below.
+    bound(Wrong::EndAgainstAnswers, "changing", 0.0),
+    // A flag that is true everywhere says nothing, and few looks behind an end don't cross a long gap.
+    bound(Wrong::EndAgainstAnswers, "long ftrue|Tvis+ftrue", 805.0),
+    bound(Wrong::EndAgainstAnswers, "runs|short|10%|30% ftrue|Tvis+ftrue", 150.0),
+    bound(Wrong::EndAgainstAnswers, "long", 335.0),
+    bound(Wrong::EndAgainstAnswers, "runs", 165.0),
+    bound(Wrong::EndAgainstAnswers, "short", 85.0),
+    bound(Wrong::EndAgainstAnswers, "30%", 95.0),
+    bound(Wrong::EndAgainstAnswers, "10%", 45.0),
+    bound(Wrong::EndAgainstAnswers, "window", 375.0),
+    bound(Wrong::EndAgainstAnswers, "lapse", 45.0),
+    bound(Wrong::EndAgainstAnswers, "none", 0.0),
+    bound(Wrong::UnknownEnd, "window changing", 590.0),
+    bound(Wrong::UnknownEnd, "long changing", 545.0),
+    bound(Wrong::UnknownEnd, "runs changing", 265.0),
+    bound(Wrong::UnknownEnd, "short changing", 115.0),
+    bound(Wrong::UnknownEnd, "10%|30% changing", 85.0),
+    bound(Wrong::UnknownEnd, "lapse changing", 140.0),
+    bound(Wrong::UnknownEnd, "none changing", 0.0),
+    // Nothing can be known: the answers say nothing, or the same everywhere.
+    bound(Wrong::UnknownEnd, "window bare|404|rep|rep-said|Tpage|ffalse|ffull", 720.0),
+    bound(Wrong::UnknownEnd, "long bare|404|rep|rep-said|Tpage|ffalse|ffull", 670.0),
+    bound(Wrong::UnknownEnd, "runs|short bare|404|rep|rep-said|Tpage|ffalse|ffull", 185.0),
+    bound(Wrong::UnknownEnd, "10%|30% bare|404|rep|rep-said|Tpage|ffalse|ffull", 100.0),
+    // A total that is too low agrees with an end that comes too early.
+    bound(Wrong::UnknownEnd, "long|runs|short|10%|30% Tlow", 120.0),
+    bound(Wrong::UnknownEnd, "window", 35.0),
+    bound(Wrong::UnknownEnd, "long", 0.0),
+    bound(Wrong::UnknownEnd, "runs|short", 0.0),
+    bound(Wrong::UnknownEnd, "10%|30%", 0.0),
+    bound(Wrong::UnknownEnd, "lapse", 100.0),
+    bound(Wrong::UnknownEnd, "none", 3.0),
+    bound(Wrong::WayBack, "changing", 17.0),
+    bound(Wrong::WayBack, "window", 0.0),
+    bound(Wrong::WayBack, "long", 18.0),
+    bound(Wrong::WayBack, "runs", 18.0),
+    bound(Wrong::WayBack, "short", 11.0),
+    bound(Wrong::WayBack, "30%", 11.0),
+    bound(Wrong::WayBack, "10%", 5.0),
+    bound(Wrong::WayBack, "lapse", 85.0),
+    bound(Wrong::WayBack, "none", 0.0),
+    bound(Wrong::Refused, "changing", 280.0),
+    bound(Wrong::Refused, "window", 275.0),
+    bound(Wrong::Refused, "long", 285.0),
+    bound(Wrong::Refused, "runs", 330.0),
+    bound(Wrong::Refused, "short", 360.0),
+    bound(Wrong::Refused, "30%", 545.0),
+    bound(Wrong::Refused, "10%", 430.0),
+    bound(Wrong::Refused, "lapse", 225.0),
+    bound(Wrong::Refused, "none", 180.0),
+    bound(Wrong::Endless, "", 0.0),
+    bound(Wrong::MarkedRightEnd, "", 0.0),
+];

@@ -1,0 +1,40 @@
+//! The text form of scenarios of lists that end. Its words never change, because files in `regressions/` contain them.
+
+use super::{
+    facts::{Facts, Flag, Past, Total},
+    scenario::{Change, Declared, Mode, Place, Scenario},
+};
+use crate::text::{record, words};
+
+words!(Mode { Offset = "offset", Page = "page", Fixed = "fixed" });
+words!(Declared { Nothing = "nothing", Hidden = "hidden", Complete = "complete" });
+words!(Total {
+    Visible = "visible",
+    Rows = "rows",
+    High = "high",
+    Huge = "huge",
+    Low = "low",
+    Page = "page",
+    RowsOrZero = "rows-or-zero",
+    VisibleOrZero = "visible-or-zero",
+});
+words!(Flag { Right = "right", Rows = "rows", Always = "always", Never = "never", Full = "full" });
+words!(Past { Empty = "empty", Status = "status", Repeat = "repeat", DeclaredRepeat = "declared-repeat" });
+words!(Place { Head = "head", Middle(number) = "middle", Tail = "tail" });
+words!(Change { Insert(place) = "insert", Delete(place) = "delete" });
+
+record!(Facts, Facts::BARE, { total, flag, past });
+record!(
+    Scenario,
+    Self {
+        mode: Mode::Offset,
+        declared: Declared::Nothing,
+        facts: Facts::BARE,
+        rows: Vec::new(),
+        window: None,
+        lapse: None,
+        plan: Vec::new(),
+        limit: 20,
+    },
+    { mode, declared, facts, rows, window, lapse, plan, limit }
+);
