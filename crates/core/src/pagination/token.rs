@@ -156,8 +156,14 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
     let depth = usize::try_from(request.target.hint.offset.0).unwrap_or(usize::MAX);
     let (mut walk, seek) = TokenPage::new(up, request, &begin);
     let Begin { token, token_way, .. } = begin;
-    let first = walk.ask(token, token_way, depth).await?;
+    let first = walk.ask(token.clone(), token_way, depth).await?;
     debug_assert_eq!(walk.up.requests, 1, "the first page of the upstream is one request");
+    // The upstream page had items before the place. That all are gone is less likely than an answer that failed. Test:
+    // `an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again`.
+    let first = match first.is_empty() && depth > 0 && walk.may_ask_again() {
+        true => walk.ask(token, token_way, depth).await?,
+        false => first,
+    };
     match seek {
         Some(seek) => walk.find_place(seek, first).await?,
         None => walk.go_through(first)?,
@@ -360,7 +366,7 @@ impl<'p> TokenPage<'p> {
     fn size(&self, way: Way, depth: usize) -> u32 {
         let need = self.limit().saturating_sub(self.taken.items.len()).max(1);
         // All items of a page by a token for one use are served, so it must not have more than are needed.
-        let in_a_gap = way == self.way && !self.tokens().single_use && self.empty_answers() > 0;
+        let in_a_gap = self.end.is_in_gap && !self.tokens().single_use;
         let need = if in_a_gap { need.max(SIZE_IN_A_GAP) } else { need };
         let fit = |wanted: usize| {
             let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);

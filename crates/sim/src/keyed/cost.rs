@@ -84,7 +84,7 @@ impl Exchange<'_> {
         let vouched = match self.traits.end {
             EndEvidence::ShortPage => true,
             EndEvidence::Flag => self.traits.more == More::Slice,
-            EndEvidence::Unvouched => false,
+            EndEvidence::Unvouched | EndEvidence::Token => false,
         };
         let (hint, limit) = (self.aim.target.hint.offset.0, u64::from(self.limit));
         let window = match self.bound {

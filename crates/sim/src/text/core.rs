@@ -14,7 +14,7 @@ use super::{Page, Text, Words, record, words};
 
 words!(Family { Offset = "offset", Page = "page", Token = "token" });
 words!(Sizes { Free { least, most } = "free", Listed(sizes) = "listed", Fixed(size) = "fixed" });
-words!(EndEvidence { Unvouched = "unvouched", Flag = "flag", ShortPage = "short-page" });
+words!(EndEvidence { Unvouched = "unvouched", Flag = "flag", ShortPage = "short-page", Token = "token" });
 words!(Nulls {
     Unsaid = "unsaid",
     None = "none",

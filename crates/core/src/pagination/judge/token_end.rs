@@ -90,6 +90,7 @@ impl Passage<'_> {
             Lead::Edge => true,
             Lead::Token(_) => {
                 let empty = empty_answers(&self.pages, self.way, self.request);
+                let counts = Counts { total: counted(last.answer(), &self.request.paging), ..counts };
                 end != EndEvidence::Token
                     && is_emptied(last.answer(), empty, counts.is_at_total(), last.answer().more == Some(false))
             }

@@ -34,6 +34,8 @@ pub(super) struct EndFacts {
     pub(super) walk: WalkFacts,
     /// The newest total that the answers of this page state and that can be compared with items.
     pub(super) total: Option<u64>,
+    /// True if the last answer, in either direction, was empty.
+    pub(super) is_in_gap: bool,
     /// True if the last answer had fewer items than requested.
     was_short: bool,
     /// True if the answer without a token was asked for again.
@@ -70,6 +72,7 @@ impl EndFacts {
         Self {
             walk: WalkFacts { passed, ..hint.walk },
             total: None,
+            is_in_gap: hint.walk.empty > 0,
             was_short: false,
             asked_again: false,
             leads_on: None,
@@ -83,6 +86,7 @@ impl TokenPage<'_> {
     /// Notes the statements of an answer that was read in the page's direction.
     pub(super) fn note_statements(&mut self, upstream_page: &UpstreamPage) {
         let (answer, asked) = (upstream_page.answer(), upstream_page.asked());
+        self.end.is_in_gap = upstream_page.is_empty();
         if asked.way != self.way {
             return;
         }
@@ -146,11 +150,9 @@ impl TokenPage<'_> {
 
     /// Returns whether empty answers end the list, although the last one has a token.
     fn is_emptied(&self) -> bool {
-        let counts = self.counts();
-        let passed_all = self.way == Way::Forward && counts.is_at_total();
         self.pages.read.last().is_some_and(|last| {
-            let said_when_short = self.end.walk.more_said_when_short;
-            token_end::is_emptied(last.answer(), self.empty_answers(), passed_all, said_when_short)
+            let (at_total, said_when_short) = (self.says_all_passed(last), self.end.walk.more_said_when_short);
+            token_end::is_emptied(last.answer(), self.empty_answers(), at_total, said_when_short)
         }) && self.request.paging.end != EndEvidence::Token
     }
 
@@ -161,20 +163,28 @@ impl TokenPage<'_> {
         Counts { passed, grown: self.end.walk.grown, total: self.end.total }
     }
 
-    /// Returns the statement that the list goes on after the last answer; `None` if there is none. Backward, only flags
-    /// say so.
+    /// Returns whether an empty answer states a total that is the number of items passed. A total of an answer with items
+    /// may count only these.
+    fn says_all_passed(&self, upstream_page: &UpstreamPage) -> bool {
+        let total = token_end::counted(upstream_page.answer(), &self.request.paging);
+        let counts = Counts { total, ..self.counts() };
+        self.way == Way::Forward && upstream_page.is_empty() && counts.is_at_total()
+    }
+
+    /// Returns the statement that the list goes on after the last answer; `None` if there is none. Backward there is
+    /// none: many flags speak of the other direction, and counts are those of items passed.
     fn contradiction(&self) -> Option<DoubtedEnd> {
-        let last = self.pages.read.last()?;
+        let last = self.pages.read.last().filter(|_| self.way == Way::Forward)?;
         let mut counts = self.counts();
         let lost = token_end::states_nothing(last.answer()) && self.is_full_answer(last);
         if lost && self.request.paging.counts_items() {
             counts.total = counts.total.or(self.request.target.hint.total);
         }
-        let promised = counts.promised().filter(|_| self.way == Way::Forward);
+        let promised = counts.promised();
         // A dialect that reads a total from answers expects it in each of them. Test:
         // `a_full_first_answer_without_any_of_its_facts_is_a_doubted_end`.
         let untold = lost && counts.total.is_none() && self.request.abilities.tells_total;
-        let says_more = last.answer().more == Some(true) || (untold && self.way == Way::Forward);
+        let says_more = last.answer().more == Some(true) || untold;
         (says_more || promised.is_some())
             .then(|| DoubtedEnd { reached: counts.passed.unwrap_or(self.taken.items.len() as u64), said: promised })
     }
@@ -196,8 +206,8 @@ impl TokenPage<'_> {
     fn is_strange(&self, upstream_page: &UpstreamPage) -> bool {
         let before = self.pages.read.iter().rev().nth(1);
         let denied = before.is_some_and(|before| before.answer().more == Some(false));
-        let is_at_total = self.way == Way::Forward && self.counts().is_at_total();
-        upstream_page.is_empty() && upstream_page.asked().token.is_some() && !denied && !is_at_total
+        let is_over = denied || self.says_all_passed(upstream_page);
+        upstream_page.is_empty() && upstream_page.asked().token.is_some() && !is_over
     }
 
     /// Decides on the last answer, which has no token.
@@ -215,8 +225,6 @@ impl TokenPage<'_> {
         }
         match doubt {
             None => {}
-            // Backward, no mark says that the start of the list is contradicted.
-            Some(_) if !forward => return Err(Refusal::Stuck),
             Some(doubt) => {
                 let more = doubt.said.unwrap_or(0).saturating_sub(doubt.reached.saturating_add(self.end.walk.grown));
                 // Where rows are left out, a total may count them, so it promises nothing. Test:
@@ -243,7 +251,7 @@ impl TokenPage<'_> {
         Continuation::Edge
     }
 
-    fn may_ask_again(&self) -> bool {
+    pub(super) fn may_ask_again(&self) -> bool {
         !self.tokens().single_use && !self.request.is_unverified() && self.up.requests < self.request.budget.search
     }
 

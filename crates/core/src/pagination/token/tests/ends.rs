@@ -276,7 +276,11 @@ fn an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again() {
             list.once = vec![Given { total: Some(0), ..given("200", &[], None) }];
             let walk = walked(&mut list, 100).unwrap();
             assert_eq!((walk.items, walk.doubted), (400, None), "{declared} {ends_empty}");
-            // A list that is asked for again for good ends.
+            // A page that begins in the middle of an upstream page.
+            let next = list.page(&start(), 250).unwrap().next.clone().unwrap();
+            list.once = vec![Given { total: Some(0), ..given("200", &[], None) }];
+            assert_eq!(list.page(&next, 20).unwrap().items.len(), 20);
+            // A list whose answer is empty each time ends.
             list.pages[2] = Given { total: Some(0), ..given("200", &[], None) };
             assert_eq!(walked(&mut list, 100).unwrap().items, 200);
         }
