@@ -163,6 +163,7 @@ mod tests {
             first_total: Some(Total { value: 300, exact: true }),
             ahead: Some(Mark::of(u64::MAX >> 24)),
             honoured: 100,
+            walk: WalkFacts::default(),
         };
         let bound = Hint { first_total: Some(Total { value: 1, exact: false }), ahead: None, ..all };
         [Hint::default(), all, bound]
