@@ -221,6 +221,7 @@ fn fetch(written: &Spanned, context: &mut Context<'_>) -> Option<Fetch> {
         filter: filter.clone().map(Arc::new),
         flipped: EXCHANGE.flipped.read(written).unwrap_or_default(),
         by_id: EXCHANGE.by_id.read(written).unwrap_or_default(),
+        is_probe: false,
     };
     match (page, from, item, count, size) {
         (Some(page), None, None, false, Some(size)) => {

@@ -521,7 +521,7 @@ impl Review {
         let count = u32::try_from(wide.ids.len()).unwrap_or(u32::MAX);
         let answer = wide.answer();
         let total = answer.and_then(|answer| answer.total).is_some_and(|total| total.value > u64::from(count));
-        let says_more = answer.and_then(|answer| answer.more) == Some(true);
+        let says_more = answer.is_some_and(|answer| answer.more == Some(true) || answer.next.is_some());
         // An undeclared cap isn't a fault, because the route learns the cap from answers.
         if count > 0
             && count < asked

@@ -140,14 +140,18 @@ impl<'d> DirectPager<'d> {
         }
     }
 
-    /// Returns the place after an answer. Returns `None` at the end: a flag that denies more items or a missing token
-    /// shows it, and without a flag, an exact total or an empty answer.
+    /// Returns the place after an answer. Returns `None` at the end: a flag that denies more items without a token, or a
+    /// missing token shows it, and without a flag, an exact total or an empty answer.
     fn next(&self, place: &WalkPlace, answer: &Answer) -> Option<WalkPlace> {
         let items = answer.items().len() as u64;
-        if answer.standing != Standing::Listed || answer.more == Some(false) {
+        let begins = self.begins(place);
+        // A flag without the dialect's word may be wrong, so a token beside it is tried, unless the answer is empty. A
+        // dialect that vouches for its flag reads no token beside it.
+        let tries_token = begins.is_none() && items > 0 && !self.dialect.paging().tokens.by_item;
+        if answer.standing != Standing::Listed || (answer.more == Some(false) && !tries_token) {
             return None;
         }
-        let Some(begins) = self.begins(place) else {
+        let Some(begins) = begins else {
             return answer.next.as_ref().map(|token| WalkPlace::Token(Some(token.0.to_string())));
         };
         let counted = answer.total.filter(|total| total.exact).map(|total| begins + items < total.value);

@@ -69,7 +69,11 @@ impl RefusalEvidence {
                     .or_else(|| self.sum())
             }
             Refusal::TooDeep => self.deepest(),
-            Refusal::Unsorted(_) | Refusal::PivotGone { .. } | Refusal::TokenGone | Refusal::Unsupported => None,
+            Refusal::Unsorted(_)
+            | Refusal::PivotGone { .. }
+            | Refusal::TokenGone
+            | Refusal::Unsupported
+            | Refusal::EndContradicted { .. } => None,
         }
     }
 

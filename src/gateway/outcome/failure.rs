@@ -188,6 +188,15 @@ impl Failure {
             Refusal::Stuck => {
                 Problem::new(Code::UpstreamStuck, "the upstream returned the same items for different positions").into()
             }
+            Refusal::EndContradicted { passed, total } => Self::logged(
+                Code::UpstreamStuck,
+                "the upstream has no token that leads on, and its total says that more items follow",
+                format!(
+                    "after {passed} items a full answer has no token that leads on, twice, and the total beside it is \
+                     {total}: does response.next_token or next_url name the right place? If tokens are right and the \
+                     total isn't, leave out response.total"
+                ),
+            ),
             Refusal::PivotGone { nearest } => with_nearest(
                 Code::CursorGone,
                 "the item that this cursor names is gone or has changed, and its sort keys are no longer known: start \
@@ -249,6 +258,7 @@ pub(crate) const fn cause(refusal: &Refusal) -> &'static str {
         Refusal::BudgetExceeded => "budget_exceeded",
         Refusal::Unsorted(Unsorted { cause, .. }) => unsorted(*cause).0,
         Refusal::Stuck => "stuck",
+        Refusal::EndContradicted { .. } => "end_contradicted",
         Refusal::PivotGone { .. } => "pivot_gone",
         Refusal::TokenGone => "token_gone",
         Refusal::Unsupported => "unsupported",
@@ -444,6 +454,7 @@ mod tests {
             (Failure::refusal(Refusal::TooDeep, nearest), "too_deep"),
             (Failure::refusal(Refusal::BudgetExceeded, nearest), "budget_exceeded"),
             (Failure::refusal(Refusal::Stuck, nearest), "upstream_stuck"),
+            (Failure::refusal(Refusal::EndContradicted { passed: 100, total: 1_003 }, nearest), "upstream_stuck"),
             (FetchError::Unavailable(String::new()).into(), "upstream_unavailable"),
             (FetchError::Exhausted(String::new()).into(), "overloaded"),
             (FetchError::Timeout(String::new()).into(), "upstream_timeout"),

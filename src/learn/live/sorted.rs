@@ -13,11 +13,13 @@ use crate::{
         prober::{answer::step_into, session::ProbeHalt},
     },
     pagination::{
+        answer::Answer,
         fetch::Fetch,
         filter::{Comparison, Filter},
         key::KeyValue,
         observed::{AnswerFault, AskedFor, judge},
         order::{Direction, Kind, Ties},
+        paging::Family,
         window::Offset,
     },
     upstream::{CompiledOrder, ReadingError},
@@ -177,7 +179,9 @@ impl Review {
         let equal = values.iter().filter(|value| **value == values[0]).count();
         // If the page is the whole list, its tie run can be read as a whole, so clients get no 409 and nothing is
         // reported.
-        let has_more = up.answer().is_some_and(|answer| answer.more != Some(false));
+        let by_token = self.list.dialect.paging().family == Family::Token;
+        let goes_on = |answer: &Answer| answer.more.unwrap_or(!by_token || answer.next.is_some());
+        let has_more = up.answer().is_some_and(goes_on);
         if sorted.order.ties() == Ties::Unordered && equal >= 20 && equal == values.len() && has_more {
             let message = format!(
                 "the first {equal} items of a sort by {name} have the same value, and the upstream orders them in no way"

@@ -323,14 +323,14 @@ fn compile_sizes(
 fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut Diagnostics) -> Option<EndEvidence> {
     let response = &settings.response;
     let flags = [&response.has_more, &response.is_last, &response.next_url, &response.next_page];
+    let reads_flag = response.has_more.is_some() || response.is_last.is_some();
     let has_flag = match way {
         // A token or link comes from the slice itself, so it counts as a flag. Other facts may be derived from a count.
         PagingScheme::Token | PagingScheme::Link | PagingScheme::Whole => true,
-        PagingScheme::Item | PagingScheme::Range => response.has_more.is_some() || response.is_last.is_some(),
+        PagingScheme::Item | PagingScheme::Range => reads_flag,
         PagingScheme::Page | PagingScheme::Offset => flags.iter().any(|flag| flag.is_some()),
     };
     let Some(end) = &response.end else {
-        let by_place = matches!(way, PagingScheme::Page | PagingScheme::Offset);
         if let (PagingScheme::Item | PagingScheme::Range, false) = (way, has_flag) {
             let (by, or) =
                 if way == PagingScheme::Item { ("item", "end = \"empty-page\", or ") } else { ("range", "end = ") };
@@ -340,8 +340,9 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
             diagnostics.error(settings.request.query.at, message, help);
             return None;
         }
-        // A missing token or link is the end. With pages or offsets, no fact proves an end unless the dialect says so.
-        return Some(if by_place { EndEvidence::Unvouched } else { EndEvidence::Flag });
+        // Without the dialect's word, no fact proves an end: a flag may be false, and a token may be missing once. A
+        // range has only its flag.
+        return Some(if way == PagingScheme::Range { EndEvidence::Flag } else { EndEvidence::Unvouched });
     };
     match end.value {
         EndWord::ShortPage if response.hidden => {
@@ -354,7 +355,12 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
         // Even if the dialect calls an empty answer the end, the answer shows only where to search for the end. Test:
         // `the_evidence_of_an_end_follows_the_setting`.
         EndWord::EmptyPage => Some(EndEvidence::Unvouched),
-        EndWord::SameToken | EndWord::WholeList => Some(EndEvidence::Flag),
+        EndWord::SameToken => Some(EndEvidence::Token),
+        EndWord::WholeList => Some(EndEvidence::Flag),
+        // Without another flag, the token is what the dialect vouches for.
+        EndWord::Flag if matches!(way, PagingScheme::Token | PagingScheme::Link) && !reads_flag => {
+            Some(EndEvidence::Token)
+        }
         // The dialect promises that the flag comes from the slice itself (limit + 1), not from a count, so the flag
         // proves the end.
         EndWord::Flag if has_flag => Some(EndEvidence::Flag),

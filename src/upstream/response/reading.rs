@@ -9,7 +9,7 @@ use super::{
     token::{TokenReading, TokenStyle},
 };
 use crate::{
-    config::settings::{DialectRequest, DialectResponse},
+    config::settings::{DialectRequest, DialectResponse, EndWord},
     json::{JsonError, Limits, PageSpans, Pointer, Shape, Span, scan_page},
     pagination::{
         answer::{Answer, Standing, Total},
@@ -40,6 +40,8 @@ pub(crate) struct ResponseReader {
     total_exact_when: Vec<Equality>,
     /// The facts that show whether more items follow, the most reliable fact first.
     more: Vec<More>,
+    /// `true` if the dialect vouches for its flag, so the flag decides over a token beside it.
+    vouches_for_flag: bool,
     page: Option<ResponsePlace>,
     offset: Option<ResponsePlace>,
     size: Option<ResponsePlace>,
@@ -111,6 +113,7 @@ impl ResponseReader {
             total_exact_when: total_exact_when?,
             // The most reliable fact is first. The number of pages is last, because it comes from a count.
             more: [has_more, is_last, next_url, next_page, last_page].into_iter().flatten().collect(),
+            vouches_for_flag: matches!(&response.end, Some(end) if end.value == EndWord::Flag),
             page,
             offset,
             size,
@@ -240,7 +243,9 @@ impl ResponseReader {
         let (mut next, mut previous) = (None, None);
         if let (Some(tokens), Fetch::Token(fetch)) = (&self.tokens, &ask.fetch) {
             let handed_out = tokens.read(fetch, ask, response)?;
-            more = self.flag(response).or_else(|| tokens.says_more(&handed_out, fetch.backward));
+            // A missing token is no statement of its own: the core sees that there is none. Of a whole list, no items
+            // follow. Test: `a_missing_null_or_empty_token_means_the_end`.
+            more = self.flag(response).or(tokens.is_whole().then_some(false));
             (next, previous) = match tokens.style() {
                 TokenStyle::Item => {
                     let token = |span: Option<&Span>| of_item(span?.of(&body));
@@ -248,9 +253,9 @@ impl ResponseReader {
                 }
                 TokenStyle::Plain | TokenStyle::Json | TokenStyle::Pairs => handed_out,
             };
-            // A token is ignored if a flag shows that the list ends here. Test:
-            // `a_flag_decides_over_tokens_that_stand_beside_it`.
-            if more == Some(false) {
+            // A flag that the dialect vouches for decides over a token beside it. Any other flag may be wrong, and the
+            // token can be tried. Test: `a_flag_decides_over_tokens_only_by_the_dialects_word`.
+            if self.vouches_for_flag && more == Some(false) {
                 *if fetch.backward { &mut previous } else { &mut next } = None;
             }
         }

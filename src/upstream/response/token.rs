@@ -129,16 +129,9 @@ impl TokenReading {
         self.style
     }
 
-    /// Returns whether the answer has a token for this direction. A missing token is the end of the list. Returns
-    /// `None` if the dialect reads no tokens for the direction.
-    pub(crate) fn says_more(&self, found: &TokenPair, backward: bool) -> Option<bool> {
-        if self.style == TokenStyle::Pairs && self.next.is_none() {
-            // A whole list has no next page, so no items follow.
-            return Some(false);
-        }
-        let source = if backward { &self.previous } else { &self.next };
-        let token = if backward { &found.1 } else { &found.0 };
-        source.as_ref().map(|_| token.is_some())
+    /// Returns whether each answer is the whole list, so it has no token that leads on.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.style == TokenStyle::Pairs && self.next.is_none()
     }
 
     fn one(

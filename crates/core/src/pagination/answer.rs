@@ -50,7 +50,8 @@ pub struct Answer {
     pub standing: Standing,
     /// The size of the collection; `None` if the answer doesn't state it.
     pub total: Option<Total>,
-    /// The answer's own statement whether more items follow; `None` without a statement.
+    /// The answer's own statement whether more items follow; `None` without a statement. In a list by token, a missing
+    /// token isn't such a statement.
     pub more: Option<bool>,
     /// The offset at which the answer begins; `None` if the answer doesn't state it.
     pub offset: Option<u64>,
@@ -58,9 +59,9 @@ pub struct Answer {
     pub page: Option<u64>,
     /// The page size that was used; `None` if the answer doesn't state it.
     pub size: Option<u32>,
-    /// The token of the next upstream page; `None` if no page follows. An answer which states that no item follows has
-    /// no token here, even if its body contains one. Neither has an answer that repeats the fetch's own token, if the
-    /// dialect takes that for the end.
+    /// The token of the next upstream page; `None` if the answer has none. An answer which states that no item follows
+    /// keeps its token, because a token that leads on refutes the statement. An answer that repeats the fetch's own
+    /// token has no token here, if the dialect takes that for the end.
     pub next: Option<Token>,
     /// The token of the previous upstream page; `None` if the answer has none.
     pub previous: Option<Token>,

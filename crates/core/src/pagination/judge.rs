@@ -23,5 +23,6 @@ pub mod page;
 pub(super) mod parts_page;
 pub(super) mod pivot;
 mod stretch;
+pub(super) mod token_end;
 pub(super) mod token_seams;
 pub(super) mod upstream_page;

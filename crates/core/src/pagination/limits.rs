@@ -72,6 +72,19 @@ pub(super) const TELLING_RUN: usize = 10;
 /// never get farther.
 pub(super) const IDLE_PAGES: u32 = 3;
 
+/// The number of empty answers in a row that end a list by token although each has a token for the next. Filters that
+/// are applied after the limit leave such answers in the middle of lists; tokens that are always there leave them after
+/// the end. In a model of lists with up to 300 dropped rows in a row and upstream pages of 20, 16 answers ended 2 % of
+/// the lists too early.
+pub(super) const EMPTY_TOKEN_ANSWERS: u32 = 16;
+
+/// The number of empty answers in a row that end a list by token whose exact total is the number of items passed.
+pub(super) const EMPTY_TOKEN_ANSWERS_AT_TOTAL: u32 = 2;
+
+/// The size that is requested after an empty answer, if the upstream allows it. Empty answers are counted, so a small
+/// limit must not decide how many dropped rows they cover.
+pub(super) const SIZE_IN_A_GAP: usize = 100;
+
 /// The largest number of requests up to which the cost of a page at a known place is computed. It is the largest value
 /// of a route's `budgets.upstream_requests`. The budget of a search may be larger.
 pub(super) const LARGEST_BUDGET: u32 = 1_000;

@@ -139,6 +139,11 @@ impl Paging {
         }
     }
 
+    /// Returns whether totals can be compared with the number of items that a walk has passed.
+    pub(super) fn counts_items(&self) -> bool {
+        matches!(self.counted, Counted::Unsaid | Counted::Items)
+    }
+
     /// Returns the sizes that a request can ask for.
     #[must_use]
     pub fn sizes(&self) -> &Sizes {

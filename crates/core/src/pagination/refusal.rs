@@ -25,6 +25,13 @@ pub enum Refusal {
     /// The upstream's answers don't advance in the list: different offsets give the same items, tokens go round in a
     /// circle, or an answer states that more items follow but has no token.
     Stuck,
+    /// The upstream has no token after a full answer, twice, and its total promises at least another full answer.
+    EndContradicted {
+        /// The number of items up to the end that the missing token claims.
+        passed: u64,
+        /// The number of items by the total.
+        total: u64,
+    },
     /// The upstream answered a request for the start of the list with its past-the-end status.
     NoList,
     /// The item that the cursor names is deleted or has changed, and the keys with which it was served aren't known.

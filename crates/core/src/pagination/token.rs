@@ -20,8 +20,8 @@
 //! - **Marks** decide the place without a declared order ([`chain`]), and [`circle`] detects tokens that go round.
 //! - **Lost places**: if an upstream page no longer reaches back to the cursor's item, items after the cursor's item
 //!   might be missing. If tokens lead back, the upstream page before it is read too. Otherwise the place is lost.
-//! - **Ends** are statements of the upstream: no token, a statement that no item follows, or for some upstreams an
-//!   empty page. An answer which states that more items follow but has no token is a fault.
+//! - **Ends** are statements of the upstream, which may contradict each other ([`end`]). A token is followed, whatever
+//!   flags and counts say. A missing token that something contradicts is asked for again before it ends the list.
 //!
 //! The code is written in terms of the direction of reading ([`Way`]), so it serves both directions.
 //!
@@ -32,6 +32,7 @@
 mod assembly;
 mod chain;
 mod circle;
+mod end;
 mod locate;
 mod passage;
 
@@ -41,11 +42,12 @@ mod tests;
 use std::collections::HashSet;
 
 use chain::Around;
+use end::{Continuation, EndFacts};
 use locate::Seek;
 use passage::Reached;
 
 use super::{
-    answer::{Standing, Total},
+    answer::{Answer, Standing, Total},
     direction::Way,
     fetch::{Fetch, Token, TokenFetch},
     judge::{
@@ -53,6 +55,7 @@ use super::{
         upstream_page::{Asked, UpstreamPage, relies_on_order},
     },
     key::KeyValue,
+    limits::SIZE_IN_A_GAP,
     mark::Mark,
     page::{Page, Unproven},
     paging::{Sizes, Tokens},
@@ -140,6 +143,7 @@ struct TokenPage<'p> {
     /// True if the page may use the budget of a search, because its place has moved.
     searching: bool,
     findings: TokenFindings,
+    end: EndFacts,
 }
 
 /// Reads a page by token.
@@ -152,25 +156,44 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
     let depth = usize::try_from(request.target.hint.offset.0).unwrap_or(usize::MAX);
     let (mut walk, seek) = TokenPage::new(up, request, &begin);
     let Begin { token, token_way, .. } = begin;
-    let first = walk.ask(token, token_way, depth).await?;
+    let first = walk.ask(token.clone(), token_way, depth).await?;
     debug_assert_eq!(walk.up.requests, 1, "the first page of the upstream is one request");
+    // The upstream page had items before the place. That all are gone is less likely than an answer that failed. Test:
+    // `an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again`.
+    let first = match first.is_empty() && depth > 0 && walk.may_ask_again() {
+        true => walk.ask(token, token_way, depth).await?,
+        false => first,
+    };
     match seek {
         Some(seek) => walk.find_place(seek, first).await?,
         None => walk.go_through(first)?,
     }
     // The loop ends: each turn uses an upstream page that was already read, or spends budget.
-    while !walk.is_full() {
-        let next = match walk.pages.ahead.pop() {
-            Some(next) => next,
-            None => match walk.lead()? {
-                None => break,
-                // A spent budget doesn't end the list, so the short page has a link to the next page. Test:
-                // `a_spent_budget_ends_no_list`.
-                Some(_) if walk.may_be_cut_off() => return Ok(Box::new(walk.page(true)?)),
-                Some(token) => walk.ask(Some(token), walk.way, 0).await?,
-            },
-        };
-        walk.go_through(next)?;
+    loop {
+        let is_full = walk.is_full();
+        if is_full && walk.is_amid() {
+            break;
+        }
+        if let Some(next) = walk.pages.ahead.pop() {
+            walk.go_through(next)?;
+            continue;
+        }
+        match walk.continuation()? {
+            Continuation::Edge => break,
+            Continuation::Token(_) if is_full => break,
+            // A spent budget doesn't end the list, so the short page has a link to the next page. Test:
+            // `a_spent_budget_ends_no_list`.
+            Continuation::Token(_) if walk.may_be_cut_off() => return Ok(Box::new(walk.page(true)?)),
+            Continuation::Token(token) => {
+                let next = walk.ask(Some(token), walk.way, 0).await?;
+                walk.forget_confirmation();
+                walk.go_through(next)?;
+            }
+            Continuation::Unconfirmed => walk.ask_again().await?,
+        }
+        if is_full && walk.end.leads_on.is_some() {
+            break;
+        }
     }
     Ok(Box::new(walk.page(false)?))
 }
@@ -268,6 +291,7 @@ impl<'p> TokenPage<'p> {
             circle: CircleState { before: circle, now: circle },
             searching: false,
             findings: TokenFindings::default(),
+            end: EndFacts::of(&request),
             request,
         };
         (walk, seek)
@@ -281,9 +305,19 @@ impl<'p> TokenPage<'p> {
         self.request.limit.max(1) as usize
     }
 
-    /// Returns whether the budget is spent, but the route allows the items taken so far to be served as a short page.
+    /// Returns whether the budget is spent, but the items taken so far are served as a short page: because the route
+    /// allows it, or because empty answers have spent the budget. Such a gap would refuse the same page each time, so
+    /// the page may even be empty. Test: `a_gap_is_crossed_by_empty_pages`.
     fn may_be_cut_off(&self) -> bool {
-        self.is_spent() && self.request.serves_short(self.taken.items.len())
+        let taken = self.taken.items.len();
+        let leads_both_ways = || self.way == Way::Forward || taken > 0 || self.leads_back_from_a_gap();
+        let in_a_gap = || self.pages.read.iter().any(UpstreamPage::is_empty) && leads_both_ways();
+        self.is_spent() && (self.request.serves_short(taken) || in_a_gap())
+    }
+
+    /// Returns whether the page after this one begins in an upstream page that was already read.
+    fn is_amid(&self) -> bool {
+        !self.pages.ahead.is_empty() || self.pages.read.last().is_some_and(|last| self.pages.consumed < last.len())
     }
 
     fn is_spent(&self) -> bool {
@@ -305,6 +339,11 @@ impl<'p> TokenPage<'p> {
             let refusal = if asked.token.is_none() { Refusal::NoList } else { Refusal::TokenGone };
             return Err(refusal.into());
         }
+        Ok(self.received(answer, asked)?)
+    }
+
+    /// Makes the upstream page of an answer, and notes what the answer states.
+    fn received(&mut self, answer: Answer, asked: Asked) -> Result<UpstreamPage, Refusal> {
         debug_assert!(
             answer.keys.len() == answer.items.len() * self.request.order.columns(),
             "each item has a row of keys"
@@ -313,11 +352,12 @@ impl<'p> TokenPage<'p> {
         let upstream_page = UpstreamPage::new(&self.request, answer, asked);
         // The cursor's id was sent as a token, so the answer must show that the tokens of its items are their ids.
         if std::mem::take(&mut self.by_id) && !upstream_page.is_continued_by_ids(&self.request.order) {
-            return Err(Refusal::Unsupported.into());
+            return Err(Refusal::Unsupported);
         }
         if let Some(unsorted) = upstream_page.unsorted().filter(|_| self.is_keyed) {
             self.contradicted(unsorted.clone())?;
         }
+        self.note_statements(&upstream_page);
         Ok(upstream_page)
     }
 
@@ -325,6 +365,9 @@ impl<'p> TokenPage<'p> {
     /// would otherwise not be in the answer.
     fn size(&self, way: Way, depth: usize) -> u32 {
         let need = self.limit().saturating_sub(self.taken.items.len()).max(1);
+        // All items of a page by a token for one use are served, so it must not have more than are needed.
+        let in_a_gap = self.end.is_in_gap && !self.tokens().single_use;
+        let need = if in_a_gap { need.max(SIZE_IN_A_GAP) } else { need };
         let fit = |wanted: usize| {
             let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
             match &self.request.paging.sizes {

@@ -86,7 +86,9 @@ impl Walk<'_> {
                 (truthful && still && !traits.lags() && !ignored && told && !deceives).then_some("refused as stuck")
             }
             Refusal::PivotGone { .. } => (!scenario.client.seeks).then_some("refused as pivot gone"),
-            Refusal::TokenGone | Refusal::Unsupported => Some("refused as another mode"),
+            Refusal::TokenGone | Refusal::Unsupported | Refusal::EndContradicted { .. } => {
+                Some("refused as another mode")
+            }
             Refusal::PositionLost { .. } | Refusal::BudgetExceeded => None,
         };
         if let Some(promise) = dishonest {

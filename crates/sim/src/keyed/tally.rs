@@ -202,6 +202,7 @@ pub(crate) fn cause(refusal: &Refusal) -> &'static str {
         Refusal::BudgetExceeded => "budget exceeded",
         Refusal::Unsorted(_) => "unsorted",
         Refusal::Stuck => "stuck",
+        Refusal::EndContradicted { .. } => "end contradicted",
         Refusal::NoList => "no list",
         Refusal::PivotGone { .. } => "pivot gone",
         Refusal::TokenGone => "token gone",

@@ -98,15 +98,27 @@ pub(crate) fn check_refusal(
         Refusal::Stuck => ("stuck", traits.circle.is_some() || (drifts && changes > 0), traits.circle.is_none()),
         // In a circle, served items also come before the place, so an upstream page may contain too few other items.
         Refusal::Unsupported => ("no way back", at.backward && (no_way_back || traits.circle.is_some()), false),
-        Refusal::PositionLost { .. } => ("position lost", changed || traits.circle.is_some(), traits.circle.is_none()),
+        // An answer that is empty for once may be the one that is asked to find the place again.
+        Refusal::PositionLost { .. } => {
+            let allowed = changed || traits.circle.is_some() || traits.blank.is_some();
+            ("position lost", allowed, traits.circle.is_none() && traits.blank.is_none())
+        }
         Refusal::TieRun { .. } => {
-            ("tie run", (changed || traits.circle.is_some()) && scenario.shape == Shape::Loose, true)
+            let allowed = changed || traits.circle.is_some() || traits.blank.is_some();
+            ("tie run", allowed && scenario.shape == Shape::Loose, true)
         }
         Refusal::BudgetExceeded => (
             "budget exceeded",
-            changed || changes > 0 || traits.hidden > 0 || traits.circle.is_some(),
-            traits.hidden == 0,
+            // Where the place is searched for in a gap, small upstream pages spend the budget.
+            changed
+                || changes > 0
+                || traits.hidden > 0
+                || traits.circle.is_some()
+                || traits.gap.div_ceil(traits.step().max(1)) >= 8,
+            traits.hidden == 0 && traits.gap == 0,
         ),
+        // The answers contradict themselves for good: a total, and the token that is missing once.
+        Refusal::EndContradicted { .. } => ("end contradicted", scenario.lies() || changed, false),
         Refusal::TooDeep | Refusal::Unsorted(_) | Refusal::NoList | Refusal::PivotGone { .. } => {
             ("other", false, false)
         }
@@ -159,7 +171,8 @@ impl Visit<'_> {
     fn is_over(&self) -> bool {
         let full = self.visited.items.len() >= self.limit as usize;
         let no_way_back = self.at.backward && !self.scenario.traits.backward && full;
-        !self.goes_on() && !no_way_back
+        let is_false = !self.at.backward && !self.visited.shown.iter().any(|shown| shown.at_end);
+        !self.goes_on() && !no_way_back && !is_false
     }
 
     /// Returns whether an item comes after another in the direction of reading, by the declared order.
@@ -223,10 +236,9 @@ impl Visit<'_> {
         if page.notes.requests as usize != asked || asked > 40 {
             return Err(format!("{asked} requests, {} said", page.notes.requests));
         }
-        let least =
-            if traits.total { Some(self.visited.shown.last().map_or(0, |last| last.items.len() as u64)) } else { None };
-        if page.total.map(|total| total.value) != least {
-            return Err(format!("total {:?}, said was {least:?}", page.total));
+        let said = self.visited.shown.iter().rev().find_map(|shown| shown.total);
+        if page.total.map(|total| total.value) != said {
+            return Err(format!("total {:?}, said was {said:?}", page.total));
         }
         Ok(())
     }
@@ -246,13 +258,15 @@ impl Visit<'_> {
             Sizes::Fixed(size) if traits.single_use => count > 0 && count + size as usize > limit,
             _ => false,
         };
-        if count < limit && self.goes_on() && !whole && !(page.short && count > 0) {
+        // Empty answers may spend the budget of a page, which is then cut short, and may even be empty.
+        let in_a_gap = self.visited.shown.iter().any(|shown| shown.items.is_empty());
+        if count < limit && self.goes_on() && !whole && !(page.short && (count > 0 || in_a_gap)) {
             return Err(format!("a page of {count} of {limit} goes on"));
         }
         if page.short && count >= limit {
             return Err("a full page is said to be short".to_owned());
         }
-        if count == 0 && page.next.is_some() && !self.at.backward {
+        if count == 0 && page.next.is_some() && !self.at.backward && !in_a_gap {
             return Err("an empty page has a next".to_owned());
         }
         Ok(())
@@ -264,14 +278,39 @@ impl Visit<'_> {
         let (starts, ends) = (shown.iter().any(|shown| shown.at_start), shown.iter().any(|shown| shown.at_end));
         let empty = self.visited.items.is_empty();
         if page.next.is_none() && !ends {
-            return Err("ends: no next, and there was more".to_owned());
+            self.check_false_end()?;
         }
-        // If tokens lead only forward, a page back can be offered only within an upstream page that is read again.
+        // If tokens lead only forward, a page back can be offered only within the first upstream page.
         let can_lead_back = traits.backward && !traits.single_use && (!empty || self.at.backward);
         if page.previous.is_none() && !starts && can_lead_back {
             return Err("ends: no previous, and there was more".to_owned());
         }
         Ok(())
+    }
+
+    /// Checks a page that ends the list before its end. Only in a world whose facts lie, or that drops more rows in a
+    /// row than empty answers are followed, may a page do so: if no answer of the page contradicts it, or if the end is
+    /// marked.
+    fn check_false_end(&self) -> Result<(), String> {
+        let (page, traits) = (&self.visited.page, &self.scenario.traits);
+        let forward = || self.visited.shown.iter().filter(|shown| !shown.backward);
+        let flagged = forward().next_back().is_some_and(|last| last.flag == Some(true));
+        let passed = self.at.passed.map(|passed| passed + self.visited.items.len() as u64);
+        // Of a list that changes, the total may have grown with items that came before the place.
+        let counted = self.world.changes == 0
+            && passed.is_some_and(|passed| forward().any(|shown| shown.total.is_some_and(|total| total > passed)));
+        let vouched = traits.vouched && forward().any(|shown| shown.flag == Some(false));
+        if (flagged || counted) && page.doubted_end.is_none() && !vouched {
+            return Err("ends: an answer says that there is more, and the end is not marked".to_owned());
+        }
+        let led = forward().next_back().is_some_and(|last| last.leads_on);
+        // Items that were dropped may have been deleted since, which makes the longest gap shorter.
+        let covered = (self.world.longest_gap() + self.world.changes as u32).div_ceil(traits.step().max(1)) + 1;
+        let is_blank = forward().any(|shown| shown.blank_start);
+        let lies = traits.lies() && (is_blank || traits.blank.is_none() || traits.lies_otherwise());
+        let is_wide = covered >= 16;
+        let after_a_gap = led && (is_wide || (traits.lies() && traits.gap + traits.hidden > 0));
+        if after_a_gap || (!led && lies) { Ok(()) } else { Err("ends: no next, and there was more".to_owned()) }
     }
 
     /// Checks G1 in a declared order: the items that answers showed beyond the place, up to the page's last item, are
@@ -455,7 +494,7 @@ impl Visit<'_> {
             Place::Item => !self.scenario.has_moves(),
             Place::Offset => traits.circle.is_none() && self.world.losses == leg.losses,
         };
-        let over = leg.from_start && !leg.backward && !self.goes_on() && !self.visited.page.short;
+        let over = leg.from_start && !leg.backward && self.is_over() && !self.visited.page.short;
         if over && stays {
             let missed = self.world.rows.iter().find(|row| {
                 !row.hidden

@@ -1,12 +1,12 @@
 //! A scenario of a list by token: a walk as plain data, drawn from a seed.
 
 use cursorgate_core::pagination::{
-    paging::{Family, Paging, Sizes, Tokens},
+    paging::{EndEvidence, Family, Paging, Sizes, Tokens},
     resolver::ShortPages,
 };
 
 use super::{
-    upstream::{Ends, Place, Traits},
+    upstream::{Counts, Ends, Flag, Place, Traits},
     world::{Birth, Change, KEYS, Shape},
 };
 use crate::dice::{Dice, mix};
@@ -150,7 +150,16 @@ impl Scenario {
             hidden,
             circle: circle.then(|| (dice.below(4), dice.below(rows) + 1)),
             total: dice.chance(50),
+            counts: Counts::Answer,
+            flag: None,
+            vouched: false,
+            always: false,
+            missing: None,
+            blank: None,
+            gap: 0,
         };
+        let traits = Self::with_facts(traits, &mut Dice::new(mix(seed, 0x6661_6374)));
+        let rows = rows + traits.gap;
         let wanders = dice.chance(20);
         let limits = Self::limits(dice, wanders);
         let style = match dice.below(4) {
@@ -168,6 +177,34 @@ impl Scenario {
             style,
             limits,
             short_pages: if dice.chance(20) { ShortPages::Serve } else { ShortPages::Refuse },
+        }
+    }
+
+    /// Draws the facts of the answers and their lies. A list whose tokens go round has none.
+    fn with_facts(traits: Traits, dice: &mut Dice) -> Traits {
+        if traits.circle.is_some() || dice.chance(40) {
+            return traits;
+        }
+        let by_token = traits.place != Place::Item;
+        let counts = [Counts::Answer, Counts::Items, Counts::Items, Counts::Rows];
+        let lies = [Counts::TooHigh, Counts::TooLow, Counts::Million];
+        let flag = if by_token && traits.ends != Ends::Flag && dice.chance(40) {
+            Some(dice.pick(&[Flag::Right, Flag::Right, Flag::True, Flag::False]))
+        } else {
+            None
+        };
+        let always = by_token && traits.ends != Ends::Empty && !traits.single_use && dice.chance(10);
+        let may_drop = by_token && traits.ends != Ends::Empty;
+        Traits {
+            counts: if dice.chance(60) { dice.pick(&counts) } else { dice.pick(&lies) },
+            flag,
+            vouched: traits.ends == Ends::Flag && dice.chance(50),
+            always,
+            fresh: traits.fresh || always,
+            missing: (by_token && dice.chance(10)).then(|| dice.below(8)),
+            blank: dice.chance(10).then(|| dice.below(8) + 1),
+            gap: if may_drop && dice.chance(20) { dice.pick(&[10, 60, 150]) } else { 0 },
+            ..traits
         }
     }
 
@@ -191,6 +228,11 @@ impl Scenario {
         self.plan.iter().flatten().any(|change| matches!(change, Change::Move(..)))
     }
 
+    /// Returns whether a fact of the answers may be false.
+    pub(crate) fn lies(&self) -> bool {
+        self.traits.lies()
+    }
+
     pub(crate) fn wanders(&self) -> bool {
         matches!(self.style, Style::Wander(_))
     }
@@ -205,6 +247,9 @@ impl Scenario {
         };
         let mut paging = Paging::new(Family::Token, self.traits.sizes.clone());
         (paging.tokens, paging.hidden) = (tokens, self.traits.hidden > 0);
+        if self.traits.vouched {
+            paging.end = EndEvidence::Flag;
+        }
         paging
     }
 }

@@ -36,6 +36,13 @@ pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     }
     all.with(|it| it.descending = false);
     all.with(|it| it.traits.total = false);
+    all.with(|it| it.traits.flag = None);
+    all.with(|it| it.traits.vouched = false);
+    all.with(|it| it.traits.always = false);
+    all.with(|it| it.traits.missing = None);
+    all.with(|it| it.traits.blank = None);
+    all.with(|it| it.traits.gap = 0);
+    all.with(|it| it.traits.gap /= 2);
     all.with(|it| it.traits.hidden = 0);
     all.with(|it| it.rows.iter_mut().for_each(|row| row.hidden = false));
     all.with(|it| it.traits.lasts = None);

@@ -4,7 +4,7 @@ use cursorgate_core::pagination::{paging::Sizes, resolver::ShortPages};
 
 use super::{
     scenario::{Click, Scenario, Style},
-    upstream::{Ends, Place, Traits},
+    upstream::{Counts, Ends, Flag, Place, Traits},
     world::{Birth, Change, Shape},
 };
 use crate::text::{record, words};
@@ -18,6 +18,15 @@ words!(Shape {
 });
 words!(Place { Offset = "offset", Keys = "keys", Snapshot = "snapshot", Item = "item" });
 words!(Ends { Exact = "exact", Promise = "promise", Flag = "flag", Empty = "empty" });
+words!(Counts {
+    Answer = "answer",
+    Items = "items",
+    Rows = "rows",
+    TooHigh = "too-high",
+    TooLow = "too-low",
+    Million = "million",
+});
+words!(Flag { Right = "right", True = "true", False = "false" });
 words!(Click { Next = "next", Previous = "previous", Earlier(choice) = "earlier" });
 words!(Style {
     Forward = "forward",
@@ -30,6 +39,7 @@ words!(Change { Insert(birth) = "insert", Delete(choice) = "delete", Move(choice
 record!(Birth, Self { number: 0, at_head: false, hidden: false }, { number, at_head, hidden });
 record!(Traits, plain(), {
     place, sizes, ignores_size, ends, backward, previous_always, single_use, fresh, lasts, hidden, circle, total,
+    counts, flag, vouched, always, missing, blank, gap,
 });
 record!(
     Scenario,
@@ -60,5 +70,12 @@ fn plain() -> Traits {
         hidden: 0,
         circle: None,
         total: false,
+        counts: Counts::Answer,
+        flag: None,
+        vouched: false,
+        always: false,
+        missing: None,
+        blank: None,
+        gap: 0,
     }
 }

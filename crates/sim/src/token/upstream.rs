@@ -39,6 +39,32 @@ pub(crate) enum Ends {
     Empty,
 }
 
+/// The things that a total counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// The items of its own answer.
+    Answer,
+    /// The items of the list that are shown.
+    Items,
+    /// The items of the list, with those that are dropped after the limit has been applied.
+    Rows,
+    /// Five more than the items that are shown.
+    TooHigh,
+    /// Five fewer.
+    TooLow,
+    /// Nothing: it is always a million.
+    Million,
+}
+
+/// A flag beside the tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flag {
+    /// True if more items follow.
+    Right,
+    True,
+    False,
+}
+
 /// The behaviour of an upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Traits {
@@ -62,12 +88,53 @@ pub(crate) struct Traits {
     /// A circle `(to, from)`: a token that should lead to the offset `from` or beyond leads to the offset `to`.
     pub(crate) circle: Option<(u32, u32)>,
     pub(crate) total: bool,
+    pub(crate) counts: Counts,
+    /// A flag in addition to `ends`; `None` if there is none.
+    pub(crate) flag: Option<Flag>,
+    /// True if the dialect vouches for the flag that ends the list ([`Ends::Flag`]).
+    pub(crate) vouched: bool,
+    /// True if every answer has a token that leads on, at the end too.
+    pub(crate) always: bool,
+    /// The number of the answer whose token is missing; `None` if there is none.
+    pub(crate) missing: Option<u32>,
+    /// The number of an answer that is empty, with a total of 0; `None` if there is none.
+    pub(crate) blank: Option<u32>,
+    /// The number of neighbouring items that are dropped after the limit has been applied.
+    pub(crate) gap: u32,
 }
 
 impl Traits {
     /// Returns whether tokens keep their place, whatever changes in the list.
     pub(crate) fn keeps_places(&self) -> bool {
         matches!(self.place, Place::Keys | Place::Snapshot)
+    }
+
+    /// Returns whether a fact of the answers may be false.
+    pub(crate) fn lies(&self) -> bool {
+        let counts = self.total && !matches!(self.counts, Counts::Answer | Counts::Items | Counts::Rows);
+        counts || matches!(self.flag, Some(Flag::True | Flag::False)) || self.always || self.is_faulty()
+    }
+
+    /// Returns whether one of the answers lacks something.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.missing.is_some() || self.blank.is_some()
+    }
+
+    /// Returns whether more may be false than one answer that is empty, or that answer can't be asked for again.
+    pub(crate) fn lies_otherwise(&self) -> bool {
+        self.single_use || Self { blank: None, ..self.clone() }.lies()
+    }
+
+    /// Returns the least number of items that an answer in a gap covers.
+    pub(crate) fn step(&self) -> u32 {
+        let most = match &self.sizes {
+            Sizes::Free { least, .. } if self.single_use => *least,
+            Sizes::Free { most, .. } => most.unwrap_or(u32::MAX).min(9),
+            Sizes::Listed(sizes) if self.single_use => sizes[0],
+            Sizes::Listed(sizes) => sizes[sizes.len() - 1],
+            Sizes::Fixed(size) => *size,
+        };
+        self.ignores_size.unwrap_or(most)
     }
 }
 
@@ -85,6 +152,12 @@ pub(crate) struct Shown {
     pub(crate) at_end: bool,
     /// True if the token had no meaning any more.
     pub(crate) gone: bool,
+    /// The flag, the total, and whether there was a token that leads on.
+    pub(crate) flag: Option<bool>,
+    pub(crate) total: Option<u64>,
+    pub(crate) leads_on: bool,
+    /// True if the answer to the request for the first page was empty for once. Nothing shows that this isn't the list.
+    pub(crate) blank_start: bool,
 }
 
 #[derive(Debug)]
@@ -95,6 +168,7 @@ pub(crate) struct Upstream<'a> {
     used: HashSet<String>,
     snapshots: Vec<Vec<Row>>,
     minted: u64,
+    answered: u32,
 }
 
 /// A token as the upstream reads it.
@@ -106,10 +180,32 @@ struct Parsed {
 
 impl<'a> Upstream<'a> {
     pub(crate) fn new(traits: &'a Traits, shape: Shape, descending: bool) -> Self {
-        Self { traits, shape, descending, used: HashSet::new(), snapshots: Vec::new(), minted: 0 }
+        Self { traits, shape, descending, used: HashSet::new(), snapshots: Vec::new(), minted: 0, answered: 0 }
     }
 
     pub(crate) fn answer(&mut self, world: &World, fetch: &TokenFetch) -> (Answer, Shown) {
+        let (mut answer, mut shown) = self.honest(world, fetch);
+        let number = Some(self.answered);
+        self.answered += 1;
+        if shown.gone {
+            return (answer, shown);
+        }
+        if number == self.traits.missing {
+            answer.next = None;
+        }
+        if number == self.traits.blank {
+            answer = Answer::listed(Vec::new(), Vec::new(), Vec::new());
+            answer.total = self.traits.total.then_some(Total { value: 0, exact: true });
+            (shown.items, shown.at_start, shown.at_end) = (Vec::new(), false, false);
+            shown.blank_start = fetch.token.is_none();
+        }
+        (shown.flag, shown.total) = (answer.more, answer.total.map(|total| total.value));
+        shown.leads_on = answer.next.is_some();
+        (answer, shown)
+    }
+
+    /// Returns the answer before one of its facts goes missing.
+    fn honest(&mut self, world: &World, fetch: &TokenFetch) -> (Answer, Shown) {
         let parsed = fetch.token.as_ref().map(|token| self.parse(&token.0));
         let mut shown = Shown {
             items: Vec::new(),
@@ -119,6 +215,10 @@ impl<'a> Upstream<'a> {
             at_start: false,
             at_end: false,
             gone: false,
+            flag: None,
+            total: None,
+            leads_on: false,
+            blank_start: false,
         };
         let used = fetch.token.as_ref().is_some_and(|token| !self.used.insert(token.0.to_string()));
         let gone = parsed.as_ref().is_some_and(|parsed| self.is_gone(parsed, world));
@@ -135,6 +235,7 @@ impl<'a> Upstream<'a> {
         let visible: Vec<&Row> = rows[range.clone()].iter().filter(|row| !row.hidden).collect();
         shown.items = visible.iter().map(|row| row.seen).collect();
         let mut answer = self.write(&visible);
+        answer.total = self.traits.total.then(|| Total { value: self.total(&rows, visible.len()), exact: true });
         let full = range.len() == size;
         let (ahead, back) = (range.end < rows.len(), range.start > 0);
         let says = |more: bool, asked: bool| match self.traits.ends {
@@ -144,17 +245,20 @@ impl<'a> Upstream<'a> {
             Ends::Empty => !range.is_empty(),
         };
         let (next, previous) = (says(ahead, !fetch.backward), says(back, fetch.backward));
-        if self.traits.ends == Ends::Flag {
-            answer.more = Some(if fetch.backward { back } else { ahead });
-        }
+        let more = if fetch.backward { back } else { ahead };
+        answer.more = match self.traits.flag {
+            None if self.traits.ends == Ends::Flag => Some(more),
+            flag => flag.map(|flag| if flag == Flag::Right { more } else { flag == Flag::True }),
+        };
         if self.traits.place == Place::Item {
             return (answer, shown);
         }
         // A token of keys names the last row of the page, which an empty page does not have.
-        if next && !(range.is_empty() && self.traits.place == Place::Keys) {
+        if self.traits.always || (next && !(range.is_empty() && self.traits.place == Place::Keys)) {
             let circled = self.traits.circle.filter(|(_, end)| range.end >= *end as usize && ahead);
             let goes_on = circled.map_or(range.end, |(start, _)| start as usize);
-            let rank = rows[range.clone()].last().map_or(0, |row| row.rank);
+            let before = parsed.as_ref().map_or(0, |parsed| parsed.number);
+            let rank = rows[range.clone()].last().map_or(before, |row| row.rank);
             answer.next = Some(self.mint(goes_on, rank, snapshot, world.now));
             // An answer whose token leads back into the circle does not end the list.
             shown.at_end &= circled.is_none();
@@ -165,6 +269,19 @@ impl<'a> Upstream<'a> {
             answer.previous = Some(self.mint(range.start, first.unwrap_or(0), snapshot, world.now));
         }
         (answer, shown)
+    }
+
+    /// Returns the total of an answer with `count` items.
+    fn total(&self, rows: &[Row], count: usize) -> u64 {
+        let items = rows.iter().filter(|row| !row.hidden).count() as u64;
+        match self.traits.counts {
+            Counts::Answer => count as u64,
+            Counts::Items => items,
+            Counts::Rows => rows.len() as u64,
+            Counts::TooHigh => items + 5,
+            Counts::TooLow => items.saturating_sub(5),
+            Counts::Million => 1_000_000,
+        }
     }
 
     /// Returns the rows of the list that a token leads into, with the number of their snapshot.
@@ -271,7 +388,6 @@ impl<'a> Upstream<'a> {
             }
         }
         let mut answer = Answer::listed(body, items, keys);
-        answer.total = self.traits.total.then_some(Total { value: rows.len() as u64, exact: true });
         answer.item_tokens = item_tokens;
         answer
     }

@@ -55,6 +55,8 @@ pub(crate) struct Node {
     pub(crate) ahead: Vec<Seen>,
     /// The items that answers showed beyond the place.
     pub(crate) pending: Vec<Seen>,
+    /// The number of items before the place, if a client that has never turned back has counted them.
+    pub(crate) passed: Option<u64>,
     /// The limit of the page that handed out the place.
     pub(crate) limit: u32,
     /// The number of changes before the page that handed out the place; `u64::MAX` for the start. `by` is that page's
@@ -104,8 +106,10 @@ struct Client<'a> {
 
 /// Walks as the scenario says. If `tells` is true, the outcome contains the story.
 pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
+    let mut world = World::new(scenario.shape, &scenario.rows);
+    world.drop_run(scenario.traits.gap);
     let mut client = Client {
-        world: World::new(scenario.shape, &scenario.rows),
+        world,
         upstream: Upstream::new(&scenario.traits, scenario.shape, scenario.descending),
         order: scenario.shape.order(scenario.descending),
         paging: Arc::new(scenario.paging()),
@@ -134,6 +138,7 @@ fn start() -> Node {
         trail,
         ahead,
         pending,
+        passed: Some(0),
         limit: 0,
         changes: u64::MAX,
         by: 0,
@@ -244,6 +249,7 @@ impl Client<'_> {
             && left.changes == self.world.changes
             && left.limit == limit
             && self.scenario.traits.circle.is_none()
+            && !self.scenario.traits.is_faulty()
             && !(self.scenario.traits.single_use && self.scenario.traits.hidden > 0)
             // If tokens work only once, whole upstream pages are served, and the way back has other upstream pages.
             && !(self.scenario.traits.single_use && visited.items.len() != limit as usize)
@@ -348,7 +354,8 @@ impl Client<'_> {
         let left = left.cloned().filter(|_| at.backward == backward);
         let (changes, by, ahead) = (visited.changes, self.outcome.pages, upstream_page.unwrap_or_default());
         let (pending, when) = (visit.pending(backward), visited.since);
-        Some(Node { target, backward, anchor, trail, ahead, pending, limit, changes, by, when, left, back_to })
+        let passed = at.passed.filter(|_| !backward && !at.backward).map(|passed| passed + visited.items.len() as u64);
+        Some(Node { target, backward, anchor, trail, ahead, pending, passed, limit, changes, by, when, left, back_to })
     }
 
     /// Returns the item that these bytes show.

@@ -116,6 +116,18 @@ impl World {
         world
     }
 
+    /// Drops a run of items, from a third of the list on, after the limit has been applied.
+    pub(crate) fn drop_run(&mut self, count: u32) {
+        let from = self.rows.len() / 3;
+        self.rows.iter_mut().skip(from).take(count as usize).for_each(|row| row.hidden = true);
+    }
+
+    /// Returns the length of the longest run of items that are dropped.
+    pub(crate) fn longest_gap(&self) -> u32 {
+        let runs = self.rows.split(|row| !row.hidden).map(<[Row]>::len);
+        runs.max().map_or(0, |run| run as u32)
+    }
+
     /// Lets one tick pass, with its changes.
     pub(crate) fn tick(&mut self, due: &[Change]) {
         self.now += 1;

@@ -50,9 +50,9 @@ fn the_variables_decide_how_tokens_work() {
         (dialect.paging().tokens, dialect.paging().end)
     };
     let both_ways = Tokens { backward: true, ..Tokens::default() };
-    assert_eq!(tokens(by_token), (both_ways, EndEvidence::Flag));
-    assert_eq!(tokens(by_link), (both_ways, EndEvidence::Flag));
-    assert_eq!(tokens(by_item), (Tokens { by_item: true, ..both_ways }, EndEvidence::Flag));
+    assert_eq!(tokens(by_token), (both_ways, EndEvidence::Unvouched));
+    assert_eq!(tokens(by_link), (both_ways, EndEvidence::Unvouched));
+    assert_eq!(tokens(by_item), (Tokens { by_item: true, ..both_ways }, EndEvidence::Unvouched));
     let onward = |list: &mut ListSettings| {
         by_item(list);
         list.dialect.request.query = at("limit={size}&after={after}");
@@ -68,7 +68,7 @@ fn a_missing_null_or_empty_token_means_the_end() {
     let dialect = compile(by_token);
     for nothing in ["{\"data\":[]}", "{\"data\":[],\"next\":null}", "{\"data\":[],\"next\":\"\"}"] {
         let answer = read(&dialect, None, false, nothing).unwrap();
-        assert_eq!((answer.next, answer.more), (None, Some(false)), "{nothing}");
+        assert_eq!((answer.next, answer.more), (None, None), "{nothing}");
     }
     for (raw, token) in [("\"a\\u0026b\"", "a&b"), ("17", "17"), ("{\"k\" : [1]}", "{\"k\" : [1]}")] {
         assert_eq!(next(&dialect, &format!("{{\"data\":[],\"next\":{raw}}}")).as_deref(), Some(token));
@@ -90,21 +90,33 @@ fn a_next_link_without_its_token_is_malformed() {
     }
     let answer = read(&dialect, None, false, &body("https://x/y?cursor=n%3D", "/items?page=1")).unwrap();
     assert_eq!(answer.next.map(|token| token.0.to_string()).as_deref(), Some("n="));
-    assert_eq!((answer.previous, answer.more), (None, Some(true)));
+    assert_eq!((answer.previous, answer.more), (None, None));
 }
 
 #[test]
-fn a_flag_decides_over_tokens_that_stand_beside_it() {
-    let dialect = compile(|list| {
+fn a_flag_decides_over_tokens_only_by_the_dialects_word() {
+    let with_flag = |list: &mut ListSettings| {
         by_token(list);
         list.dialect.response.has_more = Some(at("/more"));
-    });
+    };
+    let (undeclared, dialect) = (
+        compile(with_flag),
+        compile(|list| {
+            with_flag(list);
+            list.dialect.response.end = Some(at(EndWord::Flag));
+        }),
+    );
     let body = |more| format!("{{\"data\":[{{\"id\":1}}],\"next\":\"n\",\"previous\":\"p\",\"more\":{more}}}");
     let tokens = |answer: Answer| (answer.next.is_some(), answer.previous.is_some(), answer.more);
     assert_eq!(tokens(read(&dialect, None, false, &body("true")).unwrap()), (true, true, Some(true)));
     assert_eq!(tokens(read(&dialect, None, false, &body("false")).unwrap()), (false, true, Some(false)));
     assert_eq!(tokens(read(&dialect, Some("p"), true, &body("false")).unwrap()), (true, false, Some(false)));
-    assert_eq!(tokens(read(&dialect, None, false, &body("null")).unwrap()), (true, true, Some(true)));
+    assert_eq!(tokens(read(&dialect, None, false, &body("null")).unwrap()), (true, true, None));
+    assert_eq!((undeclared.paging().end, dialect.paging().end), (EndEvidence::Unvouched, EndEvidence::Flag));
+    for (token, backward) in [(None, false), (Some("p"), true)] {
+        let answer = read(&undeclared, token, backward, &body("false")).unwrap();
+        assert_eq!(tokens(answer), (true, true, Some(false)));
+    }
 }
 
 #[test]

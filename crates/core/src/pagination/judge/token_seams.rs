@@ -161,17 +161,13 @@ impl Passage<'_> {
     }
 
     /// Returns whether the next page in the direction of reading begins at the place reached. If there is no next page,
-    /// the upstream must say that the list ends there. Backward, a page may have no next page because no token leads to
+    /// the upstream must say that the list ends there ([`Self::ends`]). Backward, a page may have no next page because no token leads to
     /// it.
     fn leads_on(&self, facts: &PageFacts, reached: &PassagePlace<'_>) -> bool {
-        let (tokens, end) = (self.request.paging.tokens, self.request.paging.end);
         match if self.way.is_backward() { &facts.previous } else { &facts.next } {
             Some(onward) => anchor_of(onward) == reached.anchor.as_deref(),
             None if self.way.is_backward() => true,
-            None => self
-                .pages
-                .last()
-                .is_some_and(|last| self.consumed == last.len() && last.lead(self.way, tokens, end) == Lead::Edge),
+            None => self.ends(facts),
         }
     }
 

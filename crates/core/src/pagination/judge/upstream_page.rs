@@ -40,7 +40,7 @@ pub(in crate::pagination) enum Lead {
     Edge,
     /// The upstream has no token for this direction.
     Unknown,
-    /// The answer claims that more items follow, but has no token for them.
+    /// The answer claims that more items follow by a flag that the dialect vouches for, but has no token for them.
     Broken,
 }
 
@@ -171,7 +171,7 @@ impl UpstreamPage {
         }
         // The dialect declares whether an empty page or a flag ends the list. Test:
         // `a_list_by_token_ends_where_the_upstream_says_so`.
-        if asked_so && if tokens.ends_empty { self.is_empty() } else { self.answer.more == Some(false) } {
+        if asked_so && if tokens.ends_empty { self.is_empty() } else { self.is_denied(end) } {
             return Lead::Edge;
         }
         if tokens.by_item {
@@ -180,6 +180,8 @@ impl UpstreamPage {
                 _ if way.is_backward() && !tokens.backward => Lead::Unknown,
                 0 => Lead::Edge,
                 _ if asked_so && short => Lead::Edge,
+                // Every item has a token, so a flag is what says that none leads on.
+                _ if asked_so && !tokens.ends_empty && self.answer.more == Some(false) => Lead::Edge,
                 count => self.item_token(way.index(count - 1, count)).map_or(Lead::Broken, Lead::Token),
             };
         }
@@ -189,9 +191,35 @@ impl UpstreamPage {
             None if way.is_backward() && !tokens.backward => Lead::Unknown,
             // Against the direction of its request, an empty page doesn't show whether the list goes on.
             None if !asked_so && self.is_empty() => Lead::Unknown,
-            None if asked_so && self.answer.more == Some(true) => Lead::Broken,
+            None if asked_so && self.answer.more == Some(true) && end == EndEvidence::Flag => Lead::Broken,
             None => Lead::Edge,
         }
+    }
+
+    /// Returns whether the answer denies that more items follow, by a flag that the dialect vouches for.
+    fn is_denied(&self, end: EndEvidence) -> bool {
+        end == EndEvidence::Flag && self.answer.more == Some(false)
+    }
+
+    /// Returns whether this page is at an edge of the list by the dialect's word, so no other fact of the answer counts.
+    #[must_use]
+    pub(in crate::pagination) fn is_vouched_end(&self, way: Way, tokens: Tokens, end: EndEvidence) -> bool {
+        let is_first = way.is_backward() && self.asked.token.is_none();
+        let short = tokens.by_item && end == EndEvidence::ShortPage && self.len() < self.asked.size as usize;
+        let by_word = match end {
+            EndEvidence::Flag => self.is_denied(end) && !tokens.ends_empty,
+            // An empty answer to a token is asked for again all the same, because a failing upstream may give it.
+            EndEvidence::Token => !self.is_empty() || self.asked.token.is_none(),
+            EndEvidence::ShortPage => short && !self.is_empty(),
+            EndEvidence::Unvouched => false,
+        };
+        self.lead(way, tokens, end) == Lead::Edge && (is_first || (self.asked.way == way && by_word))
+    }
+
+    /// Returns whether another answer has the same items, byte by byte.
+    #[must_use]
+    pub(in crate::pagination) fn has_same_items(&self, other: &Self) -> bool {
+        self.len() == other.len() && (0..self.len()).all(|index| self.answer.item(index) == other.answer.item(index))
     }
 
     /// Returns the token that continues the list after an item; `None` if the dialect has no token for each item, or if

@@ -62,7 +62,7 @@ impl TokenPage<'_> {
         let onward = self.onward()?.map(|edge| self.target(edge));
         let back = match self.taken.items.is_empty() {
             false => self.back()?.map(|edge| self.target(edge)),
-            true if backward => Some(Target { position: Position::Start, hint: Hint::default() }),
+            true if backward && onward.is_none() => Some(Target { position: Position::Start, hint: Hint::default() }),
             true => self.back_from_the_end().map(|edge| self.target(edge)),
         };
         let (next, previous) = if backward { (back, onward) } else { (onward, back) };
@@ -75,7 +75,9 @@ impl TokenPage<'_> {
             taken: std::mem::take(&mut self.taken.items),
             consumed: self.pages.consumed,
         };
-        let facts = PageFacts { next, previous, total, offset, unproven, short, edges, ..PageFacts::default() };
+        let doubted_end = self.end.doubt;
+        let facts =
+            PageFacts { next, previous, total, offset, unproven, short, doubted_end, edges, ..PageFacts::default() };
         let mut page = passage.page(facts).map_err(|PassageFault| Refusal::PositionLost { nearest: Offset(0) })?;
         page.notes.stragglers = self.findings.stragglers;
         (page.notes.profile, page.notes.honoured) = (self.request.profile, self.request.target.hint.honoured);
@@ -93,13 +95,18 @@ impl TokenPage<'_> {
         let (place, circle) = if let Some(last) = item {
             let token = upstream_page.item_token(way.index(last, upstream_page.len())).ok_or(Refusal::Stuck)?;
             (Some(PageEntry::handed_out(token, way)), circle)
+        } else if rest.is_empty() && self.end.is_over {
+            (None, circle)
+        } else if let Some(token) = self.end.leads_on.as_ref().filter(|_| rest.is_empty()) {
+            (Some(PageEntry::handed_out(token.clone(), way)), circle)
         } else if rest.is_empty() {
             match upstream_page.lead(way, self.tokens(), self.request.paging.end) {
                 Lead::Token(token) => (Some(PageEntry::handed_out(token, way)), circle),
                 // The upstream page after this one may have been read during the search for the place, and can then be
                 // read again.
-                Lead::Unknown => (self.pages.ahead.last().and_then(|next| self.again(next, way, 0)), circle),
-                Lead::Edge => (None, circle),
+                Lead::Unknown | Lead::Edge => {
+                    (self.pages.ahead.last().and_then(|next| self.again(next, way, 0)), circle)
+                }
                 Lead::Broken => return Err(Refusal::Stuck),
             }
         } else {
@@ -180,20 +187,20 @@ impl TokenPage<'_> {
         })
     }
 
-    /// Returns the entry to a place in an upstream page that is read again. `None` if tokens can be used only once. If
-    /// tokens only lead forward, a page back must lie in one upstream page or begin at the start; otherwise `None` too.
+    /// Returns the entry to a place in an upstream page that is read again. `None` if tokens can be used only once, and
+    /// for a page back from any other upstream page than the first, if tokens only lead forward.
     fn again<'a>(&self, upstream_page: &'a UpstreamPage, way: Way, passed: usize) -> Option<PageEntry<'a>> {
         let tokens = self.tokens();
         let alone = way.is_backward() && !tokens.backward;
-        // The token of the previous upstream page is no longer known, so this upstream page must have enough items for
-        // the page back. Test: `without_tokens_that_lead_back_a_previous_page_is_part_of_one_upstream_page`.
-        let enough = !alone || upstream_page.len() - passed >= self.limit() || upstream_page.asked().token.is_none();
-        (enough && !tokens.single_use).then(|| PageEntry::amid(upstream_page, way, passed))
+        // The token of the previous upstream page is no longer known. A walk back would end in the middle of the list,
+        // which looks like its start. Test: `without_tokens_that_lead_back_pages_lead_back_only_to_the_start`.
+        let leads_to_start = !alone || upstream_page.asked().token.is_none();
+        (leads_to_start && !tokens.single_use).then(|| PageEntry::amid(upstream_page, way, passed))
     }
 
-    /// Returns the place of the page before an empty page at the end of the list; `None` if no token leads back.
+    /// Returns the place of the page before an empty page, in its direction of reading; `None` if no token leads there.
     fn back_from_the_end(&self) -> Option<NeighbourPage> {
-        let (tokens, way) = (self.tokens(), Way::Backward);
+        let (tokens, way) = (self.tokens(), self.way.reversed());
         let (token, token_way, depth) = match self.pages.read.last()? {
             _ if tokens.by_item => return None,
             upstream_page if upstream_page.is_empty() => match upstream_page.lead(way, tokens, self.request.paging.end)
@@ -210,7 +217,13 @@ impl TokenPage<'_> {
         Some(NeighbourPage { token, token_way, way, depth, within, circle, run: 0, ahead: None })
     }
 
+    /// Returns whether an empty page has a link against its direction of reading.
+    pub(super) fn leads_back_from_a_gap(&self) -> bool {
+        self.back_from_the_end().is_some()
+    }
+
     fn target(&self, edge: NeighbourPage) -> Target {
+        let (walk, total) = (self.walk_facts(edge.way), self.walk_total());
         let place = TokenPlace {
             token: edge.token,
             token_backward: edge.token_way.is_backward(),
@@ -221,7 +234,7 @@ impl TokenPage<'_> {
         // In a position by token, the hint's offset is the number of items between the place that the token leads to
         // and this place.
         let run = if self.is_keyed && !self.request.order.strong.is_empty() { edge.run } else { 0 };
-        let hint = Hint { offset: Offset(edge.depth as u64), run, ahead: edge.ahead, ..Hint::default() };
+        let hint = Hint { offset: Offset(edge.depth as u64), run, ahead: edge.ahead, total, walk, ..Hint::default() };
         Target { position: Position::Token(Box::new(place)), hint }
     }
 

@@ -9,11 +9,10 @@ use super::{
     circle,
 };
 use crate::pagination::{
-    fetch::Token,
     judge::{
         evidence,
         token_seams::TakenItem,
-        upstream_page::{Basis, Lead, UpstreamPage},
+        upstream_page::{Basis, UpstreamPage},
     },
     limits::IDLE_PAGES,
     mark::Mark,
@@ -285,35 +284,6 @@ impl TokenPage<'_> {
             // therefore full before its limit. Test: `a_token_for_one_use_is_sent_once`.
             Sizes::Fixed(size) if self.tokens().single_use && taken > 0 => taken + size as usize > limit,
             _ => taken >= limit,
-        }
-    }
-
-    /// Returns the token that leads beyond the last upstream page; `None` at the end of the list.
-    ///
-    /// # Errors
-    ///
-    /// A [`Refusal`] if the upstream has no token although the list goes on, or if the token leads back to the page
-    /// that it came with.
-    pub(super) fn lead(&mut self) -> Result<Option<Token>, Refusal> {
-        let Some(last) = self.pages.read.last() else {
-            return Err(Refusal::PositionLost { nearest: Offset(0) });
-        };
-        match last.lead(self.way, self.tokens(), self.request.paging.end) {
-            // A token that leads to its own page would be followed for ever, so the list is refused. Test:
-            // `an_upstream_that_ignores_the_id_to_continue_after_is_refused_as_stuck`.
-            Lead::Token(token) if last.asked().way == self.way && last.asked().token.as_ref() == Some(&token) => {
-                Err(Refusal::Stuck)
-            }
-            Lead::Token(token) => Ok(Some(token)),
-            Lead::Edge => {
-                // A page that isn't full has no next page, so all items of the last upstream page count as read. Test:
-                // `a_list_by_token_ends_where_the_upstream_says_so`.
-                self.pages.consumed = last.len();
-                Ok(None)
-            }
-            Lead::Broken => Err(Refusal::Stuck),
-            Lead::Unknown if self.tokens().backward => Err(Refusal::PositionLost { nearest: Offset(0) }),
-            Lead::Unknown => Err(Refusal::Unsupported),
         }
     }
 }

@@ -1,0 +1,331 @@
+//! The end of a list by token: which statements of the upstream are followed, asked again, or believed.
+//!
+//! A token is followed, whatever flags and counts say, because it can be tried. Only the dialect's word ends a list
+//! beside a token ([`EndEvidence::Flag`]), or a long run of empty answers: a filter that is applied after the limit
+//! leaves empty answers in the middle of a list, and tokens that are always there leave them after its end.
+//!
+//! A missing token is the end if nothing contradicts it. It is asked for once more if the answer's flag or a total says
+//! that more items follow, if the answer is full, or if the answer is empty although a token led to it. If the second
+//! answer has no token either, and a total promises at least another full answer, the two statements of the upstream
+//! exclude each other, and the page is refused. Otherwise the end is served, and marked if it is still contradicted.
+
+use super::TokenPage;
+use crate::pagination::{
+    answer::Standing,
+    direction::Way,
+    fetch::{Fetch, Token, TokenFetch},
+    judge::{
+        page::DoubtedEnd,
+        token_end::{self, Counts},
+        upstream_page::{Asked, Lead, UpstreamPage},
+    },
+    paging::EndEvidence,
+    position::{PlaceInPage, Position, WalkFacts},
+    refusal::Refusal,
+    request::PageRequest,
+    upstream::Stop,
+    window::{Offset, PageSize},
+};
+
+/// What the walk has met about the end of the list, up to the answers of this page.
+#[derive(Debug)]
+pub(super) struct EndFacts {
+    /// The facts of the walk. The number of passed items is that of the page's start.
+    pub(super) walk: WalkFacts,
+    /// The newest total that the answers of this page state and that can be compared with items.
+    pub(super) total: Option<u64>,
+    /// True if the last answer, in either direction, was empty.
+    pub(super) is_in_gap: bool,
+    /// True if the last answer had fewer items than requested.
+    was_short: bool,
+    /// True if the answer without a token was asked for again.
+    asked_again: bool,
+    /// The token of the last item, if a request by it has shown that the list goes on although a flag denies that.
+    pub(super) leads_on: Option<Token>,
+    /// True if the page ends the list in its direction.
+    pub(super) is_over: bool,
+    /// The statement that contradicts the end; `None` if there is none.
+    pub(super) doubt: Option<DoubtedEnd>,
+}
+
+/// The way in which a page continues after the upstream pages read so far.
+pub(super) enum Continuation {
+    /// By a token of the upstream.
+    Token(Token),
+    /// The last answer has no token, and must be asked for again before that ends the list.
+    Unconfirmed,
+    /// The list ends here.
+    Edge,
+}
+
+impl EndFacts {
+    pub(super) fn of(request: &PageRequest) -> Self {
+        let hint = request.target.hint;
+        let is_start = match &request.target.position {
+            Position::Start | Position::At(Offset(0)) => true,
+            Position::Token(place) => {
+                place.token.is_none() && !place.backward && place.within == PlaceInPage::Whole && hint.offset.0 == 0
+            }
+            _ => false,
+        };
+        let passed = if is_start { Some(0) } else { hint.walk.passed };
+        Self {
+            walk: WalkFacts { passed, ..hint.walk },
+            total: None,
+            is_in_gap: hint.walk.empty > 0,
+            was_short: false,
+            asked_again: false,
+            leads_on: None,
+            is_over: false,
+            doubt: None,
+        }
+    }
+}
+
+impl TokenPage<'_> {
+    /// Notes the statements of an answer that was read in the page's direction.
+    pub(super) fn note_statements(&mut self, upstream_page: &UpstreamPage) {
+        let (answer, asked) = (upstream_page.answer(), upstream_page.asked());
+        self.end.is_in_gap = upstream_page.is_empty();
+        if asked.way != self.way {
+            return;
+        }
+        let count = narrow(upstream_page.len());
+        let is_short = count < asked.size;
+        let counted = token_end::counted(answer, &self.request.paging);
+        let known = self.request.target.hint.total.filter(|_| self.way == Way::Forward);
+        let facts = &mut self.end;
+        facts.walk.rows_left_out |= facts.was_short && count > 0;
+        facts.was_short = is_short;
+        facts.walk.more_said |= answer.more == Some(true);
+        facts.walk.more_said_when_short |= is_short && answer.more == Some(true);
+        if let Some(total) = counted {
+            if let Some(before) = facts.total.or(known) {
+                facts.walk.grown = facts.walk.grown.saturating_add(total.saturating_sub(before));
+            }
+            facts.walk.counts_beyond_answer |= total != u64::from(count);
+            facts.total = Some(total);
+        }
+    }
+
+    /// Returns how the page continues after the upstream pages read so far.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] if the upstream contradicts itself about the end, if its token leads back to the page that it came
+    /// with, or if no token leads in this direction.
+    pub(super) fn continuation(&mut self) -> Result<Continuation, Refusal> {
+        let Some(last) = self.pages.read.last() else {
+            return Err(Refusal::PositionLost { nearest: Offset(0) });
+        };
+        match last.lead(self.way, self.tokens(), self.request.paging.end) {
+            // A token that leads to its own page would be followed for ever, so the list is refused. Test:
+            // `an_upstream_that_ignores_the_id_to_continue_after_is_refused_as_stuck`.
+            Lead::Token(token) if self.was_sent(&token) => Err(Refusal::Stuck),
+            Lead::Token(_) if self.is_emptied() => {
+                self.end.doubt = self.contradiction();
+                Ok(self.edge())
+            }
+            Lead::Token(token) => Ok(Continuation::Token(token)),
+            Lead::Edge => self.edge_or_fault(),
+            Lead::Broken => Err(Refusal::Stuck),
+            Lead::Unknown if self.tokens().backward => Err(Refusal::PositionLost { nearest: Offset(0) }),
+            Lead::Unknown => Err(Refusal::Unsupported),
+        }
+    }
+
+    /// Returns whether a token leads back to its own upstream page, or from one empty page to another that this page
+    /// has read already.
+    fn was_sent(&self, token: &Token) -> bool {
+        let is_it = |page: &UpstreamPage| page.asked().way == self.way && page.asked().token.as_ref() == Some(token);
+        let is_empty = self.pages.read.last().is_some_and(UpstreamPage::is_empty);
+        self.pages.read.iter().rev().take_while(|page| is_empty && page.is_empty()).any(is_it)
+            || self.pages.read.last().is_some_and(is_it)
+    }
+
+    /// Returns the number of empty answers in a row up to the last one, with those that the cursor names.
+    pub(super) fn empty_answers(&self) -> u32 {
+        token_end::empty_answers(&self.pages.read, self.way, &self.request)
+    }
+
+    /// Returns whether empty answers end the list, although the last one has a token.
+    fn is_emptied(&self) -> bool {
+        self.pages.read.last().is_some_and(|last| {
+            let (at_total, said_when_short) = (self.says_all_passed(last), self.end.walk.more_said_when_short);
+            token_end::is_emptied(last.answer(), self.empty_answers(), at_total, said_when_short)
+        }) && self.request.paging.end != EndEvidence::Token
+    }
+
+    /// Returns the number of items passed, and the total to compare it with.
+    fn counts(&self) -> Counts {
+        let taken = self.taken.items.len() as u64;
+        let passed = self.end.walk.passed.map(|passed| passed.saturating_add(taken));
+        Counts { passed, grown: self.end.walk.grown, total: self.end.total }
+    }
+
+    /// Returns whether an empty answer states a total that is the number of items passed. A total of an answer with items
+    /// may count only these.
+    fn says_all_passed(&self, upstream_page: &UpstreamPage) -> bool {
+        let total = token_end::counted(upstream_page.answer(), &self.request.paging);
+        let counts = Counts { total, ..self.counts() };
+        self.way == Way::Forward && upstream_page.is_empty() && counts.is_at_total()
+    }
+
+    /// Returns the statement that the list goes on after the last answer; `None` if there is none. Backward there is
+    /// none: many flags speak of the other direction, and counts are those of items passed.
+    fn contradiction(&self) -> Option<DoubtedEnd> {
+        let last = self.pages.read.last().filter(|_| self.way == Way::Forward)?;
+        let mut counts = self.counts();
+        let lost = token_end::states_nothing(last.answer()) && self.is_full_answer(last);
+        if lost && self.request.paging.counts_items() {
+            counts.total = counts.total.or(self.request.target.hint.total);
+        }
+        let promised = counts.promised();
+        // A dialect that reads a total from answers expects it in each of them. Test:
+        // `a_full_first_answer_without_any_of_its_facts_is_a_doubted_end`.
+        let untold = lost && counts.total.is_none() && self.request.abilities.tells_total;
+        let says_more = last.answer().more == Some(true) || untold;
+        (says_more || promised.is_some())
+            .then(|| DoubtedEnd { reached: counts.passed.unwrap_or(self.taken.items.len() as u64), said: promised })
+    }
+
+    /// Returns whether an answer has as many items as were requested.
+    fn is_full_answer(&self, upstream_page: &UpstreamPage) -> bool {
+        upstream_page.asked().way == self.way && upstream_page.len() >= upstream_page.asked().size as usize
+    }
+
+    /// Returns whether an answer may have been cut off: it is full, or has as many items as any earlier answer.
+    fn may_be_cut(&self, upstream_page: &UpstreamPage) -> bool {
+        let earlier = self.pages.read.iter().rev().skip(1).map(UpstreamPage::len);
+        let most = earlier.fold(self.request.target.hint.walk.most as usize, usize::max);
+        self.is_full_answer(upstream_page) || (most > 0 && upstream_page.len() >= most)
+    }
+
+    /// Returns whether an empty answer came where a token promised items, and nothing else says that the list is over.
+    /// Test: `an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again`.
+    fn is_strange(&self, upstream_page: &UpstreamPage) -> bool {
+        let before = self.pages.read.iter().rev().nth(1);
+        let denied = before.is_some_and(|before| before.answer().more == Some(false));
+        let is_over = denied || self.says_all_passed(upstream_page);
+        upstream_page.is_empty() && upstream_page.asked().token.is_some() && !is_over
+    }
+
+    /// Decides on the last answer, which has no token.
+    fn edge_or_fault(&mut self) -> Result<Continuation, Refusal> {
+        let Some(last) = self.pages.read.last() else { return Ok(Continuation::Edge) };
+        if last.is_vouched_end(self.way, self.tokens(), self.request.paging.end) {
+            return Ok(self.edge());
+        }
+        let (doubt, forward) = (self.contradiction(), self.way == Way::Forward);
+        // A total that has differed from the number of items beside it, and that is reached, confirms a full answer.
+        let confirmed = self.end.walk.counts_beyond_answer && self.counts().is_at_total();
+        let is_cut = forward && !confirmed && self.may_be_cut(last) && !self.request.leaves_out_costly_proofs();
+        if (doubt.is_some() || is_cut || self.is_strange(last)) && !self.end.asked_again && self.may_ask_again() {
+            return Ok(Continuation::Unconfirmed);
+        }
+        match doubt {
+            None => {}
+            Some(doubt) => {
+                let more = doubt.said.unwrap_or(0).saturating_sub(doubt.reached.saturating_add(self.end.walk.grown));
+                // Where rows are left out, a total may count them, so it promises nothing. Test:
+                // `a_total_of_rows_refuses_no_list`.
+                let is_whole = more >= u64::from(last.asked().size) && !self.may_leave_out_rows();
+                if self.is_full_answer(last) && is_whole {
+                    return Err(Refusal::EndContradicted { passed: doubt.reached, total: doubt.said.unwrap_or(0) });
+                }
+                self.end.doubt = Some(doubt);
+            }
+        }
+        Ok(self.edge())
+    }
+
+    fn may_leave_out_rows(&self) -> bool {
+        self.request.paging.hidden || self.end.walk.rows_left_out
+    }
+
+    fn edge(&mut self) -> Continuation {
+        // A page that isn't full has no next page, so all items of the last upstream page count as read. Test:
+        // `a_list_by_token_ends_where_the_upstream_says_so`.
+        self.pages.consumed = self.pages.read.last().map_or(0, UpstreamPage::len);
+        self.end.is_over = true;
+        Continuation::Edge
+    }
+
+    pub(super) fn may_ask_again(&self) -> bool {
+        !self.tokens().single_use && !self.request.is_unverified() && self.up.requests < self.request.budget.search
+    }
+
+    /// Asks once more for the last answer, which has no token. If its items have tokens, the token of the last one is
+    /// tried instead.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop`] if the second answer can't be used.
+    pub(super) async fn ask_again(&mut self) -> Result<(), Stop> {
+        self.end.asked_again = true;
+        // The items come again, which doesn't show that rows were left out before them.
+        self.end.was_short = false;
+        let Some(last) = self.pages.read.last() else { return Ok(()) };
+        let of_last = last.len().checked_sub(1).filter(|_| self.tokens().by_item);
+        let tried = of_last.and_then(|index| last.item_token(self.way.index(index, last.len())));
+        let asked = match &tried {
+            Some(token) => Asked { token: Some(token.clone()), way: self.way, size: last.asked().size },
+            None => last.asked().clone(),
+        };
+        let fetch =
+            TokenFetch { token: asked.token.clone(), backward: asked.way.is_backward(), size: PageSize(asked.size) };
+        let answer = self.up.fetch(vec![Fetch::Token(fetch)]).await?.pop();
+        // A token that works no longer says nothing about the end.
+        let Some(answer) = answer.filter(|answer| answer.standing == Standing::Listed) else { return Ok(()) };
+        let again = self.received(answer, asked)?;
+        if tried.is_some() {
+            if again.is_empty() {
+                return Ok(());
+            }
+            if self.is_full() {
+                self.end.leads_on = tried;
+                return Ok(());
+            }
+        } else if self.pages.read.last().is_some_and(|last| last.has_same_items(&again)) {
+            self.pages.read.pop();
+            self.pages.read.push(again);
+            return Ok(());
+        } else if again.is_empty() {
+            return Ok(());
+        }
+        self.end.asked_again = false;
+        Ok(self.go_through(again)?)
+    }
+
+    /// Begins to read a page to which a token leads, whose own token wasn't asked for again.
+    pub(super) fn forget_confirmation(&mut self) {
+        self.end.asked_again = false;
+    }
+
+    /// Returns the facts of the walk for the cursor at the page's boundary in this direction of the list.
+    pub(super) fn walk_facts(&self, way: Way) -> WalkFacts {
+        let (taken, facts) = (self.taken.items.len() as u64, &self.end.walk);
+        // In the list's order, the number of items before the page's start, in its direction of reading, is known.
+        let passed = match (self.way, way) {
+            (Way::Forward, Way::Forward) => facts.passed.and_then(|passed| passed.checked_add(taken)),
+            (Way::Backward, Way::Backward) => facts.passed.and_then(|passed| passed.checked_sub(taken)),
+            _ => facts.passed,
+        };
+        let onward = way == self.way;
+        let is_read_through =
+            self.pages.read.last().is_some_and(|last| self.pages.consumed >= last.len()) && self.pages.ahead.is_empty();
+        let empty = if onward && is_read_through { self.empty_answers() } else { 0 };
+        let most = self.pages.read.iter().map(|page| narrow(page.len())).fold(facts.most, u32::max);
+        let rows_left_out = facts.rows_left_out || (onward && is_read_through && self.end.was_short);
+        WalkFacts { passed, most, empty, rows_left_out, ..*facts }
+    }
+
+    /// Returns the collection's total for the cursor: the newest that the walk has met.
+    pub(super) fn walk_total(&self) -> Option<u64> {
+        self.end.total.or(self.request.target.hint.total)
+    }
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
