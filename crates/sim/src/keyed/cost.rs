@@ -82,7 +82,7 @@ impl Exchange<'_> {
         let spent = self.is_spent();
         let ends = spent || (self.bound.is_forward() && self.page.next.is_none());
         let vouched = match self.traits.end {
-            EndEvidence::ShortPage | EndEvidence::Token => true,
+            EndEvidence::ShortPage => true,
             EndEvidence::Flag => self.traits.more == More::Slice,
             // A vouched token ends lists by token only.
             EndEvidence::Unvouched | EndEvidence::Token => false,

@@ -22,7 +22,7 @@ mod crossing;
 mod facts;
 mod sweep;
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, collections::HashSet, sync::Arc};
 
 use facts::{Claims, Said, Witnesses};
 
@@ -34,7 +34,7 @@ use crate::pagination::{
         confirmation,
         draft::{Boundary, Ground},
         end::Witness,
-        evidence::Evidence,
+        evidence::{Evidence, loose},
     },
     limits::{END_BASE_PAGES, END_FAR_OFFSET, END_FLIPPED_LOOKS, END_LOOKS, END_REFUTATIONS, NAMED_PLACE_WINDOWS},
     page::{DoubtedEnd, Page},
@@ -43,7 +43,7 @@ use crate::pagination::{
     position::{Anchor, Position, WalkFacts},
     refusal::Refusal,
     rows,
-    slices::Unasked,
+    slices::{SliceReader as _, Unasked},
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
@@ -215,8 +215,12 @@ impl KeyReader<'_> {
                 Refuted::Doubted(doubt) => return Ok(Verdict::Doubted(doubt)),
                 Refuted::Towards(place) => place,
             };
+            let before = end.covered;
             if let Some((asked, answer)) = self.cross(&mut end, towards).await? {
                 return Ok(Verdict::Beyond(asked, answer));
+            }
+            if end.covered == before {
+                break;
             }
         }
         let claims = self.claims(&end);
@@ -227,7 +231,14 @@ impl KeyReader<'_> {
     /// for a list that leaves out no rows, if the walk has seen a larger size honoured. A statement that more items
     /// follow revokes that.
     fn is_vouched(&self) -> bool {
-        self.draft.view_of_last().is_some_and(|view| self.is_vouched_by(view))
+        match self.draft.view_of_last() {
+            Some(view) => self.is_vouched_by(view),
+            None => match self.request.paging.end {
+                EndEvidence::Flag => self.seen.newest_more() == Some(false),
+                EndEvidence::ShortPage => self.seen.newest_more() != Some(true),
+                EndEvidence::Unvouched | EndEvidence::Token => false,
+            },
+        }
     }
 
     fn is_vouched_by(&self, view: &Evidence) -> bool {
@@ -246,7 +257,7 @@ impl KeyReader<'_> {
     fn supposed_end(&self) -> SupposedEnd {
         let hint = self.request.target.hint;
         let last = self.draft.last_before_the_end();
-        let came = self.draft.reached();
+        let came = self.draft.reached().max(self.seen.shown_to(&self.request.order, last.as_ref()));
         let size = self.look_size();
         let passed = match self.ground {
             Ground::Whole if !self.draft.is_the_last_page() => hint
@@ -554,7 +565,7 @@ impl KeyReader<'_> {
             return Ok(Sight::Unseen);
         }
         let order = &self.request.order;
-        if confirmation::holds_more(&answer, end.last.as_ref(), self.terms()) {
+        if self.shows_beyond(&answer, end.last.as_ref()) {
             return Ok(Sight::Item(asked, answer));
         }
         // Under a silent cap, a page by number begins before the place that its number says. Its items then show
@@ -563,6 +574,26 @@ impl KeyReader<'_> {
         let is_elsewhere = facts::ends_before(&answer, order, end.last.as_ref());
         let is_elsewhere = is_elsewhere && (begins >= end.came || self.request.paging.family == Family::Page);
         Ok(if is_elsewhere { Sight::Unseen } else { Sight::Nothing(answer) })
+    }
+
+    /// Returns whether an answer has an item after `last`. Ties that come in any order count only if the page's answer
+    /// doesn't show them.
+    pub(super) fn shows_beyond(&self, answer: &Answer, last: Option<&Anchor>) -> bool {
+        let order = &self.request.order;
+        let (Some(last), true) = (last, loose(order)) else {
+            return confirmation::holds_more(answer, last, self.terms());
+        };
+        let shown: HashSet<_> = match self.draft.view_of_last() {
+            Some(view) => (0..view.len()).filter_map(|place| view.id(order, place)).collect(),
+            None => HashSet::new(),
+        };
+        (0..answer.items.len()).any(|item| match rows::relate(answer, order, item, last) {
+            None => true,
+            Some(relation) if relation.strong.is_eq() => {
+                relation.whole.is_ne() && answer.identity(order, item).is_some_and(|id| !shown.contains(&id))
+            }
+            Some(relation) => relation.strong.is_gt(),
+        })
     }
 
     /// Requests a slice that only shows whether more items follow. `None` beyond the depth that the upstream answers.
@@ -589,14 +620,17 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Ends a page whose requests are spent before its end was judged: the page goes on after its last item, if it has
-    /// one.
+    /// Ends a page whose requests are spent before its end was judged. An end that an answer shows is served, and marked
+    /// as doubted. An end that is only supposed is refused, or leaves a short page if the route permits that.
     fn unended(&mut self) -> KeyHalt {
-        if self.draft.len() == 0 || self.draft.is_the_last_page() {
-            return Refusal::BudgetExceeded.into();
+        if self.claimed.is_supposed || !self.draft.claims_the_end() {
+            return self.unasked(Unasked::Spent);
         }
+        let end = self.supposed_end();
+        let claims = self.claims(&end);
+        self.claimed.doubt = Some(self.doubted(&end, claims));
         self.claimed.is_judged = true;
-        KeyHalt::Instead(KeyTurn::Serve { cut_off: true })
+        KeyHalt::Instead(KeyTurn::Serve { cut_off: false })
     }
 
     /// Returns the slice of this size that begins at an offset, or the page that holds the offset.

@@ -106,9 +106,12 @@ impl SeenAnswers {
         self.rows_left_out = true;
     }
 
-    /// Returns whether an answer has fewer items than were requested.
-    pub(in crate::pagination::windows) fn shows_short(&self) -> bool {
-        self.listed().any(|seen| seen.is_short)
+    /// Returns whether an answer has fewer items than were requested, although another one shows items from behind all
+    /// of its rows.
+    pub(in crate::pagination::windows) fn shows_gap(&self) -> bool {
+        let ends = |seen: &SeenAnswer| seen.slice.begins().0.saturating_add(u64::from(seen.slice.size().0));
+        let short = self.listed().filter(|seen| seen.is_short).map(ends).min();
+        short.is_some_and(|end| self.listed().any(|seen| seen.count > 0 && seen.slice.begins().0 >= end))
     }
 
     fn listed(&self) -> impl DoubleEndedIterator<Item = &SeenAnswer> {
@@ -119,6 +122,14 @@ impl SeenAnswers {
     pub(super) fn beyond(&self, order: &Order, last: Option<&Anchor>) -> Option<u64> {
         let beyond = self.listed().filter(|seen| seen.is_past(order, last));
         beyond.map(|seen| seen.slice.begins().0.saturating_add(u64::from(seen.slice.size().0))).min()
+    }
+
+    /// Returns the greatest offset after an item that an answer shows at or before `last`; 0 if there is none.
+    pub(super) fn shown_to(&self, order: &Order, last: Option<&Anchor>) -> u64 {
+        let Some(last) = last else { return 0 };
+        let is_shown = |seen: &&SeenAnswer| seen.relates(order, last).is_some_and(Ordering::is_le);
+        let shown = self.listed().filter(is_shown);
+        shown.map(|seen| seen.slice.begins().0.saturating_add(u64::from(seen.count))).max().unwrap_or(0)
     }
 
     /// Returns the offset up to which rows were looked at without a hole, from the place `came` of the last item on.

@@ -12,7 +12,7 @@ use super::{
 use crate::pagination::{
     answer::{Answer, Standing},
     direction::Way,
-    judge::{confirmation, draft::Boundary, end::Witness},
+    judge::{draft::Boundary, end::Witness, evidence::loose},
     limits::{SWEEP_STEPS, SWEEPS},
     paging::Family,
     position::Anchor,
@@ -58,7 +58,7 @@ impl KeyReader<'_> {
             && !self.contradictions.are_repeated()
             && self.claimed.sweeps < SWEEPS
             && !matches!(self.draft.boundary(), Boundary::At(_) | Boundary::Tail)
-            && self.seen.shows_short()
+            && (self.request.paging.leaves_out || (self.seen.shows_gap() && !loose(&self.request.order)))
     }
 
     /// Reads on from a slice that begins at or before the boundary after `anchor`, or from the start.
@@ -82,7 +82,7 @@ impl KeyReader<'_> {
         // The bound: each step covers rows after the one before.
         for _ in 0..SWEEP_STEPS {
             let is_near = anchor.as_ref().is_some_and(|anchor| facts::begins_at_or_before(&answer, &order, anchor));
-            if confirmation::holds_more(&answer, anchor.as_ref(), self.terms()) {
+            if self.shows_beyond(&answer, anchor.as_ref()) {
                 let Ok(view) = self.view(answer, asked) else { return Ok(None) };
                 if is_near || view.is_from_start() {
                     return Ok(Some(look_at(asked, view, Witness::None)));
