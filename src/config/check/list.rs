@@ -79,6 +79,7 @@ impl Route<'_> {
             mode: self.mode(),
             verify: self.verify(context),
             unproven: ROUTE.unproven.read(self.written),
+            unproven_end: ROUTE.unproven_end.read(self.written),
             short_pages: ROUTE.short_pages.read(self.written),
             page_size,
             total: ROUTE.total.read(self.written),

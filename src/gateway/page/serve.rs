@@ -12,6 +12,7 @@ use super::{
 use http::HeaderMap;
 
 use crate::{
+    config::settings::WhenEndUnproven,
     downstream::{
         Response,
         response::caching::storing::{PageStorage, page_storage},
@@ -94,6 +95,10 @@ pub(crate) async fn serve(
     cursors.remember(&page);
     outcome.served(&page);
     outcome.filtered(page.notes.profile.futile_filter(known));
+    if let Some(doubt) = page.doubted_end.filter(|_| context.list.unproven_end == WhenEndUnproven::Refuse) {
+        (outcome.counted.level, outcome.counted.refusal) = (None, Some("end_unproven"));
+        return Err(Failure::doubted_end(doubt));
+    }
 
     // Render: cursors and links, and the envelope around the items.
     let _phase = RequestTrace::phase(trace, "render");
@@ -138,8 +143,9 @@ impl MadePage {
     ) {
         self.is_validated = answers.validated > 0 && answers.validated == answers.listed.len();
         // The headers of a legacy page change at its sunset. A page that isn't proven or isn't full might be different
-        // at the next request. These pages aren't cached.
-        let is_sure = page.unproven.is_none() && !page.short && context.legacy_page.is_none();
+        // at the next request, and so might an end that the upstream contradicts. These pages aren't cached.
+        let is_proven = page.unproven.is_none() && page.doubted_end.is_none();
+        let is_sure = is_proven && !page.short && context.legacy_page.is_none();
         let Some(kept) = context.kept.filter(|_| is_sure) else { return };
         let all: Vec<&HeaderMap> = answers.listed.iter().chain(&answers.beside).collect();
         let storage = page_storage(&all, kept.policy, context.asked.now).ok();
