@@ -2,7 +2,7 @@
 
 use super::{listing::WitnessAnswer, report::grouped};
 
-/// What the answers of a listing said about its end, and what was read.
+/// The end of a listing: its last answers with what they said about the end, and the number of items.
 #[derive(Clone, Debug, Default)]
 pub struct ListingEnd {
     /// The number of different items that were read.
@@ -23,7 +23,7 @@ pub struct ListingEnd {
     refuted: Vec<(&'static str, u64)>,
 }
 
-/// What contradicts an end, and what only shows that a fact can't be relied on.
+/// The contradictions between what answers said about an end and what was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndReview {
     /// Facts that say that more items follow than were read. With one of them, nothing can be said about lost items.

@@ -33,7 +33,7 @@ const REFUSED: [u16; 5] = [400, 404, 410, 416, 422];
 
 /// The window that a listing reads next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum ListingStage {
     /// The next window of the list.
     Reading,
     /// The next window on the way to a place that is known to have items: the index of an item.
@@ -60,7 +60,7 @@ pub(super) struct WitnessAnswer {
 #[derive(Debug)]
 pub struct ListingPager<'d> {
     direct: DirectPager<'d>,
-    stage: Stage,
+    stage: ListingStage,
     /// The ids of the items so far.
     seen: HashSet<Box<str>>,
     /// The tokens so far.
@@ -80,7 +80,7 @@ impl<'d> ListingPager<'d> {
     pub fn new(direct: DirectPager<'d>) -> Self {
         Self {
             direct,
-            stage: Stage::Reading,
+            stage: ListingStage::Reading,
             seen: HashSet::new(),
             tokens: HashSet::new(),
             most: 1,
@@ -105,9 +105,9 @@ impl<'d> ListingPager<'d> {
     }
 
     /// Continues after a request beyond the end that got no answer. Returns `None` if the request wasn't beyond the
-    /// end, so that the listing fails.
+    /// end: then the listing fails.
     pub(super) fn without_answer(&mut self) -> Option<WalkedPage> {
-        let is_beyond = matches!(self.stage, Stage::LastPlace | Stage::FarBeyond);
+        let is_beyond = matches!(self.stage, ListingStage::LastPlace | ListingStage::FarBeyond);
         is_beyond.then(|| WalkedPage { answer: Answer::default(), next: self.after_look() })
     }
 
@@ -189,14 +189,14 @@ impl<'d> ListingPager<'d> {
     }
 
     fn read_window(&mut self, place: &WalkPlace, answer: Answer, witness: WitnessAnswer) -> Result<WalkedPage, String> {
-        if let Stage::LastPlace | Stage::FarBeyond = self.stage {
+        if let ListingStage::LastPlace | ListingStage::FarBeyond = self.stage {
             let has_new = WalkedItem::all(&answer).any(|item| !self.seen.contains(&item.id));
-            if self.stage == Stage::FarBeyond {
+            if self.stage == ListingStage::FarBeyond {
                 self.end.far = Some(witness.clone());
             }
             // The items between have to be read too, so the listing goes on where it had ended.
             let next = if has_new {
-                self.stage = Stage::Crossing(witness.begins);
+                self.stage = ListingStage::Crossing(witness.begins);
                 (self.end.behind, self.end.far) = (None, None);
                 self.place_from(self.end.reached())
             } else {
@@ -209,12 +209,12 @@ impl<'d> ListingPager<'d> {
         let total = witness.said.total;
         let is_new = self.add(&answer);
         self.end.note(witness, is_new);
-        if let Stage::Crossing(to) = self.stage
+        if let ListingStage::Crossing(to) = self.stage
             && begins >= to
         {
-            self.stage = Stage::Reading;
+            self.stage = ListingStage::Reading;
         }
-        let crosses = self.stage != Stage::Reading;
+        let crosses = self.stage != ListingStage::Reading;
         if repeats && !crosses {
             let is_passed = total.is_some_and(|total| total.value <= begins);
             if !self.direct.dialect.paging().repeats_last_page && !is_passed {
@@ -258,7 +258,7 @@ impl<'d> ListingPager<'d> {
         let last = by_total.max(by_pages).filter(|last| *last > end && !self.looked_at.contains(last));
         if let Some(place) = last.and_then(|last| self.place_from(last)) {
             self.looked_at.extend(last);
-            self.stage = Stage::LastPlace;
+            self.stage = ListingStage::LastPlace;
             return Some(place);
         }
         self.look_far()
@@ -268,12 +268,12 @@ impl<'d> ListingPager<'d> {
         let size = u64::from(self.direct.size);
         let far = self.end.reached().saturating_mul(2).max(FAR) / size * size;
         let place = self.place_from(far).filter(|_| self.looked_at.insert(far))?;
-        self.stage = Stage::FarBeyond;
+        self.stage = ListingStage::FarBeyond;
         Some(place)
     }
 
     /// Returns the place after a look beyond the end that found nothing.
     fn after_look(&mut self) -> Option<WalkPlace> {
-        if self.stage == Stage::LastPlace { self.look_far() } else { None }
+        if self.stage == ListingStage::LastPlace { self.look_far() } else { None }
     }
 }

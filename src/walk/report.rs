@@ -28,7 +28,7 @@ pub struct ReportedWalk {
     pub compares_bytes: bool,
 }
 
-/// What the answers said about the end of the list, as far as it contradicts what was read.
+/// The contradictions between what answers said about the end of the list and what was read.
 #[derive(Clone, Debug, Default)]
 pub struct ReportedEnd {
     /// Facts that say that more items follow. With one of them, no walk is called lossless.
@@ -67,7 +67,7 @@ pub struct WalkReport {
     pub changes: ListChanges,
     /// The cost of both direct listings together.
     pub listing: WalkCost,
-    /// What contradicts the ends that were read.
+    /// The facts that contradict the ends that were read.
     pub end: ReportedEnd,
 }
 

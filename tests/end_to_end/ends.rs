@@ -267,7 +267,7 @@ fn a_walk_is_compared_with_everything_that_the_upstream_has() {
 }
 
 /// Rows are hidden after the limit was applied, more than a page in a row. The total counts them, so it names a place
-/// behind the gap. The list is walked by the dialect only, which ends at the gap.
+/// after the gap. The list is walked by the dialect only, which ends at the gap.
 #[test]
 fn a_listing_goes_on_behind_empty_answers_to_the_place_that_the_total_names() {
     let gap = World {

@@ -93,12 +93,8 @@ pub(crate) async fn serve(
     let known = context.list.learning.read(scope);
     context.list.learning.add(scope, page.notes.profile);
     cursors.remember(&page);
-    outcome.served(&page);
+    note_served(&page, &context, outcome)?;
     outcome.filtered(page.notes.profile.futile_filter(known));
-    if let Some(doubt) = page.doubted_end.filter(|_| context.list.unproven_end == WhenEndUnproven::Refuse) {
-        (outcome.counted.level, outcome.counted.refusal) = (None, Some("end_unproven"));
-        return Err(Failure::doubted_end(doubt));
-    }
 
     // Render: cursors and links, and the envelope around the items.
     let _phase = RequestTrace::phase(trace, "render");
@@ -108,6 +104,22 @@ pub(crate) async fn serve(
     };
     made.note(&context, &cursors, (&page, backward), &answers);
     render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)
+}
+
+/// Records the facts of a page.
+///
+/// # Errors
+///
+/// Returns `end_unproven` if the upstream contradicts the end that the page claims, and the route refuses such ends.
+fn note_served(page: &Page, context: &PageContext<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
+    outcome.served(page);
+    match page.doubted_end.filter(|_| context.list.unproven_end == WhenEndUnproven::Refuse) {
+        None => Ok(()),
+        Some(doubt) => {
+            (outcome.counted.level, outcome.counted.refusal) = (None, Some("end_unproven"));
+            Err(Failure::doubted_end(doubt))
+        }
+    }
 }
 
 /// Returns 304 in place of a page that the client already has. Only GET and HEAD requests can be conditional: a page

@@ -25,7 +25,7 @@ pub struct EndClaim {
     pub says_more: bool,
 }
 
-/// What an answer says about the end of its list.
+/// The facts by which an answer says how long its list is, and whether more items follow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndWitnesses {
     /// The size of the list; `None` if the answer doesn't state it.
