@@ -33,7 +33,7 @@ pub use envelope::{EnvelopeSettings, ErrorSettings};
 pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacyPolicy, LegacySettings, Unmarked};
 pub use list::{
     Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageCacheSettings, PageSizeSettings,
-    ParameterSettings, Role, SortTerm,
+    ParameterSettings, Role, SortTerm, WhenEndUnproven,
 };
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};

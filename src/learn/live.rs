@@ -2,7 +2,11 @@
 //! pages. Each fault names the key to change. If a parameter has no effect, the steps of learning search for a
 //! parameter that has one.
 
+mod ends;
 pub(super) mod sorted;
+mod undeclared;
+
+pub use undeclared::undeclared_rest;
 
 use std::rc::Rc;
 
@@ -29,7 +33,7 @@ use crate::{
         paging::Family,
         window::{Offset, PageNumber, PageSize, Slice},
     },
-    upstream::{CompiledOrder, Dialect, ReadingError},
+    upstream::{CompiledOrder, Dialect, EndWitnesses, ReadingError},
 };
 
 /// The size at which the first page is requested. A second, larger size then shows whether the size parameter has an
@@ -39,9 +43,6 @@ const MORE_THAN_FEW: u32 = 7;
 
 /// The size of the largest page that is requested if the dialect declares no maximum.
 const WIDE: u32 = 200;
-
-/// The largest total at which the end of a list is checked. Longer lists are not read to their end.
-const DEPTH: u64 = 5_000;
 
 /// A list of a configuration, to be compared with the answers of its upstream.
 #[derive(Debug)]
@@ -113,11 +114,12 @@ struct Review {
 }
 
 /// An answer as received (`seen`), and as the dialect reads it (`read`). `ids` are the identities of its items, which
-/// are found even if the dialect can't read the answer.
+/// are found even if the dialect can't read the answer. `said` are its facts about the end of the list.
 struct ReadPage {
     seen: Rc<SeenAnswer>,
     read: Result<Answer, ReadingError>,
     ids: Vec<String>,
+    said: EndWitnesses,
 }
 
 impl ReadPage {
@@ -173,7 +175,7 @@ impl Review {
             self.check_order(&wide);
             self.check_sorts().await?;
             self.check_filter(&wide).await?;
-            self.check_end(&first).await?;
+            self.check_ends(&first).await?;
         }
         Ok(())
     }
@@ -221,13 +223,15 @@ impl Review {
                 body: Vec::new(),
                 elapsed: std::time::Duration::ZERO,
             };
-            return Ok(ReadPage { seen: Rc::new(seen), read, ids: Vec::new() });
+            return Ok(ReadPage { seen: Rc::new(seen), read, ids: Vec::new(), said: EndWitnesses::default() });
         };
         let seen = self.session.ask_as(&ask).await?;
         let depth = self.list.settings.budgets.answer_depth;
         let read = self.list.dialect.read(sorted, &ask, seen.status, &seen.headers, seen.body.clone(), depth);
         let ids = self.shape().identities(&seen).unwrap_or_default();
-        Ok(ReadPage { seen, read, ids })
+        let said = |answer: &Answer| self.list.dialect.witnesses(&ask, &seen.headers, answer);
+        let said = read.as_ref().map(said).unwrap_or_default();
+        Ok(ReadPage { seen, read, ids, said })
     }
 
     /// Returns whether the first answer can be read as a list. If not, reports the fault, if it is known.
@@ -290,7 +294,7 @@ impl Review {
         if ids.is_empty() {
             return Ok(false);
         }
-        self.check_items(&ReadPage { seen, read, ids });
+        self.check_items(&ReadPage { seen, read, ids, said: EndWitnesses::default() });
         if self.faults.is_empty() {
             let at = self.list.settings.sortable.first().map_or(self.list.at, |field| field.at);
             let message = format!("the upstream answers {status} to the declared order, and not without it");
@@ -533,44 +537,6 @@ impl Review {
             self.fault(at, message, format!("size.max = {count}"));
         }
         Ok(wide)
-    }
-
-    /// Reports an answer after the end of the list that the dialect doesn't describe: an error, or the last page
-    /// again. Checks only lists by page or offset with a total of at most [`DEPTH`].
-    async fn check_end(&mut self, first: &ReadPage) -> Result<(), ProbeHalt> {
-        let total = first.answer().and_then(|answer| answer.total).map(|total| total.value);
-        let Some(total) = total.filter(|total| *total <= DEPTH) else { return Ok(()) };
-        if self.list.dialect.paging().family == Family::Token
-            || !self.list.dialect.paging().family.eq(&Family::Page) && self.list.dialect.place_name().is_none()
-        {
-            return Ok(());
-        }
-        let size = self.size(100);
-        let last = total.saturating_sub(1) / u64::from(size);
-        let past = self.page(last + 1, size).await?;
-        let at = self.place_of(
-            self.list.settings.dialect.response.past_end.first().map(|_| &self.list.settings.dialect.response.items),
-        );
-        match &past.read {
-            Err(ReadingError::Failed { status, .. }) => {
-                let message = format!("after the end of the list the upstream answers {status}");
-                self.fault(at, message, format!("response.past_end = [{{ status = {status} }}]"));
-            }
-            Ok(answer)
-                if answer.standing == Standing::Listed
-                    && !past.ids.is_empty()
-                    && !self.list.dialect.paging().repeats_last_page =>
-            {
-                let end = self.page(last, size).await?;
-                // If the pages differ, items may have been added after the first request, which isn't a fault.
-                if end.ids == past.ids {
-                    let message = "after the end of the list the last page comes again";
-                    self.fault(at, message, "response.repeats_last_page = true");
-                }
-            }
-            _ => {}
-        }
-        Ok(())
     }
 }
 

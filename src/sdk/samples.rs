@@ -46,6 +46,7 @@ impl AnswerSample {
     pub(super) fn parts(&self) -> (SpecValue, Vec<(&'static str, &str)>, SpecValue) {
         let mut headers = vec![("Content-Type", self.content_type.as_str())];
         headers.push(("X-Request-Id", REQUEST_ID));
+        headers.extend((self.status == 200).then_some(("Cursorgate-Level", "exact")));
         headers.extend(self.link.as_deref().map(|link| ("Link", link)));
         headers.extend(self.retry_after.map(|wait| ("Retry-After", wait)));
         (SpecValue::Number(self.status.into()), headers, SpecValue::text(&self.body))

@@ -27,7 +27,10 @@ pub use order::{
     sort::{CompiledOrder, Unsortable},
 };
 pub use request::headers::{ClientOrigin, HeaderRefusal, request_headers};
-pub use response::error::ReadingError;
+pub use response::{
+    error::ReadingError,
+    reading::witnesses::{EndClaim, EndWitnesses},
+};
 pub use template::{
     ask::{Unaskable, UpstreamRequest},
     places::Places,

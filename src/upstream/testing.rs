@@ -8,7 +8,7 @@ use crate::{
         settings::{
             Budgets, CursorSettings, DialectRequest, DialectResponse, DialectSettings, DialectSize, DialectSort,
             EnvelopeSettings, LegacySettings, ListSettings, Mode, OverMax, PageSizeSettings, ParameterSettings,
-            SortTerm,
+            SortTerm, WhenEndUnproven,
         },
         tree::Tree,
     },
@@ -99,6 +99,7 @@ fn route() -> ListSettings {
         mode: at(Mode::Auto),
         verify: Verify::Always,
         unproven: WhenUnproven::Refuse,
+        unproven_end: WhenEndUnproven::Flag,
         short_pages: ShortPages::Refuse,
         page_size: PageSizeSettings { default: 20, max: 100, over_max: None, at: AT },
         total: Totals::Upstream,

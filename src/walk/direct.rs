@@ -22,12 +22,12 @@ const DEPTH: u16 = 128;
 /// A walk by a dialect.
 #[derive(Debug)]
 pub struct DirectPager<'d> {
-    dialect: &'d Dialect,
+    pub(super) dialect: &'d Dialect,
     /// The path at the upstream.
     path: String,
     /// The parameters of every request apart from paging, encoded and joined by `&`.
     filters: String,
-    size: u32,
+    pub(super) size: u32,
     /// A hash of the items of the previous page; `None` before the first page.
     before: Option<u64>,
 }
@@ -70,7 +70,7 @@ impl<'d> DirectPager<'d> {
         }
     }
 
-    fn ask(&self, place: &WalkPlace) -> Result<UpstreamRequest, String> {
+    pub(super) fn ask(&self, place: &WalkPlace) -> Result<UpstreamRequest, String> {
         let size = PageSize(self.size);
         let slice = |slice| Fetch::Slice(slice, Listing::default());
         let fetch = match place {
@@ -103,12 +103,22 @@ impl<'d> DirectPager<'d> {
         Ok(ProbeRequest { headers, ..ProbeRequest::get(ask.path, ask.query) })
     }
 
-    pub(super) fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
-        let ask = self.ask(place)?;
+    /// Reads the answer to a request.
+    pub(super) fn read_answer(&self, ask: &UpstreamRequest, answer: ProbeAnswer) -> Result<Answer, String> {
         let ProbeAnswer { status, headers, body, .. } = answer;
         let refused = refusal(status, &body);
-        let read = self.dialect.read(self.dialect.default_sorted(), &ask, status, &headers, body, DEPTH);
-        let answer = read.map_err(|error| if status >= 400 { refused } else { error.to_string() })?;
+        let read = self.dialect.read(self.dialect.default_sorted(), ask, status, &headers, body, DEPTH);
+        read.map_err(|error| if status >= 400 { refused } else { error.to_string() })
+    }
+
+    /// Returns whether an answer has the same items as the one before, and at least one. Keeps it as the one before.
+    pub(super) fn repeats(&mut self, answer: &Answer) -> bool {
+        let shown = shown(answer);
+        !answer.items().is_empty() && self.before.replace(shown) == Some(shown)
+    }
+
+    pub(super) fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
+        let answer = self.read_answer(&self.ask(place)?, answer)?;
         let (items, shown) = (answer.items().len(), shown(&answer));
         let total = answer.total.map(|total| total.value);
         let next = self.next(place, &answer);
@@ -132,7 +142,7 @@ impl<'d> DirectPager<'d> {
     }
 
     /// Returns the number of items before a place; `None` for a token or a link, which don't show the number.
-    fn begins(&self, place: &WalkPlace) -> Option<u64> {
+    pub(super) fn begins(&self, place: &WalkPlace) -> Option<u64> {
         match place {
             WalkPlace::Page(number) => Some(number.saturating_mul(u64::from(self.size))),
             WalkPlace::Offset(from) => Some(*from),

@@ -6,7 +6,13 @@ use http::HeaderMap;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
-use super::{WalkPlace, WalkedPage, envelope::SeenEnvelope, refusal};
+use super::{
+    WalkPlace, WalkedPage,
+    ending::{self, EndReview},
+    envelope::SeenEnvelope,
+    refusal,
+    report::grouped,
+};
 use crate::{
     json::{Limits, Pointer, Shape, Span, scalar, scan_page},
     learn::{ListShape, ProbeAnswer, ProbeRequest, after_scheme},
@@ -15,6 +21,9 @@ use crate::{
 
 /// The header that marks the gateway's answers with pages.
 const LEVEL: &str = "cursorgate-level";
+
+/// The header with which the gateway marks an end that the upstream contradicts.
+const END: &str = "cursorgate-end";
 
 /// A walk by links and cursors. Only the path and the query of a link are used, so credentials are never sent to
 /// another host.
@@ -28,6 +37,12 @@ pub struct Follower {
     places: Option<SeenEnvelope>,
     /// True if an answer has led to a next page. An answer without a link is then the last one.
     has_led: bool,
+    /// The number of items so far.
+    items: u64,
+    /// The total of the newest answer that has one.
+    total: Option<u64>,
+    /// True if an answer marks its end as unproven.
+    is_doubted: bool,
 }
 
 /// The facts of an answer about the next page.
@@ -42,11 +57,25 @@ impl Follower {
     /// Starts a walk at a path with its query. `id` is the place of the id in an item.
     #[must_use]
     pub fn new(first: String, id: Pointer) -> Self {
-        Self { first, id, places: None, has_led: false }
+        Self { first, id, places: None, has_led: false, items: 0, total: None, is_doubted: false }
     }
 
     pub(super) fn start(&self) -> WalkPlace {
         WalkPlace::Target(self.first.clone())
+    }
+
+    /// Compares what the pages said about the end with the number of their items. `changes` is the number of items that
+    /// came or left meanwhile.
+    pub(super) fn end_review(&self, changes: u64) -> EndReview {
+        let (items, mut review) = (self.items, EndReview::default());
+        let read = ending::items(items);
+        if let Some(total) = self.total.filter(|total| *total > items.saturating_add(changes)) {
+            review.doubts.push(format!("the total of the pages is {}, and they had {read}", grouped(total)));
+        }
+        if self.is_doubted {
+            review.doubts.push(format!("the last page, after {read}, has Cursorgate-End: unproven"));
+        }
+        review
     }
 
     pub(super) fn keeps_items(&self) -> bool {
@@ -102,6 +131,9 @@ impl Follower {
             more: scalar::boolean(fact(places.more.as_ref())),
         };
         let total = scalar::unsigned(fact(places.total.as_ref())).or_else(|| counted(&headers));
+        self.total = total.or(self.total);
+        self.items += items.len() as u64;
+        self.is_doubted |= headers.contains_key(END);
         let last = found.columns.last().map(|span| span.of(&body)).and_then(plain);
         let says = onward.more.is_some() || onward.link.is_some() || has_null(&body, places.link.as_ref());
         let next = next(&onward, places, &headers, last).map(|next| self.resolve(target, &next));

@@ -1,26 +1,31 @@
 //! Walks of lists to their ends, as clients read them, and comparisons of walks with direct listings.
 //!
 //! The module does no I/O: a [`Pager`] writes the request for a place, and reads the answer as a page with the place of
-//! the next one. There are two pagers:
+//! the next one. There are three pagers:
 //!
 //! - `follower`: by links and cursors, as clients of the gateway read a list. `envelope` recognises a built-in envelope
 //!   by the first answer; other answers are followed by their `Link` headers.
 //! - `direct`: by a dialect, page after page, as clients of the upstream read a list without the gateway. It proves
 //!   nothing: its purpose is to show the items that such clients lose.
+//! - `listing`: by a dialect, until nothing shows that more items follow, for comparisons. `ending` judges its end.
 //!
 //! [`comparison`] compares a walk with direct listings before and after it, and distinguishes losses from changes of
 //! the list; [`report`] writes the result for people.
 
 pub mod comparison;
 mod direct;
+pub mod ending;
 mod envelope;
 mod follower;
+mod listing;
 pub mod report;
 
 use serde::{Deserialize, Serialize};
 
 pub use direct::DirectPager;
+use ending::EndReview;
 pub use follower::Follower;
+pub use listing::ListingPager;
 
 use crate::{
     learn::{ProbeAnswer, ProbeRequest},
@@ -55,8 +60,10 @@ pub struct WalkedPage {
 pub enum Pager<'d> {
     /// Pages are requested by links and cursors.
     Links(Box<Follower>),
-    /// Pages are requested by a dialect.
+    /// Pages are requested by a dialect, as clients do.
     Direct(DirectPager<'d>),
+    /// Pages are requested by a dialect, until nothing shows that more items follow.
+    Listing(Box<ListingPager<'d>>),
 }
 
 impl Pager<'_> {
@@ -66,6 +73,7 @@ impl Pager<'_> {
         match self {
             Self::Links(follower) => follower.start(),
             Self::Direct(direct) => direct.start(),
+            Self::Listing(listing) => listing.start(),
         }
     }
 
@@ -78,6 +86,7 @@ impl Pager<'_> {
         match self {
             Self::Links(follower) => follower.request(place),
             Self::Direct(direct) => direct.request(place),
+            Self::Listing(listing) => listing.request(place),
         }
     }
 
@@ -90,6 +99,7 @@ impl Pager<'_> {
         match self {
             Self::Links(follower) => follower.read(place, answer),
             Self::Direct(direct) => direct.read(place, answer),
+            Self::Listing(listing) => listing.read(place, answer),
         }
     }
 
@@ -98,7 +108,33 @@ impl Pager<'_> {
     pub fn keeps_items(&self) -> bool {
         match self {
             Self::Links(follower) => follower.keeps_items(),
-            Self::Direct(_) => true,
+            Self::Direct(_) | Self::Listing(_) => true,
+        }
+    }
+
+    /// Returns whether a place that occurs again shows that the links are circular. A listing reads some places again,
+    /// and notices circular tokens itself.
+    #[must_use]
+    pub fn visits_places_once(&self) -> bool {
+        !matches!(self, Self::Listing(_))
+    }
+
+    /// Continues after a request that got no answer. Returns `None` if the walk can't continue without it.
+    pub fn without_answer(&mut self) -> Option<WalkedPage> {
+        match self {
+            Self::Listing(listing) => listing.without_answer(),
+            Self::Links(_) | Self::Direct(_) => None,
+        }
+    }
+
+    /// Compares what the answers so far said about the end of the list with what was read. `changes` is the number of
+    /// items that came or left meanwhile.
+    #[must_use]
+    pub fn end_review(&self, changes: u64) -> EndReview {
+        match self {
+            Self::Links(follower) => follower.end_review(changes),
+            Self::Listing(listing) => listing.ending().review(changes),
+            Self::Direct(_) => EndReview::default(),
         }
     }
 }

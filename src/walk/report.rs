@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
-use super::comparison::{ItemCount, ListChanges, WalkComparison, WalkCost, WalkVerdict};
+use super::{
+    comparison::{ItemCount, ListChanges, WalkComparison, WalkCost, WalkVerdict},
+    ending::EndReview,
+};
 
 /// The style of the page.
 const STYLE: &str = include_str!("report.css");
@@ -25,6 +28,30 @@ pub struct ReportedWalk {
     pub compares_bytes: bool,
 }
 
+/// The contradictions between what answers said about the end of the list and what was read.
+#[derive(Clone, Debug, Default)]
+pub struct ReportedEnd {
+    /// Facts that say that more items follow. With one of them, no walk is called lossless.
+    pub doubts: Vec<String>,
+    /// Facts that were wrong, but don't say that more items follow.
+    pub notes: Vec<String>,
+}
+
+impl ReportedEnd {
+    /// Adds the review of a walk or a listing. `way` is its name in reports.
+    pub fn add(&mut self, way: &str, review: EndReview) {
+        for (to, texts) in [(&mut self.doubts, review.doubts), (&mut self.notes, review.notes)] {
+            for text in texts {
+                let text = format!("{way}: {text}");
+                // The listings before and after the walk usually say the same.
+                if !to.contains(&text) {
+                    to.push(text);
+                }
+            }
+        }
+    }
+}
+
 /// A verified walk.
 #[derive(Clone, Debug)]
 pub struct WalkReport {
@@ -40,6 +67,8 @@ pub struct WalkReport {
     pub changes: ListChanges,
     /// The cost of both direct listings together.
     pub listing: WalkCost,
+    /// The facts that contradict the ends that were read.
+    pub end: ReportedEnd,
 }
 
 /// Returns the counts of each kind of fault with the word for it, in the order of the report.
@@ -100,8 +129,11 @@ fn outcome(found: &WalkComparison) -> String {
 }
 
 /// Returns the verdict on a walk as a sentence.
-fn sentence(walk: &ReportedWalk) -> &'static str {
+fn sentence(walk: &ReportedWalk, end: &ReportedEnd) -> &'static str {
     match walk.verdict {
+        WalkVerdict::Open if !end.doubts.is_empty() => {
+            "The walk could not be judged: an answer says that the list goes on after the end that was read."
+        }
         WalkVerdict::Lossless => "No item was lost or repeated.",
         WalkVerdict::Lossy => "Items were lost, repeated or changed on the way.",
         WalkVerdict::Open if walk.found.unexplained.count > 0 => {
@@ -143,7 +175,12 @@ impl WalkReport {
                 let why = "items with equal sort keys may be in any order: --config names a file with the order";
                 let _ = writeln!(out, "order      {why}");
             }
-            let _ = writeln!(out, "{}", sentence(first));
+            for (word, texts) in [("end", &self.end.doubts), ("note", &self.end.notes)] {
+                for text in texts {
+                    let _ = writeln!(out, "{word:<10} {text}");
+                }
+            }
+            let _ = writeln!(out, "{}", sentence(first, &self.end));
         }
         out
     }
@@ -169,7 +206,7 @@ impl WalkReport {
             url = escaped(&self.url),
             direct = escaped(&self.direct),
             at = escaped(&self.at),
-            sentence = sentence(first),
+            sentence = sentence(first, &self.end),
         );
         out.push_str("<ul>\n");
         for walk in &self.walks {
@@ -179,6 +216,14 @@ impl WalkReport {
         }
         out.push_str("</ul>\n");
         self.table(&mut out);
+        for (title, texts) in
+            [("What contradicts the end", &self.end.doubts), ("Facts that were wrong", &self.end.notes)]
+        {
+            if !texts.is_empty() {
+                let texts: String = texts.iter().map(|text| format!("<li>{}</li>\n", escaped(text))).collect();
+                let _ = write!(out, "<h2>{title}</h2>\n<ul>\n{texts}</ul>\n");
+            }
+        }
         self.meanwhile(&mut out);
         for walk in &self.walks {
             for (word, fault) in faults(&walk.found).into_iter().filter(|(_, fault)| fault.count > 0) {
@@ -280,6 +325,7 @@ mod tests {
             walks: vec![walk],
             changes: ListChanges::default(),
             listing: WalkCost::default(),
+            end: ReportedEnd::default(),
         };
         let page = report.page();
         assert!(page.contains("<code>&lt;script&gt;</code> …") && !page.contains("<script"), "{page}");

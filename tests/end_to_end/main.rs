@@ -21,6 +21,7 @@ mod cost;
 mod cursors;
 mod desync;
 mod dialects;
+mod ends;
 mod envelopes;
 mod exchange;
 mod explain;

@@ -23,7 +23,7 @@ use crate::{
     },
     json::Pointer,
     pagination::paging::Family,
-    walk::{DirectPager, Pager},
+    walk::{DirectPager, ListingPager, Pager},
 };
 
 /// A list of an upstream, and the dialect with which it is read.
@@ -74,14 +74,23 @@ impl DirectSource {
         }
     }
 
-    /// Creates a walk of the list at a URL.
+    /// Creates a walk of the list at a URL, as clients of the upstream read it.
     pub(super) fn pager(&self, url: &ListUrl) -> Pager<'_> {
+        Pager::Direct(self.direct(url))
+    }
+
+    /// Creates a listing of the list at a URL, with which walks are compared.
+    pub(super) fn listing(&self, url: &ListUrl) -> Pager<'_> {
+        Pager::Listing(Box::new(ListingPager::new(self.direct(url))))
+    }
+
+    fn direct(&self, url: &ListUrl) -> DirectPager<'_> {
         let list = self.list();
         // The sender adds the base path, so it is removed here.
         let base = self.route.upstream.base_path.as_str();
         let path = url.path.strip_prefix(base).unwrap_or(&url.path).to_owned();
         let default = list.page_size.default;
-        Pager::Direct(DirectPager::new(&list.dialect, path, &url.query, default))
+        DirectPager::new(&list.dialect, path, &url.query, default)
     }
 
     /// Returns the place of the id in an item; `None` if the id is outside the item.

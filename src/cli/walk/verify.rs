@@ -13,7 +13,7 @@ use crate::{
     walk::{
         WalkedPage,
         comparison::{DirectListings, WalkCost, WalkVerdict, WalkedItem, WalkedList},
-        report::{ReportedWalk, WalkReport},
+        report::{ReportedEnd, ReportedWalk, WalkReport},
     },
 };
 
@@ -43,9 +43,9 @@ impl<'d> KeptWalk<'d> {
 
 /// Walks, and the direct readings of the list before and after them.
 struct Measured<'d> {
-    before: WalkedList,
+    before: KeptWalk<'d>,
     walks: Vec<KeptWalk<'d>>,
-    after: WalkedList,
+    after: KeptWalk<'d>,
 }
 
 /// Verifies the walk of a URL. Fails if items of the walk are lost, repeated, altered or out of order, or if that could
@@ -96,13 +96,13 @@ fn measure<'s>(
     writer: Option<&mut ItemWriter>,
     progress: &WalkProgress,
 ) -> Result<Measured<'s>, Failure> {
-    let listed = || -> Result<WalkedList, Failure> {
-        let walker = Walker::new(source.sender(&options.headers)?, source.pager(direct), options.pace);
+    let listed = || -> Result<KeptWalk<'s>, Failure> {
+        let walker = Walker::new(source.sender(&options.headers)?, source.listing(direct), options.pace);
         let mut listing = KeptWalk::new("direct", walker);
         while let Some(page) = listing.turn()? {
             progress.page("direct", &page);
         }
-        Ok(listing.list)
+        Ok(listing)
     };
     let before = listed()?;
     let walks = both(options, own, (source, direct), writer, progress)?;
@@ -111,16 +111,32 @@ fn measure<'s>(
 
 /// Compares the walks with the direct readings.
 fn reported(url: &str, direct: &str, Measured { before, walks, after }: Measured<'_>) -> WalkReport {
+    let (one, other) = (before.list.cost, after.list.cost);
     let listing = WalkCost {
-        requests: before.cost.requests + after.cost.requests,
-        bytes: before.cost.bytes + after.cost.bytes,
-        elapsed: before.cost.elapsed + after.cost.elapsed,
+        requests: one.requests + other.requests,
+        bytes: one.bytes + other.bytes,
+        elapsed: one.elapsed + other.elapsed,
     };
+    let (before, first) = (before.list, before.walker.pager);
+    let (after, second) = (after.list, after.walker.pager);
     let listings = DirectListings::new(before, after);
+    let changes = listings.changes();
+    let moved = (changes.came + changes.left) as u64;
+    let mut end = ReportedEnd::default();
+    end.add("direct", first.end_review(moved));
+    end.add("direct", second.end_review(moved));
+    // As for the verdict, only the first walk counts.
+    if let Some(walk) = walks.first() {
+        end.add(walk.way, walk.walker.pager.end_review(moved));
+    }
     let compared = |walk: &KeptWalk<'_>| {
         let compares_bytes = walk.walker.pager.keeps_items();
         let found = listings.compare(&walk.list, compares_bytes);
-        let verdict = listings.verdict(&found);
+        // An end that is in doubt isn't judged: nothing was compared with the items after it.
+        let verdict = match listings.verdict(&found) {
+            WalkVerdict::Lossless if !end.doubts.is_empty() => WalkVerdict::Open,
+            verdict => verdict,
+        };
         ReportedWalk { way: walk.way, found, verdict, cost: walk.list.cost, compares_bytes }
     };
     WalkReport {
@@ -128,8 +144,9 @@ fn reported(url: &str, direct: &str, Measured { before, walks, after }: Measured
         direct: direct.to_owned(),
         at: clock::rfc3339(clock::unix_seconds()),
         walks: walks.iter().map(compared).collect(),
-        changes: listings.changes(),
+        changes,
         listing,
+        end,
     }
 }
 

@@ -79,11 +79,13 @@ impl<'d> Walker<'d> {
         let mut hasher = DefaultHasher::new();
         place.hash(&mut hasher);
         // Links may be circular, so a repeated place is an error. Test: `walks_without_an_end_are_ended`.
-        if !self.seen.insert(hasher.finish()) {
+        if !self.seen.insert(hasher.finish()) && self.pager.visits_places_once() {
             return Err("the next page is one that was read before: the list leads round in a circle".to_owned());
         }
-        let answer = self.ask(self.pager.request(&place)?)?;
-        let page = self.pager.read(&place, answer)?;
+        let page = match self.ask(self.pager.request(&place)?) {
+            Ok(answer) => self.pager.read(&place, answer)?,
+            Err(fault) => self.pager.without_answer().ok_or(fault)?,
+        };
         self.empty = if page.answer.items().is_empty() { self.empty + 1 } else { 0 };
         if self.empty > MOST_EMPTY {
             return Err(format!("{MOST_EMPTY} pages in a row have no item, and say that more follows"));

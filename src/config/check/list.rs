@@ -45,8 +45,7 @@ impl Route<'_> {
         let offered = self.offered(envelope.as_ref(), envelopes, context);
         let id = ROUTE.id.located(self.written);
         let order = self.order(id.as_ref(), dialect.as_ref(), context);
-        let page_size = self.page_size(dialect.as_ref(), context);
-        let budgets = self.budgets(context);
+        let (page_size, budgets) = (self.page_size(dialect.as_ref(), context), self.budgets(context));
         let parameters = self.parameters();
         // A faulty envelope has been reported. Its parameters aren't known, so it is assumed to have one for cursors.
         let takes_cursors = envelope.as_ref().is_none_or(|envelope| {
@@ -79,6 +78,7 @@ impl Route<'_> {
             mode: self.mode(),
             verify: self.verify(context),
             unproven: ROUTE.unproven.read(self.written),
+            unproven_end: ROUTE.unproven_end.read(self.written),
             short_pages: ROUTE.short_pages.read(self.written),
             page_size,
             total: ROUTE.total.read(self.written),

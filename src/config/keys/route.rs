@@ -15,7 +15,7 @@ use crate::{
             word, words,
         },
         schema::Schema,
-        settings::{Action, Mode},
+        settings::{Action, Mode, WhenEndUnproven},
         spanned::Spanned,
         syntax,
     },
@@ -106,6 +106,12 @@ table! {
 
         /// The answer if a page can't be proven.
         unproven: Defaulted<WhenUnproven> => word().default(Text("refuse"));
+
+        /// The answer if a list ends although the upstream says that more items follow: its total is larger than the
+        /// number of items, or a flag or a link says so, and no further request could refute it. A total that is too
+        /// high and a list of which the upstream shows only the beginning can't be told apart. If the upstream shows
+        /// only the beginning, set `request.max_depth` of the dialect.
+        unproven_end: Defaulted<WhenEndUnproven> => word().default(Text("flag"));
 
         /// The form in which clients get errors.
         errors: Defaulted<list::ErrorForm> => word().default(Text("envelope"));

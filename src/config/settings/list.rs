@@ -42,6 +42,7 @@ pub struct ListSettings {
     pub mode: Located<Mode>,
     pub verify: Verify,
     pub unproven: WhenUnproven,
+    pub unproven_end: WhenEndUnproven,
     pub short_pages: ShortPages,
     pub page_size: PageSizeSettings,
     pub total: Totals,
@@ -65,6 +66,16 @@ pub struct PageCacheSettings {
     pub private: bool,
     /// True if the next page is made in the background after a page was served.
     pub prefetch: bool,
+}
+
+words! {
+    /// The treatment of an end of a list that the upstream contradicts.
+    pub enum WhenEndUnproven {
+        /// The page with the end, with the header `Cursorgate-End: unproven`.
+        Flag = "flag",
+        /// An error, 502 `end_unproven`.
+        Refuse = "refuse",
+    }
 }
 
 words! {

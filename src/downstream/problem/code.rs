@@ -139,6 +139,8 @@ codes! {
     UpstreamRedirected = "upstream_redirected", 502, "The upstream answered with a redirect";
     /// The upstream repeats its pages, or ignores its paging parameter.
     UpstreamStuck = "upstream_stuck", 502, "The upstream repeats its pages";
+    /// The list ends, although the upstream says that more items follow, and the route refuses such ends.
+    EndUnproven = "end_unproven", 502, "The end of the list is not proven";
     /// The upstream's items contradict the declared order.
     UpstreamUnsorted = "upstream_unsorted", 502, "The upstream's list is not in its order";
     /// A limit of connections, memory or concurrent requests is reached.

@@ -251,7 +251,7 @@ mod tests {
             said(&headers)
         };
         let ours = "expose-headers: X-Total-Count, link, ETag, Retry-After, Deprecation, Sunset, Cursorgate-Level, \
-                    Cursorgate-Drift, Cursorgate-Unproven, Cursorgate-Short, X-Request-Id, X-Page";
+                    Cursorgate-Drift, Cursorgate-Unproven, Cursorgate-End, Cursorgate-Short, X-Request-Id, X-Page";
         let listed = policy(&[APP], true);
         assert_eq!(
             answer(&listed, Some(APP)),

@@ -35,6 +35,8 @@ const LEVEL: HeaderName = HeaderName::from_static("cursorgate-level");
 const DRIFT: HeaderName = HeaderName::from_static("cursorgate-drift");
 /// The header with the reason that a page is unproven, as [`unproven_word`] writes it.
 const UNPROVEN: HeaderName = HeaderName::from_static("cursorgate-unproven");
+/// The header of a page whose end of the list the upstream contradicts.
+const END: HeaderName = HeaderName::from_static("cursorgate-end");
 /// The header of a page that has fewer items than its limit, although more items follow, because its budget was spent.
 const SHORT: HeaderName = HeaderName::from_static("cursorgate-short");
 
@@ -124,7 +126,8 @@ impl PageResponse<'_> {
         items + urls + 1024 - left
     }
 
-    /// Adds the headers about the proof of the page: its level, its drift, and why it is unproven or short.
+    /// Adds the headers about the proof of the page: its level, its drift, why it is unproven or short, and whether the
+    /// upstream contradicts its end.
     fn push_standing(&self, headers: &mut HeaderMap) {
         headers.insert(LEVEL, HeaderValue::from_static(level_word(self.page.level())));
         if let Some(drift) = self.page.notes.drift {
@@ -132,6 +135,9 @@ impl PageResponse<'_> {
         }
         if let Some(reason) = self.page.unproven {
             headers.insert(UNPROVEN, HeaderValue::from_static(unproven_word(reason)));
+        }
+        if self.page.doubted_end.is_some() {
+            headers.insert(END, HeaderValue::from_static("unproven"));
         }
         if self.page.short {
             headers.insert(SHORT, HeaderValue::from_static("budget"));
@@ -288,7 +294,7 @@ const DROPPED_PREFIXES: [&str; 3] = ["content-", "cursorgate-", "proxy-auth"];
 
 /// Headers of a page that scripts of other origins may read, in addition to the CORS-safelisted response headers and
 /// those of the envelope.
-const EXPOSED: [&str; 10] = [
+const EXPOSED: [&str; 11] = [
     "Link",
     "ETag",
     "Retry-After",
@@ -297,6 +303,7 @@ const EXPOSED: [&str; 10] = [
     "Cursorgate-Level",
     "Cursorgate-Drift",
     "Cursorgate-Unproven",
+    "Cursorgate-End",
     "Cursorgate-Short",
     "X-Request-Id",
 ];

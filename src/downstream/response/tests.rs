@@ -305,7 +305,7 @@ fn an_upstreams_refusal_passes_as_it_is() {
 #[test]
 fn scripts_of_allowed_origins_may_read_the_gateways_headers() {
     let ours = "Link, ETag, Retry-After, Deprecation, Sunset, Cursorgate-Level, Cursorgate-Drift, Cursorgate-Unproven, \
-                Cursorgate-Short, X-Request-Id, x-total-count";
+                Cursorgate-End, Cursorgate-Short, X-Request-Id, x-total-count";
     let exposed = |upstream: &[(&'static str, &'static str)]| {
         let response = rendered(&template(BARE), Case { items: 1, ..Case::default() }, &[&headers(upstream)]);
         let value = response.headers.get("access-control-expose-headers");

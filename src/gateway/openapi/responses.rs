@@ -5,7 +5,9 @@ use super::{
     names::{Names, pascal},
 };
 use crate::{
-    config::settings::{AfterSunset, BrownoutEffect, BrownoutSettings, EnvelopeSettings, LegacyPolicy, Mode, OverMax},
+    config::settings::{
+        AfterSunset, BrownoutEffect, BrownoutSettings, EnvelopeSettings, LegacyPolicy, Mode, OverMax, WhenEndUnproven,
+    },
     downstream::{Code, envelope::schema},
     gateway::routes::list::List,
     json::Document,
@@ -23,7 +25,7 @@ struct Header {
 /// The name of the header that every response has.
 pub(super) const REQUEST_ID: &str = "X-Request-Id";
 
-const HEADERS: [Header; 14] = [
+const HEADERS: [Header; 15] = [
     Header { name: "Link", text: "The same links as in the body, one relation each (RFC 8288)", schema: string },
     Header { name: "ETag", text: "A weak validator of this page (RFC 9110, section 8.8.3)", schema: string },
     Header {
@@ -40,6 +42,11 @@ const HEADERS: [Header; 14] = [
         name: "Cursorgate-Unproven",
         text: "The reason that the position of this page is not proven",
         schema: || string().with("enum", Document::texts(["position", "order", "tie-run", "pivot", "seam"])),
+    },
+    Header {
+        name: "Cursorgate-End",
+        text: "The upstream says that more items follow after the end of the list on this page",
+        schema: || string().with("enum", Document::texts(["unproven"])),
     },
     Header {
         name: "Cursorgate-Short",
@@ -146,6 +153,9 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
     if method == Method::Get {
         // Pages by POST have neither links nor a validator.
         known.splice(0..0, ["Link", "ETag"]);
+    }
+    if list_settings.unproven_end == WhenEndUnproven::Flag {
+        known.push("Cursorgate-End");
     }
     if list_settings.short_pages == ShortPages::Serve {
         known.push("Cursorgate-Short");

@@ -18,14 +18,18 @@ use tracing::Level;
 
 use super::{
     evidence::hint,
-    failure::unsorted,
+    failure::{doubted_text, unsorted},
     metrics::{Counted, CountedResponse, RouteMetrics},
     trace::RequestTrace,
 };
 use crate::{
     downstream::response::{level_word, unproven_word},
     gateway::{runtime::clock, shared::clients::route_limits::LimitedRequest},
-    pagination::{page::Page, paging::FutileFilter, unsorted::Unsorted},
+    pagination::{
+        page::{DoubtedEnd, Page},
+        paging::FutileFilter,
+        unsorted::Unsorted,
+    },
 };
 
 /// The largest number of characters of a path in the log. A longer path is truncated.
@@ -166,12 +170,35 @@ impl Outcome {
     pub(crate) fn served(&mut self, page: &Page) {
         self.counted.level = Some(level_word(page.level()));
         self.counted.unproven = page.unproven.map(unproven_word);
+        self.doubted(page.doubted_end);
         if let Some(Unsorted { cause, said }) = &page.notes.lowered {
             self.counted.lowered = Some(unsorted(*cause).0);
             self.detail.get_or_insert_with(|| said.clone());
         }
         self.counted.drift = page.notes.drift;
         self.counted.stragglers = page.notes.stragglers;
+    }
+
+    /// Records an end of the list that the upstream contradicts, and logs the first one of a route since the
+    /// configuration was loaded. `None` if the upstream doesn't contradict it.
+    fn doubted(&mut self, doubt: Option<DoubtedEnd>) {
+        self.counted.doubted_end = doubt;
+        let Some(doubt) = doubt else { return };
+        let said = doubted_text(doubt);
+        let hint = hint("end_unproven").unwrap_or_default();
+        // Every walk of such a list ends like this, so only the first end is logged. Test:
+        // `an_end_that_is_contradicted_is_in_the_log_and_the_metrics`.
+        if self.metrics.findings().note("end", Some(&said), hint, clock::unix_seconds()) {
+            tracing::warn!(
+                target: "cursorgate::refusals",
+                request_id = self.request_id,
+                route = self.metrics.route(),
+                end_reached = doubt.reached,
+                end_said = doubt.said,
+                hint,
+                "{said}"
+            );
+        }
     }
 
     /// Records the use of a range filter that didn't help; `None` if the filter helped, or if there was no filter.
@@ -370,6 +397,8 @@ impl Outcome {
                     duration_ms,
                     page_level = self.counted.level,
                     unproven = self.counted.unproven,
+                    end_reached = self.counted.doubted_end.map(|end| end.reached),
+                    end_said = self.counted.doubted_end.and_then(|end| end.said),
                     lowered = self.counted.lowered,
                     futile_filter = self.counted.futile_filter,
                     refusal = self.counted.refusal,
@@ -523,6 +552,36 @@ mod tests {
         for name in &*names {
             assert!(page.contains(&format!("\n| `{name}` |")), "docs/observability.md has no {name}");
         }
+    }
+
+    #[test]
+    fn an_end_that_is_contradicted_is_in_the_log_and_the_metrics() {
+        let metrics = RouteMetrics::new("users");
+        for (said, expected) in [(Some(257), "the upstream says that it has 257"), (None, "says that more follow")] {
+            metrics.findings().forget();
+            let mut outcome = Outcome::begin(String::new(), Arc::clone(&metrics));
+            outcome.doubted(Some(DoubtedEnd { reached: 100, said }));
+            let found = metrics.findings().all();
+            let detail = found[0].detail.clone().unwrap_or_default();
+            assert!(detail.contains("after 100 items") && detail.contains(expected), "{detail}");
+            assert!(
+                found[0].key.contains("request.max_depth") && found[0].key.contains("response.hidden"),
+                "{found:?}"
+            );
+            outcome.doubted(Some(DoubtedEnd { reached: 100, said }));
+            assert_eq!((metrics.findings().all().len(), metrics.findings().all()[0].count), (1, 2), "logged once");
+        }
+        let counts = |metrics: &RouteMetrics| {
+            let index = crate::gateway::outcome::metrics::FAMILIES
+                .iter()
+                .position(|family| family.name == "cursorgate_ends_unproven_total");
+            metrics.counts(index.unwrap()).map(|(_, count)| count).sum::<u64>()
+        };
+        assert_eq!(counts(&metrics), 2, "each request with such an end counts once");
+        let mut outcome = Outcome::begin(String::new(), Arc::clone(&metrics));
+        outcome.doubted(None);
+        drop(outcome);
+        assert_eq!(counts(&metrics), 2);
     }
 
     /// Row: A36

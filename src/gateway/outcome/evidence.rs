@@ -241,6 +241,10 @@ pub(crate) fn hint(word: &str) -> Option<&'static str> {
         "too_deep" => "mode and budgets.offset of the route, and request.max_depth of the dialect",
         "budget_exceeded" => "budgets.upstream_requests and budgets.time of the route",
         "stuck" => "request.query of the dialect",
+        "end_unproven" => {
+            "request.max_depth of the dialect, if the upstream shows only the beginning of the list; \
+             response.total_counts or response.hidden, if its total counts items that it doesn't show"
+        }
         "pivot_gone" => "caches.pivots.ttl, or mode of the route",
         "unsorted_no_object" => "response.items and response.item of the dialect",
         "unsorted_no_id" => "response.id of the dialect",

@@ -16,6 +16,7 @@ use crate::{
     },
     pagination::{
         fetch::{Fetch, Listing, TokenFetch},
+        page::DoubtedEnd,
         refusal::Refusal,
         unsorted::{Cause, Unsorted},
         window::Offset,
@@ -215,6 +216,12 @@ impl Failure {
         }
     }
 
+    /// Returns the failure for an end that the upstream contradicts, on a route that refuses such ends.
+    pub(crate) fn doubted_end(doubt: DoubtedEnd) -> Self {
+        let said = doubted_text(doubt);
+        Self::Refused { problem: Box::new(Problem::new(Code::EndUnproven, said.clone())), detail: Some(said) }
+    }
+
     /// Returns the failure for a cursor that can't be used. `parameter` is the name of the parameter that contained the
     /// cursor.
     pub(crate) fn cursor(error: CursorError, parameter: &str) -> Self {
@@ -246,6 +253,14 @@ impl Failure {
             problem.differs = differs.into_iter().map(crate::cursor::ContextPart::name).collect();
         }
         problem.into()
+    }
+}
+
+/// Describes an end that the upstream contradicts, with both numbers.
+pub(crate) fn doubted_text(DoubtedEnd { reached, said }: DoubtedEnd) -> String {
+    match said {
+        Some(said) => format!("the list ends after {reached} items, and the upstream says that it has {said}"),
+        None => format!("the list ends after {reached} items, and the upstream says that more follow"),
     }
 }
 
@@ -455,6 +470,7 @@ mod tests {
             (Failure::refusal(Refusal::BudgetExceeded, nearest), "budget_exceeded"),
             (Failure::refusal(Refusal::Stuck, nearest), "upstream_stuck"),
             (Failure::refusal(Refusal::EndContradicted { passed: 100, total: 1_003 }, nearest), "upstream_stuck"),
+            (Failure::doubted_end(DoubtedEnd { reached: 100, said: Some(257) }), "end_unproven"),
             (FetchError::Unavailable(String::new()).into(), "upstream_unavailable"),
             (FetchError::Exhausted(String::new()).into(), "overloaded"),
             (FetchError::Timeout(String::new()).into(), "upstream_timeout"),

@@ -21,11 +21,11 @@ use std::{
 };
 
 use super::histogram::{Histogram, HistogramCounts, PAGE_REQUESTS, TIMES};
-use crate::gateway::runtime::clock;
+use crate::{gateway::runtime::clock, pagination::page::DoubtedEnd};
 use families::{
-    BACKGROUND, BODY_BYTES, CACHE, COMPRESSION_INPUT, COMPRESSION_OUTPUT, DRIFT, DRIFTED, FUTILE_FILTERS, LOWERED,
-    OBSERVED, PAGES, PAGING, PIVOTS, RATE_LIMITED, REFUSALS, REQUESTS, STORED, STRAGGLERS, UNOBSERVED, UNPROVEN,
-    UPSTREAM_REQUESTS, VALIDATED, class,
+    BACKGROUND, BODY_BYTES, CACHE, COMPRESSION_INPUT, COMPRESSION_OUTPUT, DRIFT, DRIFTED, ENDS_UNPROVEN,
+    FUTILE_FILTERS, LOWERED, OBSERVED, PAGES, PAGING, PIVOTS, RATE_LIMITED, REFUSALS, REQUESTS, STORED, STRAGGLERS,
+    UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS, VALIDATED, class,
 };
 pub(crate) use families::{CLASSES, FAMILIES, SERVABLE, is_refusal};
 pub(crate) use figures::{RouteFigures, UpstreamFigures};
@@ -42,6 +42,8 @@ pub(crate) struct Counted {
     pub level: Option<&'static str>,
     /// The reason that the page isn't proven; `None` for a proven page, or without a page.
     pub unproven: Option<&'static str>,
+    /// The end of the list that the upstream contradicts; `None` if it doesn't, or if the page isn't the last one.
+    pub doubted_end: Option<DoubtedEnd>,
     /// The reason that the declared order couldn't be used; `None` if the order was used, or if no order is declared.
     pub lowered: Option<&'static str>,
     /// The use of a range filter that didn't help; `None` if the filter helped, or if there was no filter.
@@ -251,6 +253,7 @@ impl RouteMetrics {
             self.add(DRIFTED, 0, 1);
             self.add(DRIFT, 0, drift.unsigned_abs());
         }
+        self.add(ENDS_UNPROVEN, 0, outcome.doubted_end.is_some().into());
         self.add(STRAGGLERS, 0, outcome.stragglers.into());
         self.add(UPSTREAM_REQUESTS, 0, outcome.upstream_requests.into());
         self.add(STORED, 0, outcome.stored.into());

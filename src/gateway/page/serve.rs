@@ -12,6 +12,7 @@ use super::{
 use http::HeaderMap;
 
 use crate::{
+    config::settings::WhenEndUnproven,
     downstream::{
         Response,
         response::caching::storing::{PageStorage, page_storage},
@@ -92,7 +93,7 @@ pub(crate) async fn serve(
     let known = context.list.learning.read(scope);
     context.list.learning.add(scope, page.notes.profile);
     cursors.remember(&page);
-    outcome.served(&page);
+    note_served(&page, &context, outcome)?;
     outcome.filtered(page.notes.profile.futile_filter(known));
 
     // Render: cursors and links, and the envelope around the items.
@@ -103,6 +104,22 @@ pub(crate) async fn serve(
     };
     made.note(&context, &cursors, (&page, backward), &answers);
     render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)
+}
+
+/// Records the facts of a page.
+///
+/// # Errors
+///
+/// Returns `end_unproven` if the upstream contradicts the end that the page claims, and the route refuses such ends.
+fn note_served(page: &Page, context: &PageContext<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
+    outcome.served(page);
+    match page.doubted_end.filter(|_| context.list.unproven_end == WhenEndUnproven::Refuse) {
+        None => Ok(()),
+        Some(doubt) => {
+            (outcome.counted.level, outcome.counted.refusal) = (None, Some("end_unproven"));
+            Err(Failure::doubted_end(doubt))
+        }
+    }
 }
 
 /// Returns 304 in place of a page that the client already has. Only GET and HEAD requests can be conditional: a page
@@ -138,8 +155,9 @@ impl MadePage {
     ) {
         self.is_validated = answers.validated > 0 && answers.validated == answers.listed.len();
         // The headers of a legacy page change at its sunset. A page that isn't proven or isn't full might be different
-        // at the next request. These pages aren't cached.
-        let is_sure = page.unproven.is_none() && !page.short && context.legacy_page.is_none();
+        // at the next request, and so might an end that the upstream contradicts. These pages aren't cached.
+        let is_proven = page.unproven.is_none() && page.doubted_end.is_none();
+        let is_sure = is_proven && !page.short && context.legacy_page.is_none();
         let Some(kept) = context.kept.filter(|_| is_sure) else { return };
         let all: Vec<&HeaderMap> = answers.listed.iter().chain(&answers.beside).collect();
         let storage = page_storage(&all, kept.policy, context.asked.now).ok();

@@ -9,7 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::{
     config::{
         Diagnostics,
-        settings::{Budgets, CursorSettings, EnvelopeSettings, LegacySettings, ListSettings, Mode, PageSizeSettings},
+        settings::{
+            Budgets, CursorSettings, EnvelopeSettings, LegacySettings, ListSettings, Mode, PageSizeSettings,
+            WhenEndUnproven,
+        },
     },
     cursor::KeyRing,
     downstream::{
@@ -48,6 +51,8 @@ pub struct List {
     pub verify: Verify,
     /// The treatment of pages that can't be proven.
     pub unproven: WhenUnproven,
+    /// The treatment of ends that the upstream contradicts.
+    pub unproven_end: WhenEndUnproven,
     /// The treatment of pages that can't be filled.
     pub short_pages: ShortPages,
     /// The default limit and the largest limit of pages.
@@ -116,6 +121,7 @@ impl List {
             conventions,
             verify: settings.verify,
             unproven: settings.unproven,
+            unproven_end: settings.unproven_end,
             short_pages: settings.short_pages,
             page_size: settings.page_size,
             total: settings.total,

@@ -150,6 +150,12 @@ def find(value: Any, place: Place) -> Any:
     return value
 
 
+def _has(body: Any, place: Place) -> bool:
+    """Returns whether there is a value at a place, which can be None."""
+    outer, step = find(body, place[:-1]), place[-1]
+    return step in outer if isinstance(step, str) and isinstance(outer, dict) else find(body, place) is not None
+
+
 def put(body: dict[str, Any], names: Sequence[str], value: Any) -> None:
     """Sets a value in a body. Copies the objects on the path to it, so the caller's own objects don't change."""
     for name in names[:-1]:
@@ -347,6 +353,12 @@ def _read(spec: ListSpec, answer: _Answer, cursor: str | None) -> Page[Any]:
         raise InvalidPageError("more items follow, but the answer has no cursor for them")
     total = None if spec["total"] is None else find(body, spec["total"])
     level = answer.headers.get("cursorgate-level")
+    # An answer for old clients can have its items at the same place, and would look like the last page.
+    places = [] if spec["more"] is None else [spec["more"]]
+    if spec["next"]["source"] != "header":
+        places.append(spec["next"]["at"])
+        if level is None and not any(_has(body, place) for place in places):
+            raise InvalidPageError("the answer does not say whether more items follow: it is not a page for this client")
     return Page(items, following, total if isinstance(total, int) else None, level, body)
 
 

@@ -168,6 +168,15 @@ class ClientTest(unittest.TestCase):
                 with self.assertRaises(InvalidPageError):
                     case.call(Client(url), {}).page()
 
+    def test_answers_that_do_not_say_whether_more_follow_are_refused(self) -> None:
+        for case in CASES:
+            page = json.loads(case.last.body)
+            if isinstance(page, dict):
+                page = dict([(name, value) for name, value in page.items() if isinstance(value, list)][:1])
+            bare = Sample(200, {"Content-Type": "application/json"}, json.dumps(page))
+            with self.subTest(case.name), serve(bare) as (url, _), self.assertRaises(InvalidPageError):
+                list(case.call(Client(url), {}))
+
 
 if __name__ == "__main__":
     unittest.main()

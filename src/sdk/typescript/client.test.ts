@@ -148,4 +148,13 @@ for (const one of CASES) {
       await assert.rejects(one.call(new Client({ baseUrl }), {}).page(), InvalidPageError);
     });
   });
+
+  test(`${one.name} refuses an answer that has items and does not say whether more follow`, async () => {
+    const page: unknown = JSON.parse(one.last.body);
+    const members = Object.entries(page as Record<string, unknown>).filter(([, value]) => Array.isArray(value));
+    const bare = JSON.stringify(Array.isArray(page) ? page : Object.fromEntries(members.slice(0, 1)));
+    await serve([{ status: 200, headers: { "Content-Type": "application/json" }, body: bare }], async (baseUrl) => {
+      await assert.rejects(one.call(new Client({ baseUrl }), {}).page(), InvalidPageError);
+    });
+  });
 }

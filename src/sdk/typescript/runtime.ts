@@ -317,6 +317,13 @@ function read<Item>(spec: ListSpec, answer: Answer, cursor: string | null, base:
   }
   const total = spec.total === null ? null : find(body, spec.total);
   const level = answer.headers.get("Cursorgate-Level");
+  // An answer for old clients can have its items at the same place, and would look like the last page.
+  const saysEnd = [spec.more, spec.next.source === "header" ? null : spec.next.at].some(
+    (place) => place !== null && find(body, place) !== undefined,
+  );
+  if (level === null && !saysEnd && spec.next.source !== "header") {
+    throw new InvalidPageError("the answer does not say whether more items follow: it is not a page for this client");
+  }
   return { items, next, total: typeof total === "number" ? total : null, level, body };
 }
 

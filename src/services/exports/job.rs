@@ -122,6 +122,8 @@ pub(super) struct JobProgress {
     pub(super) level: Option<usize>,
     /// The number of pages so far that the gateway served without a proof.
     pub(super) unproven: u64,
+    /// True if the gateway marked the end of the list as unproven.
+    pub(super) end_unproven: bool,
     /// The list's total when the first page was read; `None` before that, and if the page has no total.
     pub(super) total_before: Option<u64>,
     /// The list's total after the last page was read; `None` before that, and if the total couldn't be read.
@@ -140,6 +142,13 @@ impl JobProgress {
     pub(super) fn begin(definition: &JobDefinition) -> Self {
         // If the client has named columns, they are known before the first page.
         Self { columns: definition.columns.clone(), ..Self::default() }
+    }
+
+    /// Returns whether the totals say that the list has more items than the result. A list that changes during its
+    /// export can have one total before and another one after, so both must say it. A single total counts alone.
+    fn lacks_items(&self) -> bool {
+        let totals = [self.total_before, self.total_after].into_iter().flatten();
+        totals.min().is_some_and(|total| total > self.items)
     }
 
     /// Adds the proof of a page: keeps the weaker of `level` and the level so far, and counts the page if it is
@@ -223,10 +232,15 @@ pub(super) struct JobDocument<'a> {
 #[serde(rename_all = "camelCase")]
 struct ClosingCheck<'a> {
     /// True if the result contains every item exactly once that was in the list during the whole export. For that, all
-    /// pages must be proven, and each must be `exact` or `checked`.
+    /// pages must be proven, and each must be `exact` or `checked`. The end must be proven too, and the total must not
+    /// be larger than the number of items.
     complete: bool,
     level: Option<&'static str>,
     unproven_pages: u64,
+    /// True if the gateway marked the end of the list as unproven.
+    end_unproven: bool,
+    /// The number of items in the result.
+    items: u64,
     total_before: Option<u64>,
     total_after: Option<u64>,
     /// True if the totals before and after differ; `None` if one of them is unknown. Equal totals don't prove that the
@@ -334,9 +348,14 @@ impl ExportJob {
         ClosingCheck {
             // Unproven pages and pages of a weaker level might have missed or repeated items.
             // Test: `an_export_has_the_level_of_its_weakest_page`.
-            complete: progress.unproven == 0 && matches!(self.level(), Some("exact" | "checked")),
+            complete: progress.unproven == 0
+                && matches!(self.level(), Some("exact" | "checked"))
+                && !progress.end_unproven
+                && !progress.lacks_items(),
             level: self.level(),
             unproven_pages: progress.unproven,
+            end_unproven: progress.end_unproven,
+            items: progress.items,
             total_before: progress.total_before,
             total_after: progress.total_after,
             total_changed: progress.total_before.zip(progress.total_after).map(|(before, after)| before != after),
@@ -415,6 +434,29 @@ mod tests {
         assert_eq!(document["resultUrl"], "/people/exports/0123456789abcdef0123456789abcdef/result");
         assert_eq!(document["expiresAt"], "1970-01-01T01:01:00Z");
         assert_eq!(document["closing"]["totalChanged"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn an_export_whose_totals_or_end_contradict_its_items_is_not_complete() {
+        for (items, before, after, end_unproven, complete) in [
+            (100, Some(100), Some(100), false, true),
+            (100, None, None, false, true),
+            (100, Some(257), Some(257), false, false),
+            (100, Some(257), None, false, false),
+            (100, None, None, true, false),
+            // Items came or left during the export.
+            (100, Some(100), Some(103), false, true),
+            (100, Some(103), Some(100), false, true),
+        ] {
+            let mut job = job();
+            job.progress.add_standing("checked", false);
+            (job.progress.items, job.progress.end_unproven) = (items, end_unproven);
+            (job.progress.total_before, job.progress.total_after) = (before, after);
+            let document = serde_json::to_value(job.document("/people/exports", 3_600)).unwrap();
+            let closing = &document["closing"];
+            assert_eq!(closing["complete"], complete, "{items} {before:?} {after:?} {end_unproven}: {closing}");
+            assert_eq!((&closing["items"], &closing["endUnproven"]), (&items.into(), &end_unproven.into()));
+        }
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(super) struct ExportPage {
     pub(super) total: Option<u64>,
     pub(super) level: String,
     pub(super) is_unproven: bool,
+    /// True if the gateway has marked the end of the list as unproven.
+    pub(super) is_end_unproven: bool,
 }
 
 /// The reason that an export didn't get a page.
@@ -218,5 +220,6 @@ fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPa
         total: total(answer, convention),
         level,
         is_unproven: headers.contains_key("cursorgate-unproven"),
+        is_end_unproven: headers.contains_key("cursorgate-end"),
     }))
 }

@@ -197,6 +197,7 @@ impl ExportRun {
     async fn keep(&mut self, page: ExportPage) -> Result<(), Interruption> {
         let mut progress = self.taken.job.progress.clone();
         progress.add_standing(&page.level, page.is_unproven);
+        progress.end_unproven |= page.is_end_unproven;
         if progress.pages == 0 {
             progress.total_before = page.total;
         }

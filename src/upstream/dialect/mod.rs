@@ -24,7 +24,11 @@ use super::{
         query::{RequestExtras, RequestTemplate},
         resource::{CountTemplate, ItemTemplate},
     },
-    response::{error::ReadingError, reading::ResponseReader, token},
+    response::{
+        error::ReadingError,
+        reading::{ResponseReader, witnesses::EndWitnesses},
+        token,
+    },
     template::places::Places,
     template::{
         ask::{Unaskable, UpstreamRequest},
@@ -407,6 +411,13 @@ impl Dialect {
             }
             _ => self.reading.read(&sorted.shape, ask, status, headers, body, depth),
         }
+    }
+
+    /// Returns what the answer to a request says about the end of its list, each fact by itself. `headers` are those of
+    /// the response that `answer` was read from.
+    #[must_use]
+    pub fn witnesses(&self, ask: &UpstreamRequest, headers: &HeaderMap, answer: &Answer) -> EndWitnesses {
+        self.reading.witnesses(ask, headers, answer)
     }
 
     /// Returns the place of the array of items in an answer's body.

@@ -1,5 +1,7 @@
 //! Reading of responses: status, headers and body become an answer.
 
+pub mod witnesses;
+
 use http::{HeaderMap, header::LOCATION};
 
 use super::{

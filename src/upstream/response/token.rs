@@ -125,6 +125,11 @@ impl TokenReading {
         Ok((next.filter(|_| !ended), previous))
     }
 
+    /// Returns the token of the next page, even if it is the token that was sent; `None` if it can't be read.
+    pub(crate) fn shown(&self, ask: &UpstreamRequest, response: ResponseView<'_>) -> Option<Token> {
+        self.one(self.next.as_ref(), true, ask, response).ok().flatten()
+    }
+
     pub(crate) fn style(&self) -> TokenStyle {
         self.style
     }

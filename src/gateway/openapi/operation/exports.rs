@@ -161,13 +161,15 @@ pub(in crate::gateway::openapi) fn schemas() -> Vec<(String, Document)> {
             ("complete", schema::kind("boolean").with("description", COMPLETE.into())),
             ("level", nullable("string")),
             ("unprovenPages", count()),
+            ("endUnproven", schema::kind("boolean")),
+            ("items", count()),
             ("totalBefore", nullable("integer")),
             ("totalAfter", nullable("integer")),
             ("totalChanged", nullable("boolean")),
             ("columns", list_of(text())),
             ("omittedMembers", count()),
         ],
-        &["complete", "level", "unprovenPages", "totalBefore", "totalAfter", "totalChanged"],
+        &["complete", "level", "unprovenPages", "endUnproven", "items", "totalBefore", "totalAfter", "totalChanged"],
     );
     let members = [
         ("id", text()),

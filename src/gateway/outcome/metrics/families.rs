@@ -121,7 +121,7 @@ impl MetricFamily {
 }
 
 /// All metric families of a route, in the order in which they are written.
-pub(crate) const FAMILIES: [MetricFamily; 22] = [
+pub(crate) const FAMILIES: [MetricFamily; 23] = [
     MetricFamily {
         name: "cursorgate_requests_total",
         help: "Requests by outcome (page, forwarded, or the code of the problem) and class of the status.",
@@ -172,6 +172,7 @@ pub(crate) const FAMILIES: [MetricFamily; 22] = [
                 "unsorted_ties",
                 "unsorted_twice",
                 "stuck",
+                "end_unproven",
                 "pivot_gone",
                 "token_gone",
                 "unsupported",
@@ -255,6 +256,11 @@ pub(crate) const FAMILIES: [MetricFamily; 22] = [
         help: "Pages made while no request waited for them, by reason and end; dropped ones were not begun.",
         labels: &[("work", &["refresh", "prefetch"]), ("end", &["stored", "not_stored", "failed", "dropped"])],
     },
+    MetricFamily {
+        name: "cursorgate_ends_unproven_total",
+        help: "Ends of lists, served or refused, after which the upstream says that more items follow.",
+        labels: &[],
+    },
 ];
 
 pub(super) const REQUESTS: usize = 0;
@@ -279,3 +285,4 @@ pub(super) const CACHE: usize = 18;
 pub(super) const STORED: usize = 19;
 pub(super) const VALIDATED: usize = 20;
 pub(super) const BACKGROUND: usize = 21;
+pub(super) const ENDS_UNPROVEN: usize = 22;

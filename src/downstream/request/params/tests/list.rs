@@ -7,7 +7,7 @@ use crate::{
         diagnostic::Located,
         settings::{
             Budgets, CursorSettings, DialectRequest, DialectResponse, DialectSettings, DialectSize, EnvelopeSettings,
-            Mode, PageSizeSettings, ParameterSettings,
+            Mode, PageSizeSettings, ParameterSettings, WhenEndUnproven,
         },
         tree::Tree,
     },
@@ -69,6 +69,7 @@ pub(in crate::downstream::request::params) fn list(
         mode: located(Mode::Auto),
         verify: Verify::Always,
         unproven: WhenUnproven::Refuse,
+        unproven_end: WhenEndUnproven::Flag,
         short_pages: ShortPages::Refuse,
         page_size: PageSizeSettings { default: 20, max: 100, over_max: None, at: NOWHERE },
         total: Totals::Upstream,
