@@ -14,7 +14,7 @@ use cursorgate::{
         Content, EnvelopeTemplate, Facts, ItemCursors, LinkSet, render::output::Output, response::PageResponse,
     },
     gateway::{List, Live, Route, Snapshot, compress},
-    json::{Limits, Pointer, Shape, scan_page},
+    json::{ItemsObject, Limits, Pointer, Shape, scan_page},
     pagination::{
         answer::Answer,
         key::KeyRef,
@@ -239,6 +239,7 @@ fn slice(bencher: Bencher<'_, '_>, size: &str) {
         item: Pointer::default(),
         columns: vec![place("/id")],
         facts: vec![place("/total")],
+        object: ItemsObject::Refused,
     };
     bencher
         .counter(BytesCount::new(body.len()))

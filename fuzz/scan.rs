@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use cursorgate_core::json::{Pointer, Shape, scan::compare};
+use cursorgate_core::json::{ItemsObject, Pointer, Shape, scan::compare};
 use libfuzzer_sys::fuzz_target;
 
 static SHAPES: LazyLock<[Shape; 5]> = LazyLock::new(|| {
@@ -25,6 +25,7 @@ fn shape(items: &str, item: &str, columns: &[&str], facts: &[&str]) -> Shape {
         item: pointer(&item),
         columns: columns.iter().map(pointer).collect(),
         facts: facts.iter().map(pointer).collect(),
+        object: ItemsObject::Refused,
     }
 }
 

@@ -38,6 +38,10 @@ fn of(schema: &Schema) -> Map<String, Value> {
             let words: Vec<&str> = words.iter().map(|known| known.word).collect();
             json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })
         }
+        Schema::BooleanOrWord(words) => {
+            let words = Value::Object(of(&Schema::Word(words)));
+            json!({ "anyOf": [{ "type": "boolean" }, words] })
+        }
         Schema::List(element) => json!({ "type": "array", "items": of(element) }),
         Schema::SentHeaders => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         Schema::Named(element, _) => json!({ "type": "object", "additionalProperties": of(element) }),
@@ -74,7 +78,7 @@ fn property(key: &Definition) -> Map<String, Value> {
 fn description(key: &Definition) -> String {
     let mut text = unwrapped(key.documentation);
     let words = match key.schema {
-        Schema::Word(words) => words,
+        Schema::Word(words) | Schema::BooleanOrWord(words) => words,
         Schema::List(Schema::Word(words)) => *words,
         _ => &[],
     };

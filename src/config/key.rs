@@ -380,6 +380,23 @@ pub(super) const fn word<W: Word>() -> Type<W> {
     Type { schema: Schema::Word(W::WORDS), value: as_word }
 }
 
+/// A flag, or a word of an enum.
+pub(super) enum FlagOrWord<W> {
+    Flag(bool),
+    Word(W),
+}
+
+/// Returns the type of a flag for which a word of an enum may be written too.
+pub(super) const fn flag_or_word<W: Word>() -> Type<FlagOrWord<W>> {
+    Type {
+        schema: Schema::BooleanOrWord(W::WORDS),
+        value: |written| match written.value {
+            Value::Boolean(value) => Some(FlagOrWord::Flag(value)),
+            _ => as_word(written).map(FlagOrWord::Word),
+        },
+    }
+}
+
 /// Returns the type of a list of words of an enum.
 pub(super) const fn list_of_words<W: Word>(element: &'static Schema) -> Type<Vec<W>> {
     Type { schema: Schema::List(element), value: |written| Some(elements(written, as_word)) }

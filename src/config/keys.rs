@@ -22,7 +22,8 @@ mod webhooks;
 
 pub(super) use contract::{CONTRACT, EXCHANGE, EXCHANGE_ANSWER};
 pub(super) use dialect::{
-    COUNT, CountMethod, DIALECT, FILTER, ITEM, MATCH, QUOTE, REQUEST, RESPONSE, RequestMethod, SIZE, SORT, TERMS,
+    COUNT, CountMethod, DIALECT, FILTER, HiddenWord, ITEM, MATCH, QUOTE, REQUEST, RESPONSE, RequestMethod, SIZE, SORT,
+    TERMS,
 };
 pub(super) use envelope::{ENVELOPE, EmptyCursor, PARAMETERS, ZeroLimit};
 pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT};

@@ -149,7 +149,9 @@ fn documentation(key: &Definition) -> String {
 fn items(key: &Definition) -> Vec<(&'static str, &'static str)> {
     let is_inline = matches!(key.shown, Shown::Default(_) | Shown::Example(_) | Shown::Sample(_));
     match element(&key.schema) {
-        Schema::Word(words) => words.iter().map(|word| (word.word, word.documentation)).collect(),
+        Schema::Word(words) | Schema::BooleanOrWord(words) => {
+            words.iter().map(|word| (word.word, word.documentation)).collect()
+        }
         Schema::Table(keys) if is_inline => keys.iter().map(|key| (key.name, key.documentation)).collect(),
         _ => Vec::new(),
     }

@@ -28,6 +28,8 @@ pub(super) enum Schema {
     Text(fn(&str) -> Result<(), SyntaxFault>),
     /// A word of this list.
     Word(&'static [WordDefinition]),
+    /// A boolean, or a word of this list.
+    BooleanOrWord(&'static [WordDefinition]),
     /// A reference to a secret: `env:NAME` or `file:PATH`.
     Secret,
     /// Headers that are sent to an upstream. Their values are texts or secrets, and no diagnostic shows them.
@@ -156,7 +158,7 @@ const WORD_MAX: usize = 5;
 fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diagnostics) -> bool {
     let (at, name) = (written.at, path.rsplit('.').next().unwrap_or(path));
     match (schema, &written.value) {
-        (Schema::Boolean, Value::Boolean(_)) | (Schema::Day, Value::Day(Some(_))) => {}
+        (Schema::Boolean | Schema::BooleanOrWord(_), Value::Boolean(_)) | (Schema::Day, Value::Day(Some(_))) => {}
         (Schema::Day, Value::Day(None)) => diagnostics.error(at, "a day has no time here", "write 2026-12-31"),
         (Schema::Day, Value::Text(_)) => diagnostics.error(at, "a date has no quotes", "write 2026-12-31"),
         (Schema::Count(least, most), Value::Number(spelling)) => count(at, spelling, *least..=*most, diagnostics),
@@ -179,7 +181,10 @@ fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diag
                 fault.report(at, text, diagnostics);
             }
         }
-        (Schema::Word(words), Value::Text(text)) => word(at, name, text, words, diagnostics),
+        (Schema::Word(words), Value::Text(text)) => word(at, name, text, (words, ""), diagnostics),
+        (Schema::BooleanOrWord(words), Value::Text(text)) => {
+            word(at, name, text, (words, "true, false, "), diagnostics);
+        }
         (Schema::Secret, Value::Text(text)) => {
             if !is_reference(text) {
                 diagnostics.mask(at);
@@ -196,6 +201,7 @@ impl Schema {
     fn noun(&self) -> (&'static str, &'static str) {
         match self {
             Self::Boolean => ("true or false", "write true or false, without quotes"),
+            Self::BooleanOrWord(_) => ("true, false or a word", "write true or false without quotes, a word in quotes"),
             Self::Count(..) => ("a whole number", "write it without quotes"),
             Self::Quantity(unit, ..) => (unit.noun, unit.examples),
             Self::Day => ("a date", "write 2026-12-31, without quotes"),
@@ -307,7 +313,15 @@ fn quantity(at: Location, text: &str, unit: &Unit, least: &str, most: &str, diag
     }
 }
 
-fn word(at: Location, name: &str, text: &str, words: &[WordDefinition], diagnostics: &mut Diagnostics) {
+/// Reports a text that isn't one of the words. Each list of words comes with the other values that the key accepts, for
+/// the help.
+fn word(
+    at: Location,
+    name: &str,
+    text: &str,
+    (words, others): (&[WordDefinition], &str),
+    diagnostics: &mut Diagnostics,
+) {
     if words.iter().any(|known| known.word == text) {
         return;
     }
@@ -321,7 +335,7 @@ fn word(at: Location, name: &str, text: &str, words: &[WordDefinition], diagnost
     let meant = nearest(text, words.iter().map(|known| known.word));
     let meant = meant.map(|meant| format!("did you mean \"{meant}\"? ")).unwrap_or_default();
     let words: Vec<String> = words.iter().map(|known| format!("\"{}\"", known.word)).collect();
-    let help = format!("{meant}values: {}", words.join(", "));
+    let help = format!("{meant}values: {others}{}", words.join(", "));
     diagnostics.error(at, format!("{text:?} is not a value of `{name}`"), help);
 }
 

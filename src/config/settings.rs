@@ -27,7 +27,7 @@ pub use api::{ApiSettings, CredentialPlace, OAuthFlow, SchemeCredentials, Securi
 pub use contract::{ContractAnswer, ContractExchange, ContractSettings, ContractValue, ExpectedFacts};
 pub use dialect::{
     DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
-    DialectSize, DialectSort, DialectTerms, EndWord, Quote, QuotedKind,
+    DialectSize, DialectSort, DialectTerms, EndWord, ItemsObjectWord, Quote, QuotedKind, TotalCounts,
 };
 pub use envelope::{EnvelopeSettings, ErrorSettings};
 pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacyPolicy, LegacySettings, Unmarked};

@@ -464,14 +464,20 @@ pub(super) fn body_pointer(text: &str) -> Checked {
     Err(SyntaxFault::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
 }
 
-/// Accepts a place in an answer: a JSON Pointer, `header:NAME`, `link:REL` or `content-range:PART`.
+/// Accepts a place in an answer: a JSON Pointer, `header:NAME`, `link:REL`, `link:REL;NAME=VALUE` or
+/// `content-range:PART`.
 pub(super) fn place(text: &str) -> Checked {
     let Some((kind, name)) = text.split_once(':').filter(|_| !text.starts_with('/')) else {
         return pointer(text);
     };
     match kind {
         "header" => header_name(name),
-        "link" if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
+        "link" if name.bytes().all(|byte| byte.is_ascii_graphic()) && is_link(name) => Ok(()),
+        "link" => Err(SyntaxFault::new(
+            format!("{text:?} is not a place in an answer"),
+            "write \"link:REL\", or \"link:REL;NAME=VALUE\" for a parameter that the link must have, with its value \
+             without quotes",
+        )),
         "content-range" if ["start", "end", "total"].contains(&name) => Ok(()),
         "content-range" => Err(SyntaxFault::new(
             format!("{text:?} is not a place in an answer"),
@@ -482,6 +488,15 @@ pub(super) fn place(text: &str) -> Checked {
             "write \"/a/b\" (JSON Pointer), \"header:NAME\", \"link:REL\" or \"content-range:total\"",
         )),
     }
+}
+
+/// Returns whether this is a relation of links, alone or with a parameter, such as `next;results=true`.
+fn is_link(text: &str) -> bool {
+    let (relation, parameter) = text.split_once(';').map_or((text, None), |(rel, rest)| (rel, Some(rest)));
+    let is_parameter = |text: &str| {
+        text.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.contains(['"', ';', ',']))
+    };
+    !relation.is_empty() && parameter.is_none_or(is_parameter)
 }
 
 /// Converts a path such as `data.users` or `$.data.users[0]` to a JSON Pointer, for help texts.

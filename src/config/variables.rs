@@ -93,7 +93,9 @@ pub(super) fn fill(
                 }
             }
         }
-        (Schema::Text(_) | Schema::Word(_) | Schema::Quantity(..), Value::Text(text)) if text.contains("env:") => {
+        (Schema::Text(_) | Schema::Word(_) | Schema::BooleanOrWord(_) | Schema::Quantity(..), Value::Text(text))
+            if text.contains("env:") =>
+        {
             match filled(text, environment) {
                 Ok(None) => {}
                 Ok(Some(value)) => {

@@ -445,7 +445,7 @@ impl Review {
             // Many upstreams answer a page number before the first one with the first page, so a third page is
             // compared. Test: `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
             let third = self.page(2, few).await?;
-            if family == Family::Page && third.ids != first.ids && !third.ids.is_empty() {
+            if self.list.dialect.counts_pages() && third.ids != first.ids && !third.ids.is_empty() {
                 let at = self.list.settings.dialect.at;
                 let message = format!("page {first_page} and page {} gave the same items", first_page + 1);
                 self.fault(at, message, format!("request.first_page = {}", first_page + 1));
@@ -466,7 +466,7 @@ impl Review {
         }
         // If the upstream counts pages from 0 and the dialect from 1, the first page is never requested, so page 0 is
         // requested here. Test: `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
-        if family == Family::Page && first_page == 1 {
+        if self.list.dialect.counts_pages() && first_page == 1 {
             let before = self.session.ask(&self.settings_of(0, few)).await?;
             let before = self.shape().identities(&before).unwrap_or_default();
             let bare = self.base(first).await?;

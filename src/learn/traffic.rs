@@ -167,7 +167,7 @@ impl TrafficRequest<'_> {
     }
 
     fn is_paged(&self) -> bool {
-        self.dialect.paging().family == Family::Page
+        self.dialect.counts_pages()
     }
 
     /// Returns the offset at which the answer should begin according to the configuration; `None` if the size is

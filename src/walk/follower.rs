@@ -14,7 +14,7 @@ use super::{
     report::grouped,
 };
 use crate::{
-    json::{Limits, Pointer, Shape, Span, scalar, scan_page},
+    json::{ItemsObject, Limits, Pointer, Shape, Span, scalar, scan_page},
     learn::{ListShape, ProbeAnswer, ProbeRequest, after_scheme},
     pagination::answer::{Answer, Total},
 };
@@ -117,6 +117,7 @@ impl Follower {
             item: places.item.clone(),
             columns: vec![places.item.then(&self.id)],
             facts: wanted.into_iter().flatten().cloned().collect(),
+            object: ItemsObject::Refused,
         };
         let found = scan_page(&body, &shape, Limits::default()).map_err(|error| error.to_string())?;
         let items = found.items.ok_or_else(|| format!("the answer has no array at {:?}", places.items.to_string()))?;

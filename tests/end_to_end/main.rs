@@ -20,6 +20,7 @@ mod cors;
 mod cost;
 mod cursors;
 mod desync;
+mod dialect_words;
 mod dialects;
 mod ends;
 mod envelopes;

@@ -13,15 +13,28 @@ use http::{HeaderMap, header::LINK};
 /// regard to case.
 #[must_use]
 pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
+    find(headers, relation, None)
+}
+
+/// Returns the same as [`find_target`], but only of links that have a parameter with this name and value, as in
+/// `rel="next"; results="true"`. Names of parameters are compared without regard to case, and values byte for byte. If
+/// a parameter is repeated, its first value counts.
+#[must_use]
+pub fn find_target_where(headers: &HeaderMap, relation: &str, parameter: (&str, &str)) -> Option<String> {
+    find(headers, relation, Some(parameter))
+}
+
+fn find(headers: &HeaderMap, relation: &str, wanted: Option<(&str, &str)>) -> Option<String> {
     headers.get_all(LINK).iter().find_map(|field| {
         // Each field is parsed separately, so a malformed field hides no link of another field. Test:
         // `a_link_is_found_in_any_of_several_header_fields`.
         let field = String::from_utf8_lossy(field.as_bytes());
         let mut parser = Parser { rest: &field };
-        while let Some(link) = parser.next_link() {
+        while let Some(link) = parser.next_link(wanted) {
             // A link with an `anchor` has another context (section 3.2), so it is ignored. Test:
             // `a_missing_or_malformed_link_is_not_found`.
-            if !link.anchored && link.relations.split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case(relation)) {
+            let is_related = || link.relations.split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case(relation));
+            if !link.anchored && link.has_wanted && is_related() {
                 return Some(link.target.to_owned());
             }
         }
@@ -36,6 +49,8 @@ struct LinkValue<'a> {
     /// parameters are ignored.
     relations: Cow<'a, str>,
     anchored: bool,
+    /// True if the link has the wanted parameter, or if none is wanted.
+    has_wanted: bool,
 }
 
 /// A parser of a field; `rest` is the text that isn't parsed yet.
@@ -47,25 +62,28 @@ const BLANKS: [char; 2] = [' ', '\t'];
 
 impl<'a> Parser<'a> {
     /// Parses the next link, and skips empty list elements before it. Returns `None` at the end of the field or at a
-    /// syntax error.
-    fn next_link(&mut self) -> Option<LinkValue<'a>> {
+    /// syntax error. `wanted` is the name and the value of a parameter that the link is expected to have.
+    fn next_link(&mut self, wanted: Option<(&str, &str)>) -> Option<LinkValue<'a>> {
         self.rest = self.rest.trim_start_matches([' ', '\t', ',']);
         // A target may contain commas and semicolons, so only `>` ends it. Test: `targets_hold_commas_and_semicolons`.
         let (target, rest) = self.rest.strip_prefix('<')?.split_once('>')?;
         self.rest = rest;
         let mut relations = None;
         let mut anchored = false;
-        while let Some((name, value)) = self.next_parameter() {
+        let mut has_wanted = wanted.is_none().then_some(true);
+        while let Some((name, of_parameter)) = self.next_parameter() {
             if name.eq_ignore_ascii_case("rel") {
                 // Only the first `rel` counts (RFC 8288, section 3.3). Test:
                 // `a_missing_or_malformed_link_is_not_found`.
-                relations.get_or_insert(value);
+                relations.get_or_insert(of_parameter);
             } else if name.eq_ignore_ascii_case("anchor") {
                 anchored = true;
+            } else if let Some((_, value)) = wanted.filter(|(wanted, _)| name.eq_ignore_ascii_case(wanted)) {
+                has_wanted.get_or_insert(of_parameter == value);
             }
         }
         let relations = relations.unwrap_or_default();
-        Some(LinkValue { target, relations, anchored })
+        Some(LinkValue { target, relations, anchored, has_wanted: has_wanted.unwrap_or_default() })
     }
 
     /// Parses the name and the value of the current link's next parameter. The value is empty without `=`. Returns
@@ -162,6 +180,35 @@ mod tests {
             r#"</a?page=2>; rel="n\ext""#,
         ] {
             assert_eq!(next_of(&[field]).as_deref(), Some("/a?page=2"), "{field}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_found_by_a_parameter() {
+        let found = |field: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(LINK, field.parse().unwrap());
+            find_target_where(&headers, "next", ("results", "true"))
+        };
+        for field in [
+            r#"</a>; rel="next"; results="true"; cursor="0:100:0""#,
+            "</a>; RESULTS=true; rel=next",
+            r#"</b>; rel="next"; results="false", </a>; rel="next"; results="true""#,
+            r#"</b>; rel="previous"; results="true", </a>; rel="next"; results="true""#,
+            r#"</a>; rel="next"; results="true"; results="false""#,
+        ] {
+            assert_eq!(found(field).as_deref(), Some("/a"), "{field}");
+        }
+        for field in [
+            r#"</a>; rel="next"; results="false"; cursor="0:100:0""#,
+            r#"</a>; rel="next"; results="TRUE""#,
+            r#"</a>; rel="next"; results"#,
+            r#"</a>; rel="next""#,
+            r#"</a>; rel="next"; title="results=true""#,
+            r#"</a>; rel="next"; results="false"; results="true""#,
+            r##"</a>; rel="next"; results="true"; anchor="#other""##,
+        ] {
+            assert_eq!(found(field), None, "{field}");
         }
     }
 

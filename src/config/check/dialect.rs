@@ -3,10 +3,10 @@
 use super::Context;
 use crate::config::{
     diagnostic::{Located, nearest},
-    key::NamedTexts,
+    key::{FlagOrWord, NamedTexts},
     keys::{
-        COUNT, CountMethod, DIALECT, DIALECT_SCHEMA, FILTER, ITEM, MATCH, QUOTE, REQUEST, RESPONSE, RequestMethod,
-        SIZE, SORT, TERMS,
+        COUNT, CountMethod, DIALECT, DIALECT_SCHEMA, FILTER, HiddenWord, ITEM, MATCH, QUOTE, REQUEST, RESPONSE,
+        RequestMethod, SIZE, SORT, TERMS,
     },
     presets, schema,
     settings::{
@@ -167,7 +167,10 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
             first_page: REQUEST.first_page.read(&request),
             first_item: REQUEST.first_item.read(&request),
             also: REQUEST.also.read(&request),
+            after_inclusive: REQUEST.after_inclusive.read(&request),
+            aligned: REQUEST.aligned.read(&request),
             max_depth: REQUEST.max_depth.read(&request),
+            max_offset: REQUEST.max_offset.located(&request),
             first_token: REQUEST.first_token.located(&request),
             token_alone: REQUEST.token_alone.read(&request),
             single_use: REQUEST.single_use.read(&request),
@@ -207,14 +210,17 @@ fn read_size(size: &Spanned, context: &mut Context<'_>) -> DialectSize {
 }
 
 fn read_response(response: &Spanned, context: &mut Context<'_>) -> Option<DialectResponse> {
+    let hidden = RESPONSE.hidden.read(response);
     Some(DialectResponse {
         items: RESPONSE.items.located(response)?,
         items_optional: RESPONSE.items_optional.read(response),
+        items_object: RESPONSE.items_object.located(response),
         item: RESPONSE.item.located(response),
         id: RESPONSE.id.located(response),
         item_token: RESPONSE.item_token.located(response),
         total: RESPONSE.total.located(response),
         total_exact_when: RESPONSE.total_exact_when.read(response).unwrap_or_default(),
+        total_counts: RESPONSE.total_counts.located(response),
         has_more: RESPONSE.has_more.located(response),
         is_last: RESPONSE.is_last.located(response),
         next_url: RESPONSE.next_url.located(response),
@@ -230,7 +236,8 @@ fn read_response(response: &Spanned, context: &mut Context<'_>) -> Option<Dialec
         offset: RESPONSE.offset.located(response),
         size: RESPONSE.size.located(response),
         end: RESPONSE.end.located(response),
-        hidden: RESPONSE.hidden.read(response),
+        hidden: matches!(hidden, FlagOrWord::Flag(true)),
+        complete: matches!(hidden, FlagOrWord::Word(HiddenWord::Nothing)),
         repeats_last_page: RESPONSE.repeats_last_page.read(response),
         past_end: matches(&RESPONSE.past_end.read(response), context),
         gone: matches(&RESPONSE.gone.read(response), context),

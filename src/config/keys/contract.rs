@@ -38,7 +38,7 @@ table! {
         /// The sizes that a request can have: "1 to 100", "1 or more", "10, 20" or "15 alone".
         sizes: Key<String> => text(syntax::name).example(r#""1 to 100""#);
 
-        /// The proof of the end of the list: "flag", "short-page" or "unvouched".
+        /// The proof of the end of the list: "flag", "short-page", "token" or "unvouched".
         end: Key<String> => text(syntax::name).example(r#""unvouched""#);
 
         /// The mode in which pages are found. Default: "token" for dialects with tokens, and otherwise "offset".
@@ -49,6 +49,12 @@ table! {
 
         /// True if the upstream removes items after it has applied the limit.
         hidden: Key<bool> => flag().example("true");
+
+        /// True if the dialect promises that the upstream removes no items after it has applied the limit.
+        complete: Key<bool> => flag().example("true");
+
+        /// The things that the total counts: "items", "rows" or "estimate".
+        total_counts: Key<String> => text(syntax::name).example(r#""items""#);
 
         /// True if tokens also lead to previous pages.
         tokens_lead_back: Key<bool> => flag().example("true");

@@ -3,13 +3,13 @@
 use crate::config::{
     diagnostic::Located,
     key::{
-        Defaulted, Definition, Key,
+        Defaulted, Definition, FlagOrWord, Key,
         Literal::{Boolean, Count, Text, Texts},
-        NamedTexts, count, counts, flag, joined, json, json_members, list_of_tables, named_tables, named_texts,
-        sub_table, table, text, texts, word, words,
+        NamedTexts, count, counts, flag, flag_or_word, joined, json, json_members, list_of_tables, named_tables,
+        named_texts, sub_table, table, text, texts, word, words,
     },
     schema::Schema,
-    settings::{EndWord, Quote},
+    settings::{EndWord, ItemsObjectWord, Quote, TotalCounts},
     spanned::Spanned,
     syntax,
     tree::LocatedTree,
@@ -35,7 +35,8 @@ table! {
         size: Key<Spanned> => sub_table(SizeKeys::KEYS).section();
 
         /// The places of the items and of facts in an answer. A place is "/a/b" (JSON Pointer), "header:NAME",
-        /// "link:REL", or "content-range:PART" with the part start, end or total.
+        /// "link:REL", or "content-range:PART" with the part start, end or total. "link:REL;NAME=VALUE" is only a link
+        /// that has this parameter, as "link:next;results=true" where a link to the next page is always there.
         response: Key<Spanned> => sub_table(ResponseKeys::KEYS).section();
 
         /// The parameters that sort the list. Without this table the gateway assumes that the list has the declared
@@ -90,12 +91,27 @@ table! {
         /// requests, and never sent to the upstream.
         also: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).default(Texts(&[]));
 
+        /// With `true`, offsets are multiples of the size, because the upstream refuses all others, or lowers them to
+        /// such a multiple. The gateway then reads whole pages, as it does by `{page}`, and writes the offset of each:
+        /// its number times its size.
+        aligned: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// With `true`, an answer to a request with {after} begins with that item itself, if it still exists, as with
+        /// `max_id` in many feeds. The gateway leaves it out, and asks for one item more where any size can be asked
+        /// for. Items must be continued by their ids.
+        after_inclusive: Defaulted<bool> => flag().default(Boolean(false));
+
         /// The token that requests the first page. Without this key the first page is requested without a token.
         first_token: Key<String> => text(syntax::line).example(r#""*""#);
 
         /// The largest sum of offset and size that the upstream answers. The gateway requests no larger one. A page
         /// that can't be read within it is refused with 400 `too_deep`.
         max_depth: Key<u64> => count(1, u64::MAX).example("10000");
+
+        /// The largest offset that the upstream answers, whatever the size is. Beyond it, the upstream refuses a
+        /// request, or silently answers as if for this offset. A page that can't be read within it is refused with 400
+        /// `too_deep`.
+        max_offset: Key<u64> => count(0, u64::MAX).example("1000");
 
         /// With `true`, a request with a token has no filters and no sort, because the token contains them.
         token_alone: Defaulted<bool> => flag().default(Boolean(false));
@@ -131,6 +147,10 @@ table! {
         /// With `true`, the array may be missing or null if there are no items.
         items_optional: Defaulted<bool> => flag().default(Boolean(false));
 
+        /// The reading of an object where the array is expected. Without this key, such an answer is refused with 502
+        /// `upstream_malformed`.
+        items_object: Key<ItemsObjectWord> => word().example(r#""single""#);
+
         /// The place of the item that clients get, in an element of the array. Default: the whole element.
         item: Key<String> => text(syntax::pointer).example(r#""/resource""#);
 
@@ -147,6 +167,10 @@ table! {
         /// lower bound.
         total_exact_when: Key<Vec<(Located<String>, LocatedTree)>> =>
             json_members().example(r#"{ "/meta/relation" = "eq" }"#);
+
+        /// The things that the total counts. Without this key, the gateway finds out from the answers whether the
+        /// total can be trusted.
+        total_counts: Key<TotalCounts> => word().example(r#""items""#);
 
         /// The place of a boolean that is true if more items follow.
         has_more: Key<String> => text(syntax::place).example(r#""/meta/more""#);
@@ -198,8 +222,8 @@ table! {
         end: Key<EndWord> => word().example(r#""short-page""#);
 
         /// With `true`, the upstream removes items after it has applied the limit, so a short answer doesn't prove the
-        /// end.
-        hidden: Defaulted<bool> => flag().default(Boolean(false));
+        /// end. With `false`, the dialect doesn't say whether it does.
+        hidden: Defaulted<FlagOrWord<HiddenWord>> => flag_or_word().default(Boolean(false));
 
         /// With `true`, the upstream answers a request after the end with the last page once more.
         repeats_last_page: Defaulted<bool> => flag().default(Boolean(false));
@@ -409,6 +433,16 @@ table! {
 
         /// The place of the total in the answer. Default: `response.total`.
         total: Key<String> => text(syntax::place).example(r#""/meta/count""#);
+    }
+}
+
+words! {
+    /// The words of `hidden`.
+    enum HiddenWord {
+        /// The upstream never removes items after it has applied the limit: an answer that is shorter than its limit,
+        /// and than a size which the walk has seen honoured, ends the list. This is a promise about the upstream's
+        /// code, so leave it out in case of doubt.
+        Nothing = "none",
     }
 }
 

@@ -104,7 +104,7 @@ fn section(path: &str, key: &Definition, known: &[Known], text: &mut String) {
         let _ = write!(text, " · **Keys:** {below}");
     }
     let _ = writeln!(text, "\n\n{}", linked(&documentation(key), path, known));
-    if matches!(element(&key.schema), Schema::Word(_)) {
+    if matches!(element(&key.schema), Schema::Word(_) | Schema::BooleanOrWord(_)) {
         text.push('\n');
         for (word, meaning) in items(key) {
             let _ = writeln!(text, "- `{word}`: {}", linked(&unwrapped(meaning), path, known));
@@ -186,6 +186,7 @@ fn noun(schema: &Schema) -> &'static str {
         Schema::Day => "day",
         Schema::Text(_) => "text",
         Schema::Word(_) => "word",
+        Schema::BooleanOrWord(_) => "`true`, `false` or word",
         Schema::Secret => "secret",
         Schema::SentHeaders => "names with strings or secrets",
         Schema::List(_) => "list",

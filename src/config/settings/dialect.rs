@@ -34,7 +34,10 @@ pub struct DialectRequest {
     pub first_page: u64,
     pub first_item: u64,
     pub also: Vec<Located<String>>,
+    pub aligned: bool,
+    pub after_inclusive: bool,
     pub max_depth: Option<u64>,
+    pub max_offset: Option<Located<u64>>,
     pub first_token: Option<Located<String>>,
     pub token_alone: bool,
     pub single_use: bool,
@@ -52,7 +55,10 @@ impl DialectRequest {
             first_page: 1,
             first_item: 0,
             also: Vec::new(),
+            aligned: false,
+            after_inclusive: false,
             max_depth: None,
+            max_offset: None,
             first_token: None,
             token_alone: false,
             single_use: false,
@@ -70,17 +76,19 @@ pub struct DialectSize {
     pub choices: Vec<u32>,
 }
 
-/// The settings of `[response]` of a dialect. Places are JSON Pointers, `header:NAME`, `link:REL` or
-/// `content-range:PART`.
+/// The settings of `[response]` of a dialect. Places are JSON Pointers, `header:NAME`, `link:REL`,
+/// `link:REL;NAME=VALUE` or `content-range:PART`.
 #[derive(Debug, Clone)]
 pub struct DialectResponse {
     pub items: Located<String>,
     pub items_optional: bool,
+    pub items_object: Option<Located<ItemsObjectWord>>,
     pub item: Option<Located<String>>,
     pub id: Option<Located<String>>,
     pub item_token: Option<Located<String>>,
     pub total: Option<Located<String>>,
     pub total_exact_when: Vec<(Located<String>, LocatedTree)>,
+    pub total_counts: Option<Located<TotalCounts>>,
     pub has_more: Option<Located<String>>,
     pub is_last: Option<Located<String>>,
     pub next_url: Option<Located<String>>,
@@ -97,6 +105,8 @@ pub struct DialectResponse {
     pub size: Option<Located<String>>,
     pub end: Option<Located<EndWord>>,
     pub hidden: bool,
+    /// `true` if the upstream never removes items after it has applied the limit.
+    pub complete: bool,
     pub repeats_last_page: bool,
     pub past_end: Vec<DialectMatch>,
     pub gone: Vec<DialectMatch>,
@@ -113,17 +123,25 @@ impl DialectResponse {
         [total, has_more, is_last, next_url, next_page, last_page].into_iter().any(Option::is_some)
     }
 
+    /// Returns whether the total is only an estimate.
+    #[must_use]
+    pub fn estimates_total(&self) -> bool {
+        matches!(&self.total_counts, Some(counts) if counts.value == TotalCounts::Estimate)
+    }
+
     /// Returns a response with the items at this place, and with defaults for all other keys.
     #[must_use]
     pub fn new(items: Located<String>) -> Self {
         Self {
             items,
             items_optional: false,
+            items_object: None,
             item: None,
             id: None,
             item_token: None,
             total: None,
             total_exact_when: Vec::new(),
+            total_counts: None,
             has_more: None,
             is_last: None,
             next_url: None,
@@ -140,6 +158,7 @@ impl DialectResponse {
             size: None,
             end: None,
             hidden: false,
+            complete: false,
             repeats_last_page: false,
             past_end: Vec::new(),
             gone: Vec::new(),
@@ -158,10 +177,35 @@ words! {
         ShortPage = "short-page",
         /// An answer without items, such as the page after the last one.
         EmptyPage = "empty-page",
+        /// An answer without a token or a link to the next page, whatever flags and totals say.
+        Token = "token",
         /// The token of the request, which comes back as the next token.
         SameToken = "same-token",
         /// Every answer, because each is the whole list, as with the dialect `whole-list`.
         WholeList = "whole-list",
+    }
+}
+
+words! {
+    /// The reading of an object where the array of items is expected.
+    pub enum ItemsObjectWord {
+        /// The object is the only item, as from services that convert XML and write no array around a single element.
+        Single = "single",
+        /// The values of the object's members are the items, in the order of the answer, as from PHP if the indexes of
+        /// an array have gaps: {"0": …, "2": …}. The names of the members aren't read.
+        Values = "values",
+    }
+}
+
+words! {
+    /// The things that a total counts.
+    pub enum TotalCounts {
+        /// The items that the client can see, neither more nor fewer.
+        Items = "items",
+        /// Rows, including those that the upstream removes after it has applied the limit.
+        Rows = "rows",
+        /// Neither: the number is an estimate. Clients don't get it, and it says nothing about the end of the list.
+        Estimate = "estimate",
     }
 }
 

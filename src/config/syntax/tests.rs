@@ -52,7 +52,15 @@ fn networks_have_nothing_after_their_prefix() {
 
 #[test]
 fn places_are_pointers_or_headers() {
-    for right in ["", "/a/b", "header:X-Total-Count", "link:next", "content-range:total", "/links/[rel=next]/href"] {
+    for right in [
+        "",
+        "/a/b",
+        "header:X-Total-Count",
+        "link:next",
+        "link:next;results=true",
+        "content-range:total",
+        "/links/[rel=next]/href",
+    ] {
         assert_eq!(place(right), Ok(()), "{right}");
     }
     let cases = [
@@ -60,6 +68,11 @@ fn places_are_pointers_or_headers() {
         ("$.data[0].users", "for this member write \"/data/0/users\" (JSON Pointer); \"\" is the whole body"),
         ("content-range:size", "Content-Range has start, end and total"),
         ("headers:X", "write \"/a/b\" (JSON Pointer), \"header:NAME\", \"link:REL\" or \"content-range:total\""),
+        (
+            "link:next;results",
+            "write \"link:REL\", or \"link:REL;NAME=VALUE\" for a parameter that the link must have, with its value \
+             without quotes",
+        ),
         ("header:X Total", "write a name such as \"X-Tenant-Id\""),
     ];
     for (wrong, meant) in cases {

@@ -238,7 +238,7 @@ pub(crate) fn hint(word: &str) -> Option<&'static str> {
         "overloaded" => "connections of the upstream, concurrency of the route, server.connections, and server.memory",
         "position_lost" => "order of the route, and budgets.search_requests",
         "tie_run" => "order and sortable of the route",
-        "too_deep" => "mode and budgets.offset of the route, and request.max_depth of the dialect",
+        "too_deep" => "mode and budgets.offset of the route, and request.max_depth and max_offset of the dialect",
         "budget_exceeded" => "budgets.upstream_requests and budgets.time of the route",
         "stuck" => "request.query of the dialect",
         "end_unproven" => {

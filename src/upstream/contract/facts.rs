@@ -5,7 +5,7 @@ use crate::{
     pagination::{
         filter::Comparisons,
         order::Ties,
-        paging::{EndEvidence, Family, Sizes},
+        paging::{Counted, EndEvidence, Family, Sizes},
     },
     upstream::dialect::Dialect,
 };
@@ -31,6 +31,12 @@ pub(crate) fn facts_of(dialect: &Dialect) -> Vec<ContractFact> {
         EndEvidence::ShortPage => "short-page",
         EndEvidence::Token => "token",
     };
+    let counted = match paging.counted {
+        Counted::Unsaid => None,
+        Counted::Items => text("items"),
+        Counted::Rows => text("rows"),
+        Counted::Estimate => text("estimate"),
+    };
     let usual = if paging.family == Family::Token { Mode::Token } else { Mode::Offset };
     let mode = (sorted.mode != usual).then(|| sorted.mode.word());
     let filters = sorted.filters.as_ref().map_or_else(Vec::new, |filters| {
@@ -45,6 +51,8 @@ pub(crate) fn facts_of(dialect: &Dialect) -> Vec<ContractFact> {
         ("mode", "mode", mode.and_then(text)),
         ("repeats_last_page", "fact repeats_last_page", flag(paging.repeats_last_page)),
         ("hidden", "fact hidden", flag(paging.hidden)),
+        ("complete", "fact complete", flag(paging.complete)),
+        ("total_counts", "fact total_counts", counted),
         ("tokens_lead_back", "fact tokens_lead_back", flag(paging.tokens.backward)),
         ("by_item", "fact by_item", flag(paging.tokens.by_item)),
         ("asks_for_order", "fact asks_for_order", flag(dialect.asks_for_order())),

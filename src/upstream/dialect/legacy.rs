@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::{
     config::diagnostic::{Diagnostics, Location},
-    pagination::paging::{Family, Paging, Sizes},
+    pagination::paging::{Paging, Sizes},
     upstream::{
         request::query::RequestTemplate,
         template::{
@@ -46,6 +46,8 @@ pub(crate) struct LegacyReader {
     first_page: u64,
     first_item: u64,
     paging: Paging,
+    /// `true` if the dialect's own requests have a page number, even if its pages are requested by offset too.
+    counts_pages: bool,
     /// The upstream's default size; `None` if the dialect doesn't state it.
     default_size: Option<u32>,
     /// The route's default size, which a request by page number gets if the upstream's default is unknown.
@@ -96,7 +98,8 @@ impl LegacyReader {
         parameters.extend(members.into_iter().map(|(name, value)| PagingParameter { name, value }));
         let paging = paging.clone();
         let (first_page, first_item) = (request.first_page, request.first_item);
-        Some(Self { parameters, names, first_page, first_item, paging, default_size, assumed_size })
+        let counts_pages = request.variables().any(|variable| variable == Variable::Page);
+        Some(Self { parameters, names, first_page, first_item, paging, counts_pages, default_size, assumed_size })
     }
 
     /// Returns the decoded names of all paging parameters of queries.
@@ -119,7 +122,7 @@ impl LegacyReader {
         }
         // A request that states only a size asks for the first page. Test:
         // `page_numbers_of_legacy_requests_become_offsets`.
-        let by_page = first.is_some() || (place.is_none() && self.paging.family == Family::Page);
+        let by_page = first.is_some() || (place.is_none() && self.counts_pages);
         let window = if by_page { self.by_page(&said, first)? } else { self.by_offset(&said)? };
         // No list has so many items, so a larger offset is a fault. Sums below this bound don't overflow.
         if window.offset > i64::MAX.unsigned_abs() {

@@ -48,7 +48,7 @@ use crate::{
         fetch::{Fetch, Listing},
         filter::Filters,
         order::Direction,
-        paging::{Family, Paging, Sizes},
+        paging::{Paging, Sizes},
         window::{Offset, PageSize},
     },
 };
@@ -90,7 +90,7 @@ struct Parts {
 impl Parts {
     /// Compiles the parts. Reports all faults, and returns `None` if there are any.
     fn compile(settings: &DialectSettings, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let request = RequestTemplate::compile(&settings.request, diagnostics);
+        let request = RequestTemplate::compile(&settings.request, &settings.size, diagnostics);
         let paging = request.as_ref().and_then(|request| compile_paging(settings, request, diagnostics));
         let sort = settings.sort.as_ref().map(|sort| SortTemplate::compile(sort, settings.at, diagnostics));
         let filter = settings.filter.as_ref().map(|filter| FilterTemplate::compile(filter, diagnostics));
@@ -238,7 +238,7 @@ impl Dialect {
     /// Returns whether requests name a place in the list by page number, rather than by item number or token.
     #[must_use]
     pub fn counts_pages(&self) -> bool {
-        self.paging.family == Family::Page
+        self.places == Places::Pages
     }
 
     /// Returns the number of the upstream's first page, usually 0 or 1.

@@ -3,9 +3,9 @@
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
-        settings::{DialectSettings, DialectSize, EndWord},
+        settings::{DialectSettings, DialectSize, EndWord, TotalCounts},
     },
-    pagination::paging::{EndEvidence, Family, Paging, Sizes, Tokens},
+    pagination::paging::{Counted, EndEvidence, Family, Paging, Sizes, Tokens},
     upstream::{
         request::query::RequestTemplate,
         response::token::TokenStyle,
@@ -41,6 +41,17 @@ enum PagingScheme {
     Whole,
 }
 
+impl PagingScheme {
+    fn places(self) -> Places {
+        match self {
+            Self::Page => Places::Pages,
+            Self::Offset => Places::Offsets,
+            Self::Range => Places::Ranges,
+            Self::Token | Self::Item | Self::Link | Self::Whole => Places::Tokens,
+        }
+    }
+}
+
 /// Compiles the paging facts. Reports all faults in them, and returns `None` if there are any.
 pub(crate) fn compile_paging(
     settings: &DialectSettings,
@@ -49,6 +60,7 @@ pub(crate) fn compile_paging(
 ) -> Option<CompiledPaging> {
     let way = compile_way(settings, request, diagnostics);
     let sizes = compile_sizes(settings, request, diagnostics);
+    let sizes = sizes.and_then(|sizes| sizes_of_new_items(settings, sizes, diagnostics));
     for (source, template) in settings.request.also.iter().zip(&request.also) {
         // A client's query in this form must name only one place in the list. Test:
         // `faults_in_equivalent_queries_are_reported`.
@@ -60,6 +72,8 @@ pub(crate) fn compile_paging(
     let way = way?;
     let tokens_are_sound = check_tokens(settings, request, way, diagnostics);
     let end = compile_end(settings, way, diagnostics);
+    let counted = compile_counted(settings, diagnostics);
+    let places_are_sound = check_places(settings, way, diagnostics);
     let uses = |variable| request.variables().any(|used| used == variable);
     let response = &settings.response;
     let ends_empty = matches!(&response.end, Some(end) if end.value == EndWord::EmptyPage);
@@ -72,6 +86,8 @@ pub(crate) fn compile_paging(
     };
     let (family, style) = match way {
         PagingScheme::Page => (Family::Page, None),
+        // The core reads whole pages, and their offsets are written as number times size.
+        PagingScheme::Offset if settings.request.aligned => (Family::Page, None),
         PagingScheme::Offset | PagingScheme::Range => (Family::Offset, None),
         // A token in a body keeps its JSON type: a number stays a number.
         PagingScheme::Token if request.token_in_body() => (Family::Token, Some(TokenStyle::Json)),
@@ -87,17 +103,15 @@ pub(crate) fn compile_paging(
     };
     let mut paging = Paging::new(family, sizes?);
     paging.max_depth = settings.request.max_depth;
+    paging.max_offset = settings.request.max_offset.as_ref().map(|most| most.value);
     paging.end = end?;
     paging.repeats_last_page = response.repeats_last_page;
     paging.hidden = response.hidden;
+    paging.complete = response.complete;
+    paging.counted = counted?;
     paging.tokens = tokens;
-    let places = match way {
-        PagingScheme::Page => Places::Pages,
-        PagingScheme::Offset => Places::Offsets,
-        PagingScheme::Range => Places::Ranges,
-        PagingScheme::Token | PagingScheme::Item | PagingScheme::Link | PagingScheme::Whole => Places::Tokens,
-    };
-    tokens_are_sound.then_some(CompiledPaging { paging, style, places })
+    let is_sound = tokens_are_sound && places_are_sound;
+    is_sound.then_some(CompiledPaging { paging, style, places: way.places() })
 }
 
 fn compile_way(
@@ -168,6 +182,36 @@ fn report_two_families(source: &Located<String>, diagnostics: &mut Diagnostics) 
     let help = "use {page}, or {offset}, {end} and {last}, or {token}, or {after} and {before}; other ways by which \
                 clients page go into request.also";
     diagnostics.error(source.at, "one request can't name a place in two ways", help);
+}
+
+/// Reports settings about offsets of a dialect whose requests name none. Returns whether there is no such fault.
+fn check_places(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut Diagnostics) -> bool {
+    let request = &settings.request;
+    let mut sound = true;
+    if request.aligned && way != PagingScheme::Offset {
+        let help = "remove aligned; pages by {page} are always whole";
+        diagnostics.error(request.query.at, "request.aligned is set, and the request has no {offset}", help);
+        sound = false;
+    }
+    if request.after_inclusive && way != PagingScheme::Item {
+        let help = "remove it, or put {after} into request.query";
+        diagnostics.error(request.query.at, "request.after_inclusive is set, and the request has no {after}", help);
+        sound = false;
+    }
+    if let Some(place) = settings.response.item_token.as_ref().filter(|_| request.after_inclusive) {
+        // Several items may share such a value, and an answer doesn't show which of them was asked for.
+        let help = "remove item_token: an answer shows by its id alone which item was asked for";
+        diagnostics.error(place.at, "request.after_inclusive needs ids, and item_token names another value", help);
+        sound = false;
+    }
+    if let Some(most) =
+        request.max_offset.as_ref().filter(|_| !matches!(way, PagingScheme::Offset | PagingScheme::Page))
+    {
+        let help = "remove it, or put {offset} or {page} into request.query";
+        diagnostics.error(most.at, "request.max_offset is set, and the request names no offset and no page", help);
+        sound = false;
+    }
+    sound
 }
 
 /// Reports tokens that are sent and never read, read and never sent, configured for a scheme without tokens, or unable
@@ -320,6 +364,39 @@ fn compile_sizes(
     sound.then_some(Sizes::Listed(listed))
 }
 
+/// Returns the sizes without the item that an answer repeats, where requests name an item that is included. Reports
+/// sizes that leave no room for new items, and returns `None` for them.
+fn sizes_of_new_items(settings: &DialectSettings, sizes: Sizes, diagnostics: &mut Diagnostics) -> Option<Sizes> {
+    if !settings.request.after_inclusive {
+        return Some(sizes);
+    }
+    let (has_room, sizes) = match sizes {
+        Sizes::Free { least, most } => {
+            let most = most.map(|most| most.saturating_sub(1));
+            (most.is_none_or(|most| most >= least), Sizes::Free { least, most })
+        }
+        Sizes::Listed(mut listed) => {
+            listed.retain(|size| *size > 1);
+            (!listed.is_empty(), Sizes::Listed(listed))
+        }
+        Sizes::Fixed(size) => (size > 1, Sizes::Fixed(size)),
+    };
+    if !has_room {
+        let help = "set a size.max above size.min, or larger choices: one item of each answer is the item asked for";
+        diagnostics.error(settings.at, "request.after_inclusive leaves no room for new items", help);
+        return None;
+    }
+    let is_less_than_asked = !matches!(sizes, Sizes::Free { .. });
+    if let Some(end) =
+        settings.response.end.as_ref().filter(|end| end.value == EndWord::ShortPage && is_less_than_asked)
+    {
+        let help = "the item asked for is left out of each answer: write \"empty-page\", or read has_more";
+        diagnostics.error(end.at, "end = \"short-page\", and every answer is short with request.after_inclusive", help);
+        return None;
+    }
+    Some(sizes)
+}
+
 fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut Diagnostics) -> Option<EndEvidence> {
     let response = &settings.response;
     let flags = [&response.has_more, &response.is_last, &response.next_url, &response.next_page];
@@ -355,6 +432,13 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
         // Even if the dialect calls an empty answer the end, the answer shows only where to search for the end. Test:
         // `the_evidence_of_an_end_follows_the_setting`.
         EndWord::EmptyPage => Some(EndEvidence::Unvouched),
+        EndWord::Token if matches!(way, PagingScheme::Token | PagingScheme::Link) => Some(EndEvidence::Token),
+        EndWord::Token => {
+            let help =
+                "by page, offset, item or range no token leads on: set another proof of an end, or leave `end` out";
+            diagnostics.error(end.at, "end = \"token\", and there is no token", help);
+            None
+        }
         EndWord::SameToken => Some(EndEvidence::Token),
         EndWord::WholeList => Some(EndEvidence::Flag),
         // Without another flag, the token is what the dialect vouches for.
@@ -370,4 +454,26 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
             None
         }
     }
+}
+
+/// Returns the things that totals count. Reports a fault and returns `None` if no total is read, or if it would be both
+/// exact and an estimate.
+fn compile_counted(settings: &DialectSettings, diagnostics: &mut Diagnostics) -> Option<Counted> {
+    let response = &settings.response;
+    let Some(counts) = &response.total_counts else { return Some(Counted::Unsaid) };
+    if response.total.is_none() {
+        let help = "set response.total, the place of the total in answers, or remove this";
+        diagnostics.error(counts.at, "total_counts is set, and no total is read", help);
+        return None;
+    }
+    if counts.value == TotalCounts::Estimate && !response.total_exact_when.is_empty() {
+        let help = "remove total_exact_when; or total_counts, if the total is exact in some answers";
+        diagnostics.error(counts.at, "an estimate is never exact, and total_exact_when says when it is", help);
+        return None;
+    }
+    Some(match counts.value {
+        TotalCounts::Items => Counted::Items,
+        TotalCounts::Rows => Counted::Rows,
+        TotalCounts::Estimate => Counted::Estimate,
+    })
 }

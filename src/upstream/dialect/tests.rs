@@ -3,11 +3,11 @@
 mod faults;
 
 use crate::{
-    config::settings::{DialectSort, EndWord, FieldSettings, ListSettings},
+    config::settings::{DialectSort, EndWord, FieldSettings, ListSettings, TotalCounts},
     pagination::{
         fetch::Fetch,
         order::{Direction, Kind, Nulls, Ties},
-        paging::{EndEvidence, Family, Sizes},
+        paging::{Counted, EndEvidence, Family, Sizes},
     },
     upstream::{
         Unsortable,
@@ -102,6 +102,55 @@ fn the_variables_decide_the_family_and_the_sizes() {
     assert_eq!(paging("p={page}&s={size}", &listed).1, Sizes::Listed(vec![10, 25, 50]));
     let fixed = |list: &mut ListSettings| list.dialect.size.default = Some(at(15_u32));
     assert_eq!(paging("p={page}", &fixed), (Family::Page, Sizes::Fixed(15)));
+}
+
+/// Requests by offset that must be aligned are pages to the core. Their offsets are written as number times size.
+#[test]
+fn aligned_offsets_are_pages() {
+    for (template, expected) in [
+        ("start={offset}&n={size}", "start=41&n=20"),
+        ("from={offset}&to={last}", "from=41&to=60"),
+        ("from={offset}&before={end}", "from=41&before=61"),
+    ] {
+        let dialect = compile(|list| {
+            list.dialect.request.query = at(template);
+            list.dialect.request.first_item = 1;
+            list.dialect.request.aligned = true;
+        });
+        assert_eq!(dialect.paging().family, Family::Page, "{template}");
+        assert!(!dialect.counts_pages(), "{template}: clients write offsets");
+        let query = ask(&dialect, &page(2, 20), "").query;
+        assert!(query.starts_with(expected), "{query}");
+        let pairs = [("start".to_owned(), "16".to_owned()), ("n".to_owned(), "20".to_owned())];
+        let window = dialect.legacy_window(&pairs).unwrap().map(|window| (window.offset, window.size, window.page));
+        assert!(matches!(window, None | Some((15, Some(20), None))), "{window:?}");
+        let sized = dialect.legacy_window(&pairs[1..]).unwrap().map(|window| (window.offset, window.page));
+        assert!(matches!(sized, None | Some((0, None))), "no page number is made up: {sized:?}");
+    }
+}
+
+#[test]
+fn the_words_about_rows_and_totals_are_facts_for_the_core() {
+    let facts = |change: fn(&mut ListSettings)| {
+        let dialect = compile(change);
+        let paging = dialect.paging();
+        (paging.hidden, paging.complete, paging.counted, paging.max_offset)
+    };
+    assert_eq!(facts(|_| ()), (false, false, Counted::Unsaid, None));
+    assert_eq!(facts(|l| l.dialect.response.hidden = true), (true, false, Counted::Unsaid, None));
+    assert_eq!(facts(|l| l.dialect.response.complete = true), (false, true, Counted::Unsaid, None));
+    assert_eq!(facts(|l| l.dialect.request.max_offset = Some(at(9_u64))), (false, false, Counted::Unsaid, Some(9)));
+    for (word, counted) in [
+        (TotalCounts::Items, Counted::Items),
+        (TotalCounts::Rows, Counted::Rows),
+        (TotalCounts::Estimate, Counted::Estimate),
+    ] {
+        let dialect = compile(|list| {
+            list.dialect.response.total = Some(at("/n"));
+            list.dialect.response.total_counts = Some(at(word));
+        });
+        assert_eq!(dialect.paging().counted, counted);
+    }
 }
 
 #[test]

@@ -49,6 +49,7 @@ impl Orders {
             item: reading.item.clone(),
             columns: Vec::new(),
             facts: reading.facts.clone(),
+            object: reading.object,
         };
         let item_token = reading.tokens.as_ref().and_then(|tokens| tokens.of_item.clone());
         Self { sort, fields, filter, modes, shape, item_token }

@@ -1,4 +1,5 @@
-//! Places in a response: a JSON Pointer into its body, `header:NAME`, `link:REL`, `content-range:PART`.
+//! Places in a response: a JSON Pointer into its body, `header:NAME`, `link:REL`, `link:REL;NAME=VALUE`,
+//! `content-range:PART`.
 
 pub mod content_range;
 pub mod link_map;
@@ -7,7 +8,7 @@ pub mod matching;
 
 use std::borrow::Cow;
 
-use cursorgate_link::find_target;
+use cursorgate_link::{find_target, find_target_where};
 use http::{HeaderMap, HeaderName};
 
 use super::template::text::{TemplateText, Variable};
@@ -25,9 +26,40 @@ pub(crate) enum ResponsePlace {
     /// A place in the body, as an index into the facts of a scan.
     Fact(usize),
     Header(HeaderName),
-    /// The target of the link with this relation.
-    Link(String),
+    /// The target of a link.
+    Link(LinkPlace),
     ContentRange(RangePart),
+}
+
+/// A link in the header `Link`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LinkPlace {
+    relation: String,
+    /// The name and the value of a parameter that the link must have; `None` for any link of the relation.
+    parameter: Option<(String, String)>,
+}
+
+impl LinkPlace {
+    /// Parses the text after `link:`, such as `next` or `next;results=true`; `None` if it is malformed.
+    fn parse(text: &str) -> Option<Self> {
+        let (relation, parameter) = match text.split_once(';') {
+            None => (text, None),
+            Some((relation, parameter)) => {
+                let (name, value) = parameter.split_once('=')?;
+                (relation, Some((name.to_owned(), value.to_owned())))
+            }
+        };
+        let is_whole = !relation.is_empty() && parameter.as_ref().is_none_or(|(name, _)| !name.is_empty());
+        is_whole.then(|| Self { relation: relation.to_owned(), parameter })
+    }
+
+    /// Returns the target of the link; `None` if there is no such link.
+    fn find(&self, headers: &HeaderMap) -> Option<String> {
+        match &self.parameter {
+            None => find_target(headers, &self.relation),
+            Some((name, value)) => find_target_where(headers, &self.relation, (name, value)),
+        }
+    }
 }
 
 /// A compiler of places. It collects the places in the body, whose facts are read in one scan.
@@ -49,7 +81,13 @@ impl PlaceCompiler<'_> {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme {
             "header" => self.header(source, rest).map(ResponsePlace::Header),
-            "link" if !rest.is_empty() => Some(ResponsePlace::Link(rest.to_owned())),
+            "link" if !rest.is_empty() => match LinkPlace::parse(rest) {
+                Some(link) => Some(ResponsePlace::Link(link)),
+                None => {
+                    let help = "write link:REL, or link:REL;NAME=VALUE for a parameter that the link must have";
+                    self.refuse(source, help.to_owned())
+                }
+            },
             "content-range" => self.content_range(source, rest).map(ResponsePlace::ContentRange),
             _ => {
                 let schemes = ["header", "link", "content-range"];
@@ -175,9 +213,7 @@ impl ResponseView<'_> {
                 scalar::kind(raw) != scalar::ScalarKind::Null && !scalar::is_empty_text(raw)
             }
             ResponsePlace::Header(name) => self.header(name).is_some_and(|text| !text.is_empty()),
-            ResponsePlace::Link(relation) => {
-                find_target(self.headers, relation).is_some_and(|target| !target.is_empty())
-            }
+            ResponsePlace::Link(link) => link.find(self.headers).is_some_and(|target| !target.is_empty()),
             ResponsePlace::ContentRange(part) => ContentRange::of(self.headers).part(*part).is_some(),
         }
     }
@@ -198,7 +234,7 @@ impl ResponseView<'_> {
                 }
             }
             ResponsePlace::Header(name) => Cow::Borrowed(self.header(name)?),
-            ResponsePlace::Link(relation) => Cow::Owned(find_target(self.headers, relation)?),
+            ResponsePlace::Link(link) => Cow::Owned(link.find(self.headers)?),
             ResponsePlace::ContentRange(part) => Cow::Owned(ContentRange::of(self.headers).part(*part)?.to_string()),
         };
         Some(text).filter(|text| !text.is_empty())

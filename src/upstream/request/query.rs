@@ -8,7 +8,7 @@ use super::header_templates::HeaderTemplates;
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
-        settings::DialectRequest,
+        settings::{DialectRequest, DialectSize},
     },
     json::Edits,
     pagination::{
@@ -44,6 +44,8 @@ pub(crate) struct RequestTemplate {
     first_token: Option<String>,
     /// `true` if filters and sort aren't sent together with a token.
     token_alone: bool,
+    /// `true` if requests for the items after an item ask for one more, because the answer begins with that item.
+    asks_for_one_more: bool,
 }
 
 /// The parts of a request other than paging.
@@ -61,7 +63,7 @@ pub(crate) struct RequestExtras<'a> {
 
 impl RequestTemplate {
     /// Compiles `[request]`. Reports the faults, and returns `None` if there are any.
-    pub(crate) fn compile(request: &DialectRequest, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn compile(request: &DialectRequest, size: &DialectSize, diagnostics: &mut Diagnostics) -> Option<Self> {
         let query = compile_query(&request.query, diagnostics);
         let also: Vec<Option<QueryTemplate>> =
             request.also.iter().map(|source| compile_query(source, diagnostics)).collect();
@@ -84,6 +86,8 @@ impl RequestTemplate {
             first_item: request.first_item,
             first_token: request.first_token.as_ref().map(|token| token.value.clone()),
             token_alone: request.token_alone,
+            // One more than a choice isn't a choice.
+            asks_for_one_more: request.after_inclusive && size.choices.is_empty(),
         })
     }
 
@@ -164,7 +168,8 @@ impl RequestTemplate {
             false => beside,
         };
         let asked = Fetch::Token(fetch.clone());
-        let size = size.0.to_string();
+        let one_more = self.asks_for_one_more && token.is_some() && !backward;
+        let size = size.0.saturating_add(one_more.into()).to_string();
         let said = match (style, token) {
             (token::TokenStyle::Item | token::TokenStyle::Json, Some(raw)) => {
                 Some(token::said_by_item(raw).ok_or(Unaskable::Gone)?)
@@ -255,9 +260,10 @@ impl RequestTemplate {
         match (variable, slice) {
             (Variable::Size, _) => Some(size),
             (Variable::Page, Slice::Page { number, .. }) => Some(self.first_page.saturating_add(number.0)),
-            (Variable::Offset, Slice::Offset { from, .. }) => Some(item(from)),
-            (Variable::End, Slice::Offset { from, .. }) => Some(item(from).saturating_add(size)),
-            (Variable::Last, Slice::Offset { from, .. }) => Some(item(from).saturating_add(size).saturating_sub(1)),
+            // With `aligned`, slices are pages, and begin at their number times their size.
+            (Variable::Offset, _) => Some(item(slice.begins())),
+            (Variable::End, _) => Some(item(slice.begins()).saturating_add(size)),
+            (Variable::Last, _) => Some(item(slice.begins()).saturating_add(size).saturating_sub(1)),
             _ => None,
         }
     }

@@ -253,6 +253,8 @@ pub(crate) struct CountTemplate {
     total: ResponsePlace,
     /// The conditions under which the total is exact; otherwise it is a lower bound.
     exact_when: Vec<Equality>,
+    /// `true` if the total is only an estimate, and never exact.
+    is_estimate: bool,
     facts: Vec<Pointer>,
 }
 
@@ -279,7 +281,9 @@ impl CountTemplate {
         };
         let mut places = PlaceCompiler { collection, facts: Vec::new(), diagnostics };
         let total = places.place(source);
-        // The conditions describe the total in lists, not a total at a separate place, which is always exact.
+        // The conditions and `total_counts` describe the total in lists, not a total at a separate place, which is
+        // always exact.
+        let is_estimate = count.total.is_none() && response.estimates_total();
         let exact_when = match &count.total {
             Some(_) => Some(Vec::new()),
             None => Equality::compile_all(&response.total_exact_when, &mut places),
@@ -290,7 +294,8 @@ impl CountTemplate {
             diagnostics.error(source.at, "the total of a HEAD request can't be in its body", help);
             return None;
         }
-        Some(Self { address: address?, method: count.method.clone(), total: total?, exact_when: exact_when?, facts })
+        let (method, exact_when) = (count.method.clone(), exact_when?);
+        Some(Self { address: address?, method, total: total?, exact_when, is_estimate, facts })
     }
 
     /// Builds the request for the total with the client's filters.
@@ -317,7 +322,7 @@ impl CountTemplate {
             }
         };
         let response = ResponseView { headers, body: &body, facts: &spans };
-        let exact = self.exact_when.iter().all(|equality| equality.holds(response));
+        let exact = !self.is_estimate && self.exact_when.iter().all(|equality| equality.holds(response));
         let total = response.number(&self.total).map(|value| Total { value, exact });
         Ok(Answer::counted(total))
     }

@@ -11,11 +11,11 @@ use super::{
     token::{TokenReading, TokenStyle},
 };
 use crate::{
-    config::settings::{DialectRequest, DialectResponse, EndWord},
-    json::{JsonError, Limits, PageSpans, Pointer, Shape, Span, scan_page},
+    config::settings::{DialectRequest, DialectResponse, EndWord, ItemsObjectWord},
+    json::{ItemsObject, JsonError, Limits, PageSpans, Pointer, Shape, Span, scan_page},
     pagination::{
         answer::{Answer, Standing, Total},
-        fetch::{Fetch, Token},
+        fetch::{Fetch, Token, TokenFetch},
         window::{Offset, Slice},
     },
     upstream::{
@@ -38,8 +38,12 @@ pub(crate) struct ResponseReader {
     pub(crate) item: Pointer,
     /// `true` if the array may be missing or null when there are no items.
     items_optional: bool,
+    /// The reading of an object at the place of the array.
+    pub(crate) object: ItemsObject,
     total: Option<ResponsePlace>,
     total_exact_when: Vec<Equality>,
+    /// `true` if the total is only an estimate, and never exact.
+    total_is_estimate: bool,
     /// The facts that show whether more items follow, the most reliable fact first.
     more: Vec<More>,
     /// `true` if the dialect vouches for its flag, so the flag decides over a token beside it.
@@ -98,10 +102,7 @@ impl ResponseReader {
         let size = place(&response.size, &mut places);
         // `prev_url` is used only if the dialect follows links. It is compiled here only to report a fault in it.
         place(&response.prev_url, &mut places);
-        let tokens = style.map(|style| {
-            let first = request.first_token.as_ref().map(|token| token.value.as_str());
-            TokenReading::compile(style, first, response, &mut places)
-        });
+        let tokens = style.map(|style| TokenReading::compile(style, request, response, &mut places));
         let total_exact_when = Equality::compile_all(&response.total_exact_when, &mut places);
         let past_end = Match::compile_all(&response.past_end, &mut places);
         let gone = Match::compile_all(&response.gone, &mut places);
@@ -111,8 +112,10 @@ impl ResponseReader {
             items: items?,
             item: item?,
             items_optional: response.items_optional,
+            object: compile_object(response),
             total,
             total_exact_when: total_exact_when?,
+            total_is_estimate: response.estimates_total(),
             // The most reliable fact is first. The number of pages is last, because it comes from a count.
             more: [has_more, is_last, next_url, next_page, last_page].into_iter().flatten().collect(),
             vouches_for_flag: matches!(&response.end, Some(end) if end.value == EndWord::Flag),
@@ -192,9 +195,11 @@ impl ResponseReader {
             let detail = "206: a part of something, and the dialect reads no content-range".to_owned();
             return Err(ReadingError::Malformed(detail));
         }
-        // Only an object can lack a member, so any other body isn't the dialect's list. Test:
-        // `missing_arrays_are_empty_where_the_dialect_says_so`.
-        if page.items.is_none() && !(self.items_optional && is_object(&body)) {
+        // Only an object can lack a member, so any other body isn't the dialect's list, unless it is an array with a
+        // null at the place of the items. Tests: `missing_arrays_are_empty_where_the_dialect_says_so`,
+        // `facts_and_items_may_be_two_elements_of_an_array`.
+        let may_lack = |body: &[u8]| is_object(body) || (body.starts_with(b"[") && self.items.find(body).is_some());
+        if page.items.is_none() && !(self.items_optional && may_lack(&body)) {
             let document = described(headers, &body);
             return Err(ReadingError::Malformed(format!("no array at {:?} of {document}", self.items.to_string())));
         }
@@ -240,14 +245,20 @@ impl ResponseReader {
             // `the_number_of_pages_shows_if_another_page_follows`.
             More::Pages(place) => Some(said_page.or(asked_page)?.saturating_add(1) < response.number(place)?),
         });
-        let items = page.items.unwrap_or_default();
-        let (keys, item_tokens) = self.columns(page.columns, items.len());
+        let mut items = page.items.unwrap_or_default();
+        let (mut keys, mut item_tokens) = self.columns(page.columns, items.len());
+        if self.begins_with_asked(&ask.fetch, item_tokens.first().map(|token| token.of(&body))) {
+            keys.drain(..keys.len() / items.len());
+            items.remove(0);
+            item_tokens.remove(0);
+        }
         let (mut next, mut previous) = (None, None);
         if let (Some(tokens), Fetch::Token(fetch)) = (&self.tokens, &ask.fetch) {
             let handed_out = tokens.read(fetch, ask, response)?;
             // A missing token is no statement of its own: the core sees that there is none. Of a whole list, no items
             // follow. Test: `a_missing_null_or_empty_token_means_the_end`.
-            more = self.flag(response).or(tokens.is_whole().then_some(false));
+            let flag = self.flag(response).filter(|_| !tokens.ends_by_itself());
+            more = flag.or(tokens.is_whole().then_some(false));
             (next, previous) = match tokens.style() {
                 TokenStyle::Item => {
                     let token = |span: Option<&Span>| of_item(span?.of(&body));
@@ -275,6 +286,15 @@ impl ResponseReader {
             More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
             More::Next(_) | More::Pages(_) => None,
         })
+    }
+
+    /// Returns whether the first item of an answer is the one after which items were asked for, where the dialect says
+    /// that answers include it. `first` is the token of the first item. The item may have been deleted, so it needn't
+    /// be there. Test: `the_item_asked_for_is_left_out_where_answers_include_it`.
+    fn begins_with_asked(&self, fetch: &Fetch, first: Option<&[u8]>) -> bool {
+        let Fetch::Token(TokenFetch { token: Some(asked), backward: false, .. }) = fetch else { return false };
+        let is_inclusive = self.tokens.as_ref().is_some_and(|tokens| tokens.after_inclusive);
+        is_inclusive && first == Some(asked.0.as_bytes())
     }
 
     /// Splits the columns of each row into the columns of the order and the token of the item. The token is the id
@@ -321,8 +341,8 @@ impl ResponseReader {
 
     fn total(&self, response: ResponseView<'_>) -> Option<Total> {
         let value = response.number(self.total.as_ref()?)?;
-        let exact = self.total_exact_when.iter().all(|equality| equality.holds(response));
-        Some(Total { value, exact })
+        let may_be_exact = self.total_exact_when.iter().all(|equality| equality.holds(response));
+        Some(Total { value, exact: may_be_exact && !self.total_is_estimate })
     }
 
     fn reads_content_range(&self) -> bool {
@@ -336,11 +356,27 @@ impl ResponseReader {
             JsonError::TooDeep => return ReadingError::TooDeep(depth),
             JsonError::TooManyItems => return ReadingError::TooManyItems(Limits::default().items),
             JsonError::Malformed { at } => format!("{kind}: not valid JSON from byte {at} of {} on", body.len()),
-            JsonError::NotAnArray => format!("the value at {:?} of {kind} is not an array", self.items.to_string()),
+            JsonError::NotAnArray => {
+                let is_object = self.items.find(body).is_some_and(|span| span.of(body).starts_with(b"{"));
+                let help = if is_object && self.object == ItemsObject::Refused {
+                    " but an object; response.items_object of the dialect says how to read one"
+                } else {
+                    ""
+                };
+                format!("the value at {:?} of {kind} is not an array{help}", self.items.to_string())
+            }
             JsonError::ItemMissing { index } => {
                 format!("element {index} has nothing at {:?}, where the item should be", self.item.to_string())
             }
         })
+    }
+}
+
+fn compile_object(response: &DialectResponse) -> ItemsObject {
+    match response.items_object.as_ref().map(|word| word.value) {
+        None => ItemsObject::Refused,
+        Some(ItemsObjectWord::Single) => ItemsObject::Element,
+        Some(ItemsObjectWord::Values) => ItemsObject::Elements,
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{error::ReadingError, link};
 use crate::{
-    config::settings::{DialectResponse, EndWord},
+    config::settings::{DialectRequest, DialectResponse, EndWord},
     json::{
         Pointer,
         scalar::{self, ScalarKind},
@@ -48,8 +48,12 @@ pub(crate) struct TokenReading {
     base: Option<ResponsePlace>,
     /// `true` if the upstream marks the end of the list by repeating the token that was sent.
     same_at_end: bool,
+    /// `true` if only a missing token ends the list, and flags say nothing.
+    ends_by_itself: bool,
     /// The token that requests for the first page send; `None` if they send no token.
     first: Option<Token>,
+    /// `true` if an answer begins with the item that the request named.
+    pub(crate) after_inclusive: bool,
     /// The place, in an element, of the value that continues the list after the element; `None` for the id.
     pub(crate) of_item: Option<Pointer>,
 }
@@ -70,10 +74,11 @@ impl TokenReading {
     /// faults are reported. Returns `None` if there are any.
     pub(crate) fn compile(
         style: TokenStyle,
-        first: Option<&str>,
+        request: &DialectRequest,
         response: &DialectResponse,
         places: &mut PlaceCompiler<'_>,
     ) -> Option<Self> {
+        let first = request.first_token.as_ref().map(|token| token.value.as_str());
         let mut sound = true;
         let mut place = |source: &Option<_>| {
             let compiled = source.as_ref().map(|source| places.place(source));
@@ -101,10 +106,12 @@ impl TokenReading {
             parameter: response.token_param.as_ref().map(|name| name.value.clone()),
             base,
             same_at_end: matches!(&response.end, Some(end) if end.value == EndWord::SameToken),
+            ends_by_itself: matches!(&response.end, Some(end) if end.value == EndWord::Token),
             first: first.map(|first| match style {
                 TokenStyle::Json => Token(quoted(first).into()),
                 TokenStyle::Plain | TokenStyle::Item | TokenStyle::Pairs => Token(first.into()),
             }),
+            after_inclusive: request.after_inclusive,
             of_item: of_item.flatten(),
         })
     }
@@ -132,6 +139,11 @@ impl TokenReading {
 
     pub(crate) fn style(&self) -> TokenStyle {
         self.style
+    }
+
+    /// Returns whether only a missing token ends the list, so flags in the answer say nothing.
+    pub(crate) fn ends_by_itself(&self) -> bool {
+        self.ends_by_itself
     }
 
     /// Returns whether each answer is the whole list, so it has no token that leads on.

@@ -33,7 +33,7 @@ pub use document::Document;
 pub use edit::{Edit, Edits, add_edit, edited};
 pub use members::{Member, elements, members};
 pub use pointer::{Pointer, PointerError};
-pub use scan::{JsonError, Limits, PageSpans, Shape, scan_facts, scan_page};
+pub use scan::{ItemsObject, JsonError, Limits, PageSpans, Shape, scan_facts, scan_page};
 
 /// A half-open byte range of a body. Bodies are at most 4 GiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

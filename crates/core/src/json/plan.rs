@@ -6,7 +6,7 @@
 
 use super::name::{Name, Wanted};
 use super::pointer::{Pointer, PointerStep};
-use super::scan::Shape;
+use super::scan::{ItemsObject, Shape};
 
 /// A place in one of the trees, as an index into the nodes of its plan.
 pub(super) type PlanPlace = usize;
@@ -33,6 +33,7 @@ pub(super) struct Plan<'a> {
     /// Each use, with the index of the next use of the same place.
     targets: Vec<(ValueUse, Option<usize>)>,
     items: Option<PlanPlace>,
+    object: ItemsObject,
     direct: Option<Direct<'a>>,
 }
 
@@ -78,6 +79,7 @@ impl<'a> Plan<'a> {
         let pointers = || [&shape.items, &shape.item].into_iter().chain(&shape.columns).chain(&shape.facts);
         let mut plan = Self::with_capacity(pointers().map(|pointer| pointer.steps.len()).sum(), pointers().count());
         plan.items = Some(plan.grow(BODY, &shape.items));
+        plan.object = shape.object;
         plan.direct = Direct::of(shape);
         plan.want(ELEMENT, &shape.item, ValueUse::Item);
         for (number, column) in shape.columns.iter().enumerate() {
@@ -102,6 +104,12 @@ impl<'a> Plan<'a> {
     #[inline]
     pub(super) fn is_items(&self, place: PlanPlace) -> bool {
         self.items == Some(place)
+    }
+
+    /// Returns the reading of an object at the place of the items array.
+    #[inline]
+    pub(super) fn items_object(&self) -> ItemsObject {
+        self.object
     }
 
     /// Returns the columns if each is a direct member of the elements, and the elements themselves are served.
@@ -170,7 +178,7 @@ impl<'a> Plan<'a> {
     fn with_capacity(steps: usize, targets: usize) -> Self {
         let mut nodes = Vec::with_capacity(steps + 2);
         nodes.extend([Node::default(), Node::default()]);
-        Self { nodes, targets: Vec::with_capacity(targets), items: None, direct: None }
+        Self { nodes, targets: Vec::with_capacity(targets), items: None, object: ItemsObject::Refused, direct: None }
     }
 
     fn want(&mut self, root: PlanPlace, pointer: &'a Pointer, target: ValueUse) {

@@ -25,6 +25,20 @@ pub struct Shape {
     pub columns: Vec<Pointer>,
     /// Places in the body. A place inside the items array costs a second pass over that array.
     pub facts: Vec<Pointer>,
+    /// The reading of an object at the place of the array of items.
+    pub object: ItemsObject,
+}
+
+/// The reading of an object at the place of the array of items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ItemsObject {
+    /// The body has another shape: [`JsonError::NotAnArray`].
+    #[default]
+    Refused,
+    /// The object is the only element.
+    Element,
+    /// The values of the object's members are the elements, in the order of the body, whatever the names are.
+    Elements,
 }
 
 /// The bounds of a scan.
@@ -238,6 +252,13 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
                     self.array(place)?;
                 }
             }
+            b'{' if self.plan.is_items(place) && self.plan.items_object() != ItemsObject::Refused => {
+                self.items_of_object()?;
+                if wanted_inside {
+                    self.reader.return_to(start);
+                    self.object(place)?;
+                }
+            }
             b'[' if wanted_inside => self.array(place)?,
             b'{' if wanted_inside => self.object(place)?,
             _ if self.plan.is_served(place) => self.reader.skip_item()?,
@@ -348,11 +369,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
 
     /// Reads the array of items.
     fn items(&mut self) -> Result<(), JsonError> {
-        // If the items' array comes twice, the later array replaces the earlier one. Test:
-        // `the_last_duplicate_member_is_used_around_and_inside_items`.
-        let mut items = self.found.items.take().unwrap_or_default();
-        items.clear();
-        self.found.columns.clear();
+        let mut items = self.begin_items();
         // Space is reserved for elements of the assumed size, so the vectors seldom grow.
         let room = self.reader.left() / ORDINARY_ELEMENT;
         items.reserve(room);
@@ -369,19 +386,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
                     break;
                 }
             }
-            if items.len() == self.most_items {
-                return Err(JsonError::TooManyItems);
-            }
-            self.item = Span::ABSENT;
-            self.row = self.found.columns.len();
-            self.found.columns.resize(self.row + self.width, Span::ABSENT);
-            self.value(ELEMENT)?;
-            // The index is only recorded, because a fault in the rest of the body must be reported first. Test:
-            // `invalid_json_is_reported_before_another_shape`.
-            if self.item.is_absent() {
-                first_without_item = first_without_item.or(Some(items.len()));
-            }
-            items.push(self.item);
+            self.element(&mut items, &mut first_without_item)?;
             more = self.reader.another()?;
         }
         self.found.items = Some(items);
@@ -389,10 +394,58 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
+    /// Reads the object at the place of the array of items, as its only element or as the values of its members.
+    fn items_of_object(&mut self) -> Result<(), JsonError> {
+        let mut items = self.begin_items();
+        let mut first_without_item = None;
+        if self.plan.items_object() == ItemsObject::Element {
+            self.element(&mut items, &mut first_without_item)?;
+        } else {
+            let mut more = self.reader.enter(b'}')?;
+            while more {
+                self.reader.name()?;
+                self.element(&mut items, &mut first_without_item)?;
+                more = self.reader.another()?;
+            }
+        }
+        self.found.items = Some(items);
+        self.items_place = ItemsPlace::Array { first_without_item };
+        Ok(())
+    }
+
+    /// Returns an empty list for the elements. If the items' array comes twice, the later array replaces the earlier
+    /// one. Test: `the_last_duplicate_member_is_used_around_and_inside_items`.
+    fn begin_items(&mut self) -> Vec<Span> {
+        let mut items = self.found.items.take().unwrap_or_default();
+        items.clear();
+        self.found.columns.clear();
+        items
+    }
+
+    /// Reads an element and adds it to `items`.
+    #[inline]
+    fn element(&mut self, items: &mut Vec<Span>, first_without_item: &mut Option<usize>) -> Result<(), JsonError> {
+        if items.len() == self.most_items {
+            return Err(JsonError::TooManyItems);
+        }
+        self.item = Span::ABSENT;
+        self.row = self.found.columns.len();
+        self.found.columns.resize(self.row + self.width, Span::ABSENT);
+        self.value(ELEMENT)?;
+        // The index is only recorded, because a fault in the rest of the body must be reported first. Test:
+        // `invalid_json_is_reported_before_another_shape`.
+        if self.item.is_absent() {
+            *first_without_item = first_without_item.or(Some(items.len()));
+        }
+        items.push(self.item);
+        Ok(())
+    }
+
     /// Records the kind of the value at the items' place, after the value was passed.
     fn note_items(&mut self, kind: ScalarKind) {
         match kind {
             ScalarKind::Array => {}
+            ScalarKind::Object if self.plan.items_object() != ItemsObject::Refused => {}
             ScalarKind::Null => self.forget_items(ItemsPlace::Empty),
             _ => self.forget_items(ItemsPlace::Other),
         }

@@ -105,7 +105,7 @@ impl CostShape {
         Self {
             // Pages beyond the largest depth are refused, so the depth doesn't change the cost and isn't part of the
             // shape.
-            paging: Paging { max_depth: None, ..(*request.paging).clone() },
+            paging: Paging { max_depth: None, max_offset: None, ..(*request.paging).clone() },
             order: plain(&request.order),
             flips: request.abilities.flips,
             filters: request.filters.as_deref().cloned(),

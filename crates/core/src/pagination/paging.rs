@@ -101,6 +101,8 @@ pub struct Paging {
     pub(super) sizes: Sizes,
     /// The largest sum of offset and size that the upstream answers; `None` for no bound.
     pub max_depth: Option<u64>,
+    /// The largest offset at which a request may begin, whatever its size is; `None` for no bound.
+    pub max_offset: Option<u64>,
     /// The evidence of an end that the dialect vouches for.
     pub end: EndEvidence,
     /// True if the upstream answers a request past the end with the last page.
@@ -129,6 +131,7 @@ impl Paging {
             family,
             sizes: sizes.made_valid(),
             max_depth: None,
+            max_offset: None,
             end: EndEvidence::Unvouched,
             repeats_last_page: false,
             hidden: false,

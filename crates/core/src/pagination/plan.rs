@@ -264,11 +264,24 @@ pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> O
     (reach(both.1).1 >= to).then_some(both)
 }
 
-/// Returns a slice that is cut at the upstream's largest depth. `None` if fewer than two items would be left, or if a
-/// page reaches deeper, because a page can't be cut.
+/// Returns the number of items from the start of the list that requests can show; `None` if the upstream answers at any
+/// depth.
+#[must_use]
+pub(super) fn reach_of(paging: &Paging) -> Option<u64> {
+    let by_offset = paging.max_offset.map(|most| most.saturating_add(self::most(paging, None)));
+    paging.max_depth.into_iter().chain(by_offset).min()
+}
+
+/// Returns a slice that is cut at the upstream's largest depth. `None` if fewer than two items would be left, if a page
+/// reaches deeper, because a page can't be cut, or if the slice begins beyond the upstream's largest offset.
 #[must_use]
 pub(super) fn within(paging: &Paging, slice: Slice) -> Option<Slice> {
     let (begins, ends) = reach(slice);
+    // The upstream may answer a larger offset as if it were the largest, without saying so. Such an answer would be
+    // taken for another part of the list, so it is never requested. Test: `no_slice_begins_beyond_the_largest_offset`.
+    if paging.max_offset.is_some_and(|most| begins > most) {
+        return None;
+    }
     let Some(depth) = paging.max_depth.filter(|depth| ends > *depth) else { return Some(slice) };
     // With another size, a page would begin elsewhere, so only slices by offset can be cut.
     let Slice::Offset { from, .. } = slice else { return None };

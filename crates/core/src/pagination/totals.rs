@@ -10,6 +10,7 @@ use super::{
     answer::Total,
     page::Page,
     paging::Family,
+    plan,
     position::Hint,
     read::read,
     request::{PageRequest, Totals},
@@ -49,7 +50,7 @@ pub(super) async fn tell(up: &mut UpstreamPort, mut request: Box<PageRequest>) -
         first: hint.first_total.filter(|_| request.terms.totals == Totals::FirstPage),
         flips: request.abilities.flips,
         has_last: request.paging.family != Family::Token,
-        reach: request.paging.max_depth.filter(|_| !request.abilities.flips),
+        reach: plan::reach_of(&request.paging).filter(|_| !request.abilities.flips),
     };
     if may_count {
         // One request of the budget is reserved for the count.

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{
-        settings::{DialectMatch, EndWord, ListSettings},
+        settings::{DialectMatch, EndWord, ListSettings, TotalCounts},
         tree::Tree,
     },
     upstream::testing::{AT, at, faults, sort},
@@ -109,12 +109,89 @@ fn faults_in_sizes_and_ends_are_reported() {
             },
             "end = \"flag\", and no flag is read",
         ),
+        (
+            |l| l.dialect.response.end = Some(at(EndWord::Token)),
+            "end = \"token\", and there is no token; by page, offset, item or range no token leads on",
+        ),
     ]);
+}
+
+#[test]
+fn faults_in_totals_and_offsets_are_reported() {
+    tell(&[
+        (
+            |l| l.dialect.response.total_counts = Some(at(TotalCounts::Items)),
+            "total_counts is set, and no total is read; set response.total, the place of the total",
+        ),
+        (
+            |l| {
+                l.dialect.response.total = Some(at("/n"));
+                l.dialect.response.total_counts = Some(at(TotalCounts::Estimate));
+                l.dialect.response.total_exact_when = vec![(at("/exact"), at(Tree::Boolean(true)))];
+            },
+            "an estimate is never exact, and total_exact_when says when it is; remove total_exact_when",
+        ),
+        (
+            |l| l.dialect.request.aligned = true,
+            "request.aligned is set, and the request has no {offset}; remove aligned; pages by {page} are always whole",
+        ),
+        (
+            |l| {
+                query(l, "limit={size}&on={token}");
+                l.dialect.response.next_token = Some(at("/next"));
+                l.dialect.request.max_offset = Some(at(100_u64));
+            },
+            "request.max_offset is set, and the request names no offset and no page; remove it",
+        ),
+    ]);
+}
+
+#[test]
+fn faults_in_items_that_are_included_are_reported() {
+    tell(&[
+        (
+            |l| l.dialect.request.after_inclusive = true,
+            "request.after_inclusive is set, and the request has no {after}; remove it",
+        ),
+        (
+            |l| {
+                inclusive(l, EndWord::EmptyPage);
+                l.dialect.response.item_token = Some(at("/at"));
+            },
+            "request.after_inclusive needs ids, and item_token names another value; remove item_token",
+        ),
+        (
+            |l| {
+                inclusive(l, EndWord::EmptyPage);
+                l.dialect.size.max = Some(at(1_u32));
+            },
+            "request.after_inclusive leaves no room for new items; set a size.max above size.min",
+        ),
+        (
+            |l| {
+                inclusive(l, EndWord::ShortPage);
+                l.dialect.size.choices = vec![10, 20];
+            },
+            "end = \"short-page\", and every answer is short with request.after_inclusive; the item asked for is left",
+        ),
+    ]);
+}
+
+/// Makes the route page by an item that answers include.
+fn inclusive(list: &mut ListSettings, end: EndWord) {
+    query(list, "limit={size}&max_id={after}");
+    list.dialect.request.after_inclusive = true;
+    list.dialect.response.end = Some(at(end));
+    list.order.clear();
 }
 
 #[test]
 fn faults_in_places_are_reported() {
     tell(&[
+        (
+            |l| l.dialect.response.next_url = Some(at("link:next;results")),
+            "\"link:next;results\" is not a place in an answer; write link:REL, or link:REL;NAME=VALUE for a parameter",
+        ),
         (
             |l| l.dialect.response.items = at("data.users"),
             "\"data.users\" is not a place in an answer; for this member w",

@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use crate::{
     config::{
-        settings::{DialectMatch, ListSettings},
+        settings::{DialectMatch, ItemsObjectWord, ListSettings, TotalCounts},
         tree::Tree,
     },
     pagination::answer::{Answer, Standing, Total},
@@ -115,7 +115,8 @@ fn a_body_without_a_list_is_described_without_its_content() {
     assert_eq!(malformed(read(|_| (), 200, &[], "[1]")), r#"no array at "/data" of a JSON array"#);
     assert_eq!(
         malformed(read(|_| (), 200, &[], r#"{"data":{"id":1}}"#)),
-        r#"the value at "/data" of a JSON object is not an array"#
+        "the value at \"/data\" of a JSON object is not an array but an object; response.items_object of the dialect \
+         says how to read one"
     );
     let wrapped = |list: &mut ListSettings| list.dialect.response.item = Some(at("/node"));
     assert_eq!(
@@ -253,6 +254,56 @@ fn totals_are_whole_numbers_or_absent() {
     };
     assert_eq!(related("eq"), Some(Total { value: 10_000, exact: true }));
     assert_eq!(related("gte"), Some(Total { value: 10_000, exact: false }));
+    for (word, exact) in [(TotalCounts::Items, true), (TotalCounts::Rows, true), (TotalCounts::Estimate, false)] {
+        let change = |list: &mut ListSettings| {
+            list.dialect.response.total = Some(at("/n"));
+            list.dialect.response.total_counts = Some(at(word));
+        };
+        let total = read(change, 200, &[], r#"{"data":[],"n":12}"#).unwrap().total;
+        assert_eq!(total, Some(Total { value: 12, exact }), "{}", word.word());
+    }
+}
+
+/// Some services write `[{facts}, [items]]`, with null for the items past the end. Without the second element, such an
+/// answer reports a failure, and isn't an empty list.
+#[test]
+fn facts_and_items_may_be_two_elements_of_an_array() {
+    let change = |list: &mut ListSettings| {
+        list.dialect.response.items = at("/1");
+        list.dialect.response.total = Some(at("/0/total"));
+        list.dialect.response.last_page = Some(at("/0/pages"));
+        list.dialect.response.items_optional = true;
+    };
+    let answer = read(change, 200, &[], r#"[{"page":2,"pages":6,"total":257},[{"id":7}, {"id":8}]]"#).unwrap();
+    assert_eq!((answer.items().len(), answer.item(1)), (2, &br#"{"id":8}"#[..]));
+    let total = Some(Total { value: 257, exact: true });
+    assert_eq!((answer.total, answer.more), (total, Some(true)));
+    let past_end = read(change, 200, &[], r#"[{"page":7,"pages":6,"total":257},null]"#).unwrap();
+    assert_eq!((past_end.items().len(), past_end.total), (0, total));
+    assert!(malformed(read(change, 200, &[], r#"[{"message":[{"id":"120"}]}]"#)).starts_with("no array at \"/1\""));
+}
+
+/// Items keep their bytes, whether they stand in an array or in an object.
+#[test]
+fn an_object_is_read_as_items_where_the_dialect_says_so() {
+    let items = |word: ItemsObjectWord, body: &str| {
+        let answer = read(|list| list.dialect.response.items_object = Some(at(word)), 200, &[], body).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (0..answer.items().len()).map(|index| (text(answer.item(index)), text(answer.id(index)))).collect::<Vec<_>>()
+    };
+    let pair = |item: &str, id: &str| (item.to_owned(), id.to_owned());
+    let (single, values) = (ItemsObjectWord::Single, ItemsObjectWord::Values);
+    let two = [pair(r#"{"id":1}"#, "1"), pair(r#"{ "id": 2 }"#, "2")];
+    for word in [single, values] {
+        assert_eq!(items(word, r#"{"data":[{"id":1},{ "id": 2 }]}"#), two, "an array is read as ever");
+    }
+    assert_eq!(items(single, r#"{"data": {"0":[7], "id":1 } }"#), [pair(r#"{"0":[7], "id":1 }"#, "1")]);
+    assert_eq!(items(values, r#"{"data": {"0": {"id":1}, "3":{ "id": 2 }}}"#), two);
+    assert_eq!(items(values, r#"{"data": {}}"#), []);
+    assert_eq!(
+        malformed(read(|list| list.dialect.response.items_object = Some(at(values)), 200, &[], r#"{"data":7}"#)),
+        r#"the value at "/data" of a JSON object is not an array"#
+    );
 }
 
 /// Returns whether more items follow according to a response with these headers and members. `set` declares one place
@@ -303,6 +354,16 @@ fn a_null_missing_or_empty_next_link_means_the_end() {
     assert_eq!(link(&[("link", "</x?a=1,2>; rel=prev")]), Some(false));
     assert_eq!(link(&[("link", "</x?a=1,2>; rel=prev, </x>; rel=\"last next\"")]), Some(true));
     assert_eq!(link(&[("link", "<>; rel=next")]), Some(false));
+    let place = "link:next;results=true";
+    let with_results = |value: &str| {
+        more(
+            |l| l.dialect.response.next_url = Some(at(place)),
+            &[("link", &format!("</x>; rel=\"next\"; results=\"{value}\""))],
+            "",
+        )
+    };
+    assert_eq!(with_results("true"), Some(true));
+    assert_eq!(with_results("false"), Some(false));
 }
 
 #[test]

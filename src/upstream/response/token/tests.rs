@@ -7,7 +7,7 @@ use crate::{
     config::settings::{EndWord, ListSettings},
     pagination::{
         answer::{Answer, Standing},
-        paging::{EndEvidence, Family, Tokens},
+        paging::{EndEvidence, Family, Sizes, Tokens},
     },
     upstream::{
         Dialect, ReadingError, Unaskable,
@@ -53,6 +53,19 @@ fn the_variables_decide_how_tokens_work() {
     assert_eq!(tokens(by_token), (both_ways, EndEvidence::Unvouched));
     assert_eq!(tokens(by_link), (both_ways, EndEvidence::Unvouched));
     assert_eq!(tokens(by_item), (Tokens { by_item: true, ..both_ways }, EndEvidence::Unvouched));
+    let alone: [fn(&mut ListSettings); 2] = [
+        |list| {
+            by_token(list);
+            list.dialect.response.end = Some(at(EndWord::Token));
+        },
+        |list| {
+            by_link(list);
+            list.dialect.response.end = Some(at(EndWord::Token));
+        },
+    ];
+    for change in alone {
+        assert_eq!(tokens(change), (both_ways, EndEvidence::Token));
+    }
     let onward = |list: &mut ListSettings| {
         by_item(list);
         list.dialect.request.query = at("limit={size}&after={after}");
@@ -117,6 +130,52 @@ fn a_flag_decides_over_tokens_only_by_the_dialects_word() {
         let answer = read(&undeclared, token, backward, &body("false")).unwrap();
         assert_eq!(tokens(answer), (true, true, Some(false)));
     }
+}
+
+/// An upstream whose `max_id` includes the item with that id: one item more is asked for, and the item is left out.
+#[test]
+fn the_item_asked_for_is_left_out_where_answers_include_it() {
+    let dialect = compile(|list| {
+        by_item(list);
+        list.dialect.request.query = at("limit={size}&max_id={after}");
+        list.dialect.request.after_inclusive = true;
+        list.dialect.size.max = Some(at(200_u32));
+        list.dialect.response.end = Some(at(EndWord::EmptyPage));
+        list.order.clear();
+    });
+    assert_eq!(dialect.paging().sizes(), &Sizes::Free { least: 1, most: Some(199) });
+    assert!(ask(&dialect, &follow(None, false, 2), "").query.starts_with("limit=2&"));
+    assert!(ask(&dialect, &follow(Some("7"), false, 2), "").query.starts_with("limit=3&max_id=7"));
+    let rows = |token, body: &str| {
+        let answer = read(&dialect, token, false, body).unwrap();
+        let of = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let ids: Vec<String> = (0..answer.items().len()).map(|index| of(answer.id(index))).collect();
+        assert_eq!(answer.item_tokens.len(), ids.len());
+        (ids.join(" "), answer.next.map(|token| token.0.to_string()))
+    };
+    let body = r#"{"data":[{"id":7},{"id":6},{"id":5}]}"#;
+    let next = Some("5".to_owned());
+    assert_eq!(rows(Some("7"), body), ("6 5".to_owned(), next.clone()));
+    assert_eq!(rows(Some("8"), body), ("7 6 5".to_owned(), next.clone()), "8 was deleted");
+    assert_eq!(rows(None, body), ("7 6 5".to_owned(), next), "no item was asked for");
+    assert_eq!(rows(Some("7"), r#"{"data":[{"id":7}]}"#), (String::new(), None));
+    assert_eq!(rows(Some("7"), r#"{"data":[]}"#), (String::new(), None));
+}
+
+/// With `end = "token"`, a flag says nothing: a token beside it is followed, and a missing one ends the list.
+#[test]
+fn a_token_decides_over_flags_where_the_dialect_says_so() {
+    let dialect = compile(|list| {
+        by_token(list);
+        list.dialect.response.has_more = Some(at("/more"));
+        list.dialect.response.end = Some(at(EndWord::Token));
+    });
+    let tokens = |body: &str| {
+        let answer = read(&dialect, None, false, body).unwrap();
+        (answer.next.is_some(), answer.more)
+    };
+    assert_eq!(tokens(r#"{"data":[{"id":1}],"next":"n","more":false}"#), (true, None));
+    assert_eq!(tokens(r#"{"data":[{"id":1}],"next":null,"more":true}"#), (false, None));
 }
 
 #[test]

@@ -9,6 +9,7 @@ fn shape(items: &str, item: &str, columns: &[&str], facts: &[&str]) -> Shape {
         item: pointer(&item),
         columns: columns.iter().map(pointer).collect(),
         facts: facts.iter().map(pointer).collect(),
+        object: ItemsObject::Refused,
     }
 }
 
@@ -51,6 +52,34 @@ fn a_bare_array_is_a_page() {
         &["-", "1", "2", "{\"id\":2}"],
         &[],
     );
+}
+
+/// An object at the items' place is another shape, unless it is read as one element or as its members' values.
+#[test]
+fn an_object_is_read_as_one_element_or_as_many() {
+    let as_is = |object, facts: &[&str]| Shape { object, ..shape("/data", "", &["/id"], facts) };
+    let (one, many) = (ItemsObject::Element, ItemsObject::Elements);
+    let body = r#"{"data": {"0": {"id":1, "a":[{}]} ,"3":7,"\u0034":{ "id":2 }, "id": 9} ,"total":4}"#;
+    let elements = [r#"{"id":1, "a":[{}]}"#, "7", r#"{ "id":2 }"#, "9"];
+    finds(body, &as_is(many, &["/total"]), Some(&elements), &["1", "-", "2", "-"], &["4"]);
+    let whole = r#"{"0": {"id":1, "a":[{}]} ,"3":7,"\u0034":{ "id":2 }, "id": 9}"#;
+    finds(body, &as_is(one, &["/total"]), Some(&[whole]), &["9"], &["4"]);
+    // Facts inside the object are read in a second pass.
+    finds(body, &as_is(many, &["/data/3", "/data/0/id"]), Some(&elements), &["1", "-", "2", "-"], &["7", "1"]);
+    finds(body, &as_is(one, &["/data/3", "/total"]), Some(&[whole]), &["9"], &["7", "4"]);
+    assert_eq!(scanned(body, &as_is(ItemsObject::Refused, &[])), Err(JsonError::NotAnArray));
+    for object in [one, many] {
+        finds(r#"{"data":[{"id":1}]}"#, &as_is(object, &[]), Some(&[r#"{"id":1}"#]), &["1"], &[]);
+        finds(r#"{"data":{"id":1},"data":null}"#, &as_is(object, &[]), None, &[], &[]);
+        finds(r#"{"data":{"id":1},"data":[]}"#, &as_is(object, &[]), Some(&[]), &[], &[]);
+        assert_eq!(scanned(r#"{"data":{"id":1},"data":"x"}"#, &as_is(object, &[])), Err(JsonError::NotAnArray));
+    }
+    finds(r#"{"data":{}}"#, &as_is(many, &[]), Some(&[]), &[], &[]);
+    let wrapped = Shape { object: many, ..shape("", "/node", &[], &[]) };
+    finds(r#"{"a":{"node":1},"b":{"node":2}}"#, &wrapped, Some(&["1", "2"]), &[], &[]);
+    assert_eq!(scanned(r#"{"a":{"node":1},"b":{}}"#, &wrapped), Err(JsonError::ItemMissing { index: 1 }));
+    let limits = Limits { items: 3, ..Limits::default() };
+    assert_eq!(scan_page(body.as_bytes(), &as_is(many, &[]), limits), Err(JsonError::TooManyItems));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(super) struct Askable<'a> {
     pub(super) most: u32,
     /// The offset beyond which no request may extend.
     depth: u64,
+    /// The largest offset at which a request may begin.
+    last_start: u64,
 }
 
 impl<'a> Askable<'a> {
@@ -39,7 +41,9 @@ impl<'a> Askable<'a> {
             Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST_SIZE),
         };
         debug_assert!(0 < most && least.max(1) <= most, "there are no sizes from {least} to {most}");
-        Self { sizes: &paging.sizes, least: least.max(1), most, depth: paging.max_depth.unwrap_or(u64::MAX) }
+        let depth = paging.max_depth.unwrap_or(u64::MAX);
+        let last_start = paging.max_offset.unwrap_or(u64::MAX);
+        Self { sizes: &paging.sizes, least: least.max(1), most, depth, last_start }
     }
 
     /// Returns the sizes from `least` to `most`, in ascending order.
@@ -60,8 +64,9 @@ impl<'a> Askable<'a> {
 
     /// Returns the sizes of pages that contain an offset and stay within the depth limit, in ascending order.
     fn within_depth(&self, offset: u64) -> impl DoubleEndedIterator<Item = u32> + '_ {
-        let ends = move |size: u32| (offset / u64::from(size) + 1).saturating_mul(u64::from(size));
-        self.between(1, LARGEST_SIZE).filter(move |size| ends(*size) <= self.depth)
+        let begins = move |size: u32| offset - offset % u64::from(size);
+        let ends = move |size: u32| begins(size).saturating_add(u64::from(size));
+        self.between(1, LARGEST_SIZE).filter(move |size| ends(*size) <= self.depth && begins(*size) <= self.last_start)
     }
 
     /// Returns the largest request that contains an offset, with the offset near its middle where slices begin at any
@@ -70,7 +75,7 @@ impl<'a> Askable<'a> {
         match family {
             Family::Offset | Family::Token => {
                 let from = middle.saturating_sub(u64::from(self.most / 2));
-                let from = from.min(self.depth.saturating_sub(u64::from(self.most)));
+                let from = from.min(self.depth.saturating_sub(u64::from(self.most))).min(self.last_start);
                 Slice::Offset { from: Offset(from), size: PageSize(self.most) }
             }
             Family::Page => page_with(middle, self.within_depth(middle).next_back().unwrap_or(self.most)),
@@ -95,6 +100,16 @@ impl<'a> Askable<'a> {
                     .min(spare - spare / 2)
                     .max(spare.saturating_sub(wished.end - window.to).min(window.from - wished.start));
                 let from = window.from - before;
+                // Beyond the largest offset, the request begins there and is longer, if the cap allows. Test:
+                // `no_slice_begins_beyond_the_largest_offset`.
+                let (from, size) = if from > self.last_start {
+                    (self.last_start, self.nearest(wished.end - self.last_start))
+                } else {
+                    (from, size)
+                };
+                if from.saturating_add(u64::from(size)) < window.to {
+                    return None;
+                }
                 debug_assert!(from + u64::from(size) >= window.to, "{size} items from {from} don't hold {window:?}");
                 Some(Slice::Offset { from: Offset(from), size: PageSize(size) })
             }
@@ -102,7 +117,7 @@ impl<'a> Askable<'a> {
                 let covered = |size: u32| {
                     let begins = window.from - window.from % u64::from(size);
                     let ends = begins + u64::from(size);
-                    (ends >= window.to && (ends <= self.depth || size == self.least))
+                    (ends >= window.to && begins <= self.last_start && (ends <= self.depth || size == self.least))
                         .then(|| ends.min(wished.end) - begins.max(wished.start))
                 };
                 let mut best: Option<(u64, u32)> = None;

@@ -48,6 +48,40 @@ fn a_page_holds_every_window_if_the_cap_is_two_and_a_half_times_the_limit() {
     }
 }
 
+/// Beyond the largest offset, an upstream may answer as if for that offset, so no slice begins there. Windows beyond it
+/// are read from it on, as far as the largest size reaches.
+#[test]
+fn no_slice_begins_beyond_the_largest_offset() {
+    let bounded = |family| Paging { max_offset: Some(100), ..free(family, 50) };
+    let by_offset = bounded(Family::Offset);
+    let offset = |from, size| Slice::Offset { from: Offset(from), size: PageSize(size) };
+    for (wanted, expected) in [
+        (window(90, 110), Some(offset(90, 20))),
+        (window(100, 150), Some(offset(100, 50))),
+        (window(120, 140), Some(offset(100, 40))),
+        (window(120, 150), Some(offset(100, 50))),
+        (window(120, 151), None),
+        (window(150, 160), None),
+    ] {
+        assert_eq!(holding(&by_offset, None, wanted), expected, "{wanted:?}");
+    }
+    assert_eq!(holding(&by_offset, Some(20), window(110, 125)), None, "a cap that was seen is no size to count on");
+    for from in 0..400 {
+        for paging in [by_offset.clone(), bounded(Family::Page)] {
+            for way in [Way::Forward, Way::Backward] {
+                let chain = plan(&paging, None, Window { before: 9, after: 9, ..window(from, from + 20) }, way, 8);
+                for slice in chain.iter().filter_map(|slice| within(&paging, *slice)) {
+                    assert!(slice.begins().0 <= 100, "{way:?} from {from}: {slice:?}");
+                }
+            }
+        }
+    }
+    assert_eq!(within(&by_offset, offset(101, 5)), None);
+    assert_eq!(reach_of(&by_offset), Some(150));
+    assert_eq!(reach_of(&Paging { max_depth: Some(120), ..by_offset }), Some(120));
+    assert_eq!(reach_of(&free(Family::Offset, 50)), None);
+}
+
 #[test]
 fn a_chain_overlaps_and_covers_its_window_in_both_directions() {
     for family in [Family::Offset, Family::Page] {
