@@ -5,7 +5,7 @@ use crate::{
     pagination::{
         filter::Comparisons,
         order::Ties,
-        paging::{Counted, EndEvidence, Family, Sizes},
+        paging::{CountedThings, EndEvidence, Family, Sizes},
     },
     upstream::dialect::Dialect,
 };
@@ -32,10 +32,10 @@ pub(crate) fn facts_of(dialect: &Dialect) -> Vec<ContractFact> {
         EndEvidence::Token => "token",
     };
     let counted = match paging.counted {
-        Counted::Unsaid => None,
-        Counted::Items => text("items"),
-        Counted::Rows => text("rows"),
-        Counted::Estimate => text("estimate"),
+        CountedThings::Unsaid => None,
+        CountedThings::Items => text("items"),
+        CountedThings::Rows => text("rows"),
+        CountedThings::Estimate => text("estimate"),
     };
     let usual = if paging.family == Family::Token { Mode::Token } else { Mode::Offset };
     let mode = (sorted.mode != usual).then(|| sorted.mode.word());

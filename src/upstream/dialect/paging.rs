@@ -5,7 +5,7 @@ use crate::{
         diagnostic::{Diagnostics, Located},
         settings::{DialectSettings, DialectSize, EndWord, TotalCounts},
     },
-    pagination::paging::{Counted, EndEvidence, Family, Paging, Sizes, Tokens},
+    pagination::paging::{CountedThings, EndEvidence, Family, Paging, Sizes, Tokens},
     upstream::{
         request::query::RequestTemplate,
         response::token::TokenStyle,
@@ -458,9 +458,9 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
 
 /// Returns the things that totals count. Reports a fault and returns `None` if no total is read, or if it would be both
 /// exact and an estimate.
-fn compile_counted(settings: &DialectSettings, diagnostics: &mut Diagnostics) -> Option<Counted> {
+fn compile_counted(settings: &DialectSettings, diagnostics: &mut Diagnostics) -> Option<CountedThings> {
     let response = &settings.response;
-    let Some(counts) = &response.total_counts else { return Some(Counted::Unsaid) };
+    let Some(counts) = &response.total_counts else { return Some(CountedThings::Unsaid) };
     if response.total.is_none() {
         let help = "set response.total, the place of the total in answers, or remove this";
         diagnostics.error(counts.at, "total_counts is set, and no total is read", help);
@@ -472,8 +472,8 @@ fn compile_counted(settings: &DialectSettings, diagnostics: &mut Diagnostics) ->
         return None;
     }
     Some(match counts.value {
-        TotalCounts::Items => Counted::Items,
-        TotalCounts::Rows => Counted::Rows,
-        TotalCounts::Estimate => Counted::Estimate,
+        TotalCounts::Items => CountedThings::Items,
+        TotalCounts::Rows => CountedThings::Rows,
+        TotalCounts::Estimate => CountedThings::Estimate,
     })
 }

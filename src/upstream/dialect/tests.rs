@@ -7,7 +7,7 @@ use crate::{
     pagination::{
         fetch::Fetch,
         order::{Direction, Kind, Nulls, Ties},
-        paging::{Counted, EndEvidence, Family, Sizes},
+        paging::{CountedThings, EndEvidence, Family, Sizes},
     },
     upstream::{
         Unsortable,
@@ -136,14 +136,17 @@ fn the_words_about_rows_and_totals_are_facts_for_the_core() {
         let paging = dialect.paging();
         (paging.hidden, paging.complete, paging.counted, paging.max_offset)
     };
-    assert_eq!(facts(|_| ()), (false, false, Counted::Unsaid, None));
-    assert_eq!(facts(|l| l.dialect.response.hidden = true), (true, false, Counted::Unsaid, None));
-    assert_eq!(facts(|l| l.dialect.response.complete = true), (false, true, Counted::Unsaid, None));
-    assert_eq!(facts(|l| l.dialect.request.max_offset = Some(at(9_u64))), (false, false, Counted::Unsaid, Some(9)));
+    assert_eq!(facts(|_| ()), (false, false, CountedThings::Unsaid, None));
+    assert_eq!(facts(|l| l.dialect.response.hidden = true), (true, false, CountedThings::Unsaid, None));
+    assert_eq!(facts(|l| l.dialect.response.complete = true), (false, true, CountedThings::Unsaid, None));
+    assert_eq!(
+        facts(|l| l.dialect.request.max_offset = Some(at(9_u64))),
+        (false, false, CountedThings::Unsaid, Some(9))
+    );
     for (word, counted) in [
-        (TotalCounts::Items, Counted::Items),
-        (TotalCounts::Rows, Counted::Rows),
-        (TotalCounts::Estimate, Counted::Estimate),
+        (TotalCounts::Items, CountedThings::Items),
+        (TotalCounts::Rows, CountedThings::Rows),
+        (TotalCounts::Estimate, CountedThings::Estimate),
     ] {
         let dialect = compile(|list| {
             list.dialect.response.total = Some(at("/n"));

@@ -80,7 +80,7 @@ pub enum EndEvidence {
 
 /// The things that an upstream's totals count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Counted {
+pub enum CountedThings {
     /// The dialect doesn't say.
     #[default]
     Unsaid,
@@ -116,7 +116,7 @@ pub struct Paging {
     /// True once answers of the walk have shown that the upstream leaves out rows, although its dialect doesn't say so.
     pub(super) leaves_out: bool,
     /// The things that totals count.
-    pub counted: Counted,
+    pub counted: CountedThings,
     /// The behaviour of tokens; used only for [`Family::Token`].
     pub tokens: Tokens,
 }
@@ -137,14 +137,14 @@ impl Paging {
             hidden: false,
             complete: false,
             leaves_out: false,
-            counted: Counted::Unsaid,
+            counted: CountedThings::Unsaid,
             tokens: Tokens::default(),
         }
     }
 
     /// Returns whether totals can be compared with the number of items that a walk has passed.
     pub(super) fn counts_items(&self) -> bool {
-        matches!(self.counted, Counted::Unsaid | Counted::Items)
+        matches!(self.counted, CountedThings::Unsaid | CountedThings::Items)
     }
 
     /// Returns the sizes that a request can ask for.

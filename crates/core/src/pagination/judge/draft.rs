@@ -338,6 +338,10 @@ impl Draft {
     /// Notes that the list ends after the last item taken, by several answers together.
     pub(in crate::pagination) fn end_after_the_last(&mut self) {
         (self.more.after, self.weakness.checked) = (Some(false), true);
+        if self.taken.is_empty() {
+            // The page is empty, and begins after an item.
+            self.more.before = Some(true);
+        }
     }
 
     /// Notes that the end of the list is only as certain as several answers together.

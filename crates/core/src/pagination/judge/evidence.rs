@@ -573,7 +573,7 @@ pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, bel
     // A last page that comes again ends where the list does. So does a page that would extend beyond the total: a
     // silent cap has made it a page of a smaller size. Hidden items make pages short as well, so they are excluded.
     // Test: `an_outdated_total_moves_no_page_among_hidden_rows`.
-    let may_leave_out = paging.hidden || paging.leaves_out || matches!(paging.sizes, Sizes::Fixed(_));
+    let may_leave_out = paging.hidden || paging.leaves_out;
     let is_cut = matches!(slice, Slice::Page { .. }) && !may_leave_out && (1..u64::from(asked)).contains(&count);
     let is_last =
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));

@@ -134,7 +134,7 @@ impl KeyReader<'_> {
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
         let fetches = fetches.into_iter().flatten().map(AskedSlice::from).collect();
         // The upstream may refuse a request after the end, which then only shows nothing.
-        self.asker.probe(true);
+        self.asker.probe(self.request.terms.judges_ends);
         let answers = self.ask(fetches).await;
         self.asker.probe(false);
         let mut answers = answers?.into_iter();
@@ -169,7 +169,8 @@ impl KeyReader<'_> {
             Boundary::After { anchor, .. } => self.seen.near_side(&self.request.order, Some(anchor)).is_some(),
             _ => false,
         };
-        has_near_side
+        self.judges_ends()
+            && has_near_side
             && self.draft.way() == Way::Forward
             && !self.draft.seeks_the_end()
             && self.claimed.may_be_refuted()

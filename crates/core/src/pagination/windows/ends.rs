@@ -20,23 +20,26 @@
 
 mod crossing;
 mod facts;
+mod looks;
+mod refutation;
 mod sweep;
 
-use std::{cmp::Ordering, collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use facts::{Claims, Said, Witnesses};
+use facts::{Claims, Witnesses};
+use looks::Sight;
+use refutation::Refuted;
 
 use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, take::look_at};
 use crate::pagination::{
-    answer::{Answer, Standing},
+    answer::Answer,
     direction::Way,
     judge::{
-        confirmation,
         draft::{Boundary, Ground},
         end::Witness,
-        evidence::{Evidence, loose},
+        evidence::Evidence,
     },
-    limits::{END_BASE_PAGES, END_FAR_OFFSET, END_FLIPPED_LOOKS, END_LOOKS, END_REFUTATIONS, NAMED_PLACE_WINDOWS},
+    limits::{END_BASE_PAGES, END_REFUTATIONS},
     page::{DoubtedEnd, Page},
     paging::{EndEvidence, Family, Sizes},
     plan,
@@ -44,7 +47,7 @@ use crate::pagination::{
     refusal::Refusal,
     rows,
     slices::{SliceReader as _, Unasked},
-    window::{Offset, PageNumber, PageSize, Slice},
+    window::Offset,
 };
 
 pub(super) use facts::SeenAnswers;
@@ -84,17 +87,6 @@ enum Verdict {
     Beyond(AskedSlice, Answer),
 }
 
-/// The result of one look beyond the supposed end.
-#[derive(Debug)]
-enum Sight {
-    /// The answer shows an item beyond the end.
-    Item(AskedSlice, Answer),
-    /// The answer shows no item beyond the end.
-    Nothing(Answer),
-    /// The upstream doesn't answer there, or answers with items from before its place.
-    Unseen,
-}
-
 /// The end that is judged.
 #[derive(Debug)]
 struct SupposedEnd {
@@ -131,19 +123,23 @@ impl KeyReader<'_> {
         Ok(KeyTurn::Serve { cut_off: false })
     }
 
+    /// Returns whether the page's ends are judged: where the request asks for it, and the page is proven.
+    pub(super) fn judges_ends(&self) -> bool {
+        self.request.terms.judges_ends
+            && !self.draft.is_unchecked()
+            && self.flagged.is_none()
+            && !self.request.leaves_out_costly_proofs()
+    }
+
     /// Returns whether the end must be judged before the page is served.
     pub(super) fn must_judge_end(&self) -> bool {
-        let is_proven =
-            !self.draft.is_unchecked() && self.flagged.is_none() && !self.request.leaves_out_costly_proofs();
-        is_proven && !self.claimed.is_judged && self.draft.claims_the_end()
+        self.judges_ends() && !self.claimed.is_judged && self.draft.claims_the_end()
     }
 
     /// Returns whether a page that is read backward from an item begins at an end of the list that an answer shows, and
     /// this end isn't judged yet. All items of the answer come before the item.
     pub(super) fn must_judge_leaning(&self, view: &Evidence) -> bool {
-        let is_proven =
-            !self.draft.is_unchecked() && self.flagged.is_none() && !self.request.leaves_out_costly_proofs();
-        is_proven
+        self.judges_ends()
             && !self.claimed.is_leaning_judged
             && self.draft.way() == Way::Backward
             && view.ends()
@@ -403,221 +399,10 @@ impl KeyReader<'_> {
         said.is_past_end || (said.more == Some(false) && facts.more_said_when_short) || is_counted
     }
 
-    /// Refutes, one after the other, the statements that more items follow.
-    async fn refute(&mut self, end: &mut SupposedEnd) -> Result<Refuted, KeyHalt> {
-        if let Some(known) = self.look_from_the_other_end(end).await? {
-            return Ok(known);
-        }
-        let claims = self.claims(end);
-        let named = self.seen.newest_total().map_or(0, |total| total.value);
-        if claims.place && named > end.covered {
-            // One empty place says nothing about the rows before it, so all of them are looked at if they are few.
-            let window = u64::from(end.size);
-            if let Sight::Item(asked, _) = self.sight_apart(end, named.saturating_sub(window)).await? {
-                return Ok(Refuted::Towards(asked.slice.begins().0.saturating_add(window)));
-            }
-            if named - end.covered <= NAMED_PLACE_WINDOWS * window {
-                return Ok(Refuted::Towards(named));
-            }
-        }
-        let mut is_silent = false;
-        if claims.more {
-            match self.compare_with_far(end, named).await? {
-                Far::Item(place) | Far::Edge(place) => return Ok(Refuted::Towards(place)),
-                Far::Same => is_silent = true,
-                Far::Unknown => {}
-            }
-        }
-        if let Some(item) = self.look_on(end, claims, is_silent).await? {
-            return Ok(item);
-        }
-        let left = Claims { more: claims.more && !is_silent, ..claims };
-        Ok(if left.any() { Refuted::Doubted(self.doubted(end, left)) } else { Refuted::Over })
-    }
-
-    /// Looks at the first items of the flipped list. The last item of the list is the first of these.
-    async fn look_from_the_other_end(&mut self, end: &SupposedEnd) -> Result<Option<Refuted>, KeyHalt> {
-        if !self.request.abilities.flips || self.ground != Ground::Whole {
-            return Ok(None);
-        }
-        let Some(last) = end.last.clone() else { return Ok(None) };
-        for place in 0..END_FLIPPED_LOOKS {
-            let slice = self.window_at(place * u64::from(end.size), end.size);
-            let asked = AskedSlice { flipped: Some(end.came), ..slice.into() };
-            let Some((_, answer)) = self.look_asked(asked).await? else { return Ok(None) };
-            if answer.items.is_empty() {
-                continue;
-            }
-            let relation = rows::relate(&answer, &self.request.order, 0, &last);
-            return Ok(relation.and_then(|relation| match relation.whole {
-                Ordering::Equal => Some(Refuted::Over),
-                // The flipped list goes on beyond: the gap is crossed as far as a count or a bound reaches.
-                Ordering::Greater => {
-                    let named = self.seen.newest_total().map_or(0, |total| total.value);
-                    let bound = end.covered.saturating_add(NAMED_PLACE_WINDOWS * u64::from(end.size));
-                    Some(Refuted::Towards(bound.max(named)))
-                }
-                // The order wasn't flipped.
-                Ordering::Less => None,
-            }));
-        }
-        Ok(None)
-    }
-
-    /// Compares what the upstream says far beyond every end with what it says right behind this one.
-    async fn compare_with_far(&mut self, end: &SupposedEnd, named: u64) -> Result<Far, KeyHalt> {
-        let Some(near) = self.seen.said_behind(end.near) else { return Ok(Far::Unknown) };
-        let size = u64::from(end.size);
-        let far = named.saturating_mul(2).max(END_FAR_OFFSET) / size * size;
-        let far = self.request.paging.max_depth.map_or(far, |depth| far.min(depth.saturating_sub(size) / size * size));
-        if far <= end.covered {
-            return Ok(Far::Unknown);
-        }
-        let said = match self.sight_apart(end, far).await? {
-            Sight::Item(..) => return Ok(Far::Item(end.covered.saturating_add(size))),
-            Sight::Nothing(answer) if !answer.items.is_empty() => return Ok(Far::Same),
-            Sight::Nothing(answer) => Said::of(&answer),
-            Sight::Unseen => return Ok(Far::Unknown),
-        };
-        if said == near {
-            return Ok(Far::Same);
-        }
-        // An edge is between: it is searched by growing strides, and then by halves.
-        let step = match self.request.paging.family {
-            Family::Offset => u64::from(self.walk_facts().most.clamp(1, end.size)),
-            _ => size,
-        };
-        let (mut low, mut high, mut stride) = (end.covered, None, step);
-        // The bound: each turn doubles the stride or halves the distance.
-        while high.is_none_or(|high: u64| high - low > step) {
-            let middle = match high {
-                None => low.saturating_add(stride).min(far),
-                Some(high) => low + (high - low) / 2,
-            };
-            let middle = if self.request.paging.family == Family::Offset { middle } else { middle / size * size };
-            if high.is_some_and(|high| middle >= high) || (middle <= low && high.is_some()) {
-                break;
-            }
-            match self.sight_apart(end, middle).await? {
-                Sight::Item(asked, _) => return Ok(Far::Item(asked.slice.begins().0.saturating_add(size))),
-                Sight::Nothing(answer) if Said::of(&answer) != said && middle < far => {
-                    (low, stride) = (middle.saturating_add(step), stride.saturating_mul(2));
-                }
-                _ => high = Some(middle),
-            }
-        }
-        if let Sight::Item(asked, _) = self.sight_apart(end, low).await? {
-            return Ok(Far::Item(asked.slice.begins().0.saturating_add(size)));
-        }
-        Ok(if low > end.covered { Far::Edge(low) } else { Far::Same })
-    }
-
-    /// Looks on without a hole, and then at growing distances. A list of which nothing says more is looked at less.
-    async fn look_on(
-        &mut self,
-        end: &mut SupposedEnd,
-        claims: Claims,
-        is_silent: bool,
-    ) -> Result<Option<Refuted>, KeyHalt> {
-        let is_quiet =
-            !self.walk_facts().rows_left_out && !claims.place && !claims.count && (is_silent || !claims.more);
-        let (near, growing) = if is_quiet { END_LOOKS[0] } else { END_LOOKS[1] };
-        for _ in 0..near {
-            if let Sight::Item(asked, answer) = self.sight(end, end.covered, end.size).await? {
-                return Ok(Some(Refuted::Item(asked, answer)));
-            }
-        }
-        for distance in 0..growing {
-            let place = end.covered.saturating_add(u64::from(end.size) << distance);
-            if let Sight::Item(asked, _) = self.sight_apart(end, place).await? {
-                return Ok(Some(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size)))));
-            }
-        }
-        Ok(None)
-    }
-
     fn doubted(&self, end: &SupposedEnd, claims: Claims) -> DoubtedEnd {
         let total = self.seen.newest_total().map(|total| total.value);
         let said = total.filter(|_| claims.place || claims.count);
         DoubtedEnd { reached: end.passed.unwrap_or(end.came), said }
-    }
-
-    /// Looks at rows that begin at `place`, which follow those that were looked at.
-    async fn sight(&mut self, end: &mut SupposedEnd, place: u64, size: u32) -> Result<Sight, KeyHalt> {
-        let slice = self.window_at(place, size);
-        let sight = self.sight_of(end, slice).await?;
-        if matches!(sight, Sight::Nothing(_)) {
-            let most = self.walk_facts().most;
-            let is_full = matches!(&sight, Sight::Nothing(answer) if answer.items.len() == size as usize);
-            end.covered = end.covered.max(facts::covered_by(slice, most, is_full));
-        }
-        Ok(sight)
-    }
-
-    /// Looks at rows that may be apart from those that were looked at.
-    async fn sight_apart(&mut self, end: &SupposedEnd, place: u64) -> Result<Sight, KeyHalt> {
-        self.sight_of(end, self.window_at(place, end.size)).await
-    }
-
-    async fn sight_of(&mut self, end: &SupposedEnd, slice: Slice) -> Result<Sight, KeyHalt> {
-        let Some((asked, answer)) = self.look(slice).await? else { return Ok(Sight::Unseen) };
-        if answer.standing == Standing::Refused {
-            return Ok(Sight::Unseen);
-        }
-        let order = &self.request.order;
-        if self.shows_beyond(&answer, end.last.as_ref()) {
-            return Ok(Sight::Item(asked, answer));
-        }
-        // Under a silent cap, a page by number begins before the place that its number says. Its items then show
-        // nothing about the rows at that place, unless they are the last page once more.
-        let begins = slice.begins().0;
-        let is_elsewhere = facts::ends_before(&answer, order, end.last.as_ref());
-        let is_elsewhere = is_elsewhere && (begins >= end.came || self.request.paging.family == Family::Page);
-        Ok(if is_elsewhere { Sight::Unseen } else { Sight::Nothing(answer) })
-    }
-
-    /// Returns whether an answer has an item after `last`. Ties that come in any order count only if the page's answer
-    /// doesn't show them.
-    pub(super) fn shows_beyond(&self, answer: &Answer, last: Option<&Anchor>) -> bool {
-        let order = &self.request.order;
-        let (Some(last), true) = (last, loose(order)) else {
-            return confirmation::holds_more(answer, last, self.terms());
-        };
-        let shown: HashSet<_> = match self.draft.view_of_last() {
-            Some(view) => (0..view.len()).filter_map(|place| view.id(order, place)).collect(),
-            None => HashSet::new(),
-        };
-        (0..answer.items.len()).any(|item| match rows::relate(answer, order, item, last) {
-            None => true,
-            Some(relation) if relation.strong.is_eq() => {
-                relation.whole.is_ne() && answer.identity(order, item).is_some_and(|id| !shown.contains(&id))
-            }
-            Some(relation) => relation.strong.is_gt(),
-        })
-    }
-
-    /// Requests a slice that only shows whether more items follow. `None` beyond the depth that the upstream answers.
-    async fn look(&mut self, slice: Slice) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
-        self.look_asked(slice.into()).await
-    }
-
-    async fn look_asked(&mut self, asked: AskedSlice) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
-        let Some(slice) = plan::within(&self.request.paging, asked.slice) else { return Ok(None) };
-        if self.asker.left() == 0 {
-            return Err(self.unended());
-        }
-        self.asker.probe(true);
-        let pairs = self.asker.send(vec![AskedSlice { slice, ..asked }], &self.request.paging, |_| true).await;
-        self.asker.probe(false);
-        match pairs {
-            Ok(mut pairs) => {
-                self.seen.note_all(&pairs, &self.request.order);
-                Ok(pairs.pop())
-            }
-            Err(Unasked::Spent) => Err(self.unended()),
-            Err(Unasked::TooDeep) => Ok(None),
-            Err(Unasked::Stop(stop)) => Err(stop.into()),
-        }
     }
 
     /// Ends a page whose requests are spent before its end was judged. An end that an answer shows is served, and marked
@@ -632,46 +417,14 @@ impl KeyReader<'_> {
         self.claimed.is_judged = true;
         KeyHalt::Instead(KeyTurn::Serve { cut_off: false })
     }
-
-    /// Returns the slice of this size that begins at an offset, or the page that holds the offset.
-    fn window_at(&self, offset: u64, size: u32) -> Slice {
-        let offset = Offset(offset).believed().0;
-        match self.request.paging.family {
-            Family::Offset | Family::Token => Slice::Offset { from: Offset(offset), size: PageSize(size) },
-            Family::Page => Slice::Page { number: PageNumber(offset / u64::from(size.max(1))), size: PageSize(size) },
-        }
-    }
-}
-
-/// The result of the attempt to refute the statements that more items follow.
-#[derive(Debug)]
-enum Refuted {
-    /// Nothing is left that says more.
-    Over,
-    /// This answer, which follows the rows that were looked at, shows an item beyond.
-    Item(AskedSlice, Answer),
-    /// More items are known, or named, up to this offset.
-    Towards(u64),
-    /// A statement is left.
-    Doubted(DoubtedEnd),
-}
-
-/// The result of the comparison with an answer from far beyond.
-#[derive(Debug)]
-enum Far {
-    /// An item beyond is before this offset.
-    Item(u64),
-    /// What the upstream says changes at this offset.
-    Edge(u64),
-    /// The upstream says the same everywhere.
-    Same,
-    /// The upstream doesn't answer so far away.
-    Unknown,
 }
 
 impl KeyReader<'_> {
     /// Lets the cursors of a page carry the facts of the walk.
     pub(super) fn carry(&self, page: &mut Page) {
+        if !self.request.terms.judges_ends {
+            return;
+        }
         let facts = self.walk_facts();
         let is_counted = self.ground == Ground::Whole && !self.asker.is_flipped();
         let first = match is_counted {

@@ -1,7 +1,7 @@
 //! Ends that something contradicts, and lists with runs of empty answers.
 
 use super::*;
-use crate::pagination::{limits::EMPTY_TOKEN_ANSWERS, page::DoubtedEnd, paging::Counted};
+use crate::pagination::{limits::EMPTY_TOKEN_ANSWERS, page::DoubtedEnd, paging::CountedThings};
 
 /// Returns a text that lives as long as the tests.
 fn text(number: usize) -> &'static str {
@@ -93,14 +93,14 @@ fn a_full_answer_without_a_token_beside_a_total_that_promises_another_is_refused
             let expected = Refusal::EndContradicted { passed, total: 1_003 };
             assert_eq!(walked(&mut list, 100), Err(expected), "{more:?}");
             // A total that doesn't count items promises nothing.
-            for counted in [Counted::Rows, Counted::Estimate] {
+            for counted in [CountedThings::Rows, CountedThings::Estimate] {
                 list.paging.counted = counted;
                 let walk = walked(&mut list, 100).unwrap();
                 let doubted = more.filter(|more| *more).map(|_| DoubtedEnd { reached: passed, said: None });
                 assert_eq!((walk.items as u64, walk.doubted), (passed, doubted), "{counted:?} {more:?}");
             }
             // The dialect vouches for its tokens.
-            (list.paging.counted, list.paging.end) = (Counted::Items, EndEvidence::Token);
+            (list.paging.counted, list.paging.end) = (CountedThings::Items, EndEvidence::Token);
             let walk = walked(&mut list, 100).unwrap();
             assert_eq!((walk.items as u64, walk.doubted, walk.most_requests), (passed, None, 1));
         }

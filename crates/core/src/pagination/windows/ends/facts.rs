@@ -9,7 +9,7 @@ use super::super::AskedSlice;
 use crate::pagination::{
     answer::{Answer, Standing, Total},
     order::Order,
-    paging::Counted,
+    paging::CountedThings,
     position::{Anchor, WalkFacts},
     rows,
     window::Slice,
@@ -274,7 +274,7 @@ impl Said {
 /// The statements by which an end is judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Witnesses {
-    pub(super) counted: Counted,
+    pub(super) counted: CountedThings,
     pub(super) facts: WalkFacts,
     /// The newest total.
     pub(super) total: Option<Total>,
@@ -304,14 +304,15 @@ impl Witnesses {
     /// looked at up to `covered`.
     pub(super) fn claims(self, came: u64, covered: u64, passed: Option<u64>) -> Claims {
         let more = self.more == Some(true);
-        let Some(total) = self.total.map(|total| total.value).filter(|_| self.counted != Counted::Estimate) else {
+        let Some(total) = self.total.map(|total| total.value).filter(|_| self.counted != CountedThings::Estimate)
+        else {
             return Claims { more, ..Claims::default() };
         };
         // A total of items beside rows that are left out is below every place. Where nothing was left out, a total
         // equal to the place says no more than the place itself.
-        let is_count = self.counted == Counted::Items
-            || (self.counted == Counted::Unsaid && (total > came || self.facts.rows_left_out));
+        let is_count = self.counted == CountedThings::Items
+            || (self.counted == CountedThings::Unsaid && (total > came || self.facts.rows_left_out));
         let above = passed.is_some_and(|passed| total > passed.saturating_add(self.facts.grown));
-        Claims { more, place: self.counted != Counted::Items && total > covered, count: is_count && above }
+        Claims { more, place: self.counted != CountedThings::Items && total > covered, count: is_count && above }
     }
 }

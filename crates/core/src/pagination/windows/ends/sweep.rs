@@ -29,8 +29,11 @@ impl KeyReader<'_> {
     /// The refusal, if a sweep doesn't help: the page isn't read by proofs, no answer was short, or the budget is spent.
     pub(in crate::pagination::windows) async fn sweep_instead(&mut self, refusal: Refusal) -> KeyNext {
         let is_lost = matches!(refusal, Refusal::PositionLost { .. } | Refusal::BudgetExceeded | Refusal::TooDeep);
+        if !is_lost || !self.may_sweep() {
+            return Err(Stop::Refused(refusal).into());
+        }
         self.asker.searching = true;
-        if !is_lost || !self.may_sweep() || self.asker.left() == 0 {
+        if self.asker.left() == 0 {
             return Err(Stop::Refused(refusal).into());
         }
         self.claimed.sweeps += 1;
@@ -51,9 +54,7 @@ impl KeyReader<'_> {
 
     /// Returns whether a sweep may read the page: by proofs, and if an answer was short.
     pub(in crate::pagination::windows) fn may_sweep(&self) -> bool {
-        !self.draft.is_unchecked()
-            && self.flagged.is_none()
-            && !self.request.leaves_out_costly_proofs()
+        self.judges_ends()
             && self.request.paging.family != Family::Token
             && !self.contradictions.are_repeated()
             && self.claimed.sweeps < SWEEPS

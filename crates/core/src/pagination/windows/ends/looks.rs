@@ -1,0 +1,116 @@
+//! Looks beyond a supposed end: requests that only show whether more items follow.
+
+use std::collections::HashSet;
+
+use super::{KeyReader, SupposedEnd, facts};
+use crate::pagination::{
+    answer::{Answer, Standing},
+    judge::{confirmation, evidence::loose},
+    paging::Family,
+    plan,
+    position::Anchor,
+    rows,
+    slices::{AskedSlice, Unasked},
+    window::{Offset, PageNumber, PageSize, Slice},
+    windows::KeyHalt,
+};
+
+/// The result of one look beyond the supposed end.
+#[derive(Debug)]
+pub(super) enum Sight {
+    /// The answer shows an item beyond the end.
+    Item(AskedSlice, Answer),
+    /// The answer shows no item beyond the end.
+    Nothing(Answer),
+    /// The upstream doesn't answer there, or answers with items from before its place.
+    Unseen,
+}
+
+impl KeyReader<'_> {
+    /// Looks at rows that begin at `place`, which follow those that were looked at.
+    pub(super) async fn sight(&mut self, end: &mut SupposedEnd, place: u64, size: u32) -> Result<Sight, KeyHalt> {
+        let slice = self.window_at(place, size);
+        let sight = self.sight_of(end, slice).await?;
+        if matches!(sight, Sight::Nothing(_)) {
+            let most = self.walk_facts().most;
+            let is_full = matches!(&sight, Sight::Nothing(answer) if answer.items.len() == size as usize);
+            end.covered = end.covered.max(facts::covered_by(slice, most, is_full));
+        }
+        Ok(sight)
+    }
+
+    /// Looks at rows that may be apart from those that were looked at.
+    pub(super) async fn sight_apart(&mut self, end: &SupposedEnd, place: u64) -> Result<Sight, KeyHalt> {
+        self.sight_of(end, self.window_at(place, end.size)).await
+    }
+
+    pub(super) async fn sight_of(&mut self, end: &SupposedEnd, slice: Slice) -> Result<Sight, KeyHalt> {
+        let Some((asked, answer)) = self.look(slice).await? else { return Ok(Sight::Unseen) };
+        if answer.standing == Standing::Refused {
+            return Ok(Sight::Unseen);
+        }
+        let order = &self.request.order;
+        if self.shows_beyond(&answer, end.last.as_ref()) {
+            return Ok(Sight::Item(asked, answer));
+        }
+        // Under a silent cap, a page by number begins before the place that its number says. Its items then show
+        // nothing about the rows at that place, unless they are the last page once more.
+        let begins = slice.begins().0;
+        let is_elsewhere = facts::ends_before(&answer, order, end.last.as_ref());
+        let is_elsewhere = is_elsewhere && (begins >= end.came || self.request.paging.family == Family::Page);
+        Ok(if is_elsewhere { Sight::Unseen } else { Sight::Nothing(answer) })
+    }
+
+    /// Returns whether an answer has an item after `last`. Ties that come in any order count only if the page's answer
+    /// doesn't show them.
+    pub(super) fn shows_beyond(&self, answer: &Answer, last: Option<&Anchor>) -> bool {
+        let order = &self.request.order;
+        let (Some(last), true) = (last, loose(order)) else {
+            return confirmation::holds_more(answer, last, self.terms());
+        };
+        let shown: HashSet<_> = match self.draft.view_of_last() {
+            Some(view) => (0..view.len()).filter_map(|place| view.id(order, place)).collect(),
+            None => HashSet::new(),
+        };
+        (0..answer.items.len()).any(|item| match rows::relate(answer, order, item, last) {
+            None => true,
+            Some(relation) if relation.strong.is_eq() => {
+                relation.whole.is_ne() && answer.identity(order, item).is_some_and(|id| !shown.contains(&id))
+            }
+            Some(relation) => relation.strong.is_gt(),
+        })
+    }
+
+    /// Requests a slice that only shows whether more items follow. `None` beyond the depth that the upstream answers.
+    pub(super) async fn look(&mut self, slice: Slice) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
+        self.look_asked(slice.into()).await
+    }
+
+    pub(super) async fn look_asked(&mut self, asked: AskedSlice) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
+        let Some(slice) = plan::within(&self.request.paging, asked.slice) else { return Ok(None) };
+        if self.asker.left() == 0 {
+            return Err(self.unended());
+        }
+        self.asker.probe(true);
+        let pairs = self.asker.send(vec![AskedSlice { slice, ..asked }], &self.request.paging, |_| true).await;
+        self.asker.probe(false);
+        match pairs {
+            Ok(mut pairs) => {
+                self.seen.note_all(&pairs, &self.request.order);
+                Ok(pairs.pop())
+            }
+            Err(Unasked::Spent) => Err(self.unended()),
+            Err(Unasked::TooDeep) => Ok(None),
+            Err(Unasked::Stop(stop)) => Err(stop.into()),
+        }
+    }
+
+    /// Returns the slice of this size that begins at an offset, or the page that holds the offset.
+    pub(super) fn window_at(&self, offset: u64, size: u32) -> Slice {
+        let offset = Offset(offset).believed().0;
+        match self.request.paging.family {
+            Family::Offset | Family::Token => Slice::Offset { from: Offset(offset), size: PageSize(size) },
+            Family::Page => Slice::Page { number: PageNumber(offset / u64::from(size.max(1))), size: PageSize(size) },
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The refutation of statements that more items follow, each in its own way.
+
+use std::cmp::Ordering;
+
+use super::{
+    KeyReader, SupposedEnd,
+    facts::{Claims, Said},
+    looks::Sight,
+};
+use crate::pagination::{
+    answer::Answer,
+    judge::draft::Ground,
+    limits::{END_FAR_OFFSET, END_FLIPPED_LOOKS, END_LOOKS, NAMED_PLACE_WINDOWS},
+    page::DoubtedEnd,
+    paging::Family,
+    rows,
+    slices::AskedSlice,
+    windows::KeyHalt,
+};
+
+/// The result of the attempt to refute the statements that more items follow.
+#[derive(Debug)]
+pub(super) enum Refuted {
+    /// Nothing is left that says more.
+    Over,
+    /// This answer, which follows the rows that were looked at, shows an item beyond.
+    Item(AskedSlice, Answer),
+    /// More items are known, or named, up to this offset.
+    Towards(u64),
+    /// A statement is left.
+    Doubted(DoubtedEnd),
+}
+
+/// The result of the comparison with an answer from far beyond.
+#[derive(Debug)]
+enum Far {
+    /// An item beyond is before this offset.
+    Item(u64),
+    /// What the upstream says changes at this offset.
+    Edge(u64),
+    /// The upstream says the same everywhere.
+    Same,
+    /// The upstream doesn't answer so far away.
+    Unknown,
+}
+
+impl KeyReader<'_> {
+    /// Refutes, one after the other, the statements that more items follow.
+    pub(super) async fn refute(&mut self, end: &mut SupposedEnd) -> Result<Refuted, KeyHalt> {
+        if let Some(known) = self.look_from_the_other_end(end).await? {
+            return Ok(known);
+        }
+        let claims = self.claims(end);
+        let named = self.seen.newest_total().map_or(0, |total| total.value);
+        if claims.place && named > end.covered {
+            // One empty place says nothing about the rows before it, so all of them are looked at if they are few.
+            let window = u64::from(end.size);
+            if let Sight::Item(asked, _) = self.sight_apart(end, named.saturating_sub(window)).await? {
+                return Ok(Refuted::Towards(asked.slice.begins().0.saturating_add(window)));
+            }
+            if named - end.covered <= NAMED_PLACE_WINDOWS * window {
+                return Ok(Refuted::Towards(named));
+            }
+        }
+        let mut is_silent = false;
+        if claims.more {
+            match self.compare_with_far(end, named).await? {
+                Far::Item(place) | Far::Edge(place) => return Ok(Refuted::Towards(place)),
+                Far::Same => is_silent = true,
+                Far::Unknown => {}
+            }
+        }
+        if let Some(item) = self.look_on(end, claims, is_silent).await? {
+            return Ok(item);
+        }
+        let left = Claims { more: claims.more && !is_silent, ..claims };
+        Ok(if left.any() { Refuted::Doubted(self.doubted(end, left)) } else { Refuted::Over })
+    }
+
+    /// Looks at the first items of the flipped list. The last item of the list is the first of these.
+    async fn look_from_the_other_end(&mut self, end: &SupposedEnd) -> Result<Option<Refuted>, KeyHalt> {
+        if !self.request.abilities.flips || self.ground != Ground::Whole {
+            return Ok(None);
+        }
+        let Some(last) = end.last.clone() else { return Ok(None) };
+        for place in 0..END_FLIPPED_LOOKS {
+            let slice = self.window_at(place * u64::from(end.size), end.size);
+            let asked = AskedSlice { flipped: Some(end.came), ..slice.into() };
+            let Some((_, answer)) = self.look_asked(asked).await? else { return Ok(None) };
+            if answer.items.is_empty() {
+                continue;
+            }
+            let relation = rows::relate(&answer, &self.request.order, 0, &last);
+            return Ok(relation.and_then(|relation| match relation.whole {
+                Ordering::Equal => Some(Refuted::Over),
+                // The flipped list goes on beyond: the gap is crossed as far as a count or a bound reaches.
+                Ordering::Greater => {
+                    let named = self.seen.newest_total().map_or(0, |total| total.value);
+                    let bound = end.covered.saturating_add(NAMED_PLACE_WINDOWS * u64::from(end.size));
+                    Some(Refuted::Towards(bound.max(named)))
+                }
+                // The order wasn't flipped.
+                Ordering::Less => None,
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Compares what the upstream says far beyond every end with what it says right behind this one.
+    async fn compare_with_far(&mut self, end: &SupposedEnd, named: u64) -> Result<Far, KeyHalt> {
+        let Some(near) = self.seen.said_behind(end.near) else { return Ok(Far::Unknown) };
+        let size = u64::from(end.size);
+        let far = named.saturating_mul(2).max(END_FAR_OFFSET) / size * size;
+        let far = self.request.paging.max_depth.map_or(far, |depth| far.min(depth.saturating_sub(size) / size * size));
+        if far <= end.covered {
+            return Ok(Far::Unknown);
+        }
+        let said = match self.sight_apart(end, far).await? {
+            Sight::Item(..) => return Ok(Far::Item(end.covered.saturating_add(size))),
+            Sight::Nothing(answer) if !answer.items.is_empty() => return Ok(Far::Same),
+            Sight::Nothing(answer) => Said::of(&answer),
+            Sight::Unseen => return Ok(Far::Unknown),
+        };
+        if said == near {
+            return Ok(Far::Same);
+        }
+        // An edge is between: it is searched by growing strides, and then by halves.
+        let step = match self.request.paging.family {
+            Family::Offset => u64::from(self.walk_facts().most.clamp(1, end.size)),
+            _ => size,
+        };
+        let (mut low, mut high, mut stride) = (end.covered, None, step);
+        // The bound: each turn doubles the stride or halves the distance.
+        while high.is_none_or(|high: u64| high - low > step) {
+            let middle = match high {
+                None => low.saturating_add(stride).min(far),
+                Some(high) => low + (high - low) / 2,
+            };
+            let middle = if self.request.paging.family == Family::Offset { middle } else { middle / size * size };
+            if high.is_some_and(|high| middle >= high) || (middle <= low && high.is_some()) {
+                break;
+            }
+            match self.sight_apart(end, middle).await? {
+                Sight::Item(asked, _) => return Ok(Far::Item(asked.slice.begins().0.saturating_add(size))),
+                Sight::Nothing(answer) if Said::of(&answer) != said && middle < far => {
+                    (low, stride) = (middle.saturating_add(step), stride.saturating_mul(2));
+                }
+                _ => high = Some(middle),
+            }
+        }
+        if let Sight::Item(asked, _) = self.sight_apart(end, low).await? {
+            return Ok(Far::Item(asked.slice.begins().0.saturating_add(size)));
+        }
+        Ok(if low > end.covered { Far::Edge(low) } else { Far::Same })
+    }
+
+    /// Looks on without a hole, and then at growing distances. A list of which nothing says more is looked at less.
+    async fn look_on(
+        &mut self,
+        end: &mut SupposedEnd,
+        claims: Claims,
+        is_silent: bool,
+    ) -> Result<Option<Refuted>, KeyHalt> {
+        let is_quiet =
+            !self.walk_facts().rows_left_out && !claims.place && !claims.count && (is_silent || !claims.more);
+        let (near, growing) = if is_quiet { END_LOOKS[0] } else { END_LOOKS[1] };
+        for _ in 0..near {
+            if let Sight::Item(asked, answer) = self.sight(end, end.covered, end.size).await? {
+                return Ok(Some(Refuted::Item(asked, answer)));
+            }
+        }
+        for distance in 0..growing {
+            let place = end.covered.saturating_add(u64::from(end.size) << distance);
+            if let Sight::Item(asked, _) = self.sight_apart(end, place).await? {
+                return Ok(Some(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size)))));
+            }
+        }
+        Ok(None)
+    }
+}
