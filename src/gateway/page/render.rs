@@ -12,7 +12,7 @@ use crate::{
     gateway::{outcome::failure::Failure, runtime::clock},
     pagination::{
         page::Page,
-        paging::{Counted, Family},
+        paging::{CountedThings, Family},
         position::{Item, Target},
     },
     upstream::net::memory::MemoryShare,
@@ -116,7 +116,7 @@ fn draft(
         has_more: if backward { has_prev } else { has_next },
         // An estimate may be too high, so it isn't a lower bound either. Test:
         // `an_estimated_total_is_not_sent_to_clients`.
-        total: page.total.filter(|total| total.exact || list.dialect.paging().counted != Counted::Estimate),
+        total: page.total.filter(|total| total.exact || list.dialect.paging().counted != CountedThings::Estimate),
         page: number,
         pages: exact.map(|total| total.value.div_ceil(u64::from(limit))),
         next_cursor: sealed.next.as_deref(),

@@ -227,6 +227,9 @@ pub(super) const DEPTH_LOOKS: u32 = 6;
 /// Each time the page reaches farther; a list that refutes more ends than that changes too fast, or is all gaps.
 pub(super) const END_REFUTATIONS: u32 = 8;
 
+/// The largest number of slices of a gap that are read again before its sides are joined.
+pub(super) const GAP_READ_AGAIN: usize = 8;
+
 /// The largest number of sweeps of one page. Each must make progress, so one suffices unless gaps follow one another.
 pub(super) const SWEEPS: u32 = 8;
 

@@ -85,6 +85,20 @@ impl KeyReader<'_> {
             return Ok(KeyTurn::Window);
         }
         let (order, (far_asked, far)) = (Arc::clone(&self.request.order), far);
+        // A single empty answer may be a lapse of the upstream, so each slice of the gap that was read once is read
+        // again. Test: the world `lapse` of the simulator's family `ends`.
+        let near_end = near.slice.begins().0.saturating_add(u64::from(near.slice.size().0));
+        let gap = match way {
+            Way::Forward => near_end..far_asked.slice.begins().0,
+            Way::Backward => far_asked.slice.begins().0..near.slice.begins().0,
+        };
+        let lapses = self.seen.read_once(gap);
+        if !lapses.is_empty() {
+            let answers = self.ask(lapses.into_iter().map(AskedSlice::from).collect()).await?;
+            if answers.iter().any(|(_, answer)| !answer.items.is_empty()) {
+                return Ok(KeyTurn::Window);
+            }
+        }
         let joined = self.view(again, asked).and_then(|again| match way {
             Way::Forward => Evidence::across(again, far, &order),
             Way::Backward => Evidence::across(far, again, &order),

@@ -3,11 +3,13 @@
 use std::{
     cmp::Ordering,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    ops::Range,
 };
 
 use super::super::AskedSlice;
 use crate::pagination::{
     answer::{Answer, Standing, Total},
+    limits::GAP_READ_AGAIN,
     order::Order,
     paging::CountedThings,
     position::{Anchor, WalkFacts},
@@ -99,6 +101,14 @@ impl SeenAnswers {
         if let Some(first) = self.answers.first_mut().filter(|first| first.last.is_none() && first.slice == slice) {
             (first.last, first.digest) = (last_of(answer, order), digest(answer));
         }
+    }
+
+    /// Returns the slices within these offsets of which one answer is known, and has no items: the first
+    /// [`GAP_READ_AGAIN`] of them.
+    pub(super) fn read_once(&self, gap: Range<u64>) -> Vec<Slice> {
+        let within = self.listed().filter(|seen| gap.contains(&seen.slice.begins().0));
+        let is_single = |seen: &&SeenAnswer| self.listed().filter(|other| other.slice == seen.slice).count() == 1;
+        within.filter(|seen| seen.count == 0).filter(is_single).map(|seen| seen.slice).take(GAP_READ_AGAIN).collect()
     }
 
     /// Notes that items came behind an answer that seemed to end the list.
