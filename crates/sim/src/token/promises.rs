@@ -97,7 +97,8 @@ pub(crate) fn check_refusal(
         // does.
         // A token for one use can't be asked for again if it is missing beside a flag that the dialect vouches for.
         Refusal::Stuck => {
-            let lacks_token = traits.vouched && traits.missing.is_some() && traits.single_use;
+            let lacks_token =
+                traits.vouched && traits.missing.is_some() && (traits.single_use || traits.blank.is_some());
             let allowed = traits.circle.is_some() || (drifts && changes > 0) || lacks_token;
             ("stuck", allowed, traits.circle.is_none() && !lacks_token)
         }
@@ -320,14 +321,18 @@ impl Visit<'_> {
             return Ok(());
         }
         let led = forward().next_back().is_some_and(|last| last.leads_on);
-        // Items that were dropped may have been deleted since, which makes the longest gap shorter.
-        let covered =
-            (self.world.longest_gap().max(traits.gap) + self.world.changes as u32).div_ceil(traits.step().max(1)) + 1;
         let is_blank = forward().any(|shown| shown.blank_start);
         let lies = traits.lies() && (is_blank || traits.blank.is_none() || traits.lies_otherwise());
-        let is_wide = covered >= 16;
+        let is_wide = self.empty_answers() >= 16;
         let after_a_gap = led && (is_wide || (traits.lies() && traits.gap + traits.hidden > 0));
         if after_a_gap || (!led && lies) { Ok(()) } else { Err("ends: no next, and there was more".to_owned()) }
+    }
+
+    /// Returns the number of empty answers in a row up to the page's last answer in its direction.
+    pub(crate) fn empty_answers(&self) -> u32 {
+        let shown = &self.visited.shown;
+        let empty = shown.iter().rev().take_while(|shown| shown.items.is_empty()).count();
+        empty as u32 + if empty == shown.len() { self.at.empty } else { 0 }
     }
 
     /// Checks G1 in a declared order: the items that answers showed beyond the place, up to the page's last item, are
