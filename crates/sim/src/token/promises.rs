@@ -99,7 +99,9 @@ pub(crate) fn check_refusal(
         Refusal::Stuck => {
             let lacks_token =
                 traits.vouched && traits.missing.is_some() && (traits.single_use || traits.blank.is_some());
-            let allowed = traits.circle.is_some() || (drifts && changes > 0) || lacks_token;
+            // A list that changes with each answer, and whose flag is always true, is asked for again and again.
+            let lies = traits.lies() && changes > 0;
+            let allowed = traits.circle.is_some() || (drifts && changes > 0) || lacks_token || lies;
             ("stuck", allowed, traits.circle.is_none() && !lacks_token)
         }
         // In a circle, served items also come before the place, so an upstream page may contain too few other items.
@@ -288,7 +290,9 @@ impl Visit<'_> {
         }
         // If tokens lead only forward, a page back can be offered only within the first upstream page.
         let can_lead_back = traits.backward && !traits.single_use && (!empty || self.at.backward);
-        if page.previous.is_none() && !starts && can_lead_back {
+        // A gap may be longer than the run of empty answers that ends a walk.
+        let in_a_wide_gap = self.at.backward && self.empty_answers() >= 16;
+        if page.previous.is_none() && !starts && can_lead_back && !in_a_wide_gap {
             return Err("ends: no previous, and there was more".to_owned());
         }
         Ok(())
