@@ -191,7 +191,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
             }
             Continuation::Unconfirmed => walk.ask_again().await?,
         }
-        if is_full && walk.end.leads_on.is_some() {
+        if is_full && (walk.end.leads_on.is_some() || walk.end.rereads) {
             break;
         }
     }

@@ -4,7 +4,7 @@ use cursorgate_core::pagination::paging::Sizes;
 
 use super::{
     scenario::{Scenario, Style},
-    upstream::{Ends, Place},
+    upstream::{Counts, Ends, Place},
     world::Shape,
 };
 use crate::world_kinds::WorldKind;
@@ -34,6 +34,14 @@ pub(super) const KINDS: &[WorldKind<Scenario>] = &[
     WorldKind::new("items hidden after the limit", 68, |walk| walk.traits.hidden > 0),
     WorldKind::new("tokens that go round in a circle", 8, |walk| walk.traits.circle.is_some()),
     WorldKind::new("a total", 349, |walk| walk.traits.total),
+    WorldKind::new("a gap of dropped items", 60, |walk| walk.traits.gap > 0),
+    WorldKind::new("a flag beside tokens", 100, |walk| walk.traits.flag.is_some()),
+    WorldKind::new("tokens that are always there", 20, |walk| walk.traits.always),
+    WorldKind::new("a token that is missing once", 30, |walk| walk.traits.missing.is_some()),
+    WorldKind::new("an answer that is empty once", 40, |walk| walk.traits.blank.is_some()),
+    WorldKind::new("a total that is wrong", 70, |walk| {
+        walk.traits.total && matches!(walk.traits.counts, Counts::TooHigh | Counts::TooLow | Counts::Million)
+    }),
     WorldKind::new("at rest", 350, |walk| !walk.is_changing()),
     WorldKind::new("items move", 43, Scenario::has_moves),
     WorldKind::new("there and back", 140, |walk| walk.style == Style::ThereAndBack),

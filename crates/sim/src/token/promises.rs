@@ -7,7 +7,7 @@ use cursorgate_core::pagination::{page::Level, paging::Sizes, position::Position
 
 use super::{
     scenario::Scenario,
-    upstream::{Place, Shown},
+    upstream::{Counts, Place, Shown},
     walk::{Node, Visited},
     world::{Row, Seen, Shape, World},
 };
@@ -95,7 +95,15 @@ pub(crate) fn check_refusal(
         Refusal::TokenGone => ("token gone", gone && forgets, false),
         // In a list that grows with each answer, tokens that are offsets may show one item again and again, as a circle
         // does.
-        Refusal::Stuck => ("stuck", traits.circle.is_some() || (drifts && changes > 0), traits.circle.is_none()),
+        // A token for one use can't be asked for again if it is missing beside a flag that the dialect vouches for.
+        Refusal::Stuck => {
+            let lacks_token =
+                traits.vouched && traits.missing.is_some() && (traits.single_use || traits.blank.is_some());
+            // A list that changes with each answer, and whose flag is always true, is asked for again and again.
+            let lies = traits.lies() && changes > 0;
+            let allowed = traits.circle.is_some() || (drifts && changes > 0) || lacks_token || lies;
+            ("stuck", allowed, traits.circle.is_none() && !lacks_token)
+        }
         // In a circle, served items also come before the place, so an upstream page may contain too few other items.
         Refusal::Unsupported => ("no way back", at.backward && (no_way_back || traits.circle.is_some()), false),
         // An answer that is empty for once may be the one that is asked to find the place again.
@@ -282,7 +290,9 @@ impl Visit<'_> {
         }
         // If tokens lead only forward, a page back can be offered only within the first upstream page.
         let can_lead_back = traits.backward && !traits.single_use && (!empty || self.at.backward);
-        if page.previous.is_none() && !starts && can_lead_back {
+        // A gap may be longer than the run of empty answers that ends a walk.
+        let in_a_wide_gap = self.at.backward && self.empty_answers() >= 16;
+        if page.previous.is_none() && !starts && can_lead_back && !in_a_wide_gap {
             return Err("ends: no previous, and there was more".to_owned());
         }
         Ok(())
@@ -303,14 +313,30 @@ impl Visit<'_> {
         if (flagged || counted) && page.doubted_end.is_none() && !vouched {
             return Err("ends: an answer says that there is more, and the end is not marked".to_owned());
         }
+        // If only items that are dropped follow, the end isn't false.
+        let last = self.visited.items.last().copied().or(self.at.anchor.filter(|_| !self.at.backward));
+        let at = last.and_then(|last| self.world.rows.iter().position(|row| row.seen == last));
+        if at.is_some_and(|at| self.world.rows[at + 1..].iter().all(|row| row.hidden)) {
+            return Ok(());
+        }
+        // Of a list that changes, a total that is right may be the number of items passed.
+        let agrees = |shown: &Shown| shown.items.is_empty() && shown.total.is_some_and(|total| total > 0);
+        if self.world.changes > 0 && traits.counts == Counts::Items && forward().any(agrees) {
+            return Ok(());
+        }
         let led = forward().next_back().is_some_and(|last| last.leads_on);
-        // Items that were dropped may have been deleted since, which makes the longest gap shorter.
-        let covered = (self.world.longest_gap() + self.world.changes as u32).div_ceil(traits.step().max(1)) + 1;
         let is_blank = forward().any(|shown| shown.blank_start);
         let lies = traits.lies() && (is_blank || traits.blank.is_none() || traits.lies_otherwise());
-        let is_wide = covered >= 16;
+        let is_wide = self.empty_answers() >= 16;
         let after_a_gap = led && (is_wide || (traits.lies() && traits.gap + traits.hidden > 0));
         if after_a_gap || (!led && lies) { Ok(()) } else { Err("ends: no next, and there was more".to_owned()) }
+    }
+
+    /// Returns the number of empty answers in a row up to the page's last answer in its direction.
+    pub(crate) fn empty_answers(&self) -> u32 {
+        let shown = &self.visited.shown;
+        let empty = shown.iter().rev().take_while(|shown| shown.items.is_empty()).count();
+        empty as u32 + if empty == shown.len() { self.at.empty } else { 0 }
     }
 
     /// Checks G1 in a declared order: the items that answers showed beyond the place, up to the page's last item, are
@@ -377,7 +403,8 @@ impl Visit<'_> {
     /// handed out, and still exist, are on the page, although the upstream page that is read again may have moved.
     fn check_pending(&self) -> Result<(), String> {
         let (items, traits) = (self.read(), &self.scenario.traits);
-        let astray = traits.place == Place::Item && self.scenario.has_moves();
+        // An answer that is empty for once hides the upstream page in which the place is searched for.
+        let astray = (traits.place == Place::Item && self.scenario.has_moves()) || traits.blank.is_some();
         let changed = self.visited.shown.first().is_some_and(|shown| shown.changes != self.world.changes);
         // An item that a token skips looks like a deleted one. So do the items that a circle skips.
         let astray = astray || traits.circle.is_some_and(|(to, from)| to > from);

@@ -57,6 +57,8 @@ pub(crate) struct Node {
     pub(crate) pending: Vec<Seen>,
     /// The number of items before the place, if a client that has never turned back has counted them.
     pub(crate) passed: Option<u64>,
+    /// The number of empty answers in a row before the place.
+    pub(crate) empty: u32,
     /// The limit of the page that handed out the place.
     pub(crate) limit: u32,
     /// The number of changes before the page that handed out the place; `u64::MAX` for the start. `by` is that page's
@@ -139,6 +141,7 @@ fn start() -> Node {
         ahead,
         pending,
         passed: Some(0),
+        empty: 0,
         limit: 0,
         changes: u64::MAX,
         by: 0,
@@ -355,7 +358,23 @@ impl Client<'_> {
         let (changes, by, ahead) = (visited.changes, self.outcome.pages, upstream_page.unwrap_or_default());
         let (pending, when) = (visit.pending(backward), visited.since);
         let passed = at.passed.filter(|_| !backward && !at.backward).map(|passed| passed + visited.items.len() as u64);
-        Some(Node { target, backward, anchor, trail, ahead, pending, passed, limit, changes, by, when, left, back_to })
+        let empty = if at.backward == backward { visit.empty_answers() } else { 0 };
+        Some(Node {
+            target,
+            backward,
+            anchor,
+            trail,
+            ahead,
+            pending,
+            passed,
+            empty,
+            limit,
+            changes,
+            by,
+            when,
+            left,
+            back_to,
+        })
     }
 
     /// Returns the item that these bytes show.

@@ -122,12 +122,6 @@ impl World {
         self.rows.iter_mut().skip(from).take(count as usize).for_each(|row| row.hidden = true);
     }
 
-    /// Returns the length of the longest run of items that are dropped.
-    pub(crate) fn longest_gap(&self) -> u32 {
-        let runs = self.rows.split(|row| !row.hidden).map(<[Row]>::len);
-        runs.max().map_or(0, |run| run as u32)
-    }
-
     /// Lets one tick pass, with its changes.
     pub(crate) fn tick(&mut self, due: &[Change]) {
         self.now += 1;

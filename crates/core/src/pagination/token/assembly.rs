@@ -95,6 +95,8 @@ impl TokenPage<'_> {
         let (place, circle) = if let Some(last) = item {
             let token = upstream_page.item_token(way.index(last, upstream_page.len())).ok_or(Refusal::Stuck)?;
             (Some(PageEntry::handed_out(token, way)), circle)
+        } else if rest.is_empty() && self.end.rereads {
+            (self.again(upstream_page, way, rest.start), self.circle.before)
         } else if rest.is_empty() && self.end.is_over {
             (None, circle)
         } else if let Some(token) = self.end.leads_on.as_ref().filter(|_| rest.is_empty()) {

@@ -42,6 +42,8 @@ pub(super) struct EndFacts {
     asked_again: bool,
     /// The token of the last item, if a request by it has shown that the list goes on although a flag denies that.
     pub(super) leads_on: Option<Token>,
+    /// True if the second answer differs, so the next page reads it again.
+    pub(super) rereads: bool,
     /// True if the page ends the list in its direction.
     pub(super) is_over: bool,
     /// The statement that contradicts the end; `None` if there is none.
@@ -72,10 +74,13 @@ impl EndFacts {
         Self {
             walk: WalkFacts { passed, ..hint.walk },
             total: None,
-            is_in_gap: hint.walk.empty > 0,
+            // Where rows are left out, an upstream page that is read again must be large enough to show the place behind
+            // them. `walks_by_token_keep_the_promises` in the simulator finds pages that are refused otherwise.
+            is_in_gap: hint.walk.empty > 0 || (hint.walk.rows_left_out && hint.offset.0 > 0),
             was_short: false,
             asked_again: false,
             leads_on: None,
+            rereads: false,
             is_over: false,
             doubt: None,
         }
@@ -128,6 +133,8 @@ impl TokenPage<'_> {
             }
             Lead::Token(token) => Ok(Continuation::Token(token)),
             Lead::Edge => self.edge_or_fault(),
+            // The token may be missing only once. Test: `a_token_that_is_missing_once_is_asked_for_again`.
+            Lead::Broken if !self.end.asked_again && self.may_ask_again() => Ok(Continuation::Unconfirmed),
             Lead::Broken => Err(Refusal::Stuck),
             Lead::Unknown if self.tokens().backward => Err(Refusal::PositionLost { nearest: Offset(0) }),
             Lead::Unknown => Err(Refusal::Unsupported),
@@ -286,14 +293,19 @@ impl TokenPage<'_> {
                 self.end.leads_on = tried;
                 return Ok(());
             }
+            self.end.asked_again = false;
         } else if self.pages.read.last().is_some_and(|last| last.has_same_items(&again)) {
             self.pages.read.pop();
             self.pages.read.push(again);
             return Ok(());
         } else if again.is_empty() {
             return Ok(());
+        } else if self.is_full() {
+            // The list has changed. The next page reads the answer once more, and begins after this page's last item.
+            self.end.rereads = true;
+            return Ok(());
         }
-        self.end.asked_again = false;
+        // A list that changes with each answer isn't asked for again and again.
         Ok(self.go_through(again)?)
     }
 

@@ -80,6 +80,11 @@ fn a_token_that_is_missing_once_is_asked_for_again() {
         list.once = vec![lacks_it];
         let walk = walked(&mut list, 100).unwrap();
         assert_eq!((walk.items, walk.most_requests, walk.doubted), (1_003, requests, None), "{at}");
+        // The dialect vouches for a flag that is right.
+        list.paging.end = EndEvidence::Flag;
+        list.pages.iter_mut().for_each(|page| page.more = Some(page.next.is_some()));
+        list.once = vec![Given { next: None, ..list.pages[at].clone() }];
+        assert_eq!(walked(&mut list, 100).unwrap().items, 1_003, "{at}");
     }
 }
 
