@@ -159,8 +159,8 @@ pub(super) const RUN_PAIRS: u32 = 2;
 pub(super) const KEY_SEAM_READINGS: u32 = 6;
 
 /// The largest number of contradictions of the order, during one page, whose earlier answer is the same when it is read
-/// again, and which may yet be a coincidence: a change that was undone, or replicas that differ. After more of them, the
-/// list counts as sorted in another order.
+/// again, and which may yet be a coincidence: a change that was undone, or replicas that differ. After more of them,
+/// the list counts as sorted in another order.
 pub(super) const REPEATED_CONTRADICTIONS: u32 = 1;
 
 /// The number of places, spread over the list, whose items are compared before an end that was searched for is

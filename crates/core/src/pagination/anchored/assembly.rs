@@ -63,19 +63,8 @@ impl MarkReader<'_> {
         let answers = std::mem::take(&mut self.page.views).into_iter().map(|view| view.answer).collect();
         let short = cut_off && self.page.need() > 0;
         let (unproven, total, last) = (self.findings.flagged, told, None);
-        let facts = PageFacts {
-            answers,
-            items,
-            next,
-            previous,
-            last,
-            total,
-            offset,
-            unproven,
-            short,
-            doubted_end: None,
-            edges,
-        };
+        let mut facts = PageFacts { answers, items, next, previous, last, total, offset, ..PageFacts::default() };
+        (facts.unproven, facts.short, facts.edges) = (unproven, short, edges);
         let mut page = Page::unfounded(if by_offset { Unfounded::Positional } else { Unfounded::Anchored }, facts);
         page.notes.drift = self.findings.drift.filter(|drift| *drift != 0);
         page.notes.stragglers = self.findings.stragglers;

@@ -161,8 +161,8 @@ impl Passage<'_> {
     }
 
     /// Returns whether the next page in the direction of reading begins at the place reached. If there is no next page,
-    /// the upstream must say that the list ends there ([`Self::ends`]). Backward, a page may have no next page because no token leads to
-    /// it.
+    /// the upstream must say that the list ends there ([`Self::ends`]). Backward, a page may have no next page because
+    /// no token leads to it.
     fn leads_on(&self, facts: &PageFacts, reached: &PassagePlace<'_>) -> bool {
         match if self.way.is_backward() { &facts.previous } else { &facts.next } {
             Some(onward) => anchor_of(onward) == reached.anchor.as_deref(),

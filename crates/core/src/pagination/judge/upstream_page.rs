@@ -201,7 +201,8 @@ impl UpstreamPage {
         end == EndEvidence::Flag && self.answer.more == Some(false)
     }
 
-    /// Returns whether this page is at an edge of the list by the dialect's word, so no other fact of the answer counts.
+    /// Returns whether this page is at an edge of the list by the dialect's word, so no other fact of the answer
+    /// counts.
     #[must_use]
     pub(in crate::pagination) fn is_vouched_end(&self, way: Way, tokens: Tokens, end: EndEvidence) -> bool {
         let is_first = way.is_backward() && self.asked.token.is_none();

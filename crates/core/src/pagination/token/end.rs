@@ -74,8 +74,8 @@ impl EndFacts {
         Self {
             walk: WalkFacts { passed, ..hint.walk },
             total: None,
-            // Where rows are left out, an upstream page that is read again must be large enough to show the place behind
-            // them. `walks_by_token_keep_the_promises` in the simulator finds pages that are refused otherwise.
+            // Where rows are left out, an upstream page that is read again must be large enough to show the place
+            // behind them. `walks_by_token_keep_the_promises` in the simulator finds pages that are refused otherwise.
             is_in_gap: hint.walk.empty > 0 || (hint.walk.rows_left_out && hint.offset.0 > 0),
             was_short: false,
             asked_again: false,
@@ -170,8 +170,8 @@ impl TokenPage<'_> {
         Counts { passed, grown: self.end.walk.grown, total: self.end.total }
     }
 
-    /// Returns whether an empty answer states a total that is the number of items passed. A total of an answer with items
-    /// may count only these.
+    /// Returns whether an empty answer states a total that is the number of items passed. A total of an answer with
+    /// items may count only these.
     fn says_all_passed(&self, upstream_page: &UpstreamPage) -> bool {
         let total = token_end::counted(upstream_page.answer(), &self.request.paging);
         let counts = Counts { total, ..self.counts() };

@@ -176,8 +176,8 @@ impl KeyReader<'_> {
             && self.claimed.may_be_refuted()
     }
 
-    /// Returns whether an answer ends with the item after which the page begins. A page by number must have been doubted
-    /// before, because a silent cap may have cut it there.
+    /// Returns whether an answer ends with the item after which the page begins. A page by number must have been
+    /// doubted before, because a silent cap may have cut it there.
     pub(super) fn ends_with_the_anchor(&self, view: &Evidence) -> bool {
         let Boundary::After { anchor, .. } = self.draft.boundary() else { return false };
         let last = view.len().checked_sub(1).map(|place| view.item(place));
@@ -187,7 +187,8 @@ impl KeyReader<'_> {
             && (matches!(view.slice(), Slice::Offset { .. }) || was_doubted)
     }
 
-    /// Returns whether a silent cap may have shortened the doubted page: it has as many items as any answer of the walk.
+    /// Returns whether a silent cap may have shortened the doubted page: it has as many items as any answer of the
+    /// walk.
     fn may_be_capped(&self) -> bool {
         let most = self.walk_facts().most as usize;
         self.ending

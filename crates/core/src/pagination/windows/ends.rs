@@ -84,7 +84,7 @@ enum Verdict {
     /// The list ends there as far as requests can show, but a count or a flag says that it goes on.
     Doubted(DoubtedEnd),
     /// This answer to this slice shows an item beyond, and everything in between was looked at.
-    Beyond(AskedSlice, Answer),
+    Beyond(AskedSlice, Box<Answer>),
 }
 
 /// The end that is judged.
@@ -117,7 +117,7 @@ impl KeyReader<'_> {
         match verdict? {
             Verdict::Over => {}
             Verdict::Doubted(doubt) => self.claimed.doubt = Some(doubt),
-            Verdict::Beyond(asked, answer) => return self.go_on_beyond(asked, answer).await,
+            Verdict::Beyond(asked, answer) => return self.go_on_beyond(asked, *answer).await,
         }
         self.claimed.is_judged = true;
         Ok(KeyTurn::Serve { cut_off: false })
@@ -148,8 +148,8 @@ impl KeyReader<'_> {
                 if facts::ends_before(view.answer(), &self.request.order, Some(anchor)))
     }
 
-    /// Judges the end at which a page that is read backward begins. Otherwise the items between that end and the cursor's
-    /// item would be skipped. Test: `a_page_back_over_a_gap_skips_no_item`.
+    /// Judges the end at which a page that is read backward begins. Otherwise the items between that end and the
+    /// cursor's item would be skipped. Test: `a_page_back_over_a_gap_skips_no_item`.
     pub(super) async fn judge_leaning(&mut self, asked: AskedSlice, view: Evidence) -> KeyNext {
         self.asker.searching = true;
         let order = Arc::clone(&self.request.order);
@@ -183,12 +183,13 @@ impl KeyReader<'_> {
     }
 
     async fn verdict_on(&mut self, mut end: SupposedEnd) -> Result<Verdict, KeyHalt> {
-        // An item beyond, in any answer of this request. Test: `an_end_is_refuted_by_an_item_that_another_answer_shows`.
+        // An item beyond, in any answer of this request. Test:
+        // `an_end_is_refuted_by_an_item_that_another_answer_shows`.
         let shown = self.seen.beyond(&self.request.order, end.last.as_ref());
         if let Some(shown) = shown
             && let Some((asked, answer)) = self.cross(&mut end, shown).await?
         {
-            return Ok(Verdict::Beyond(asked, answer));
+            return Ok(Verdict::Beyond(asked, Box::new(answer)));
         }
         if self.is_free(&end) || self.is_confirmed_alone(&end).await? {
             return Ok(Verdict::Over);
@@ -196,7 +197,7 @@ impl KeyReader<'_> {
         // The bound: each turn crosses to a place that is farther than the one before.
         for _ in 0..END_REFUTATIONS {
             if let Some((asked, answer)) = self.look_behind(&mut end).await? {
-                return Ok(Verdict::Beyond(asked, answer));
+                return Ok(Verdict::Beyond(asked, Box::new(answer)));
             }
             if self.is_settled(&end) {
                 return Ok(Verdict::Over);
@@ -213,7 +214,7 @@ impl KeyReader<'_> {
             };
             let before = end.covered;
             if let Some((asked, answer)) = self.cross(&mut end, towards).await? {
-                return Ok(Verdict::Beyond(asked, answer));
+                return Ok(Verdict::Beyond(asked, Box::new(answer)));
             }
             if end.covered == before {
                 break;
@@ -308,8 +309,8 @@ impl KeyReader<'_> {
         is_short && !self.claims_beside(end, answer).any() && self.agrees(end, answer)
     }
 
-    /// Returns whether a flag or a total of an answer says that the list ends there, and has spoken of more than its own
-    /// answer before.
+    /// Returns whether a flag or a total of an answer says that the list ends there, and has spoken of more than its
+    /// own answer before.
     fn agrees(&self, end: &SupposedEnd, answer: &Answer) -> bool {
         let facts = self.walk_facts();
         let total = answer.total.filter(|total| total.exact).map(|total| total.value);
@@ -405,8 +406,8 @@ impl KeyReader<'_> {
         DoubtedEnd { reached: end.passed.unwrap_or(end.came), said }
     }
 
-    /// Ends a page whose requests are spent before its end was judged. An end that an answer shows is served, and marked
-    /// as doubted. An end that is only supposed is refused, or leaves a short page if the route permits that.
+    /// Ends a page whose requests are spent before its end was judged. An end that an answer shows is served, and
+    /// marked as doubted. An end that is only supposed is refused, or leaves a short page if the route permits that.
     fn unended(&mut self) -> KeyHalt {
         if self.claimed.is_supposed || !self.draft.claims_the_end() {
             return self.unasked(Unasked::Spent);

@@ -80,22 +80,9 @@ impl Draft {
         let answers = std::mem::take(&mut self.views).into_iter().map(|view| view.answer).collect();
         let last = counted.filter(|total| *total > 0).map(|_| end);
         let short = verdict.cut_off && !self.is_full();
-        let mut page = Page::new(
-            level,
-            PageFacts {
-                answers,
-                items,
-                next,
-                previous,
-                last,
-                total,
-                offset,
-                unproven,
-                short,
-                edges,
-                doubted_end: None,
-            },
-        );
+        let mut facts = PageFacts { answers, items, next, previous, last, total, offset, ..PageFacts::default() };
+        (facts.unproven, facts.short, facts.edges) = (unproven, short, edges);
+        let mut page = Page::new(level, facts);
         let is_filtered = self.wanted.ground == Ground::Filtered;
         page.held_to = Some(ListHeldTo { is_filtered, ties: self.wanted.order.ties });
         page.notes.drift = self.drift;

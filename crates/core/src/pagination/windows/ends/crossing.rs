@@ -25,8 +25,8 @@ impl KeyReader<'_> {
         towards: u64,
     ) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
         let is_offset = self.request.paging.family == Family::Offset;
-        // Under a limit by rows, answers beside left-out rows have few items, so a smaller size may be all that is known
-        // to be honoured. A look at rows that were seen shows a larger one.
+        // Under a limit by rows, answers beside left-out rows have few items, so a smaller size may be all that is
+        // known to be honoured. A look at rows that were seen shows a larger one.
         if is_offset && self.walk_facts().most < end.size / 2 && end.covered > u64::from(end.size) / 2 {
             let from = end.covered - u64::from(end.size) / 2;
             if let Sight::Item(asked, answer) = self.sight(end, from, end.size).await? {
@@ -45,8 +45,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Continues after an answer has shown an item beyond the supposed end, and everything in between was looked at. The
-    /// answer that shows the last item is read again: if it hasn't changed, no row moved across the gap meanwhile.
+    /// Continues after an answer has shown an item beyond the supposed end, and everything in between was looked at.
+    /// The answer that shows the last item is read again: if it hasn't changed, no row moved across the gap meanwhile.
     pub(super) async fn go_on_beyond(&mut self, asked: AskedSlice, answer: Answer) -> KeyNext {
         self.claimed.refuted += 1;
         if self.claimed.refuted > END_REFUTATIONS || self.draft.is_nothing() && self.draft.way().is_backward() {

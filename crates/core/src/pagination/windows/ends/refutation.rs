@@ -24,7 +24,7 @@ pub(super) enum Refuted {
     /// Nothing is left that says more.
     Over,
     /// This answer, which follows the rows that were looked at, shows an item beyond.
-    Item(AskedSlice, Answer),
+    Item(AskedSlice, Box<Answer>),
     /// More items are known, or named, up to this offset.
     Towards(u64),
     /// A statement is left.
@@ -166,7 +166,7 @@ impl KeyReader<'_> {
         let (near, growing) = if is_quiet { END_LOOKS[0] } else { END_LOOKS[1] };
         for _ in 0..near {
             if let Sight::Item(asked, answer) = self.sight(end, end.covered, end.size).await? {
-                return Ok(Some(Refuted::Item(asked, answer)));
+                return Ok(Some(Refuted::Item(asked, Box::new(answer))));
             }
         }
         for distance in 0..growing {

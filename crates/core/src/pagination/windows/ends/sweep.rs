@@ -26,7 +26,8 @@ impl KeyReader<'_> {
     ///
     /// # Errors
     ///
-    /// The refusal, if a sweep doesn't help: the page isn't read by proofs, no answer was short, or the budget is spent.
+    /// The refusal, if a sweep doesn't help: the page isn't read by proofs, no answer was short, or the budget is
+    /// spent.
     pub(in crate::pagination::windows) async fn sweep_instead(&mut self, refusal: Refusal) -> KeyNext {
         let is_lost = matches!(refusal, Refusal::PositionLost { .. } | Refusal::BudgetExceeded | Refusal::TooDeep);
         if !is_lost || !self.may_sweep() {
@@ -120,7 +121,7 @@ impl KeyReader<'_> {
         let end = SupposedEnd { last, came, near: covered, covered, passed: None, size };
         match self.verdict_on(end).await? {
             Verdict::Beyond(asked, answer) => {
-                let Ok(view) = self.view(answer, asked) else { return Ok(None) };
+                let Ok(view) = self.view(*answer, asked) else { return Ok(None) };
                 self.join_sides(near, (asked, view), Way::Forward).await.map(Some)
             }
             // A list without items has no page after an item.
