@@ -266,4 +266,9 @@ impl Learnt {
         let (found, evidence) = (found.into(), evidence.into());
         self.findings.push(ListFinding { about, found, evidence, certainty });
     }
+
+    /// Removes the findings on a subject, which later answers contradict.
+    pub(super) fn withdraw(&mut self, about: &str) {
+        self.findings.retain(|finding| finding.about != about);
+    }
 }

@@ -1,6 +1,8 @@
 //! Tests of learning with simulated lists of many kinds.
 
+mod facts;
 mod orders;
+mod whole;
 
 use std::{cell::Cell, cmp::Reverse, time::Duration};
 
