@@ -3,6 +3,7 @@
 
 mod cap;
 mod doubt;
+mod dropped;
 pub(super) mod ends;
 mod evidence;
 mod facts;

@@ -40,6 +40,9 @@ pub struct ProbeTarget {
     /// The names of headers that the caller adds to every request. The prober does not get the values of these headers,
     /// which may be secrets.
     pub headers: Vec<HeaderName>,
+    /// The value of `Accept` in every request, which the route then sends, too; `None` without one, or if it may be a
+    /// secret.
+    pub accept: Option<String>,
     /// The host of the upstream, to recognise links to other hosts.
     pub host: String,
     /// The parameters of each recorded request for the list, decoded; empty for a live list. The prober tries their

@@ -3,6 +3,7 @@
 mod facts;
 mod orders;
 mod whole;
+mod written;
 
 use std::{cell::Cell, cmp::Reverse, time::Duration};
 

@@ -8,7 +8,7 @@ use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
     paging::{
         cap::{self, Widest},
-        evidence, facts, token,
+        dropped, evidence, facts, token,
     },
     prober::Base,
     prober::answer::SeenAnswer,
@@ -44,6 +44,8 @@ pub(in crate::learn) struct Sample {
     known: BTreeSet<String>,
     /// For each row, the offset of the answer that it came from.
     places: Vec<u64>,
+    /// The answers to requests for a number of items: their offsets and this number.
+    pub(super) sized: Vec<(u64, u32, Rc<SeenAnswer>)>,
     /// The last page with items, if a list was read to its end in which each page leads to the next one.
     pub(super) last: Option<Rc<SeenAnswer>>,
     /// The answers that the list was examined with, and the offset at which each begins.
@@ -115,6 +117,9 @@ pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base:
         _ => Rc::clone(&base.seen),
     };
     sample.answers.extend([(0, Rc::clone(&paged)), (0, Rc::clone(&base.seen))]);
+    if learnt.size.is_none() && matches!(learnt.place, Some(PlaceForm::Page { .. })) {
+        sample.sized.push((0, learnt.default_size, Rc::clone(&base.seen)));
+    }
     let totals = facts::find_totals(learnt, &paged, base, &widest);
     let total = totals.first().map(|(_, value)| *value);
     let total = total.or_else(|| widest.is_all.then(|| u64::try_from(widest.count.max(base.ids.len())).ok()).flatten());
@@ -133,6 +138,7 @@ pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base:
     // The facts are also compared with the answers if the requests are spent.
     evidence::settle_totals(learnt, &totals, &sample);
     evidence::settle_flags(learnt, &sample);
+    dropped::settle(learnt, &sample);
     end?;
     check_ids(learnt, &sample);
     Ok(sample)
@@ -189,6 +195,7 @@ async fn search(
         note_no_end(session, learnt, "the last page is not recorded");
         return Ok(Searched::Done);
     }
+    sample.sized.push((last, size, Rc::clone(&seen)));
     if !sample.is_whole {
         sample.add(learnt, &seen, last);
         middle(session, learnt, last, sample).await?;
@@ -196,10 +203,15 @@ async fn search(
     let past = at(session, learnt, last + u64::from(size), size).await?;
     let ids = learnt.shape.identities(&past).unwrap_or_default();
     let new = ids.iter().filter(|id| !sample.known.contains(*id)).count();
-    if stated.is_some() && session.target.recorded.is_empty() && new * 2 > ids.len() {
+    if session.target.recorded.is_empty() && new * 2 > ids.len() {
         sample.add(learnt, &past, last + u64::from(size));
         sample.is_whole = false;
-        return Ok(Searched::Contradicted);
+        if stated.is_some() {
+            return Ok(Searched::Contradicted);
+        }
+        let evidence = "items follow a page that is short: its end was not found";
+        learnt.note(Certainty::Open, "end of the list", "further items", evidence);
+        return Ok(Searched::Done);
     }
     // If the list fits into one page, no answer shows the flag of a page before the last one, so `has_others` is
     // false.
@@ -220,6 +232,7 @@ async fn middle(session: &Session, learnt: &Learnt, last: u64, sample: &mut Samp
         let from = last * part / PARTS / u64::from(size) * u64::from(size);
         if usize::try_from(from).is_ok_and(|from| from >= sample.first_stretch) {
             let seen = at(session, learnt, from, size).await?;
+            sample.sized.push((from, size, Rc::clone(&seen)));
             sample.add(learnt, &seen, from);
         }
     }
@@ -315,6 +328,7 @@ async fn deep_enough(
             return search_repeated(session, learnt, from, &ids).await;
         }
         before = ids;
+        sample.sized.push((from, size, Rc::clone(&seen)));
         sample.add(learnt, &seen, from);
         if rows < usize::try_from(size).unwrap_or(1) && total.is_none() {
             let end = from + u64::try_from(rows).unwrap_or(0);

@@ -12,8 +12,8 @@ use crate::learn::{
 };
 
 /// Finds numbers that may be the total, the likeliest first: they are the same in answers of two sizes and not smaller
-/// than the number of their items, and have a usual name, or are exactly the number of items in an answer with the whole
-/// list. Each has its place and its value. `evidence::settle_totals` chooses one that no other answer contradicts.
+/// than the number of their items, and have a usual name, or are exactly the number of items in an answer with the
+/// whole list. Each has its place and its value. `evidence::settle_totals` chooses one that no other answer contradicts.
 pub(super) fn find_totals(learnt: &Learnt, paged: &SeenAnswer, base: &Base, widest: &Widest) -> Vec<(String, u64)> {
     let Ok(seen_most) = u64::try_from(widest.count.max(base.ids.len())) else { return Vec::new() };
     let paged_count = learnt.shape.count(paged);
@@ -108,8 +108,8 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
     }
 }
 
-/// Adds a finding on the answer to a request for the page after the last one. `expected` is the number of items that the
-/// last page has by the total; `None` without a total.
+/// Adds a finding on the answer to a request for the page after the last one. `expected` is the number of items that
+/// the last page has by the total; `None` without a total.
 pub(super) fn note_past_end(
     learnt: &mut Learnt,
     last: &SeenAnswer,
@@ -133,8 +133,8 @@ pub(super) fn note_past_end(
     } else if past.is_success() && of_past == of_last && exceeds(of_last.len(), expected) {
         // The answers begin no later than some offset, so a page that comes again is not the last one. Test:
         // `an_offset_that_is_capped_is_not_the_last_page_again`.
-        let evidence = "the page after the last has its items, which are more than the total leaves for it: the service \
-                        begins no page after some item, and the items behind that can't be requested";
+        let evidence = "the page after the last has its items, which are more than the total leaves for it: the \
+                        service begins no page after some item, and the items behind that can't be requested";
         learnt.note(Certainty::Open, about, "the same page at two places", evidence);
     } else if past.is_success() && of_past == of_last {
         // Some upstreams answer a page number after the end with the last page, which is noted. Test:

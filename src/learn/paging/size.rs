@@ -3,6 +3,7 @@
 
 use crate::learn::{
     findings::{Certainty, Learnt, SizeForm},
+    paging::dropped,
     paging::token,
     prober::Base,
     prober::answer::{step_into, whole},
@@ -32,13 +33,19 @@ pub(in crate::learn) async fn find(
 ) -> Result<(), ProbeHalt> {
     let likely = likely(learnt, base, session);
     let candidates = candidates(session, &likely);
-    let mut batch_failed = false;
+    let (mut batch_failed, mut affected) = (false, Vec::new());
     let values = values(base.ids.len());
     for group in &candidates {
         match together(session, learnt, base, with, group).await? {
             Together::Found => return Ok(()),
             Together::Refused => batch_failed = true,
+            Together::Affected(names) => affected.extend(names),
             Together::Nothing => {}
+        }
+    }
+    for name in affected.iter().take(BATCH) {
+        if dropped::confirm(session, learnt, base, with, name).await? {
+            return Ok(());
         }
     }
     // Some upstreams refuse unknown parameters, so names are tried one by one. Test:
@@ -78,6 +85,8 @@ enum Together {
     Found,
     /// The answer has no items: the upstream refuses some names, or filters by them.
     Refused,
+    /// Answers have another number of items, but not the requested one. The names are those of the first such request.
+    Affected(Vec<String>),
     Nothing,
 }
 
@@ -90,6 +99,7 @@ async fn together(
     group: &[String],
 ) -> Result<Together, ProbeHalt> {
     let values = values(base.ids.len());
+    let mut affected: Option<Vec<String>> = None;
     for names in group.chunks(BATCH.min(values.len()).max(1)) {
         let tried: Vec<(&String, u32)> = names.iter().zip(values.iter().copied()).collect();
         let mut settings = with.to_vec();
@@ -106,8 +116,11 @@ async fn together(
         {
             return Ok(Together::Found);
         }
+        if count < base.ids.len() {
+            affected.get_or_insert_with(|| names.to_vec());
+        }
     }
-    Ok(Together::Nothing)
+    Ok(affected.map_or(Together::Nothing, Together::Affected))
 }
 
 /// Tries one name alone. If the answer has the requested number of items, adds the finding and returns `true`.

@@ -248,8 +248,8 @@ pub(in crate::learn) fn likely_first(likely: &[String], usual: &[&str]) -> Vec<S
     names
 }
 
-/// Returns the names that a parameter may have whose value an answer repeats at a place: the name of the member, and for
-/// a nested member also both names, as in `searchCriteria[pageSize]` for `/search_criteria/page_size`.
+/// Returns the names that a parameter may have whose value an answer repeats at a place: the name of the member, and
+/// for a nested member also both names, as in `searchCriteria[pageSize]` for `/search_criteria/page_size`.
 pub(in crate::learn) fn echoed(place: &str) -> Vec<String> {
     let steps: Vec<&str> = place.rsplit(['/', ':']).take(2).filter(|step| !step.starts_with('[')).collect();
     let Some(own) = steps.first().filter(|step| !step.is_empty()) else { return Vec::new() };

@@ -127,3 +127,44 @@ fn an_offset_that_is_capped_is_not_the_last_page_again() {
     assert!(!outcome.learnt.repeats_last_page, "{}", outcome.text);
     assert_eq!(finding(&outcome, "past the end").1, "the same page at two places", "{}", outcome.text);
 }
+
+/// Each fifth row is dropped from an answer after the limit is applied; with `late`, only rows from 150 on.
+#[test]
+fn items_dropped_after_the_limit_are_no_smaller_size() {
+    for (late, by_page, total) in
+        [(0, true, true), (0, true, false), (0, false, true), (150, true, true), (150, false, false)]
+    {
+        let all = rows(400);
+        let is_visible = |row: &&Value| row["id"].as_u64().unwrap() < late || row["id"].as_u64().unwrap() % 5 != 2;
+        let visible = all.iter().filter(is_visible).count();
+        let outcome = learn(|asked| {
+            let size = asked.number("per_page").unwrap_or(20).min(100);
+            let from = if by_page {
+                (asked.number("page").unwrap_or(1).max(1) - 1) * size
+            } else {
+                asked.number("offset").unwrap_or(0)
+            };
+            let items: Vec<Value> = slice(&all, from, size).iter().filter(is_visible).cloned().collect();
+            let mut body = json!({ "items": items });
+            if total {
+                body["total"] = json!(visible);
+            }
+            Answered::new(body)
+        });
+        let name = format!("{late} {by_page} {total}: {}", outcome.text);
+        assert_eq!(size_of(&outcome).0, "per_page", "{name}");
+        assert!(outcome.learnt.place.is_some() && outcome.learnt.hidden && outcome.learnt.full_answers == 0, "{name}");
+        assert!(outcome.text.contains("hidden = true") && !outcome.text.contains("default = 16}"), "{name}");
+        assert!(size_of(&outcome).1.is_some_and(|max| (70..=100).contains(&max)), "{name}");
+    }
+}
+
+#[test]
+fn full_answers_are_counted() {
+    let all = rows(1_003);
+    let outcome = learn(|asked| {
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+        Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
+    });
+    assert!(!outcome.learnt.hidden && outcome.learnt.full_answers > 1, "{}", outcome.text);
+}

@@ -1,4 +1,5 @@
-//! Tests of lists of which an answer may be taken for more than it is: no route is written, or one that serves all items.
+//! Tests of lists of which an answer may be taken for more than it is: no route is written, or one that serves all
+//! items.
 
 use serde_json::{Value, json};
 
