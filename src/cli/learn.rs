@@ -38,6 +38,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         fixed: url.pairs.clone(),
         body,
         headers: headers.iter().map(|(name, _)| name.clone()).collect(),
+        accept: accept(&arguments.header),
         host: url.authority.clone(),
         recorded: Vec::new(),
         documented: documented.map(Rc::new),
@@ -62,7 +63,11 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     let mut text = learn::report::report(&learnt, &arguments.url);
     if learnt.place.is_none() {
         report::output(&text)?;
-        return Err(Failure::failed("no route is written: the way to the next page was not found"));
+        return Err(Failure::failed(
+            "no route is written: the way to the next page was not found: give the URL with the parameters of a page, \
+             or --openapi; if every answer is the whole list, write a route whose dialect has \
+             response.end = \"whole-list\"",
+        ));
     }
     let written = fitting(&learnt, &target, &url.path, &upstream)?;
     text.push_str(&match &arguments.out {
@@ -73,6 +78,15 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         None => "\n--out FILE writes a configuration of this.\n".to_owned(),
     });
     report::output(&text)
+}
+
+/// Returns the value of an `Accept` header among the arguments; `None` if there is none, or if its value is read from
+/// the environment or a file and may be a secret.
+fn accept(arguments: &[String]) -> Option<String> {
+    let pairs = arguments.iter().filter_map(|text| text.split_once(':'));
+    let mut values =
+        pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("accept")).map(|(_, value)| value.trim());
+    values.find(|value| !value.contains("env:") && !value.contains("file:")).map(str::to_owned)
 }
 
 /// Returns the sentence about findings that are only likely; empty if no finding is only likely.

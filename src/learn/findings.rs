@@ -198,8 +198,11 @@ pub struct Learnt {
     pub past_end: Vec<PastEnd>,
     /// True if requests after the end are answered with the last page.
     pub repeats_last_page: bool,
-    /// True if the upstream drops items after it has applied the limit. No step of learning sets this flag.
+    /// True if the upstream drops items after it has applied the limit: an answer with items after it was short.
     pub hidden: bool,
+    /// The number of answers with items after them that had as many items as were requested. Nothing dropped was seen
+    /// in them. 0 if `hidden` is true.
+    pub full_answers: usize,
     /// The order of the list; `None` if the rows don't show a usable one.
     pub order: Option<ListOrder>,
     /// The parameters that sort the list; `None` if none were found.
@@ -240,6 +243,7 @@ impl Learnt {
             past_end: Vec::new(),
             repeats_last_page: false,
             hidden: false,
+            full_answers: 0,
             order: None,
             sort: None,
             sortable: Vec::new(),
@@ -265,5 +269,10 @@ impl Learnt {
     ) {
         let (found, evidence) = (found.into(), evidence.into());
         self.findings.push(ListFinding { about, found, evidence, certainty });
+    }
+
+    /// Removes the findings on a subject, which later answers contradict.
+    pub(super) fn withdraw(&mut self, about: &str) {
+        self.findings.retain(|finding| finding.about != about);
     }
 }

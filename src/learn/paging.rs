@@ -2,8 +2,12 @@
 //! total, and the end of the list with its last page and the answer after it.
 
 mod cap;
+mod doubt;
+mod dropped;
 pub(super) mod ends;
+mod evidence;
 mod facts;
+pub(super) mod given;
 pub(super) mod place;
 pub(super) mod size;
 pub(super) mod token;

@@ -16,6 +16,7 @@ use crate::learn::{
     order::ranges,
     order::sorting,
     paging::ends,
+    paging::given,
     paging::place,
     paging::size,
     paging::token,
@@ -39,6 +40,9 @@ pub struct ProbeTarget {
     /// The names of headers that the caller adds to every request. The prober does not get the values of these headers,
     /// which may be secrets.
     pub headers: Vec<HeaderName>,
+    /// The value of `Accept` in every request, which the route then sends, too; `None` without one, or if it may be a
+    /// secret.
+    pub accept: Option<String>,
     /// The host of the upstream, to recognise links to other hosts.
     pub host: String,
     /// The parameters of each recorded request for the list, decoded; empty for a live list. The prober tries their
@@ -70,8 +74,18 @@ impl Default for ProbeLimits {
 pub(super) struct Base {
     pub(super) seen: Rc<SeenAnswer>,
     pub(super) ids: Vec<String>,
-    /// The parameters of the given URL with usual names of paging parameters, and their values.
+    /// The parameters of the given URL that page, by their usual names or by their effect, and their values.
     pub(super) hints: Vec<(String, String)>,
+}
+
+impl Base {
+    /// Returns the names of hints that a step should try: those with these usual names, and those whose names are
+    /// unusual, which are hints by their effect.
+    pub(super) fn hinted(&self, usual: &[&str]) -> impl Iterator<Item = String> {
+        use crate::learn::shape::names::plain;
+        let is_usual = |name: &str| usual.iter().any(|known| plain(known) == plain(name));
+        self.hints.iter().map(|(name, _)| name).filter(move |name| is_usual(name) || !looks_like_paging(name)).cloned()
+    }
 }
 
 /// The next request of a prober, or its result.
@@ -135,9 +149,13 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     let (hints, fixed) = given.into_iter().partition(|(name, _)| looks_like_paging(name));
     learnt.fixed = fixed;
     let mut base = Base { seen: base, ids, hints };
-    base.ids = learnt.shape.identities(&base.seen).unwrap_or_default();
+    let numbers = given::find(&mut session, &mut learnt, &mut base).await;
     note_shape(&mut learnt, &base);
-    if let Err(halt) = steps(&session, &mut learnt, &mut base).await {
+    let end = match numbers {
+        Ok(()) => steps(&session, &mut learnt, &mut base).await,
+        Err(halt) => Err(halt),
+    };
+    if let Err(halt) = end {
         learnt.note(Certainty::Open, "the rest", "not looked at", halt.to_string());
     }
     // Ties are settled after the steps, since a sort or a range filter makes long tie runs readable.

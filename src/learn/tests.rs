@@ -1,6 +1,9 @@
 //! Tests of learning with simulated lists of many kinds.
 
+mod facts;
 mod orders;
+mod whole;
+mod written;
 
 use std::{cell::Cell, cmp::Reverse, time::Duration};
 

@@ -295,8 +295,9 @@ fn described(field: &ListField) -> Table {
 fn dialect(learnt: &Learnt, target: &ProbeTarget, name: &str) -> (String, Option<Table>) {
     let max = learnt.size.as_ref().and_then(|form| form.max);
     // The filters of the URL are a part of `request.query`, so a built-in dialect can't have them. Test:
-    // `filters_of_the_url_are_part_of_every_request`.
-    if let Some(preset) = learnt.preset.filter(|_| learnt.fixed.is_empty()) {
+    // `filters_of_the_url_are_part_of_every_request`. The same is true of headers, and of dropped items.
+    let is_bare = learnt.fixed.is_empty() && target.accept.is_none() && !learnt.hidden;
+    if let Some(preset) = learnt.preset.filter(|_| is_bare) {
         let Some(max) = max else { return (preset.to_owned(), None) };
         let size = table([("max", Value::Integer(max.into()))]);
         let own = table([("extends", string(preset)), ("size", Value::Table(section(size)))]);
@@ -374,6 +375,11 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
     if target.body.is_some() {
         request.insert("method".to_owned(), string("POST"));
         request.insert("body".to_owned(), Value::Table(body));
+    }
+    // The gateway replaces the client's Accept, so the route needs the one with which the list was learnt. Test:
+    // `an_accept_header_is_a_part_of_the_route`.
+    if let Some(accept) = &target.accept {
+        request.insert("headers".to_owned(), Value::Table(table([("Accept", string(accept.clone()))])));
     }
     for (key, first) in [("first_page", first_page), ("first_item", first_item)] {
         let number = first.and_then(|first| i64::try_from(first).ok());

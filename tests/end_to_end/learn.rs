@@ -2,6 +2,7 @@
 //! is. Walks by cursor skip and repeat no row that stays while others are added and removed.
 
 mod documents;
+mod ends;
 
 use std::{
     cmp::Reverse,
@@ -93,7 +94,6 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn text(&self, name: &str) -> Option<String> {
-        let query = self.exchange.request.query().to_owned();
         let decode = |text: &str| {
             let mut bytes = Vec::new();
             let mut rest = text.as_bytes();
@@ -106,7 +106,7 @@ impl Asked<'_> {
             }
             String::from_utf8(bytes).expect("UTF-8")
         };
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let pairs = self.exchange.request.query().split('&').filter_map(|pair| pair.split_once('='));
         pairs.map(|(own, value)| (decode(own), decode(value))).find(|(own, _)| own == name).map(|(_, value)| value)
     }
 

@@ -78,6 +78,7 @@ fn review(
         fixed: pairs.into_iter().filter(|(_, value)| !value.contains('{')).collect(),
         body,
         headers: headers.iter().map(|(name, _)| name.clone()).collect(),
+        accept: None,
         host: upstream.host_for(None).to_str().unwrap_or_default().to_owned(),
     };
     let usual = ProbeLimits::default();

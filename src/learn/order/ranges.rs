@@ -150,9 +150,15 @@ async fn confirm(
         learnt.note(Certainty::Open, "range filters", "not usable", evidence);
         return Ok(());
     }
+    // A comparison without its opposite would work in one direction only, so it is left out. Test:
+    // `a_filter_without_its_opposite_is_left_out`.
+    let pairs = [("gte", "lte"), ("gt", "lt")].into_iter().filter(|(greater, less)| has(greater) && has(less));
+    let kept: Vec<&str> = pairs.flat_map(|(greater, less)| [greater, less]).collect();
+    form.terms.retain(|(own, _)| kept.contains(own));
     form.fields.push(column.known_as.clone());
     let evidence = format!("each began or ended where item {} of the list is", column.starts[place] + 1);
-    learnt.note(Certainty::Shown, "range filters", shown.join(", "), evidence);
+    let used: Vec<&str> = form.terms.iter().map(|(_, template)| template.as_str()).collect();
+    learnt.note(Certainty::Shown, "range filters", used.join(", "), evidence);
     learnt.ranges = Some(form);
     Ok(())
 }

@@ -541,7 +541,10 @@ async fn try_keys(
         let alone = trial.ask(&settings(form, &[(&name, false)])).await?;
         let Some(by_itself) = ties_run(learnt, &alone, &pointer, &id) else { continue };
         let descending = by_itself != Some(true);
-        for join in [Some(","), None] {
+        // Values can't be joined where the name of the parameter has the field. Test:
+        // `a_sort_whose_parameter_has_the_field_joins_no_keys`.
+        let names_field = form.query.split('&').any(|pair| pair.split('=').next().is_some_and(|own| own.contains('{')));
+        for join in [Some(","), None].into_iter().filter(|join| join.is_none() || !names_field) {
             let own = SortGrammar { join: join.map(str::to_owned), one_key: false, ..form.clone() };
             let seen = trial.ask(&settings(&own, &[(&name, false), (&id_name, descending)])).await?;
             if ties_run(learnt, &seen, &pointer, &id) == Some(Some(descending)) {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
+    paging::ends,
     prober::Base,
     prober::answer::{SeenAnswer, whole},
     prober::session::{ProbeHalt, Session, Setting},
@@ -25,12 +26,14 @@ pub(super) struct Widest {
     pub(super) seen: Rc<SeenAnswer>,
     pub(super) asked: Option<u32>,
     pub(super) count: usize,
+    /// True if the answer has fewer items than requested, and nothing shows that the list has more.
+    pub(super) is_all: bool,
 }
 
 /// Requests up to [`LARGEST`] items, and fewer after a refusal. Returns the largest answer, and adds a finding on the
 /// cap.
 pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Widest, ProbeHalt> {
-    let default = || Widest { seen: Rc::clone(&base.seen), asked: None, count: base.ids.len() };
+    let default = || Widest { seen: Rc::clone(&base.seen), asked: None, count: base.ids.len(), is_all: false };
     let Some(form) = learnt.size.clone() else { return Ok(default()) };
     if let Some(most) = form.choices.last() {
         let seen = session.ask(&[(form.slot, most.to_string())]).await?;
@@ -38,7 +41,8 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
             return Ok(default());
         }
         let count = learnt.shape.count(&seen);
-        return Ok(Widest { seen, asked: Some(*most), count });
+        let is_all = count < usize::try_from(*most).unwrap_or(0) && !has_more_than(learnt, base, count);
+        return Ok(Widest { seen, asked: Some(*most), count, is_all });
     }
     let of_item = (base.seen.body.len() / base.ids.len().max(1)).max(1);
     let largest = u32::try_from((LARGEST_ANSWER / of_item).clamp(20, LARGEST)).unwrap_or(1_000);
@@ -79,13 +83,30 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
             }
             continue;
         }
-        note_cap(learnt, base, &name, size, count, &said);
-        return Ok(Widest { seen, asked: Some(size), count });
+        let has_more =
+            count < asked && (has_more_than(learnt, base, count) || goes_on(session, learnt, &seen, count).await?);
+        note_cap(learnt, &name, size, (count, has_more), &said);
+        return Ok(Widest { seen, asked: Some(size), count, is_all: count < asked && !has_more });
     }
     Ok(default())
 }
 
-fn note_cap(learnt: &mut Learnt, base: &Base, name: &str, size: u32, count: usize, said: &[String]) {
+/// Returns whether the page after an answer, of as many items as the answer has, has other items. A total that counts
+/// the items of the page would otherwise make a capped answer the whole list. Test:
+/// `a_total_that_counts_the_page_does_not_hide_the_cap`.
+async fn goes_on(session: &Session, learnt: &Learnt, seen: &SeenAnswer, count: usize) -> Result<bool, ProbeHalt> {
+    if !matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. })) {
+        return Ok(false);
+    }
+    let size = u32::try_from(count).unwrap_or(u32::MAX);
+    let after = ends::at(session, learnt, u64::from(size), size).await?;
+    let known = learnt.shape.identities(seen).unwrap_or_default();
+    let ids = learnt.shape.identities(&after).unwrap_or_default();
+    // A list that repeats its last page, or whose items move between answers, gives known items.
+    Ok(ids.iter().filter(|id| !known.contains(id)).count() * 2 > ids.len())
+}
+
+fn note_cap(learnt: &mut Learnt, name: &str, size: u32, (count, has_more): (usize, bool), said: &[String]) {
     let refusals = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
     let count_size = u32::try_from(count).unwrap_or(size);
     let (certainty, max, found, evidence) = if count_size >= size && said.is_empty() {
@@ -98,7 +119,7 @@ fn note_cap(learnt: &mut Learnt, base: &Base, name: &str, size: u32, count: usiz
             size.to_string(),
             format!("{name}={size} gave all of them; larger sizes did not{refusals}"),
         )
-    } else if has_more_than(learnt, base, count) {
+    } else if has_more {
         let evidence = format!("{name}={size} gave {count} items in silence, and there are more{refusals}");
         (Certainty::Shown, count_size, count.to_string(), evidence)
     } else {

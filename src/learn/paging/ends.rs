@@ -8,7 +8,7 @@ use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
     paging::{
         cap::{self, Widest},
-        facts, token,
+        dropped, evidence, facts, token,
     },
     prober::Base,
     prober::answer::SeenAnswer,
@@ -44,6 +44,12 @@ pub(in crate::learn) struct Sample {
     known: BTreeSet<String>,
     /// For each row, the offset of the answer that it came from.
     places: Vec<u64>,
+    /// The answers to requests for a number of items: their offsets and this number.
+    pub(super) sized: Vec<(u64, u32, Rc<SeenAnswer>)>,
+    /// The last page with items, if a list was read to its end in which each page leads to the next one.
+    pub(super) last: Option<Rc<SeenAnswer>>,
+    /// The answers that the list was examined with, and the offset at which each begins.
+    pub(super) answers: Vec<(u64, Rc<SeenAnswer>)>,
 }
 
 impl Sample {
@@ -53,7 +59,8 @@ impl Sample {
     }
 
     /// Adds the new rows of the answer at offset `from`, after the rows of answers that begin no later.
-    fn add(&mut self, learnt: &Learnt, seen: &SeenAnswer, from: u64) {
+    fn add(&mut self, learnt: &Learnt, seen: &Rc<SeenAnswer>, from: u64) {
+        self.answers.push((from, Rc::clone(seen)));
         let identities = learnt.shape.identities(seen).unwrap_or_default();
         let elements = learnt.shape.elements(seen).unwrap_or_default().iter().zip(identities);
         // Answers overlap if items were added between them. Without ids, equal rows may be different items, so all rows
@@ -63,6 +70,26 @@ impl Sample {
         let at = self.places.partition_point(|place| *place <= from);
         self.places.splice(at..at, std::iter::repeat_n(from, new.len()));
         self.rows.splice(at..at, new);
+    }
+
+    /// Returns the number of different items that were seen.
+    pub(super) fn distinct(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Returns the answers with items after them: a later or longer answer has mostly other items.
+    pub(super) fn fronts(&self, learnt: &Learnt) -> Vec<Rc<SeenAnswer>> {
+        let ids = |seen: &SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
+        let all: Vec<(u64, Vec<String>)> = self.answers.iter().map(|(from, seen)| (*from, ids(seen))).collect();
+        let is_after = |(from, own): &(u64, Vec<String>), (at, other): &(u64, Vec<String>)| {
+            let new = other.iter().filter(|id| !own.contains(id)).count();
+            // A list that repeats its last page, or that changes meanwhile, has few other items.
+            at > from && new * 2 > other.len()
+                || at == from && own.len() < other.len() && new + own.len() >= other.len()
+        };
+        let is_front = |own: &(u64, Vec<String>)| !own.1.is_empty() && all.iter().any(|other| is_after(own, other));
+        let fronts = all.iter().zip(&self.answers).filter(|(own, _)| is_front(own));
+        fronts.map(|(_, (_, seen))| Rc::clone(seen)).collect()
     }
 }
 
@@ -83,18 +110,36 @@ pub(in crate::learn) async fn look(session: &Session, learnt: &mut Learnt, base:
             let seen = at(session, learnt, 0, few.unwrap_or_else(|| page_size(learnt).min(5))).await?;
             if seen.is_recorded() { seen } else { Rc::clone(&base.seen) }
         }
+        // The few items with which the next page was found are the shortest answer with items after it.
+        Some(PlaceForm::Token { .. } | PlaceForm::After { .. } | PlaceForm::Link { .. }) => {
+            session.ask(&token::sized(learnt, base)).await?
+        }
         _ => Rc::clone(&base.seen),
     };
-    let total = facts::find_total(learnt, &paged, base, &widest);
-    facts::find_flags(learnt, base);
-    match learnt.place.clone() {
-        Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
-            numbered(session, learnt, base, &widest, total, &mut sample).await?;
-        }
-        Some(PlaceForm::Whole) => sample.is_whole = true,
-        Some(form) => follow(session, learnt, &form, &widest, &mut sample).await?,
-        None => {}
+    sample.answers.extend([(0, Rc::clone(&paged)), (0, Rc::clone(&base.seen))]);
+    if learnt.size.is_none() && matches!(learnt.place, Some(PlaceForm::Page { .. })) {
+        sample.sized.push((0, learnt.default_size, Rc::clone(&base.seen)));
     }
+    let totals = facts::find_totals(learnt, &paged, base, &widest);
+    let total = totals.first().map(|(_, value)| *value);
+    let total = total.or_else(|| widest.is_all.then(|| u64::try_from(widest.count.max(base.ids.len())).ok()).flatten());
+    facts::find_flags(learnt, base);
+    let end = match learnt.place.clone() {
+        Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
+            numbered(session, learnt, base, &widest, total, &mut sample).await
+        }
+        Some(PlaceForm::Whole) => {
+            sample.is_whole = true;
+            Ok(())
+        }
+        Some(form) => follow(session, learnt, &form, &widest, &mut sample).await,
+        None => Ok(()),
+    };
+    // The facts are also compared with the answers if the requests are spent.
+    evidence::settle_totals(learnt, &totals, &sample);
+    evidence::settle_flags(learnt, &sample);
+    dropped::settle(learnt, &sample);
+    end?;
     check_ids(learnt, &sample);
     Ok(sample)
 }
@@ -108,34 +153,74 @@ async fn numbered(
     total: Option<u64>,
     sample: &mut Sample,
 ) -> Result<(), ProbeHalt> {
-    let total = total.or(recorded_pages(session, learnt, sample).await?);
-    let depth = deep_enough(session, learnt, base, total, sample).await?;
-    let size = page_size(learnt);
+    let mut total = total.or(recorded_pages(session, learnt, sample).await?);
+    // If items follow the last page, the number that said so was wrong, and the end is searched without it.
+    while let Searched::Contradicted = search(session, learnt, base, widest, total, sample).await? {
+        total = None;
+    }
+    Ok(())
+}
+
+/// The result of a look at the end of a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Searched {
+    Done,
+    /// The page after the one that the total calls the last has other items.
+    Contradicted,
+}
+
+/// Examines the last page and the page after it. `total` is the length that a fact or an answer states.
+async fn search(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    widest: &Widest,
+    stated: Option<u64>,
+    sample: &mut Sample,
+) -> Result<Searched, ProbeHalt> {
+    let depth = deep_enough(session, learnt, base, stated, sample).await?;
+    // An answer that may be the whole list shows that its own number of items can be requested, and no larger one.
+    let known = u32::try_from(widest.count).unwrap_or(u32::MAX).max(1);
+    let size = if widest.is_all { page_size(learnt).min(known) } else { page_size(learnt) };
     // If the end is too deep to be requested, it is not examined. Test:
     // `deep_pages_are_not_probed_if_answers_get_slower_with_depth`.
-    let Some(total) = total.or(depth.end).filter(|total| *total <= depth.reached) else {
+    let Some(total) = stated.or(depth.end).filter(|total| *total <= depth.reached) else {
         note_no_end(session, learnt, &depth.why);
-        return Ok(());
+        return Ok(Searched::Done);
     };
     sample.is_whole = u64::try_from(sample.rows.len()).is_ok_and(|rows| rows >= total);
     let last = total.saturating_sub(1) / u64::from(size) * u64::from(size);
     let seen = at(session, learnt, last, size).await?;
     if !seen.is_recorded() {
         note_no_end(session, learnt, "the last page is not recorded");
-        return Ok(());
+        return Ok(Searched::Done);
     }
+    sample.sized.push((last, size, Rc::clone(&seen)));
     if !sample.is_whole {
         sample.add(learnt, &seen, last);
         middle(session, learnt, last, sample).await?;
     }
+    let past = at(session, learnt, last + u64::from(size), size).await?;
+    let ids = learnt.shape.identities(&past).unwrap_or_default();
+    let new = ids.iter().filter(|id| !sample.known.contains(*id)).count();
+    if session.target.recorded.is_empty() && new * 2 > ids.len() {
+        sample.add(learnt, &past, last + u64::from(size));
+        sample.is_whole = false;
+        if stated.is_some() {
+            return Ok(Searched::Contradicted);
+        }
+        let evidence = "items follow a page that is short: its end was not found";
+        learnt.note(Certainty::Open, "end of the list", "further items", evidence);
+        return Ok(Searched::Done);
+    }
     // If the list fits into one page, no answer shows the flag of a page before the last one, so `has_others` is
     // false.
     facts::confirm_flags(learnt, base, &seen, last > 0);
-    let past = at(session, learnt, last + u64::from(size), size).await?;
     if past.is_recorded() {
-        facts::note_past_end(learnt, &seen, &past, widest);
+        let expected = stated.map(|total| total.saturating_sub(last));
+        facts::note_past_end(learnt, &seen, &past, widest, expected);
     }
-    Ok(())
+    Ok(Searched::Done)
 }
 
 /// Samples rows from the middle. If a list is sorted by a key with few values, ids are sorted within each value. The
@@ -147,6 +232,7 @@ async fn middle(session: &Session, learnt: &Learnt, last: u64, sample: &mut Samp
         let from = last * part / PARTS / u64::from(size) * u64::from(size);
         if usize::try_from(from).is_ok_and(|from| from >= sample.first_stretch) {
             let seen = at(session, learnt, from, size).await?;
+            sample.sized.push((from, size, Rc::clone(&seen)));
             sample.add(learnt, &seen, from);
         }
     }
@@ -242,6 +328,7 @@ async fn deep_enough(
             return search_repeated(session, learnt, from, &ids).await;
         }
         before = ids;
+        sample.sized.push((from, size, Rc::clone(&seen)));
         sample.add(learnt, &seen, from);
         if rows < usize::try_from(size).unwrap_or(1) && total.is_none() {
             let end = from + u64::try_from(rows).unwrap_or(0);
@@ -347,6 +434,7 @@ async fn follow(
     for _ in 0..FOLLOWED {
         let Some(next) = next_settings(learnt, form, &seen, session) else {
             sample.is_whole = true;
+            sample.last = Some(seen);
             let evidence = format!("the page that ends with item {} leads nowhere", sample.rows.len());
             learnt.note(Certainty::Shown, "end of the list", "no next page", evidence);
             return Ok(());
@@ -355,6 +443,7 @@ async fn follow(
         // The parameters of a next URL may contain the size already. It is then not added again.
         let size = size.filter(|(slot, _)| next.iter().all(|(own, _)| own != slot));
         let settings: Vec<Setting> = size.into_iter().chain(next).collect();
+        let before = seen;
         seen = session.ask(&settings).await?;
         if !seen.is_recorded() {
             return Ok(());
@@ -362,7 +451,8 @@ async fn follow(
         // Without a flag, only an empty page shows the end. The rows are then the whole list. Test:
         // `the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page`.
         if learnt.shape.count(&seen) == 0 {
-            sample.is_whole = true;
+            sample.is_whole = seen.is_success();
+            sample.last = Some(before).filter(|_| seen.is_success());
             return Ok(());
         }
         let from = u64::try_from(sample.rows.len()).unwrap_or(u64::MAX);
@@ -391,9 +481,9 @@ fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: 
             Some(pairs.into_iter().map(|(name, value)| (session.slot(&name), value)).collect())
         }
         PlaceForm::After { slot } => {
-            let says_end = learnt.places.has_more.as_ref().and_then(|place| seen.at(place)) == Some(Value::Bool(false));
+            // A flag that says that no item follows is not believed, since this request shows whether it is right.
             let ids = learnt.shape.identities(seen)?;
-            let last = ids.last().filter(|_| !says_end)?;
+            let last = ids.last()?;
             // The identity of an item is JSON, so quotes are removed.
             Some(vec![(slot.clone(), last.trim_matches('"').to_owned())])
         }

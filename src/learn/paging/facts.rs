@@ -5,47 +5,34 @@ use serde_json::Value;
 
 use crate::learn::{
     findings::{Certainty, Learnt, PastEnd},
-    paging::cap::{Widest, has_more_than},
+    paging::cap::Widest,
     prober::Base,
     prober::answer::{SeenAnswer, telling_member, whole},
-    shape::Fact,
     shape::names::{LAST, MORE, PAGE_COUNTS, TOTALS, last_step},
 };
 
-/// Finds the total: a number that is the same in answers of two sizes and not smaller than the number of their items.
-/// It must have a usual name, or be exactly the number of items in an answer with the whole list. If no number is
-/// found, returns the number of items if an answer has the whole list, otherwise `None`.
-pub(super) fn find_total(learnt: &mut Learnt, paged: &SeenAnswer, base: &Base, widest: &Widest) -> Option<u64> {
-    let seen_most = u64::try_from(widest.count.max(base.ids.len())).ok()?;
-    let asked = widest.asked.map(u64::from);
-    let is_all = asked.is_some_and(|asked| seen_most < asked) && !has_more_than(learnt, base, widest.count);
+/// Finds numbers that may be the total, the likeliest first: they are the same in answers of two sizes and not smaller
+/// than the number of their items, and have a usual name, or are exactly the number of items in an answer with the
+/// whole list. Each has its place and its value. `evidence::settle_totals` chooses one that no other answer contradicts.
+pub(super) fn find_totals(learnt: &Learnt, paged: &SeenAnswer, base: &Base, widest: &Widest) -> Vec<(String, u64)> {
+    let Ok(seen_most) = u64::try_from(widest.count.max(base.ids.len())) else { return Vec::new() };
     let paged_count = learnt.shape.count(paged);
-    let facts = learnt.shape.facts(paged);
-    let mut found: Vec<(usize, Fact, u64)> = Vec::new();
-    for fact in facts {
+    let mut found: Vec<(usize, String, u64)> = Vec::new();
+    for fact in learnt.shape.facts(paged) {
         let (Some(value), Some(later)) = (whole(&fact.value), widest.seen.number(&fact.place)) else { continue };
         let is_steady = value == later && value >= seen_most;
         let rank = TOTALS.iter().position(|name| *name == last_step(&fact.place));
         // A number that is equal to the number of items in both answers may be the number of items in the page, so it
         // counts as the total only if it has a usual name.
-        let is_exact = is_all && value == seen_most && Some(value) != u64::try_from(paged_count).ok();
+        let is_exact = widest.is_all && value == seen_most && Some(value) != u64::try_from(paged_count).ok();
         match rank {
-            Some(rank) if is_steady => found.push((rank, fact, value)),
-            None if is_steady && is_exact => found.push((TOTALS.len(), fact, value)),
+            Some(rank) if is_steady => found.push((rank, fact.place, value)),
+            None if is_steady && is_exact => found.push((TOTALS.len(), fact.place, value)),
             _ => {}
         }
     }
     found.sort_by_key(|(rank, ..)| *rank);
-    let Some((_, fact, value)) = found.into_iter().next() else {
-        let evidence = "no number in the answers is as large as the list and the same in answers of two sizes";
-        learnt.note(Certainty::Open, "total", "none", evidence);
-        return is_all.then_some(seen_most);
-    };
-    let certainty = if widest.count == paged_count { Certainty::Likely } else { Certainty::Shown };
-    let evidence = format!("{value} in answers with {paged_count} and with {} items", widest.count);
-    learnt.note(certainty, "total", fact.place.clone(), evidence);
-    learnt.places.total = Some(fact.place);
-    Some(value)
+    found.into_iter().map(|(_, place, value)| (place, value)).collect()
 }
 
 /// Sets the places of flags, page counts and links in the first answer, found by their names. `confirm_flags` removes
@@ -69,6 +56,13 @@ pub(super) fn find_flags(learnt: &mut Learnt, base: &Base) {
     }
 }
 
+/// Returns whether a page has clearly more items than expected. A list that grows meanwhile has a few more.
+fn exceeds(count: usize, expected: Option<u64>) -> bool {
+    expected
+        .and_then(|expected| usize::try_from(expected).ok())
+        .is_some_and(|expected| count > expected + expected / 8 + 2)
+}
+
 fn is_url(text: Option<&str>) -> bool {
     text.is_some_and(|text| text.starts_with("http") || text.starts_with('/') || text.starts_with('?'))
 }
@@ -88,6 +82,9 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
         if end == Some(when_last) && (!has_others || first == Some(!when_last) || base.ids.is_empty()) {
             notes.push((shown, about, own, format!("{when_last} on the last page")));
         } else if has_others {
+            let said = |truth: Option<bool>| truth.map_or_else(|| "missing".to_owned(), |truth| truth.to_string());
+            let evidence = format!("it is {} on the first page and {} on the last", said(first), said(end));
+            notes.push((Certainty::Open, about, format!("not {own}"), evidence));
             *place = None;
         }
     }
@@ -111,8 +108,15 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
     }
 }
 
-/// Adds a finding on the answer to a request for the page after the last one.
-pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenAnswer, widest: &Widest) {
+/// Adds a finding on the answer to a request for the page after the last one. `expected` is the number of items that
+/// the last page has by the total; `None` without a total.
+pub(super) fn note_past_end(
+    learnt: &mut Learnt,
+    last: &SeenAnswer,
+    past: &SeenAnswer,
+    widest: &Widest,
+    expected: Option<u64>,
+) {
     let ids = |seen: &SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
     let (of_last, of_past, of_first) = (ids(last), ids(past), ids(&widest.seen));
     let about = "past the end";
@@ -126,6 +130,12 @@ pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenA
         );
     } else if past.is_success() && of_past.is_empty() {
         learnt.note(Certainty::Shown, about, "an empty list", "asked for the page after the last");
+    } else if past.is_success() && of_past == of_last && exceeds(of_last.len(), expected) {
+        // The answers begin no later than some offset, so a page that comes again is not the last one. Test:
+        // `an_offset_that_is_capped_is_not_the_last_page_again`.
+        let evidence = "the page after the last has its items, which are more than the total leaves for it: the \
+                        service begins no page after some item, and the items behind that can't be requested";
+        learnt.note(Certainty::Open, about, "the same page at two places", evidence);
     } else if past.is_success() && of_past == of_last {
         // Some upstreams answer a page number after the end with the last page, which is noted. Test:
         // `a_last_page_repeated_past_the_end_is_learnt`.

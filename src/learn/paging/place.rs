@@ -406,8 +406,9 @@ fn note(
 /// answer, and facts of that answer that look like the number of its page or its offset.
 fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
     let known = |name: &str| PAGES.iter().chain(&OFFSETS).any(|known| plain(known) == plain(name));
-    let mut likely: Vec<String> = base.hints.iter().map(|(name, _)| name.clone()).filter(|name| known(name)).collect();
+    let usual: Vec<&str> = PAGES.iter().chain(&OFFSETS).copied().collect();
     let is_size = |name: &String| learnt.size.as_ref().is_some_and(|form| form.slot.name() == name);
+    let mut likely: Vec<String> = base.hinted(&usual).filter(|name| !is_size(name)).collect();
     let document = session.documented();
     likely.extend(document.numbers_named(&PAGES).chain(document.numbers_named(&OFFSETS)).filter(|name| !is_size(name)));
     if let Some(body) = &session.target.body {
@@ -419,11 +420,12 @@ fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
     }
     likely.extend(session.target.recorded.iter().flatten().map(|(name, _)| name.clone()).filter(|name| known(name)));
     let facts = learnt.shape.facts(&base.seen);
-    for (name, value) in facts.iter().filter_map(|fact| fact.value.as_str()).flat_map(token::query_of) {
-        let pages = value.parse::<u64>().is_ok() && learnt.size.as_ref().is_none_or(|form| form.slot.name() != name);
-        if pages && known(&name) {
-            likely.push(name);
-        }
+    for fact in &facts {
+        let pairs = fact.value.as_str().map(token::query_of).unwrap_or_default();
+        let numbers = pairs.into_iter().filter(|(name, value)| value.parse::<u64>().is_ok() && !is_size(name));
+        // The parameters of the next link may have any name, unless every request has them.
+        let is_new = |name: &String| token::is_next(fact) && session.fixed_number(name).is_none();
+        likely.extend(numbers.map(|(name, _)| name).filter(|name| known(name) || is_new(name)));
     }
     let others = document.other_numbers(&[&SIZES, &AFTERS]).filter(|name| !is_size(name));
     likely.extend(others.take(SINGLES));
@@ -435,7 +437,10 @@ fn likely(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
         if echoes && is_echo {
             let usual = PAGES.iter().chain(&OFFSETS).filter(|name| plain(name) == own);
             likely.extend(usual.map(|name| (*name).to_owned()));
-            likely.push(if own == "number" { "page".to_owned() } else { step.to_owned() });
+            match own.as_str() {
+                "number" => likely.push("page".to_owned()),
+                _ => likely.extend(names::echoed(&fact.place)),
+            }
         }
     }
     likely_first(&likely, &[])

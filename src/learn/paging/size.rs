@@ -3,9 +3,12 @@
 
 use crate::learn::{
     findings::{Certainty, Learnt, SizeForm},
+    paging::dropped,
+    paging::token,
     prober::Base,
+    prober::answer::{step_into, whole},
     prober::session::{ProbeHalt, Session, Setting},
-    shape::names::{self, AFTERS, OFFSETS, PAGES, SIZES, likely_first, plain},
+    shape::names::{self, AFTERS, OFFSETS, PAGES, SIZES, TOTALS, likely_first, plain},
 };
 
 /// The largest number of names that are tried in one request.
@@ -30,13 +33,19 @@ pub(in crate::learn) async fn find(
 ) -> Result<(), ProbeHalt> {
     let likely = likely(learnt, base, session);
     let candidates = candidates(session, &likely);
-    let mut batch_failed = false;
+    let (mut batch_failed, mut affected) = (false, Vec::new());
     let values = values(base.ids.len());
     for group in &candidates {
         match together(session, learnt, base, with, group).await? {
             Together::Found => return Ok(()),
             Together::Refused => batch_failed = true,
+            Together::Affected(names) => affected.extend(names),
             Together::Nothing => {}
+        }
+    }
+    for name in affected.iter().take(BATCH) {
+        if dropped::confirm(session, learnt, base, with, name).await? {
+            return Ok(());
         }
     }
     // Some upstreams refuse unknown parameters, so names are tried one by one. Test:
@@ -76,6 +85,8 @@ enum Together {
     Found,
     /// The answer has no items: the upstream refuses some names, or filters by them.
     Refused,
+    /// Answers have another number of items, but not the requested one. The names are those of the first such request.
+    Affected(Vec<String>),
     Nothing,
 }
 
@@ -88,6 +99,7 @@ async fn together(
     group: &[String],
 ) -> Result<Together, ProbeHalt> {
     let values = values(base.ids.len());
+    let mut affected: Option<Vec<String>> = None;
     for names in group.chunks(BATCH.min(values.len()).max(1)) {
         let tried: Vec<(&String, u32)> = names.iter().zip(values.iter().copied()).collect();
         let mut settings = with.to_vec();
@@ -104,8 +116,11 @@ async fn together(
         {
             return Ok(Together::Found);
         }
+        if count < base.ids.len() {
+            affected.get_or_insert_with(|| names.to_vec());
+        }
     }
-    Ok(Together::Nothing)
+    Ok(affected.map_or(Together::Nothing, Together::Affected))
 }
 
 /// Tries one name alone. If the answer has the requested number of items, adds the finding and returns `true`.
@@ -210,38 +225,40 @@ fn values(unasked: usize) -> Vec<u32> {
 /// first answer, and facts of that answer that look like its size.
 fn likely(learnt: &Learnt, base: &Base, session: &Session) -> Vec<String> {
     let is_size = |name: &str| SIZES.iter().any(|known| plain(known) == plain(name));
-    let mut likely: Vec<String> =
-        base.hints.iter().map(|(name, _)| name.clone()).filter(|name| is_size(name)).collect();
+    let mut likely: Vec<String> = base.hinted(&SIZES).collect();
+    let is_count = |value: u64| usize::try_from(value) == Ok(base.ids.len());
     if let Some(body) = &session.target.body {
-        likely.extend(
-            crate::learn::paging::token::number_places(body)
-                .into_iter()
-                .filter(|place| is_size(&names::last_step(place))),
-        );
+        let mut places = token::number_places(body);
+        // A number of the body that is the number of items may be the size under any name.
+        let number = |place: &String| step_into(body, place).and_then(whole);
+        places.retain(|place| is_size(&names::last_step(place)) || number(place).is_some_and(is_count));
+        places.sort_by_key(|place| !is_size(&names::last_step(place)));
+        likely.extend(places);
     }
     likely.extend(session.documented().numbers_named(&SIZES));
     let recorded = session.target.recorded.iter().flatten().map(|(name, _)| name);
     likely.extend(recorded.filter(|name| is_size(name)).cloned());
     let facts = learnt.shape.facts(&base.seen);
-    for (name, value) in
-        facts.iter().filter_map(|fact| fact.value.as_str()).flat_map(crate::learn::paging::token::query_of)
-    {
-        if value.parse() == Ok(base.ids.len()) && is_size(&name) {
-            likely.push(name);
-        }
-    }
-    for fact in facts.iter().filter(|fact| crate::learn::prober::answer::whole(&fact.value).is_some()) {
-        let echoes = crate::learn::prober::answer::whole(&fact.value).and_then(|value| usize::try_from(value).ok());
+    // The parameters of links may have any name, as in `"self": "/items?_getpages=20"`.
+    let links = facts.iter().filter_map(|fact| fact.value.as_str()).flat_map(token::query_of);
+    let is_new = |name: &String| session.fixed_number(name).is_none();
+    let of_links = links.filter(|(name, value)| value.parse().is_ok_and(is_count) && is_new(name));
+    likely.extend(of_links.map(|(name, _)| name));
+    let mut echoes = Vec::new();
+    for fact in &facts {
+        let Some(value) = whole(&fact.value) else { continue };
         let step = fact.place.rsplit(['/', ':']).next().unwrap_or_default();
-        let plain_step = plain(step);
-        if echoes.is_some_and(|value| value >= base.ids.len())
-            && is_size(step)
-            && !matches!(plain_step.as_str(), "count" | "max")
-        {
-            likely.extend(SIZES.iter().filter(|name| plain(name) == plain_step).map(|name| (*name).to_owned()));
-            likely.push(step.to_owned());
+        let own = plain(step);
+        let is_total = TOTALS.contains(&own.as_str()) || own == "max";
+        if is_size(step) && !is_total && usize::try_from(value).is_ok_and(|value| value >= base.ids.len()) {
+            likely.extend(SIZES.iter().filter(|name| plain(name) == own).map(|name| (*name).to_owned()));
+            likely.extend(names::echoed(&fact.place));
+        } else if is_count(value) && !is_total && !fact.place.starts_with("header:") {
+            echoes.extend(names::echoed(&fact.place));
         }
     }
+    // An answer that echoes its size may do so under any name, as in `"hitsPerPage": 20`.
+    likely.extend(echoes.into_iter().take(BATCH));
     likely_first(&likely, &[])
 }
 

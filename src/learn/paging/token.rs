@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
+    paging::doubt,
     prober::Base,
     prober::answer::{step, whole},
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
@@ -45,12 +46,11 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
     if by_id(session, learnt, &sized, &ids).await? {
         return Ok(());
     }
-    note_none(session, learnt, base, &facts);
-    Ok(())
+    note_none(session, learnt, base).await
 }
 
 /// Returns the parameters that request a few items.
-fn sized(learnt: &Learnt, base: &Base) -> Vec<Setting> {
+pub(super) fn sized(learnt: &Learnt, base: &Base) -> Vec<Setting> {
     let few = (base.ids.len() / 3).clamp(1, 5);
     let of_choice = |choices: &[u32]| choices.first().map(ToString::to_string);
     let size = learnt.size.as_ref().map(|form| {
@@ -73,6 +73,12 @@ pub(super) fn is_next(fact: &Fact) -> bool {
     // Custom headers often begin with `X-`, so the prefix is removed. Test: `tokens_in_a_response_header_are_learnt`.
     let bare = step.strip_prefix('x').filter(|_| fact.place.starts_with("header:")).unwrap_or(&step);
     is_text && NEXTS.contains(&bare)
+}
+
+/// Returns whether a member's name, in the form of [`plain`], is that of a value that leads to the next page, as in
+/// `"nextCursor": { "lastId": 7 }` or `"afterKey": …`.
+pub(super) fn names_a_next(name: &str) -> bool {
+    name.starts_with("next") || name.starts_with("after") || name.ends_with("cursor") || name.contains("continuation")
 }
 
 fn text_of(value: &Value) -> Option<String> {
@@ -259,26 +265,35 @@ fn note(learnt: &mut Learnt, form: &PlaceForm) {
     learnt.note(Certainty::Shown, "next page", found, evidence);
 }
 
-fn note_none(session: &Session, learnt: &mut Learnt, base: &Base, facts: &[Fact]) {
+/// Adds the finding that no parameter leads to other items. The list is whole only if nothing says otherwise.
+async fn note_none(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
     let count = base.ids.len();
-    let says_more = facts.iter().any(|fact| {
-        let step = last_step(&fact.place);
-        let more = crate::learn::shape::names::TOTALS.contains(&step.as_str())
-            && whole(&fact.value) > u64::try_from(count).ok();
-        more || is_next(fact)
-            || crate::learn::shape::names::MORE.contains(&step.as_str()) && fact.value == Value::Bool(true)
-    });
+    let mut doubts = doubt::doubts(session, learnt, base);
+    if doubts.is_empty() && !base.hints.is_empty() {
+        let hints: Vec<Setting> = base.hints.iter().map(|(name, value)| (session.slot(name), value.clone())).collect();
+        let seen = session.ask(&hints).await?;
+        let ids = learnt.shape.identities(&seen).unwrap_or_default();
+        // An item that only the parameters of the URL show is missing in the answer without them.
+        if ids.iter().any(|id| !base.ids.contains(id)) {
+            doubts.push("with the paging parameters of the URL it has other items".to_owned());
+        }
+    }
     // If requests were not recorded, the list may still have pages, so the finding stays open. Test:
     // `one_page_shows_no_way_to_the_next`.
-    if says_more || learnt.size.is_some() || session.not_recorded() > 0 {
-        let evidence = "no parameter that was tried changed where the answer begins";
+    if !doubts.is_empty() || learnt.size.is_some() || session.not_recorded() > 0 {
+        let mut evidence = "no parameter that was tried changed where the answer begins".to_owned();
+        if !doubts.is_empty() {
+            evidence.push_str("; the answer may be a part of the list: ");
+            evidence.push_str(&doubt::named(&doubts));
+        }
         learnt.note(Certainty::Open, "next page", "none found", evidence);
-        return;
+        return Ok(());
     }
     let evidence =
         format!("no parameter changed its {count} items, and no fact in the answer says that there are more");
     learnt.note(Certainty::Likely, "next page", "none: every answer is the whole list", evidence);
     learnt.place = Some(PlaceForm::Whole);
+    Ok(())
 }
 
 /// Returns the part of an absolute URL after `://`; `None` for a relative URL.

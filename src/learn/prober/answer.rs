@@ -27,7 +27,11 @@ pub(in crate::learn) struct SeenAnswer {
 
 impl SeenAnswer {
     pub(in crate::learn) fn read(answer: ProbeAnswer) -> Self {
-        let ProbeAnswer { status, headers, body, elapsed } = answer;
+        let ProbeAnswer { status, headers, mut body, elapsed } = answer;
+        // The gateway reads a body with a byte order mark, too. Test: `a_byte_order_mark_is_skipped`.
+        if body.starts_with(b"\xEF\xBB\xBF") {
+            body.drain(..3);
+        }
         Self { status, headers, json: serde_json::from_slice(&body).ok(), body, elapsed }
     }
 
@@ -133,4 +137,16 @@ pub(in crate::learn) fn telling_member(seen: &SeenAnswer) -> Option<(String, Str
         }
     }
     find(seen.json.as_ref()?, String::new(), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let body = b"\xEF\xBB\xBF[{\"id\":1}]".to_vec();
+        let answer = ProbeAnswer { status: 200, headers: HeaderMap::new(), body, elapsed: Duration::ZERO };
+        assert!(SeenAnswer::read(answer).json.is_some_and(|json| json.is_array()));
+    }
 }

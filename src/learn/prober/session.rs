@@ -93,6 +93,8 @@ pub(in crate::learn) struct Session {
     known: RefCell<Vec<(ProbeRequest, Rc<SeenAnswer>)>>,
     sent: RefCell<usize>,
     not_recorded: RefCell<usize>,
+    /// Reasons in the given URL for which the first answer may be a part of the list.
+    pub(in crate::learn) unclear: Vec<String>,
     /// The largest offset that was requested.
     pub(in crate::learn) deepest: RefCell<u64>,
 }
@@ -106,6 +108,7 @@ impl Session {
             known: RefCell::default(),
             sent: RefCell::default(),
             not_recorded: RefCell::default(),
+            unclear: Vec::new(),
             deepest: RefCell::default(),
         }
     }

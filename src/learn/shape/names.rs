@@ -2,7 +2,7 @@
 //! to examine a member: its meaning is found by its effect.
 
 /// Parameters that take the number of items in an answer.
-pub(in crate::learn) const SIZES: [&str; 31] = [
+pub(in crate::learn) const SIZES: [&str; 39] = [
     "limit",
     "per_page",
     "page_size",
@@ -34,6 +34,14 @@ pub(in crate::learn) const SIZES: [&str; 31] = [
     "pagesize",
     "first",
     "resultsPerPage",
+    "_count",
+    "_size",
+    "hitsPerPage",
+    "resultRecordCount",
+    "sysparm_limit",
+    "rpp",
+    "page_limit",
+    "filter[limit]",
 ];
 
 /// Parameters that take the number of a page.
@@ -57,7 +65,7 @@ pub(in crate::learn) const PAGES: [&str; 16] = [
 ];
 
 /// Parameters that take an offset.
-pub(in crate::learn) const OFFSETS: [&str; 18] = [
+pub(in crate::learn) const OFFSETS: [&str; 22] = [
     "offset",
     "skip",
     "start",
@@ -76,6 +84,10 @@ pub(in crate::learn) const OFFSETS: [&str; 18] = [
     "firstResult",
     "begin",
     "first_result",
+    "resultOffset",
+    "sysparm_offset",
+    "filter[offset]",
+    "filter[skip]",
 ];
 
 /// Parameters that take a token.
@@ -130,12 +142,13 @@ pub(in crate::learn) const ORDERING: [&str; 12] = [
 ];
 
 /// Members and headers that may contain the total, in the form of [`plain`].
-pub(in crate::learn) const TOTALS: [&str; 20] = [
+pub(in crate::learn) const TOTALS: [&str; 21] = [
     "total",
     "totalcount",
     "count",
     "totalelements",
     "totalitems",
+    "itemcount",
     "totalresults",
     "totalrecords",
     "recordstotal",
@@ -154,7 +167,7 @@ pub(in crate::learn) const TOTALS: [&str; 20] = [
 ];
 
 /// Members that may contain the URL or the token of the next page, in the form of [`plain`].
-pub(in crate::learn) const NEXTS: [&str; 20] = [
+pub(in crate::learn) const NEXTS: [&str; 24] = [
     "next",
     "nextpage",
     "nextpageurl",
@@ -175,6 +188,10 @@ pub(in crate::learn) const NEXTS: [&str; 20] = [
     "nextmarker",
     "href",
     "scrollid",
+    "continue",
+    "afterkey",
+    "nextkey",
+    "lastevaluatedkey",
 ];
 
 /// Flags that are true while more items follow, in the form of [`plain`].
@@ -229,4 +246,28 @@ pub(in crate::learn) fn likely_first(likely: &[String], usual: &[&str]) -> Vec<S
         }
     }
     names
+}
+
+/// Returns the names that a parameter may have whose value an answer repeats at a place: the name of the member, and
+/// for a nested member also both names, as in `searchCriteria[pageSize]` for `/search_criteria/page_size`.
+pub(in crate::learn) fn echoed(place: &str) -> Vec<String> {
+    let steps: Vec<&str> = place.rsplit(['/', ':']).take(2).filter(|step| !step.starts_with('[')).collect();
+    let Some(own) = steps.first().filter(|step| !step.is_empty()) else { return Vec::new() };
+    let mut names = vec![(*own).to_owned()];
+    if let Some(outer) = steps.get(1).filter(|step| !step.is_empty() && place.starts_with('/')) {
+        names.extend([format!("{outer}[{own}]"), format!("{}[{}]", camel(outer), camel(own))]);
+        names.dedup();
+    }
+    names
+}
+
+/// Returns a name in camel case. Example: `pageSize` for `page_size`.
+fn camel(name: &str) -> String {
+    let mut words = name.split(['_', '-']);
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let mut letters = word.chars();
+        let upper = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+        name + &upper + letters.as_str()
+    })
 }
