@@ -27,7 +27,7 @@ use crate::pagination::{
     window::{Offset, PageSize},
 };
 
-/// What the walk has met about the end of the list, up to the answers of this page.
+/// The facts that the walk has met about the end of the list, up to the answers of this page.
 #[derive(Debug)]
 pub(super) struct EndFacts {
     /// The facts of the walk. The number of passed items is that of the page's start.

@@ -29,7 +29,7 @@ fn fixed(pages: Vec<Given>, size: u32) -> Upstream {
     list
 }
 
-/// What a walk has delivered.
+/// The items that a walk has delivered.
 #[derive(Debug, PartialEq, Eq)]
 struct Walked {
     items: usize,

@@ -288,7 +288,7 @@ pub(super) struct Witnesses {
     pub(super) facts: WalkFacts,
     /// The newest total.
     pub(super) total: Option<Total>,
-    /// What the newest answer says about more items.
+    /// The statement of the newest answer about more items.
     pub(super) more: Option<bool>,
 }
 

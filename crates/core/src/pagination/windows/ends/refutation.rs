@@ -21,7 +21,7 @@ use crate::pagination::{
 /// The result of the attempt to refute the statements that more items follow.
 #[derive(Debug)]
 pub(super) enum Refuted {
-    /// Nothing is left that says more.
+    /// No statement is left.
     Over,
     /// This answer, which follows the rows that were looked at, shows an item beyond.
     Item(AskedSlice, Box<Answer>),
@@ -36,7 +36,7 @@ pub(super) enum Refuted {
 enum Far {
     /// An item beyond is before this offset.
     Item(u64),
-    /// What the upstream says changes at this offset.
+    /// The statements of the upstream change at this offset.
     Edge(u64),
     /// The upstream says the same everywhere.
     Same,
