@@ -174,7 +174,7 @@ impl Case {
             }
             Self::Ends(scenario) => {
                 let outcome = ends::walk(scenario, telling);
-                // Also of a fault that a run only counts (`ends::bounds`), so that it can be replayed and shrunk.
+                // Also of a fault that a run only counts (`ends::bounds`), so it can be replayed and shrunk.
                 let violation = ends::silent_fault(&outcome).map(|fault| Broken::of(&fault));
                 Ended { violation, refusal: outcome.refusal().map(str::to_owned), story: outcome.story }
             }

@@ -236,7 +236,7 @@ pub(super) const SWEEPS: u32 = 8;
 /// The largest number of slices of a sweep.
 pub(super) const SWEEP_STEPS: u32 = 40;
 
-/// The number of pages of a fixed size that are looked at right behind a supposed end.
+/// The number of pages of a fixed size that are looked at right after a supposed end.
 pub(super) const END_BASE_PAGES: u64 = 3;
 
 /// The least offset at which the upstream is asked what it says far beyond every end.
@@ -245,8 +245,8 @@ pub(super) const END_FAR_OFFSET: u64 = 1 << 20;
 /// The number of windows of the flipped list that are looked at for its first item.
 pub(super) const END_FLIPPED_LOOKS: u64 = 3;
 
-/// The number of looks without a hole, and at growing distances, behind a supposed end: of a list of which nothing says
-/// more, and of other lists. In the model of such lists, two growing looks find the items behind a gap of 300 rows in
+/// The number of looks without a hole, and at growing distances, after a supposed end: of a list of which nothing says
+/// more, and of other lists. In the model of such lists, two growing looks find the items after a gap of 300 rows in
 /// all but 5 % of the lists, and one look fewer loses 40 % of them.
 pub(super) const END_LOOKS: [(u32, u32); 2] = [(0, 2), (2, 4)];
 

@@ -128,7 +128,7 @@ pub(crate) const BOUNDS: &[Bound] = &[
     bound(Wrong::Repeated, "", 0.0),
     // Changes may refute what an answer says, so a list that changes counts below.
     bound(Wrong::EndAgainstAnswers, "changing", 0.0),
-    // A flag that is true everywhere says nothing, and few looks behind an end don't cross a long gap.
+    // A flag that is true everywhere says nothing, and few looks after an end don't cross a long gap.
     bound(Wrong::EndAgainstAnswers, "long ftrue|Tvis+ftrue", 200.0),
     bound(Wrong::EndAgainstAnswers, "runs|short|10%|30% ftrue|Tvis+ftrue", 10.0),
     bound(Wrong::EndAgainstAnswers, "long", 25.0),

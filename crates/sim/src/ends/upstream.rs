@@ -42,7 +42,7 @@ pub(crate) struct Upstream<'a> {
     pub(crate) story: Option<Vec<String>>,
 }
 
-/// The distance of the ids of neighbouring rows, so that rows can come between them.
+/// The distance of the ids of neighbouring rows, so rows can come between them.
 const APART: u64 = 1 << 20;
 
 /// The id of the first row, before which rows can come.

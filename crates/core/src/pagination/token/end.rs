@@ -75,7 +75,7 @@ impl EndFacts {
             walk: WalkFacts { passed, ..hint.walk },
             total: None,
             // Where rows are left out, an upstream page that is read again must be large enough to show the place
-            // behind them. `walks_by_token_keep_the_promises` in the simulator finds pages that are refused otherwise.
+            // after them. `walks_by_token_keep_the_promises` in the simulator finds pages that are refused otherwise.
             is_in_gap: hint.walk.empty > 0 || (hint.walk.rows_left_out && hint.offset.0 > 0),
             was_short: false,
             asked_again: false,

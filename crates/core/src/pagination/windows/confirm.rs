@@ -196,7 +196,7 @@ impl KeyReader<'_> {
             .is_some_and(|doubt| matches!(doubt.short.slice, Slice::Page { .. }) && doubt.short.count >= most)
     }
 
-    /// Supposes that the list ends after the items taken, so that the end is judged.
+    /// Supposes that the list ends after the items taken, so the end is judged.
     pub(super) fn suppose_end(&mut self) -> KeyTurn {
         self.claimed.is_supposed = true;
         self.draft.end_after_the_last();

@@ -13,7 +13,7 @@
 //! A statement that agrees with the end confirms it only if it has spoken of more than its own answer: "the page is
 //! full" and the number of items of one answer agree with every end.
 //!
-//! If rows are left out after the limit is applied, the items go on behind a gap. The gap is crossed without a hole,
+//! If rows are left out after the limit is applied, the items go on after a gap. The gap is crossed without a hole,
 //! towards something that is known: an item, a named place, or an edge. Both sides of the gap are then joined, and the
 //! page is `checked`. A total or a place that stays unrefuted marks the end as doubted: a total that is too high for
 //! good and an upstream that shows only the beginning of its list give the same answers.
@@ -360,7 +360,7 @@ impl KeyReader<'_> {
         Ok(is_last && !self.claims_beside(end, &alone).any() && (still_over || still_counted))
     }
 
-    /// Looks at the rows right behind the supposed end, as far as they weren't looked at: half a look of them at least,
+    /// Looks at the rows right after the supposed end, as far as they weren't looked at: half a look of them at least,
     /// or several pages of a fixed size. Returns the answer that shows an item; `None` if there is none.
     async fn look_behind(&mut self, end: &mut SupposedEnd) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
         let is_offset = self.request.paging.family == Family::Offset;
@@ -387,7 +387,7 @@ impl KeyReader<'_> {
         Ok(None)
     }
 
-    /// Returns whether the rows behind the end settle it: nothing says more, and the upstream says that they are past
+    /// Returns whether the rows after the end settle it: nothing says more, and the upstream says that they are past
     /// the end, or a statement that has spoken of more than its own answer agrees.
     fn is_settled(&self, end: &SupposedEnd) -> bool {
         let Some(said) = self.seen.said_behind(end.near) else { return false };

@@ -69,7 +69,7 @@ impl NearSide {
 #[derive(Debug, Default)]
 pub(in crate::pagination::windows) struct SeenAnswers {
     answers: Vec<SeenAnswer>,
-    /// True if items came behind an answer that seemed to end the list.
+    /// True if items came after an answer that seemed to end the list.
     rows_left_out: bool,
 }
 
@@ -111,12 +111,12 @@ impl SeenAnswers {
         within.filter(|seen| seen.count == 0).filter(is_single).map(|seen| seen.slice).take(GAP_READ_AGAIN).collect()
     }
 
-    /// Notes that items came behind an answer that seemed to end the list.
+    /// Notes that items came after an answer that seemed to end the list.
     pub(super) fn go_on(&mut self) {
         self.rows_left_out = true;
     }
 
-    /// Returns whether an answer has fewer items than were requested, although another one shows items from behind all
+    /// Returns whether an answer has fewer items than were requested, although another one shows items from after all
     /// of its rows.
     pub(in crate::pagination::windows) fn shows_gap(&self) -> bool {
         let ends = |seen: &SeenAnswer| seen.slice.begins().0.saturating_add(u64::from(seen.slice.size().0));
@@ -177,7 +177,7 @@ impl SeenAnswers {
         self.listed().rev().find_map(says)
     }
 
-    /// Returns what the newest answer from behind an offset says; `None` without such an answer.
+    /// Returns what the newest answer from after an offset says; `None` without such an answer.
     pub(super) fn said_behind(&self, came: u64) -> Option<Said> {
         let behind =
             self.listed().rev().find(|seen| seen.slice.begins().0.saturating_add(1) >= came && seen.is_short)?;

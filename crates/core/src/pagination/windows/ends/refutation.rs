@@ -106,7 +106,7 @@ impl KeyReader<'_> {
         Ok(None)
     }
 
-    /// Compares what the upstream says far beyond every end with what it says right behind this one.
+    /// Compares what the upstream says far beyond every end with what it says right after this one.
     async fn compare_with_far(&mut self, end: &SupposedEnd, named: u64) -> Result<Far, KeyHalt> {
         let Some(near) = self.seen.said_behind(end.near) else { return Ok(Far::Unknown) };
         let size = u64::from(end.size);
