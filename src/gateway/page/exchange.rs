@@ -453,19 +453,18 @@ impl Exchange<'_> {
         let mut request = self.request(&ask, body.as_deref())?;
         let validation = self.validation(fetch, (&ask, body.as_deref()), &mut request);
         let timeouts = self.context.route.upstream.timeouts;
-        let upstream = &self.context.route.upstream;
         // The slot is freed with the future, also if the client leaves. Test: `clients_that_leave_free_their_slots`.
-        let _slot = upstream.slots.take(left).await?;
+        let _slot = self.context.route.upstream.slots.take(left).await?;
         // The wait for a slot has used up part of the time, so the rest is computed again.
         let left = self.left(clock::instant())?;
-        let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
         let peer = AskedPeer::default();
         let mut call = UpstreamCall::begin(self.call_target(fetch, &ask, &path), &peer, self.phase.call());
         if let Some(traceparent) = call.traceparent() {
             request.insert_header(TRACEPARENT, traceparent).map_err(|error| unsendable(&error))?;
         }
         let unix_seconds = self.context.asked.now;
-        let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now, unix_seconds, asked: &peer };
+        let (whole, answer_size, held) = (timeouts.whole.min(left), budgets.answer_size, self.held);
+        let bounds = Bounds { timeouts, whole, answer_size, held, now, unix_seconds, asked: &peer };
         let fetched = self.fetcher.fetch(self.visit, &request, &body.unwrap_or_default(), bounds).await;
         self.asked.note(peer.address());
         let fetched = fetched.inspect_err(|error| call.fault = Some(error.to_string()))?;
@@ -493,8 +492,8 @@ impl Exchange<'_> {
                 // The page doesn't need the answer to a probe, whose place may be deeper than the upstream answers.
                 // Test: `a_refusal_far_after_the_end_does_not_fail_the_last_page`.
                 if is_probe(fetch) && tells_nothing(status) {
-                    let answer = Answer::without_items(Standing::Refused);
-                    return Ok(FetchedAnswer::asked(answer, (status, headers), is_validated));
+                    let refused = Answer::without_items(Standing::Refused);
+                    return Ok(FetchedAnswer::asked(refused, (status, headers), is_validated));
                 }
                 Err(Failure::reading(error, status, &headers, &self.context.list.protected))
             }

@@ -180,7 +180,7 @@ impl Review {
         // If the page is the whole list, its tie run can be read as a whole, so clients get no 409 and nothing is
         // reported.
         let by_token = self.list.dialect.paging().family == Family::Token;
-        let goes_on = |answer: &Answer| answer.more.unwrap_or(!by_token || answer.next.is_some());
+        let goes_on = |answer: &Answer| answer.more.unwrap_or_else(|| !by_token || answer.next.is_some());
         let has_more = up.answer().is_some_and(goes_on);
         if sorted.order.ties() == Ties::Unordered && equal >= 20 && equal == values.len() && has_more {
             let message = format!(

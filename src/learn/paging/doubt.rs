@@ -142,7 +142,7 @@ fn is_size(step: &str) -> bool {
 /// Returns the value of a flag, which may be written as a string; `None` for other values.
 fn truth(value: &Value) -> Option<bool> {
     let text = value.as_str().map(str::to_ascii_lowercase);
-    value.as_bool().or_else(|| match text.as_deref() {
+    value.as_bool().or(match text.as_deref() {
         Some("true") => Some(true),
         Some("false") => Some(false),
         _ => None,

@@ -77,7 +77,7 @@ fn a_total_that_counts_the_page_does_not_hide_the_cap() {
             let items = slice(&all, from, size);
             Answered::new(json!({ "meta": { "page": { "total": items.len() } }, "data": items }))
         });
-        let largest = if cap < count { cap as u32 } else { 1_000 };
+        let largest = if cap < count { u32::try_from(cap).unwrap() } else { 1_000 };
         assert_eq!(size_of(&outcome), ("page[size]", Some(largest)), "{count} {cap}: {}", outcome.text);
         assert_eq!(outcome.learnt.places.total, None, "{count} {cap}: {}", outcome.text);
         assert_eq!(outcome.learnt.past_end.len(), 1, "{count} {cap}: {}", outcome.text);

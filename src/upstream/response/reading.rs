@@ -258,7 +258,7 @@ impl ResponseReader {
             // A missing token is no statement of its own: the core sees that there is none. Of a whole list, no items
             // follow. Test: `a_missing_null_or_empty_token_means_the_end`.
             let flag = self.flag(response).filter(|_| !tokens.ends_by_itself());
-            more = flag.or(tokens.is_whole().then_some(false));
+            more = if tokens.is_whole() { flag.or(Some(false)) } else { flag };
             (next, previous) = match tokens.style() {
                 TokenStyle::Item => {
                     let token = |span: Option<&Span>| of_item(span?.of(&body));

@@ -58,7 +58,7 @@ pub enum Finding {
         /// The start of the time bucket in which the cursor was made, in seconds since 1970; `None` without a lifetime.
         issued: Option<u64>,
         /// The position or item that the cursor names.
-        says: Claims,
+        says: Box<Claims>,
     },
 }
 
@@ -103,7 +103,7 @@ fn look(keys: Option<&KeyRing>, frame: &Frame<'_>) -> Finding {
     let Some(says) = head.open() else {
         return Finding::Unreadable { form, key: key.id };
     };
-    Finding::Verified { form, key: key.id, context: verified.fingerprint.number(), issued, says }
+    Finding::Verified { form, key: key.id, context: verified.fingerprint.number(), issued, says: Box::new(says) }
 }
 
 impl Display for Inspection {
@@ -122,7 +122,7 @@ impl Display for Inspection {
                 line(out, form.tag(), "good, but the content can't be read: another version made the cursor")
             }
             Finding::Verified { form, key, context, issued, says } => {
-                let kind = match says {
+                let kind = match **says {
                     Claims::Page(_) => "page cursor",
                     Claims::Item(_) => "item cursor",
                 };

@@ -1,4 +1,4 @@
-//! What a walk must not do, and recorded figures for what can't be avoided.
+//! Faults that a walk must not have, and recorded bounds for those that can't be avoided.
 
 use crate::ends::{
     judge::{Claim, Ended},

@@ -30,6 +30,7 @@ pub(crate) const FIXED: u32 = 20;
 /// The rows that the answers leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Dropped {
+    /// No rows.
     Nothing,
     /// So many rows of a hundred, anywhere.
     Percent(u32),
@@ -37,11 +38,11 @@ pub(crate) enum Dropped {
     Runs,
     /// Up to two runs of up to 300 rows, in longer lists.
     LongRuns,
-    /// One run of up to 30 rows in a short list.
+    /// A run of up to 30 rows in a short list.
     ShortRun,
     /// All rows from some place on, although they exist and count: a result window that no answer mentions.
     Window,
-    /// Nothing, but one answer in the middle of the walk is empty, and its total is 0.
+    /// No rows, but one answer in the middle of the walk is empty, and its total is 0.
     Lapse,
 }
 

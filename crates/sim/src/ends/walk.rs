@@ -72,7 +72,7 @@ struct Delivered {
 
 enum Stop {
     /// The last page has no link in the direction of the walk.
-    AtEnd(Got),
+    AtEnd(Box<Got>),
     Refused(Refusal),
     Endless,
 }
@@ -96,9 +96,9 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
         Stop::AtEnd(last) => {
             let forward = judge_forward(&walk.upstream.rows, &ids, last.claim);
             let may_turn = matches!(forward, Ended::Right(_) | Ended::FalseEnd(_)) && !ids.is_empty();
-            (forward, may_turn.then(|| walk.back(&ids, last)))
+            (forward, may_turn.then(|| walk.back(&ids, *last)))
         }
-        Stop::Refused(refusal) => (judge_forward_refused(&walk, &ids, refusal), None),
+        Stop::Refused(refusal) => (judge_forward_refused(&walk, &ids, &refusal), None),
         Stop::Endless => (Ended::Endless, None),
     };
     walk.upstream.tell(|| format!("forward: {forward:?}, against the end: {against:?}, back: {back:?}"));
@@ -116,10 +116,10 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
 }
 
 /// Returns the result of a refused walk: items that were lost before the refusal count more than the refusal.
-fn judge_forward_refused(walk: &Walk<'_>, ids: &[u64], refusal: Refusal) -> Ended {
+fn judge_forward_refused(walk: &Walk<'_>, ids: &[u64], refusal: &Refusal) -> Ended {
     match judge_forward(&walk.upstream.rows, ids, Claim::Marked) {
         lost @ (Ended::Skipped | Ended::Repeated) => lost,
-        _ => Ended::Refused(crate::keyed::tally::cause(&refusal)),
+        _ => Ended::Refused(crate::keyed::tally::cause(refusal)),
     }
 }
 
@@ -156,7 +156,7 @@ impl Walk<'_> {
             pages.push(page.ids.clone());
             let ahead = if backward { page.previous.clone() } else { page.next.clone() };
             match ahead {
-                None => return Delivered { pages, stop: Stop::AtEnd(page) },
+                None => return Delivered { pages, stop: Stop::AtEnd(Box::new(page)) },
                 Some(_) if pages.len() > most => return Delivered { pages, stop: Stop::Endless },
                 Some(ahead) => target = ahead,
             }

@@ -314,7 +314,7 @@ impl Visit<'_> {
             return Err("ends: an answer says that there is more, and the end is not marked".to_owned());
         }
         // If only items that are dropped follow, the end isn't false.
-        let last = self.visited.items.last().copied().or(self.at.anchor.filter(|_| !self.at.backward));
+        let last = self.visited.items.last().copied().or_else(|| self.at.anchor.filter(|_| !self.at.backward));
         let at = last.and_then(|last| self.world.rows.iter().position(|row| row.seen == last));
         if at.is_some_and(|at| self.world.rows[at + 1..].iter().all(|row| row.hidden)) {
             return Ok(());

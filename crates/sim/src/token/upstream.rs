@@ -52,7 +52,7 @@ pub(crate) enum Counts {
     TooHigh,
     /// Five fewer.
     TooLow,
-    /// Nothing: it is always a million.
+    /// Neither: it is always a million.
     Million,
 }
 

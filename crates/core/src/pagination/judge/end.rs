@@ -194,13 +194,9 @@ impl End {
         if answer.standing == Standing::PastEnd {
             return if holds(Rule::StatusesOnlyAim) { Self::GOES_ON } else { Self::ENDS };
         }
-        // The upstream doesn't answer there, so the answer says nothing.
-        if answer.standing == Standing::Refused {
-            return Self::GOES_ON;
-        }
-        // An empty answer away from the start doesn't show where the list ends, so it isn't the end. Test:
+        // A refusal says nothing, and an empty answer away from the start doesn't show where the list ends. Test:
         // `a_list_is_not_ended_by_a_status_an_empty_answer_or_hidden_items`.
-        if count == 0 && !from_start {
+        if answer.standing == Standing::Refused || (count == 0 && !from_start) {
             return Self::GOES_ON;
         }
         let reached = begins.saturating_add(count as u64);

@@ -17,7 +17,7 @@ use crate::pagination::{
 
 /// The number of items that a walk from the start has passed, beside a total.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::pagination) struct Counts {
+pub(in crate::pagination) struct TokenCounts {
     /// The number of items passed; `None` if the walk didn't begin at the start of the list.
     pub(in crate::pagination) passed: Option<u64>,
     /// The sum by which totals have grown during the walk. Items that were inserted before the place aren't passed.
@@ -26,7 +26,7 @@ pub(in crate::pagination) struct Counts {
     pub(in crate::pagination) total: Option<u64>,
 }
 
-impl Counts {
+impl TokenCounts {
     /// Returns the total if it is more than all items passed; otherwise `None`.
     pub(in crate::pagination) fn promised(self) -> Option<u64> {
         let passed = self.passed?.saturating_add(self.grown);
@@ -83,14 +83,14 @@ impl Passage<'_> {
         // Totals may have grown since the cursor was made, which only the reader has added up.
         let grown = hint.walk.grown.saturating_add(stated.unwrap_or(0).saturating_sub(hint.total.unwrap_or(u64::MAX)));
         let taken = self.taken.len() as u64;
-        let counts = Counts { passed: passed.map(|passed| passed.saturating_add(taken)), grown, total: stated };
+        let counts = TokenCounts { passed: passed.map(|passed| passed.saturating_add(taken)), grown, total: stated };
         let is_marked = facts.doubted_end.is_some();
         let says_more = last.answer().more == Some(true) || (counts.promised().is_some() && self.pages.len() == 1);
         let is_over = match last.lead(self.way, tokens, end) {
             Lead::Edge => true,
             Lead::Token(_) => {
                 let empty = empty_answers(&self.pages, self.way, self.request);
-                let counts = Counts { total: counted(last.answer(), &self.request.paging), ..counts };
+                let counts = TokenCounts { total: counted(last.answer(), &self.request.paging), ..counts };
                 end != EndEvidence::Token
                     && is_emptied(last.answer(), empty, counts.is_at_total(), last.answer().more == Some(false))
             }

@@ -16,7 +16,7 @@ use crate::pagination::{
     fetch::{Fetch, Token, TokenFetch},
     judge::{
         page::DoubtedEnd,
-        token_end::{self, Counts},
+        token_end::{self, TokenCounts},
         upstream_page::{Asked, Lead, UpstreamPage},
     },
     paging::EndEvidence,
@@ -164,17 +164,17 @@ impl TokenPage<'_> {
     }
 
     /// Returns the number of items passed, and the total to compare it with.
-    fn counts(&self) -> Counts {
+    fn counts(&self) -> TokenCounts {
         let taken = self.taken.items.len() as u64;
         let passed = self.end.walk.passed.map(|passed| passed.saturating_add(taken));
-        Counts { passed, grown: self.end.walk.grown, total: self.end.total }
+        TokenCounts { passed, grown: self.end.walk.grown, total: self.end.total }
     }
 
     /// Returns whether an empty answer states a total that is the number of items passed. A total of an answer with
     /// items may count only these.
     fn says_all_passed(&self, upstream_page: &UpstreamPage) -> bool {
         let total = token_end::counted(upstream_page.answer(), &self.request.paging);
-        let counts = Counts { total, ..self.counts() };
+        let counts = TokenCounts { total, ..self.counts() };
         self.way == Way::Forward && upstream_page.is_empty() && counts.is_at_total()
     }
 

@@ -26,8 +26,8 @@ mod sweep;
 
 use std::sync::Arc;
 
-use facts::{Claims, Witnesses};
-use looks::Sight;
+use facts::{MoreClaims, Witnesses};
+use looks::Sighting;
 use refutation::Refuted;
 
 use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, take::look_at};
@@ -78,7 +78,7 @@ impl ClaimedEnd {
 
 /// The conclusion about an end that a page claims.
 #[derive(Debug)]
-enum Verdict {
+enum EndVerdict {
     /// The list ends there.
     Over,
     /// The list ends there as far as requests can show, but a count or a flag says that it goes on.
@@ -115,9 +115,9 @@ impl KeyReader<'_> {
         let verdict = self.verdict().await;
         self.asker.probe(false);
         match verdict? {
-            Verdict::Over => {}
-            Verdict::Doubted(doubt) => self.claimed.doubt = Some(doubt),
-            Verdict::Beyond(asked, answer) => return self.go_on_beyond(asked, *answer).await,
+            EndVerdict::Over => {}
+            EndVerdict::Doubted(doubt) => self.claimed.doubt = Some(doubt),
+            EndVerdict::Beyond(asked, answer) => return self.go_on_beyond(asked, *answer).await,
         }
         self.claimed.is_judged = true;
         Ok(KeyTurn::Serve { cut_off: false })
@@ -160,12 +160,12 @@ impl KeyReader<'_> {
         let verdict = self.verdict_on(end).await;
         self.asker.probe(false);
         match verdict? {
-            Verdict::Over | Verdict::Doubted(_) => {
+            EndVerdict::Over | EndVerdict::Doubted(_) => {
                 self.claimed.is_leaning_judged = true;
                 self.draft.end_is_checked();
                 Ok(look_at(asked, view, Witness::Same))
             }
-            Verdict::Beyond(..) => {
+            EndVerdict::Beyond(..) => {
                 self.know_left_out();
                 let nearest = Offset(self.draft.nearest());
                 self.sweep_instead(Refusal::PositionLost { nearest }).await
@@ -173,55 +173,55 @@ impl KeyReader<'_> {
         }
     }
 
-    async fn verdict(&mut self) -> Result<Verdict, KeyHalt> {
+    async fn verdict(&mut self) -> Result<EndVerdict, KeyHalt> {
         let end = self.supposed_end();
         if self.is_vouched() && self.seen.beyond(&self.request.order, end.last.as_ref()).is_none() {
-            return Ok(Verdict::Over);
+            return Ok(EndVerdict::Over);
         }
         self.draft.end_is_checked();
         self.verdict_on(end).await
     }
 
-    async fn verdict_on(&mut self, mut end: SupposedEnd) -> Result<Verdict, KeyHalt> {
+    async fn verdict_on(&mut self, mut end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
         // An item beyond, in any answer of this request. Test:
         // `an_end_is_refuted_by_an_item_that_another_answer_shows`.
         let shown = self.seen.beyond(&self.request.order, end.last.as_ref());
         if let Some(shown) = shown
             && let Some((asked, answer)) = self.cross(&mut end, shown).await?
         {
-            return Ok(Verdict::Beyond(asked, Box::new(answer)));
+            return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
         }
         if self.is_free(&end) || self.is_confirmed_alone(&end).await? {
-            return Ok(Verdict::Over);
+            return Ok(EndVerdict::Over);
         }
         // The bound: each turn crosses to a place that is farther than the one before.
         for _ in 0..END_REFUTATIONS {
             if let Some((asked, answer)) = self.look_behind(&mut end).await? {
-                return Ok(Verdict::Beyond(asked, Box::new(answer)));
+                return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
             }
             if self.is_settled(&end) {
-                return Ok(Verdict::Over);
+                return Ok(EndVerdict::Over);
             }
             // Under a silent cap, pages by number begin before their places, and show nothing about the rows there.
             if self.claimed.is_supposed && self.seen.said_behind(end.near).is_none() {
                 return Err(self.lost());
             }
             let towards = match self.refute(&mut end).await? {
-                Refuted::Over => return Ok(Verdict::Over),
-                Refuted::Item(asked, answer) => return Ok(Verdict::Beyond(asked, answer)),
-                Refuted::Doubted(doubt) => return Ok(Verdict::Doubted(doubt)),
+                Refuted::Over => return Ok(EndVerdict::Over),
+                Refuted::Item(asked, answer) => return Ok(EndVerdict::Beyond(asked, answer)),
+                Refuted::Doubted(doubt) => return Ok(EndVerdict::Doubted(doubt)),
                 Refuted::Towards(place) => place,
             };
             let before = end.covered;
             if let Some((asked, answer)) = self.cross(&mut end, towards).await? {
-                return Ok(Verdict::Beyond(asked, Box::new(answer)));
+                return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
             }
             if end.covered == before {
                 break;
             }
         }
         let claims = self.claims(&end);
-        Ok(Verdict::Doubted(self.doubted(&end, claims)))
+        Ok(EndVerdict::Doubted(self.doubted(&end, claims)))
     }
 
     /// Returns whether the dialect vouches for the evidence of the end: for a flag of the slice, for short answers, or
@@ -291,7 +291,7 @@ impl KeyReader<'_> {
     }
 
     /// Returns the statements that more items follow, of the newest answers.
-    fn claims(&self, end: &SupposedEnd) -> Claims {
+    fn claims(&self, end: &SupposedEnd) -> MoreClaims {
         let witnesses = Witnesses {
             counted: self.request.paging.counted,
             facts: self.walk_facts(),
@@ -319,7 +319,7 @@ impl KeyReader<'_> {
         (answer.more == Some(false) && facts.more_said_when_short) || is_counted
     }
 
-    fn claims_beside(&self, end: &SupposedEnd, answer: &Answer) -> Claims {
+    fn claims_beside(&self, end: &SupposedEnd, answer: &Answer) -> MoreClaims {
         let witnesses = Witnesses {
             counted: self.request.paging.counted,
             facts: self.walk_facts(),
@@ -375,9 +375,9 @@ impl KeyReader<'_> {
             let before = end.covered;
             let place = if is_offset { before.saturating_sub(1) } else { before };
             match self.sight(end, place, end.size).await? {
-                Sight::Item(asked, answer) => return Ok(Some((asked, answer))),
-                Sight::Nothing(_) if end.covered > before && !is_offset => {}
-                Sight::Nothing(_) | Sight::Unseen => break,
+                Sighting::Item(asked, answer) => return Ok(Some((asked, answer))),
+                Sighting::Nothing(_) if end.covered > before && !is_offset => {}
+                Sighting::Nothing(_) | Sighting::Unseen => break,
             }
             let total = self.seen.newest_total().map(|total| total.value);
             if is_fixed && total.is_some() && total == end.passed {
@@ -400,7 +400,7 @@ impl KeyReader<'_> {
         said.is_past_end || (said.more == Some(false) && facts.more_said_when_short) || is_counted
     }
 
-    fn doubted(&self, end: &SupposedEnd, claims: Claims) -> DoubtedEnd {
+    fn doubted(&self, end: &SupposedEnd, claims: MoreClaims) -> DoubtedEnd {
         let total = self.seen.newest_total().map(|total| total.value);
         let said = total.filter(|_| claims.place || claims.count);
         DoubtedEnd { reached: end.passed.unwrap_or(end.came), said }

@@ -35,7 +35,7 @@ fn an_item_cursor_is_shown_without_a_place() {
     let Finding::Verified { form: CursorForm::Signed, key: 1, issued: None, ref says, .. } = inspection.finding else {
         panic!("{inspection:?}");
     };
-    assert_eq!(*says, Claims::Item(item));
+    assert_eq!(**says, Claims::Item(item));
     let shown = inspection.to_string();
     assert!(shown.contains("form       signed item cursor\n"), "{shown}");
     assert!(shown.contains("key value  null\n"), "{shown}");

@@ -19,7 +19,7 @@ use crate::pagination::{
 
 /// An answer of the page, without its items.
 #[derive(Debug)]
-pub(super) struct SeenAnswer {
+pub(super) struct PastAnswer {
     slice: Slice,
     is_flipped: bool,
     count: u32,
@@ -34,7 +34,7 @@ pub(super) struct SeenAnswer {
     digest: u64,
 }
 
-impl SeenAnswer {
+impl PastAnswer {
     /// Compares the answer's last item with an anchor; `None` if it isn't noted, or can't be compared.
     fn relates(&self, order: &Order, anchor: &Anchor) -> Option<Ordering> {
         rows::relate(self.last.as_ref()?, order, 0, anchor).map(|relation| relation.whole)
@@ -68,7 +68,7 @@ impl NearSide {
 /// The answers of a page so far.
 #[derive(Debug, Default)]
 pub(in crate::pagination::windows) struct SeenAnswers {
-    answers: Vec<SeenAnswer>,
+    answers: Vec<PastAnswer>,
     /// True if items came after an answer that seemed to end the list.
     rows_left_out: bool,
 }
@@ -82,7 +82,7 @@ impl SeenAnswers {
             let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
             let is_short = count < size;
             let is_noted = is_short || !self.answers.is_empty() || pairs.len() > 1;
-            self.answers.push(SeenAnswer {
+            self.answers.push(PastAnswer {
                 slice: asked.slice,
                 is_flipped: asked.flipped.is_some(),
                 count,
@@ -107,7 +107,7 @@ impl SeenAnswers {
     /// [`GAP_READ_AGAIN`] of them.
     pub(super) fn read_once(&self, gap: Range<u64>) -> Vec<Slice> {
         let within = self.listed().filter(|seen| gap.contains(&seen.slice.begins().0));
-        let is_single = |seen: &&SeenAnswer| self.listed().filter(|other| other.slice == seen.slice).count() == 1;
+        let is_single = |seen: &&PastAnswer| self.listed().filter(|other| other.slice == seen.slice).count() == 1;
         within.filter(|seen| seen.count == 0).filter(is_single).map(|seen| seen.slice).take(GAP_READ_AGAIN).collect()
     }
 
@@ -119,12 +119,12 @@ impl SeenAnswers {
     /// Returns whether an answer has fewer items than were requested, although another one shows items from after all
     /// of its rows.
     pub(in crate::pagination::windows) fn shows_gap(&self) -> bool {
-        let ends = |seen: &SeenAnswer| seen.slice.begins().0.saturating_add(u64::from(seen.slice.size().0));
+        let ends = |seen: &PastAnswer| seen.slice.begins().0.saturating_add(u64::from(seen.slice.size().0));
         let short = self.listed().filter(|seen| seen.is_short).map(ends).min();
         short.is_some_and(|end| self.listed().any(|seen| seen.count > 0 && seen.slice.begins().0 >= end))
     }
 
-    fn listed(&self) -> impl DoubleEndedIterator<Item = &SeenAnswer> {
+    fn listed(&self) -> impl DoubleEndedIterator<Item = &PastAnswer> {
         self.answers.iter().filter(|seen| !seen.is_flipped && seen.standing != Standing::Refused)
     }
 
@@ -137,7 +137,7 @@ impl SeenAnswers {
     /// Returns the greatest offset after an item that an answer shows at or before `last`; 0 if there is none.
     pub(super) fn shown_to(&self, order: &Order, last: Option<&Anchor>) -> u64 {
         let Some(last) = last else { return 0 };
-        let is_shown = |seen: &&SeenAnswer| seen.relates(order, last).is_some_and(Ordering::is_le);
+        let is_shown = |seen: &&PastAnswer| seen.relates(order, last).is_some_and(Ordering::is_le);
         let shown = self.listed().filter(is_shown);
         shown.map(|seen| seen.slice.begins().0.saturating_add(u64::from(seen.count))).max().unwrap_or(0)
     }
@@ -148,10 +148,10 @@ impl SeenAnswers {
         // The bound: each turn covers more rows, and there are as many answers as requests.
         loop {
             // An answer that ends before the last item, though it reaches beyond, was cut or is from elsewhere.
-            let is_in_place = |seen: &&SeenAnswer| {
+            let is_in_place = |seen: &&PastAnswer| {
                 seen.slice.begins().0 <= covered && !seen.is_past(order, last) && !seen.is_before(order, last)
             };
-            let reach = |seen: &SeenAnswer| covered_by(seen.slice, most, !seen.is_short);
+            let reach = |seen: &PastAnswer| covered_by(seen.slice, most, !seen.is_short);
             match self.listed().filter(is_in_place).map(reach).max().filter(|farthest| *farthest > covered) {
                 Some(farthest) => covered = farthest,
                 None => return covered,
@@ -162,9 +162,9 @@ impl SeenAnswers {
     /// Returns the newest answer that shows the near side of a gap after `last`: its last item isn't after `last`, and
     /// no other answer's last item is nearer. Without such an item, the answer from the very start is that side.
     pub(in crate::pagination::windows) fn near_side(&self, order: &Order, last: Option<&Anchor>) -> Option<NearSide> {
-        let has_last = |seen: &&SeenAnswer| last.is_some_and(|last| seen.relates(order, last) == Some(Ordering::Equal));
-        let is_near = |seen: &&SeenAnswer| seen.is_before(order, last);
-        let is_start = |seen: &&SeenAnswer| seen.count == 0 && seen.slice.begins().0 == 0;
+        let has_last = |seen: &&PastAnswer| last.is_some_and(|last| seen.relates(order, last) == Some(Ordering::Equal));
+        let is_near = |seen: &&PastAnswer| seen.is_before(order, last);
+        let is_start = |seen: &&PastAnswer| seen.count == 0 && seen.slice.begins().0 == 0;
         let listed = || self.listed().rev();
         let nearest = || listed().filter(is_near).max_by_key(|seen| seen.slice.begins());
         let near = listed().find(has_last).or_else(nearest).or_else(|| listed().find(is_start))?;
@@ -173,16 +173,16 @@ impl SeenAnswers {
 
     /// Returns the newest total that says something: a total of 0 beside no items, past the end, says nothing.
     pub(super) fn newest_total(&self) -> Option<Total> {
-        let says = |seen: &SeenAnswer| seen.total.filter(|total| total.value > 0 || seen.count > 0);
+        let says = |seen: &PastAnswer| seen.total.filter(|total| total.value > 0 || seen.count > 0);
         self.listed().rev().find_map(says)
     }
 
     /// Returns what the newest answer from after an offset says; `None` without such an answer.
-    pub(super) fn said_behind(&self, came: u64) -> Option<Said> {
+    pub(super) fn said_behind(&self, came: u64) -> Option<MoreSaid> {
         let behind =
             self.listed().rev().find(|seen| seen.slice.begins().0.saturating_add(1) >= came && seen.is_short)?;
         let counts = behind.total.is_some_and(|total| total.value > 0);
-        Some(Said { is_past_end: behind.standing == Standing::PastEnd, more: behind.more, counts })
+        Some(MoreSaid { is_past_end: behind.standing == Standing::PastEnd, more: behind.more, counts })
     }
 
     /// Returns whether the upstream said that the rows at an offset are past the end.
@@ -264,14 +264,14 @@ pub(super) fn ends_before(answer: &Answer, order: &Order, last: Option<&Anchor>)
 
 /// The statements of an answer about more items, besides its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct MoreSaid {
     pub(super) is_past_end: bool,
     pub(super) more: Option<bool>,
     /// True if the answer has a total above 0.
     pub(super) counts: bool,
 }
 
-impl Said {
+impl MoreSaid {
     pub(super) fn of(answer: &Answer) -> Self {
         Self {
             is_past_end: answer.standing == Standing::PastEnd,
@@ -294,7 +294,7 @@ pub(super) struct Witnesses {
 
 /// The statements that more items follow.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct MoreClaims {
     /// A flag or a link says so.
     pub(super) more: bool,
     /// A total names a place beyond the rows that were looked at.
@@ -303,7 +303,7 @@ pub(super) struct Claims {
     pub(super) count: bool,
 }
 
-impl Claims {
+impl MoreClaims {
     pub(super) fn any(self) -> bool {
         self.more || self.place || self.count
     }
@@ -312,17 +312,17 @@ impl Claims {
 impl Witnesses {
     /// Returns the statements that more items follow after the last item, which is before the offset `came`. Rows were
     /// looked at up to `covered`.
-    pub(super) fn claims(self, came: u64, covered: u64, passed: Option<u64>) -> Claims {
+    pub(super) fn claims(self, came: u64, covered: u64, passed: Option<u64>) -> MoreClaims {
         let more = self.more == Some(true);
         let Some(total) = self.total.map(|total| total.value).filter(|_| self.counted != CountedThings::Estimate)
         else {
-            return Claims { more, ..Claims::default() };
+            return MoreClaims { more, ..MoreClaims::default() };
         };
         // A total of items beside rows that are left out is below every place. Where nothing was left out, a total
         // equal to the place says no more than the place itself.
         let is_count = self.counted == CountedThings::Items
             || (self.counted == CountedThings::Unsaid && (total > came || self.facts.rows_left_out));
         let above = passed.is_some_and(|passed| total > passed.saturating_add(self.facts.grown));
-        Claims { more, place: self.counted != CountedThings::Items && total > covered, count: is_count && above }
+        MoreClaims { more, place: self.counted != CountedThings::Items && total > covered, count: is_count && above }
     }
 }

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use super::{
     KeyReader, SupposedEnd,
-    facts::{Claims, Said},
-    looks::Sight,
+    facts::{MoreClaims, MoreSaid},
+    looks::Sighting,
 };
 use crate::pagination::{
     answer::Answer,
@@ -55,7 +55,7 @@ impl KeyReader<'_> {
         if claims.place && named > end.covered {
             // One empty place says nothing about the rows before it, so all of them are looked at if they are few.
             let window = u64::from(end.size);
-            if let Sight::Item(asked, _) = self.sight_apart(end, named.saturating_sub(window)).await? {
+            if let Sighting::Item(asked, _) = self.sight_apart(end, named.saturating_sub(window)).await? {
                 return Ok(Refuted::Towards(asked.slice.begins().0.saturating_add(window)));
             }
             if named - end.covered <= NAMED_PLACE_WINDOWS * window {
@@ -73,7 +73,7 @@ impl KeyReader<'_> {
         if let Some(item) = self.look_on(end, claims, is_silent).await? {
             return Ok(item);
         }
-        let left = Claims { more: claims.more && !is_silent, ..claims };
+        let left = MoreClaims { more: claims.more && !is_silent, ..claims };
         Ok(if left.any() { Refuted::Doubted(self.doubted(end, left)) } else { Refuted::Over })
     }
 
@@ -116,10 +116,10 @@ impl KeyReader<'_> {
             return Ok(Far::Unknown);
         }
         let said = match self.sight_apart(end, far).await? {
-            Sight::Item(..) => return Ok(Far::Item(end.covered.saturating_add(size))),
-            Sight::Nothing(answer) if !answer.items.is_empty() => return Ok(Far::Same),
-            Sight::Nothing(answer) => Said::of(&answer),
-            Sight::Unseen => return Ok(Far::Unknown),
+            Sighting::Item(..) => return Ok(Far::Item(end.covered.saturating_add(size))),
+            Sighting::Nothing(answer) if !answer.items.is_empty() => return Ok(Far::Same),
+            Sighting::Nothing(answer) => MoreSaid::of(&answer),
+            Sighting::Unseen => return Ok(Far::Unknown),
         };
         if said == near {
             return Ok(Far::Same);
@@ -141,14 +141,14 @@ impl KeyReader<'_> {
                 break;
             }
             match self.sight_apart(end, middle).await? {
-                Sight::Item(asked, _) => return Ok(Far::Item(asked.slice.begins().0.saturating_add(size))),
-                Sight::Nothing(answer) if Said::of(&answer) != said && middle < far => {
+                Sighting::Item(asked, _) => return Ok(Far::Item(asked.slice.begins().0.saturating_add(size))),
+                Sighting::Nothing(answer) if MoreSaid::of(&answer) != said && middle < far => {
                     (low, stride) = (middle.saturating_add(step), stride.saturating_mul(2));
                 }
                 _ => high = Some(middle),
             }
         }
-        if let Sight::Item(asked, _) = self.sight_apart(end, low).await? {
+        if let Sighting::Item(asked, _) = self.sight_apart(end, low).await? {
             return Ok(Far::Item(asked.slice.begins().0.saturating_add(size)));
         }
         Ok(if low > end.covered { Far::Edge(low) } else { Far::Same })
@@ -158,20 +158,20 @@ impl KeyReader<'_> {
     async fn look_on(
         &mut self,
         end: &mut SupposedEnd,
-        claims: Claims,
+        claims: MoreClaims,
         is_silent: bool,
     ) -> Result<Option<Refuted>, KeyHalt> {
         let is_quiet =
             !self.walk_facts().rows_left_out && !claims.place && !claims.count && (is_silent || !claims.more);
         let (near, growing) = if is_quiet { END_LOOKS[0] } else { END_LOOKS[1] };
         for _ in 0..near {
-            if let Sight::Item(asked, answer) = self.sight(end, end.covered, end.size).await? {
+            if let Sighting::Item(asked, answer) = self.sight(end, end.covered, end.size).await? {
                 return Ok(Some(Refuted::Item(asked, Box::new(answer))));
             }
         }
         for distance in 0..growing {
             let place = end.covered.saturating_add(u64::from(end.size) << distance);
-            if let Sight::Item(asked, _) = self.sight_apart(end, place).await? {
+            if let Sighting::Item(asked, _) = self.sight_apart(end, place).await? {
                 return Ok(Some(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size)))));
             }
         }

@@ -1,12 +1,12 @@
 //! The sweep: a plain reading of neighbouring slices, for a page that the search by keys can't place.
 //!
-//! Where rows are left out after the limit, offsets, sizes and short answers contradict one another, and the search
+//! In a list whose rows are left out after the limit, offsets, sizes and short answers contradict one another, and the search
 //! gives up. The sweep only relies on keys: it goes to a slice that begins at or before the boundary, and reads on
 //! without a hole until an answer shows an item beyond it.
 
 use super::{
     super::take::look_at,
-    KeyNext, KeyReader, SupposedEnd, Verdict,
+    EndVerdict, KeyNext, KeyReader, SupposedEnd,
     facts::{self, NearSide},
 };
 use crate::pagination::{
@@ -120,14 +120,14 @@ impl KeyReader<'_> {
         let size = self.look_size();
         let end = SupposedEnd { last, came, near: covered, covered, passed: None, size };
         match self.verdict_on(end).await? {
-            Verdict::Beyond(asked, answer) => {
+            EndVerdict::Beyond(asked, answer) => {
                 let Ok(view) = self.view(*answer, asked) else { return Ok(None) };
                 self.join_sides(near, (asked, view), Way::Forward).await.map(Some)
             }
             // A list without items has no page after an item.
-            Verdict::Over | Verdict::Doubted(_) if is_at_start && self.draft.len() == 0 => Ok(None),
+            EndVerdict::Over | EndVerdict::Doubted(_) if is_at_start && self.draft.len() == 0 => Ok(None),
             verdict => {
-                if let Verdict::Doubted(doubt) = verdict {
+                if let EndVerdict::Doubted(doubt) = verdict {
                     self.claimed.doubt = Some(doubt);
                 }
                 self.claimed.is_judged = true;
