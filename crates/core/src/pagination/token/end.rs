@@ -7,7 +7,8 @@
 //! A missing token is the end if nothing contradicts it. It is asked for once more if the answer's flag or a total says
 //! that more items follow, if the answer is full, or if the answer is empty although a token led to it. If the second
 //! answer has no token either, and a total promises at least another full answer, the two statements of the upstream
-//! exclude each other, and the page is refused. Otherwise the end is served, and marked if it is still contradicted.
+//! exclude each other, and the page is refused. Otherwise the end is served, and marked if it is still contradicted. It
+//! is also marked if a token led to an empty answer and works no longer.
 
 use super::TokenPage;
 use crate::pagination::{
@@ -44,6 +45,8 @@ pub(super) struct EndFacts {
     pub(super) leads_on: Option<Token>,
     /// True if the second answer differs, so the next page reads it again.
     pub(super) rereads: bool,
+    /// True if an answer was empty although a token led to it, and the token works no longer.
+    is_lost: bool,
     /// True if the page ends the list in its direction.
     pub(super) is_over: bool,
     /// The statement that contradicts the end; `None` if there is none.
@@ -81,6 +84,7 @@ impl EndFacts {
             asked_again: false,
             leads_on: None,
             rereads: false,
+            is_lost: false,
             is_over: false,
             doubt: None,
         }
@@ -191,7 +195,9 @@ impl TokenPage<'_> {
         // A dialect that reads a total from answers expects it in each of them. Test:
         // `a_full_first_answer_without_any_of_its_facts_is_a_doubted_end`.
         let untold = lost && counts.total.is_none() && self.request.abilities.tells_total;
-        let says_more = last.answer().more == Some(true) || untold;
+        // The token promised items, and can't be asked again for them. Test:
+        // `an_empty_answer_whose_token_works_no_longer_is_a_doubted_end`.
+        let says_more = last.answer().more == Some(true) || untold || self.end.is_lost;
         (says_more || promised.is_some())
             .then(|| DoubtedEnd { reached: counts.passed.unwrap_or(self.taken.items.len() as u64), said: promised })
     }
@@ -282,8 +288,14 @@ impl TokenPage<'_> {
         let fetch =
             TokenFetch { token: asked.token.clone(), backward: asked.way.is_backward(), size: PageSize(asked.size) };
         let answer = self.up.fetch(vec![Fetch::Token(fetch)]).await?.pop();
-        // A token that works no longer says nothing about the end.
-        let Some(answer) = answer.filter(|answer| answer.standing == Standing::Listed) else { return Ok(()) };
+        let Some(answer) = answer.filter(|answer| answer.standing == Standing::Listed) else {
+            // A token that works no longer says nothing about the end. If only an empty answer says that the list ends
+            // there, nothing confirms it.
+            self.end.is_lost = self.is_strange(last);
+            // A start of the list can't be marked as doubted. Test:
+            // `an_empty_answer_whose_token_works_no_longer_is_a_doubted_end`.
+            return if self.end.is_lost && self.way.is_backward() { Err(Refusal::TokenGone.into()) } else { Ok(()) };
+        };
         let again = self.received(answer, asked)?;
         if tried.is_some() {
             if again.is_empty() {

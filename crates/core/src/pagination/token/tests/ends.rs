@@ -356,3 +356,42 @@ fn a_walk_back_through_a_gap_reaches_the_start() {
     // The last page has 5 items.
     assert_eq!(items, 20);
 }
+
+/// Returns a page that a backward token leads to.
+fn back(token: &'static str, items: &[&'static str], next: Option<&'static str>) -> Given {
+    Given { asked: (token, true), ..given(token, items, next) }
+}
+
+/// Returns an upstream of two pages of two items, whose second page has a token that leads back to the first.
+fn two_ways() -> Upstream {
+    let second = Given { previous: Some("p"), ..given("a", &["3", "4"], None) };
+    Upstream::new(vec![given("", &["1", "2"], Some("a")), second, back("p", &["1", "2"], Some("a"))])
+        .tokens(|tokens| tokens.backward = true)
+}
+
+/// Returns the place before the second page of [`two_ways`].
+fn before_the_second(list: &mut Upstream) -> Target {
+    let next = list.page(&start(), 2).unwrap().next.clone().unwrap();
+    list.page(&next, 2).unwrap().previous.clone().unwrap()
+}
+
+#[test]
+fn an_empty_answer_whose_token_works_no_longer_is_a_doubted_end() {
+    for declared in [true, false] {
+        let mut list = fixed(rows(400, 100, |_| false), 100);
+        list.order.declared = declared;
+        list.once = vec![given("200", &[], None), Given { standing: Standing::Gone, ..given("200", &[], None) }];
+        let walk = walked(&mut list, 100).unwrap();
+        assert_eq!((walk.items, walk.doubted), (200, Some(DoubtedEnd { reached: 200, said: None })), "{declared}");
+        // An empty answer that is confirmed isn't doubted, and neither is an answer with items.
+        list.pages.truncate(2);
+        list.pages.push(given("200", &[], None));
+        assert_eq!(walked(&mut list, 100).unwrap().doubted, None, "{declared}");
+        // A start has no mark.
+        let mut list = two_ways();
+        list.order.declared = declared;
+        let previous = before_the_second(&mut list);
+        list.once = vec![back("p", &[], None), Given { standing: Standing::Gone, ..back("p", &[], None) }];
+        assert_eq!(list.page(&previous, 2).unwrap_err(), Refusal::TokenGone, "{declared}");
+    }
+}
