@@ -218,7 +218,9 @@ impl TokenPage<'_> {
     /// Test: `an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again`.
     fn is_strange(&self, upstream_page: &UpstreamPage) -> bool {
         let before = self.pages.read.iter().rev().nth(1);
-        let denied = before.is_some_and(|before| before.answer().more == Some(false));
+        // The flag of an answer speaks of the direction of its request. Test:
+        // `an_empty_answer_on_the_way_back_is_asked_for_again_whatever_flags_say_of_the_end`.
+        let denied = before.is_some_and(|before| before.asked().way == self.way && before.answer().more == Some(false));
         let is_over = denied || self.says_all_passed(upstream_page);
         upstream_page.is_empty() && upstream_page.asked().token.is_some() && !is_over
     }

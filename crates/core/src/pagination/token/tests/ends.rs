@@ -395,3 +395,16 @@ fn an_empty_answer_whose_token_works_no_longer_is_a_doubted_end() {
         assert_eq!(list.page(&previous, 2).unwrap_err(), Refusal::TokenGone, "{declared}");
     }
 }
+
+#[test]
+fn an_empty_answer_on_the_way_back_is_asked_for_again_whatever_flags_say_of_the_end() {
+    for declared in [true, false] {
+        let mut list = two_ways();
+        (list.order.declared, list.pages[1].more) = (declared, Some(false));
+        let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
+        let previous = list.page(&next, 3).unwrap().previous.clone().unwrap();
+        list.once = vec![back("p", &[], None)];
+        assert_eq!(ids(&list.page(&previous, 3).unwrap()), ["1", "2", "3"], "{declared}");
+        assert_eq!(list.asked(), ["a", "<p", "<p"], "{declared}");
+    }
+}
