@@ -33,7 +33,7 @@ use crate::pagination::{
 pub(super) struct EndFacts {
     /// The facts of the walk. The number of passed items is that of the page's start.
     pub(super) walk: WalkFacts,
-    /// The newest total that the answers of this page state and that can be compared with items.
+    /// The newest total that the answers of this page state and that can be compared with items, in either direction.
     pub(super) total: Option<u64>,
     /// True if the last answer, in either direction, was empty.
     pub(super) is_in_gap: bool,
@@ -92,29 +92,31 @@ impl EndFacts {
 }
 
 impl TokenPage<'_> {
-    /// Notes the statements of an answer that was read in the page's direction.
+    /// Notes the statements of an answer. Only those of an answer that was read in the page's direction speak of the
+    /// end, except for totals.
     pub(super) fn note_statements(&mut self, upstream_page: &UpstreamPage) {
         let (answer, asked) = (upstream_page.answer(), upstream_page.asked());
         self.end.is_in_gap = upstream_page.is_empty();
+        let count = narrow(upstream_page.len());
+        // Totals don't depend on the direction. Tests: `a_total_beside_an_answer_read_backward_contradicts_an_end`,
+        // `a_total_that_grew_while_a_client_went_back_does_not_contradict_an_end`.
+        if let Some(total) = token_end::counted(answer, &self.request.paging) {
+            let known = self.end.total.or(self.request.target.hint.total);
+            let facts = &mut self.end.walk;
+            // Among the passed items are those that were deleted since, so a total that has fallen shows no end. Test:
+            // `a_total_that_has_changed_does_not_show_that_all_items_are_passed`.
+            facts.grown = facts.grown.saturating_add(known.map_or(0, |known| total.abs_diff(known)));
+            facts.counts_beyond_answer |= total != u64::from(count);
+            self.end.total = Some(total);
+        }
         if asked.way != self.way {
             return;
         }
-        let count = narrow(upstream_page.len());
-        let is_short = count < asked.size;
-        let counted = token_end::counted(answer, &self.request.paging);
-        let known = self.request.target.hint.total.filter(|_| self.way == Way::Forward);
-        let facts = &mut self.end;
+        let (is_short, facts) = (count < asked.size, &mut self.end);
         facts.walk.rows_left_out |= facts.was_short && count > 0;
         facts.was_short = is_short;
         facts.walk.more_said |= answer.more == Some(true);
         facts.walk.more_said_when_short |= is_short && answer.more == Some(true);
-        if let Some(total) = counted {
-            if let Some(before) = facts.total.or(known) {
-                facts.walk.grown = facts.walk.grown.saturating_add(total.saturating_sub(before));
-            }
-            facts.walk.counts_beyond_answer |= total != u64::from(count);
-            facts.total = Some(total);
-        }
     }
 
     /// Returns how the page continues after the upstream pages read so far.

@@ -408,3 +408,39 @@ fn an_empty_answer_on_the_way_back_is_asked_for_again_whatever_flags_say_of_the_
         assert_eq!(list.asked(), ["a", "<p", "<p"], "{declared}");
     }
 }
+
+#[test]
+fn a_total_beside_an_answer_read_backward_contradicts_an_end() {
+    let mut list = two_ways();
+    let previous = before_the_second(&mut list);
+    list.pages[2] = Given { total: Some(9), ..back("p", &["2", "3"], None) };
+    let page = list.page(&previous, 2).unwrap();
+    assert_eq!(ids(&page), ["2"]);
+    let page = list.page(&page.next.clone().unwrap(), 2).unwrap();
+    assert_eq!(ids(&page), ["3"]);
+    assert_eq!(page.doubted_end.and_then(|doubted| doubted.said), Some(9));
+}
+
+#[test]
+fn a_total_that_grew_while_a_client_went_back_does_not_contradict_an_end() {
+    let mut list = two_ways();
+    list.pages.iter_mut().for_each(|page| page.total = Some(4));
+    let previous = before_the_second(&mut list);
+    // Two items came at the head.
+    list.pages.iter_mut().for_each(|page| page.total = Some(6));
+    let next = list.page(&previous, 2).unwrap().next.clone().unwrap();
+    let page = list.page(&next, 2).unwrap();
+    assert_eq!((ids(&page), page.doubted_end), (vec!["3".to_owned(), "4".into()], None));
+}
+
+#[test]
+fn a_total_that_has_changed_does_not_show_that_all_items_are_passed() {
+    // After 20 items come four empty answers, and 60 items.
+    for (first, expected) in [(20, 20), (19, 80), (21, 80)] {
+        let mut list = fixed(rows(160, 20, |row| (20..100).contains(&row)), 20);
+        list.pages.iter_mut().for_each(|page| page.total = Some(20));
+        list.pages[0].total = Some(first);
+        let walk = walked(&mut list, 20).unwrap();
+        assert_eq!((walk.items, walk.doubted), (expected, None), "{first}");
+    }
+}
