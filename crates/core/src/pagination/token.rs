@@ -330,8 +330,13 @@ impl<'p> TokenPage<'p> {
         if self.is_spent() {
             return Err(Refusal::BudgetExceeded.into());
         }
-        let asked = Asked { token: token.clone(), way, size: self.size(way, depth) };
-        let fetch = TokenFetch { token, backward: way.is_backward(), size: PageSize(asked.size) };
+        self.send(Asked { token, way, size: self.size(way, depth) }).await
+    }
+
+    /// Sends a request to the upstream.
+    async fn send(&mut self, asked: Asked) -> Result<UpstreamPage, Stop> {
+        let (token, backward) = (asked.token.clone(), asked.way.is_backward());
+        let fetch = TokenFetch { token, backward, size: PageSize(asked.size) };
         let answer = self.up.fetch(vec![Fetch::Token(fetch)]).await?.pop();
         let Some(answer) = answer else { return Err(Refusal::PositionLost { nearest: Offset(0) }.into()) };
         if answer.standing != Standing::Listed {

@@ -410,6 +410,53 @@ fn an_empty_answer_on_the_way_back_is_asked_for_again_whatever_flags_say_of_the_
 }
 
 #[test]
+fn a_page_back_has_a_next_page_although_the_token_is_missing() {
+    for more in [None, Some(true), Some(false)] {
+        for declared in [true, false] {
+            let mut list = two_ways();
+            list.order.declared = declared;
+            let previous = before_the_second(&mut list);
+            list.once = vec![Given { more, ..back("p", &["1", "2"], None) }];
+            let page = list.page(&previous, 2).unwrap();
+            assert_eq!((ids(&page), page.doubted_end), (vec!["1".to_owned(), "2".into()], None), "{more:?}");
+            assert_eq!(ids(&list.page(&page.next.clone().unwrap(), 2).unwrap()), ["3", "4"], "{more:?}");
+        }
+    }
+}
+
+#[test]
+fn a_page_back_by_tokens_for_one_use_has_a_doubted_end_if_the_token_is_missing() {
+    let mut list = two_ways().tokens(|tokens| tokens.single_use = true);
+    let previous = before_the_second(&mut list);
+    assert_eq!(list.page(&previous, 2).unwrap().doubted_end, None);
+    list.once = vec![back("p", &["1", "2"], None)];
+    let page = list.page(&previous, 2).unwrap();
+    assert_eq!((page.next.clone(), page.doubted_end), (None, Some(DoubtedEnd { reached: 2, said: None })));
+}
+
+#[test]
+fn a_token_that_is_missing_during_the_search_for_the_place_is_asked_for_again() {
+    let mut list = fixed(vec![given("", &["10", "20", "30", "40"], None)], 5);
+    let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
+    let previous = list.page(&next, 3).unwrap().previous.clone().unwrap();
+    // Items at the head moved the last two to the next upstream page.
+    let first = given("", &["1", "2", "3", "10", "20"], Some("a"));
+    list.pages = vec![first.clone(), given("a", &["30", "40"], None)];
+    list.once = vec![Given { next: None, ..first.clone() }];
+    let page = list.page(&previous, 3).unwrap();
+    assert_eq!(
+        (ids(&page), list.asked()),
+        (["10", "20", "30"].map(str::to_owned).to_vec(), vec![String::new(), String::new(), "a".to_owned()])
+    );
+    // The items after the place are gone.
+    list.pages = vec![Given { next: None, ..first }];
+    assert_eq!(ids(&list.page(&previous, 3).unwrap()), ["3", "10", "20"]);
+    // The list has changed between the two answers.
+    list.once = vec![given("", &["1", "2", "3", "10", "25"], None)];
+    assert_eq!(list.page(&previous, 3).unwrap_err(), Refusal::PositionLost { nearest: Offset(0) });
+}
+
+#[test]
 fn a_total_beside_an_answer_read_backward_contradicts_an_end() {
     let mut list = two_ways();
     let previous = before_the_second(&mut list);
