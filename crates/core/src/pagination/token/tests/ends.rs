@@ -357,6 +357,11 @@ fn a_walk_back_through_a_gap_reaches_the_start() {
     assert_eq!(items, 20);
 }
 
+/// Returns a page of items, each with a rank and an id, that a forward token leads to.
+fn ranked(token: &'static str, items: &[(&'static str, &'static str)], next: Option<&'static str>) -> Given {
+    Given { items: items.to_vec(), ..given(token, &[], next) }
+}
+
 /// Returns a page that a backward token leads to.
 fn back(token: &'static str, items: &[&'static str], next: Option<&'static str>) -> Given {
     Given { asked: (token, true), ..given(token, items, next) }
@@ -454,6 +459,38 @@ fn a_token_that_is_missing_during_the_search_for_the_place_is_asked_for_again() 
     // The list has changed between the two answers.
     list.once = vec![given("", &["1", "2", "3", "10", "25"], None)];
     assert_eq!(list.page(&previous, 3).unwrap_err(), Refusal::PositionLost { nearest: Offset(0) });
+}
+
+#[test]
+fn ties_of_an_answer_that_was_asked_for_again_may_have_been_served() {
+    // Tie 35 came before tie 31, which is now on the next upstream page.
+    let pages = vec![ranked("", &[("7", "35")], Some("a")), ranked("a", &[("7", "31")], None)];
+    let mut list = fixed(pages, 1).sorted_by_rank();
+    list.once = vec![ranked("", &[("7", "31")], None)];
+    assert_eq!(list.page(&start(), 3).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
+    // An empty answer has no ties.
+    let pages = vec![ranked("", &[("7", "1"), ("7", "2")], Some("a")), ranked("a", &[("7", "3"), ("7", "4")], None)];
+    let mut list = fixed(pages, 2).sorted_by_rank();
+    let next = list.page(&start(), 2).unwrap().next.clone().unwrap();
+    list.once = vec![ranked("a", &[], None)];
+    assert_eq!(ids(&list.page(&next, 2).unwrap()), ["73", "74"]);
+    // The page begins amid the ties of an upstream page.
+    let ties = [("7", "1"), ("7", "2"), ("7", "3")];
+    let mut list = fixed(vec![ranked("", &ties, None)], 3).sorted_by_rank();
+    let next = list.page(&start(), 2).unwrap().next.clone().unwrap();
+    list.pages = vec![ranked("", &[("7", "1"), ("7", "8"), ("7", "9")], Some("a"))];
+    list.once = vec![ranked("", &ties, None)];
+    assert_eq!(list.page(&next, 2).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
+}
+
+#[test]
+fn items_that_came_before_those_of_an_answer_asked_for_again_are_passed() {
+    let tokens = ["", "a", "b", "c", "d"];
+    let page = |number: usize| given(tokens[number], &[text(number + 5)], tokens.get(number + 1).copied());
+    let mut list = fixed((0..5).map(page).collect(), 1);
+    list.once = vec![given("", &["9"], None)];
+    let page = list.page(&start(), 2).unwrap();
+    assert_eq!((ids(&page), page.next.clone(), page.notes.requests), (vec!["9".to_owned()], None, 7));
 }
 
 #[test]
