@@ -528,3 +528,18 @@ fn a_total_that_has_changed_does_not_show_that_all_items_are_passed() {
         assert_eq!((walk.items, walk.doubted), (expected, None), "{first}");
     }
 }
+
+#[test]
+fn tokens_that_go_round_through_a_gap_are_refused() {
+    let pages = vec![
+        ranked("", &[("4", "4")], Some("a")),
+        ranked("a", &[], Some("b")),
+        ranked("b", &[("2", "7")], Some("c")),
+        ranked("c", &[("2", "6")], Some("d")),
+        ranked("d", &[], Some("e")),
+        ranked("e", &[("0", "3")], Some("f")),
+        ranked("f", &[], Some("b")),
+    ];
+    let mut list = fixed(pages, 1).sorted_by_rank();
+    assert_eq!(walked(&mut list, 1), Err(Refusal::BudgetExceeded));
+}
