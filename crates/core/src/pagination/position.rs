@@ -176,7 +176,8 @@ pub struct Hint {
 pub struct WalkFacts {
     /// The number of items from the start of the list to the boundary; `None` if the walk didn't begin at the start.
     pub passed: Option<u64>,
-    /// The sum by which exact totals have grown during the walk.
+    /// The sum by which exact totals have grown during the walk; for lists that are read by tokens, also the sum by
+    /// which they have fallen.
     pub grown: u64,
     /// The most items that one answer of the walk had.
     pub most: u32,

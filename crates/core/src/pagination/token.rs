@@ -311,8 +311,16 @@ impl<'p> TokenPage<'p> {
     fn may_be_cut_off(&self) -> bool {
         let taken = self.taken.items.len();
         let leads_both_ways = || self.way == Way::Forward || taken > 0 || self.leads_back_from_a_gap();
-        let in_a_gap = || self.pages.read.iter().any(UpstreamPage::is_empty) && leads_both_ways();
+        let in_a_gap = || self.leads_through_a_gap() && leads_both_ways();
         self.is_spent() && (self.request.serves_short(taken) || in_a_gap())
+    }
+
+    /// Returns whether the page has met a gap and has come farther in the list. If it has no item, and items that were
+    /// passed come after an empty answer, the tokens may lead round through the gap. Test:
+    /// `tokens_that_go_round_through_a_gap_are_refused`.
+    fn leads_through_a_gap(&self) -> bool {
+        let mut from_gap = self.pages.read.iter().skip_while(|page| !page.is_empty());
+        from_gap.next().is_some() && (!self.taken.items.is_empty() || from_gap.all(UpstreamPage::is_empty))
     }
 
     /// Returns whether the page after this one begins in an upstream page that was already read.
@@ -330,8 +338,13 @@ impl<'p> TokenPage<'p> {
         if self.is_spent() {
             return Err(Refusal::BudgetExceeded.into());
         }
-        let asked = Asked { token: token.clone(), way, size: self.size(way, depth) };
-        let fetch = TokenFetch { token, backward: way.is_backward(), size: PageSize(asked.size) };
+        self.send(Asked { token, way, size: self.size(way, depth) }).await
+    }
+
+    /// Sends a request to the upstream.
+    async fn send(&mut self, asked: Asked) -> Result<UpstreamPage, Stop> {
+        let (token, backward) = (asked.token.clone(), asked.way.is_backward());
+        let fetch = TokenFetch { token, backward, size: PageSize(asked.size) };
         let answer = self.up.fetch(vec![Fetch::Token(fetch)]).await?.pop();
         let Some(answer) = answer else { return Err(Refusal::PositionLost { nearest: Offset(0) }.into()) };
         if answer.standing != Standing::Listed {

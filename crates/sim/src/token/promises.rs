@@ -7,7 +7,7 @@ use cursorgate_core::pagination::{page::Level, paging::Sizes, position::Position
 
 use super::{
     scenario::Scenario,
-    upstream::{Counts, Place, Shown},
+    upstream::{Counts, Flag, Place, Shown},
     walk::{Node, Visited},
     world::{Row, Seen, Shape, World},
 };
@@ -125,8 +125,10 @@ pub(crate) fn check_refusal(
                 || traits.gap.div_ceil(traits.step().max(1)) >= 8,
             traits.hidden == 0 && traits.gap == 0,
         ),
-        // The answers contradict themselves for good: a total, and the token that is missing once.
-        Refusal::EndContradicted { .. } => ("end contradicted", scenario.lies() || changed, false),
+        // The answers contradict themselves for good: a total, and the token that is missing once. In a list that has
+        // changed, an item that came before the place and one that left between the same two answers leave the total as
+        // it was, so a true total promises an item that the walk doesn't pass.
+        Refusal::EndContradicted { .. } => ("end contradicted", scenario.lies() || changes > 0, false),
         Refusal::TooDeep | Refusal::Unsorted(_) | Refusal::NoList | Refusal::PivotGone { .. } => {
             ("other", false, false)
         }
@@ -292,7 +294,10 @@ impl Visit<'_> {
         let can_lead_back = traits.backward && !traits.single_use && (!empty || self.at.backward);
         // A gap may be longer than the run of empty answers that ends a walk.
         let in_a_wide_gap = self.at.backward && self.empty_answers() >= 16;
-        if page.previous.is_none() && !starts && can_lead_back && !in_a_wide_gap {
+        // A flag that always denies that more items follow agrees with an answer that is empty for once, so it isn't
+        // asked for again.
+        let denied = traits.blank.is_some() && traits.flag == Some(Flag::False);
+        if page.previous.is_none() && !starts && can_lead_back && !in_a_wide_gap && !denied {
             return Err("ends: no previous, and there was more".to_owned());
         }
         Ok(())
@@ -319,9 +324,18 @@ impl Visit<'_> {
         if at.is_some_and(|at| self.world.rows[at + 1..].iter().all(|row| row.hidden)) {
             return Ok(());
         }
-        // Of a list that changes, a total that is right may be the number of items passed.
-        let agrees = |shown: &Shown| shown.items.is_empty() && shown.total.is_some_and(|total| total > 0);
-        if self.world.changes > 0 && traits.counts == Counts::Items && forward().any(agrees) {
+        // Of a list that changes, a total that is right may be the number of items passed, although others follow: an
+        // item that was served has left, and another has come, between the same two answers. If the client has turned
+        // back, the number isn't counted here.
+        let at_total = |shown: &Shown| {
+            let total = shown.total.filter(|total| *total > 0 && shown.items.is_empty());
+            total.is_some() && (passed.is_none() || passed == total)
+        };
+        if self.world.changes > 0 && traits.counts == Counts::Items && forward().any(at_total) {
+            return Ok(());
+        }
+        // The token of an answer that is empty for once may work no longer when it is asked for again.
+        if page.doubted_end.is_some() && traits.blank.is_some() && forward().next_back().is_some_and(|last| last.gone) {
             return Ok(());
         }
         let led = forward().next_back().is_some_and(|last| last.leads_on);

@@ -298,7 +298,11 @@ impl Client<'_> {
                                 what.items.iter().map(|it| format!("{}/{}", it.key, it.id)).collect();
                             let way = if fetch.backward { "back" } else { "on" };
                             let token = fetch.token.map_or_else(|| "none".into(), |token| token.0);
-                            format!("    {way} by {token}, {}: {ids:?}, next {:?}", fetch.size.0, answer.next)
+                            let standing = &answer.standing;
+                            format!(
+                                "    {way} by {token}, {}: {standing:?} {ids:?}, next {:?}",
+                                fetch.size.0, answer.next
+                            )
                         });
                         shown.push(what);
                         answers.push(answer);
@@ -335,8 +339,9 @@ impl Client<'_> {
         };
         let gone_by = way(&visited.items);
         // If the page is not full, the core read on past moved items that the page already has. The place is after
-        // them.
-        let is_read_on = at.backward == backward && gone_by.len() < limit as usize;
+        // them. In a declared order, the place is before them unless no token leads there again.
+        let may_pass = self.scenario.traits.single_use || !self.scenario.shape.is_declared();
+        let is_read_on = may_pass && at.backward == backward && gone_by.len() < limit as usize;
         let passed = gone_by.last().filter(|_| is_read_on).and_then(|last| {
             let beyond = visited.shown.iter().map(|shown| way(&shown.items)).find_map(|items| {
                 let place = items.iter().position(|item| item == last)?;

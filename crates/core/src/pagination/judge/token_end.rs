@@ -20,7 +20,8 @@ use crate::pagination::{
 pub(in crate::pagination) struct TokenCounts {
     /// The number of items passed; `None` if the walk didn't begin at the start of the list.
     pub(in crate::pagination) passed: Option<u64>,
-    /// The sum by which totals have grown during the walk. Items that were inserted before the place aren't passed.
+    /// The sum by which totals have changed during the walk. Items that were inserted before the place aren't passed,
+    /// and some of those passed may have been deleted.
     pub(in crate::pagination) grown: u64,
     /// The total; `None` if none is known.
     pub(in crate::pagination) total: Option<u64>,
@@ -33,10 +34,10 @@ impl TokenCounts {
         self.total.filter(|total| *total > passed)
     }
 
-    /// Returns whether the total is the number of items passed.
+    /// Returns whether the total is the number of items passed. A total that has changed may be so in the middle of the
+    /// list. Test: `a_total_that_has_changed_does_not_show_that_all_items_are_passed`.
     pub(in crate::pagination) fn is_at_total(self) -> bool {
-        let (Some(passed), Some(total)) = (self.passed, self.total) else { return false };
-        (passed..=passed.saturating_add(self.grown)).contains(&total)
+        self.passed.is_some() && self.passed == self.total && self.grown == 0
     }
 }
 
@@ -80,8 +81,9 @@ impl Passage<'_> {
         let is_start = matches!(self.request.target.position, Position::Start | Position::At(Offset(0)));
         let passed = if is_start { Some(0) } else { hint.walk.passed };
         let stated = self.pages.iter().rev().find_map(|page| counted(page.answer(), &self.request.paging));
-        // Totals may have grown since the cursor was made, which only the reader has added up.
-        let grown = hint.walk.grown.saturating_add(stated.unwrap_or(0).saturating_sub(hint.total.unwrap_or(u64::MAX)));
+        // Totals may have changed several times since the cursor was made, which only the reader has added up.
+        let changed = stated.zip(hint.total).map_or(0, |(stated, known)| stated.abs_diff(known));
+        let grown = hint.walk.grown.saturating_add(changed);
         let taken = self.taken.len() as u64;
         let counts = TokenCounts { passed: passed.map(|passed| passed.saturating_add(taken)), grown, total: stated };
         let is_marked = facts.doubted_end.is_some();

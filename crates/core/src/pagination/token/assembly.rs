@@ -11,7 +11,7 @@ use crate::pagination::{
         upstream_page::{Lead, UpstreamPage},
     },
     mark::Mark,
-    page::{Page, PageFacts},
+    page::{DoubtedEnd, Page, PageFacts},
     position::{Hint, Item, Loop, MarkedItem, Marks, PlaceInPage, Position, Target, TokenPlace},
     refusal::Refusal,
     rules::{self, Rule},
@@ -68,6 +68,7 @@ impl TokenPage<'_> {
         let (next, previous) = if backward { (back, onward) } else { (onward, back) };
         let (edges, offset, short) = (self.edges()?, self.offset(), short && self.taken.items.len() < self.limit());
         let (unproven, total) = (self.findings.flagged, self.findings.total);
+        let doubted_end = self.end.doubt.or_else(|| self.doubt_without_link(next.is_some()));
         let passage = Passage {
             request: &self.request,
             way: self.way,
@@ -75,7 +76,6 @@ impl TokenPage<'_> {
             taken: std::mem::take(&mut self.taken.items),
             consumed: self.pages.consumed,
         };
-        let doubted_end = self.end.doubt;
         let facts =
             PageFacts { next, previous, total, offset, unproven, short, doubted_end, edges, ..PageFacts::default() };
         let mut page = passage.page(facts).map_err(|PassageFault| Refusal::PositionLost { nearest: Offset(0) })?;
@@ -184,9 +184,32 @@ impl TokenPage<'_> {
         Ok(match upstream_page.lead(way, tokens, self.request.paging.end) {
             Lead::Token(token) => Some(PageEntry::handed_out(token, way)),
             Lead::Unknown => number.checked_sub(1).and_then(|number| self.again(&self.pages.read[number], way, 0)),
+            Lead::Edge if self.goes_on_forward(upstream_page, way) => self.again(upstream_page, way, passed),
             Lead::Edge => None,
             Lead::Broken => return Err(Refusal::Stuck),
         })
+    }
+
+    /// Returns whether the list goes on after an upstream page that was read backward, although it has no token that
+    /// leads on: its flag says so, or the cursor names an item that came there. The next page then reads the upstream
+    /// page again. Test: `a_page_back_has_a_next_page_although_the_token_is_missing`.
+    fn goes_on_forward(&self, upstream_page: &UpstreamPage, way: Way) -> bool {
+        let (tokens, end) = (self.tokens(), self.request.paging.end);
+        let has_come = match &self.request.target.position {
+            Position::Token(place) => place.within != PlaceInPage::Whole,
+            _ => true,
+        };
+        let says_more = upstream_page.asked().way == way && upstream_page.answer().more == Some(true);
+        way == Way::Forward && (has_come || says_more) && !upstream_page.is_vouched_end(way, tokens, end)
+    }
+
+    /// Returns the doubt about the end of a page that was read backward, if the list goes on after it, but no token
+    /// leads there. Test: `a_page_back_by_tokens_for_one_use_has_a_doubted_end_if_the_token_is_missing`.
+    fn doubt_without_link(&self, is_linked: bool) -> Option<DoubtedEnd> {
+        let last = self.taken.items.first().filter(|_| self.way.is_backward() && !is_linked)?;
+        let reached = self.end.walk.passed.unwrap_or(self.taken.items.len() as u64);
+        self.goes_on_forward(&self.pages.read[last.upstream_page], Way::Forward)
+            .then_some(DoubtedEnd { reached, said: None })
     }
 
     /// Returns the entry to a place in an upstream page that is read again. `None` if tokens can be used only once, and

@@ -7,7 +7,8 @@
 //! A missing token is the end if nothing contradicts it. It is asked for once more if the answer's flag or a total says
 //! that more items follow, if the answer is full, or if the answer is empty although a token led to it. If the second
 //! answer has no token either, and a total promises at least another full answer, the two statements of the upstream
-//! exclude each other, and the page is refused. Otherwise the end is served, and marked if it is still contradicted.
+//! exclude each other, and the page is refused. Otherwise the end is served, and marked if it is still contradicted. It
+//! is also marked if a token led to an empty answer and works no longer.
 
 use super::TokenPage;
 use crate::pagination::{
@@ -32,7 +33,7 @@ use crate::pagination::{
 pub(super) struct EndFacts {
     /// The facts of the walk. The number of passed items is that of the page's start.
     pub(super) walk: WalkFacts,
-    /// The newest total that the answers of this page state and that can be compared with items.
+    /// The newest total that the answers of this page state and that can be compared with items, in either direction.
     pub(super) total: Option<u64>,
     /// True if the last answer, in either direction, was empty.
     pub(super) is_in_gap: bool,
@@ -44,6 +45,8 @@ pub(super) struct EndFacts {
     pub(super) leads_on: Option<Token>,
     /// True if the second answer differs, so the next page reads it again.
     pub(super) rereads: bool,
+    /// True if an answer was empty although a token led to it, and the token works no longer.
+    is_lost: bool,
     /// True if the page ends the list in its direction.
     pub(super) is_over: bool,
     /// The statement that contradicts the end; `None` if there is none.
@@ -81,6 +84,7 @@ impl EndFacts {
             asked_again: false,
             leads_on: None,
             rereads: false,
+            is_lost: false,
             is_over: false,
             doubt: None,
         }
@@ -88,29 +92,31 @@ impl EndFacts {
 }
 
 impl TokenPage<'_> {
-    /// Notes the statements of an answer that was read in the page's direction.
+    /// Notes the statements of an answer. Only those of an answer that was read in the page's direction speak of the
+    /// end, except for totals.
     pub(super) fn note_statements(&mut self, upstream_page: &UpstreamPage) {
         let (answer, asked) = (upstream_page.answer(), upstream_page.asked());
         self.end.is_in_gap = upstream_page.is_empty();
+        let count = narrow(upstream_page.len());
+        // Totals don't depend on the direction. Tests: `a_total_beside_an_answer_read_backward_contradicts_an_end`,
+        // `a_total_that_grew_while_a_client_went_back_does_not_contradict_an_end`.
+        if let Some(total) = token_end::counted(answer, &self.request.paging) {
+            let known = self.end.total.or(self.request.target.hint.total);
+            let facts = &mut self.end.walk;
+            // Among the passed items are those that were deleted since, so a total that has fallen shows no end. Test:
+            // `a_total_that_has_changed_does_not_show_that_all_items_are_passed`.
+            facts.grown = facts.grown.saturating_add(known.map_or(0, |known| total.abs_diff(known)));
+            facts.counts_beyond_answer |= total != u64::from(count);
+            self.end.total = Some(total);
+        }
         if asked.way != self.way {
             return;
         }
-        let count = narrow(upstream_page.len());
-        let is_short = count < asked.size;
-        let counted = token_end::counted(answer, &self.request.paging);
-        let known = self.request.target.hint.total.filter(|_| self.way == Way::Forward);
-        let facts = &mut self.end;
+        let (is_short, facts) = (count < asked.size, &mut self.end);
         facts.walk.rows_left_out |= facts.was_short && count > 0;
         facts.was_short = is_short;
         facts.walk.more_said |= answer.more == Some(true);
         facts.walk.more_said_when_short |= is_short && answer.more == Some(true);
-        if let Some(total) = counted {
-            if let Some(before) = facts.total.or(known) {
-                facts.walk.grown = facts.walk.grown.saturating_add(total.saturating_sub(before));
-            }
-            facts.walk.counts_beyond_answer |= total != u64::from(count);
-            facts.total = Some(total);
-        }
     }
 
     /// Returns how the page continues after the upstream pages read so far.
@@ -191,7 +197,9 @@ impl TokenPage<'_> {
         // A dialect that reads a total from answers expects it in each of them. Test:
         // `a_full_first_answer_without_any_of_its_facts_is_a_doubted_end`.
         let untold = lost && counts.total.is_none() && self.request.abilities.tells_total;
-        let says_more = last.answer().more == Some(true) || untold;
+        // The token promised items, and can't be asked again for them. Test:
+        // `an_empty_answer_whose_token_works_no_longer_is_a_doubted_end`.
+        let says_more = last.answer().more == Some(true) || untold || self.end.is_lost;
         (says_more || promised.is_some())
             .then(|| DoubtedEnd { reached: counts.passed.unwrap_or(self.taken.items.len() as u64), said: promised })
     }
@@ -212,7 +220,9 @@ impl TokenPage<'_> {
     /// Test: `an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again`.
     fn is_strange(&self, upstream_page: &UpstreamPage) -> bool {
         let before = self.pages.read.iter().rev().nth(1);
-        let denied = before.is_some_and(|before| before.answer().more == Some(false));
+        // The flag of an answer speaks of the direction of its request. Test:
+        // `an_empty_answer_on_the_way_back_is_asked_for_again_whatever_flags_say_of_the_end`.
+        let denied = before.is_some_and(|before| before.asked().way == self.way && before.answer().more == Some(false));
         let is_over = denied || self.says_all_passed(upstream_page);
         upstream_page.is_empty() && upstream_page.asked().token.is_some() && !is_over
     }
@@ -282,8 +292,14 @@ impl TokenPage<'_> {
         let fetch =
             TokenFetch { token: asked.token.clone(), backward: asked.way.is_backward(), size: PageSize(asked.size) };
         let answer = self.up.fetch(vec![Fetch::Token(fetch)]).await?.pop();
-        // A token that works no longer says nothing about the end.
-        let Some(answer) = answer.filter(|answer| answer.standing == Standing::Listed) else { return Ok(()) };
+        let Some(answer) = answer.filter(|answer| answer.standing == Standing::Listed) else {
+            // A token that works no longer says nothing about the end. If only an empty answer says that the list ends
+            // there, nothing confirms it.
+            self.end.is_lost = self.is_strange(last);
+            // A start of the list can't be marked as doubted. Test:
+            // `an_empty_answer_whose_token_works_no_longer_is_a_doubted_end`.
+            return if self.end.is_lost && self.way.is_backward() { Err(Refusal::TokenGone.into()) } else { Ok(()) };
+        };
         let again = self.received(answer, asked)?;
         if tried.is_some() {
             if again.is_empty() {
@@ -304,6 +320,11 @@ impl TokenPage<'_> {
             // The list has changed. The next page reads the answer once more, and begins after this page's last item.
             self.end.rereads = true;
             return Ok(());
+        }
+        // Items that came before those of the first answer are passed, which isn't a circle. Test:
+        // `items_that_came_before_those_of_an_answer_asked_for_again_are_passed`.
+        if self.is_asked_again(&again) {
+            self.advance.farthest = None;
         }
         // A list that changes with each answer isn't asked for again and again.
         Ok(self.go_through(again)?)

@@ -41,6 +41,8 @@ pub(super) struct Seek {
     unless_seen: Option<(usize, usize)>,
     /// The numbers of items looked at, forward and backward.
     looked_at: [u32; 2],
+    /// True if an upstream page without a token was asked for again.
+    asked_again: bool,
 }
 
 impl Seek {
@@ -59,7 +61,15 @@ impl Seek {
             ties_go_on: false,
             unless_seen: None,
             looked_at: [0; 2],
+            asked_again: false,
         }
+    }
+
+    /// Removes the upstream page that was read last, on this side, to ask for it again.
+    fn put_back(&mut self, latest: usize, side: Side) -> UpstreamPage {
+        self.asked_again = true;
+        self.origin -= usize::from(side == Side::Before);
+        self.window.remove(latest)
     }
 
     /// Adds an upstream page that was read on this side, and returns its index.
@@ -93,6 +103,8 @@ enum Looked {
     Found { upstream_page: usize, passed: usize },
     /// The upstream page that this token leads to must be read, on this side in the direction of reading.
     Ask(Token, Side),
+    /// The upstream page that was read last must be asked for again, because it has no token.
+    Again,
 }
 
 impl TokenPage<'_> {
@@ -121,6 +133,11 @@ impl TokenPage<'_> {
                     let way = if next == Side::After { self.way } else { self.way.reversed() };
                     upstream_page = self.ask(Some(token), way, 0).await?;
                     side = next;
+                }
+                Looked::Again => {
+                    let first = seek.put_back(latest, side);
+                    upstream_page = self.send(first.asked().clone()).await?;
+                    self.compare_again(&first, &upstream_page)?;
                 }
             }
         };
@@ -203,6 +220,7 @@ impl TokenPage<'_> {
                 // flagged. Test: `ties_that_are_not_ordered_keep_the_upstreams_sequence`.
                 None => self.lost(seek, Unproven::TieRun),
             },
+            (_, Lead::Edge) if passed.count == 0 && self.lacks_token(seek, latest) => Ok(Looked::Again),
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
                 Ok(self.found_by_keys(seek, latest, passed))
             }
@@ -214,6 +232,34 @@ impl TokenPage<'_> {
             // refused or flagged. Test: `a_reader_that_deletes_what_it_read_goes_on`.
             _ => self.lost(seek, Unproven::Position),
         }
+    }
+
+    /// Returns whether the upstream page that was read last has no token that leads on, although the cursor's item came
+    /// after it. Test: `a_token_that_is_missing_during_the_search_for_the_place_is_asked_for_again`.
+    fn lacks_token(&self, seek: &Seek, latest: usize) -> bool {
+        let (upstream_page, tokens, end) = (&seek.window[latest], self.tokens(), self.request.paging.end);
+        latest == 0
+            && self.way.is_backward()
+            && upstream_page.asked().way == Way::Forward
+            && !upstream_page.is_empty()
+            && !upstream_page.is_vouched_end(Way::Forward, tokens, end)
+            && !seek.asked_again
+            && self.may_ask_again()
+    }
+
+    /// Flags or refuses the page if an item of an upstream page isn't in the answer `again` to the same request. The
+    /// token may have drifted, and the items of the two answers have no common sequence.
+    fn compare_again(&mut self, first: &UpstreamPage, again: &UpstreamPage) -> Result<(), Refusal> {
+        let order = &self.request.order;
+        let is_there = |index| first.anchor(order, index).is_ok_and(|item| again.shows(order, &item));
+        if (0..first.len()).all(is_there) {
+            return Ok(());
+        }
+        if !self.may_flag() {
+            return Err(Refusal::PositionLost { nearest: Offset(0) });
+        }
+        self.findings.flagged = Some(Unproven::Position);
+        Ok(())
     }
 
     /// Returns whether the first `within` items of a page include the item that was next when the cursor was made, and

@@ -52,12 +52,15 @@ impl TokenPage<'_> {
                     &self.request.order,
                     anchor,
                     self.place.run,
-                    self.begins_at(anchor),
+                    self.begins_at(&upstream_page, anchor),
                 ) {
                     Some(passed) => {
                         // Some items of the run with which this upstream page begins may have been served, so the page
-                        // is refused or flagged. Test: `ties_that_a_later_page_begins_with_may_have_been_served`.
-                        if matches!(passed.basis, Basis::Guess { .. }) {
+                        // is refused or flagged. Tests: `ties_that_a_later_page_begins_with_may_have_been_served`,
+                        // `ties_of_an_answer_that_was_asked_for_again_may_have_been_served`.
+                        if matches!(passed.basis, Basis::Guess { .. })
+                            || (passed.basis == Basis::Unseen && self.is_asked_again(&upstream_page))
+                        {
                             self.cut_by_ties()?;
                         }
                         passed.count
@@ -83,10 +86,20 @@ impl TokenPage<'_> {
     }
 
     /// Returns whether the next upstream page begins at the place beyond an anchor. If the pages read so far don't
-    /// extend to the anchor's ties, all these ties may be in the next page.
-    fn begins_at(&self, anchor: &Anchor) -> bool {
+    /// extend to the anchor's ties, all these ties may be in the next page. An answer that was asked for again begins
+    /// where the first one did. Test: `ties_of_an_answer_that_was_asked_for_again_may_have_been_served`.
+    fn begins_at(&self, upstream_page: &UpstreamPage, anchor: &Anchor) -> bool {
+        if self.is_asked_again(upstream_page) {
+            return false;
+        }
         let last = self.pages.read.iter().rev().find(|upstream_page| !upstream_page.is_empty());
         last.is_none_or(|last| last.reaches(self.way, &self.request.order, anchor) != Some(Ordering::Less))
+    }
+
+    /// Returns whether an upstream page is another answer to the request of the one that was read last, and some of its
+    /// items may have been read already.
+    pub(super) fn is_asked_again(&self, upstream_page: &UpstreamPage) -> bool {
+        self.pages.read.last().is_some_and(|last| !last.is_empty() && last.asked() == upstream_page.asked())
     }
 
     /// Returns the number of items of the next upstream page that marks show to be passed; 0 if the marks don't show a

@@ -356,3 +356,190 @@ fn a_walk_back_through_a_gap_reaches_the_start() {
     // The last page has 5 items.
     assert_eq!(items, 20);
 }
+
+/// Returns a page of items, each with a rank and an id, that a forward token leads to.
+fn ranked(token: &'static str, items: &[(&'static str, &'static str)], next: Option<&'static str>) -> Given {
+    Given { items: items.to_vec(), ..given(token, &[], next) }
+}
+
+/// Returns a page that a backward token leads to.
+fn back(token: &'static str, items: &[&'static str], next: Option<&'static str>) -> Given {
+    Given { asked: (token, true), ..given(token, items, next) }
+}
+
+/// Returns an upstream of two pages of two items, whose second page has a token that leads back to the first.
+fn two_ways() -> Upstream {
+    let second = Given { previous: Some("p"), ..given("a", &["3", "4"], None) };
+    Upstream::new(vec![given("", &["1", "2"], Some("a")), second, back("p", &["1", "2"], Some("a"))])
+        .tokens(|tokens| tokens.backward = true)
+}
+
+/// Returns the place before the second page of [`two_ways`].
+fn before_the_second(list: &mut Upstream) -> Target {
+    let next = list.page(&start(), 2).unwrap().next.clone().unwrap();
+    list.page(&next, 2).unwrap().previous.clone().unwrap()
+}
+
+#[test]
+fn an_empty_answer_whose_token_works_no_longer_is_a_doubted_end() {
+    for declared in [true, false] {
+        let mut list = fixed(rows(400, 100, |_| false), 100);
+        list.order.declared = declared;
+        list.once = vec![given("200", &[], None), Given { standing: Standing::Gone, ..given("200", &[], None) }];
+        let walk = walked(&mut list, 100).unwrap();
+        assert_eq!((walk.items, walk.doubted), (200, Some(DoubtedEnd { reached: 200, said: None })), "{declared}");
+        // An empty answer that is confirmed isn't doubted, and neither is an answer with items.
+        list.pages.truncate(2);
+        list.pages.push(given("200", &[], None));
+        assert_eq!(walked(&mut list, 100).unwrap().doubted, None, "{declared}");
+        // A start has no mark.
+        let mut list = two_ways();
+        list.order.declared = declared;
+        let previous = before_the_second(&mut list);
+        list.once = vec![back("p", &[], None), Given { standing: Standing::Gone, ..back("p", &[], None) }];
+        assert_eq!(list.page(&previous, 2).unwrap_err(), Refusal::TokenGone, "{declared}");
+    }
+}
+
+#[test]
+fn an_empty_answer_on_the_way_back_is_asked_for_again_whatever_flags_say_of_the_end() {
+    for declared in [true, false] {
+        let mut list = two_ways();
+        (list.order.declared, list.pages[1].more) = (declared, Some(false));
+        let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
+        let previous = list.page(&next, 3).unwrap().previous.clone().unwrap();
+        list.once = vec![back("p", &[], None)];
+        assert_eq!(ids(&list.page(&previous, 3).unwrap()), ["1", "2", "3"], "{declared}");
+        assert_eq!(list.asked(), ["a", "<p", "<p"], "{declared}");
+    }
+}
+
+#[test]
+fn a_page_back_has_a_next_page_although_the_token_is_missing() {
+    for more in [None, Some(true), Some(false)] {
+        for declared in [true, false] {
+            let mut list = two_ways();
+            list.order.declared = declared;
+            let previous = before_the_second(&mut list);
+            list.once = vec![Given { more, ..back("p", &["1", "2"], None) }];
+            let page = list.page(&previous, 2).unwrap();
+            assert_eq!((ids(&page), page.doubted_end), (vec!["1".to_owned(), "2".into()], None), "{more:?}");
+            assert_eq!(ids(&list.page(&page.next.clone().unwrap(), 2).unwrap()), ["3", "4"], "{more:?}");
+        }
+    }
+}
+
+#[test]
+fn a_page_back_by_tokens_for_one_use_has_a_doubted_end_if_the_token_is_missing() {
+    let mut list = two_ways().tokens(|tokens| tokens.single_use = true);
+    let previous = before_the_second(&mut list);
+    assert_eq!(list.page(&previous, 2).unwrap().doubted_end, None);
+    list.once = vec![back("p", &["1", "2"], None)];
+    let page = list.page(&previous, 2).unwrap();
+    assert_eq!((page.next.clone(), page.doubted_end), (None, Some(DoubtedEnd { reached: 2, said: None })));
+}
+
+#[test]
+fn a_token_that_is_missing_during_the_search_for_the_place_is_asked_for_again() {
+    let mut list = fixed(vec![given("", &["10", "20", "30", "40"], None)], 5);
+    let next = list.page(&start(), 3).unwrap().next.clone().unwrap();
+    let previous = list.page(&next, 3).unwrap().previous.clone().unwrap();
+    // Items at the head moved the last two to the next upstream page.
+    let first = given("", &["1", "2", "3", "10", "20"], Some("a"));
+    list.pages = vec![first.clone(), given("a", &["30", "40"], None)];
+    list.once = vec![Given { next: None, ..first.clone() }];
+    let page = list.page(&previous, 3).unwrap();
+    assert_eq!(
+        (ids(&page), list.asked()),
+        (["10", "20", "30"].map(str::to_owned).to_vec(), vec![String::new(), String::new(), "a".to_owned()])
+    );
+    // The items after the place are gone.
+    list.pages = vec![Given { next: None, ..first }];
+    assert_eq!(ids(&list.page(&previous, 3).unwrap()), ["3", "10", "20"]);
+    // The list has changed between the two answers.
+    list.once = vec![given("", &["1", "2", "3", "10", "25"], None)];
+    assert_eq!(list.page(&previous, 3).unwrap_err(), Refusal::PositionLost { nearest: Offset(0) });
+}
+
+#[test]
+fn ties_of_an_answer_that_was_asked_for_again_may_have_been_served() {
+    // Tie 35 came before tie 31, which is now on the next upstream page.
+    let pages = vec![ranked("", &[("7", "35")], Some("a")), ranked("a", &[("7", "31")], None)];
+    let mut list = fixed(pages, 1).sorted_by_rank();
+    list.once = vec![ranked("", &[("7", "31")], None)];
+    assert_eq!(list.page(&start(), 3).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
+    // An empty answer has no ties.
+    let pages = vec![ranked("", &[("7", "1"), ("7", "2")], Some("a")), ranked("a", &[("7", "3"), ("7", "4")], None)];
+    let mut list = fixed(pages, 2).sorted_by_rank();
+    let next = list.page(&start(), 2).unwrap().next.clone().unwrap();
+    list.once = vec![ranked("a", &[], None)];
+    assert_eq!(ids(&list.page(&next, 2).unwrap()), ["73", "74"]);
+    // The page begins amid the ties of an upstream page.
+    let ties = [("7", "1"), ("7", "2"), ("7", "3")];
+    let mut list = fixed(vec![ranked("", &ties, None)], 3).sorted_by_rank();
+    let next = list.page(&start(), 2).unwrap().next.clone().unwrap();
+    list.pages = vec![ranked("", &[("7", "1"), ("7", "8"), ("7", "9")], Some("a"))];
+    list.once = vec![ranked("", &ties, None)];
+    assert_eq!(list.page(&next, 2).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
+}
+
+#[test]
+fn items_that_came_before_those_of_an_answer_asked_for_again_are_passed() {
+    let tokens = ["", "a", "b", "c", "d"];
+    let page = |number: usize| given(tokens[number], &[text(number + 5)], tokens.get(number + 1).copied());
+    let mut list = fixed((0..5).map(page).collect(), 1);
+    list.once = vec![given("", &["9"], None)];
+    let page = list.page(&start(), 2).unwrap();
+    assert_eq!((ids(&page), page.next.clone(), page.notes.requests), (vec!["9".to_owned()], None, 7));
+}
+
+#[test]
+fn a_total_beside_an_answer_read_backward_contradicts_an_end() {
+    let mut list = two_ways();
+    let previous = before_the_second(&mut list);
+    list.pages[2] = Given { total: Some(9), ..back("p", &["2", "3"], None) };
+    let page = list.page(&previous, 2).unwrap();
+    assert_eq!(ids(&page), ["2"]);
+    let page = list.page(&page.next.clone().unwrap(), 2).unwrap();
+    assert_eq!(ids(&page), ["3"]);
+    assert_eq!(page.doubted_end.and_then(|doubted| doubted.said), Some(9));
+}
+
+#[test]
+fn a_total_that_grew_while_a_client_went_back_does_not_contradict_an_end() {
+    let mut list = two_ways();
+    list.pages.iter_mut().for_each(|page| page.total = Some(4));
+    let previous = before_the_second(&mut list);
+    // Two items came at the head.
+    list.pages.iter_mut().for_each(|page| page.total = Some(6));
+    let next = list.page(&previous, 2).unwrap().next.clone().unwrap();
+    let page = list.page(&next, 2).unwrap();
+    assert_eq!((ids(&page), page.doubted_end), (vec!["3".to_owned(), "4".into()], None));
+}
+
+#[test]
+fn a_total_that_has_changed_does_not_show_that_all_items_are_passed() {
+    // After 20 items come four empty answers, and 60 items.
+    for (first, expected) in [(20, 20), (19, 80), (21, 80)] {
+        let mut list = fixed(rows(160, 20, |row| (20..100).contains(&row)), 20);
+        list.pages.iter_mut().for_each(|page| page.total = Some(20));
+        list.pages[0].total = Some(first);
+        let walk = walked(&mut list, 20).unwrap();
+        assert_eq!((walk.items, walk.doubted), (expected, None), "{first}");
+    }
+}
+
+#[test]
+fn tokens_that_go_round_through_a_gap_are_refused() {
+    let pages = vec![
+        ranked("", &[("4", "4")], Some("a")),
+        ranked("a", &[], Some("b")),
+        ranked("b", &[("2", "7")], Some("c")),
+        ranked("c", &[("2", "6")], Some("d")),
+        ranked("d", &[], Some("e")),
+        ranked("e", &[("0", "3")], Some("f")),
+        ranked("f", &[], Some("b")),
+    ];
+    let mut list = fixed(pages, 1).sorted_by_rank();
+    assert_eq!(walked(&mut list, 1), Err(Refusal::BudgetExceeded));
+}
