@@ -421,7 +421,7 @@ fn ties(asked: &TrafficRequest<'_>, answer: &Answer) -> Option<TrafficFault> {
     Some(fault(
         "ties",
         detail,
-        format!("take {names} out of `sortable`, or add a key to `order`: clients get 409 tie_run"),
+        format!("take {names} out of `sortable`, or add a key to `order`: clients get 422 tie_run"),
     ))
 }
 

@@ -5,7 +5,7 @@
 use std::{
     fs::File,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::{Map, Value};
@@ -78,8 +78,8 @@ fn walker(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/walkers").join(file)
 }
 
-/// Runs a walker, and returns its items for each way of walking.
-fn run(file: &str, arguments: &[&str]) -> Map<String, Value> {
+/// Runs a walker, and returns its output.
+pub fn output(file: &str, arguments: &[&str]) -> Output {
     // `timeout` ends a walk that does not end within 300 seconds.
     let mut command = Command::new("timeout");
     command.arg("300");
@@ -95,7 +95,12 @@ fn run(file: &str, arguments: &[&str]) -> Map<String, Value> {
         command.args(["node", "--input-type=module", "-"]).current_dir(environment("walkers"));
         command.stdin(File::open(walker(file)).expect("a walker"));
     }
-    let output = command.args(arguments).output().expect("it runs");
+    command.args(arguments).output().expect("it runs")
+}
+
+/// Runs a walker, and returns its items for each way of walking.
+fn run(file: &str, arguments: &[&str]) -> Map<String, Value> {
+    let output = output(file, arguments);
     let said = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{file} {arguments:?}: {}\n{said}{complaints}", output.status);

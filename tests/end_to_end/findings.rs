@@ -126,7 +126,7 @@ const MISTAKES: [Mistake; 20] = [
         "order",
         "sort.max_keys",
     ),
-    ("ties", "\"created_at\"]\n", "\"created_at\", \"kind\"]\n", &["?sort=kind&per_page=20"], "ties", "409 tie_run"),
+    ("ties", "\"created_at\"]\n", "\"created_at\", \"kind\"]\n", &["?sort=kind&per_page=20"], "ties", "422 tie_run"),
     ("no-sort", "\"created_at\"]\n", "\"created_at\", \"score\"]\n", &["?sort=score"], "status", "`sortable`"),
     ("cap", "size = { max = 50 }", "size = { max = 200 }", &[], "size", "size.max = 50"),
     ("end", ", past_end = [{ status = 404 }]", "", &[], "past_end", "response.past_end = [{ status = 404 }]"),

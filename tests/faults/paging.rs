@@ -67,7 +67,7 @@ fn an_ignored_offset_is_noticed() {
         // If the first answer is large enough to contain the position, the page is served, and it must be correct.
         assert_eq!(response.json()["data"][0]["id"], 6, "{response:?}");
     } else {
-        assert!(["502 upstream_stuck", "409 position_lost"].contains(&response.outcome().as_str()), "{response:?}");
+        assert!(["502 upstream_stuck", "503 position_lost"].contains(&response.outcome().as_str()), "{response:?}");
     }
     assert!(rig.upstream.count() - before <= 8, "it is not asked for ever");
     rig.recovers();
@@ -143,7 +143,7 @@ fn drift_neither_skips_nor_repeats() {
     let mut lost = 0;
     while let Some(asked) = target {
         let page = connection.request("GET", &asked, &[], b"").expect("a response");
-        if page.outcome() == "409 position_lost" {
+        if page.outcome() == "503 position_lost" {
             // The position can't be found for now, which the problem reports. The position is found again in the old
             // state.
             let problem = page.json();

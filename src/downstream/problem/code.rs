@@ -83,10 +83,6 @@ codes! {
     WebhookNotFound = "webhook_not_found", 404, "There is no such webhook endpoint or delivery";
     /// The requested envelope is not offered.
     EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
-    /// The position of the cursor can't be found in the list.
-    PositionLost = "position_lost", 409, "The position in the list can't be found";
-    /// A tie run is longer than any answer of the upstream.
-    TieRun = "tie_run", 409, "Too many items share their sort keys";
     /// A request with the same idempotency key is under way.
     IdempotencyKeyInUse = "idempotency_key_in_use", 409, "A request with this key is under way";
     /// A request with the same idempotency key has run, and its result is not kept.
@@ -119,6 +115,8 @@ codes! {
     ResultTooLarge = "result_too_large", 422, "The result is too large";
     /// The idempotency key belongs to a request with another body.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
+    /// A tie run is longer than any answer of the upstream.
+    TieRun = "tie_run", 422, "Too many items share their sort keys";
     /// The client has as many unfinished exports as it may have.
     ExportLimit = "export_limit", 429, "Too many unfinished exports";
     /// The client has as many live pages as it may have.
@@ -147,6 +145,8 @@ codes! {
     Overloaded = "overloaded", 503, "The gateway is overloaded";
     /// The store of a service can't be reached, or does not answer.
     StoreUnavailable = "store_unavailable", 503, "The store is not available";
+    /// The position of the cursor can't be found in the list: answers contradict one another, or the list changes fast.
+    PositionLost = "position_lost", 503, "The position in the list can't be found";
     /// The page was not found or filled within the requests and time allowed.
     BudgetExceeded = "budget_exceeded", 503, "The page took too many upstream requests";
     /// The upstream did not answer in time.
@@ -182,6 +182,7 @@ impl Code {
                 | Self::UpstreamTruncated
                 | Self::Overloaded
                 | Self::StoreUnavailable
+                | Self::PositionLost
                 | Self::BudgetExceeded
                 | Self::UpstreamTimeout
         )
@@ -217,7 +218,9 @@ mod tests {
         assert_eq!(names.len(), Code::ALL.len());
         for code in Code::ALL {
             assert!(!code.retryable() || code.status() == 429 || code.status() > 500, "{code:?}");
-            assert!(!code.restarts() || code.status() < 500, "{code:?}");
+            assert!(!code.restarts() || code.status() < 500 || code.retryable(), "{code:?}");
+            // Octokit takes any 409 to a request for a page for the end of the list.
+            assert!(!code.restarts() || code.status() != 409, "{code:?}");
         }
     }
 }

@@ -480,7 +480,7 @@ mod tests {
     fn the_outcome_in_the_log_is_a_single_word() {
         for (status, code, forwarded, word) in [
             (200, None, false, "page"),
-            (409, Some("position_lost"), false, "position_lost"),
+            (503, Some("position_lost"), false, "position_lost"),
             (500, None, true, "forwarded"),
             (200, Some("upstream_truncated"), true, "upstream_truncated"),
             (304, None, false, "not_modified"),

@@ -167,8 +167,8 @@ impl Failure {
         match refusal {
             Refusal::PositionLost { nearest } => with_nearest(
                 Code::PositionLost,
-                "the list has changed so much that this position can't be found: start again at `restart`, or continue at \
-                 `nearest`, where items may be skipped or repeated",
+                "this position can't be found: the list is changing, or its answers contradict one another; try again, then \
+                 start again at `restart`, or continue at `nearest`, where items may be skipped or repeated",
                 nearest,
             ),
             Refusal::TieRun { nearest } => with_nearest(

@@ -333,14 +333,14 @@ mod tests {
         };
         metrics.count(&page, response(200, 100));
         let lost = Counted { word: "position_lost", refusal: Some("position_lost"), ..Counted::default() };
-        metrics.count(&lost, response(409, 50));
+        metrics.count(&lost, response(503, 50));
         metrics.count(&Counted { word: "forwarded", ..Counted::default() }, response(503, 7));
         metrics.count(&Counted { word: "client_gone", ..Counted::default() }, response(0, 0));
         let expected = [
             ("cursorgate_requests_total", "page 2xx", 1),
             ("cursorgate_requests_total", "forwarded 5xx", 1),
             ("cursorgate_requests_total", "client_gone none", 1),
-            ("cursorgate_requests_total", "position_lost 4xx", 1),
+            ("cursorgate_requests_total", "position_lost 5xx", 1),
             ("cursorgate_pages_total", "checked", 1),
             ("cursorgate_refusals_total", "position_lost", 1),
             ("cursorgate_drifted_pages_total", "", 1),
@@ -354,7 +354,7 @@ mod tests {
         ];
         assert_eq!(counted(&metrics), expected.map(|(name, values, count)| (name, values.to_owned(), count)));
         let times: Vec<_> = metrics.durations().map(|(class, counts)| (class, counts.count, counts.sum)).collect();
-        assert_eq!(times, [("2xx", 1, 3_000), ("4xx", 1, 3_000), ("5xx", 1, 3_000), ("none", 1, 3_000)]);
+        assert_eq!(times, [("2xx", 1, 3_000), ("5xx", 2, 6_000), ("none", 1, 3_000)]);
         assert_eq!((metrics.page_requests().count, metrics.page_requests().sum), (1, 3));
     }
 

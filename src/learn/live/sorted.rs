@@ -186,7 +186,7 @@ impl Review {
             let message = format!(
                 "the first {equal} items of a sort by {name} have the same value, and the upstream orders them in no way"
             );
-            let help = "remove it from `sortable`: clients get 409 tie_run, because equal items are used as a whole";
+            let help = "remove it from `sortable`: clients get 422 tie_run, because equal items are used as a whole";
             self.fault(field.at, message, help);
         }
     }

@@ -97,7 +97,7 @@ fn mistakes_in_valid_configurations_are_reported_with_the_key_to_change() {
             "they run by order = [\"id\"]",
         ),
         ("two keys where one is read", ", max_keys = 1", "", "sort.max_keys = 1"),
-        ("a field with three values", "\"created_at\"]\n", "\"created_at\", \"kind\"]\n", "409 tie_run"),
+        ("a field with three values", "\"created_at\"]\n", "\"created_at\", \"kind\"]\n", "422 tie_run"),
         ("a field that is no sort", "\"created_at\"]\n", "\"created_at\", \"score\"]\n", "remove it from `sortable`"),
         ("a cap that is too high", "size = { max = 50 }", "size = { max = 200 }", "size.max = 50"),
         ("a redirect", "upstream_path = \"{path}/\"\n", "", "set upstream_path = \"/api/items/\""),

@@ -3,11 +3,11 @@
 import { Octokit } from "@octokit/core";
 import { paginateRest } from "@octokit/plugin-paginate-rest";
 
-const [base, limit] = process.argv.slice(2);
+const [base, limit, , path = "/users"] = process.argv.slice(2);
 const octokit = new (Octokit.plugin(paginateRest))({ baseUrl: base });
 
-const whole = await octokit.paginate("GET /users", { limit });
+const whole = await octokit.paginate(`GET ${path}`, { limit });
 const pages = [];
-for await (const { data } of octokit.paginate.iterator("GET /users", { limit })) pages.push(data);
+for await (const { data } of octokit.paginate.iterator(`GET ${path}`, { limit })) pages.push(data);
 
 console.log(JSON.stringify({ "paginate": whole, "paginate.iterator": pages.flat() }));

@@ -27,7 +27,7 @@ mod sweep;
 use std::sync::Arc;
 
 use facts::{MoreClaims, Witnesses};
-use looks::Sighting;
+use looks::LookResult;
 use refutation::Refuted;
 
 use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, take::look_at};
@@ -375,9 +375,9 @@ impl KeyReader<'_> {
             let before = end.covered;
             let place = if is_offset { before.saturating_sub(1) } else { before };
             match self.sight(end, place, end.size).await? {
-                Sighting::Item(asked, answer) => return Ok(Some((asked, answer))),
-                Sighting::Nothing(_) if end.covered > before && !is_offset => {}
-                Sighting::Nothing(_) | Sighting::Unseen => break,
+                LookResult::Item(asked, answer) => return Ok(Some((asked, answer))),
+                LookResult::Nothing(_) if end.covered > before && !is_offset => {}
+                LookResult::Nothing(_) | LookResult::Unseen => break,
             }
             let total = self.seen.newest_total().map(|total| total.value);
             if is_fixed && total.is_some() && total == end.passed {

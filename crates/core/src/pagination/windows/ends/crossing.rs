@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     super::take::look_at,
-    KeyHalt, KeyNext, KeyReader, KeyTurn, Sighting, SupposedEnd,
+    KeyHalt, KeyNext, KeyReader, KeyTurn, LookResult, SupposedEnd,
     facts::{self, NearSide},
 };
 use crate::pagination::{
@@ -29,7 +29,7 @@ impl KeyReader<'_> {
         // known to be honoured. A look at rows that were seen shows a larger one.
         if is_offset && self.walk_facts().most < end.size / 2 && end.covered > u64::from(end.size) / 2 {
             let from = end.covered - u64::from(end.size) / 2;
-            if let Sighting::Item(asked, answer) = self.sight(end, from, end.size).await? {
+            if let LookResult::Item(asked, answer) = self.sight(end, from, end.size).await? {
                 return Ok(Some((asked, answer)));
             }
         }
@@ -37,10 +37,10 @@ impl KeyReader<'_> {
         loop {
             let before = end.covered;
             match self.sight(end, before, end.size).await? {
-                Sighting::Item(asked, answer) => return Ok(Some((asked, answer))),
-                Sighting::Unseen => return Ok(None),
-                Sighting::Nothing(_) if end.covered >= towards || end.covered <= before => return Ok(None),
-                Sighting::Nothing(_) => {}
+                LookResult::Item(asked, answer) => return Ok(Some((asked, answer))),
+                LookResult::Unseen => return Ok(None),
+                LookResult::Nothing(_) if end.covered >= towards || end.covered <= before => return Ok(None),
+                LookResult::Nothing(_) => {}
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::pagination::{
 
 /// The result of one look beyond the supposed end.
 #[derive(Debug)]
-pub(super) enum Sighting {
+pub(super) enum LookResult {
     /// The answer shows an item beyond the end.
     Item(AskedSlice, Answer),
     /// The answer shows no item beyond the end.
@@ -28,37 +28,37 @@ pub(super) enum Sighting {
 
 impl KeyReader<'_> {
     /// Looks at rows that begin at `place`, which follow those that were looked at.
-    pub(super) async fn sight(&mut self, end: &mut SupposedEnd, place: u64, size: u32) -> Result<Sighting, KeyHalt> {
+    pub(super) async fn sight(&mut self, end: &mut SupposedEnd, place: u64, size: u32) -> Result<LookResult, KeyHalt> {
         let slice = self.window_at(place, size);
         let sight = self.sight_of(end, slice).await?;
-        if matches!(sight, Sighting::Nothing(_)) {
+        if matches!(sight, LookResult::Nothing(_)) {
             let most = self.walk_facts().most;
-            let is_full = matches!(&sight, Sighting::Nothing(answer) if answer.items.len() == size as usize);
+            let is_full = matches!(&sight, LookResult::Nothing(answer) if answer.items.len() == size as usize);
             end.covered = end.covered.max(facts::covered_by(slice, most, is_full));
         }
         Ok(sight)
     }
 
     /// Looks at rows that may be apart from those that were looked at.
-    pub(super) async fn sight_apart(&mut self, end: &SupposedEnd, place: u64) -> Result<Sighting, KeyHalt> {
+    pub(super) async fn sight_apart(&mut self, end: &SupposedEnd, place: u64) -> Result<LookResult, KeyHalt> {
         self.sight_of(end, self.window_at(place, end.size)).await
     }
 
-    pub(super) async fn sight_of(&mut self, end: &SupposedEnd, slice: Slice) -> Result<Sighting, KeyHalt> {
-        let Some((asked, answer)) = self.look(slice).await? else { return Ok(Sighting::Unseen) };
+    pub(super) async fn sight_of(&mut self, end: &SupposedEnd, slice: Slice) -> Result<LookResult, KeyHalt> {
+        let Some((asked, answer)) = self.look(slice).await? else { return Ok(LookResult::Unseen) };
         if answer.standing == Standing::Refused {
-            return Ok(Sighting::Unseen);
+            return Ok(LookResult::Unseen);
         }
         let order = &self.request.order;
         if self.shows_beyond(&answer, end.last.as_ref()) {
-            return Ok(Sighting::Item(asked, answer));
+            return Ok(LookResult::Item(asked, answer));
         }
         // Under a silent cap, a page by number begins before the place that its number says. Its items then show
         // nothing about the rows at that place, unless they are the last page once more.
         let begins = slice.begins().0;
         let is_elsewhere = facts::ends_before(&answer, order, end.last.as_ref());
         let is_elsewhere = is_elsewhere && (begins >= end.came || self.request.paging.family == Family::Page);
-        Ok(if is_elsewhere { Sighting::Unseen } else { Sighting::Nothing(answer) })
+        Ok(if is_elsewhere { LookResult::Unseen } else { LookResult::Nothing(answer) })
     }
 
     /// Returns whether an answer has an item after `last`. Ties that come in any order count only if the page's answer

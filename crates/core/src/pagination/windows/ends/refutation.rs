@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::{
     KeyReader, SupposedEnd,
     facts::{MoreClaims, MoreSaid},
-    looks::Sighting,
+    looks::LookResult,
 };
 use crate::pagination::{
     answer::Answer,
@@ -55,7 +55,7 @@ impl KeyReader<'_> {
         if claims.place && named > end.covered {
             // One empty place says nothing about the rows before it, so all of them are looked at if they are few.
             let window = u64::from(end.size);
-            if let Sighting::Item(asked, _) = self.sight_apart(end, named.saturating_sub(window)).await? {
+            if let LookResult::Item(asked, _) = self.sight_apart(end, named.saturating_sub(window)).await? {
                 return Ok(Refuted::Towards(asked.slice.begins().0.saturating_add(window)));
             }
             if named - end.covered <= NAMED_PLACE_WINDOWS * window {
@@ -116,10 +116,10 @@ impl KeyReader<'_> {
             return Ok(Far::Unknown);
         }
         let said = match self.sight_apart(end, far).await? {
-            Sighting::Item(..) => return Ok(Far::Item(end.covered.saturating_add(size))),
-            Sighting::Nothing(answer) if !answer.items.is_empty() => return Ok(Far::Same),
-            Sighting::Nothing(answer) => MoreSaid::of(&answer),
-            Sighting::Unseen => return Ok(Far::Unknown),
+            LookResult::Item(..) => return Ok(Far::Item(end.covered.saturating_add(size))),
+            LookResult::Nothing(answer) if !answer.items.is_empty() => return Ok(Far::Same),
+            LookResult::Nothing(answer) => MoreSaid::of(&answer),
+            LookResult::Unseen => return Ok(Far::Unknown),
         };
         if said == near {
             return Ok(Far::Same);
@@ -141,14 +141,14 @@ impl KeyReader<'_> {
                 break;
             }
             match self.sight_apart(end, middle).await? {
-                Sighting::Item(asked, _) => return Ok(Far::Item(asked.slice.begins().0.saturating_add(size))),
-                Sighting::Nothing(answer) if MoreSaid::of(&answer) != said && middle < far => {
+                LookResult::Item(asked, _) => return Ok(Far::Item(asked.slice.begins().0.saturating_add(size))),
+                LookResult::Nothing(answer) if MoreSaid::of(&answer) != said && middle < far => {
                     (low, stride) = (middle.saturating_add(step), stride.saturating_mul(2));
                 }
                 _ => high = Some(middle),
             }
         }
-        if let Sighting::Item(asked, _) = self.sight_apart(end, low).await? {
+        if let LookResult::Item(asked, _) = self.sight_apart(end, low).await? {
             return Ok(Far::Item(asked.slice.begins().0.saturating_add(size)));
         }
         Ok(if low > end.covered { Far::Edge(low) } else { Far::Same })
@@ -165,13 +165,13 @@ impl KeyReader<'_> {
             !self.walk_facts().rows_left_out && !claims.place && !claims.count && (is_silent || !claims.more);
         let (near, growing) = if is_quiet { END_LOOKS[0] } else { END_LOOKS[1] };
         for _ in 0..near {
-            if let Sighting::Item(asked, answer) = self.sight(end, end.covered, end.size).await? {
+            if let LookResult::Item(asked, answer) = self.sight(end, end.covered, end.size).await? {
                 return Ok(Some(Refuted::Item(asked, Box::new(answer))));
             }
         }
         for distance in 0..growing {
             let place = end.covered.saturating_add(u64::from(end.size) << distance);
-            if let Sighting::Item(asked, _) = self.sight_apart(end, place).await? {
+            if let LookResult::Item(asked, _) = self.sight_apart(end, place).await? {
                 return Ok(Some(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size)))));
             }
         }

@@ -1,8 +1,8 @@
 //! The sweep: a plain reading of neighbouring slices, for a page that the search by keys can't place.
 //!
-//! In a list whose rows are left out after the limit, offsets, sizes and short answers contradict one another, and the search
-//! gives up. The sweep only relies on keys: it goes to a slice that begins at or before the boundary, and reads on
-//! without a hole until an answer shows an item beyond it.
+//! In a list whose rows are left out after the limit, offsets, sizes and short answers contradict one another, and the
+//! search gives up. The sweep only relies on keys: it goes to a slice that begins at or before the boundary, and reads
+//! on without a hole until an answer shows an item beyond it.
 
 use super::{
     super::take::look_at,
