@@ -79,7 +79,7 @@ fn walker(file: &str) -> PathBuf {
 }
 
 /// Runs a walker, and returns its output.
-pub fn output(file: &str, arguments: &[&str]) -> Output {
+pub(crate) fn output(file: &str, arguments: &[&str]) -> Output {
     // `timeout` ends a walk that does not end within 300 seconds.
     let mut command = Command::new("timeout");
     command.arg("300");
