@@ -85,8 +85,9 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
         }
         let has_more =
             count < asked && (has_more_than(learnt, base, count) || goes_on(session, learnt, &seen, count).await?);
-        note_cap(learnt, &name, size, (count, has_more), &said);
-        return Ok(Widest { seen, asked: Some(size), count, is_all: count < asked && !has_more });
+        let widest = Widest { seen, asked: Some(size), count, is_all: count < asked && !has_more };
+        note_cap(learnt, &name, size, &widest, &said);
+        return Ok(widest);
     }
     Ok(default())
 }
@@ -106,7 +107,8 @@ async fn goes_on(session: &Session, learnt: &Learnt, seen: &SeenAnswer, count: u
     Ok(ids.iter().filter(|id| !known.contains(id)).count() * 2 > ids.len())
 }
 
-fn note_cap(learnt: &mut Learnt, name: &str, size: u32, (count, has_more): (usize, bool), said: &[String]) {
+fn note_cap(learnt: &mut Learnt, name: &str, size: u32, widest: &Widest, said: &[String]) {
+    let count = widest.count;
     let refusals = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
     let count_size = u32::try_from(count).unwrap_or(size);
     let (certainty, max, found, evidence) = if count_size >= size && said.is_empty() {
@@ -119,7 +121,7 @@ fn note_cap(learnt: &mut Learnt, name: &str, size: u32, (count, has_more): (usiz
             size.to_string(),
             format!("{name}={size} gave all of them; larger sizes did not{refusals}"),
         )
-    } else if has_more {
+    } else if !widest.is_all {
         let evidence = format!("{name}={size} gave {count} items in silence, and there are more{refusals}");
         (Certainty::Shown, count_size, count.to_string(), evidence)
     } else {

@@ -4,8 +4,11 @@
 use crate::learn::{
     findings::{Certainty, Learnt, SizeForm},
     paging::ends::Sample,
-    prober::Base,
-    prober::session::{ProbeHalt, Session, Setting},
+    prober::{
+        Base,
+        answer::SeenAnswer,
+        session::{ProbeHalt, Session, Setting},
+    },
 };
 
 /// The number of times as many items that are requested to see whether a name is the size.
@@ -24,7 +27,7 @@ pub(super) async fn confirm(
     let slot = session.slot(name);
     let sized = |size: usize| [with, &[(slot.clone(), size.to_string())]].concat();
     let (more, fewer) = (base.ids.len() * MORE, base.ids.len() / 2);
-    let ids = |seen: &crate::learn::prober::answer::SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
+    let ids = |seen: &SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
     let larger = ids(&*session.ask(&sized(more)).await?);
     // The items that are visible at the beginning of the list are in the larger answer, too.
     let holds = base.ids.iter().filter(|id| larger.contains(id)).count() * 10 >= base.ids.len() * 9;
