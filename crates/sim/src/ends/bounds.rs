@@ -117,7 +117,7 @@ impl Bound {
 /// The bounds. Of the rows of one fault, the first whose words a cell has counts. A word such as `runs|short` stands
 /// for any of several words.
 ///
-/// The figures are those of a core that judges ends by all answers of their page (`judges_ends`), with some room.
+/// The figures have some room above what is measured.
 #[rustfmt::skip]
 pub(crate) const BOUNDS: &[Bound] = &[
     bound(Wrong::Skipped, "changing", 1.0),

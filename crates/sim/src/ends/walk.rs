@@ -170,7 +170,6 @@ impl Walk<'_> {
         let (order, paging) = (Arc::clone(&self.order), Arc::clone(&self.paging));
         let request = PageRequest::new(target.clone(), limit, order, paging, marker())
             .tells_total(self.scenario.facts.total.is_some())
-            .judges_ends(true)
             .profile(self.profile);
         let mut step = resolve(request);
         loop {

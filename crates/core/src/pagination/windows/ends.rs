@@ -26,7 +26,7 @@ mod sweep;
 
 use std::sync::Arc;
 
-use facts::{MoreClaims, Witnesses};
+use facts::{MoreClaims, MoreSaid, Witnesses};
 use looks::LookResult;
 use refutation::Refuted;
 
@@ -102,6 +102,8 @@ struct SupposedEnd {
     passed: Option<u64>,
     /// The size of a look.
     size: u32,
+    /// True once rows that were seen were looked at again in a larger answer.
+    is_wide: bool,
 }
 
 impl KeyReader<'_> {
@@ -123,12 +125,9 @@ impl KeyReader<'_> {
         Ok(KeyTurn::Serve { cut_off: false })
     }
 
-    /// Returns whether the page's ends are judged: where the request asks for it, and the page is proven.
+    /// Returns whether the page's ends are judged: only those of a proven page are.
     pub(super) fn judges_ends(&self) -> bool {
-        self.request.terms.judges_ends
-            && !self.draft.is_unchecked()
-            && self.flagged.is_none()
-            && !self.request.leaves_out_costly_proofs()
+        !self.draft.is_unchecked() && self.flagged.is_none() && !self.request.leaves_out_costly_proofs()
     }
 
     /// Returns whether the end must be judged before the page is served.
@@ -156,7 +155,8 @@ impl KeyReader<'_> {
         let last = view.len().checked_sub(1).and_then(|place| view.anchor(&order, place));
         let came = view.offset(view.len());
         let covered = self.seen.covered(&order, last.as_ref(), came, self.walk_facts().most);
-        let end = SupposedEnd { last, came, near: covered, covered, passed: None, size: self.look_size() };
+        let end =
+            SupposedEnd { last, came, near: covered, covered, passed: None, size: self.look_size(), is_wide: false };
         let verdict = self.verdict_on(end).await;
         self.asker.probe(false);
         match verdict? {
@@ -185,11 +185,14 @@ impl KeyReader<'_> {
     async fn verdict_on(&mut self, mut end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
         // An item beyond, in any answer of this request. Test:
         // `an_end_is_refuted_by_an_item_that_another_answer_shows`.
-        let shown = self.seen.beyond(&self.request.order, end.last.as_ref());
-        if let Some(shown) = shown
-            && let Some((asked, answer)) = self.cross(&mut end, shown).await?
-        {
-            return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
+        if let Some(shown) = self.seen.beyond(&self.request.order, end.last.as_ref()) {
+            if let Some((asked, answer)) = self.cross_in_seen_sizes(&mut end, shown).await? {
+                return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
+            }
+            // If all rows up to the item were looked at, it was removed meanwhile. Otherwise no answer leads to it.
+            if end.covered < shown {
+                return Err(self.lost());
+            }
         }
         if self.is_free(&end) || self.is_confirmed_alone(&end).await? {
             return Ok(EndVerdict::Over);
@@ -203,7 +206,8 @@ impl KeyReader<'_> {
                 return Ok(EndVerdict::Over);
             }
             // Under a silent cap, pages by number begin before their places, and show nothing about the rows there.
-            if self.claimed.is_supposed && self.seen.said_behind(end.near).is_none() {
+            // Test: `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
+            if self.claimed.is_supposed && self.said_after(&end).is_none() {
                 return Err(self.lost());
             }
             let towards = match self.refute(&mut end).await? {
@@ -219,6 +223,11 @@ impl KeyReader<'_> {
             if end.covered == before {
                 break;
             }
+        }
+        // An item beyond was seen meanwhile, and no look leads to it. Test: the bound of the simulator's family `ends`
+        // for items that come again on the way back.
+        if self.seen.beyond(&self.request.order, end.last.as_ref()).is_some_and(|shown| end.covered < shown) {
+            return Err(self.lost());
         }
         let claims = self.claims(&end);
         Ok(EndVerdict::Doubted(self.doubted(&end, claims)))
@@ -265,12 +274,15 @@ impl KeyReader<'_> {
             _ => None,
         };
         let passed = passed.map(|passed| passed.saturating_add(self.draft.len() as u64));
+        // The total of a filtered answer counts the items of the filter, from its start.
+        let is_from_start = self.draft.view_of_last().is_some_and(Evidence::is_from_start);
+        let passed = if self.ground != Ground::Whole && is_from_start { Some(came) } else { passed };
         let covered = self.seen.covered(&self.request.order, last.as_ref(), came, self.walk_facts().most);
         let most = self.walk_facts().most;
         let near = self.draft.view_of_last().map_or(came, |view| {
             facts::covered_by(view.slice(), most, view.len() >= view.slice().size().0 as usize).max(came)
         });
-        SupposedEnd { last, came, near, covered: covered.max(near), passed, size }
+        SupposedEnd { last, came, near, covered: covered.max(near), passed, size, is_wide: false }
     }
 
     /// Returns the size of a look: the largest one, unless a smaller cap is known. A cap that is only suspected isn't
@@ -280,13 +292,22 @@ impl KeyReader<'_> {
         let cap = self.asker.sizes.profile.cap.filter(|cap| *cap >= self.walk_facts().most);
         match paging.sizes() {
             Sizes::Fixed(size) => *size,
+            // No largest size is declared, and a page by number is at its place only if its size is honoured.
+            Sizes::Free { most: None, .. } if paging.family == Family::Page => {
+                plan::size_within(paging, self.walk_facts().most.max(1)).0
+            }
             _ => plan::size_within(paging, u32::try_from(plan::most(paging, cap)).unwrap_or(u32::MAX)).0,
         }
     }
 
     /// Returns the facts of the walk, with those that the answers of this page have shown.
     pub(super) fn walk_facts(&self) -> WalkFacts {
-        let carried = if self.ground == Ground::Whole { self.request.target.hint.walk } else { WalkFacts::default() };
+        let carried = self.request.target.hint.walk;
+        // In a filtered list, items have other places.
+        let carried = match self.ground {
+            Ground::Whole => carried,
+            _ => WalkFacts { passed: None, grown: 0, reach: 0, ..carried },
+        };
         self.seen.add_to(carried)
     }
 
@@ -296,9 +317,13 @@ impl KeyReader<'_> {
             counted: self.request.paging.counted,
             facts: self.walk_facts(),
             total: self.seen.newest_total(),
-            more: self.seen.said_behind(end.near).map_or_else(|| self.seen.newest_more(), |said| said.more),
+            more: self.said_after(end).map_or_else(|| self.seen.newest_more(), |said| said.more),
         };
         witnesses.claims(end.came, end.covered, end.passed)
+    }
+
+    fn said_after(&self, end: &SupposedEnd) -> Option<MoreSaid> {
+        self.seen.said_after(end.near, &self.request.order, end.last.as_ref())
     }
 
     /// Returns whether a statement that has spoken of more than its own answer confirms the end, without a request.
@@ -390,7 +415,7 @@ impl KeyReader<'_> {
     /// Returns whether the rows after the end settle it: nothing says more, and the upstream says that they are past
     /// the end, or a statement that has spoken of more than its own answer agrees.
     fn is_settled(&self, end: &SupposedEnd) -> bool {
-        let Some(said) = self.seen.said_behind(end.near) else { return false };
+        let Some(said) = self.said_after(end) else { return false };
         if self.claims(end).any() {
             return false;
         }
@@ -423,9 +448,6 @@ impl KeyReader<'_> {
 impl KeyReader<'_> {
     /// Lets the cursors of a page carry the facts of the walk.
     pub(super) fn carry(&self, page: &mut Page) {
-        if !self.request.terms.judges_ends {
-            return;
-        }
         let facts = self.walk_facts();
         let is_counted = self.ground == Ground::Whole && !self.asker.is_flipped();
         let first = match is_counted {

@@ -111,6 +111,11 @@ impl SeenAnswers {
         within.filter(|seen| seen.count == 0).filter(is_single).map(|seen| seen.slice).take(GAP_READ_AGAIN).collect()
     }
 
+    /// Forgets the answers, but not that rows are left out.
+    pub(super) fn forget(&mut self) {
+        self.answers.clear();
+    }
+
     /// Notes that items came after an answer that seemed to end the list.
     pub(super) fn go_on(&mut self) {
         self.rows_left_out = true;
@@ -177,12 +182,13 @@ impl SeenAnswers {
         self.listed().rev().find_map(says)
     }
 
-    /// Returns what the newest answer from after an offset says; `None` without such an answer.
-    pub(super) fn said_behind(&self, came: u64) -> Option<MoreSaid> {
-        let behind =
-            self.listed().rev().find(|seen| seen.slice.begins().0.saturating_add(1) >= came && seen.is_short)?;
-        let counts = behind.total.is_some_and(|total| total.value > 0);
-        Some(MoreSaid { is_past_end: behind.standing == Standing::PastEnd, more: behind.more, counts })
+    /// Returns what the newest short answer from after an offset says; `None` without such an answer. Under a silent
+    /// cap, an answer that ends before `last` is from another place.
+    pub(super) fn said_after(&self, came: u64, order: &Order, last: Option<&Anchor>) -> Option<MoreSaid> {
+        let is_after = |seen: &&PastAnswer| seen.slice.begins().0.saturating_add(1) >= came && seen.is_short;
+        let after = self.listed().rev().filter(is_after).find(|seen| !seen.is_before(order, last))?;
+        let counts = after.total.is_some_and(|total| total.value > 0);
+        Some(MoreSaid { is_past_end: after.standing == Standing::PastEnd, more: after.more, counts })
     }
 
     /// Returns whether the upstream said that the rows at an offset are past the end.
