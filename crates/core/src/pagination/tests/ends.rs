@@ -1,7 +1,7 @@
 //! Ends that only short answers show, and counts that include rows which no client is shown.
 
 use super::*;
-use crate::pagination::judge::end::Honoured;
+use crate::pagination::{judge::end::Honoured, paging::CountedThings};
 
 const ROWS: u64 = 1_000;
 
@@ -390,4 +390,53 @@ fn a_way_back_by_offset_alone_never_leads_to_the_end() {
         // The page at the start contains the three rows before offset 3.
         assert_eq!(served.len(), 11, "{family:?}");
     }
+}
+
+/// The list has 95 items and doesn't change. It is read in pages of 20.
+#[test]
+fn the_requests_of_an_end_are_those_of_the_documented_table() {
+    type Says = fn(&mut List);
+    let dialects: [(&str, Says); 7] = [
+        ("no fact", |_| {}),
+        ("no fact, `response.hidden = \"none\"`", |list| list.paging.complete = true),
+        ("no fact, `response.end = \"short-page\"`", |list| list.paging.end = EndEvidence::ShortPage),
+        ("a total that is right", |list| list.total = Some(95)),
+        ("a total of 98", |list| list.total = Some(98)),
+        ("a total of 5,000", |list| list.total = Some(5_000)),
+        ("a total of 98, `response.total_counts = \"rows\"`", |list| {
+            (list.total, list.paging.counted) = (Some(98), CountedThings::Rows);
+        }),
+    ];
+    let flags: [(&str, fn(bool) -> Option<bool>); 3] = [
+        ("a flag that is right", Some),
+        ("a flag that is always true", |_| Some(true)),
+        ("a flag that is always false", |_| Some(false)),
+    ];
+    let fixed = Paging::new(Family::Page, Sizes::Fixed(20));
+    let lists = || {
+        [
+            numbers(Family::Offset, 95),
+            numbers(Family::Page, 95),
+            List { paging: fixed.clone(), ..numbers(Family::Page, 95) },
+        ]
+    };
+    let row = |fact: &str, says: Says, flag: fn(bool) -> Option<bool>| {
+        let cells = lists().map(|mut list| {
+            says(&mut list);
+            let walk = list.walk_of(20, |list, slice| {
+                let more = slice.begins().0 + u64::from(slice.size().0.min(list.cap)) < list.rows.len() as u64;
+                Answer { more: flag(more), ..list.answer(slice) }
+            });
+            let (_, pages) = walk.unwrap_or_else(|refusal| panic!("{fact}: {refusal:?}"));
+            let page = pages.last().unwrap();
+            let mark = if page.doubted_end.is_some() { ", marked" } else { "" };
+            format!("{}{mark}", page.notes.requests)
+        });
+        format!("| {fact} | {} |\n", cells.join(" | "))
+    };
+    let rows = dialects.iter().map(|(fact, says)| row(fact, *says, |_| None));
+    let table: String = rows.chain(flags.iter().map(|(fact, flag)| row(fact, |_| {}, *flag))).collect();
+    let documents = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guarantees.md");
+    let documented = std::fs::read_to_string(documents).unwrap();
+    assert!(documented.contains(&table), "{table}");
 }

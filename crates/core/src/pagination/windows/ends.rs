@@ -251,7 +251,7 @@ impl KeyReader<'_> {
         let paging = &self.request.paging;
         let (answer, asked) = (view.answer(), view.slice().size().0);
         let more = answer.more == Some(true);
-        let count = u32::try_from(view.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(view.len_of_last()).unwrap_or(u32::MAX);
         let is_short = count < asked.min(answer.size.unwrap_or(u32::MAX));
         match paging.end {
             EndEvidence::Flag if answer.more == Some(false) => true,
