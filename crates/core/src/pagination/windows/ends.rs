@@ -132,7 +132,15 @@ impl KeyReader<'_> {
 
     /// Returns whether the end must be judged before the page is served.
     pub(super) fn must_judge_end(&self) -> bool {
-        self.judges_ends() && !self.claimed.is_judged && self.draft.claims_the_end()
+        self.judges_ends() && !self.claimed.is_judged && self.draft.claims_the_end() && !self.lets_nothing_through()
+    }
+
+    /// Returns whether not even the item from which the filter starts passes it. Such a filter shows no end: the page is
+    /// read from the whole list instead. Test: `a_filter_that_never_helps_is_reported_and_given_up`.
+    fn lets_nothing_through(&self) -> bool {
+        self.ground == Ground::Filtered
+            && matches!(self.request.target.position, Position::After(_))
+            && self.draft.view_of_last().is_none_or(Evidence::is_empty)
     }
 
     /// Returns whether a page that is read backward from an item begins at an end of the list that an answer shows, and

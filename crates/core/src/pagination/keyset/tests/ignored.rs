@@ -32,16 +32,3 @@ fn a_filter_that_is_ignored_costs_a_request_a_page_and_is_given_up() {
         assert!(requests.iter().all(|requests| *requests <= 3), "{family:?}: {requests:?}");
     }
 }
-
-#[test]
-fn a_filter_that_no_item_passes_costs_a_request_a_page_and_is_given_up() {
-    for family in [Family::Offset, Family::Page] {
-        let keys = vec![model::key("rank", Kind::Number, Ascending)];
-        let mut list = List::new(keys, (0..200).map(|row| vec![model::whole(row * 10)]));
-        (list.shift, list.paging.family) = (1_000_000, family);
-        let pages = list.walk(start(), 10);
-        assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), list.expected(), "{family:?}");
-        let requests: Vec<u32> = pages.iter().map(|page| page.notes.requests).collect();
-        assert!(requests.iter().all(|requests| *requests <= 2), "{family:?}: {requests:?}");
-    }
-}
