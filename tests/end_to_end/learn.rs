@@ -189,8 +189,7 @@ struct How {
     at_rest: bool,
 }
 
-/// Walks a list to its end while rows change, and asserts that rows that stay are returned once. Returns the levels
-/// of all pages but the last one, whose end is rarely `exact`.
+/// Walks a list to its end while rows change, and asserts that rows that stay come once. Returns the inner levels.
 fn walk(gateway: &Gateway, rows: &Rows, how: &How, name: &str) -> HashSet<String> {
     let mut numbers = Numbers::new(7);
     let mut stays: HashSet<u64> = rows.locked().iter().map(id).collect();

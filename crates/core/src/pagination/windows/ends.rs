@@ -311,10 +311,10 @@ impl KeyReader<'_> {
     /// Returns the facts of the walk, with those that the answers of this page have shown.
     pub(super) fn walk_facts(&self) -> WalkFacts {
         let carried = self.request.target.hint.walk;
-        // In a filtered list, items have other places.
+        // In a filtered list, items have other places, and answers can have another cap.
         let carried = match self.ground {
             Ground::Whole => carried,
-            _ => WalkFacts { passed: None, grown: 0, reach: 0, ..carried },
+            Ground::Filtered => WalkFacts { passed: None, grown: 0, reach: 0, most: 0, ..carried },
         };
         self.seen.add_to(carried)
     }
