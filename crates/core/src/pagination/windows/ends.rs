@@ -47,7 +47,6 @@ use crate::pagination::{
     refusal::Refusal,
     rows,
     slices::{SliceReader as _, Unasked},
-    window::Offset,
 };
 
 pub(super) use facts::SeenAnswers;
@@ -111,7 +110,7 @@ impl KeyReader<'_> {
     pub(super) async fn judge_end(&mut self) -> KeyNext {
         self.asker.searching = true;
         if !self.draft.claims_the_end() {
-            let nearest = Offset(self.draft.nearest());
+            let nearest = self.nearest();
             return self.sweep_instead(Refusal::PositionLost { nearest }).await;
         }
         let verdict = self.verdict().await;
@@ -175,7 +174,7 @@ impl KeyReader<'_> {
             }
             EndVerdict::Beyond(..) => {
                 self.know_left_out();
-                let nearest = Offset(self.draft.nearest());
+                let nearest = self.nearest();
                 self.sweep_instead(Refusal::PositionLost { nearest }).await
             }
         }
