@@ -138,7 +138,7 @@ impl Failure {
         let (code, said) = match fetch {
             Fetch::Slice(slice, Listing { filter: None, flipped: false, .. }) if slice.begins() > Offset(0) => (
                 Code::TooDeep,
-                "the upstream refuses this offset or this many items: ask for fewer, or start again at \
+                "the upstream refuses this place of the list: narrow the list by a filter, or start again at \
                  `restart`",
             ),
             Fetch::Slice(_, Listing { filter: None, flipped: false, .. }) | Fetch::Item(_) | Fetch::Count => {

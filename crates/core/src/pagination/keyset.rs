@@ -236,7 +236,7 @@ fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusa
 /// Returns whether the page, with its anchor and the item after it, is expected to reach deeper than the upstream
 /// answers, but within that depth when it is counted from the end of the list.
 fn is_too_deep(request: &PageRequest) -> bool {
-    let Some(depth) = request.paging.max_depth else { return false };
+    let Some(depth) = plan::reach_of(&request.paging) else { return false };
     let Some(total) = request.target.hint.total else { return false };
     let boundary = request.target.hint.counted_from_start(Some(total)).offset.0;
     let page = u64::from(request.limit) + 1;

@@ -87,7 +87,7 @@ impl KeyReader<'_> {
             // Only a count suggests that the run continues, but no item came, so the place counts as lost.
             return Err(self.lost());
         }
-        if cut.right && self.request.paging.max_depth.is_some_and(|depth| cut.needed.end > depth) {
+        if cut.right && plan::reach_of(&self.request.paging).is_some_and(|reach| cut.needed.end > reach) {
             return Err(Refusal::TooDeep.into());
         }
         // No answer contains the whole run, so none shows which of its items were served. Test:
