@@ -13,7 +13,7 @@ use crate::pagination::{
     limits::{END_FAR_OFFSET, END_FLIPPED_LOOKS, END_LOOKS, NAMED_PLACE_WINDOWS},
     page::DoubtedEnd,
     paging::Family,
-    rows,
+    plan, rows,
     slices::AskedSlice,
     windows::KeyHalt,
 };
@@ -111,7 +111,8 @@ impl KeyReader<'_> {
         let Some(near) = self.seen.said_behind(end.near) else { return Ok(Far::Unknown) };
         let size = u64::from(end.size);
         let far = named.saturating_mul(2).max(END_FAR_OFFSET) / size * size;
-        let far = self.request.paging.max_depth.map_or(far, |depth| far.min(depth.saturating_sub(size) / size * size));
+        let reach = plan::reach_of(&self.request.paging);
+        let far = reach.map_or(far, |reach| far.min(reach.saturating_sub(size) / size * size));
         if far <= end.covered {
             return Ok(Far::Unknown);
         }
