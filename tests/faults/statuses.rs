@@ -160,6 +160,8 @@ fn a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again() {
         let refused = rig.gateway.get(&next);
         assert_eq!(refused.outcome(), "400 too_deep", "{status}: {refused:?}");
         assert!(!refused.text().contains("SECRET"), "{refused:?}");
+        let detail = refused.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(detail.contains("narrow the list by a filter"), "{detail}");
         let restart = refused.json()["restart"].as_str().expect("a link to begin again").to_owned();
         assert_eq!(rig.gateway.get(&restart).outcome(), "200", "{restart}");
         rig.upstream.answer(move |exchange| exchange.reply(status, &[], b"no such filter"));

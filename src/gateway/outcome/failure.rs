@@ -139,7 +139,7 @@ impl Failure {
             Fetch::Slice(slice, Listing { filter: None, flipped: false, .. }) if slice.begins() > Offset(0) => (
                 Code::TooDeep,
                 "the upstream refuses this place of the list: narrow the list by a filter, or start again at \
-                 `restart`",
+                 `restart`; a smaller page helps only if the refused page begins within the upstream's depth",
             ),
             Fetch::Slice(_, Listing { filter: None, flipped: false, .. }) | Fetch::Item(_) | Fetch::Count => {
                 return self;
@@ -153,7 +153,11 @@ impl Failure {
                 (Code::CursorGone, "the upstream no longer knows this position: start again at `restart`")
             }
         };
-        Self::logged(code, said, format!("the upstream answered {status} to the gateway's own paging"))
+        let asked = match fetch {
+            Fetch::Slice(slice, _) => format!(", by {} items from offset {} on", slice.size().0, slice.begins().0),
+            _ => String::new(),
+        };
+        Self::logged(code, said, format!("the upstream answered {status} to the gateway's own paging{asked}"))
     }
 
     /// Returns the failure for a refusal of the core. `nearest` returns the link to an estimated offset, or `None` if

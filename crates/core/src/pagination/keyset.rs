@@ -234,7 +234,8 @@ fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusa
 }
 
 /// Returns whether the page, with its anchor and the item after it, is expected to reach deeper than the upstream
-/// answers, but within that depth when it is counted from the end of the list.
+/// answers, but within that depth when it is counted from the end of the list. Test:
+/// `an_item_beyond_either_bound_is_read_from_the_other_end`.
 fn is_too_deep(request: &PageRequest) -> bool {
     let Some(depth) = plan::reach_of(&request.paging) else { return false };
     let Some(total) = request.target.hint.total else { return false };

@@ -1,6 +1,7 @@
 //! Walks through small lists whose upstream can filter, flip, and sort by id.
 
 mod chance;
+mod depth;
 mod ids;
 mod ignored;
 mod parts;
@@ -580,21 +581,4 @@ fn fractions_between_two_whole_keys_are_not_skipped() {
         target = page.next.clone();
     }
     assert_eq!(served, list.expected());
-}
-
-#[test]
-fn a_request_within_a_tie_run_respects_the_greatest_depth() {
-    let mut list = List::new(vec![model::key("rank", Kind::Number, Ascending)], (0..40).map(|_| vec![model::whole(1)]));
-    list.paging.sizes = Sizes::Listed(vec![3, 7, 11, 15]);
-    list.paging.max_depth = Some(9);
-    (list.cap, list.filters) = (15, runs_by_id(2));
-    let more = list.rows.split_off(3);
-    let first = list.page(start(), 1).unwrap();
-    list.rows.extend(more);
-    let _ = list.page(first.next.clone().unwrap(), 1);
-    assert!(list.asked.len() > 1);
-    for fetch in &list.asked {
-        let Fetch::Slice(slice, _) = fetch else { panic!("{fetch:?}") };
-        assert!(slice.begins().0 + u64::from(slice.size().0) <= 9, "{:?}", list.asked);
-    }
 }

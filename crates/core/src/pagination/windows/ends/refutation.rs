@@ -119,8 +119,8 @@ impl KeyReader<'_> {
         let Some(near) = self.said_after(end) else { return Ok(Far::Unknown) };
         let size = u64::from(end.size);
         let far = named.saturating_mul(2).max(END_FAR_OFFSET) / size * size;
-        let deepest = plan::reach_of(&self.request.paging);
-        let far = deepest.map_or(far, |deepest| far.min(deepest.saturating_sub(size) / size * size));
+        let reach = plan::reach_of(&self.request.paging);
+        let far = reach.map_or(far, |reach| far.min(reach.saturating_sub(size) / size * size));
         if far <= end.covered {
             return Ok(Far::Unknown);
         }
