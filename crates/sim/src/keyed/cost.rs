@@ -63,7 +63,8 @@ impl Exchange<'_> {
                     0
                 }
             }
-            (true, EndEvidence::ShortPage) => 4,
+            // A full last page that is repeated past the end is never short.
+            (true, EndEvidence::ShortPage) if self.traits.past != Past::Repeat => 4,
             (true, _) => 4 + 2 * 2,
         };
         // With a few listed sizes, the place may lie at an edge of every page: the neighbouring pages are read too.

@@ -26,7 +26,7 @@ mod sweep;
 
 use std::sync::Arc;
 
-use facts::{MoreClaims, MoreSaid, Witnesses};
+use facts::{LookSizes, MoreClaims, MoreSaid, Witnesses};
 use looks::LookResult;
 use refutation::Refuted;
 
@@ -47,6 +47,7 @@ use crate::pagination::{
     refusal::Refusal,
     rows,
     slices::{SliceReader as _, Unasked},
+    window::Slice,
 };
 
 pub(super) use facts::SeenAnswers;
@@ -161,9 +162,9 @@ impl KeyReader<'_> {
         let order = Arc::clone(&self.request.order);
         let last = view.len().checked_sub(1).and_then(|place| view.anchor(&order, place));
         let came = view.offset(view.len());
-        let covered = self.seen.covered(&order, last.as_ref(), came, self.walk_facts().most);
-        let end =
-            SupposedEnd { last, came, near: covered, covered, passed: None, size: self.look_size(), is_wide: false };
+        let size = self.look_size_beside(view.slice());
+        let covered = self.covered_from(last.as_ref(), came, size);
+        let end = SupposedEnd { last, came, near: covered, covered, passed: None, size, is_wide: false };
         let verdict = self.verdict_on(end).await;
         self.asker.probe(false);
         match verdict? {
@@ -193,11 +194,12 @@ impl KeyReader<'_> {
         // An item beyond, in any answer of this request. Test:
         // `an_end_is_refuted_by_an_item_that_another_answer_shows`.
         if let Some(shown) = self.seen.beyond(&self.request.order, end.last.as_ref()) {
-            if let Some((asked, answer)) = self.cross_in_seen_sizes(&mut end, shown).await? {
+            if let Some((asked, answer)) = self.cross_in_seen_sizes(&mut end, facts::end_of(shown)).await? {
                 return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
             }
-            // If all rows up to the item were looked at, it was removed meanwhile. Otherwise no answer leads to it.
-            if end.covered < shown {
+            // If all rows up to the item were looked at, it was removed meanwhile, unless its own slice shows it again:
+            // then no answer leads to it.
+            if end.covered < facts::end_of(shown) || self.is_shown_again(&end, shown).await? {
                 return Err(self.lost());
             }
         }
@@ -233,7 +235,7 @@ impl KeyReader<'_> {
         }
         // An item beyond was seen meanwhile, and no look leads to it. Test: the bound of the simulator's family `ends`
         // for items that come again on the way back.
-        if self.seen.beyond(&self.request.order, end.last.as_ref()).is_some_and(|shown| end.covered < shown) {
+        if self.seen.beyond(&self.request.order, end.last.as_ref()).is_some_and(|shown| end.covered < facts::end_of(shown)) {
             return Err(self.lost());
         }
         let claims = self.claims(&end);
@@ -270,8 +272,12 @@ impl KeyReader<'_> {
     fn supposed_end(&self) -> SupposedEnd {
         let hint = self.request.target.hint;
         let last = self.draft.last_before_the_end();
-        let came = self.draft.reached().max(self.seen.shown_to(&self.request.order, last.as_ref()));
-        let size = self.look_size();
+        let taken = self.draft.view_of_last().map(Evidence::slice);
+        let (came, beside) = match self.seen.shown_to(&self.request.order, last.as_ref()) {
+            Some((offset, slice)) if offset > self.draft.reached() => (offset, Some(slice)),
+            _ => (self.draft.reached(), taken),
+        };
+        let size = beside.map_or_else(|| self.look_size(), |slice| self.look_size_beside(slice));
         let passed = match self.ground {
             Ground::Whole if !self.draft.is_the_last_page() => hint
                 .walk
@@ -284,12 +290,28 @@ impl KeyReader<'_> {
         // The total of a filtered answer counts the items of the filter, from its start.
         let is_from_start = self.draft.view_of_last().is_some_and(Evidence::is_from_start);
         let passed = if self.ground != Ground::Whole && is_from_start { Some(came) } else { passed };
-        let covered = self.seen.covered(&self.request.order, last.as_ref(), came, self.walk_facts().most);
+        let covered = self.covered_from(last.as_ref(), came, size);
         let most = self.walk_facts().most;
         let near = self.draft.view_of_last().map_or(came, |view| {
             facts::covered_by(view.slice(), most, view.len() >= view.slice().size().0 as usize).max(came)
         });
         SupposedEnd { last, came, near, covered: covered.max(near), passed, size, is_wide: false }
+    }
+
+    /// Looks once more at the slice that showed an item beyond the end. Returns whether the item is still there.
+    async fn is_shown_again(&mut self, end: &SupposedEnd, shown: Slice) -> Result<bool, KeyHalt> {
+        let again = self.look(shown).await?;
+        Ok(again.is_none_or(|(_, answer)| self.shows_beyond(&answer, end.last.as_ref())))
+    }
+
+    fn covered_from(&self, last: Option<&Anchor>, came: u64, size: u32) -> u64 {
+        self.seen.covered(&self.request.order, last, came, LookSizes { size, most: self.walk_facts().most })
+    }
+
+    /// Returns the size of a look beside an answer: the size of that answer, unless both sizes are honoured.
+    fn look_size_beside(&self, slice: Slice) -> u32 {
+        let looks = LookSizes { size: self.look_size(), most: self.walk_facts().most };
+        if looks.are_neighbours(slice) { looks.size } else { slice.size().0 }
     }
 
     /// Returns the size of a look: the largest one, unless a smaller cap is known. A cap that is only suspected isn't

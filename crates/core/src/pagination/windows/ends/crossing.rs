@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::take::look_at,
     KeyHalt, KeyNext, KeyReader, KeyTurn, LookResult, SupposedEnd,
-    facts::{self, NearSide},
+    facts::{self, LookSizes, NearSide},
 };
 use crate::pagination::{
     answer::Answer,
@@ -108,6 +108,10 @@ impl KeyReader<'_> {
     /// Joins the two sides of a gap in which no row is an item. The near side is read again: if it hasn't changed, no
     /// row moved across the gap meanwhile. If it has changed, the page is read on from its last item.
     pub(super) async fn join_sides(&mut self, near: NearSide, far: (AskedSlice, Evidence), way: Way) -> KeyNext {
+        let looks = LookSizes { size: far.0.slice.size().0, most: self.walk_facts().most };
+        if !looks.are_neighbours(near.slice) {
+            return Err(self.lost());
+        }
         let Some((asked, again)) = self.ask(vec![near.slice.into()]).await?.pop() else { return Err(self.lost()) };
         if facts::digest(&again) != near.digest {
             return Ok(KeyTurn::Window);

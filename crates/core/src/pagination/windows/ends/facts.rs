@@ -52,6 +52,27 @@ impl PastAnswer {
     }
 }
 
+/// The sizes of answers that show no hole between their rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LookSizes {
+    /// The size of a look.
+    pub(super) size: u32,
+    /// The number of items of the largest answer of the walk.
+    pub(super) most: u32,
+}
+
+impl LookSizes {
+    /// Returns whether a slice and the looks have no hole between them. Pages of one requested size are neighbours
+    /// under any cap. Pages of another size are at the places that their numbers say only if that size is honoured.
+    /// Test: `a_silent_cap_between_two_sizes_skips_no_item`.
+    pub(super) fn are_neighbours(self, slice: Slice) -> bool {
+        match slice {
+            Slice::Offset { .. } => true,
+            Slice::Page { size, .. } => size.0 == self.size || size.0.max(self.size) <= self.most,
+        }
+    }
+}
+
 /// The slice that shows the near side of a gap, and the digest of its answer.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination::windows) struct NearSide {
@@ -124,8 +145,7 @@ impl SeenAnswers {
     /// Returns whether an answer has fewer items than were requested, although another one shows items from after all
     /// of its rows.
     pub(in crate::pagination::windows) fn shows_gap(&self) -> bool {
-        let ends = |seen: &PastAnswer| seen.slice.begins().0.saturating_add(u64::from(seen.slice.size().0));
-        let short = self.listed().filter(|seen| seen.is_short).map(ends).min();
+        let short = self.listed().filter(|seen| seen.is_short).map(|seen| end_of(seen.slice)).min();
         short.is_some_and(|end| self.listed().any(|seen| seen.count > 0 && seen.slice.begins().0 >= end))
     }
 
@@ -133,30 +153,36 @@ impl SeenAnswers {
         self.answers.iter().filter(|seen| !seen.is_flipped && seen.standing != Standing::Refused)
     }
 
-    /// Returns the offset up to which an answer shows an item after `last`; `None` if no answer shows one.
-    pub(super) fn beyond(&self, order: &Order, last: Option<&Anchor>) -> Option<u64> {
+    /// Returns the slice that shows an item after `last`, of several the one that ends first; `None` if no answer shows
+    /// one.
+    pub(super) fn beyond(&self, order: &Order, last: Option<&Anchor>) -> Option<Slice> {
         let beyond = self.listed().filter(|seen| seen.is_past(order, last));
-        beyond.map(|seen| seen.slice.begins().0.saturating_add(u64::from(seen.slice.size().0))).min()
+        beyond.map(|seen| seen.slice).min_by_key(|slice| end_of(*slice))
     }
 
-    /// Returns the greatest offset after an item that an answer shows at or before `last`; 0 if there is none.
-    pub(super) fn shown_to(&self, order: &Order, last: Option<&Anchor>) -> u64 {
-        let Some(last) = last else { return 0 };
+    /// Returns the slice that shows the farthest item at or before `last`, and the offset after this item; `None` if no
+    /// answer shows one.
+    pub(super) fn shown_to(&self, order: &Order, last: Option<&Anchor>) -> Option<(u64, Slice)> {
+        let last = last?;
         let is_shown = |seen: &&PastAnswer| seen.relates(order, last).is_some_and(Ordering::is_le);
         let shown = self.listed().filter(is_shown);
-        shown.map(|seen| seen.slice.begins().0.saturating_add(u64::from(seen.count))).max().unwrap_or(0)
+        let after = |seen: &PastAnswer| (seen.slice.begins().0.saturating_add(u64::from(seen.count)), seen.slice);
+        shown.map(after).max_by_key(|shown| shown.0)
     }
 
     /// Returns the offset up to which rows were looked at without a hole, from the place `came` of the last item on.
-    pub(super) fn covered(&self, order: &Order, last: Option<&Anchor>, came: u64, most: u32) -> u64 {
+    pub(super) fn covered(&self, order: &Order, last: Option<&Anchor>, came: u64, looks: LookSizes) -> u64 {
         let mut covered = came;
         // The bound: each turn covers more rows, and there are as many answers as requests.
         loop {
             // An answer that ends before the last item, though it reaches beyond, was cut or is from elsewhere.
             let is_in_place = |seen: &&PastAnswer| {
-                seen.slice.begins().0 <= covered && !seen.is_past(order, last) && !seen.is_before(order, last)
+                seen.slice.begins().0 <= covered
+                    && looks.are_neighbours(seen.slice)
+                    && !seen.is_past(order, last)
+                    && !seen.is_before(order, last)
             };
-            let reach = |seen: &PastAnswer| covered_by(seen.slice, most, !seen.is_short);
+            let reach = |seen: &PastAnswer| covered_by(seen.slice, looks.most, !seen.is_short);
             match self.listed().filter(is_in_place).map(reach).max().filter(|farthest| *farthest > covered) {
                 Some(farthest) => covered = farthest,
                 None => return covered,
@@ -237,6 +263,11 @@ pub(super) fn digest(answer: &Answer) -> u64 {
 /// Returns whether an item of the answer is `last` or comes before it.
 pub(super) fn begins_at_or_before(answer: &Answer, order: &Order, last: &Anchor) -> bool {
     !answer.items.is_empty() && rows::relate(answer, order, 0, last).is_some_and(|relation| relation.whole.is_le())
+}
+
+/// Returns the offset after the last row of a slice, at the place that the slice says.
+pub(super) fn end_of(slice: Slice) -> u64 {
+    slice.begins().0.saturating_add(u64::from(slice.size().0))
 }
 
 /// Returns the offset up to which an answer to a slice covers the rows, if answers have at most `most` items.

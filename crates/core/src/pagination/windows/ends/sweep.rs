@@ -131,7 +131,7 @@ impl KeyReader<'_> {
     ) -> Result<Option<super::KeyTurn>, super::KeyHalt> {
         let (last, came, covered) = place;
         let is_at_start = last.is_none();
-        let size = self.look_size();
+        let size = self.look_size_beside(near.slice);
         let end = SupposedEnd { last, came, near: covered, covered, passed: None, size, is_wide: false };
         match self.verdict_on(end).await? {
             EndVerdict::Beyond(asked, answer) => {
@@ -140,6 +140,11 @@ impl KeyReader<'_> {
             }
             // A list without items has no page after an item.
             EndVerdict::Over | EndVerdict::Doubted(_) if is_at_start && self.draft.len() == 0 => Ok(None),
+            // The last page must be read on towards the start, which a sweep to the end doesn't. Test:
+            // `crates/sim/regressions/keyed-70415.txt`.
+            EndVerdict::Over | EndVerdict::Doubted(_) if self.draft.is_the_last_page() && !self.draft.is_full() => {
+                Ok(None)
+            }
             verdict => {
                 if let EndVerdict::Doubted(doubt) = verdict {
                     self.claimed.doubt = Some(doubt);
