@@ -47,8 +47,8 @@ pub(crate) const WALKS: Bounds = Bounds {
     exact: &[
         // An end is at most `checked`, unless the dialect vouches for its evidence.
         (Mode::Offset, 86.0),
-        (Mode::Page, 88.0),
-        (Mode::Listed, 88.0),
+        (Mode::Page, 85.0),
+        (Mode::Listed, 86.0),
         (Mode::Fixed, 72.0),
         (Mode::Keyset, 82.0),
         (Mode::Seek, 84.0),
@@ -73,7 +73,8 @@ pub(crate) const WALKS: Bounds = Bounds {
                 ("budget exceeded", 140.0),
                 ("no list", 95.0),
                 ("pivot gone", 14.0),
-                ("position lost", 20.0),
+                // A last page that another answer refutes is refused if no answer leads to the item beyond it.
+                ("position lost", 22.0),
                 ("stuck", 0.6),
                 ("tie run", 45.0),
                 ("too deep", 38.0),
