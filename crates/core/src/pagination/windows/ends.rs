@@ -308,10 +308,10 @@ impl KeyReader<'_> {
         self.seen.covered(&self.request.order, last, came, LookSizes { size, most: self.walk_facts().most })
     }
 
-    /// Returns the size of a look beside an answer: the size of that answer, unless both sizes are honoured.
+    /// Returns the size of a look beside an answer: the size of that answer, unless it is honoured.
     fn look_size_beside(&self, slice: Slice) -> u32 {
         let looks = LookSizes { size: self.look_size(), most: self.walk_facts().most };
-        if looks.are_neighbours(slice) { looks.size } else { slice.size().0 }
+        if looks.follow(slice) { looks.size } else { slice.size().0 }
     }
 
     /// Returns the size of a look: the largest one, unless a smaller cap is known. A cap that is only suspected isn't
@@ -342,9 +342,12 @@ impl KeyReader<'_> {
 
     /// Returns the statements that more items follow, of the newest answers.
     fn claims(&self, end: &SupposedEnd) -> MoreClaims {
+        let mut facts = self.walk_facts();
+        // A gap within the page's own answers, too, makes totals comparable with the items that were passed.
+        facts.rows_left_out |= self.seen.shows_gap();
         let witnesses = Witnesses {
             counted: self.request.paging.counted,
-            facts: self.walk_facts(),
+            facts,
             total: self.seen.newest_total(),
             more: self.said_after(end).map_or_else(|| self.seen.newest_more(), |said| said.more),
         };

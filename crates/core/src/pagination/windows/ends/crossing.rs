@@ -109,7 +109,7 @@ impl KeyReader<'_> {
     /// row moved across the gap meanwhile. If it has changed, the page is read on from its last item.
     pub(super) async fn join_sides(&mut self, near: NearSide, far: (AskedSlice, Evidence), way: Way) -> KeyNext {
         let looks = LookSizes { size: far.0.slice.size().0, most: self.walk_facts().most };
-        if !looks.are_neighbours(near.slice) {
+        if !looks.follow(near.slice) {
             return Err(self.lost());
         }
         let Some((asked, again)) = self.ask(vec![near.slice.into()]).await?.pop() else { return Err(self.lost()) };
@@ -124,6 +124,10 @@ impl KeyReader<'_> {
             Way::Forward => near_end..far_asked.slice.begins().0,
             Way::Backward => far_asked.slice.begins().0..near.slice.begins().0,
         };
+        // An item within the gap follows the near side. Test: `crates/sim/regressions/ends-13284.txt`.
+        if self.seen.shows_within(&gap) {
+            return Ok(KeyTurn::Window);
+        }
         let lapses = self.seen.read_once(gap);
         if !lapses.is_empty() {
             let answers = self.ask(lapses.into_iter().map(AskedSlice::from).collect()).await?;

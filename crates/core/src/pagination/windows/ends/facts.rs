@@ -52,7 +52,7 @@ impl PastAnswer {
     }
 }
 
-/// The sizes of answers that show no hole between their rows.
+/// The sizes of looks and answers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LookSizes {
     /// The size of a look.
@@ -62,13 +62,13 @@ pub(super) struct LookSizes {
 }
 
 impl LookSizes {
-    /// Returns whether a slice and the looks have no hole between them. Pages of one requested size are neighbours
-    /// under any cap. Pages of another size are at the places that their numbers say only if that size is honoured.
-    /// Test: `a_silent_cap_between_two_sizes_skips_no_item`.
-    pub(super) fn are_neighbours(self, slice: Slice) -> bool {
+    /// Returns whether looks that begin where a slice ends leave no hole. Pages of one requested size are neighbours
+    /// under any cap. A page of another size ends where its number says only if that size is honoured; a look of a size
+    /// that isn't honoured begins before its place. Test: `crates/sim/regressions/keyed-63607.txt`.
+    pub(super) fn follow(self, slice: Slice) -> bool {
         match slice {
             Slice::Offset { .. } => true,
-            Slice::Page { size, .. } => size.0 == self.size || size.0.max(self.size) <= self.most,
+            Slice::Page { size, .. } => size.0 == self.size || size.0 <= self.most,
         }
     }
 }
@@ -132,6 +132,13 @@ impl SeenAnswers {
         within.filter(|seen| seen.count == 0).filter(is_single).map(|seen| seen.slice).take(GAP_READ_AGAIN).collect()
     }
 
+    /// Returns whether the newest answer to a slice within these offsets has items.
+    pub(super) fn shows_within(&self, gap: &Range<u64>) -> bool {
+        let is_inside = |slice: Slice| slice.begins().0 >= gap.start && end_of(slice) <= gap.end;
+        let newest = |seen: &PastAnswer| self.listed().rev().find(|other| other.slice == seen.slice);
+        self.listed().filter(|seen| is_inside(seen.slice)).any(|seen| newest(seen).is_some_and(|seen| seen.count > 0))
+    }
+
     /// Forgets the answers, but not that rows are left out.
     pub(super) fn forget(&mut self) {
         self.answers.clear();
@@ -178,7 +185,7 @@ impl SeenAnswers {
             // An answer that ends before the last item, though it reaches beyond, was cut or is from elsewhere.
             let is_in_place = |seen: &&PastAnswer| {
                 seen.slice.begins().0 <= covered
-                    && looks.are_neighbours(seen.slice)
+                    && looks.follow(seen.slice)
                     && !seen.is_past(order, last)
                     && !seen.is_before(order, last)
             };
