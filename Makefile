@@ -120,6 +120,7 @@ site-check: site $(TEST_ENV)/browser.installed
 
 .PHONY: lint
 lint: build-needs $(CARGO_DENY)
+	tests/smells.sh
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || rustup component add rustfmt clippy
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
