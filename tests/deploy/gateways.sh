@@ -55,7 +55,11 @@ class Service(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Service).serve_forever()
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request, address):
+        pass  # a connection that a gateway closes is no fault
+
+Server(("127.0.0.1", int(sys.argv[1])), Service).serve_forever()
 PYTHON
 python3 "$work/service.py" "$service" &
 block 'version = 1' | ports >"$work/cursorgate.toml"
