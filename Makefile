@@ -3,7 +3,7 @@
 #
 #   make demo              runs a legacy API with the gateway in front of it, and prints three commands to try
 #   make test              runs `make lint`, `make site-check` and all tests
-#   make lint              checks formatting, clippy, rustdoc and dependencies
+#   make lint              checks formatting, clippy, rustdoc and dependencies; prints smells, such as long files
 #   make docs              builds the documentation as a site below target/docs. Checks its links, commands and
 #                          configurations, and that it names every key, code, metric and field of the log
 #   make site-check        opens the site in a browser, on a desktop and on a phone, in light and dark
