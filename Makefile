@@ -3,7 +3,7 @@
 #
 #   make demo              runs a legacy API with the gateway in front of it, and prints three commands to try
 #   make test              runs `make lint`, `make site-check` and all tests
-#   make lint              checks formatting, clippy, rustdoc and dependencies
+#   make lint              checks formatting, clippy, rustdoc and dependencies; prints smells, such as long files
 #   make docs              builds the documentation as a site below target/docs. Checks its links, commands and
 #                          configurations, and that it names every key, code, metric and field of the log
 #   make site-check        opens the site in a browser, on a desktop and on a phone, in light and dark
@@ -16,6 +16,7 @@
 #   make crowd             sends 10,000 clients at once to a slow upstream, and prints the gateway's times: a minute
 #   make dist              makes the files of a release below target/dist, the same bytes everywhere: RELEASING.md
 #   make dist-check        makes these files again elsewhere and compares them; installs and runs the Debian package
+#   make gateways-check    runs nginx, HAProxy and Caddy in front of the gateway, as docs/behind-your-gateway.md says
 #   make image             builds the container image with Docker or Podman
 #   make image-check       builds the image with buildah, if necessary without a registry, and runs it
 #   make fuzz SECONDS=60   fuzzes the parsers of untrusted bytes for this time
@@ -120,6 +121,7 @@ site-check: site $(TEST_ENV)/browser.installed
 
 .PHONY: lint
 lint: build-needs $(CARGO_DENY)
+	tests/smells.sh
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || rustup component add rustfmt clippy
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -199,6 +201,12 @@ image:
 	engine=$$(command -v docker || command -v podman) || { echo "missing, please install docker or podman" >&2; exit 1; }; \
 	"$$engine" build --tag cursorgate --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" \
 		--build-arg CURSORGATE_COMMIT="$$(git rev-parse --short=12 HEAD)" .
+
+# Runs nginx, HAProxy and Caddy with the configurations of docs/behind-your-gateway.md.
+.PHONY: gateways-check
+gateways-check: $(TEST_ENV)/gateways.installed build-needs
+	cargo build --locked
+	tests/deploy/gateways.sh target/debug/cursorgate "$(TEST_ENV)/gateways"
 
 .PHONY: image-check
 image-check: package-needs
@@ -329,6 +337,16 @@ $(TEST_ENV)/promtool.installed:
 		dpkg-deb --extract prometheus_*.deb .; \
 		rm -rf prometheus_*.deb usr/share etc lib var usr/bin/prometheus; \
 	fi
+	touch $@
+
+# Only the programs are extracted, because installing these packages would start servers.
+$(TEST_ENV)/gateways.installed:
+	command -v apt-get >/dev/null || { echo "gateways-check needs the packages of Debian" >&2; exit 1; }
+	rm -rf "$(TEST_ENV)/gateways"
+	mkdir -p "$(TEST_ENV)/gateways"
+	cd "$(TEST_ENV)/gateways" && apt-get download -qq nginx caddy haproxy liblua5.3-0 libopentracing-c-wrapper0 \
+		libopentracing1 2>/dev/null
+	cd "$(TEST_ENV)/gateways" && for package in *.deb; do dpkg-deb --extract "$$package" .; done && rm *.deb
 	touch $@
 
 DEPLOY := tests/deploy

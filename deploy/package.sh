@@ -25,8 +25,9 @@ echo "binary:  $(stat --format %s "$binary") bytes, needs $(echo "$needed" | tr 
 
 # Copies the documents into a folder in the repository's layout, so that the links between them work.
 documents() {
-    cp --recursive --parents --target-directory "$1" README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md RELEASING.md \
-        SECURITY.md Dockerfile benches/README.md benches/charts config deploy docs examples
+    cp --recursive --parents --target-directory "$1" README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md \
+        RELEASING.md SECURITY.md Dockerfile benches/README.md benches/charts config deploy docs examples \
+        tests/README.md tests/attacks.md
     rm -r "$1/docs/site" "$1/examples/clients/.gitignore"
 }
 

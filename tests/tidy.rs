@@ -1,20 +1,16 @@
-//! Tests of the structure of the repository that no compiler checks: imports, I/O, lengths of files and functions,
-//! names of types, words of comments, the contents of documents, and that everything under `config/` loads.
+//! Tests of the structure of the repository that no compiler checks: imports, I/O, names of types, the contents of
+//! documents, and that everything under `config/` loads. Lengths and words are no faults: `tests/smells.sh` prints them.
 
 #![expect(clippy::unwrap_used, reason = "a repository that can't be read is a failed test")]
 
 #[path = "tidy/documents.rs"]
 mod documents;
-#[path = "tidy/functions.rs"]
-mod functions;
 #[path = "tidy/layers.rs"]
 mod layers;
 #[path = "tidy/names.rs"]
 mod names;
 #[path = "tidy/rows.rs"]
 mod rows;
-#[path = "tidy/words.rs"]
-mod words;
 
 use std::{
     collections::BTreeSet,
@@ -26,9 +22,6 @@ use cursorgate::{
     config::{Environment, load_text, preset_dialects, preset_envelopes},
     gateway::Snapshot,
 };
-
-/// The largest number of lines of a Rust file.
-const LONGEST: usize = 600;
 
 /// The modules that each module may import. All of these are before the module in the list.
 const MAY_IMPORT: [(&str, &[&str]); 15] = [
@@ -298,16 +291,6 @@ fn the_simulator_alone_turns_on_the_switch_for_rules() {
     let name_it = |path: &PathBuf| fs::read_to_string(path).unwrap().contains("\"rules\"");
     let found: Vec<PathBuf> = manifests.into_iter().filter(name_it).collect();
     assert_eq!(found, [root().join("crates/sim/Cargo.toml")]);
-}
-
-#[test]
-fn no_file_is_longer_than_the_limit() {
-    for folder in ["src", "tests", "benches", "crates"] {
-        for source in rust_files(folder) {
-            let lines = source.text.lines().count();
-            assert!(lines <= LONGEST, "{folder}/{} has {lines} lines", source.path);
-        }
-    }
 }
 
 /// An environment with a key for each variable, and the files of this package.

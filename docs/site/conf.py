@@ -26,6 +26,7 @@ include_patterns = [
     "deploy/README.md",
     "examples/clients/README.md",
     "tests/README.md",
+    "tests/attacks.md",
     "docs/**",
 ]
 exclude_patterns = ["docs/site/**"]
@@ -43,6 +44,9 @@ html_theme = "furo"
 html_theme_options = {"footer_icons": []}
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["copy.js"]
+# The order of the results of the search.
+html_search_scorer = str(Path(__file__).with_name("scorer.js"))
 html_favicon = "../../src/admin/page/icon.svg"
 # The address of the site itself redirects to its front page.
 html_extra_path = ["root"]
@@ -50,6 +54,15 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
 html_last_updated_fmt = None
+
+
+# Pages whose text is on other pages too. The search doesn't find them.
+UNSEARCHED = ["README", "CHANGELOG", "RELEASING"]
+
+
+def keep_out_of_search(app, document):
+    if app.env.docname in UNSEARCHED:
+        app.env.metadata[app.env.docname]["nosearch"] = True
 
 
 def keep_anchors(app, document):
@@ -89,6 +102,7 @@ def make_accessible(app, name, template, context, doctree):
 def setup(app):
     app.connect("doctree-read", keep_anchors)
     app.connect("doctree-read", name_folders)
+    app.connect("doctree-read", keep_out_of_search)
     # Runs after the theme, which makes the navigation.
     app.connect("html-page-context", make_accessible, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

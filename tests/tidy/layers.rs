@@ -30,9 +30,6 @@ const LAYERS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// The largest number of files in a folder of these modules, without its index.
-const MOST_FILES: usize = 8;
-
 /// Modules in which no two files import each other.
 const WITHOUT_CIRCLES: [&str; 4] = ["upstream", "downstream", "gateway", "services"];
 
@@ -197,16 +194,6 @@ fn no_files_import_each_other() {
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
-}
-
-#[test]
-fn folders_hold_few_files() {
-    let mut folders: BTreeMap<Path, usize> = BTreeMap::new();
-    for path in graph().into_keys().filter(|path| LAYERS.iter().any(|(name, _)| *name == path[0])) {
-        *folders.entry(path[..path.len() - 1].to_vec()).or_default() += 1;
-    }
-    let full: Vec<_> = folders.into_iter().filter(|(path, files)| path.len() > 1 && *files > MOST_FILES).collect();
-    assert!(full.is_empty(), "{full:?}");
 }
 
 /// The modules of the core that the checker of pages may name: the types of the contract, and the comparison of two

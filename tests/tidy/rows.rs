@@ -1,5 +1,5 @@
-//! Tests of the table of attacks and faults in SECURITY.md, with the tests of each row. A test belongs to the rows that
-//! a line `Row: A01, F02` of its own comment names.
+//! Tests of the table of attacks and faults in tests/attacks.md, with the tests of each row. A test belongs to the rows
+//! that a line `Row: A01, F02` of its own comment names.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 
@@ -80,10 +80,10 @@ fn rows_are_read_and_written() {
 
 #[test]
 fn the_table_of_attacks_and_faults_names_their_tests() {
-    let path = root().join("SECURITY.md");
+    let path = root().join("tests/attacks.md");
     let document = fs::read_to_string(&path).unwrap();
     let (text, left) = written(&document, rows());
-    assert!(left.is_empty(), "no such row in SECURITY.md: {left:?}");
+    assert!(left.is_empty(), "no such row in tests/attacks.md: {left:?}");
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(&path, text).unwrap();
         return;

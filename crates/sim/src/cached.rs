@@ -11,9 +11,9 @@
 //! - Each page keeps the level that it was made with, and claims only ends that the list had in the page's states (G6).
 //! - No page is older than the cache's settings allow, and none is of a state before a write through the same process.
 //!
-//! These promises follow from the proof of a page (ARCHITECTURE.md). The proof uses only the page's own answers,
-//! whatever their age: each page delivers the items that its states have in its own interval of the list, and the next
-//! page's cursor begins where that interval ends.
+//! These promises follow from the proof of a page (`cursorgate_core::pagination::proof`, "Caches"). The proof uses only
+//! the page's own answers, whatever their age: each page delivers the items that its states have in its own interval of
+//! the list, and the next page's cursor begins where that interval ends.
 //!
 //! `cache` is a model of a cache. `scenario` draws its settings, the list and the clients from a seed. `walk` drives
 //! the core and the cache, and `promises` checks the pages against the guarantees. `kinds` lists the kinds of pages and

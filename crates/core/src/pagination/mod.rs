@@ -14,7 +14,8 @@
 //! list) and *reaches beyond* *A* (one of its items comes after *A*, or the answer ends the collection). The items
 //! after *A* are taken. If they are too few, the last item taken becomes the anchor, and the next answer must follow
 //! the same rule. A page before *A* is the mirror image. Only keys decide; offsets, totals and links are estimates that
-//! help to aim. An answer ends the collection only by evidence of its own slice (`judge::end`).
+//! help to aim. An answer ends the collection only by evidence of its own slice (`judge::end`). [`proof`] explains why
+//! this suffices, and what it means for ties, seams, caps, filters, marks, tokens and caches.
 //!
 //! Callers describe a page by a [`resolver::PageRequest`] and get [`resolver::Step`]s: requests to make, a page to
 //! serve, or a refusal. A page is read by straight-line `async` functions that await only answers (`port`). Each bound
@@ -64,6 +65,7 @@ mod plan;
 mod policy;
 mod port;
 pub mod position;
+pub mod proof;
 mod read;
 pub mod refusal;
 mod request;

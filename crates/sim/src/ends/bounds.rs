@@ -147,7 +147,7 @@ pub(crate) const BOUNDS: &[Bound] = &[
     bound(Wrong::UnknownEnd, "lapse changing", 35.0),
     bound(Wrong::UnknownEnd, "none changing", 0.0),
     // Nothing can be known: the answers say nothing, or the same everywhere.
-    bound(Wrong::UnknownEnd, "window bare|404|rep|rep-said|Tpage|ffalse|ffull", 560.0),
+    bound(Wrong::UnknownEnd, "window bare|404|rep|rep-said|Tpage|ffalse|ffull", 600.0),
     bound(Wrong::UnknownEnd, "long bare|404|rep|rep-said|Tpage|ffalse|ffull", 190.0),
     bound(Wrong::UnknownEnd, "runs|short bare|404|rep|rep-said|Tpage|ffalse|ffull", 15.0),
     bound(Wrong::UnknownEnd, "10%|30% bare|404|rep|rep-said|Tpage|ffalse|ffull", 5.0),

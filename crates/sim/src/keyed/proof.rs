@@ -2,7 +2,7 @@
 //!
 //! Each pair of neighbours in the page must have been shown side by side by one answer. The page's anchor and the ends
 //! of the list that it claims count as its neighbours. No item can then lie between two neighbours, however much the
-//! list changed between answers (ARCHITECTURE.md, "How a page is proven").
+//! list changed between answers (`cursorgate_core::pagination::proof`).
 
 use cursorgate_core::pagination::page::Level;
 

@@ -83,7 +83,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
     for index in 0..strong.len() {
         // Only the answers show the order of opaque values. After a key that hides its order, or where ties come in any
         // order, no answer shows where a run of equal opaque values ends. Such a list is read without an order
-        // (ARCHITECTURE.md, "Values that can only be compared for equality").
+        // (docs/decisions/equal-values.md).
         let hides = index > 0 && (strong[index - 1].grain > 1 || strong[index - 1].look == Look::LongText);
         if (hides || declared == Ties::Unordered) && strong[index].look == Look::Opaque {
             strong[index].look = Look::Datetime;

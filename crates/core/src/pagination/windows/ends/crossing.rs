@@ -125,7 +125,11 @@ impl KeyReader<'_> {
             Way::Backward => far_asked.slice.begins().0..near.slice.begins().0,
         };
         // An item within the gap follows the near side. Test: `crates/sim/regressions/ends-13284.txt`.
-        if self.seen.shows_within(&gap) {
+        let between = match way {
+            Way::Forward => gap.clone(),
+            Way::Backward => facts::end_of(far_asked.slice)..near.slice.begins().0,
+        };
+        if self.seen.shows_within(&between) {
             return Ok(KeyTurn::Window);
         }
         let lapses = self.seen.read_once(gap);

@@ -1,0 +1,26 @@
+// Ranks the results of the search: pages for users come before the extras, and these before the internals. The numbers
+// below `score` are Sphinx's own.
+
+const RANKS = [
+  // A key has its page of the reference, so the list of commands, which names all options, is seldom what is meant.
+  [/^docs\/(commands|problems|glossary|reference\/services)$/, 0.6],
+  [/^docs\/(bulk|exports|webhooks|graphql|live|mcp|playground)$/, 0.7],
+  [/^docs\/decisions\//, 0.1],
+  [/^docs\//, 1],
+  [/^deploy\//, 1],
+  [/^examples\//, 0.5],
+  // ARCHITECTURE, CONTRIBUTING, SECURITY, tests/ and benches/.
+  [/^/, 0.2],
+];
+
+var Scorer = {
+  score: ([docname, title, anchor, descr, score]) => score * RANKS.find(([pages]) => pages.test(docname))[1],
+  objNameMatch: 11,
+  objPartialMatch: 6,
+  objPrio: { 0: 15, 1: 5, 2: -5 },
+  objPrioDefault: 0,
+  title: 15,
+  partialTitle: 7,
+  term: 5,
+  partialTerm: 2,
+};
