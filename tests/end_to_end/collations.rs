@@ -24,17 +24,16 @@ fn run(command: &mut Command) -> String {
     said
 }
 
-/// Returns the levels of all pages of a list.
+/// Returns the levels of all pages of a list but the last one: its end is never `exact` here.
 fn levels(gateway: &Gateway) -> HashSet<String> {
     let (mut levels, mut cursor) = (HashSet::new(), String::new());
     for _ in 0..100 {
         let page = gateway.get(&format!("/items?limit=40{cursor}"));
         assert_eq!(page.status, 200, "{page:?}");
+        let body = page.json();
+        let Some(next) = body["pagination"]["nextCursor"].as_str() else { return levels };
+        cursor = format!("&cursor={next}");
         levels.extend(page.header("cursorgate-level").map(str::to_owned));
-        match page.json()["pagination"]["nextCursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return levels,
-        }
     }
     panic!("no end");
 }

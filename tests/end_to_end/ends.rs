@@ -327,7 +327,6 @@ fn facts_that_contradict_each_other_are_found_by_the_live_check() {
 /// A count that is too high for good can't be told from a list of which only the beginning is shown. So the end is
 /// served with a mark.
 #[test]
-#[ignore = "the core doesn't doubt ends yet"]
 fn an_end_that_a_total_contradicts_is_marked() {
     let upstream = TOTAL_TOO_HIGH.serve();
     let gateway = TOTAL_TOO_HIGH.gateway(&upstream);

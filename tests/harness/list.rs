@@ -1,5 +1,5 @@
 //! A list for scripted upstreams, with `offset` and `limit`, a total, and items in ascending order of their ids, or in
-//! descending order with `sort=-id`; and the configuration of a gateway in front of it.
+//! descending order with `sort=-id`; and the configuration of a gateway in front of it. Only the last answer is short.
 
 use std::{io, net::SocketAddr};
 
@@ -38,7 +38,7 @@ page_size = {{ default = 20, max = 200 }}
 
 [dialects.scripted]
 request = {{ query = "offset={{offset}}&limit={{size}}" }}
-response = {{ items = "/items", total = "/total" }}
+response = {{ items = "/items", total = "/total", end = "short-page" }}
 sort = {{ query = "sort={{direction}}{{field}}", ascending = "", descending = "-", join = "," }}
 
 {more}

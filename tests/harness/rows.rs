@@ -26,6 +26,9 @@ pub(crate) struct Reading {
 /// Any slice, with a total.
 pub(crate) const BY_OFFSET: Reading =
     Reading { request: "offset={offset}&limit={size}", response: r#", total = "/total""#, more: "" };
+/// Any slice, with a total; only the last one is short.
+pub(crate) const BY_OFFSET_TO_SHORT: Reading =
+    Reading { response: r#", total = "/total", end = "short-page""#, ..BY_OFFSET };
 /// Any slice, without facts in addition to its rows.
 pub(crate) const SLICES: Reading = Reading { request: "offset={offset}&limit={size}", response: "", more: "" };
 /// Pages of any size, without facts in addition to their rows.

@@ -287,7 +287,8 @@ impl PageChecker<'_> {
     /// other, with the same items.
     fn adjoin(&self, [one, next]: [&ShownSlice<'_>; 2]) -> bool {
         let is_same = |one: &ShownSlice<'_>, again: &ShownSlice<'_>| {
-            (one.begins, one.size, one.listing) == (again.begins, again.size, again.listing)
+            (one.begins, one.size) == (again.begins, again.size)
+                && one.listing.is_same_list(again.listing)
                 && items_of(one.answer, &self.order) == items_of(again.answer, &self.order)
         };
         let is_around = |one: &ShownSlice<'_>, other: &ShownSlice<'_>| {
@@ -295,7 +296,9 @@ impl PageChecker<'_> {
             numbers.next() < Some(other.number) && numbers.next_back() > Some(other.number)
         };
         let ends = [one.begins + one.rows.len() as u64, one.begins + one.size as u64];
-        ends.contains(&next.begins) && one.listing == next.listing && (is_around(one, next) || is_around(next, one))
+        ends.contains(&next.begins)
+            && one.listing.is_same_list(next.listing)
+            && (is_around(one, next) || is_around(next, one))
     }
 
     /// Returns the level at which an answer proves the end of its list, in the direction of its request; `None` if it
@@ -318,7 +321,7 @@ impl PageChecker<'_> {
         let is_exact = vouched || ((says_end || counted) && (end == 0 || is_below(alike.chain([2, before]).max()?)));
         let shows_no_more = |other: &ShownSlice<'_>| {
             let last = other.answer.items.len().checked_sub(1).map(|last| item_of(other.answer, &self.order, last));
-            let is_beyond = other.begins + other.size as u64 > end && other.listing == one.listing;
+            let is_beyond = other.begins + other.size as u64 > end && other.listing.is_same_list(one.listing);
             is_beyond && last.is_none_or(|last| items_of(one.answer, &self.order).contains(&last))
         };
         let is_checked = end == 0 || counted || others().any(shows_no_more);

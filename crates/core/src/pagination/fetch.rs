@@ -35,6 +35,13 @@ pub struct Listing {
     pub is_probe: bool,
 }
 
+impl Listing {
+    /// Returns whether both are the same list, whether or not a request is a probe.
+    pub fn is_same_list(&self, other: &Self) -> bool {
+        (&self.filter, self.flipped, self.by_id) == (&other.filter, other.flipped, other.by_id)
+    }
+}
+
 /// A continuation that the upstream hands out. It is opaque to the core; the dialect reads and writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub Arc<str>);

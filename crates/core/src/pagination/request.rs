@@ -126,7 +126,6 @@ pub(super) struct RouteTerms {
     pub(super) short_pages: ShortPages,
     pub(super) totals: Totals,
     pub(super) search_items: u32,
-    pub(super) judges_ends: bool,
 }
 
 /// The abilities of an upstream and its route, other than paging. The setters of [`PageRequest`] describe them.
@@ -215,7 +214,6 @@ impl PageRequest {
                 short_pages: ShortPages::Refuse,
                 totals: Totals::Upstream,
                 search_items: SEARCH_ITEMS,
-                judges_ends: false,
             },
         }
     }
@@ -241,9 +239,6 @@ impl PageRequest {
         unproven: WhenUnproven => terms.unproven;
         /// Sets the treatment of the page if it isn't full when its budget ends.
         short_pages: ShortPages => terms.short_pages;
-        /// Sets whether the end of a list that is read by offset or page number is judged by all answers of its page
-        /// before the page claims it (`windows::ends`). Otherwise a short answer and its confirmation show the end.
-        judges_ends: bool => terms.judges_ends;
         /// Sets the source of the page's total.
         totals: Totals => terms.totals;
         /// Sets whether the upstream can be asked for a count, even if the route doesn't require one.

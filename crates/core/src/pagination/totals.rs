@@ -82,9 +82,10 @@ impl Teller {
             Totals::FirstPage => self.first.or(known),
         });
         // An empty list has no last page, even if it can be flipped. Test: `an_empty_list_has_no_last_page`.
-        let is_empty = page.items.is_empty() && page.next.is_none() && page.previous.is_none();
         let exact = known.filter(|total| total.exact).map(|total| total.value);
-        if self.has_last && page.last.is_none() && !is_empty && (self.flips || exact.is_some_and(|total| total > 0)) {
+        let is_counted = exact.is_some_and(|total| total > 0);
+        let is_empty = page.items.is_empty() && page.next.is_none() && (page.previous.is_none() || !is_counted);
+        if self.has_last && page.last.is_none() && !is_empty && (self.flips || is_counted) {
             page.lead_to_the_end(Some(Hint { total: exact, ..Hint::default() }));
         }
         if self.reach.zip(known).is_some_and(|(reach, total)| total.value > reach) {

@@ -117,7 +117,7 @@ impl Bound {
 /// The bounds. Of the rows of one fault, the first whose words a cell has counts. A word such as `runs|short` stands
 /// for any of several words.
 ///
-/// The figures are those of a core that judges ends by all answers of their page (`judges_ends`), with some room.
+/// The figures have some room above what is measured.
 #[rustfmt::skip]
 pub(crate) const BOUNDS: &[Bound] = &[
     bound(Wrong::Skipped, "changing", 1.0),
@@ -140,14 +140,14 @@ pub(crate) const BOUNDS: &[Bound] = &[
     bound(Wrong::EndAgainstAnswers, "lapse", 15.0),
     bound(Wrong::EndAgainstAnswers, "none", 0.0),
     bound(Wrong::UnknownEnd, "window changing", 390.0),
-    bound(Wrong::UnknownEnd, "long changing", 90.0),
-    bound(Wrong::UnknownEnd, "runs changing", 10.0),
+    bound(Wrong::UnknownEnd, "long changing", 100.0),
+    bound(Wrong::UnknownEnd, "runs changing", 14.0),
     bound(Wrong::UnknownEnd, "short changing", 10.0),
     bound(Wrong::UnknownEnd, "10%|30% changing", 5.0),
     bound(Wrong::UnknownEnd, "lapse changing", 35.0),
     bound(Wrong::UnknownEnd, "none changing", 0.0),
     // Nothing can be known: the answers say nothing, or the same everywhere.
-    bound(Wrong::UnknownEnd, "window bare|404|rep|rep-said|Tpage|ffalse|ffull", 560.0),
+    bound(Wrong::UnknownEnd, "window bare|404|rep|rep-said|Tpage|ffalse|ffull", 600.0),
     bound(Wrong::UnknownEnd, "long bare|404|rep|rep-said|Tpage|ffalse|ffull", 190.0),
     bound(Wrong::UnknownEnd, "runs|short bare|404|rep|rep-said|Tpage|ffalse|ffull", 15.0),
     bound(Wrong::UnknownEnd, "10%|30% bare|404|rep|rep-said|Tpage|ffalse|ffull", 5.0),

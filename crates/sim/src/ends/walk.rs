@@ -15,7 +15,7 @@ use cursorgate_core::pagination::{
 use crate::{
     dice::mix,
     ends::{
-        facts::Past,
+        facts::{Flag, Past},
         judge::{Claim, Ended, Evidence, judge_back, judge_forward},
         scenario::{CAP, Declared, FIXED, Mode, Scenario},
         upstream::{Upstream, number, range},
@@ -91,7 +91,9 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     let requests = walk.upstream.queries as u64;
     let last_requests = walk.upstream.said.len() as u64;
     let ids = pages.concat();
-    let against = Evidence::of(&walk.upstream.said, &ids);
+    let mut against = Evidence::of(&walk.upstream.said, &ids);
+    // "The answer is full" says nothing about the rows after it: these worlds are judged as those without any fact.
+    against.flag &= scenario.facts.flag != Some(Flag::Full);
     let (forward, back) = match stop {
         Stop::AtEnd(last) => {
             let forward = judge_forward(&walk.upstream.rows, &ids, last.claim);
@@ -170,7 +172,6 @@ impl Walk<'_> {
         let (order, paging) = (Arc::clone(&self.order), Arc::clone(&self.paging));
         let request = PageRequest::new(target.clone(), limit, order, paging, marker())
             .tells_total(self.scenario.facts.total.is_some())
-            .judges_ends(true)
             .profile(self.profile);
         let mut step = resolve(request);
         loop {

@@ -63,7 +63,8 @@ impl Exchange<'_> {
                     0
                 }
             }
-            (true, EndEvidence::ShortPage) => 4,
+            // A full last page that is repeated past the end is never short.
+            (true, EndEvidence::ShortPage) if self.traits.past != Past::Repeat => 4,
             (true, _) => 4 + 2 * 2,
         };
         // With a few listed sizes, the place may lie at an edge of every page: the neighbouring pages are read too.
@@ -110,20 +111,15 @@ impl Exchange<'_> {
     /// Checks the cost of pages of a fixed size that touch at most one seam. Three requests prove a seam: two
     /// neighbouring pages and one of them again, or pages of the flipped list. More requests are allowed:
     ///
-    /// - at the end of the list, or without a reliable total: one, and another one if only a short answer shows the
-    ///   end;
+    /// - without a reliable total: one;
+    /// - at the end of the list, which is looked for on the pages after it: five. The family `ends` bounds more of them;
     /// - with opaque keys, which can't be compared to find the place of an answer: two;
     /// - beside a row without keys, where the seam is first read in vain and then from its other side: three.
     fn fixed_pages(&self, ends: bool) -> Kept {
         let told = self.traits.total == Says::Exactly && self.traits.counts == Counts::Together;
-        // Two requests confirm an end that only a short answer shows: this one, and the one that `ends` adds.
-        let unvouched = ends && self.traits.end == EndEvidence::Unvouched && !told;
         let opaque = self.shape.strong.iter().any(|column| column.look == Look::Opaque);
-        let most = 3
-            + u32::from(ends || !told)
-            + u32::from(unvouched)
-            + 2 * u32::from(opaque)
-            + 3 * u32::from(self.shows_spoilt());
+        let most =
+            3 + u32::from(!told) + 5 * u32::from(ends) + 2 * u32::from(opaque) + 3 * u32::from(self.shows_spoilt());
         let one_seam = self.limit <= self.traits.least_cap();
         require(!one_seam || self.answers <= most, "cost", || {
             let Self { answers, limit, traits, .. } = self;

@@ -118,14 +118,16 @@ impl CostWalk<'_> {
                 Err(refusal) => return cost.and(Cost { refusal: Some(refusal), ..Cost::default() }),
             };
             profile = page.notes.profile;
-            let requests = page.notes.requests;
+            let (requests, is_empty) = (page.notes.requests, page.items.is_empty());
             let PageFacts { next, previous, .. } = page.into_facts();
             let (onward, back) = if backward { (previous, next) } else { (next, previous) };
             let Some(further) = onward else {
                 let cost = cost.and(Cost { last: requests, ..Cost::default() });
                 // The way back begins at the end of the list, wherever that is in the upstream's pages, so its cost is
-                // counted too.
-                return back.map_or_else(Cost::default, |back| self.one(back, profile)).and(cost);
+                // counted too. From an empty page, it begins with a look for that end.
+                let back = back.map_or_else(Cost::default, |back| self.one(back, profile));
+                let at_end = Cost { inner: 0, last: back.inner, ..back.clone() };
+                return cost.and(if is_empty { at_end } else { back });
             };
             let (first, inner) = if at_start { (requests, 0) } else { (0, requests) };
             cost = cost.and(Cost { first, inner, ..Cost::default() });

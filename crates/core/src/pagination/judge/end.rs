@@ -260,14 +260,14 @@ impl End {
                 Self::seen(!(is_placed && is_size_sure))
             }
             // Two answers that agree overrule a larger count. Test:
-            // `an_end_that_two_answers_show_is_the_end_whatever_a_count_says`.
+            // `an_end_with_a_count_that_stays_too_high_is_served_and_marked`.
             Witness::SameAndNothingBeyond if !more_is_shown && is_below(belief.honoured.size_now()) => Self::seen(true),
             // Caps change, so the size must be one that this page has shown. Tests:
             // `a_cap_that_falls_in_the_middle_of_a_walk_ends_no_list`,
             // `a_second_answer_confirms_an_end_only_below_a_size_that_this_page_has_shown`.
             Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
             // A list of as many items as the count, and a cap of as many items with a stale count, look alike, so the
-            // end is only `checked`. Test: `a_short_list_with_a_count_costs_one_request_and_is_checked`.
+            // end is only `checked`. Test: `a_short_list_with_a_count_costs_two_requests_and_is_checked`.
             _ if from_start && answer.total.is_some_and(|total| total.exact && total.value == count as u64) => {
                 Self::seen(true)
             }

@@ -365,6 +365,14 @@ impl Evidence {
         self.answer.items.len()
     }
 
+    /// Returns the number of items in the last one of joined answers; the number of all items of a single answer.
+    #[must_use]
+    pub(in crate::pagination) fn len_of_last(&self) -> usize {
+        let asked = self.slice.size().0 as usize;
+        let lacks = usize::try_from(self.offsets.asked_to.saturating_sub(self.shown_end())).unwrap_or(usize::MAX);
+        if self.len() > asked { asked.saturating_sub(lacks) } else { self.len() }
+    }
+
     #[must_use]
     pub(in crate::pagination) fn is_empty(&self) -> bool {
         self.answer.items.is_empty()

@@ -101,7 +101,7 @@ fn join_all(mut parts: Vec<Evidence>, order: &Order, ledger: &Ledger) -> Option<
 /// hides items, or if the later page is empty. Pages of two sizes count only if the earlier one is filled, and the
 /// later one is filled or has an honoured size. Slices by offset are neighbours if the later one begins where the
 /// earlier one ends. Tests: `pages_of_two_sizes_are_not_neighbours_under_a_silent_cap`,
-/// `pages_of_which_the_first_was_cut_have_a_gap_between_them`.
+/// `pages_of_which_the_first_was_cut_leave_out_no_row_that_is_shown`.
 fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool {
     let filled = |part: &Evidence| part.len() == part.slice.size().0 as usize;
     let is_whole = |part: &Evidence| {

@@ -179,7 +179,10 @@ impl Reading {
         };
         let left = request.budget.after(spent);
         Box::new(PageRequest {
-            target: Target { position: self.part.position.clone(), hint: Hint { honoured, ..self.part_hint() } },
+            target: Target {
+                position: self.part.position.clone(),
+                hint: Hint { honoured, walk: request.target.hint.walk, ..self.part_hint() },
+            },
             // After a full page, one item of the next part suffices to show that more items follow.
             limit: limit.max(1),
             order,

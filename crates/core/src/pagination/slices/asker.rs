@@ -184,7 +184,8 @@ impl<'p> Asker<'p> {
             if begins == 0 {
                 return Err(Refusal::NoList);
             }
-            self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
+            let is_counted = self.ledger.total().is_some_and(|total| total > begins);
+            self.ceilings += u32::from(is_counted && !self.up.probing);
             // If the upstream's total includes rows that no client can see, requests between the last visible row and
             // the total fail as they would beyond a depth limit, until the binary search reaches the visible rows. The
             // page is therefore refused only after several such statuses. Test:

@@ -163,9 +163,7 @@ impl KeyReader<'_> {
             // `a_size_parameter_that_is_ignored_costs_no_search`.
             return Err(Refusal::BudgetExceeded.into());
         }
-        if self.request.terms.judges_ends {
-            self.seen.note_all(&pairs, &self.request.order);
-        }
+        self.seen.note_all(&pairs, &self.request.order);
         for (asked, answer) in &pairs {
             self.asker.compare_short(asked.slice, answer, &self.request.paging);
         }

@@ -134,7 +134,7 @@ impl KeyReader<'_> {
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
         let fetches = fetches.into_iter().flatten().map(AskedSlice::from).collect();
         // The upstream may refuse a request after the end, which then only shows nothing.
-        self.asker.probe(self.request.terms.judges_ends);
+        self.asker.probe(true);
         let answers = self.ask(fetches).await;
         self.asker.probe(false);
         let mut answers = answers?.into_iter();

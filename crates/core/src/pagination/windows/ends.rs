@@ -26,7 +26,7 @@ mod sweep;
 
 use std::sync::Arc;
 
-use facts::{MoreClaims, Witnesses};
+use facts::{LookSizes, MoreClaims, MoreSaid, Witnesses};
 use looks::LookResult;
 use refutation::Refuted;
 
@@ -47,7 +47,7 @@ use crate::pagination::{
     refusal::Refusal,
     rows,
     slices::{SliceReader as _, Unasked},
-    window::Offset,
+    window::Slice,
 };
 
 pub(super) use facts::SeenAnswers;
@@ -102,6 +102,8 @@ struct SupposedEnd {
     passed: Option<u64>,
     /// The size of a look.
     size: u32,
+    /// True once rows that were seen were looked at again in a larger answer.
+    is_wide: bool,
 }
 
 impl KeyReader<'_> {
@@ -109,7 +111,7 @@ impl KeyReader<'_> {
     pub(super) async fn judge_end(&mut self) -> KeyNext {
         self.asker.searching = true;
         if !self.draft.claims_the_end() {
-            let nearest = Offset(self.draft.nearest());
+            let nearest = self.nearest();
             return self.sweep_instead(Refusal::PositionLost { nearest }).await;
         }
         let verdict = self.verdict().await;
@@ -123,17 +125,22 @@ impl KeyReader<'_> {
         Ok(KeyTurn::Serve { cut_off: false })
     }
 
-    /// Returns whether the page's ends are judged: where the request asks for it, and the page is proven.
+    /// Returns whether the page's ends are judged: only those of a proven page are.
     pub(super) fn judges_ends(&self) -> bool {
-        self.request.terms.judges_ends
-            && !self.draft.is_unchecked()
-            && self.flagged.is_none()
-            && !self.request.leaves_out_costly_proofs()
+        !self.draft.is_unchecked() && self.flagged.is_none() && !self.request.leaves_out_costly_proofs()
     }
 
     /// Returns whether the end must be judged before the page is served.
     pub(super) fn must_judge_end(&self) -> bool {
-        self.judges_ends() && !self.claimed.is_judged && self.draft.claims_the_end()
+        self.judges_ends() && !self.claimed.is_judged && self.draft.claims_the_end() && !self.lets_nothing_through()
+    }
+
+    /// Returns whether not even the item from which the filter starts passes it. Such a filter shows no end: the page is
+    /// read from the whole list instead. Test: `a_filter_that_never_helps_is_reported_and_given_up`.
+    fn lets_nothing_through(&self) -> bool {
+        self.ground == Ground::Filtered
+            && matches!(self.request.target.position, Position::After(_))
+            && self.draft.view_of_last().is_none_or(Evidence::is_empty)
     }
 
     /// Returns whether a page that is read backward from an item begins at an end of the list that an answer shows, and
@@ -155,8 +162,9 @@ impl KeyReader<'_> {
         let order = Arc::clone(&self.request.order);
         let last = view.len().checked_sub(1).and_then(|place| view.anchor(&order, place));
         let came = view.offset(view.len());
-        let covered = self.seen.covered(&order, last.as_ref(), came, self.walk_facts().most);
-        let end = SupposedEnd { last, came, near: covered, covered, passed: None, size: self.look_size() };
+        let size = self.look_size_beside(view.slice());
+        let covered = self.covered_from(last.as_ref(), came, size);
+        let end = SupposedEnd { last, came, near: covered, covered, passed: None, size, is_wide: false };
         let verdict = self.verdict_on(end).await;
         self.asker.probe(false);
         match verdict? {
@@ -167,7 +175,7 @@ impl KeyReader<'_> {
             }
             EndVerdict::Beyond(..) => {
                 self.know_left_out();
-                let nearest = Offset(self.draft.nearest());
+                let nearest = self.nearest();
                 self.sweep_instead(Refusal::PositionLost { nearest }).await
             }
         }
@@ -185,11 +193,15 @@ impl KeyReader<'_> {
     async fn verdict_on(&mut self, mut end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
         // An item beyond, in any answer of this request. Test:
         // `an_end_is_refuted_by_an_item_that_another_answer_shows`.
-        let shown = self.seen.beyond(&self.request.order, end.last.as_ref());
-        if let Some(shown) = shown
-            && let Some((asked, answer)) = self.cross(&mut end, shown).await?
-        {
-            return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
+        if let Some(shown) = self.seen.beyond(&self.request.order, end.last.as_ref()) {
+            if let Some((asked, answer)) = self.cross_in_seen_sizes(&mut end, facts::end_of(shown)).await? {
+                return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
+            }
+            // If all rows up to the item were looked at, it was removed meanwhile, unless its own slice shows it again:
+            // then no answer leads to it.
+            if end.covered < facts::end_of(shown) || self.is_shown_again(&end, shown).await? {
+                return Err(self.lost());
+            }
         }
         if self.is_free(&end) || self.is_confirmed_alone(&end).await? {
             return Ok(EndVerdict::Over);
@@ -203,7 +215,8 @@ impl KeyReader<'_> {
                 return Ok(EndVerdict::Over);
             }
             // Under a silent cap, pages by number begin before their places, and show nothing about the rows there.
-            if self.claimed.is_supposed && self.seen.said_behind(end.near).is_none() {
+            // Test: `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
+            if self.claimed.is_supposed && self.said_after(&end).is_none() {
                 return Err(self.lost());
             }
             let towards = match self.refute(&mut end).await? {
@@ -219,6 +232,11 @@ impl KeyReader<'_> {
             if end.covered == before {
                 break;
             }
+        }
+        // An item beyond was seen meanwhile, and no look leads to it. Test: the bound of the simulator's family `ends`
+        // for items that come again on the way back.
+        if self.seen.beyond(&self.request.order, end.last.as_ref()).is_some_and(|shown| end.covered < facts::end_of(shown)) {
+            return Err(self.lost());
         }
         let claims = self.claims(&end);
         Ok(EndVerdict::Doubted(self.doubted(&end, claims)))
@@ -242,7 +260,7 @@ impl KeyReader<'_> {
         let paging = &self.request.paging;
         let (answer, asked) = (view.answer(), view.slice().size().0);
         let more = answer.more == Some(true);
-        let count = u32::try_from(view.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(view.len_of_last()).unwrap_or(u32::MAX);
         let is_short = count < asked.min(answer.size.unwrap_or(u32::MAX));
         match paging.end {
             EndEvidence::Flag if answer.more == Some(false) => true,
@@ -254,8 +272,12 @@ impl KeyReader<'_> {
     fn supposed_end(&self) -> SupposedEnd {
         let hint = self.request.target.hint;
         let last = self.draft.last_before_the_end();
-        let came = self.draft.reached().max(self.seen.shown_to(&self.request.order, last.as_ref()));
-        let size = self.look_size();
+        let taken = self.draft.view_of_last().map(Evidence::slice);
+        let (came, beside) = match self.seen.shown_to(&self.request.order, last.as_ref()) {
+            Some((offset, slice)) if offset > self.draft.reached() => (offset, Some(slice)),
+            _ => (self.draft.reached(), taken),
+        };
+        let size = beside.map_or_else(|| self.look_size(), |slice| self.look_size_beside(slice));
         let passed = match self.ground {
             Ground::Whole if !self.draft.is_the_last_page() => hint
                 .walk
@@ -265,12 +287,31 @@ impl KeyReader<'_> {
             _ => None,
         };
         let passed = passed.map(|passed| passed.saturating_add(self.draft.len() as u64));
-        let covered = self.seen.covered(&self.request.order, last.as_ref(), came, self.walk_facts().most);
+        // The total of a filtered answer counts the items of the filter, from its start.
+        let is_from_start = self.draft.view_of_last().is_some_and(Evidence::is_from_start);
+        let passed = if self.ground != Ground::Whole && is_from_start { Some(came) } else { passed };
+        let covered = self.covered_from(last.as_ref(), came, size);
         let most = self.walk_facts().most;
         let near = self.draft.view_of_last().map_or(came, |view| {
             facts::covered_by(view.slice(), most, view.len() >= view.slice().size().0 as usize).max(came)
         });
-        SupposedEnd { last, came, near, covered: covered.max(near), passed, size }
+        SupposedEnd { last, came, near, covered: covered.max(near), passed, size, is_wide: false }
+    }
+
+    /// Looks once more at the slice that showed an item beyond the end. Returns whether the item is still there.
+    async fn is_shown_again(&mut self, end: &SupposedEnd, shown: Slice) -> Result<bool, KeyHalt> {
+        let again = self.look(shown).await?;
+        Ok(again.is_none_or(|(_, answer)| self.shows_beyond(&answer, end.last.as_ref())))
+    }
+
+    fn covered_from(&self, last: Option<&Anchor>, came: u64, size: u32) -> u64 {
+        self.seen.covered(&self.request.order, last, came, LookSizes { size, most: self.walk_facts().most })
+    }
+
+    /// Returns the size of a look beside an answer: the size of that answer, unless it is honoured.
+    fn look_size_beside(&self, slice: Slice) -> u32 {
+        let looks = LookSizes { size: self.look_size(), most: self.walk_facts().most };
+        if looks.follow(slice) { looks.size } else { slice.size().0 }
     }
 
     /// Returns the size of a look: the largest one, unless a smaller cap is known. A cap that is only suspected isn't
@@ -280,25 +321,41 @@ impl KeyReader<'_> {
         let cap = self.asker.sizes.profile.cap.filter(|cap| *cap >= self.walk_facts().most);
         match paging.sizes() {
             Sizes::Fixed(size) => *size,
+            // No largest size is declared, and a page by number is at its place only if its size is honoured.
+            Sizes::Free { most: None, .. } if paging.family == Family::Page => {
+                plan::size_within(paging, self.walk_facts().most.max(1)).0
+            }
             _ => plan::size_within(paging, u32::try_from(plan::most(paging, cap)).unwrap_or(u32::MAX)).0,
         }
     }
 
     /// Returns the facts of the walk, with those that the answers of this page have shown.
     pub(super) fn walk_facts(&self) -> WalkFacts {
-        let carried = if self.ground == Ground::Whole { self.request.target.hint.walk } else { WalkFacts::default() };
+        let carried = self.request.target.hint.walk;
+        // In a filtered list, items have other places, and answers can have another cap.
+        let carried = match self.ground {
+            Ground::Whole => carried,
+            Ground::Filtered => WalkFacts { passed: None, grown: 0, reach: 0, most: 0, ..carried },
+        };
         self.seen.add_to(carried)
     }
 
     /// Returns the statements that more items follow, of the newest answers.
     fn claims(&self, end: &SupposedEnd) -> MoreClaims {
+        let mut facts = self.walk_facts();
+        // A gap within the page's own answers, too, makes totals comparable with the items that were passed.
+        facts.rows_left_out |= self.seen.shows_gap();
         let witnesses = Witnesses {
             counted: self.request.paging.counted,
-            facts: self.walk_facts(),
+            facts,
             total: self.seen.newest_total(),
-            more: self.seen.said_behind(end.near).map_or_else(|| self.seen.newest_more(), |said| said.more),
+            more: self.said_after(end).map_or_else(|| self.seen.newest_more(), |said| said.more),
         };
         witnesses.claims(end.came, end.covered, end.passed)
+    }
+
+    fn said_after(&self, end: &SupposedEnd) -> Option<MoreSaid> {
+        self.seen.said_after(end.near, &self.request.order, end.last.as_ref())
     }
 
     /// Returns whether a statement that has spoken of more than its own answer confirms the end, without a request.
@@ -390,7 +447,7 @@ impl KeyReader<'_> {
     /// Returns whether the rows after the end settle it: nothing says more, and the upstream says that they are past
     /// the end, or a statement that has spoken of more than its own answer agrees.
     fn is_settled(&self, end: &SupposedEnd) -> bool {
-        let Some(said) = self.seen.said_behind(end.near) else { return false };
+        let Some(said) = self.said_after(end) else { return false };
         if self.claims(end).any() {
             return false;
         }
@@ -423,9 +480,6 @@ impl KeyReader<'_> {
 impl KeyReader<'_> {
     /// Lets the cursors of a page carry the facts of the walk.
     pub(super) fn carry(&self, page: &mut Page) {
-        if !self.request.terms.judges_ends {
-            return;
-        }
         let facts = self.walk_facts();
         let is_counted = self.ground == Ground::Whole && !self.asker.is_flipped();
         let first = match is_counted {

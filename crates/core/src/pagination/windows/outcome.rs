@@ -131,7 +131,7 @@ impl KeyReader<'_> {
     /// Returns the offset at which a page is served by offset instead: the expected place of the cursor, but never
     /// after the end that a total or an answer shows. An end that only an answer has shown counts as no farther than
     /// the items seen. Test: `a_refusal_names_a_near_place_in_the_list`.
-    fn nearest(&self) -> Offset {
+    pub(super) fn nearest(&self) -> Offset {
         let nearest = self.draft.nearest();
         let end = match (self.asker.ledger.total(), self.ending.seen) {
             (Some(total), _) => Some(total),

@@ -332,7 +332,7 @@ impl Draft {
         self.more.after = more_after;
         if done_here && view.end.checked && !view.hides {
             // Two statements agree that the list ends here, so a larger count includes rows that no client is shown.
-            // Test: `an_end_that_two_answers_show_is_the_end_whatever_a_count_says`.
+            // Test: `an_end_with_a_count_that_stays_too_high_is_served_and_marked`.
             self.ended_at = Some(view.reaches());
         }
         // The items of the last run count only because the list ends, so they are no more certain than the end is.

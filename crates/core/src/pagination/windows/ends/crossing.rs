@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::take::look_at,
     KeyHalt, KeyNext, KeyReader, KeyTurn, LookResult, SupposedEnd,
-    facts::{self, NearSide},
+    facts::{self, LookSizes, NearSide},
 };
 use crate::pagination::{
     answer::Answer,
@@ -13,10 +13,44 @@ use crate::pagination::{
     judge::{end::Witness, evidence::Evidence},
     limits::END_REFUTATIONS,
     paging::Family,
+    plan,
     slices::AskedSlice,
 };
 
 impl KeyReader<'_> {
+    /// Crosses to an item that an answer shows: by looks of the largest size, and then by looks of a size that answers
+    /// of the walk have filled. Under a silent cap, pages of larger sizes by number begin before their places. Test:
+    /// `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
+    pub(super) async fn cross_in_seen_sizes(
+        &mut self,
+        end: &mut SupposedEnd,
+        towards: u64,
+    ) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
+        let covered = end.covered;
+        let crossed = self.cross(end, towards).await?;
+        let seen = plan::size_within(&self.request.paging, self.walk_facts().most.max(1)).0;
+        if crossed.is_some() || self.request.paging.family == Family::Offset || seen >= end.size {
+            return Ok(crossed);
+        }
+        (end.covered, end.size) = (covered, seen);
+        self.cross(end, towards).await
+    }
+
+    /// Looks at rows that were seen, and at those after them, if only small answers have come so far: an answer to an
+    /// offset covers no more rows than the largest answer of the walk has items. Returns the answer that shows an item
+    /// beyond.
+    pub(super) async fn look_wide(&mut self, end: &mut SupposedEnd) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
+        if self.request.paging.family != Family::Offset || self.walk_facts().most >= end.size / 2 || end.is_wide {
+            return Ok(None);
+        }
+        end.is_wide = true;
+        let from = end.covered.saturating_sub(u64::from(end.size) / 2);
+        match self.sight(end, from, end.size).await? {
+            LookResult::Item(asked, answer) => Ok(Some((asked, answer))),
+            LookResult::Nothing(_) | LookResult::Unseen => Ok(None),
+        }
+    }
+
     /// Looks at all rows from the end of those that were looked at up to an offset, until an answer shows an item.
     /// Returns this answer; `None` if no row up to the offset is an item.
     pub(super) async fn cross(
@@ -24,14 +58,8 @@ impl KeyReader<'_> {
         end: &mut SupposedEnd,
         towards: u64,
     ) -> Result<Option<(AskedSlice, Answer)>, KeyHalt> {
-        let is_offset = self.request.paging.family == Family::Offset;
-        // Under a limit by rows, answers beside left-out rows have few items, so a smaller size may be all that is
-        // known to be honoured. A look at rows that were seen shows a larger one.
-        if is_offset && self.walk_facts().most < end.size / 2 && end.covered > u64::from(end.size) / 2 {
-            let from = end.covered - u64::from(end.size) / 2;
-            if let LookResult::Item(asked, answer) = self.sight(end, from, end.size).await? {
-                return Ok(Some((asked, answer)));
-            }
+        if let Some(item) = self.look_wide(end).await? {
+            return Ok(Some(item));
         }
         // The bound: each look covers rows after the one before, or ends the loop.
         loop {
@@ -80,6 +108,10 @@ impl KeyReader<'_> {
     /// Joins the two sides of a gap in which no row is an item. The near side is read again: if it hasn't changed, no
     /// row moved across the gap meanwhile. If it has changed, the page is read on from its last item.
     pub(super) async fn join_sides(&mut self, near: NearSide, far: (AskedSlice, Evidence), way: Way) -> KeyNext {
+        let looks = LookSizes { size: far.0.slice.size().0, most: self.walk_facts().most };
+        if !looks.follow(near.slice) {
+            return Err(self.lost());
+        }
         let Some((asked, again)) = self.ask(vec![near.slice.into()]).await?.pop() else { return Err(self.lost()) };
         if facts::digest(&again) != near.digest {
             return Ok(KeyTurn::Window);
@@ -92,6 +124,14 @@ impl KeyReader<'_> {
             Way::Forward => near_end..far_asked.slice.begins().0,
             Way::Backward => far_asked.slice.begins().0..near.slice.begins().0,
         };
+        // An item within the gap follows the near side. Test: `crates/sim/regressions/ends-13284.txt`.
+        let between = match way {
+            Way::Forward => gap.clone(),
+            Way::Backward => facts::end_of(far_asked.slice)..near.slice.begins().0,
+        };
+        if self.seen.shows_within(&between) {
+            return Ok(KeyTurn::Window);
+        }
         let lapses = self.seen.read_once(gap);
         if !lapses.is_empty() {
             let answers = self.ask(lapses.into_iter().map(AskedSlice::from).collect()).await?;

@@ -52,6 +52,27 @@ impl PastAnswer {
     }
 }
 
+/// The sizes of looks and answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LookSizes {
+    /// The size of a look.
+    pub(super) size: u32,
+    /// The number of items of the largest answer of the walk.
+    pub(super) most: u32,
+}
+
+impl LookSizes {
+    /// Returns whether looks that begin where a slice ends leave no hole. Pages of one requested size are neighbours
+    /// under any cap. A page of another size ends where its number says only if that size is honoured; a look of a size
+    /// that isn't honoured begins before its place. Test: `crates/sim/regressions/keyed-63607.txt`.
+    pub(super) fn follow(self, slice: Slice) -> bool {
+        match slice {
+            Slice::Offset { .. } => true,
+            Slice::Page { size, .. } => size.0 == self.size || size.0 <= self.most,
+        }
+    }
+}
+
 /// The slice that shows the near side of a gap, and the digest of its answer.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination::windows) struct NearSide {
@@ -111,6 +132,18 @@ impl SeenAnswers {
         within.filter(|seen| seen.count == 0).filter(is_single).map(|seen| seen.slice).take(GAP_READ_AGAIN).collect()
     }
 
+    /// Returns whether the newest answer to a slice within these offsets has items.
+    pub(super) fn shows_within(&self, gap: &Range<u64>) -> bool {
+        let is_inside = |slice: Slice| slice.begins().0 >= gap.start && end_of(slice) <= gap.end;
+        let newest = |seen: &PastAnswer| self.listed().rev().find(|other| other.slice == seen.slice);
+        self.listed().filter(|seen| is_inside(seen.slice)).any(|seen| newest(seen).is_some_and(|seen| seen.count > 0))
+    }
+
+    /// Forgets the answers, but not that rows are left out.
+    pub(super) fn forget(&mut self) {
+        self.answers.clear();
+    }
+
     /// Notes that items came after an answer that seemed to end the list.
     pub(super) fn go_on(&mut self) {
         self.rows_left_out = true;
@@ -119,8 +152,7 @@ impl SeenAnswers {
     /// Returns whether an answer has fewer items than were requested, although another one shows items from after all
     /// of its rows.
     pub(in crate::pagination::windows) fn shows_gap(&self) -> bool {
-        let ends = |seen: &PastAnswer| seen.slice.begins().0.saturating_add(u64::from(seen.slice.size().0));
-        let short = self.listed().filter(|seen| seen.is_short).map(ends).min();
+        let short = self.listed().filter(|seen| seen.is_short).map(|seen| end_of(seen.slice)).min();
         short.is_some_and(|end| self.listed().any(|seen| seen.count > 0 && seen.slice.begins().0 >= end))
     }
 
@@ -128,30 +160,36 @@ impl SeenAnswers {
         self.answers.iter().filter(|seen| !seen.is_flipped && seen.standing != Standing::Refused)
     }
 
-    /// Returns the offset up to which an answer shows an item after `last`; `None` if no answer shows one.
-    pub(super) fn beyond(&self, order: &Order, last: Option<&Anchor>) -> Option<u64> {
+    /// Returns the slice that shows an item after `last`, of several the one that ends first; `None` if no answer shows
+    /// one.
+    pub(super) fn beyond(&self, order: &Order, last: Option<&Anchor>) -> Option<Slice> {
         let beyond = self.listed().filter(|seen| seen.is_past(order, last));
-        beyond.map(|seen| seen.slice.begins().0.saturating_add(u64::from(seen.slice.size().0))).min()
+        beyond.map(|seen| seen.slice).min_by_key(|slice| end_of(*slice))
     }
 
-    /// Returns the greatest offset after an item that an answer shows at or before `last`; 0 if there is none.
-    pub(super) fn shown_to(&self, order: &Order, last: Option<&Anchor>) -> u64 {
-        let Some(last) = last else { return 0 };
+    /// Returns the slice that shows the farthest item at or before `last`, and the offset after this item; `None` if no
+    /// answer shows one.
+    pub(super) fn shown_to(&self, order: &Order, last: Option<&Anchor>) -> Option<(u64, Slice)> {
+        let last = last?;
         let is_shown = |seen: &&PastAnswer| seen.relates(order, last).is_some_and(Ordering::is_le);
         let shown = self.listed().filter(is_shown);
-        shown.map(|seen| seen.slice.begins().0.saturating_add(u64::from(seen.count))).max().unwrap_or(0)
+        let after = |seen: &PastAnswer| (seen.slice.begins().0.saturating_add(u64::from(seen.count)), seen.slice);
+        shown.map(after).max_by_key(|shown| shown.0)
     }
 
     /// Returns the offset up to which rows were looked at without a hole, from the place `came` of the last item on.
-    pub(super) fn covered(&self, order: &Order, last: Option<&Anchor>, came: u64, most: u32) -> u64 {
+    pub(super) fn covered(&self, order: &Order, last: Option<&Anchor>, came: u64, looks: LookSizes) -> u64 {
         let mut covered = came;
         // The bound: each turn covers more rows, and there are as many answers as requests.
         loop {
             // An answer that ends before the last item, though it reaches beyond, was cut or is from elsewhere.
             let is_in_place = |seen: &&PastAnswer| {
-                seen.slice.begins().0 <= covered && !seen.is_past(order, last) && !seen.is_before(order, last)
+                seen.slice.begins().0 <= covered
+                    && looks.follow(seen.slice)
+                    && !seen.is_past(order, last)
+                    && !seen.is_before(order, last)
             };
-            let reach = |seen: &PastAnswer| covered_by(seen.slice, most, !seen.is_short);
+            let reach = |seen: &PastAnswer| covered_by(seen.slice, looks.most, !seen.is_short);
             match self.listed().filter(is_in_place).map(reach).max().filter(|farthest| *farthest > covered) {
                 Some(farthest) => covered = farthest,
                 None => return covered,
@@ -177,12 +215,13 @@ impl SeenAnswers {
         self.listed().rev().find_map(says)
     }
 
-    /// Returns what the newest answer from after an offset says; `None` without such an answer.
-    pub(super) fn said_behind(&self, came: u64) -> Option<MoreSaid> {
-        let behind =
-            self.listed().rev().find(|seen| seen.slice.begins().0.saturating_add(1) >= came && seen.is_short)?;
-        let counts = behind.total.is_some_and(|total| total.value > 0);
-        Some(MoreSaid { is_past_end: behind.standing == Standing::PastEnd, more: behind.more, counts })
+    /// Returns what the newest short answer from after an offset says; `None` without such an answer. Under a silent
+    /// cap, an answer that ends before `last` is from another place.
+    pub(super) fn said_after(&self, came: u64, order: &Order, last: Option<&Anchor>) -> Option<MoreSaid> {
+        let is_after = |seen: &&PastAnswer| seen.slice.begins().0.saturating_add(1) >= came && seen.is_short;
+        let after = self.listed().rev().filter(is_after).find(|seen| !seen.is_before(order, last))?;
+        let counts = after.total.is_some_and(|total| total.value > 0);
+        Some(MoreSaid { is_past_end: after.standing == Standing::PastEnd, more: after.more, counts })
     }
 
     /// Returns whether the upstream said that the rows at an offset are past the end.
@@ -231,6 +270,11 @@ pub(super) fn digest(answer: &Answer) -> u64 {
 /// Returns whether an item of the answer is `last` or comes before it.
 pub(super) fn begins_at_or_before(answer: &Answer, order: &Order, last: &Anchor) -> bool {
     !answer.items.is_empty() && rows::relate(answer, order, 0, last).is_some_and(|relation| relation.whole.is_le())
+}
+
+/// Returns the offset after the last row of a slice, at the place that the slice says.
+pub(super) fn end_of(slice: Slice) -> u64 {
+    slice.begins().0.saturating_add(u64::from(slice.size().0))
 }
 
 /// Returns the offset up to which an answer to a slice covers the rows, if answers have at most `most` items.

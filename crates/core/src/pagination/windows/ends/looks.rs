@@ -61,22 +61,24 @@ impl KeyReader<'_> {
         Ok(if is_elsewhere { LookResult::Unseen } else { LookResult::Nothing(answer) })
     }
 
-    /// Returns whether an answer has an item after `last`. Ties that come in any order count only if the page's answer
-    /// doesn't show them.
+    /// Returns whether an answer has an item after `last`. Of ties that come in any order, those count that the page's
+    /// answer doesn't show; for a page without items, those with greater ids, because clients get ties sorted by id.
     pub(super) fn shows_beyond(&self, answer: &Answer, last: Option<&Anchor>) -> bool {
         let order = &self.request.order;
         let (Some(last), true) = (last, loose(order)) else {
             return confirmation::holds_more(answer, last, self.terms());
         };
-        let shown: HashSet<_> = match self.draft.view_of_last() {
-            Some(view) => (0..view.len()).filter_map(|place| view.id(order, place)).collect(),
-            None => HashSet::new(),
-        };
+        let view = self.draft.view_of_last();
+        let shown: Option<HashSet<_>> =
+            view.map(|view| (0..view.len()).filter_map(|place| view.id(order, place)).collect());
         (0..answer.items.len()).any(|item| match rows::relate(answer, order, item, last) {
             None => true,
-            Some(relation) if relation.strong.is_eq() => {
-                relation.whole.is_ne() && answer.identity(order, item).is_some_and(|id| !shown.contains(&id))
-            }
+            Some(relation) if relation.strong.is_eq() => match &shown {
+                Some(shown) => {
+                    relation.whole.is_ne() && answer.identity(order, item).is_some_and(|id| !shown.contains(&id))
+                }
+                None => relation.whole.is_gt(),
+            },
             Some(relation) => relation.strong.is_gt(),
         })
     }

@@ -58,7 +58,15 @@ impl KeyReader<'_> {
             if let LookResult::Item(asked, _) = self.sight_apart(end, named.saturating_sub(window)).await? {
                 return Ok(Refuted::Towards(asked.slice.begins().0.saturating_add(window)));
             }
-            if named - end.covered <= NAMED_PLACE_WINDOWS * window {
+            if let Some((asked, answer)) = self.look_wide(end).await? {
+                return Ok(Refuted::Item(asked, Box::new(answer)));
+            }
+            // An answer to an offset covers as many rows as the largest answer of the walk has items.
+            let step = match self.request.paging.family {
+                Family::Offset => u64::from(self.walk_facts().most.clamp(1, end.size)),
+                _ => window,
+            };
+            if named.saturating_sub(end.covered) <= NAMED_PLACE_WINDOWS * step {
                 return Ok(Refuted::Towards(named));
             }
         }
@@ -108,7 +116,7 @@ impl KeyReader<'_> {
 
     /// Compares what the upstream says far beyond every end with what it says right after this one.
     async fn compare_with_far(&mut self, end: &SupposedEnd, named: u64) -> Result<Far, KeyHalt> {
-        let Some(near) = self.seen.said_behind(end.near) else { return Ok(Far::Unknown) };
+        let Some(near) = self.said_after(end) else { return Ok(Far::Unknown) };
         let size = u64::from(end.size);
         let far = named.saturating_mul(2).max(END_FAR_OFFSET) / size * size;
         let reach = plan::reach_of(&self.request.paging);
