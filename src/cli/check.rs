@@ -5,6 +5,7 @@ mod durations;
 mod exchanges;
 mod links;
 mod live;
+mod old_clients;
 mod page_cache;
 mod review;
 mod services;

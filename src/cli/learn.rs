@@ -113,7 +113,9 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
     // `walk` sends only GET requests, so it is left out for a list that is read by POST.
     if arguments.body.is_none() && is_live {
         let port = learn::gateway_port(&url.peer);
-        let (list, direct) = (format!("http://127.0.0.1:{port}{}?limit=20", url.path), &arguments.url);
+        let scheme = if url.tls { "https" } else { "http" };
+        let list = format!("http://127.0.0.1:{port}{}?cursor=start&limit=20", url.path);
+        let direct = format!("{scheme}://{}{}", url.authority, url.target());
         let _ = writeln!(next, "  cursorgate walk '{list}' --verify '{direct}' --config {path}");
     }
     if !is_live {

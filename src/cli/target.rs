@@ -26,13 +26,16 @@ pub(super) struct ListUrl {
 }
 
 impl ListUrl {
-    /// Splits a URL into its parts. Fails unless the URL begins with `http://` or `https://` and has a host without a
-    /// user and a password.
+    /// Splits a URL into its parts. Without a scheme it is an `http` one. Fails if the URL has another scheme, or no host,
+    /// or a user or a password.
     pub(super) fn parse(url: &str) -> Result<Self, Failure> {
-        let (tls, rest) = match url.split_once("://") {
+        // A query can have a URL too, whose scheme isn't that of the list.
+        let scheme = url.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
+        let (tls, rest) = match scheme {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
-            _ => return Err(Failure::mistaken("the URL begins with http:// or https://")),
+            None => (false, url),
+            Some(_) => return Err(Failure::mistaken("the URL begins with http:// or https://")),
         };
         // A fragment isn't sent (RFC 3986, section 3.5), so it is dropped.
         let rest = rest.split('#').next().unwrap_or_default();
@@ -145,7 +148,9 @@ mod tests {
         let pairs = [("team", "a b"), ("limit", "5")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(url.pairs, pairs);
         assert_eq!(ListUrl::parse("http://[::1]:8000").unwrap().path, "/");
-        for wrong in ["ftp://x/y", "/users", "http://user:secret@host/", "https:///x"] {
+        let bare = ListUrl::parse("localhost:8000/users?next=http://x").unwrap();
+        assert_eq!((bare.tls, bare.peer.as_str(), bare.path.as_str()), (false, "localhost:8000", "/users"));
+        for wrong in ["ftp://x/y", "/users", "user:secret@host/", "http://user:secret@host/", "https:///x"] {
             let message = ListUrl::parse(wrong).unwrap_err().message;
             assert!(!message.contains("secret"), "{wrong}: {message}");
         }

@@ -216,6 +216,7 @@ async fn paged(
         parameters: found.parameters.clone(),
         headers,
         body,
+        is_new: false,
         client: Client { address, scheme: request.scheme, version, is_proxy: false, has_certificate: false },
         now: clock::unix_seconds(),
         began: clock::instant(),

@@ -212,11 +212,10 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
         let names = table([("limit", string("/limit")), ("cursor", string("/cursor"))]);
         route.insert("parameters".to_owned(), Value::Table(names));
     }
-    // Existing clients page by number or offset. Their requests pass through until the clients are changed.
-    if matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. })) {
-        let legacy = table([("policy", string("passthrough")), ("unmarked", string("legacy"))]);
-        route.insert("legacy".to_owned(), Value::Table(legacy));
-    }
+    // The list may have clients today, whatever its pages are. Their requests pass through until they are changed. Test:
+    // `a_learnt_route_leaves_old_clients_alone`.
+    let legacy = table([("policy", string("passthrough")), ("unmarked", string("legacy"))]);
+    route.insert("legacy".to_owned(), Value::Table(legacy));
     let fields = fields(learnt);
     if !fields.is_empty() {
         route.insert("fields".to_owned(), Value::Table(fields));

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     downstream::{Code, Response},
-    gateway::Snapshot,
+    gateway::{Snapshot, session::service::FORM},
     json::{self, Pointer},
 };
 
@@ -71,6 +71,8 @@ pub(super) async fn ask(
         // of `more` come from an accepted request or from the configuration, so the map isn't full.
         let _ = head.append_header(name.clone(), value.clone());
     }
+    // A service only sends requests of new clients. The value names no form of services, so the page has the client's.
+    let _ = head.insert_header(FORM, "page");
     let held = snapshot.memory.share();
     let mut kept = Some(Vec::new());
     let keep = |part: &[u8]| {

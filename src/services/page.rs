@@ -43,7 +43,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// Returns the part of a page's query that names the list: the filters and the sort, without the place, the limit and
 /// private parameters. Returns an empty string if the list refuses the query.
 pub(super) fn list_query(parameters: &Parameters, query: &str) -> String {
-    let Ok(request) = parameters.read(Some(query)) else { return String::new() };
+    let Ok(request) = parameters.read_with(Some(query), None, true) else { return String::new() };
     let of_page = PLACES.into_iter().chain([Role::Limit]);
     let of_page: Vec<&str> = of_page.filter_map(|role| parameters.query_name(role)).collect();
     without(&request.self_query, |name| of_page.contains(&name))

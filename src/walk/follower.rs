@@ -226,10 +226,11 @@ fn says_its_place(headers: &HeaderMap) -> bool {
 /// parameters.
 fn open_end(headers: &HeaderMap) -> String {
     if cursorgate_link::find_target(headers, "successor-version").is_some() {
-        return "the gateway took the request for one of an old client: ask as new clients do, such as with ?limit=100"
+        return "the gateway took the request for one of an old client: ask as new clients do, with ?cursor=start"
             .to_owned();
     }
-    "the answer does not say where the next page is, or that there is none: --dialect NAME says how such a list is paged"
+    "the answer does not say where the next page is, or that there is none: a list of cursorgate with old clients begins \
+     with ?cursor=start, and --dialect NAME says how another list is paged"
         .to_owned()
 }
 

@@ -82,7 +82,7 @@ fn every_single_flipped_bit_is_refused() {
     assert_eq!(ask(&mut connection, cursor.as_bytes()).outcome(), "200", "as it was");
     let asked = upstream.count();
 
-    let bytes = URL_SAFE_NO_PAD.decode(&cursor).expect("base64url without padding");
+    let bytes = URL_SAFE_NO_PAD.decode(cursor.trim_start_matches('~')).expect("base64url without padding");
     for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
@@ -109,10 +109,10 @@ fn cut_and_lengthened_cursors_are_refused() {
     let mut connection = gateway.connect();
     for length in 0..cursor.len() {
         assert_invalid(&format!("its first {length}"), &ask(&mut connection, &cursor.as_bytes()[..length]));
-        assert_invalid(
-            &format!("without its first {}", length + 1),
-            &ask(&mut connection, &cursor.as_bytes()[length + 1..]),
-        );
+    }
+    // Without its mark alone, it is a cursor of an earlier release.
+    for length in 2..=cursor.len() {
+        assert_invalid(&format!("without its first {length}"), &ask(&mut connection, &cursor.as_bytes()[length..]));
     }
     for byte in 0..=u8::MAX {
         let mut longer = cursor.clone().into_bytes();

@@ -160,22 +160,20 @@ fn learn(url: &str, more: &[&str]) -> (String, String) {
     (written, said)
 }
 
-/// Requests the next page of a walk.
+/// Requests the next page of a walk, or the first one with `start`: all other requests are old clients'.
 fn page(gateway: &Gateway, path: &str, limit: usize, cursor: Option<&str>, how: &How) -> http::Response {
     let headers: Vec<(&str, &str)> = how.headers.to_vec();
     match how.body {
         Some(body) => {
             let mut body = body();
             body["limit"] = limit.into();
-            if let Some(cursor) = cursor {
-                body["cursor"] = cursor.into();
-            }
+            body["cursor"] = cursor.unwrap_or("start").into();
             let headers = [headers, vec![("Content-Type", "application/json")]].concat();
             gateway.send("POST", path, &headers, body.to_string().as_bytes())
         }
         None => {
-            let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
-            gateway.send("GET", &format!("{path}?limit={limit}{cursor}"), &headers, b"")
+            let cursor = cursor.unwrap_or("start");
+            gateway.send("GET", &format!("{path}?limit={limit}&cursor={cursor}"), &headers, b"")
         }
     }
 }

@@ -80,28 +80,104 @@ fn passthrough_gives_the_old_answer_byte_for_byte() {
     assert_eq!((head.status, head.header("deprecation")), (200, Some("@1768435200")));
 
     // Requests of new clients get a page, without the headers of deprecation.
-    let page = gateway.get("/users?limit=5");
+    let page = gateway.get("/users?limit=5&cursor=start");
     assert!(page.json()["pagination"].is_object(), "{page:?}");
     assert!(page.header("deprecation").is_none() && page.header("sunset").is_none(), "{page:?}");
 }
 
-/// If requests without paging parameters count as legacy requests, each link of the gateway has a limit. Without the
-/// limit, the link would lead to a legacy answer.
+/// On a route with old clients, each link of the gateway has a mark. Without it, the link would lead to a legacy answer.
 #[test]
 fn links_of_the_gateway_never_lead_to_legacy_answers() {
     let (_upstream, gateway) = started(PASSTHROUGH);
-    let page = gateway.get("/users?limit=5&a=1");
+    let page = gateway.get("/users?limit=5&a=1&cursor=start");
     let cursor = page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();
     // This request has no limit that links could repeat.
     let page = gateway.get(&format!("/users?a=1&cursor={cursor}"));
     assert_eq!(page.outcome(), "200", "{page:?}");
     let mut links = ["first", "prev", "next", "last"].map(|relation| (relation, page.link(relation))).to_vec();
-    let refused = gateway.get("/users?a=1&cursor=none");
+    let refused = gateway.get("/users?a=1&cursor=~none");
     links.push(("restart", refused.json()["restart"].as_str().map(str::to_owned)));
     for (relation, link) in links {
         let link = link.unwrap_or_else(|| panic!("no {relation}: {page:?}"));
         let led = gateway.get(&link);
         assert!(led.status == 200 && led.json()["pagination"].is_object(), "{relation}: {link}: {led:?}");
+    }
+}
+
+/// The service and its old clients may use every name that new clients use. Their requests pass, and only a cursor of
+/// the gateway or `start` gets a page.
+#[test]
+fn requests_pass_whatever_names_they_have() {
+    let (upstream, gateway) =
+        started("legacy = { policy = \"passthrough\", unmarked = \"legacy\" }\nenvelopes = [\"relay\", \"jsonapi\"]");
+    let accept = |media| vec![("Accept", media)];
+    for (target, headers) in [
+        ("/users", vec![]),
+        ("/users?limit=50", vec![]),
+        ("/users?limit=0", vec![]),
+        ("/users?limit=abc&limit=7", vec![]),
+        ("/users?limit=3&offset=6", vec![]),
+        ("/users?LIMIT=3", vec![]),
+        ("/users?cursor=abc&limit=3", vec![]),
+        ("/users?cursor=", vec![]),
+        ("/users?offset=2&cursor=null", vec![]),
+        ("/users?after=2026-01-01&before=2026-02-01", vec![]),
+        ("/users?first=3&last=2", vec![]),
+        ("/users?sort=name&per_page=3&page=2", vec![]),
+        ("/users?page[size]=2&page[after]=x", vec![]),
+        ("/users?limit=3", accept("application/vnd.api+json")),
+        ("/users?limit=3", vec![("Prefer", "envelope=relay")]),
+        ("/users", vec![("Prefer", "odata.maxpagesize=3")]),
+    ] {
+        let passed = gateway.send("GET", target, &headers, b"");
+        assert_eq!(upstream.requests().pop().expect("it was asked").target, target);
+        let direct = crate::harness::http::send(upstream.address, "GET", target, &headers, b"");
+        assert_eq!((passed.status, &passed.body), (direct.status, &direct.body), "{target}");
+        for name in ["content-type", "etag", "x-total-count", "vary", "deprecation"] {
+            assert_eq!(passed.header(name), direct.header(name), "{name} of {target}");
+        }
+        let links = passed.header("link").map(|line| line.matches("rel=").count());
+        assert_eq!(links, Some(1), "only the service's own link: {target}: {passed:?}");
+    }
+    let page = gateway.get("/users?limit=5&cursor=start");
+    let cursor = page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();
+    assert!(cursor.starts_with('~'), "{cursor}");
+    // The cursors of earlier releases have no mark, and lead on.
+    let older = gateway.get(&format!("/users?limit=5&cursor={}", &cursor[1..]));
+    assert_eq!(older.json()["data"][0]["id"], 6, "{older:?}");
+    let beside = gateway.get(&format!("/users?limit=5&cursor=start&cursor={cursor}"));
+    assert_eq!(beside.json()["data"][0]["id"], 6, "`start` has no effect beside a cursor: {beside:?}");
+    let relay = gateway.send("GET", "/users?first=2&after=start", &[("Prefer", "envelope=relay")], b"");
+    assert_eq!(relay.json()["edges"][1]["node"]["id"], 2, "{relay:?}");
+    let last = gateway.send("GET", "/users?last=2&before=end", &[("Prefer", "envelope=relay")], b"");
+    assert_eq!(last.json()["edges"][1]["node"]["id"], 300, "{last:?}");
+    let before = upstream.count();
+    for (query, outcome) in [
+        (format!("cursor={}", &cursor[..20]), "400 cursor_invalid"),
+        ("cursor=~".to_owned(), "400 cursor_invalid"),
+        (format!("team=a&cursor={}", &cursor[1..]), "400 cursor_mismatch"),
+        ("cursor=start&offset=20".to_owned(), "400 parameter_conflict"),
+        (format!("cursor={cursor}&offset=20"), "400 parameter_conflict"),
+    ] {
+        assert_eq!(gateway.get(&format!("/users?{query}")).outcome(), outcome, "{query}");
+    }
+    assert_eq!(upstream.count(), before, "a damaged cursor never reaches the service");
+}
+
+/// Simple clients read every `Link` as a further page, so the gateway adds one only to announce the change.
+#[test]
+fn an_old_answer_without_an_announcement_has_no_link() {
+    const OLD: &str = "legacy = { policy = \"passthrough\", unmarked = \"legacy\"";
+    for (more, relations) in
+        [("", None), (", sunset = 2036-12-31", Some(1)), (", documentation = \"https://docs.example.com\"", Some(2))]
+    {
+        let upstream = Upstream::start(crate::harness::list::serve(users(9)));
+        let configuration = Setup { ..PLAIN }.configuration(upstream.address);
+        let configuration = configuration.replace("page_size", &format!("{OLD}{more} }}\npage_size"));
+        let gateway = Gateway::start(&configuration);
+        let passed = gateway.get("/users?offset=3");
+        let found = passed.header("link").map(|line| line.matches("rel=").count());
+        assert_eq!((passed.status, found), (200, relations), "{more}: {passed:?}");
     }
 }
 

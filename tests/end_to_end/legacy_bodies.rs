@@ -201,6 +201,23 @@ fn old_clients_by_post_get_the_policy_of_the_route() {
     let first = post(&gateway, &json!({ "filters": { "lang": "en" } }));
     assert_eq!(ids(&first, "items"), [1, 2, 3, 4, 5], "{first:?}");
     assert_eq!(upstream.count(), 1);
-    let page = post(&gateway, &json!({ "filters": { "lang": "en" }, "limit": 3 }));
+    for more in [json!({ "limit": 3 }), json!({ "cursor": "abc" }), json!({ "cursor": 7, "limit": "x" })] {
+        let mut body = json!({ "filters": { "lang": "en" } });
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        assert_eq!(post(&gateway, &body).json()["items"][0]["id"], 1, "{body}");
+    }
+    // What isn't an object, and what isn't JSON, has no mark either. The service judges it.
+    for (media, body) in [("application/json", "[1]"), ("application/json", "{"), ("text/plain", "cursor=start")] {
+        let before = upstream.count();
+        let headers = [("Content-Type", media)];
+        let passed = gateway.send("POST", "/search?page=2", &headers, body.as_bytes());
+        assert_eq!(upstream.count(), before + 1, "{media} {body}");
+        let direct = http::send(upstream.address, "POST", "/search?page=2", &headers, body.as_bytes());
+        assert_eq!((passed.status, passed.body), (direct.status, direct.body), "{media} {body}");
+    }
+    let page = post(&gateway, &json!({ "filters": { "lang": "en" }, "limit": 3, "cursor": "start" }));
     assert_eq!(ids(&page, "data"), [1, 2, 3], "{page:?}");
+    let next = page.json()["pagination"]["nextCursor"].clone();
+    let page = post(&gateway, &json!({ "filters": { "lang": "en" }, "limit": 3, "cursor": next }));
+    assert_eq!(ids(&page, "data"), [4, 5, 6], "{page:?}");
 }

@@ -135,7 +135,7 @@ fn a_redirect_keeps_the_filters_and_is_marked_as_legacy() {
     assert_eq!(redirect.header("cache-control"), Some("no-store"));
     assert_eq!(redirect.link("deprecation").as_deref(), Some("https://docs.example.com/cursors"));
     let successor = redirect.link("successor-version").expect("a successor");
-    assert_eq!(successor, "/users?parity=0&q=a%2Cb&sort=desc%28id%29&limit=20");
+    assert_eq!(successor, "/users?parity=0&q=a%2Cb&sort=desc%28id%29&limit=20&cursor=start");
     let page = gateway.get(location);
     assert_eq!(ids(&page)[..3], [122, 120, 118], "{page:?}");
     assert_eq!(page.header("deprecation"), None, "a request by cursor is not deprecated: {page:?}");

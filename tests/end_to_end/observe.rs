@@ -74,8 +74,8 @@ fn answers_pass_byte_for_byte_and_their_verdicts_are_counted() {
         let line = watched.next_line();
         assert_eq!((line["observed"].as_str(), line["code"].as_str()), (Some("servable"), None), "{target}: {line}");
     }
-    // A request by cursor also passes, and does not count as a legacy request.
-    assert_eq!(watched.verdict("/users?limit=10&cursor=abc"), "request");
+    // A `cursor` that the gateway didn't make is the service's own, or a filter.
+    assert_eq!(watched.verdict("/users?limit=10&cursor=abc"), "servable");
     watched.gateway.send("HEAD", "/users?offset=20", &[], b"");
     let line = watched.next_line();
     assert!(line["observed"].is_null() && line["unobserved"].is_null(), "{line}");
@@ -258,4 +258,22 @@ fn a_sample_of_answers_is_read_and_check_describes_it() {
         "{text}"
     );
     assert!(text.contains("exact: no item is skipped or repeated"), "{text}");
+}
+
+/// A route that observes has no pages. The service would ignore the cursor, and give its first page, so the request is
+/// refused. All other requests pass, whatever parameters they have.
+#[test]
+fn a_route_that_observes_refuses_marked_requests() {
+    let upstream = Upstream::start(serve(users(30)));
+    let gateway = Gateway::start(&ROUTE.configuration(upstream.address));
+    for query in ["cursor=start", "limit=3&cursor=~abc"] {
+        let refused = gateway.get(&format!("/users?{query}"));
+        assert_eq!(refused.outcome(), "503 not_paged", "{refused:?}");
+        assert_eq!(refused.header("retry-after"), Some("60"), "{refused:?}");
+    }
+    assert_eq!(upstream.count(), 0);
+    for query in ["", "limit=3", "cursor=abc", "offset=3&after=x"] {
+        assert_eq!(gateway.get(&format!("/users?{query}")).status, 200, "{query}");
+    }
+    assert_eq!(gateway.send("POST", "/users?cursor=start", &[], b"").status, 200, "only reading has pages");
 }

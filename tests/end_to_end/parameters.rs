@@ -195,9 +195,9 @@ fn parameters_of_other_apis_are_refused_unless_they_are_declared() {
     let upstream = Upstream::start(serve(users(300)));
     let gateway = Gateway::start(&Setup { route: DECLARING, ..PLAIN }.configuration(upstream.address));
     for (query, parameter, instead) in [
-        ("limit=5&ordering=-id", "ordering", "`sort`"),
-        ("limit=5&sortOrder=desc", "sortOrder", "`sort`"),
-        ("limit=5&per_page=2", "per_page", "`limit` and `cursor`"),
+        ("cursor=start&limit=5&ordering=-id", "ordering", "`sort`"),
+        ("cursor=start&limit=5&sortOrder=desc", "sortOrder", "`sort`"),
+        ("cursor=start&limit=5&per_page=2", "per_page", "`limit` and `cursor`"),
     ] {
         let before = upstream.count();
         let problem = gateway.get(&format!("/users?{query}")).json();
@@ -206,13 +206,13 @@ fn parameters_of_other_apis_are_refused_unless_they_are_declared() {
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(instead)), "{problem}");
         assert_eq!(upstream.count(), before, "the upstream is not asked: {query}");
     }
-    let page = gateway.get("/users?limit=5&order=4711");
+    let page = gateway.get("/users?limit=5&order=4711&cursor=start");
     assert_eq!(page.outcome(), "200", "{page:?}");
     let next = page.link("next").expect("a next page");
     assert!(next.contains("order=4711"), "{next}");
     assert_eq!(gateway.get(&next).outcome(), "200");
 
-    for query in ["offset=20&limit=5&ordering=-id&per_page=2", "ordering=-id&first=2"] {
+    for query in ["offset=20&limit=5&ordering=-id&per_page=2", "ordering=-id&first=2", "limit=5&ordering=-id"] {
         let before = upstream.count();
         let passed = gateway.get(&format!("/users?{query}"));
         assert_eq!(passed.outcome(), "200", "{passed:?}");

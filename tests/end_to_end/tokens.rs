@@ -174,7 +174,7 @@ size = {{ default = 20 }}
 fn cursors_are_sealed() {
     let rows = Rows::count(40);
     let contains = |cursor: &str, needle: &[u8]| {
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).expect("base64url");
+        let bytes = URL_SAFE_NO_PAD.decode(cursor.trim_start_matches('~')).expect("base64url");
         bytes.windows(needle.len()).any(|window| window == needle)
     };
     let cursor = |page: Response| page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();

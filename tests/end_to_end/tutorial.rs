@@ -101,14 +101,15 @@ fn four_commands_lead_to_a_verified_walk() {
         let output = shell(line).output().expect("a shell");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{line}: {said}");
-        let next = "cursorgate walk 'http://127.0.0.1:8080/api/users?limit=20' --verify";
+        let next = "cursorgate walk 'http://127.0.0.1:8080/api/users?cursor=start&limit=20' --verify";
         assert!(line == check || said.contains(next), "the next command is named: {said}");
     }
     let running = shell(run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell");
     let _running = Running(running);
     eventually("the gateway serves", || {
         let mut connection = http::Connection::open(gateway).ok()?;
-        let answer = connection.request("GET", "/api/users?limit=1", &[("Connection", "close")], b"").ok()?;
+        let answer =
+            connection.request("GET", "/api/users?cursor=start&limit=1", &[("Connection", "close")], b"").ok()?;
         (answer.status == 200).then_some(())
     });
     changes.store(true, Ordering::SeqCst);

@@ -448,7 +448,7 @@ fn a_service_on_postgresql_is_verified_while_items_come() {
     let learnt = command().args(["learn", &direct, "--delay", "0", "--out"]).arg(&file).output().expect("it starts");
     assert!(learnt.status.success(), "{}", text(&learnt.stdout));
     let gateway = Gateway::start_as_written(&std::fs::read_to_string(&file).expect("it was written"));
-    let report = verified_amid_changes(&gateway, "/items?limit=50", &direct, |_| {
+    let report = verified_amid_changes(&gateway, "/items?cursor=start&limit=50", &direct, |_| {
         let change = json!([["insert", "2027-01-01 00:00:00+00"]]).to_string();
         assert_eq!(http::send(address, "POST", "/changes", &[], change.as_bytes()).status, 200);
     });

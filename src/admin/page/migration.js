@@ -100,7 +100,7 @@ function board(route, now, isOpen) {
   return h('article', { class: 'card wide', id: `migration-${route.route}`, 'data-key': route.route, tabindex: '-1', 'aria-labelledby': `migration-${route.route}-title` },
     h('div', { class: 'board' },
       h('div', null, h('h3', { id: `migration-${route.route}-title` }, route.route, ' ', route.observed ? badge('mild', 'Observed') : null),
-        h('p', { class: 'note' }, `Old clients ${policy}. Requests without paging parameters are ${route.unmarked === 'legacy' ? 'legacy' : 'new'} ones.`)),
+        h('p', { class: 'note' }, `Old clients ${policy}. ${route.unmarked === 'legacy' ? 'All requests without a mark are theirs.' : 'Requests without paging parameters are new ones.'}`)),
       h('p', { class: 'days' }, h('b', null, all > 0 ? percent(parts[0][1] / all) : '–'), h('small', null, 'by cursor')),
       sunset(route)),
     all > 0 ? [columns(`Requests to ${route.route} by the hour: ${told}`, [['calm', hours.cursor], ['quiet', hours.unmarked], ['warn', hours.legacy]]),

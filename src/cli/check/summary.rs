@@ -3,12 +3,11 @@
 
 use std::fmt::Write as _;
 
-use super::{durations::duration, links, page_cache, review};
+use super::{durations::duration, links, old_clients, page_cache, review};
 use crate::{
     config::settings::{
-        AfterSunset, BrownoutEffect, CorsSettings, EndWord, KnownBy, LegacyPolicy, LegacySettings, ListSettings,
-        Methods, Mode, ObserveSettings, OverMax, QuotaSettings, RateLimitSettings, Role, RouteSettings, Settings,
-        SortTerm, Unmarked,
+        BrownoutEffect, CorsSettings, EndWord, LegacySettings, ListSettings, Methods, Mode, ObserveSettings, OverMax,
+        QuotaSettings, RateLimitSettings, Role, RouteSettings, Settings, SortTerm,
     },
     downstream::Parameters,
     gateway::{
@@ -24,8 +23,6 @@ use crate::{
     },
     upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts, Places},
 };
-
-const DAY: u64 = 86_400;
 
 /// Returns the description of all routes.
 pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
@@ -125,11 +122,14 @@ fn describe_list(
     if let Some(cache) = &list.page_cache {
         line(out, "page cache", &page_cache::kept(cache, list.cursor.ttl));
     }
-    // A size parameter with the name of the clients' limit doesn't mark a legacy request, so it is left out.
-    let is_own = |name: &&String| parameters.name(Role::Limit) == Some(name.as_str());
+    // Without a mark, the name of the clients' limit is the service's own.
+    let is_own = |name: &&String| !parameters.has_old_clients() && parameters.name(Role::Limit) == Some(name.as_str());
     let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
-    if let Some(legacy) = legacy(&list.legacy, &marks, now) {
-        line(out, "old clients", &legacy);
+    if let Some(old) = old_clients::old(&list.legacy, &marks, now) {
+        line(out, "old clients", &old);
+        if let Some(new) = old_clients::new(parameters) {
+            line(out, "new clients", &new);
+        }
         if let Some(limits) = legacy_limits(&list.legacy, now).filter(|_| served.is_some()) {
             line(out, "old limits", &(limits + counted(settings)));
         }
@@ -456,46 +456,6 @@ fn bodies(list: &ListSettings, goes_along: bool) -> String {
     text
 }
 
-/// Describes the requests that count as legacy, and their treatment. Returns `None` without a policy for them.
-fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String> {
-    let fate = match legacy.policy? {
-        LegacyPolicy::Passthrough => "pass through",
-        LegacyPolicy::Translate => "get that page in the envelope, with cursors that lead on",
-        LegacyPolicy::Redirect => "are redirected to that page by cursor",
-        LegacyPolicy::Reject => "are refused",
-    };
-    let name = |name: &String| if name.starts_with('/') { name.clone() } else { format!("{name}=") };
-    let names: Vec<String> = names.iter().map(name).collect();
-    let unmarked = match legacy.unmarked {
-        Unmarked::New => "are new",
-        Unmarked::Legacy => "count as old",
-    };
-    let marked = match names.as_slice() {
-        [] => String::new(),
-        names => format!("requests with {} {fate}; ", names.join(" or ")),
-    };
-    let mut text = format!("{marked}requests without paging parameters {unmarked}");
-    if let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) {
-        // The sunset counts as today during its whole day. Test: `the_sunset_is_shown_with_the_time_left`.
-        let when = match (sunset / DAY).checked_sub(now / DAY) {
-            Some(0) => "today".to_owned(),
-            Some(1) => "tomorrow".to_owned(),
-            Some(days) => format!("in {days} days"),
-            None => "which has passed".to_owned(),
-        };
-        let _ = write!(text, "; sunset {}, {when}", clock::date(sunset));
-        if legacy.after_sunset == AfterSunset::Reject {
-            text.push_str(": refused from then on");
-        }
-    }
-    match legacy.client.as_ref().map(|client| &client.known_by) {
-        Some(KnownBy::Header(name)) => drop(write!(text, "; counted by {name}")),
-        Some(KnownBy::Parameter(name)) => drop(write!(text, "; counted by {name}=")),
-        None => {}
-    }
-    Some(text)
-}
-
 /// Describes the rate limits of a client; `None` if there are none.
 fn limits(limits: &RateLimitSettings) -> Option<String> {
     let upstream_requests = limits.upstream_requests.as_ref().map(|limit| limit.value);
@@ -545,44 +505,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::settings::LegacyClient;
-
-    #[test]
-    fn the_sunset_is_shown_with_the_time_left() {
-        const SUNSET: u64 = 1_798_675_200;
-        let settings = LegacySettings {
-            policy: Some(LegacyPolicy::Passthrough),
-            sunset: i64::try_from(SUNSET).ok(),
-            ..LegacySettings::default()
-        };
-        let names = ["page".to_owned(), "page_size".to_owned()];
-        for (now, when) in [
-            (SUNSET - 41 * DAY, "in 41 days"),
-            (SUNSET - 1, "tomorrow"),
-            (SUNSET + 5, "today"),
-            (SUNSET + DAY, "which has passed"),
-        ] {
-            let expected = format!(
-                "requests with page= or page_size= pass through; requests without paging parameters are new; sunset \
-                 2026-12-31, {when}"
-            );
-            assert_eq!(legacy(&settings, &names, now).unwrap(), expected);
-        }
-        assert_eq!(legacy(&LegacySettings::default(), &names, 0), None);
-        let known_by = KnownBy::Header(http::HeaderName::from_static("x-api-key"));
-        let client = LegacyClient { known_by, shows_value: false, names: Vec::new(), max: 100 };
-        let settings = LegacySettings {
-            policy: Some(LegacyPolicy::Redirect),
-            after_sunset: AfterSunset::Reject,
-            client: Some(client),
-            ..settings
-        };
-        assert_eq!(
-            legacy(&settings, &names, SUNSET - 41 * DAY).unwrap(),
-            "requests with page= or page_size= are redirected to that page by cursor; requests without paging parameters are \
-             new; sunset 2026-12-31, in 41 days: refused from then on; counted by x-api-key"
-        );
-    }
 
     #[test]
     fn the_origins_of_a_cors_policy_are_described() {

@@ -17,7 +17,8 @@ pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context
     match (policy, unmarked) {
         (Some(LegacyPolicy::Passthrough), None) => {
             let message = "policy = \"passthrough\" needs `unmarked`, for requests without any paging parameter";
-            let help = "unmarked = \"legacy\" keeps old clients as they are; \"new\" gives them the envelope";
+            let help = "unmarked = \"legacy\" keeps old clients as they are, and pages begin with ?cursor=start; \"new\" \
+                        gives them the envelope";
             context.missing(written.at, message, help);
         }
         // A faulty policy has been reported, and must not be reported as missing.

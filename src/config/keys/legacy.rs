@@ -16,12 +16,11 @@ use crate::config::{
 table! {
     /// The keys of `legacy` of a route.
     LEGACY: LegacyKeys {
-        /// The answer to a request by page or offset: a request with the dialect's paging parameters in its query or,
-        /// by POST, with the dialect's paging members in its body. Without this key these requests are answered with
-        /// 400.
+        /// The answer to an old client's request. Without this key, requests with the dialect's paging parameters, or by
+        /// POST with its paging members, are answered with 400, and all others are new clients'.
         policy: Key<LegacyPolicy> => word().example(r#""passthrough""#);
 
-        /// The meaning of a request without any paging parameter. This key is required if the policy is `passthrough`.
+        /// The requests that are old clients'. This key is required if the policy is `passthrough`.
         unmarked: Defaulted<Unmarked> => word().default(Text("new"));
 
         /// The treatment of links in answers that are passed on, also on routes that forward or observe. These are the

@@ -59,11 +59,13 @@ words! {
 }
 
 words! {
-    /// The meaning of a request without any paging parameter.
+    /// The requests that count as old clients'.
     pub enum Unmarked {
-        /// A request for the first page by cursor.
+        /// Those with the dialect's paging parameters. A request without any is for the first page by cursor.
         New = "new",
-        /// A legacy request, which is answered as the policy says.
+        /// All that don't say by a value that they are new clients', whatever parameters they have. New clients send
+        /// `start` as their first cursor, then the cursor of each page. Names mark no request, because a service can
+        /// have parameters of its own named `limit` or `cursor`. Nor do `Accept` and `Prefer`.
         Legacy = "legacy",
     }
 }

@@ -143,6 +143,8 @@ codes! {
     UpstreamUnsorted = "upstream_unsorted", 502, "The upstream's list is not in its order";
     /// A limit of connections, memory or concurrent requests is reached.
     Overloaded = "overloaded", 503, "The gateway is overloaded";
+    /// The route only forwards the requests for its list for now, so it has no pages.
+    NotPaged = "not_paged", 503, "The list has no pages by cursor for now";
     /// The store of a service can't be reached, or does not answer.
     StoreUnavailable = "store_unavailable", 503, "The store is not available";
     /// The position of the cursor can't be found in the list: answers contradict one another, or the list changes fast.
@@ -181,6 +183,7 @@ impl Code {
                 | Self::UpstreamUnavailable
                 | Self::UpstreamTruncated
                 | Self::Overloaded
+                | Self::NotPaged
                 | Self::StoreUnavailable
                 | Self::PositionLost
                 | Self::BudgetExceeded

@@ -2,6 +2,8 @@
 
 mod body;
 mod foreign;
+mod limit;
+mod marks;
 mod observed;
 mod place;
 mod sorting;
@@ -26,6 +28,8 @@ use crate::{
 };
 use body::BodyPlaces;
 use foreign::ForeignNames;
+use marks::{CursorKeys, is_first};
+pub use marks::{END, START};
 pub use observed::{LegacyQuery, LegacySort};
 pub use place::{LinkTo, RequestedPosition};
 use sorting::{RequestedSort, Sorting};
@@ -40,6 +44,10 @@ pub struct Parameters {
     in_body: BodyPlaces,
     /// The dialect's paging parameters, in every spelling that the upstream might accept.
     paging: ReservedNames,
+    /// The dialect's names in `paging` that state only the size of a page.
+    sizes: Vec<String>,
+    /// The keys by which cursors without a mark are recognised; `None` if none are.
+    keys: Option<CursorKeys>,
     sorting: Sorting,
     /// Parameters that are left out of links, logs and cursor contexts.
     private: ReservedNames,
@@ -126,8 +134,17 @@ struct ParsedQuery<'q> {
     in_body: Vec<(Role, String)>,
     /// The pairs of [`RequestKind::Legacy`].
     paging: Vec<(String, String)>,
-    /// The parameter of [`RequestKind::Legacy`]; `None` for a request that isn't a legacy one.
+    /// The parameter of [`RequestKind::Legacy`]; `None` for a request that isn't a legacy one. In a marked request, a
+    /// size isn't such a parameter.
     legacy: Option<String>,
+    /// The first paging parameter of the dialect that isn't the client's own.
+    any_paging: Option<String>,
+    /// The dialect's parameters that state the size of the page. In a marked request, they are its limit.
+    sizes: Vec<Pair<'q>>,
+    /// `true` if a parameter has the first cursor, [`START`].
+    starts: bool,
+    /// `true` if a parameter has the first cursor backward, [`END`].
+    ends: bool,
     sorts: Vec<Pair<'q>>,
     filters: Vec<Pair<'q>>,
 }
@@ -161,8 +178,7 @@ impl Parameters {
                 None => named.push((*role, &name.value, name.at)),
             }
         }
-        let sound = check_names(list, envelope, &named, ((paging_names, by_token), sort_names), diagnostics)
-            & check_preference(list, envelope, preferred_limit.as_deref(), diagnostics);
+        let sound = check_names(list, envelope, &named, ((paging_names, by_token), sort_names), diagnostics);
         let in_body = BodyPlaces::compile(list, &named, diagnostics);
         let sorts_in_body = list.dialect.sort.as_ref().is_some_and(|sort| sort.body.is_some());
         if !sound {
@@ -185,6 +201,8 @@ impl Parameters {
             roles: named.into_iter().map(|(role, name, _)| (role, name.to_owned())).collect(),
             preferred_limit,
             paging: ReservedNames::new(paging_names),
+            sizes: Vec::new(),
+            keys: None,
             private: ReservedNames::new(&list.parameters.private),
             ignored: list.parameters.ignored.clone(),
             foreign: ForeignNames::default(),
@@ -218,12 +236,12 @@ impl Parameters {
     }
 
     /// Applies the client's preferred limit, up to the maximum, if limits are preferences. A request without paging
-    /// parameters then becomes one by cursor. Returns the value for `Preference-Applied`; `None` if the preference is
+    /// parameters then becomes one by cursor, unless it is an old client's. Returns the value for `Preference-Applied`; `None` if the preference is
     /// ignored: it is invalid, or the request is a legacy one or has a limit.
     pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
         let name = self.preferred_limit()?;
         let asked = preferences.number(name).filter(|&limit| limit > 0)?;
-        if request.kind == RequestKind::Unmarked {
+        if request.kind == RequestKind::Unmarked && !self.has_old_clients() {
             request.kind = RequestKind::Cursor;
         }
         if request.kind != RequestKind::Cursor || request.limit_written.is_some() {
@@ -260,27 +278,33 @@ impl Parameters {
     ///
     /// Returns the problem, which names the parameter at fault.
     pub fn read(&self, query: Option<&str>) -> Result<ListRequest, Box<Problem>> {
-        self.read_with(query, None)
+        self.read_with(query, None, false)
     }
 
-    /// Reads a query and an optional body, by the rules of [`Self::read`].
+    /// Reads a query and an optional body, by the rules of [`Self::read`]. `is_new` is `true` for a request that is a
+    /// new client's without a mark, because only new clients can send it.
     ///
     /// # Errors
     ///
     /// Returns the problem, which names the parameter at fault.
-    pub fn read_with(&self, query: Option<&str>, body: Option<&RequestBody>) -> Result<ListRequest, Box<Problem>> {
+    pub fn read_with(
+        &self,
+        query: Option<&str>,
+        body: Option<&RequestBody>,
+        is_new: bool,
+    ) -> Result<ListRequest, Box<Problem>> {
         let text = query.unwrap_or_default();
         let mut sifted = self.sift(text);
+        let is_new = is_new || self.is_new(&sifted, body);
+        if !is_new && self.legacy.policy == Some(LegacyPolicy::Passthrough) {
+            return Ok(self.read_old(text, body));
+        }
+        if !self.marks(&sifted, body) {
+            sifted.sizes.clear();
+            sifted.legacy = sifted.any_paging.take();
+        }
         if let Some(body) = body {
-            sifted.in_body = self.in_body.own(body)?;
-            let paged = self.in_body.paged(body);
-            sifted.legacy = sifted.legacy.or_else(|| paged.first().map(|(place, _)| place.clone()));
-            sifted.paging.extend(paged);
-            self.in_body.check_sorting(body, self.name(Role::Sort))?;
-            // Misplaced members of an old client pass. Test: `parameters_of_the_query_are_refused_in_the_body`.
-            if sifted.legacy.is_none() {
-                self.in_body.check_misplaced(body)?;
-            }
+            self.sift_body(body, &mut sifted)?;
         }
         let place = self.place(&sifted)?;
         let mut filters = self.write_filters(&sifted);
@@ -289,13 +313,7 @@ impl Parameters {
         }
         let self_query =
             filters::public_query(text, &self.private, |name| self.own(name).is_some() || self.sorting.covers(name));
-        let kind = if let Some(parameter) = &sifted.legacy {
-            RequestKind::Legacy { parameter: parameter.clone(), pairs: sifted.paging.clone() }
-        } else if !sifted.own.is_empty() || (body.is_some() && self.is_new_by_body(&sifted)) {
-            RequestKind::Cursor
-        } else {
-            RequestKind::Unmarked
-        };
+        let kind = self.kind(&sifted, body.is_some(), is_new);
         let foreign = self.check_foreign(&sifted);
         let read = foreign.and_then(|()| Ok((self.limit(&sifted)?, self.sort(&sifted)?)));
         let ((limit, limit_written), sort) = match read {
@@ -311,32 +329,32 @@ impl Parameters {
         Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
     }
 
-    /// Returns whether a body without paging members of the dialect is a new client's. If new and old clients page in
-    /// bodies and unmarked requests are legacy ones, a body without paging members is an old client's.
-    fn is_new_by_body(&self, sifted: &ParsedQuery<'_>) -> bool {
-        let old_clients = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
-        let may_be_old = old_clients && self.in_body.can_page() && sifted.in_body.is_empty();
-        self.in_body.has_roles() && !may_be_old
+    /// Adds the parameters in a body to those of the query.
+    fn sift_body(&self, body: &RequestBody, sifted: &mut ParsedQuery<'_>) -> Result<(), Box<Problem>> {
+        sifted.in_body = self.in_body.own(body)?;
+        sifted.in_body.retain(|(role, text)| {
+            let is_first = is_first(*role, text);
+            sifted.ends |= is_first && matches!(role, Role::Before | Role::BeforeId);
+            sifted.starts |= is_first && !matches!(role, Role::Before | Role::BeforeId);
+            !is_first
+        });
+        let paged = self.in_body.paged(body);
+        sifted.legacy = sifted.legacy.take().or_else(|| paged.first().map(|(place, _)| place.clone()));
+        sifted.paging.extend(paged);
+        self.in_body.check_sorting(body, self.name(Role::Sort))?;
+        // Misplaced members of an old client pass. Test: `parameters_of_the_query_are_refused_in_the_body`.
+        if sifted.legacy.is_none() {
+            self.in_body.check_misplaced(body)?;
+        }
+        Ok(())
     }
 
-    /// Returns the kind of a POST request that passes to the upstream whatever its body contains; `None` for all
-    /// others, such as requests with a position of the client's own in the query.
-    #[must_use]
-    pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
-        if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
-            return None;
+    fn kind(&self, sifted: &ParsedQuery<'_>, has_body: bool, is_new: bool) -> RequestKind {
+        if let Some(parameter) = &sifted.legacy {
+            return RequestKind::Legacy { parameter: parameter.clone(), pairs: sifted.paging.clone() };
         }
-        let sifted = self.sift(query.unwrap_or_default());
-        // A request with a legacy parameter and a cursor doesn't pass: it is refused as a conflict later.
-        let says_place = |role| !matches!(role, Role::Limit | Role::LimitBackward | Role::Sort);
-        if sifted.own.iter().any(|&(role, _)| says_place(role)) {
-            return None;
-        }
-        let is_unmarked = !self.in_body.has_roles() && sifted.own.iter().all(|&(role, _)| role == Role::Sort);
-        match sifted.legacy {
-            Some(parameter) => Some(RequestKind::Legacy { parameter, pairs: sifted.paging }),
-            None => (is_unmarked && self.legacy.unmarked == Unmarked::Legacy).then_some(RequestKind::Unmarked),
-        }
+        let says_page = sifted.starts || sifted.ends || !sifted.own.is_empty() || (has_body && self.reads_bodies());
+        if is_new && (self.has_old_clients() || says_page) { RequestKind::Cursor } else { RequestKind::Unmarked }
     }
 
     /// Returns the query of the link to the first page, with the filters, sort and limit of `query` as far as these can
@@ -384,11 +402,7 @@ impl Parameters {
         for (name, value) in sort {
             link.push_written(name, value);
         }
-        // If requests without paging parameters are legacy ones, a link to the first page must have a limit. Test:
-        // `links_of_the_gateway_never_lead_to_legacy_answers`.
-        let unmarked_is_legacy = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
-        let says_nothing_else = to == Some(LinkTo::Last) || (to.is_none() && unmarked_is_legacy);
-        let marked = (says_nothing_else && limit.is_none()).then(|| self.default_limit.to_string());
+        let marked = (to == Some(LinkTo::Last) && limit.is_none()).then(|| self.default_limit.to_string());
         let limit = limit.or(marked.as_deref());
         let backward = to.is_some_and(LinkTo::is_backward);
         let limit_role = match backward && self.name(Role::LimitBackward).is_some() {
@@ -403,12 +417,18 @@ impl Parameters {
             },
             Some(LinkTo::Id { id, backward: false }) => (Role::AfterId, Some(id)),
             Some(LinkTo::Id { id, backward: true }) => (Role::BeforeId, Some(id)),
-            Some(LinkTo::Last) | None => (Role::Cursor, None),
+            Some(LinkTo::Last) => (Role::Before, self.has_old_clients().then_some(END)),
+            None => (Role::Cursor, None),
         };
         for (role, value) in [(limit_role, limit), (place_role, place)] {
             if let (Some(name), Some(value)) = (self.query_name(role), value) {
                 link.push_written(name, value);
             }
+        }
+        // On a route with old clients, the first page needs a mark too. Test:
+        // `links_of_the_gateway_never_lead_to_legacy_answers`.
+        if let Some(name) = self.start_name().filter(|_| to.is_none() && self.has_old_clients()) {
+            link.push_written(name, START);
         }
         link.into_text()
     }
@@ -437,11 +457,27 @@ impl Parameters {
         for pair in query::pairs(query) {
             let name = pair.name();
             let own = self.own(&name);
+            if let Some(role) = own
+                && pair.text().is_some_and(|text| is_first(role, &text))
+            {
+                // Beside a position, the first cursor has no effect: some clients send it with every request.
+                match role {
+                    Role::Before | Role::BeforeId => sifted.ends = true,
+                    _ => sifted.starts = true,
+                }
+                continue;
+            }
             let pages = self.paging.find(&name);
             if let Some(dialect_name) = pages {
                 // A name that is also the client's own, such as `limit`, doesn't make a request a legacy one.
-                if own.is_none() && sifted.legacy.is_none() {
-                    sifted.legacy = Some(String::from_utf8_lossy(&name).into_owned());
+                if own.is_none() {
+                    let name = || String::from_utf8_lossy(&name).into_owned();
+                    sifted.any_paging.get_or_insert_with(name);
+                    if self.query_name(Role::Limit).is_some() && self.sizes.iter().any(|size| size == dialect_name) {
+                        sifted.sizes.push(pair);
+                    } else {
+                        sifted.legacy.get_or_insert_with(name);
+                    }
                 }
                 let value = String::from_utf8_lossy(&pair.value()).into_owned();
                 sifted.paging.push((dialect_name.to_owned(), value));
@@ -477,45 +513,6 @@ impl Parameters {
                 Err(Box::new(Problem::new(code, detail).with_parameter(name)))
             }
         }
-    }
-
-    /// Returns the number of items, and the limit as the client wrote it; `None` if the client sent no limit.
-    fn limit(&self, sifted: &ParsedQuery<'_>) -> Result<(u32, Option<String>), Box<Problem>> {
-        for role in [Role::Limit, Role::LimitBackward] {
-            if let Some(written) = self.value(sifted, role, Code::LimitInvalid)? {
-                return self.read_limit(self.name(role).unwrap_or_default(), written);
-            }
-        }
-        Ok((self.default_limit, None))
-    }
-
-    fn read_limit(&self, name: &str, written: String) -> Result<(u32, Option<String>), Box<Problem>> {
-        let max = self.max_limit;
-        let refuse = |code: Code, detail: String| {
-            let mut problem = Problem::new(code, detail).with_parameter(name);
-            problem.max_limit = Some(max);
-            Err(Box::new(problem))
-        };
-        // `parse` also accepts a sign, so digits are required. Test: `limits_are_whole_numbers_of_at_least_one`.
-        if written.is_empty() || !written.bytes().all(|byte| byte.is_ascii_digit()) {
-            let detail = format!("`{name}` is `{}`: write a whole number from 1 to {max}", shown(&written));
-            return refuse(Code::LimitInvalid, detail);
-        }
-        // Digits fail to parse only if the number is too large, so they count as the largest `u32`.
-        let limit = match written.parse().unwrap_or(u32::MAX) {
-            0 if self.zero_limit_is_default => self.default_limit,
-            0 => {
-                let detail = format!("`{name}` is 0: a page has at least one item, and at most {max}");
-                return refuse(Code::LimitInvalid, detail);
-            }
-            limit if limit <= max => limit,
-            _ if self.over_max == OverMax::Clamp => max,
-            _ => {
-                let detail = format!("`{name}` is {}: a page has at most {max} items", shown(&written));
-                return refuse(Code::LimitTooLarge, detail);
-            }
-        };
-        Ok((limit, Some(written)))
     }
 
     /// Returns the client's sort: its parameters as the client wrote them, and their meaning; `None` without a sort.
@@ -578,22 +575,6 @@ fn check_names(
         fault(envelope.at, message, help);
     }
     sound
-}
-
-/// Reports a limit by preference if requests without paging parameters are legacy: a client's first page would look
-/// like an old request. Returns whether the combination is valid.
-fn check_preference(
-    list: &ListSettings,
-    envelope: &EnvelopeSettings,
-    preferred_limit: Option<&str>,
-    diagnostics: &mut Diagnostics,
-) -> bool {
-    if preferred_limit.is_none() || list.legacy.policy.is_none() || list.legacy.unmarked != Unmarked::Legacy {
-        return true;
-    }
-    let message = format!("a first page of the envelope `{}` can't be told from an old request", envelope.name);
-    diagnostics.error(envelope.at, message, "its limit is a preference, and not a parameter: set unmarked = \"new\"");
-    false
 }
 
 #[cfg(test)]

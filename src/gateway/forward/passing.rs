@@ -13,12 +13,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use super::links::AnswerLinks;
 use crate::{
     config::settings::CompressionSettings,
-    downstream::response::{
-        caching::{Varies, vary},
-        coding::CodedRequest,
-        cors, expose,
-        rate_limit::RATE_LIMIT,
-    },
+    downstream::response::{coding::CodedRequest, cors, expose, rate_limit::RATE_LIMIT},
     gateway::{
         cache::purge,
         lifecycle::snapshot::Snapshot,
@@ -201,23 +196,15 @@ impl PassedAnswer<'_> {
         Ok(())
     }
 
-    /// Adds `Deprecation`, `Sunset`, links and `Vary` to the answer to a legacy request.
+    /// Adds `Deprecation`, `Sunset` and links to the answer to a legacy request.
     fn mark_legacy(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         let Forwarded { found, successor: Some(successor), .. } = self.forwarded else { return Ok(()) };
-        let Some(list) = &found.route.list else { return Ok(()) };
+        let Some(list) = found.route.list.as_ref().filter(|list| list.announces()) else { return Ok(()) };
         let mut added = HeaderMap::new();
         for value in answer.headers.get_all(header::LINK) {
             added.append(header::LINK, value.clone());
         }
         list.mark_legacy(&mut added, successor);
-        // At the same URL, clients that request another envelope get a page with cursors. Test:
-        // `legacy_answers_vary_by_the_headers_that_choose_an_envelope`.
-        let by_form = list.conventions.varies_by().collect::<Vec<_>>();
-        if !by_form.is_empty()
-            && let Some(vary) = vary(&[&answer.headers], &Varies::new(by_form))
-        {
-            added.insert(header::VARY, vary);
-        }
         for (name, value) in &added {
             answer.insert_header(name, value.clone())?;
         }

@@ -63,6 +63,11 @@ pub(super) struct DescribedRoute<'a> {
 }
 
 impl DescribedRoute<'_> {
+    /// Returns whether clients can choose another envelope, whose first cursor is another parameter.
+    pub(super) fn offers_envelopes(&self) -> bool {
+        self.conventions().nth(1).is_some()
+    }
+
     /// Returns the conventions of the list, beginning with the route's own. Each has its settings and its compiled
     /// parameters.
     pub(super) fn conventions(&self) -> impl Iterator<Item = (&EnvelopeSettings, &Parameters)> {

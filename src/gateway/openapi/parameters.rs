@@ -3,7 +3,7 @@
 use super::described::{DescribedRoute, ROLES, term};
 use crate::{
     config::settings::{EnvelopeSettings, LegacyPolicy, Mode, OverMax, Role},
-    downstream::{Parameters, envelope::schema},
+    downstream::{Parameters, START, envelope::schema},
     json::Document,
     pagination::paging::Family,
 };
@@ -45,8 +45,18 @@ impl DescribedRoute<'_> {
     fn push_own(&self, envelope: &EnvelopeSettings, own: &Parameters, named: &mut Vec<(String, Document)>) {
         for role in ROLES {
             let Some(name) = own.query_name(role) else { continue };
-            let Some((text, schema)) = self.parameter(role, envelope) else { continue };
-            named.push((name.to_owned(), in_query(name, text, false, schema)));
+            let Some((mut text, mut schema)) = self.parameter(role, envelope) else { continue };
+            // A client that doesn't know of marks would get the old answer, so the description requires one. Test:
+            // `the_first_cursor_is_required_where_old_clients_are`.
+            let is_first = own.has_old_clients() && own.start_name() == Some(name);
+            if is_first {
+                text = format!("{}; `{START}` for the first page", text.replace("; none for the first page", ""));
+                schema = schema.with("default", START.into());
+            }
+            let parameter = in_query(name, text, false, schema);
+            let is_required = is_first && !self.offers_envelopes();
+            named
+                .push((name.to_owned(), if is_required { parameter.with("required", true.into()) } else { parameter }));
         }
         if self.list.dialect.can_sort() && own.takes_sort_pair() {
             let fields = self.sortable().map(str::to_owned).collect();

@@ -301,6 +301,41 @@ fn redirects_and_the_end_of_legacy_requests_are_described() {
     assert!(of("/ended", "410")["headers"].get("Sunset").is_some());
 }
 
+/// A generated client doesn't know of marks. Without one, it would get the old answer. Where clients choose an envelope,
+/// the first cursor has several names, and none of them is required.
+#[test]
+fn the_first_cursor_is_required_where_old_clients_are() {
+    let routes = r#"
+        [routes.old]
+        path = "/old"
+        dialect = "offset-limit"
+        legacy = { policy = "passthrough", unmarked = "legacy" }
+        [routes.chosen]
+        path = "/chosen"
+        dialect = "offset-limit"
+        envelopes = ["relay"]
+        legacy = { policy = "passthrough", unmarked = "legacy" }
+        [routes.new]
+        path = "/new"
+        dialect = "offset-limit"
+    "#;
+    let document = document(routes, &[], None);
+    let of = |path: &str, name: &str| {
+        let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+        parameters.iter().find(|parameter| parameter["name"] == name).unwrap().clone()
+    };
+    let cursor = of("/old", "cursor");
+    assert_eq!((&cursor["required"], &cursor["schema"]["default"]), (&true.into(), &"start".into()), "{cursor}");
+    assert_ne!(of("/old", "limit")["required"], true);
+    for name in ["cursor", "after"] {
+        let offered = of("/chosen", name);
+        assert_ne!(offered["required"], true, "{offered}");
+        assert_eq!(offered["schema"]["default"], "start", "{offered}");
+    }
+    let new = of("/new", "cursor");
+    assert!(new["required"] != true && new["schema"]["default"].is_null(), "{new}");
+}
+
 #[test]
 fn paths_are_templates() {
     assert_eq!(pattern("/a/{x}/b/{rest}"), "/a/{}/b/{}");

@@ -84,7 +84,7 @@ impl<'r> PageContext<'r> {
     pub(crate) async fn open(call: &ListCall<'r>, outcome: &mut Outcome) -> Result<Option<Self>, Failure> {
         let ListCall { snapshot, asked, route, list, chosen, kept } = *call;
         let parameters = &chosen.convention.parameters;
-        let mut request = parameters.read_with(asked.query(), asked.body.as_ref())?;
+        let mut request = parameters.read_with(asked.query(), asked.body.as_ref(), asked.is_new)?;
         let preferred = parameters.prefer(&mut request, &chosen.preferences);
         let base = asked.link_base(route, snapshot);
         let restart = || base.url(&parameters.link_query(&request, None));

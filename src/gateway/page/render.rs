@@ -144,7 +144,7 @@ fn respond(
     let beside: Vec<&HeaderMap> = answers.beside.iter().collect();
     let preferred = chosen.preference_applied(context.preferred.as_deref());
     let (extra_links, legacy_headers) = match context.legacy_page {
-        Some(_) if asked.body.is_some() => (Vec::new(), list.legacy_headers.as_slice()),
+        Some(_) if asked.body.is_some() || !list.announces() => (Vec::new(), list.legacy_headers.as_slice()),
         Some(_) => (legacy::links(list.legacy.documentation.as_deref(), first), list.legacy_headers.as_slice()),
         None => (Vec::new(), &[][..]),
     };

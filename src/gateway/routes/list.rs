@@ -97,7 +97,7 @@ impl List {
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let dialect = Dialect::compile(settings, diagnostics);
-        let conventions = conventions(settings, dialect.as_ref(), diagnostics);
+        let conventions = conventions(settings, dialect.as_ref(), keys, diagnostics);
         // Both are compiled before a missing one ends the compilation, to report the faults of both.
         let (dialect, conventions) = (dialect?, conventions?);
         let guarantee = dialect.guarantee(dialect.default_sorted(), settings);
@@ -168,8 +168,19 @@ impl List {
         self.usage.count_paging(paging, now);
     }
 
-    /// Adds the headers for a legacy answer. `successor` is the link to the first page by cursor.
+    /// Returns whether answers to legacy requests announce the change to clients: by a date, or by documentation.
+    pub(crate) fn announces(&self) -> bool {
+        !self.legacy_headers.is_empty() || self.legacy.documentation.is_some()
+    }
+
+    /// Adds the headers for a legacy answer, if the route announces the change. `successor` is the link to the first
+    /// page by cursor.
     pub(crate) fn mark_legacy(&self, headers: &mut HeaderMap, successor: &str) {
+        // Simple clients take every `Link` for a further page, so there is none without an announcement. Test:
+        // `an_old_answer_without_an_announcement_has_no_link`.
+        if !self.announces() {
+            return;
+        }
         for (name, value) in &self.legacy_headers {
             headers.insert(name.clone(), value.clone());
         }
@@ -187,10 +198,12 @@ pub(crate) const COUNTED: &str = "+total";
 fn conventions(
     settings: &ListSettings,
     dialect: Option<&Dialect>,
+    keys: Option<&Arc<KeyRing>>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Conventions> {
     let names = |names: fn(&Dialect) -> &[String]| dialect.map_or(&[][..], names);
     let (paging, sorting) = (names(Dialect::paging_names), names(Dialect::sort_names));
+    let sizes = dialect.map(Dialect::size_names).unwrap_or_default();
     let form = dialect.and_then(Dialect::sort_form);
     let places = |places: fn(&Dialect) -> Vec<String>| dialect.map(places).unwrap_or_default();
     let (paging_places, sort_places) = (places(Dialect::paging_places), places(Dialect::sort_places));
@@ -204,6 +217,11 @@ fn conventions(
             parameters.reserve_places(settings, envelope, (&paging_places, by_token), &sort_places, diagnostics)
         });
         let parameters = parameters.and_then(|parameters| parameters.refuse_foreign(settings, &filters, diagnostics));
+        let parameters = parameters.map(|parameters| parameters.with_sizes(&sizes));
+        let parameters = match keys {
+            Some(keys) => parameters.map(|parameters| parameters.with_keys(keys, settings.cursor.length)),
+            None => parameters,
+        };
         Some(Convention { name: envelope.name.clone(), parameters: parameters?, envelope: template?, total })
     };
     let own = compile(&settings.envelope, &settings.parameters.renamed, settings.total);

@@ -5,10 +5,18 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::list::List;
-use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::Counted, learn::traffic::ListTraffic};
+use crate::{
+    config::settings::ObserveSettings,
+    downstream::{Code, Problem},
+    gateway::outcome::metrics::Counted,
+    learn::traffic::ListTraffic,
+};
+
+/// The seconds after which a refused client may try again. An operator changes the route by hand.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("60");
 
 /// A list that is observed instead of served.
 #[derive(Debug)]
@@ -41,6 +49,20 @@ impl ObservedList {
         if let Some(kind) = kind.filter(|_| [Method::GET, Method::HEAD].contains(method)) {
             self.list.note_paging(&kind, headers, (query, now), counted);
         }
+    }
+
+    /// Returns 503 `not_paged` for a request of a new client, because the route has no pages; `None` for all others.
+    #[must_use]
+    pub(crate) fn refusal(&self, method: &Method, query: Option<&str>) -> Option<Problem> {
+        let reads = [Method::GET, Method::HEAD].contains(method);
+        let is_marked = reads && self.list.conventions.all().any(|known| known.parameters.is_marked(query));
+        is_marked.then(|| {
+            let detail = "this list has no pages by cursor at the moment: try again later, or page by the parameters \
+                          of the service";
+            let mut problem = Problem::new(Code::NotPaged, detail);
+            problem.retry_after = Some(RETRY_AFTER);
+            problem
+        })
     }
 
     /// Returns whether this answer is read. The first answer is read, and then one of every `every` answers.

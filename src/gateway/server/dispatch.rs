@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Method, Version, header};
+use http::{HeaderValue, Method, Version};
 use pingora::{http::RequestHeader, protocols::http::ServerSession, proxy::Session};
 
 use super::admission::whose;
@@ -59,12 +59,6 @@ use crate::{
 /// The memory that each forwarded request takes from `server.memory` before it is sent, in bytes. The value is the
 /// largest size that may use the last quarter of the memory.
 const PASSING: usize = 128 << 10;
-
-/// The longest time to wait for the end of a body without bytes, if the end is sent in a frame of its own. Without it,
-/// the request is refused.
-const EMPTY_BODY: Duration = Duration::from_secs(2);
-/// The largest number of frames that are read to find the end of an empty body; otherwise the request is refused.
-const MOST_EMPTY_PARTS: usize = 4;
 
 /// The way in which a request is answered.
 enum Dispatch {
@@ -199,9 +193,15 @@ async fn decide(
         return answer_list(gateway, session, snapshot, (held, outcome, explained), list, routed).await;
     }
     let Routed { found, target, client, .. } = routed;
+    gateway.hide_form(session.req_header_mut());
     let head = session.req_header();
     let method = head.method.clone();
     if let Some(observed) = &route.observed {
+        // The service would ignore the cursor, and give its first page. Test:
+        // `a_route_that_observes_refuses_marked_requests`.
+        if let Some(problem) = observed.refusal(&head.method, target.query.as_deref()) {
+            return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
+        }
         let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
         observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
     }
@@ -381,10 +381,12 @@ async fn answer_list(
     let head = session.req_header();
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
+    let is_new = gateway.sends_as_new(&headers);
     let chosen = gateway.take_choice(list, &mut headers);
+    gateway.hide_form(session.req_header_mut());
     // The body of a GET request may be an attempt to smuggle another request (RFC 9110 section 9.3.1), so the request
     // is refused. Test: `ambiguous_requests_are_refused`.
-    if !by_post && !session.is_body_empty() && !ends_empty(session).await {
+    if !by_post && !session.is_body_empty() && !body::ends_empty(session).await {
         // The body stays unread, so no other request can follow on the connection.
         session.set_keepalive(None);
         let problem = Problem::new(Code::RequestInvalid, "a request for a list has no body");
@@ -392,7 +394,7 @@ async fn answer_list(
     }
     let parameters = found.parameters.clone();
     let (now, began, trace) = (clock::unix_seconds(), outcome.began(), outcome.trace.clone());
-    let mut asked = ClientRequest { target, parameters, headers, body: None, client, now, began, trace };
+    let mut asked = ClientRequest { target, parameters, headers, body: None, is_new, client, now, began, trace };
     if by_post {
         let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
         let read = match read_body(session, call, (held, outcome)).await {
@@ -401,9 +403,9 @@ async fn answer_list(
         };
         match read {
             PostRequest::Body(body) => asked.body = Some(body),
-            PostRequest::Passes(successor) => {
-                let forwarded =
-                    Forwarded { found, target: asked.target, client, successor: Some(successor), body: None };
+            PostRequest::Passes(successor, body) => {
+                let body = body.map(Into::into);
+                let forwarded = Forwarded { found, target: asked.target, client, successor: Some(successor), body };
                 return pass(forwarded, &session.req_header().method, explained);
             }
         }
@@ -460,30 +462,12 @@ fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<Explai
     Dispatch::Forward(Box::new(forwarded))
 }
 
-/// Returns whether the body of a request by HTTP/2 ends without a byte; `false` for HTTP/1.1. Some clients send the end
-/// of the body in a frame of its own.
-async fn ends_empty(session: &mut ServerSession) -> bool {
-    if !session.is_http2() || session.req_header().headers.contains_key(header::CONTENT_LENGTH) {
-        return false;
-    }
-    let end = async {
-        for _ in 0..MOST_EMPTY_PARTS {
-            match session.read_request_body().await {
-                Ok(Some(part)) if part.is_empty() => {}
-                Ok(None) => return true,
-                _ => return false,
-            }
-        }
-        false
-    };
-    tokio::time::timeout(EMPTY_BODY, end).await.unwrap_or(false)
-}
-
 /// A request for a list by POST, before its page is made.
 enum PostRequest {
     Body(RequestBody),
-    /// The request passes to the upstream with its body unread. The string is the link to the list's first page.
-    Passes(String),
+    /// The request passes to the upstream. The string is the link to the list's first page, and the body is `None` if it
+    /// is still unread.
+    Passes(String, Option<Vec<u8>>),
 }
 
 /// Reads the body of a request by POST, unless the request is a legacy request that passes to the upstream.
@@ -498,9 +482,13 @@ async fn read_body(
 ) -> Result<PostRequest, Box<Response>> {
     let ListCall { snapshot, asked, list, chosen, .. } = call;
     let Convention { parameters, envelope, .. } = chosen.convention;
-    let Some(kind) = parameters.passed(asked.query()) else {
-        let read = body::read(session, (&list.budgets).into(), held).await;
-        return read.map(PostRequest::Body).map_err(|failure| Box::new(fail(failure, call, outcome)));
+    let passes = parameters.passed(asked.query()).filter(|_| !asked.is_new);
+    let may_mark = parameters.reads_bodies() && parameters.has_old_clients();
+    let (kind, received) = match body::read_unless_old(session, (&list.budgets).into(), held, (passes, may_mark)).await
+    {
+        Ok(Ok(body)) => return Ok(PostRequest::Body(body)),
+        Ok(Err(old)) => old,
+        Err(failure) => return Err(Box::new(fail(failure, call, outcome))),
     };
     note_paging(list, asked, &kind, outcome);
     let first = first_page(call);
@@ -508,7 +496,9 @@ async fn read_body(
     if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, asked.now, || first.clone()) {
         // A client reads the refusal only after it has sent its body, so the body is read and discarded, within the
         // limits of the list.
-        let _ = body::read(session, (&list.budgets).into(), held).await;
+        if received.is_none() {
+            let _ = body::receive(session, (&list.budgets).into(), held).await;
+        }
         problem.leave_out_links(cursor_name(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
     }
@@ -518,7 +508,7 @@ async fn read_body(
         let failure = failure.without_links(cursor_name(chosen.convention));
         return Err(Box::new(shed(failure, Some(envelope), snapshot, outcome)));
     }
-    Ok(PostRequest::Passes(first))
+    Ok(PostRequest::Passes(first, received))
 }
 
 /// Takes the memory and the slot at the upstream that a forwarded request needs.

@@ -7,7 +7,7 @@ use pingora::{BError, ErrorType, protocols::http::ServerSession};
 
 use crate::{
     config::settings::Budgets,
-    downstream::{Code, Problem, RequestBody, request::body},
+    downstream::{Code, Problem, RequestBody, RequestKind, request::body},
     gateway::outcome::failure::Failure,
     upstream::net::memory::MemoryShare,
 };
@@ -19,6 +19,13 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The largest length of the rest of a refused body that is read, as a multiple of the largest permitted body. If the
 /// rest is longer, the connection closes.
 const LINGER_SIZES: usize = 4;
+
+/// The longest time to wait for the end of a body without bytes, if the end is sent in a frame of its own. Without it,
+/// the request is refused.
+const EMPTY_BODY: Duration = Duration::from_secs(2);
+
+/// The largest number of frames that are read to find the end of an empty body; otherwise the request is refused.
+const MOST_EMPTY_PARTS: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
@@ -48,6 +55,29 @@ pub(crate) async fn read(
     held: &MemoryShare,
 ) -> Result<RequestBody, Failure> {
     Ok(RequestBody::read(receive(session, limits, held).await?, limits.depth)?)
+}
+
+/// Reads and parses the body of a request by POST. `old` has the kind of a request that passes to the upstream without a
+/// mark in its body; `None` if it doesn't pass. If a body `may_mark`, it is read also in this case. Returns the kind,
+/// and the bytes if they were read, of a request that passes because its body can't have a mark.
+///
+/// # Errors
+///
+/// Returns the same errors as [`read`].
+pub(crate) async fn read_unless_old(
+    session: &mut ServerSession,
+    limits: BodyLimits,
+    held: &MemoryShare,
+    (old, may_mark): (Option<RequestKind>, bool),
+) -> Result<Result<RequestBody, (RequestKind, Option<Vec<u8>>)>, Failure> {
+    let Some(kind) = old else { return read(session, limits, held).await.map(Ok) };
+    // Only JSON is read, so a body in another form has no mark.
+    if !may_mark || body::check_head(&session.req_header().headers).is_err() {
+        return Ok(Err((kind, None)));
+    }
+    let bytes = receive(session, limits, held).await?;
+    // The upstream judges an old client's body that can't be parsed.
+    Ok(RequestBody::read(bytes.clone(), limits.depth).map_err(|_| (kind, Some(bytes))))
 }
 
 /// Reads the bytes of a request's body. First writes `100 Continue` if the client waits for it. If the body isn't read
@@ -101,6 +131,25 @@ pub(crate) async fn receive(
             Err(broken(&format!("the body did not come to its end within {:?}", limits.time)).into())
         }
     }
+}
+
+/// Returns whether the body of a request by HTTP/2 ends without a byte; `false` for HTTP/1.1. Some clients send the end
+/// of the body in a frame of its own.
+pub(crate) async fn ends_empty(session: &mut ServerSession) -> bool {
+    if !session.is_http2() || session.req_header().headers.contains_key(header::CONTENT_LENGTH) {
+        return false;
+    }
+    let end = async {
+        for _ in 0..MOST_EMPTY_PARTS {
+            match session.read_request_body().await {
+                Ok(Some(part)) if part.is_empty() => {}
+                Ok(None) => return true,
+                _ => return false,
+            }
+        }
+        false
+    };
+    tokio::time::timeout(EMPTY_BODY, end).await.unwrap_or(false)
 }
 
 /// Reads a body to its end, and counts its memory in `held`.

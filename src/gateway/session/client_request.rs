@@ -25,6 +25,8 @@ pub(crate) struct ClientRequest {
     pub headers: HeaderMap,
     /// The body of a request by POST; `None` for other methods.
     pub body: Option<RequestBody>,
+    /// `true` for a request that is a new client's without a mark, because a service sends it.
+    pub is_new: bool,
     pub client: Client,
     /// The time of the request, in seconds since 1970.
     pub now: u64,

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
+use pingora::http::RequestHeader;
 
 use super::{
     client_request, observe,
@@ -84,6 +85,19 @@ impl Gateway {
             headers.remove(FORM);
         }
         chosen
+    }
+
+    /// Returns whether a request is a new client's without a mark, because a service sends it.
+    #[must_use]
+    pub(crate) fn sends_as_new(&self, headers: &HeaderMap) -> bool {
+        self.is_inner && headers.contains_key(FORM)
+    }
+
+    /// Removes the header with which a service says so, because the upstream doesn't get it.
+    pub(crate) fn hide_form(&self, head: &mut RequestHeader) {
+        if self.is_inner {
+            head.remove_header(&FORM);
+        }
     }
 
     /// Chooses the convention of a request for a list.

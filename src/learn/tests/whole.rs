@@ -192,3 +192,23 @@ fn the_size_in_a_body_may_have_any_name() {
     });
     assert_eq!(size_of(&outcome), ("/zz/many", Some(100)), "{}", outcome.text);
 }
+
+/// A list can have clients whatever its pages are. On a list without pages, a client that sends `limit` would otherwise
+/// get a part of what it gets today.
+#[test]
+fn a_learnt_route_leaves_old_clients_alone() {
+    const LEGACY: &str = "[routes.items.legacy]\npolicy = \"passthrough\"\nunmarked = \"legacy\"";
+    let all = rows(44);
+    let whole = learn(|_| Answered::new(json!({ "items": all })));
+    assert_eq!(whole.learnt.place, Some(PlaceForm::Whole), "{}", whole.text);
+    let tokens = learn(|asked| {
+        let from = asked.text("cursor").and_then(|token| token.strip_prefix('x')?.parse().ok()).unwrap_or(0);
+        let next = (from + 10 < 44).then(|| format!("x{}", from + 10));
+        Answered::new(json!({ "items": slice(&all, from, 10), "nextCursor": next }))
+    });
+    for outcome in [whole, tokens] {
+        let is_written = outcome.text.contains(LEGACY)
+            || outcome.text.contains("legacy = { policy = \"passthrough\", unmarked = \"legacy\" }");
+        assert!(is_written, "{}", outcome.text);
+    }
+}

@@ -109,7 +109,7 @@ class ClientTest(unittest.TestCase):
                 items = list(case.call(Client(url), {"limit": 2} if case.limit else {}))
                 self.assertEqual(len(items), 3)
                 self.assertNotIn(None, items)
-                self.assertEqual([one.value(case.cursor) for one in seen], [None, "second"])
+                self.assertEqual([one.value(case.cursor) for one in seen], ["start", "second"])
                 self.assertEqual([one.path for one in seen], [case.path, case.path])
                 if case.limit is not None:
                     self.assertEqual([one.value(case.limit) for one in seen], ["2", "2"])

@@ -84,7 +84,7 @@ for (const one of CASES) {
       for await (const item of one.call(new Client({ baseUrl }), { limit: 2 })) items.push(item);
       assert.equal(items.length, 3);
       assert.ok(items.every((item) => item !== undefined));
-      assert.deepEqual(seen.map((request) => value(request, one.cursor)), [null, "second"]);
+      assert.deepEqual(seen.map((request) => value(request, one.cursor)), ["start", "second"]);
       assert.deepEqual(seen.map((request) => request.path), [one.path, one.path]);
       if (one.limit !== null) assert.deepEqual(seen.map((request) => value(request, one.limit!)), ["2", "2"]);
     });
@@ -143,6 +143,10 @@ for (const one of CASES) {
   test(`${one.name} refuses a page that leads to itself, and an answer that is not a page`, async () => {
     await serve([one.first], async (baseUrl) => {
       await assert.rejects(one.call(new Client({ baseUrl }), { cursor: "second" }).page(), InvalidPageError);
+    });
+    const { "Cursorgate-Level": _, ...headers } = one.last.headers;
+    await serve([{ ...one.last, headers }], async (baseUrl) => {
+      await assert.rejects(one.call(new Client({ baseUrl }), {}).page(), InvalidPageError);
     });
     await serve([{ status: 200, headers: {}, body: "<html>" }], async (baseUrl) => {
       await assert.rejects(one.call(new Client({ baseUrl }), {}).page(), InvalidPageError);

@@ -140,7 +140,7 @@ pub(super) fn read_query(
         return Err(problem);
     }
     let parameters = &chosen.convention.parameters;
-    let request = parameters.read(query)?;
+    let request = parameters.read_with(query, None, true)?;
     let is_legacy = matches!(request.kind, crate::downstream::RequestKind::Legacy { .. });
     // With a place or a limit, the result would be a part of the list but seem to be the whole list. So these requests
     // are refused. Test: `an_export_has_the_query_parameters_of_its_list`.

@@ -459,6 +459,12 @@ impl Dialect {
         self.legacy.names()
     }
 
+    /// Returns the decoded names of the paging parameters that state only the size of a page.
+    #[must_use]
+    pub fn size_names(&self) -> Vec<String> {
+        self.legacy.size_names()
+    }
+
     /// Returns the decoded names of all sort parameters. If a name contains the field, as `$sort[{field}]`, only
     /// `$sort` is returned.
     #[must_use]

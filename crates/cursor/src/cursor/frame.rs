@@ -2,8 +2,11 @@
 //! them.
 //!
 //! ```text
-//! cursor = base64url(version key fingerprint payload tag)        RFC 4648, section 5, without padding
+//! cursor = "~" base64url(version key fingerprint payload tag)        RFC 4648, section 5, without padding
 //! ```
+//!
+//! No base64 has the character `~`, so a cursor of this gateway is told apart from the tokens of other services even if
+//! it is damaged. Cursors without it are from before the character was introduced, and stay valid.
 //!
 //! The version is one byte, and the key id is a varint. Only the version determines the algorithm; no other part of a
 //! cursor can choose one. The tag of a signed cursor (version 1) is the HMAC-SHA-256 of all bytes before the tag,
@@ -20,6 +23,9 @@ use super::{
     keyring::{RingKey, TAG},
     sealed::{self, Cipher},
 };
+
+/// The first character of a cursor. No alphabet of base64 has it, and links don't escape it.
+pub(super) const MARK: char = '~';
 
 /// The protection of a cursor's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +110,8 @@ impl<'a> Mint<'a> {
             sealed::pad(bytes, *head);
         }
         // The length is known before the tag is computed, so a cursor that is too long costs no cryptography.
-        let length = ((bytes.len() + TAG) * 4).div_ceil(3);
+        let encoded = ((bytes.len() + TAG) * 4).div_ceil(3);
+        let length = MARK.len_utf8() + encoded;
         if length > *longest {
             return Err(TooLong { length, longest: *longest });
         }
@@ -116,19 +123,20 @@ impl<'a> Mint<'a> {
             }
         };
         bytes.extend_from_slice(&tag);
+        text.push(MARK as u8);
         let start = text.len();
-        text.resize(start + length, 0);
+        text.resize(start + encoded, 0);
         #[expect(clippy::expect_used, reason = "the room is exactly as much as the length of the bytes takes")]
         BASE64_URL_SAFE_NO_PAD.encode_slice(bytes, &mut text[start..]).expect("there is room");
         Ok(())
     }
 }
 
-/// Decodes the text of a cursor as strict base64url. Returns `None` for padding, blanks, characters of other alphabets,
-/// and unused bits that aren't 0, so each cursor has exactly one text.
+/// Decodes the text of a cursor as strict base64url, with or without its mark. Returns `None` for padding, blanks,
+/// characters of other alphabets, and unused bits that aren't 0, so each cursor is made with exactly one text.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     // HTTP caches and logs rely on a single spelling. Test: `a_cursor_has_one_spelling`.
-    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
+    BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix(MARK).unwrap_or(text)).ok()
 }
 
 /// The parts of a cursor whose tag isn't verified yet.

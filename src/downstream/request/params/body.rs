@@ -123,6 +123,14 @@ impl BodyPlaces {
         Ok(own)
     }
 
+    /// Returns the client's own parameters in a body that are strings. Faults are left to [`Self::own`].
+    pub(super) fn texts(&self, body: &RequestBody) -> Vec<(Role, String)> {
+        let pointers: Vec<Pointer> = self.roles.iter().map(|(_, pointer)| pointer.clone()).collect();
+        let found = self.roles.iter().zip(body.find(&pointers));
+        let text = |raw: &[u8]| String::from_utf8(scalar::text(raw)?.into_owned()).ok();
+        found.filter_map(|((role, _), raw)| Some((*role, text(raw?)?))).collect()
+    }
+
     /// Returns the paging members of the dialect in a body: their pointers, and their values as text. The result is
     /// empty if the body has only members that are also the client's own. Null counts as absent.
     pub(super) fn paged(&self, body: &RequestBody) -> Vec<(String, String)> {
@@ -131,11 +139,6 @@ impl BodyPlaces {
             return own;
         }
         [own, present(body, &self.shared)].concat()
-    }
-
-    /// Returns whether the dialect pages by members of bodies that aren't the client's own.
-    pub(super) fn can_page(&self) -> bool {
-        !self.paging.is_empty()
     }
 
     /// Refuses sort members of the dialect that aren't the client's own. `sort` is the client's sort parameter, which

@@ -1,6 +1,6 @@
 //! Queries of legacy clients on routes that observe: paging parameters, sort and filters.
 
-use super::{Parameters, ParsedQuery, RequestKind, Role, SortTerm};
+use super::{Parameters, RequestKind, SortTerm};
 use crate::pagination::order::Direction;
 
 /// A legacy request that passes to the upstream, as observation reads it.
@@ -26,14 +26,14 @@ pub enum LegacySort {
 }
 
 impl Parameters {
-    /// Reads a query with the dialect's own paging parameters, or without any. Returns `None` for a query that pages by
-    /// the client's convention.
+    /// Reads the query of a request that passes to the upstream. Returns `None` for a query with a mark, which is a new
+    /// client's.
     #[must_use]
     pub fn legacy_query(&self, query: Option<&str>) -> Option<LegacyQuery> {
-        let sifted = self.sift(query.unwrap_or_default());
-        if !self.is_legacy(&sifted) {
+        if self.is_marked(query) {
             return None;
         }
+        let sifted = self.sift_old(query.unwrap_or_default());
         let sort = match self.sort(&sifted) {
             // The upstream may sort by a parameter of another API, in an order that the gateway can't read, so the
             // order is unknown. Test: `the_order_of_an_observed_request_with_a_sort_of_another_api_is_unknown`.
@@ -47,23 +47,9 @@ impl Parameters {
     }
 
     /// Returns [`RequestKind::Legacy`] for a query that pages by the dialect's own parameters and
-    /// [`RequestKind::Unmarked`] for one that does not page; `None` for a query that pages by the client's convention.
+    /// [`RequestKind::Unmarked`] for one that does not page; `None` for a query with a mark.
     #[must_use]
     pub fn legacy_kind(&self, query: Option<&str>) -> Option<RequestKind> {
-        let sifted = self.sift(query.unwrap_or_default());
-        if !self.is_legacy(&sifted) {
-            return None;
-        }
-        Some(match sifted.legacy {
-            Some(parameter) => RequestKind::Legacy { parameter, pairs: sifted.paging },
-            None => RequestKind::Unmarked,
-        })
-    }
-
-    /// Returns whether a query has no parameters that only new clients send. A client's parameter that the dialect also
-    /// pages by counts as an old client's, because a route that only observes has issued no cursors.
-    fn is_legacy(&self, sifted: &ParsedQuery<'_>) -> bool {
-        let is_the_upstreams = |role: Role, name: &[u8]| role == Role::Sort || self.paging.find(name).is_some();
-        sifted.own.iter().all(|(role, pair)| is_the_upstreams(*role, &pair.name()))
+        (!self.is_marked(query)).then(|| self.old_kind(query.unwrap_or_default()))
     }
 }

@@ -1,6 +1,6 @@
 //! The position of a request, from the client's parameters.
 
-use super::{Parameters, ParsedQuery};
+use super::{Parameters, ParsedQuery, START};
 use crate::{
     config::settings::Role,
     downstream::problem::{Code, Problem, shown},
@@ -72,7 +72,15 @@ impl Parameters {
             return refuse(Code::ParameterConflict, detail, backward);
         }
         let Some((role, name, value)) = said else {
-            if !is_given(Role::LimitBackward) {
+            // `end` reads backward, unless the limit reads forward.
+            let is_forward = sifted.starts || (backward.is_some() && is_given(Role::Limit));
+            let is_last = is_given(Role::LimitBackward) || (sifted.ends && !is_forward);
+            let is_first = sifted.starts || sifted.ends;
+            if let Some(legacy) = sifted.legacy.as_ref().filter(|_| is_first) {
+                let roles = [Role::Cursor, Role::After, Role::AfterId, Role::Before, Role::BeforeId];
+                return both_say(roles.into_iter().find_map(|role| self.name(role)).unwrap_or_default(), legacy);
+            }
+            if !is_last {
                 return Ok(RequestedPosition::First);
             }
             // `last` without a position means the last page, and a page number means another page, so they are refused
@@ -102,7 +110,7 @@ impl Parameters {
             // cursor is refused.
             _ => {
                 let detail = format!(
-                    "`{name}` is empty: a list that has ended has no cursor; for the first page leave `{name}` out"
+                    "`{name}` is empty: a list that has ended has no cursor; for the first page send `{START}`"
                 );
                 refuse(Code::CursorInvalid, detail, name)
             }

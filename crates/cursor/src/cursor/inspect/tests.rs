@@ -12,7 +12,7 @@ fn a_page_cursor_is_shown_with_its_keys() {
     let cursor = seal(ring(), context(), &target, Some(Expiry { now: NOW, ttl: 400 }), LONGEST, false).unwrap();
     assert_eq!(
         inspect(Some(ring()), &cursor).to_string(),
-        "length     90 characters\n\
+        "length     91 characters\n\
          form       signed page cursor\n\
          key        1\n\
          signature  good\n\
@@ -68,7 +68,7 @@ fn a_sealed_cursor_is_shown_with_its_keys() {
     let cursor = seal(ring(), context(), &after("2026-01-15", "1003"), None, LONGEST, true).unwrap();
     assert_eq!(
         inspect(Some(ring()), &cursor).to_string(),
-        "length     86 characters\n\
+        "length     87 characters\n\
          form       sealed page cursor\n\
          key        1\n\
          seal       good\n\
@@ -80,7 +80,7 @@ fn a_sealed_cursor_is_shown_with_its_keys() {
     );
     assert_eq!(
         inspect(None, &cursor).to_string(),
-        "length     86 characters\n\
+        "length     87 characters\n\
          form       sealed\n\
          key        1\n\
          seal       not verified, because no keys are available; the content is not shown\n"

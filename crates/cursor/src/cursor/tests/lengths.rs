@@ -86,24 +86,24 @@ fn typical_cursors_are_short() {
 
 const EXPECTED: &str = "\
 page cursor                       signed and ttl  sealed and ttl
-start                                 47      54      64      64
-offset 12,340                         47      54      64      64
-number id alone                       58      64      64      86
-UUID alone                            76      83      86      86
-date-time, number id                  86      92     107     107
-microseconds, number id               95     102     107     107
-microseconds, UUID                   114     120     128     128
-the same, first total kept           119     126     128     128
-64 bytes of title, UUID              163     170     171     171
-pivot, number id                      63      70      64      86
-pivot, UUID                           82      88      86     107
-three marks and two                   87      94     107     107
-token of 40, whole page                -       -     128     128
-token of 40, microseconds, UUID        -       -     192     192
-token of 40, marks                     -       -     171     171
-token of 1,400, marks                  -       -    1984    1984
+start                                 48      55      65      65
+offset 12,340                         48      55      65      65
+number id alone                       59      65      65      87
+UUID alone                            77      84      87      87
+date-time, number id                  87      93     108     108
+microseconds, number id               96     103     108     108
+microseconds, UUID                   115     121     129     129
+the same, first total kept           120     127     129     129
+64 bytes of title, UUID              164     171     172     172
+pivot, number id                      64      71      65      87
+pivot, UUID                           83      89      87     108
+three marks and two                   88      95     108     108
+token of 40, whole page                -       -     129     129
+token of 40, microseconds, UUID        -       -     193     193
+token of 40, marks                     -       -     172     172
+token of 1,400, marks                  -       -    1985    1985
 item cursor                       signed          sealed
-number id alone                       50              64
-microseconds, UUID                   106             107
-mark among five                       88             107
+number id alone                       51              65
+microseconds, UUID                   107             108
+mark among five                       89             108
 ";

@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn bytes_of(cursor: &str) -> Vec<u8> {
-    BASE64_URL_SAFE_NO_PAD.decode(cursor).unwrap()
+    BASE64_URL_SAFE_NO_PAD.decode(cursor.strip_prefix('~').unwrap_or(cursor)).unwrap()
 }
 
 fn in_token(token: &str) -> Target {

@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{LONGEST, NOW, Random, after, context, open_here, page, random_cursors, ring};
 use crate::{
-    cursor::{CursorError, CursorForm, KeyRing, codec, frame, keyring::SHORTEST_KEY, open, seal},
+    cursor::{CursorError, CursorForm, KeyRing, codec, frame, is_ours, keyring::SHORTEST_KEY, open, seal},
     pagination::{
         position::{Hint, Position, Target},
         window::Offset,
@@ -33,7 +33,7 @@ fn forge_sealed_frame(head: &[u8], payload: &[u8]) -> String {
 }
 
 fn bytes_of(text: &str) -> Vec<u8> {
-    BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
+    BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix('~').unwrap_or(text)).unwrap()
 }
 
 /// Asserts that a text is refused by a route with signed cursors, and by a route with sealed cursors.
@@ -91,8 +91,12 @@ fn every_cut_and_every_further_byte_is_noticed() {
             let bytes = bytes_of(&cursor);
             for length in 0..cursor.len() {
                 assert_invalid(&cursor[..length]);
+            }
+            // The whole cursor without its mark is a cursor from before the mark was introduced.
+            for length in 0..cursor.len() - 1 {
                 assert_invalid(&cursor[cursor.len() - length..]);
             }
+            assert!(open_here(&cursor[1..], sealed).is_ok());
             for extra in 0..=u8::MAX {
                 assert_invalid(&BASE64_URL_SAFE_NO_PAD.encode([&bytes[..], &[extra]].concat()));
                 let character = char::from(extra);
@@ -169,7 +173,26 @@ fn a_cursor_has_one_spelling() {
         }
     }
     remainders.sort_unstable();
-    assert_eq!(remainders, [0, 2, 3], "the last character is tried with each number of bits that say nothing");
+    assert_eq!(remainders, [0, 1, 3], "the last character is tried with each number of bits that say nothing");
+}
+
+/// Cursors of this gateway are told apart from the tokens of other services: by the mark, even if they are damaged, and
+/// without the mark by a valid tag.
+#[test]
+fn cursors_are_known_by_their_mark_or_by_their_tag() {
+    let other = KeyRing::new(1, &[(1, &[7; SHORTEST_KEY])]).unwrap();
+    for sealed in [false, true] {
+        let cursor = seal(ring(), context(), &after("x", "1"), None, LONGEST, sealed).unwrap();
+        let older = cursor.strip_prefix('~').expect("the mark");
+        assert!(is_ours(ring(), &cursor, LONGEST) && is_ours(ring(), older, LONGEST));
+        assert!(is_ours(&other, &cursor, LONGEST) && !is_ours(&other, older, LONGEST), "a retired key");
+        assert!(is_ours(ring(), &cursor[..20], LONGEST) && !is_ours(ring(), &older[..20], LONGEST), "damaged");
+        assert!(!is_ours(ring(), older, older.len() - 1), "longer than a cursor");
+    }
+    for text in ["", "start", "abc", "2026-01-01", "eyJpZCI6MX0", "AoE=", "AQHx4Bf-F3vMBS7zU0q3iA", "%7E", "a~"] {
+        assert!(!is_ours(ring(), text, LONGEST), "{text:?}");
+    }
+    assert!(is_ours(ring(), "~", LONGEST));
 }
 
 /// Row: A05, A09

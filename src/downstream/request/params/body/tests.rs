@@ -34,7 +34,7 @@ fn parameters() -> Parameters {
 
 fn read(parameters: &Parameters, query: &str, body: &str) -> Result<ListRequest, (Code, String)> {
     let body = RequestBody::read(body.as_bytes().to_vec(), 16).unwrap();
-    let read = parameters.read_with(Some(query), Some(&body));
+    let read = parameters.read_with(Some(query), Some(&body), false);
     read.map_err(|problem| (problem.code, problem.parameter.unwrap_or_default()))
 }
 
@@ -197,13 +197,15 @@ fn legacy_requests_by_post_that_pass_are_recognised_by_their_query() {
     };
     for (in_body, unmarked, query, passes) in [
         (true, Unmarked::New, "page=2", true),
-        (true, Unmarked::Legacy, "team=a", false),
+        (true, Unmarked::Legacy, "team=a", true),
+        (true, Unmarked::Legacy, "team=a&limit=2", true),
         (false, Unmarked::New, "page=2", true),
         (false, Unmarked::New, "page=2&limit=3", true),
         (false, Unmarked::New, "page=2&cursor=x", false),
         (false, Unmarked::New, "team=a", false),
         (false, Unmarked::Legacy, "team=a", true),
-        (false, Unmarked::Legacy, "limit=2", false),
+        (false, Unmarked::Legacy, "limit=2&cursor=abc", true),
+        (false, Unmarked::Legacy, "cursor=start", false),
     ] {
         assert_eq!(with(in_body, unmarked).passed(Some(query)).is_some(), passes, "{in_body} {unmarked:?} {query}");
     }

@@ -131,7 +131,7 @@ fn legacy_requests_that_pass_keep_sort_parameters_of_other_apis() {
         (Some(LegacyPolicy::Passthrough), Unmarked::New, "page=2&orderBy=x&per_page=5", true),
         (Some(LegacyPolicy::Passthrough), Unmarked::Legacy, "orderBy=x&per_page=5", true),
         (Some(LegacyPolicy::Passthrough), Unmarked::New, "orderBy=x", false),
-        (Some(LegacyPolicy::Passthrough), Unmarked::Legacy, "limit=5&orderBy=x", false),
+        (Some(LegacyPolicy::Passthrough), Unmarked::Legacy, "limit=5&orderBy=x", true),
         (Some(LegacyPolicy::Reject), Unmarked::New, "page=2&orderBy=x", true),
         (Some(LegacyPolicy::Translate), Unmarked::New, "page=2&orderBy=x", false),
         (Some(LegacyPolicy::Redirect), Unmarked::Legacy, "orderBy=x", false),

@@ -1,0 +1,128 @@
+//! The lines of the summary about old and new clients of a list.
+
+use std::fmt::Write as _;
+
+use crate::{
+    config::settings::{AfterSunset, KnownBy, LegacyPolicy, LegacySettings, Role, Unmarked},
+    downstream::{Parameters, START},
+    gateway::runtime::clock,
+};
+
+const DAY: u64 = 86_400;
+
+/// Describes the first request of a new client, which has a mark; `None` if every request is a new client's.
+pub(super) fn new(parameters: &Parameters) -> Option<String> {
+    if !parameters.has_old_clients() {
+        return None;
+    }
+    let places = [Role::Cursor, Role::After, Role::AfterId];
+    let place = places.into_iter().find_map(|role| parameters.name(role))?;
+    Some(match (place.starts_with('/'), parameters.query_name(Role::Limit)) {
+        (true, _) => format!("{START:?} at {place} of the body, then the cursor of each page"),
+        (false, Some(limit)) => format!("?{place}={START}&{limit}=20, then the cursor of each page"),
+        (false, None) => format!("?{place}={START}, then the cursor of each page"),
+    })
+}
+
+/// Describes the requests that count as legacy, and their treatment. Returns `None` without a policy for them.
+pub(super) fn old(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String> {
+    let name = |name: &String| if name.starts_with('/') { name.clone() } else { format!("{name}=") };
+    let names: Vec<String> = names.iter().map(name).collect();
+    let mut text = match legacy.unmarked {
+        Unmarked::Legacy => every(legacy.policy?, &names),
+        Unmarked::New => some(legacy.policy?, &names),
+    };
+    if let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) {
+        // The sunset counts as today during its whole day. Test: `the_sunset_is_shown_with_the_time_left`.
+        let when = match (sunset / DAY).checked_sub(now / DAY) {
+            Some(0) => "today".to_owned(),
+            Some(1) => "tomorrow".to_owned(),
+            Some(days) => format!("in {days} days"),
+            None => "which has passed".to_owned(),
+        };
+        let _ = write!(text, "; sunset {}, {when}", clock::date(sunset));
+        if legacy.after_sunset == AfterSunset::Reject {
+            text.push_str(": refused from then on");
+        }
+    }
+    match legacy.client.as_ref().map(|client| &client.known_by) {
+        Some(KnownBy::Header(name)) => drop(write!(text, "; counted by {name}")),
+        Some(KnownBy::Parameter(name)) => drop(write!(text, "; counted by {name}=")),
+        None => {}
+    }
+    Some(text)
+}
+
+/// Describes a route on which every request without a mark is an old client's.
+fn every(policy: LegacyPolicy, names: &[String]) -> String {
+    let fate = match policy {
+        LegacyPolicy::Passthrough => "passes through",
+        LegacyPolicy::Translate => "gets its page in the envelope, with cursors that lead on",
+        LegacyPolicy::Redirect => "is redirected to its page by cursor",
+        LegacyPolicy::Reject => "is refused",
+    };
+    let included = if names.is_empty() { String::new() } else { format!(", {} included", names.join(" and ")) };
+    format!("every request without a mark {fate}{included}")
+}
+
+/// Describes a route on which requests without paging parameters are new clients'.
+fn some(policy: LegacyPolicy, names: &[String]) -> String {
+    let fate = match policy {
+        LegacyPolicy::Passthrough => "pass through",
+        LegacyPolicy::Translate => "get that page in the envelope, with cursors that lead on",
+        LegacyPolicy::Redirect => "are redirected to that page by cursor",
+        LegacyPolicy::Reject => "are refused",
+    };
+    match names {
+        [] => "requests without paging parameters are new".to_owned(),
+        names => format!("requests with {} {fate}; requests without paging parameters are new", names.join(" or ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::LegacyClient;
+
+    #[test]
+    fn the_sunset_is_shown_with_the_time_left() {
+        const SUNSET: u64 = 1_798_675_200;
+        let settings = LegacySettings {
+            policy: Some(LegacyPolicy::Passthrough),
+            sunset: i64::try_from(SUNSET).ok(),
+            ..LegacySettings::default()
+        };
+        let names = ["page".to_owned(), "page_size".to_owned()];
+        for (now, when) in [
+            (SUNSET - 41 * DAY, "in 41 days"),
+            (SUNSET - 1, "tomorrow"),
+            (SUNSET + 5, "today"),
+            (SUNSET + DAY, "which has passed"),
+        ] {
+            let expected = format!(
+                "requests with page= or page_size= pass through; requests without paging parameters are new; sunset \
+                 2026-12-31, {when}"
+            );
+            assert_eq!(old(&settings, &names, now).unwrap(), expected);
+        }
+        let all = LegacySettings { unmarked: Unmarked::Legacy, sunset: None, ..settings.clone() };
+        assert_eq!(
+            old(&all, &names, 0).unwrap(),
+            "every request without a mark passes through, page= and page_size= included"
+        );
+        assert_eq!(old(&LegacySettings::default(), &names, 0), None);
+        let known_by = KnownBy::Header(http::HeaderName::from_static("x-api-key"));
+        let client = LegacyClient { known_by, shows_value: false, names: Vec::new(), max: 100 };
+        let settings = LegacySettings {
+            policy: Some(LegacyPolicy::Redirect),
+            after_sunset: AfterSunset::Reject,
+            client: Some(client),
+            ..settings
+        };
+        assert_eq!(
+            old(&settings, &names, SUNSET - 41 * DAY).unwrap(),
+            "requests with page= or page_size= are redirected to that page by cursor; requests without paging parameters are \
+             new; sunset 2026-12-31, in 41 days: refused from then on; counted by x-api-key"
+        );
+    }
+}
