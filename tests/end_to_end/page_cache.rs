@@ -130,7 +130,7 @@ fn pages_that_may_not_be_stored_are_not() {
     type Pairs = &'static [(&'static str, &'static str)];
     const CC: &str = "Cache-Control";
     const AUTHORIZED: Pairs = &[("Authorization", "Bearer one")];
-    let cases: [(Setup, Pairs, Pairs, bool); 19] = [
+    let cases: [(Setup, Pairs, Pairs, bool); 23] = [
         (KEPT, &[], &[], true),
         (KEPT, &[(CC, "max-age=60")], &[], true),
         (KEPT, &[(CC, "no-store")], &[], false),
@@ -150,6 +150,10 @@ fn pages_that_may_not_be_stored_are_not() {
         (PRIVATE, &[(CC, "no-store")], AUTHORIZED, false),
         (PRIVATE, &[("Set-Cookie", "a=b")], AUTHORIZED, false),
         (KEPT, &[], &[("X-Private-Token", "it may name a client")], false),
+        (KEPT, &[], &[("X-B3-User", "it may name a client")], false),
+        (KEPT, &[], &[("Baggage", "user=it may name a client")], false),
+        (PRIVATE, &[], &[("Authorization", "Basic of-all-users"), ("X-User-Token", "alice")], false),
+        (PRIVATE, &[], &[("X-Api-Key", "of-all-users"), ("X-Session-Id", "alice")], false),
     ];
     for (setup, said, asked, is_kept) in cases {
         let upstream = upstream(said);

@@ -45,8 +45,10 @@ pub(crate) struct KeptCall<'r> {
 pub(super) fn usable<'r>(call: ListCall<'r>, owners: CallOwners<'r>) -> Option<(&'r RoutePages, &'r Arc<KeptPages>)> {
     // The upstream may identify clients by headers other than the principal, so a request with an unknown header
     // doesn't use the cache. Test: `pages_that_may_not_be_stored_are_not`.
-    let may =
-        |cache: &RoutePages| caller::is_known(&call.asked.headers, &cache.principal) && call.chosen.refused.is_none();
+    let may = |cache: &RoutePages| {
+        let is_known = caller::is_known(&call.asked.headers, &cache.principal, &cache.keyed);
+        is_known && call.chosen.refused.is_none()
+    };
     call.list.page_cache.as_ref().filter(|cache| may(cache)).zip(owners.snapshot.pages.as_ref())
 }
 

@@ -110,7 +110,7 @@ impl<'a> RequestCursors<'a> {
         let remembers = list.remembers || context.chosen.convention.names_items();
         // Without a known principal, one client's item could be found by another client (`gateway::request::caller`),
         // so no items are cached. Test: `pages_of_callers_known_by_other_headers_are_not_shared`.
-        let remembers = remembers && caller::is_known(&asked.headers, &list.protected);
+        let remembers = remembers && caller::is_known(&asked.headers, &list.principal, &list.protected);
         let scope = remembers.then(|| {
             let (filters, headers) = (&request.filters.forwarded, &asked.headers);
             let body = request.filters.body.as_deref();

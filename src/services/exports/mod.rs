@@ -210,6 +210,14 @@ impl Exports {
                 return Err(Failure::logged(Code::UpstreamUnavailable, said, fault.code));
             }
         }
+        // The file of one client must not be found by all others at its address, such as those behind the same proxy.
+        // Test: `an_export_without_credentials_is_refused`.
+        let principal = target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
+        if !principal.is_empty() && private.is_empty() && !caller.has_credentials(principal) {
+            let detail = "the request has no credentials by which the export could be found again: send those of the \
+                          list, or let the route say that all clients see the same list (principal = [])";
+            return Err(Box::new(Problem::new(Code::ExportUnsupported, detail)).into());
+        }
         let (Some(id), Some(owner)) = (new_id(), owners.first()) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes, or no key".to_owned()));
         };
@@ -323,7 +331,10 @@ fn identify<'c>(
         caller.headers.insert(header::HOST, host);
     }
     let principal = target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
-    let name = caller.name_at(principal);
+    // A key in the query is a credential like one in a header, so a request without the key of a job doesn't find it.
+    // Test: `an_export_with_a_key_in_its_query_is_that_of_the_key`.
+    let private = request::private_name(&target.route, &caller.headers, target.list.query.as_deref());
+    let name = caller.name_at(principal, &private);
     // A job that was begun before a change of keys has its client's name under the earlier key, so the names under all
     // keys are used.
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());

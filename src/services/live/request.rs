@@ -88,7 +88,7 @@ impl LiveCall {
             caller.headers.insert(header::HOST, host);
         }
         let principal = route.list.as_ref().map_or(&[][..], |list| &list.principal);
-        let client = caller.name_at(principal);
+        let client = caller.name_at(principal, "");
         Ok(Self { route, caller: Arc::new(caller), client, below, base })
     }
 
