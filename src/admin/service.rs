@@ -91,7 +91,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// The paths of health checks. They reveal nothing confidential, and are answered under every host name: an
 /// orchestrator would restart the process if a check were refused.
 const PROBES: [(&str, AnswerFunction); 3] = [
-    (LIVE_PATH, |_, _| (StatusCode::OK, TEXT, health::LIVE.into())),
+    (LIVE_PATH, Admin::liveness),
     (READY_PATH, Admin::readiness),
     (HEALTH_PATH, Admin::readiness),
 ];
@@ -305,9 +305,14 @@ impl Admin {
         read(&live).map_or_else(denied, json)
     }
 
+    fn liveness(&self, _request: &AdminRequest<'_>) -> AdminAnswer {
+        let (status, body) = health::liveness(self.vitals.pulse().state());
+        (status, TEXT, body.into())
+    }
+
     fn readiness(&self, _request: &AdminRequest<'_>) -> AdminAnswer {
         let degraded = self.live.pin().store.as_ref().is_some_and(|store| store.link.is_degraded());
-        let (status, body) = health::readiness(self.vitals.is_stopping(), degraded);
+        let (status, body) = health::readiness(self.vitals.is_stopping(), self.vitals.pulse().state(), degraded);
         (status, TEXT, body.into())
     }
 
@@ -448,9 +453,13 @@ mod tests {
     }
 
     #[test]
-    fn health_is_ready_until_the_process_stops() {
-        assert_eq!(health::readiness(false, false), (StatusCode::OK, "ok\n"));
-        assert_eq!(health::readiness(false, true).0, 200);
-        assert_eq!(health::readiness(true, false).0, 503);
+    fn health_is_ready_until_the_process_stops_or_stalls() {
+        use crate::gateway::PulseState::{Beating, Dead, Stalled};
+        assert_eq!(health::readiness(false, Beating, false), (StatusCode::OK, "ok\n"));
+        assert_eq!(health::readiness(false, Beating, true).0, 200);
+        assert_eq!(health::readiness(true, Beating, false).0, 503);
+        assert_eq!([Stalled, Dead].map(|pulse| health::readiness(false, pulse, false).0.as_u16()), [503; 2]);
+        let alive = [Beating, Stalled, Dead].map(|pulse| health::liveness(pulse).0.as_u16());
+        assert_eq!(alive, [200, 200, 503], "a stall that might end restarts nothing");
     }
 }
