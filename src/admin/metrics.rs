@@ -65,6 +65,7 @@ fn expose(
     credentials::cursor_keys(&mut exposition, snapshot);
     process::state(&mut exposition, vitals);
     process::build(&mut exposition);
+    process::configuration(&mut exposition, snapshot);
     process::figures(&mut exposition, vitals.started());
     exposition
 }

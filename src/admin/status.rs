@@ -42,6 +42,8 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
         "configuration": {
             "loaded": clock::rfc3339(snapshot.source.loaded),
             "files": snapshot.source.files.len(),
+            "hash": snapshot.source.hash,
+            "cursor_hash": snapshot.source.cursor_hash,
             "succeeded": clock::rfc3339(last.succeeded_at()),
             "needs_restart": last.result().needs_restart,
         },

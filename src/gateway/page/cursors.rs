@@ -204,8 +204,8 @@ impl<'a> RequestCursors<'a> {
         };
         let List { keys, cursor, .. } = self.list;
         let ttl = cursor.ttl.map(|ttl| ttl.as_secs());
-        let opened = cursor::open(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
-        let Opened { key, claims } = opened.map_err(|error| Failure::cursor(error, self.parameter(role)))?;
+        let opened = cursor::open_or_tell(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
+        let Opened { key, claims } = opened.map_err(|refused| Failure::cursor(refused, self.parameter(role)))?;
         // The marks in a cursor were made by the cursor's own key, so an older key needs its own marker. Test:
         // `marks_of_an_older_key_are_recognised`.
         let older = if keys.signs_with(key) { None } else { keys.marker(key) };
