@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderMap, header};
+use http::{HeaderMap, header, header::HeaderValue};
 use serde_json::value::RawValue;
 
 use super::{
@@ -40,6 +40,12 @@ const SHOWN: [&str; 21] = [
 
 /// The prefix of the gateway's own headers, which are also copied into results.
 const OWN: &str = "cursorgate-";
+
+/// The largest size of the kept headers of an answer, in bytes. Headers beyond it are left out.
+const MOST_HEADERS: usize = 8 << 10;
+
+/// The bytes that a header map needs for a header besides its name and value.
+const HEADER_COST: usize = 128;
 
 /// An estimate of the bytes in a result without its body, for the capacity of the buffer.
 const AROUND: usize = 1_024;
@@ -159,10 +165,33 @@ fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mu
     out.push(b'}');
 }
 
+/// Returns a copy of the headers that a result shows, and the bytes that it occupies. The headers of an answer can have
+/// a whole head of memory, and a request has many answers, so nothing else of a head is kept.
+pub(super) fn kept_headers(headers: &HeaderMap) -> (HeaderMap, usize) {
+    let (mut kept, mut size) = (HeaderMap::new(), 0);
+    for (name, value) in headers {
+        let more = name.as_str().len() + value.len() + HEADER_COST;
+        // A value that is only cloned would keep the bytes of the whole head. Test:
+        // `the_kept_headers_of_an_answer_are_few_and_small`.
+        if is_shown(name.as_str())
+            && size + more <= MOST_HEADERS
+            && let Ok(value) = HeaderValue::from_bytes(value.as_bytes())
+        {
+            kept.append(name.clone(), value);
+            size += more;
+        }
+    }
+    (kept, size)
+}
+
+fn is_shown(name: &str) -> bool {
+    SHOWN.contains(&name) || name.starts_with(OWN)
+}
+
 /// Writes the headers of a result. The values of a repeated header are joined by commas.
 fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     let mut names: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
-    names.retain(|name| SHOWN.contains(name) || name.starts_with(OWN));
+    names.retain(|name| is_shown(name));
     // Sorted, because the order of a header map is arbitrary.
     names.sort_unstable();
     out.push(b'{');
@@ -223,6 +252,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_kept_headers_of_an_answer_are_few_and_small() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ETAG, HeaderValue::from_static("\"a\""));
+        headers.insert("cursorgate-level", HeaderValue::from_static("exact"));
+        headers.append(header::LINK, "<a>; rel=next".parse().unwrap());
+        headers.append(header::LINK, "<b>; rel=prev".parse().unwrap());
+        headers.insert("x-large", "x".repeat(60_000).parse().unwrap());
+        headers.insert(header::SET_COOKIE, "a=b".parse().unwrap());
+        headers.insert(header::LOCATION, "x".repeat(60_000).parse().unwrap());
+        let (kept, size) = kept_headers(&headers);
+        let mut names: Vec<&str> = kept.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["cursorgate-level", "etag", "link", "link"]);
+        assert!(size < 1_000, "{size}");
+    }
+
+    #[test]
     fn a_body_is_written_as_its_kind_allows() {
         for (fields, body, member) in [
             (&[("content-type", "application/json")][..], &b"{\"a\": 1.0}"[..], json!({"body": {"a": 1.0}})),
@@ -235,7 +281,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {
-                headers.insert(*name, http::HeaderValue::from_static(value));
+                headers.insert(*name, HeaderValue::from_static(value));
             }
             let mut out = b"{\"x\":0".to_vec();
             write_body(body, &headers, &mut out);

@@ -11,6 +11,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::operation::OperationAnswer;
 use crate::{
     config::settings::BulkSettings,
     downstream::{Code, Problem},
@@ -62,6 +63,18 @@ pub(super) struct Operation {
     target: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
+}
+
+impl BulkPlan {
+    /// Returns the bytes that the plan and the answers to its operations occupy, without the bodies of the answers.
+    pub(super) fn size(&self) -> usize {
+        let of = |operation: &Operation| {
+            let headers: usize = operation.headers.iter().map(|(_, value)| value.len() + 128).sum();
+            operation.target.len() + operation.kind.len() + headers
+        };
+        let each = size_of::<Operation>() + size_of::<Option<OperationAnswer>>();
+        self.operations.len() * each + self.operations.iter().map(of).sum::<usize>()
+    }
 }
 
 impl Operation {
@@ -271,6 +284,6 @@ fn said(error: &serde_json::Error) -> String {
 }
 
 /// Creates a problem that names the operation at this place, and its member, such as `/path`.
-fn fault(code: Code, place: usize, member: &str, detail: impl Into<String>) -> Box<Problem> {
+pub(super) fn fault(code: Code, place: usize, member: &str, detail: impl Into<String>) -> Box<Problem> {
     Box::new(Problem::new(code, detail).with_parameter(format!("/operations/{place}{member}")))
 }

@@ -195,6 +195,9 @@ impl Exports {
             compression: order.compression,
             priority: order.priority,
             columns: order.columns,
+            network: caller.network().and_then(|network| {
+                keys.stored_name(keys.signing_number(), NAME, "network", &network)
+            }),
         };
         let proxy = self.inner.proxy().await?;
         let timeout = settings.page_timeout;
