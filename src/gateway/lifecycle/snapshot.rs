@@ -459,6 +459,12 @@ mod tests {
         ] {
             assert!(timeout.is_some_and(|timeout| !timeout.is_zero()), "{options:?}");
         }
+        // Without these, a connection that a NAT has forgotten is noticed only by the time limit of the next request.
+        let probes = options.tcp_keepalive.as_ref().unwrap();
+        assert!(
+            probes.user_timeout < upstream.timeouts.first_byte && probes.idle < crate::upstream::net::connection::IDLE,
+            "{probes:?}"
+        );
     }
 
     #[test]

@@ -275,8 +275,10 @@ impl Failure {
     /// `None` if the list has none in the query.
     pub(crate) fn stray_cursor(parameter: &str, own: Option<&str>) -> Self {
         let remedy = own.map(|own| format!("send it as {own}, or ")).unwrap_or_default();
-        let said = format!("{parameter} contains a cursor, which this list does not take there: {remedy}start again at \
-                            `restart`");
+        let said = format!(
+            "{parameter} contains a cursor, which this list does not take there: {remedy}start again at \
+                            `restart`"
+        );
         let mut problem = Problem::new(Code::CursorMismatch, said).with_parameter(parameter);
         problem.cursor = Some(STRAY_CURSOR);
         Self::Refused { problem: Box::new(problem), detail: Some(format!("the cursor: {STRAY_CURSOR}")) }
@@ -359,7 +361,9 @@ impl From<FetchError> for Failure {
             FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
             FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),
             FetchError::Cut(_) => (Code::UpstreamTruncated, "the upstream's answer broke off"),
-            FetchError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer can't be read"),
+            FetchError::NotHttp(_) | FetchError::Malformed(_) => {
+                (Code::UpstreamMalformed, "the upstream's answer can't be read")
+            }
             FetchError::Overloaded(_) => (Code::Overloaded, NO_ROOM),
         };
         Self::logged(code, said, error.to_string())
