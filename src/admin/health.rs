@@ -24,15 +24,19 @@ pub(super) const fn liveness(pulse: PulseState) -> (StatusCode, &'static str) {
     }
 }
 
-/// Returns the status and the text of the readiness check. A process whose shared store is down is ready, because it
-/// serves requests without the store.
-pub(super) const fn readiness(stopping: bool, pulse: PulseState, degraded: bool) -> (StatusCode, &'static str) {
-    match (stopping, pulse, degraded) {
-        (true, ..) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+/// Returns the status and the text of the readiness check. A process is ready if a store is down, because it serves
+/// pages without the store; the text then has the name of the first such store in `down`.
+pub(super) fn readiness(
+    stopping: bool,
+    pulse: PulseState,
+    down: Option<&str>,
+) -> (StatusCode, std::borrow::Cow<'static, str>) {
+    match (stopping, pulse, down) {
+        (true, ..) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into()),
         (false, PulseState::Stalled | PulseState::Dead, _) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the threads that serve clients are blocked\n")
+            (StatusCode::SERVICE_UNAVAILABLE, "the threads that serve clients are blocked\n".into())
         }
-        (false, PulseState::Beating, true) => (StatusCode::OK, "ok, but the shared store is degraded\n"),
-        (false, PulseState::Beating, false) => (StatusCode::OK, "ok\n"),
+        (false, PulseState::Beating, Some(store)) => (StatusCode::OK, format!("ok, but {store}\n").into()),
+        (false, PulseState::Beating, None) => (StatusCode::OK, "ok\n".into()),
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     harness::{
         PATIENCE, eventually,
         gateway::Gateway,
-        http::Response,
+        http::{self, Response},
         list::{PLAIN, Setup, body, serve, users},
         metric,
         rows::{self, Rows},
@@ -505,10 +505,8 @@ fn paths_beside_those_of_exports_belong_to_routes() {
     assert_eq!(begin(&gateway, "/users/exports", &[ONE], &json!({})).status, 202);
 }
 
-/// Clients at one address with different keys in their queries can't see one another's exports, and neither can a client
-/// without a key.
-///
-/// Row: A22
+/// Clients at one address with different keys in their queries can't see one another's exports, and neither can a
+/// client without a key.
 #[test]
 fn an_export_with_a_key_in_its_query_is_that_of_the_key() {
     let items = users(3);
@@ -541,6 +539,31 @@ fn an_export_with_a_key_in_its_query_is_that_of_the_key() {
     assert_eq!([own, "", "?api_key=b"].map(listed), [Some(1), Some(0), Some(0)]);
     assert_eq!(gateway.get(&with(own, &format!("{job}/result"))).status, 200);
     assert_eq!(gateway.send("DELETE", &with(own, &job), &[], b"").status, 204);
+}
+
+/// A directory that is no longer mounted still has its open database, which would take jobs that never run.
+#[test]
+fn a_directory_that_vanishes_is_told_of() {
+    let upstream = Upstream::start(serve(users(3)));
+    let place = Place::directory();
+    let gateway = start(&upstream, &place, "");
+    let up = "cursorgate_store_up{store=\"exports\"}";
+    eventually("the store is used", || (gateway.metric(up) == Some(1)).then_some(()));
+    let Place::Directory(directory) = &place else { panic!("it is one") };
+    let (here, away) = (directory.file("exports/results"), directory.file("exports/away"));
+    std::fs::rename(&here, &away).expect("it is there");
+    let refused = begin(&gateway, "/users/exports", &[ONE], &json!({}));
+    assert_eq!(refused.outcome(), "503 store_unavailable", "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    eventually("the store is down", || (gateway.metric(up) == Some(0)).then_some(()));
+    let ready = http::get(gateway.admin, "/readyz");
+    assert_eq!((ready.status, ready.text().as_ref()), (200, "ok, but the store of exports is down\n"));
+    let state = http::get(gateway.admin, "/status").json()["stores"]["exports"].clone();
+    assert!(state["up"] == false && state["fault"].is_string(), "{state}");
+    assert_eq!(gateway.get("/users").status, 200, "pages need no store");
+    std::fs::rename(&away, &here).expect("it is there");
+    eventually("the store is up again", || (gateway.metric(up) == Some(1)).then_some(()));
+    assert_eq!(begin(&gateway, "/users/exports", &[ONE], &json!({})).status, 202);
 }
 
 /// An address isn't a credential: a client without any gets no export, unless all clients see the same list.

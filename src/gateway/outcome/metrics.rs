@@ -10,6 +10,7 @@ mod families;
 mod figures;
 mod findings;
 mod history;
+pub(crate) mod service_store;
 pub(crate) mod webhooks;
 
 use std::{

@@ -40,7 +40,7 @@ impl BackgroundService for ExportKeeper {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
         let mut running = JoinSet::new();
-        let (mut looks, mut is_down) = (0_u32, false);
+        let mut looks = 0_u32;
         // Each iteration waits until a job is queued or ends, or until the next poll is due.
         loop {
             tokio::select! {
@@ -55,13 +55,13 @@ impl BackgroundService for ExportKeeper {
             looks = looks.wrapping_add(1);
             // A fault is logged when it begins and when it ends, not each second.
             // Test: `jobs_wait_for_a_database_that_is_away`.
-            match (&looked, is_down) {
-                (Err(fault), false) => tracing::error!(%fault, "exports or their events wait"),
-                (Ok(()), true) => tracing::info!("exports go on"),
-                (Err(_), true) | (Ok(()), false) => {}
+            let has_changed = vitals.exports().store.note(looked.as_ref().map(|()| ()).map_err(ToString::to_string));
+            match &looked {
+                Err(fault) if has_changed => tracing::error!(%fault, "exports or their events wait"),
+                Ok(()) if has_changed => tracing::warn!("exports go on"),
+                _ => {}
             }
-            is_down = looked.is_err();
-            if is_down {
+            if looked.is_err() {
                 tokio::time::sleep(LOOK).await;
             }
         }
@@ -78,6 +78,9 @@ impl ExportKeeper {
         running: &mut JoinSet<()>,
         cleans: bool,
     ) -> Result<(), JobStoreFault> {
+        // A directory that has vanished still has its open database, which answers. Test:
+        // `a_directory_that_vanishes_is_told_of`.
+        self.store.check().await?;
         // A fault of webhooks must not stop exports, so this fault is returned only at the end.
         let announced = self.announce().await;
         self.take(settings, running).await?;

@@ -106,6 +106,11 @@ pub(super) struct TakenJob {
 /// A store of jobs and results. Every operation returns an error if the store has a fault.
 #[async_trait]
 pub(super) trait ExportStore: Send + Sync {
+    /// Checks that the store is there, without reading it.
+    async fn check(&self) -> Result<(), JobStoreFault> {
+        Ok(())
+    }
+
     /// Adds a job with its sealed credentials, unless one of `limits` is reached. `owners` are all names of the job's
     /// client. Jobs under each of these names count for the client's limit.
     async fn add(
