@@ -166,6 +166,17 @@ fn pages_that_may_not_be_stored_are_not() {
 }
 
 #[test]
+fn a_header_that_keeps_pages_out_of_the_cache_is_named_once() {
+    let upstream = upstream(&[]);
+    let gateway = start(&KEPT, &upstream);
+    for _ in 0..3 {
+        assert_eq!(status(&gateway.send("GET", "/users", &[("X-Tenant-Id", "7")], b"")), "cursorgate; fwd=bypass");
+    }
+    let told = |line: &&String| line.contains("the header x-tenant-id might identify its client");
+    eventually("it is named", || (gateway.log().iter().filter(told).count() == 1).then_some(()));
+}
+
+#[test]
 fn a_client_chooses_by_cache_control_between_new_and_kept_pages() {
     let upstream = counting();
     let gateway = start(&KEPT, &upstream);
@@ -244,6 +255,7 @@ fn pages_are_purged_by_route_by_tag_and_by_write() {
             }
             ("DELETE", "/users/404") => exchange.reply("404 Not Found", &[], b""),
             ("POST", "/users/500") => exchange.reply("500 Internal Server Error", &[], b""),
+            ("POST", "/users/login") => exchange.reply("302 Found", &[("Location", "/login")], b""),
             ("POST", "/users/moved") => exchange.reply("303 See Other", &[("Location", "/users/7")], b""),
             _ => exchange.reply("200 OK", &[], b"{}"),
         }
@@ -265,6 +277,7 @@ fn pages_are_purged_by_route_by_tag_and_by_write() {
         ("DELETE", "/users//5/", true),
         ("DELETE", "/Users/5", true),
         ("POST", "/users/moved", true),
+        ("POST", "/users/login", false),
         ("GET", "/users/5", false),
         ("OPTIONS", "/users", false),
         ("DELETE", "/users/404", false),
@@ -300,6 +313,8 @@ fn pages_are_purged_by_route_by_tag_and_by_write() {
         let answer = http::send(gateway.admin, "POST", "/purge", &headers, b"{\"route\":\"users\"}");
         assert_eq!(answer.status, 401);
     });
+    let told = |line: &String| line.contains("a purge was asked for and refused") && line.contains("127.0.0.1:");
+    assert!(gateway.log().iter().any(told), "the log has the address");
     let by = |cause: &str| metric(&gateway, &format!("cursorgate_page_cache_purges_total{{by=\"{cause}\"}}"));
     assert_eq!((by("route"), by("tag")), (3, 3), "two writes spelt the path otherwise");
     assert!(by("write") >= 5);
