@@ -96,7 +96,7 @@ impl Caller {
     }
 
     /// Returns whether this client has sent a credential: a certificate, or a header that could identify it. A client
-    /// without one is known only by its address, which clients behind the same proxy share.
+    /// without one is known only by its address, which all clients of one proxy share.
     pub(super) fn has_credentials(&self, principal: &[HeaderName]) -> bool {
         let has_certificate = self.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty());
         has_certificate || self.headers.keys().any(|name| principal.contains(name) || !is_impersonal(name))
@@ -257,7 +257,11 @@ mod tests {
         let with_key = |private: &str| caller(&[], here).name_at(&principal, private);
         assert_ne!(with_key("key=a"), with_key("key=b"));
         assert_ne!(with_key("key=a"), with_key(""));
-        assert_eq!(with_key("key=a"), caller(&[], there).name_at(&principal, "key=a"), "a key tells more than addresses");
+        assert_eq!(
+            with_key("key=a"),
+            caller(&[], there).name_at(&principal, "key=a"),
+            "a key tells more than addresses"
+        );
     }
 
     #[test]

@@ -55,8 +55,8 @@ pub(super) fn has_private(parameters: &Parameters, query: &str) -> bool {
     without(query, |name| parameters.is_private(name.as_bytes())) != without(query, |_| false)
 }
 
-/// Returns the private parameters of a query in a form in which equal parameters are equal: decoded, and sorted by their
-/// names. Returns an empty string if there are none.
+/// Returns the private parameters of a query in a form in which equal parameters are equal: decoded, and sorted by
+/// their names. Returns an empty string if there are none.
 pub(super) fn private_name(parameters: &Parameters, query: &str) -> String {
     let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).collect::<Vec<u8>>();
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));

@@ -480,7 +480,8 @@ fn requests_without_their_clients_are_bounded() {
     assert_eq!(statuses(&other), [Some(200)], "another client");
     assert_eq!(statuses(&post(&gateway, &[], &request)), [Some(200)], "without a key");
     gate.open();
-    let answer = eventually("the refused request is repeated with its key", || Some(more()).filter(|it| it.status == 200));
+    let answer =
+        eventually("the refused request is repeated with its key", || Some(more()).filter(|it| it.status == 200));
     assert_eq!(statuses(&answer), [Some(200)]);
 }
 
@@ -519,7 +520,8 @@ fn an_operation_for_a_service_is_refused() {
     let (upstream, _) = upstream();
     let gateway = start(&upstream, "\n[services.graphql]\n[services.live]\nroutes = [\"users\"]");
     for (method, path) in [("POST", "/bulk"), ("POST", "/graphql"), ("GET", "/users/live?limit=1")] {
-        let request = json!({ "operations": [{ "method": "GET", "path": "/users" }, { "method": method, "path": path }] });
+        let request =
+            json!({ "operations": [{ "method": "GET", "path": "/users" }, { "method": method, "path": path }] });
         let refused = post(&gateway, &[], &request);
         assert_eq!(refused.outcome(), "400 operation_invalid", "{path}: {}", refused.text());
         assert_eq!(refused.json()["parameter"], "/operations/1/path");

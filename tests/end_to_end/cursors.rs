@@ -267,8 +267,6 @@ fn keys_rotate_without_loss_and_a_removed_key_ends_its_cursors() {
 }
 
 /// A cursor in a parameter of another name would be unknown to the upstream, which would answer with the first page.
-///
-/// Row: A02
 #[test]
 fn a_cursor_in_another_parameter_never_reaches_the_upstream() {
     let (upstream, gateway) = started(&LISTS);
@@ -297,8 +295,6 @@ fn a_cursor_in_another_parameter_never_reaches_the_upstream() {
 }
 
 /// The operator is told why a cursor was refused, and clients aren't.
-///
-/// Row: F46
 #[test]
 fn refused_cursors_are_counted_and_logged_by_their_reasons() {
     let (_upstream, gateway) = started(&LISTS);

@@ -239,7 +239,8 @@ fn a_watchdog_is_told_that_clients_are_served() {
     assert_eq!(unit.notified(), "STOPPING=1\n", "without WATCHDOG_USEC no beat is told");
     assert!(unit.child.0.wait().expect("it is our child").success());
     let another = std::process::id().to_string();
-    unit.child = spawn_with(&unit.directory, &unit.public, &[("WATCHDOG_USEC", "40000000"), ("WATCHDOG_PID", &another)]);
+    unit.child =
+        spawn_with(&unit.directory, &unit.public, &[("WATCHDOG_USEC", "40000000"), ("WATCHDOG_PID", &another)]);
     let told = |line: &str| eventually(line, || (unit.notified() == line).then_some(()));
     told("READY=1\n");
     for _ in 0..2 {

@@ -361,8 +361,6 @@ fn made_up_clients_shut_no_other_client_out() {
 
 /// A second line of a header that identifies its client would make a new client for the limit, while the upstream reads
 /// the first one. By HTTP/2, a client may send each cookie on a line of its own.
-///
-/// Row: A22
 #[test]
 fn a_header_that_identifies_its_client_has_one_value() {
     let (upstream, gateway) = started(&FIVE);

@@ -252,7 +252,10 @@ pub(crate) fn hint(word: &str) -> Option<&'static str> {
         "position_lost" => "order of the route, and budgets.search_requests",
         "tie_run" => "order and sortable of the route",
         "too_deep" => "mode and budgets.offset of the route, and request.max_depth and max_offset of the dialect",
-        "budget_exceeded" => "budgets.upstream_requests and budgets.time of the route",
+        "budget_exceeded" => {
+            "budgets.upstream_requests and budgets.time of the route; or page_size.max, if the service's largest page has \
+             become smaller"
+        }
         "stuck" => "request.query of the dialect",
         "end_unproven" => {
             "request.max_depth of the dialect, if the upstream shows only the beginning of the list; \

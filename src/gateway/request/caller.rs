@@ -146,8 +146,8 @@ const IMPERSONAL: [&str; 117] = [
 ];
 
 /// Returns whether items may be stored for this request, and used for other requests with the same values of the
-/// headers `keyed`. The result is `true` if each header of the request is in `keyed` or can't identify a client. A route
-/// with an empty `principal` has one list for all clients, so the result is always `true`.
+/// headers `keyed`. The result is `true` if each header of the request is in `keyed` or can't identify a client. A
+/// route with an empty `principal` has one list for all clients, so the result is always `true`.
 pub(crate) fn is_known(headers: &HeaderMap, principal: &[HeaderName], keyed: &[HeaderName]) -> bool {
     principal.is_empty() || unknown(headers, keyed).is_none()
 }
@@ -209,7 +209,7 @@ mod tests {
 
     /// Row: A22
     #[test]
-    fn a_header_that_might_identify_its_client_makes_the_client_unknown() {
+    fn a_caller_without_principal_but_with_other_credentials_is_unidentified() {
         let principal = [http::header::AUTHORIZATION];
         for (names, is_remembered) in [
             (&["host", "user-agent", "accept", "accept-language", "sec-fetch-mode", "x-forwarded-for"][..], true),

@@ -23,11 +23,11 @@ pub(crate) fn stopping() {
     send(&[NotifyState::Stopping]);
 }
 
-/// Reports that the process serves clients, if the service manager has a watchdog (`WatchdogSec`). It restarts a process
-/// that doesn't report this in time.
+/// Reports that the process serves clients, if the service manager has a watchdog (`WatchdogSec`). It restarts a
+/// process that doesn't report this in time.
 pub(crate) fn alive() {
-    // `WATCHDOG_PID` is the process that the service manager started. It isn't compared, because a successor must report
-    // too.
+    // `WATCHDOG_PID` is the process that the service manager started. It isn't compared, because a successor must
+    // report too.
     static HAS_WATCHDOG: LazyLock<bool> = LazyLock::new(|| std::env::var_os("WATCHDOG_USEC").is_some());
     if *HAS_WATCHDOG {
         send(&[NotifyState::Watchdog]);

@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Version, header::{COOKIE, HOST}};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{COOKIE, HOST},
+};
 use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr};
 
 use crate::{

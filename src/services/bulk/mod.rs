@@ -7,6 +7,7 @@
 //! With an `Idempotency-Key` the operations run in a task that outlives the client's connection, and their results are
 //! kept for a repetition (`idempotency`). Without a key the operations end when the client leaves.
 
+mod answer_headers;
 mod detached;
 mod idempotency;
 mod operation;

@@ -13,7 +13,7 @@ use std::{
 use http::HeaderMap;
 use tokio::sync::watch;
 
-use super::{report, request::Operation};
+use super::{answer_headers::kept_headers, request::Operation};
 use crate::{
     downstream::{Code, Problem, Response},
     gateway::runtime::{clock, futures::caught},
@@ -111,7 +111,7 @@ impl Surroundings {
         let request = InnerRequest { head, body: operation.body.clone() };
         match request.send(gateway, caller, (*timeout, wanted), keep).await {
             Ok((status, headers)) => {
-                let (headers, size) = report::kept_headers(&headers);
+                let (headers, size) = kept_headers(&headers);
                 let takes = |room: usize| room.checked_sub(size);
                 let fits = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, takes).is_ok();
                 let headers = if fits && held.take(size).is_ok() { headers } else { HeaderMap::new() };

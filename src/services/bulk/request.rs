@@ -11,7 +11,6 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::operation::OperationAnswer;
 use crate::{
     config::settings::BulkSettings,
     downstream::{Code, Problem},
@@ -26,6 +25,9 @@ const MOST_OPERATIONS: usize = 1_000;
 
 /// The largest length of an operation's id, in bytes. A longer id is refused.
 const LONGEST_ID: usize = 256;
+
+/// The bytes of an answer without its headers and its body.
+const ANSWER: usize = 256;
 
 /// The methods that an operation can have.
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -72,7 +74,7 @@ impl BulkPlan {
             let headers: usize = operation.headers.iter().map(|(_, value)| value.len() + 128).sum();
             operation.target.len() + operation.kind.len() + headers
         };
-        let each = size_of::<Operation>() + size_of::<Option<OperationAnswer>>();
+        let each = size_of::<Operation>() + ANSWER;
         self.operations.len() * each + self.operations.iter().map(of).sum::<usize>()
     }
 }

@@ -153,11 +153,10 @@ mod tests {
         };
         let counts: Arc<LiveCounts> = Arc::default();
         let places = SubscriberPlaces::new(Arc::clone(&counts));
-        let enter =
-            |route: &str, client: u8| {
-                let subscriber = Subscriber { client: [client; 32], network: None };
-                places.enter(&settings, (route, subscriber)).map_err(|problem| problem.code)
-            };
+        let enter = |route: &str, client: u8| {
+            let subscriber = Subscriber { client: [client; 32], network: None };
+            places.enter(&settings, (route, subscriber)).map_err(|problem| problem.code)
+        };
         let mut held = vec![enter("a", 1).unwrap(), enter("a", 1).unwrap()];
         assert_eq!(enter("a", 1).unwrap_err(), Code::LiveLimit);
         assert_eq!(enter("b", 1).unwrap_err(), Code::LiveLimit, "of all routes together");

@@ -91,8 +91,8 @@ enum PulseChange {
 }
 
 impl PulseWatch {
-    /// Checks for a new beat, and notifies the service manager of it. Logs and counts the beginning of a stall, and logs
-    /// its end.
+    /// Checks for a new beat, and notifies the service manager of it. Logs and counts the beginning of a stall, and
+    /// logs its end.
     pub(super) fn look(&mut self, pulse: &Pulse) {
         let beats = pulse.beats.load(Ordering::Relaxed);
         if beats != self.seen {
@@ -155,7 +155,6 @@ mod tests {
         assert_eq!(told, [PulseChange::Stalled, PulseChange::Recovered]);
     }
 
-    /// Row: F58
     #[test]
     fn a_process_that_stays_stalled_counts_as_dead_until_a_beat() {
         let (mut watch, mut states) = (PulseWatch::default(), Vec::new());

@@ -153,7 +153,6 @@ fn heads_with_a_wrong_first_byte_or_a_bare_line_feed_are_refused_at_once() {
     assert!(judged(most.as_bytes()).is_ok_and(|ends| ends.is_some()));
 }
 
-/// Row: A22
 #[test]
 fn a_second_line_of_credentials_is_refused() {
     for name in ["Authorization", "authorization", "Proxy-Authorization"] {
