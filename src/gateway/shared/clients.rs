@@ -103,7 +103,7 @@ impl ClientHashes {
 /// are one client. A tab separates them too, because upstreams differ in whether they accept it.
 pub(crate) fn credential<'v>(name: &HeaderName, value: &'v HeaderValue) -> &'v [u8] {
     let value = value.as_bytes();
-    let scheme = value.iter().position(|byte| byte.is_ascii_whitespace()).filter(|_| *name == AUTHORIZATION);
+    let scheme = value.iter().position(u8::is_ascii_whitespace).filter(|_| *name == AUTHORIZATION);
     value[scheme.map_or(0, |at| at + 1)..].trim_ascii()
 }
 

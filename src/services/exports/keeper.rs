@@ -55,7 +55,7 @@ impl BackgroundService for ExportKeeper {
             looks = looks.wrapping_add(1);
             // A fault is logged when it begins and when it ends, not each second.
             // Test: `jobs_wait_for_a_database_that_is_away`.
-            let has_changed = vitals.exports().store.note(looked.as_ref().map(|()| ()).map_err(ToString::to_string));
+            let has_changed = vitals.exports().store.note(looked.as_ref().copied().map_err(ToString::to_string));
             match &looked {
                 Err(fault) if has_changed => tracing::error!(%fault, "exports or their events wait"),
                 Ok(()) if has_changed => tracing::warn!("exports go on"),

@@ -268,6 +268,7 @@ const FAILED: &str = "the gateway failed: report the request id";
 
 /// Returns the failure of a request for a fault of the store. A fault of PostgreSQL, of a disk or of a directory might
 /// be temporary, so the failure is 503 `store_unavailable` with `Retry-After`. For any other fault the failure is 500.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the fault by value")]
 fn failed(fault: JobStoreFault) -> Failure {
     if let JobStoreFault::Directory(DatabaseFault::Content(_) | DatabaseFault::Later(_) | DatabaseFault::Task) = fault {
         return Failure::logged(Code::Internal, FAILED, fault.to_string());

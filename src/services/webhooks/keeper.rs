@@ -92,7 +92,7 @@ impl BackgroundService for WebhookKeeper {
             let looked = looked.await;
             let store = &self.inner.gateway().vitals.webhooks().store;
             // A fault is logged when it begins and when it ends, not each second.
-            let has_changed = store.note(looked.as_ref().map(|()| ()).map_err(ToString::to_string));
+            let has_changed = store.note(looked.as_ref().copied().map_err(ToString::to_string));
             match &looked {
                 Err(fault) if has_changed => tracing::error!(%fault, "webhooks wait"),
                 Ok(()) if has_changed => tracing::warn!("webhooks go on"),
