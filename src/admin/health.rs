@@ -4,6 +4,8 @@
 
 use http::StatusCode;
 
+use crate::gateway::PulseState;
+
 /// The path of the liveness check. If it fails, an orchestrator restarts the process.
 pub(crate) const LIVE_PATH: &str = "/livez";
 
@@ -13,15 +15,28 @@ pub(crate) const READY_PATH: &str = "/readyz";
 /// The former path of the readiness check, which is still answered.
 pub(crate) const HEALTH_PATH: &str = "/healthz";
 
-/// The answer of the liveness check.
-pub(super) const LIVE: &str = "ok\n";
+/// Returns the status and the text of the liveness check. It fails once no client has been served for long enough that
+/// only a restart helps.
+pub(super) const fn liveness(pulse: PulseState) -> (StatusCode, &'static str) {
+    match pulse {
+        PulseState::Dead => (StatusCode::SERVICE_UNAVAILABLE, "the threads that serve clients are blocked\n"),
+        PulseState::Beating | PulseState::Stalled => (StatusCode::OK, "ok\n"),
+    }
+}
 
-/// Returns the status and the text of the readiness check. A process whose shared store is down is ready, because it
-/// serves requests without the store.
-pub(super) const fn readiness(stopping: bool, degraded: bool) -> (StatusCode, &'static str) {
-    match (stopping, degraded) {
-        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-        (false, true) => (StatusCode::OK, "ok, but the shared store is degraded\n"),
-        (false, false) => (StatusCode::OK, "ok\n"),
+/// Returns the status and the text of the readiness check. A process is ready if a store is down, because it serves
+/// pages without the store; the text then has the name of the first such store in `down`.
+pub(super) fn readiness(
+    stopping: bool,
+    pulse: PulseState,
+    down: Option<&str>,
+) -> (StatusCode, std::borrow::Cow<'static, str>) {
+    match (stopping, pulse, down) {
+        (true, ..) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into()),
+        (false, PulseState::Stalled | PulseState::Dead, _) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the threads that serve clients are blocked\n".into())
+        }
+        (false, PulseState::Beating, Some(store)) => (StatusCode::OK, format!("ok, but {store}\n").into()),
+        (false, PulseState::Beating, None) => (StatusCode::OK, "ok\n".into()),
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     gateway::{
         Snapshot,
         lifecycle::process::{Vitals, live_counts::LiveCounts},
-        outcome::metrics::exports::ExportCounts,
+        outcome::metrics::{exports::ExportCounts, service_store::ServiceStore},
         server::admission::Admission,
         shared::pages::{KeptPages, generations::PURGES},
     },
@@ -60,11 +60,13 @@ fn expose(
     store::write(&mut exposition, snapshot);
     webhooks::write(&mut exposition, vitals.webhooks());
     exports(&mut exposition, vitals.exports());
+    service_stores(&mut exposition, vitals);
     process::connections(&mut exposition, clients);
     credentials::certificates(&mut exposition, snapshot, vitals);
     credentials::cursor_keys(&mut exposition, snapshot);
     process::state(&mut exposition, vitals);
     process::build(&mut exposition);
+    process::configuration(&mut exposition, snapshot);
     process::figures(&mut exposition, vitals.started());
     exposition
 }
@@ -94,6 +96,22 @@ fn exports(exposition: &mut Exposition, counts: &ExportCounts) {
     for (state, count) in counts.by_state() {
         jobs.sample(&[state], count);
     }
+}
+
+/// Adds the state of the stores of services. A store that no service has used yet has no sample.
+fn service_stores(exposition: &mut Exposition, vitals: &Vitals) {
+    let help = "1 if the last use of a store of services succeeded, else 0; /status has the reason.";
+    let mut stores = exposition.family(MetricKind::Gauge, "cursorgate_store_up", &["store"], help);
+    for (name, store) in service_stores_of(vitals) {
+        if let Some(is_up) = store.is_up() {
+            stores.sample(&[name], u8::from(is_up));
+        }
+    }
+}
+
+/// Returns the stores of services by their names.
+pub(super) fn service_stores_of(vitals: &Vitals) -> [(&'static str, &ServiceStore); 2] {
+    [("exports", &vitals.exports().store), ("webhooks", &vitals.webhooks().store)]
 }
 
 /// Adds the metrics of live pages, which are 0 without `services.live`.

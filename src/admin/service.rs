@@ -4,7 +4,10 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, uri::Authority};
-use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
+use pingora::{
+    apps::http_app::ServeHttp,
+    protocols::{http::ServerSession, l4::socket::SocketAddr},
+};
 
 use super::{
     JSON,
@@ -78,6 +81,24 @@ struct AdminRequest<'r> {
     path: &'r str,
     query: Option<&'r str>,
     headers: &'r HeaderMap,
+    /// The address of the connection's other end, for the log; `None` if it is unknown.
+    client: Option<&'r SocketAddr>,
+}
+
+impl AdminRequest<'_> {
+    /// Logs that the request was refused, and returns the refusal as an answer. `what` is the thing that was asked for.
+    /// A token that somebody guesses at is then seen in the log.
+    fn refuse(&self, what: &str, denial: Denial) -> AdminAnswer {
+        let (status, said) = (denial.0.as_u16(), denial.1.trim_end());
+        let client = self.client.map(tracing::field::display);
+        tracing::warn!(status, client, path = self.path, "{what} was asked for and refused: {said}");
+        denied(denial)
+    }
+
+    /// Logs that the request has the right to change something, and is carried out now.
+    fn accept(&self, what: &str) {
+        tracing::info!(client = self.client.map(tracing::field::display), path = self.path, "{what} was asked for");
+    }
 }
 
 /// The status, content type and body of an answer.
@@ -90,11 +111,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The paths of health checks. They reveal nothing confidential, and are answered under every host name: an
 /// orchestrator would restart the process if a check were refused.
-const PROBES: [(&str, AnswerFunction); 3] = [
-    (LIVE_PATH, |_, _| (StatusCode::OK, TEXT, health::LIVE.into())),
-    (READY_PATH, Admin::readiness),
-    (HEALTH_PATH, Admin::readiness),
-];
+const PROBES: [(&str, AnswerFunction); 3] =
+    [(LIVE_PATH, Admin::liveness), (READY_PATH, Admin::readiness), (HEALTH_PATH, Admin::readiness)];
 
 /// The paths of reports.
 const REPORTS: [(&str, AnswerFunction); 10] = [
@@ -218,16 +236,10 @@ impl Admin {
         };
         let reloads = match (checked, &self.reloads) {
             (Ok(()), Some(reloads)) => reloads,
-            (Err(denial), _) => {
-                tracing::warn!(
-                    status = denial.0.as_u16(),
-                    "a reload was asked for and refused: {}",
-                    denial.1.trim_end()
-                );
-                return denied(denial);
-            }
+            (Err(denial), _) => return request.refuse("a reload", denial),
             (Ok(()), None) => return self.unknown(),
         };
+        request.accept("a reload");
         match reload::reload(reloads).await {
             Some((status, result)) => {
                 (status, JSON, reload::render(&result, &self.vitals.last_reload().earlier(), true).into())
@@ -251,10 +263,9 @@ impl Admin {
         let live = self.live.pin();
         let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
         if let Err(denial) = access::check_change(request.headers, request.authority, token) {
-            let (status, said) = (denial.0.as_u16(), denial.1.trim_end());
-            tracing::warn!(status, path = request.path, "a change was asked for and refused: {said}");
-            return denied(denial);
+            return request.refuse("a change", denial);
         }
+        request.accept("a change");
         match body {
             Some(body) => service.change(request.path, body).await.map_or_else(denied, json),
             None => denied(TOO_LONG),
@@ -266,15 +277,15 @@ impl Admin {
         let live = self.live.pin();
         let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
         if let Err(denial) = access::check_change(request.headers, request.authority, token) {
-            tracing::warn!(status = denial.0.as_u16(), "a purge was asked for and refused: {}", denial.1.trim_end());
-            return denied(denial);
+            return request.refuse("a purge", denial);
         }
         let Some(body) = body else {
             return denied(TOO_LONG);
         };
         match purge::purge(&live, body).await {
             Ok(text) => {
-                tracing::info!(purged = text.trim_end(), "pages were purged");
+                let client = request.client.map(tracing::field::display);
+                tracing::info!(purged = text.trim_end(), client, "pages were purged");
                 json(text)
             }
             Err(denial) => denied(denial),
@@ -300,15 +311,29 @@ impl Admin {
             return denied(NOT_EXPLAINED);
         }
         if !access::is_authorized(request.headers, token) {
-            return denied((StatusCode::UNAUTHORIZED, "send Authorization: Bearer with the token of admin.token\n"));
+            let denial = (StatusCode::UNAUTHORIZED, "send Authorization: Bearer with the token of admin.token\n");
+            return request.refuse("an explanation", denial);
         }
         read(&live).map_or_else(denied, json)
     }
 
+    fn liveness(&self, _request: &AdminRequest<'_>) -> AdminAnswer {
+        let (status, body) = health::liveness(self.vitals.pulse().state());
+        (status, TEXT, body.into())
+    }
+
     fn readiness(&self, _request: &AdminRequest<'_>) -> AdminAnswer {
         let degraded = self.live.pin().store.as_ref().is_some_and(|store| store.link.is_degraded());
-        let (status, body) = health::readiness(self.vitals.is_stopping(), degraded);
-        (status, TEXT, body.into())
+        let of_service = metrics::service_stores_of(&self.vitals);
+        let of_service = of_service.iter().find(|(_, store)| store.is_up() == Some(false));
+        let down = match (degraded, of_service) {
+            (true, _) => Some("the shared store is degraded".to_owned()),
+            (false, Some((name, _))) => Some(format!("the store of {name} is down")),
+            (false, None) => None,
+        };
+        let pulse = self.vitals.pulse().state();
+        let (status, body) = health::readiness(self.vitals.is_stopping(), pulse, down.as_deref());
+        (status, TEXT, body)
     }
 
     fn unknown(&self) -> AdminAnswer {
@@ -343,6 +368,7 @@ impl ServeHttp for Admin {
             path: head.uri.path(),
             query: head.uri.query(),
             headers: &head.headers,
+            client: session.client_addr(),
         };
         let (status, content_type, body) = self.answer(&request, sent.as_deref()).await;
         let length = body.len();
@@ -390,7 +416,12 @@ mod tests {
 
     async fn ask(admin: &Admin, method: &Method, path: &str) -> AdminAnswer {
         let headers = HeaderMap::new();
-        admin.answer(&AdminRequest { method, authority: None, path, query: None, headers: &headers }, Some(b"")).await
+        admin
+            .answer(
+                &AdminRequest { method, authority: None, path, query: None, headers: &headers, client: None },
+                Some(b""),
+            )
+            .await
     }
 
     /// Without a configured token, all known paths can only be read: other methods get a 405. Unknown paths get a 404.
@@ -448,9 +479,14 @@ mod tests {
     }
 
     #[test]
-    fn health_is_ready_until_the_process_stops() {
-        assert_eq!(health::readiness(false, false), (StatusCode::OK, "ok\n"));
-        assert_eq!(health::readiness(false, true).0, 200);
-        assert_eq!(health::readiness(true, false).0, 503);
+    fn health_is_ready_until_the_process_stops_or_stalls() {
+        use crate::gateway::PulseState::{Beating, Dead, Stalled};
+        assert_eq!(health::readiness(false, Beating, None), (StatusCode::OK, "ok\n".into()));
+        let down = health::readiness(false, Beating, Some("the store of exports is down"));
+        assert_eq!(down, (StatusCode::OK, "ok, but the store of exports is down\n".into()));
+        assert_eq!(health::readiness(true, Beating, None).0, 503);
+        assert_eq!([Stalled, Dead].map(|pulse| health::readiness(false, pulse, None).0.as_u16()), [503; 2]);
+        let alive = [Beating, Stalled, Dead].map(|pulse| health::liveness(pulse).0.as_u16());
+        assert_eq!(alive, [200, 200, 503], "a stall that might end restarts nothing");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::metrics::COMMIT;
+use super::metrics::{COMMIT, service_stores_of};
 use crate::gateway::{
     Snapshot,
     lifecycle::process::Vitals,
@@ -39,9 +39,12 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
         },
         "log_lines_dropped": dropped,
         "shared_store": store,
+        "stores": service_stores(vitals),
         "configuration": {
             "loaded": clock::rfc3339(snapshot.source.loaded),
             "files": snapshot.source.files.len(),
+            "hash": snapshot.source.hash,
+            "cursor_hash": snapshot.source.cursor_hash,
             "succeeded": clock::rfc3339(last.succeeded_at()),
             "needs_restart": last.result().needs_restart,
         },
@@ -49,6 +52,16 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
         "playground": snapshot.services.playground.is_some(),
     });
     format!("{report}\n")
+}
+
+/// Renders the state of each store of services that has been used: whether its last use succeeded, and otherwise the
+/// fault.
+fn service_stores(vitals: &Vitals) -> Value {
+    let used = service_stores_of(vitals).into_iter().filter_map(|(name, store)| {
+        let state = json!({ "up": store.is_up()?, "fault": store.fault() });
+        Some((name.to_owned(), state))
+    });
+    Value::Object(used.collect())
 }
 
 /// Renders the state of the shared store: its servers, whether processes share pages through it, and the number of

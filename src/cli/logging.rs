@@ -71,8 +71,9 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
     // The log has its own file descriptor: otherwise the writer would hold the lock of `io::stderr` while it waits for
     // the reader.
     let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let queue = LogQueue::begin(file, counts, |lines| {
-        tracing::warn!(lines, "log lines were dropped: they came faster than they were read");
+    let queue = LogQueue::begin(file, counts, |reason, lines| match reason {
+        "write_failed" => tracing::warn!(lines, "log lines were lost: they could not be written, and now they can"),
+        _ => tracing::warn!(lines, "log lines were dropped: they came faster than they were read"),
     })?;
     let (layer, lines) = reload::Layer::new(layer(settings, &queue));
     let begun = tracing_subscriber::registry().with(layer).try_init();

@@ -290,6 +290,15 @@ fn edits(from: &str, to: &str) -> usize {
     row_up[to.len()]
 }
 
+/// Returns whether a terminal would obey a character or hide it: control characters, and the characters that reverse
+/// the direction of text or have no width. Text from outside could otherwise look like another text.
+pub(crate) fn is_hidden(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,6 +35,7 @@ pub(crate) mod store;
 
 pub use pingora::server::Server;
 
+pub(crate) use self::lifecycle::process::PulseState;
 pub use self::{
     lifecycle::{live::Live, snapshot::Snapshot},
     routes::{list::List, route::Route},

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use toml::{Table, Value};
 
+use crate::config::diagnostic::is_hidden;
 use crate::learn::{
     findings::{Certainty, Learnt, ListField, NullsAt, PastEnd, PlaceForm},
     order::ValueOrder,
@@ -103,7 +104,7 @@ fn comment(out: &mut String, text: &str) {
         line.push(' ');
         // TOML allows no control characters in comments, but strings from the upstream may contain some, so they are
         // removed.
-        line.extend(word.chars().filter(|letter| !letter.is_control()));
+        line.extend(word.chars().filter(|letter| !is_hidden(*letter)));
     }
     let _ = writeln!(out, "{line}");
 }

@@ -27,7 +27,7 @@ fn client(routes: &str, item: &str, language: SdkLanguage) -> Sdk {
                 keys = { 1 = \"env:KEY\" }\n[upstreams.people]\npeers = [\"127.0.0.1:1\"]\n\
                 [defaults]\nupstream = \"people\"\ndialect = \"offset-limit\"\norder = [\"id\"]\n";
     let document = format!(
-        r##"{{"openapi":"3.1.0","paths":{{}},"components":{{"schemas":{{"Item":{item},"Base":{{"type":"object","required":["id"],"properties":{{"id":{{"type":"string"}}}}}}}}}}}}"##
+        r##"{{"openapi":"3.1.0","paths":{{}},"components":{{"schemas":{{"Item":{item},"Base":{{"type":"object","required":["id"],"properties":{{"id":{{"type":"string"}}}}}},"2FAMethod":{{"type":"object","properties":{{"x":{{"type":"string"}}}}}}}}}}}}"##
     );
     let (settings, mut diagnostics) = load_text("a.toml", &format!("{head}{routes}"), &Files(document));
     let settings = settings.unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
@@ -115,6 +115,18 @@ fn schemas_of_every_form_have_types() {
     ] {
         assert!(python.contains(line), "{line}: {python}");
     }
+}
+
+#[test]
+fn a_type_whose_schema_begins_with_a_digit_has_a_name_that_parses() {
+    let route =
+        "[routes.users]\npath = \"/a\"\nopenapi = { file = \"people.json\", schema = \"#/components/schemas/Item\" }\n";
+    let item = r##"{"type":"object","properties":{"method":{"$ref":"#/components/schemas/2FAMethod"}}}"##;
+    let python = text(&client(route, item, SdkLanguage::Python), "api_client/__init__.py");
+    assert!(python.contains("\"method\": NotRequired[\"_2"), "{python}");
+    assert!(!python.lines().any(|line| line.starts_with(|first: char| first.is_ascii_digit())), "{python}");
+    let typescript = text(&client(route, item, SdkLanguage::TypeScript), "src/index.ts");
+    assert!(typescript.contains("export type _2"), "{typescript}");
 }
 
 #[test]

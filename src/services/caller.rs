@@ -82,20 +82,33 @@ impl Caller {
     /// Headers about the origin of a request, such as `Forwarded`, have been removed unless a trusted proxy wrote them
     /// ([`Client::of`](crate::gateway::session::client_request::Client::of)), so a client can't pose as another one.
     pub(super) fn name_of(&self, key: &str) -> [u8; 32] {
-        self.named(key, |name| !is_impersonal(name))
+        self.named(key, "", |name| !is_impersonal(name))
     }
 
-    /// Returns the name of this client at a list whose clients are identified by the headers of `principal`. If the
-    /// client sent any of these headers, they identify it. Otherwise all headers that could identify a client do.
-    /// Example: with the principal `Authorization`, a client that sends it keeps its name when its cookies change.
-    pub(super) fn name_at(&self, principal: &[HeaderName]) -> [u8; 32] {
-        let is_named = principal.iter().any(|name| self.headers.contains_key(name));
-        // A client without these headers might have a credential that the configuration doesn't name, so all headers
-        // that could identify it count. Test: `clients_of_a_list_are_distinguished_by_its_principal`.
-        self.named("", |name| if is_named { principal.contains(name) } else { !is_impersonal(name) })
+    /// Returns the name of this client at a list whose clients are identified by the headers of `principal`. `private`
+    /// are the private parameters of the request, which are credentials too; empty if it has none. All other headers
+    /// that could identify a client are part of the name as well, because a header of the principal might be a key that
+    /// all users of an application share. Example: with the principal `X-Api-Key`, two clients with the same key and
+    /// different `X-User-Token` have different names.
+    pub(super) fn name_at(&self, principal: &[HeaderName], private: &str) -> [u8; 32] {
+        // Test: `clients_of_a_list_are_distinguished_by_all_that_identifies_them`.
+        self.named("", private, |name| principal.contains(name) || !is_impersonal(name))
     }
 
-    fn named(&self, key: &str, identifies: impl Fn(&HeaderName) -> bool) -> [u8; 32] {
+    /// Returns whether this client has sent a credential: a certificate, or a header that could identify it. A client
+    /// without one is known only by its address, which all clients of one proxy share.
+    pub(super) fn has_credentials(&self, principal: &[HeaderName]) -> bool {
+        let has_certificate = self.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty());
+        has_certificate || self.headers.keys().any(|name| principal.contains(name) || !is_impersonal(name))
+    }
+
+    /// Returns a SHA-256 of the client's address, by which clients are counted whose credentials aren't checked yet.
+    /// Returns `None` if the address is unknown.
+    pub(super) fn network(&self) -> Option<[u8; 32]> {
+        self.client.map(|client| Sha256::digest(whose(client).to_string()).into())
+    }
+
+    fn named(&self, key: &str, private: &str, identifies: impl Fn(&HeaderName) -> bool) -> [u8; 32] {
         let mut hash = Sha256::new();
         // Each part is written after its length so that no two lists of parts have the same bytes.
         let mut part = |bytes: &[u8]| {
@@ -108,13 +121,14 @@ impl Caller {
         part(self.headers.get(header::HOST).map_or(&[][..], HeaderValue::as_bytes));
         let certificate = self.tls.as_ref().map_or(&[][..], |tls| tls.cert_digest.as_slice());
         part(certificate);
+        part(private.as_bytes());
         let own = self.headers.iter().filter(|(name, _)| identifies(name));
         let mut own: Vec<(&str, &[u8])> = own.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         // The sort is stable: the values of a repeated header keep their order, which can matter.
         own.sort_by_key(|(name, _)| *name);
         // Credentials identify a client better than its address, which can change and can be shared.
         // Test: `a_key_belongs_to_the_client_that_sent_it`.
-        if own.is_empty() && certificate.is_empty() {
+        if own.is_empty() && certificate.is_empty() && private.is_empty() {
             part(self.client.map(|client| whose(client).to_string()).unwrap_or_default().as_bytes());
         }
         for (name, value) in own {
@@ -228,16 +242,38 @@ mod tests {
     }
 
     #[test]
-    fn clients_of_a_list_are_distinguished_by_its_principal() {
+    fn clients_of_a_list_are_distinguished_by_all_that_identifies_them() {
         let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
         let principal = [header::AUTHORIZATION, header::COOKIE];
-        let name = |fields: &[_], client| caller(fields, client).name_at(&principal);
-        let one = [("authorization", "Bearer one"), ("x-span", "1")];
-        assert_eq!(name(&one, here), name(&[("authorization", "Bearer one"), ("x-span", "2")], there));
-        assert_ne!(name(&one, here), name(&[("authorization", "Bearer two"), ("x-span", "1")], here));
+        let name = |fields: &[_], client| caller(fields, client).name_at(&principal, "");
+        let one = [("authorization", "Bearer one"), ("traceparent", "1")];
+        assert_eq!(name(&one, here), name(&[("authorization", "Bearer one"), ("traceparent", "2")], there));
+        assert_ne!(name(&one, here), name(&[("authorization", "Bearer two"), ("traceparent", "1")], here));
         assert_ne!(name(&one, here), name(&[("authorization", "Bearer one"), ("cookie", "a=1")], here));
         assert_ne!(name(&[("x-key", "1")], here), name(&[("x-key", "2")], here), "an unknown credential is one");
+        let shared = |user| [("authorization", "Basic of-the-app"), ("x-user-token", user)];
+        assert_ne!(name(&shared("a"), here), name(&shared("b"), here), "a shared key hides no user");
         assert_ne!(name(&[], here), name(&[], there), "only an address");
+        let with_key = |private: &str| caller(&[], here).name_at(&principal, private);
+        assert_ne!(with_key("key=a"), with_key("key=b"));
+        assert_ne!(with_key("key=a"), with_key(""));
+        assert_eq!(
+            with_key("key=a"),
+            caller(&[], there).name_at(&principal, "key=a"),
+            "a key tells more than addresses"
+        );
+    }
+
+    #[test]
+    fn an_address_is_no_credential() {
+        let principal = [header::AUTHORIZATION];
+        for (fields, has_credentials) in [
+            (&[("host", "a"), ("user-agent", "x"), ("x-forwarded-for", "192.0.2.1")][..], false),
+            (&[("authorization", "Bearer one")], true),
+            (&[("x-forwarded-user", "alice")], true),
+        ] {
+            assert_eq!(caller(fields, [192, 0, 2, 1]).has_credentials(&principal), has_credentials, "{fields:?}");
+        }
     }
 
     #[test]

@@ -79,8 +79,8 @@ impl Services {
     /// Returns the reason if a service can't be opened.
     pub(crate) fn open(gateway: &Gateway, settings: &ServiceSettings) -> Result<Self, String> {
         let inner = Arc::new(InnerGateway::new(gateway));
-        let mut answering: Vec<Arc<dyn Service>> =
-            vec![Arc::new(bulk::Bulk::new(Arc::clone(&inner))), Arc::new(graphql::Graphql::new(Arc::clone(&inner)))];
+        let bulk = Arc::new(bulk::Bulk::new(Arc::clone(&inner)));
+        let mut answering: Vec<Arc<dyn Service>> = vec![Arc::new(graphql::Graphql::new(Arc::clone(&inner)))];
         let (mut webhooks, mut events) = (None, None);
         let mut reports: Vec<Arc<dyn ServiceReport>> = vec![Arc::new(playground::Playground::open(gateway)?)];
         if let Some(settings) = &settings.webhooks {
@@ -101,6 +101,8 @@ impl Services {
             exports = Some(work);
         }
         answering.push(Arc::new(mcp::Mcp::new(of_tools, exports.is_some())));
+        bulk.stand_beside(answering.clone());
+        answering.insert(0, bulk);
         Ok(Self { answering, reports, work: ServiceWork { exports, webhooks } })
     }
 }

@@ -55,6 +55,18 @@ pub(super) fn has_private(parameters: &Parameters, query: &str) -> bool {
     without(query, |name| parameters.is_private(name.as_bytes())) != without(query, |_| false)
 }
 
+/// Returns the private parameters of a query in a form in which equal parameters are equal: decoded, and sorted by
+/// their names. Returns an empty string if there are none.
+pub(super) fn private_name(parameters: &Parameters, query: &str) -> String {
+    let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).collect::<Vec<u8>>();
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let pairs = pairs.map(|(name, value)| (decoded(name), decoded(value)));
+    let mut private: Vec<(Vec<u8>, Vec<u8>)> = pairs.filter(|(name, _)| parameters.is_private(name)).collect();
+    // The sort is stable: the values of a repeated parameter keep their order, which can matter.
+    private.sort_by(|one, other| one.0.cmp(&other.0));
+    private.iter().map(|(name, value)| format!("{}={}&", hex(name), hex(value))).collect()
+}
+
 /// Returns a query without the parameters whose decoded names `is_dropped` accepts.
 pub(super) fn without(query: &str, is_dropped: impl Fn(&str) -> bool) -> String {
     let is_kept = |pair: &&str| {

@@ -28,6 +28,7 @@ pub use follower::Follower;
 pub use listing::ListingPager;
 
 use crate::{
+    config::diagnostic::is_hidden,
     learn::{ProbeAnswer, ProbeRequest},
     pagination::answer::Answer,
 };
@@ -147,7 +148,7 @@ pub(crate) fn refusal(status: u16, body: &[u8]) -> String {
     let words = ["code", "detail", "message", "title", "error"].iter().filter_map(|name| document.get(*name)?.as_str());
     let words: Vec<String> =
         // The upstream could manipulate the terminal with control characters, so they are removed.
-        words.take(2).map(|text| text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()).collect();
+        words.take(2).map(|text| text.chars().filter(|letter| !is_hidden(*letter)).take(LONGEST).collect()).collect();
     match words.is_empty() {
         true => format!("the answer is {status}"),
         false => format!("the answer is {status}: {}", words.join(": ")),

@@ -4,6 +4,7 @@
 use std::thread;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
 
 use crate::harness::{
     Numbers, eventually,
@@ -263,6 +264,64 @@ fn keys_rotate_without_loss_and_a_removed_key_ends_its_cursors() {
     gateway.signal("HUP");
     eventually("the old key is gone", || (gateway.get(&old).outcome() == "400 cursor_invalid").then_some(()));
     assert_eq!(gateway.get(&new).outcome(), "200", "the new key's cursors stay good");
+}
+
+/// A cursor in a parameter of another name would be unknown to the upstream, which would answer with the first page.
+#[test]
+fn a_cursor_in_another_parameter_never_reaches_the_upstream() {
+    let (upstream, gateway) = started(&LISTS);
+    let cursor = next_cursor(&gateway, "/users?limit=5");
+    let asked = upstream.count();
+    let spelt = cursor.replace('A', "%41");
+    for target in [
+        format!("/users?after={cursor}"),
+        format!("/users?limit=5&page_token={spelt}"),
+        format!("/users?trace={cursor}"),
+        format!("/users?offset=5&after={cursor}"),
+        format!("/users?cursor={cursor}&after={cursor}"),
+        format!("/people?after={cursor}"),
+    ] {
+        let refused = gateway.get(&target);
+        assert_eq!(refused.outcome(), "400 cursor_mismatch", "{target}: {}", refused.text());
+        let detail = refused.json()["detail"].as_str().expect("a detail").to_owned();
+        assert!(detail.contains("send it as cursor"), "{detail}");
+    }
+    assert_eq!(upstream.count(), asked);
+    let foreign = format!("{}A", &cursor[..cursor.len() - 1]);
+    for value in [&foreign, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", &"A".repeat(200)] {
+        let page = gateway.get(&format!("/users?trace={value}"));
+        assert_eq!(page.outcome(), "200", "{value}: {}", page.text());
+    }
+}
+
+/// The operator is told why a cursor was refused, and clients aren't.
+#[test]
+fn refused_cursors_are_counted_and_logged_by_their_reasons() {
+    let (_upstream, gateway) = started(&LISTS);
+    let cursor = next_cursor(&gateway, "/users?limit=5");
+    let bytes = URL_SAFE_NO_PAD.decode(&cursor).expect("base64url without padding");
+    let changed = |at: usize, to: u8| {
+        let mut changed = bytes.clone();
+        changed[at] = to;
+        URL_SAFE_NO_PAD.encode(changed)
+    };
+    let (unknown, forged) = (changed(1, 99), changed(bytes.len() - 1, bytes[bytes.len() - 1] ^ 1));
+    for (target, reason) in [
+        (format!("/users?cursor={unknown}"), "key_unknown"),
+        (format!("/users?cursor={forged}"), "signature"),
+        ("/users?cursor=none".to_owned(), "malformed"),
+        (format!("/people?cursor={cursor}"), "context"),
+        (format!("/people?after={cursor}"), "parameter"),
+    ] {
+        let route = target.split(['/', '?']).nth(1).expect("a path").to_owned();
+        let series = format!("cursorgate_cursors_refused_total{{route=\"{route}\",reason=\"{reason}\"}}");
+        assert_eq!(gateway.get(&target).status, 400, "{target}");
+        eventually(&series, || (gateway.metric(&series) == Some(1)).then_some(()));
+        let told = |line: &Value| line["detail"].as_str().is_some_and(|said| said.contains(&format!(": {reason}")));
+        eventually(reason, || gateway.access_log().iter().any(told).then_some(()));
+    }
+    let warned = gateway.log().iter().filter(|line| line.contains("the cursor: ")).count();
+    assert!(warned >= 4, "{:?}", gateway.log());
 }
 
 /// Equal answers lead to equal cursors, and a cursor can be used repeatedly, with any limit, forward and backward.

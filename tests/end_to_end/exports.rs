@@ -21,7 +21,7 @@ use crate::{
     harness::{
         PATIENCE, eventually,
         gateway::Gateway,
-        http::Response,
+        http::{self, Response},
         list::{PLAIN, Setup, body, serve, users},
         metric,
         rows::{self, Rows},
@@ -33,6 +33,8 @@ use crate::{
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const ONE: (&str, &str) = ("Authorization", "Bearer one");
 const TWO: (&str, &str) = ("Authorization", "Bearer two");
+/// A credential for upstreams whose rows depend on `Authorization`.
+const KEY: (&str, &str) = ("X-Api-Key", "one");
 
 over_each_store!(
     an_export_has_every_item_in_each_form,
@@ -198,12 +200,12 @@ fn an_export_has_the_query_parameters_of_its_list() {
     let configuration = rows::configuration(upstream.address, rows::BY_OFFSET, &route);
     let gateway = Gateway::start(&format!("{configuration}{}", place.table("")));
     let order = json!({ "format": "csv", "columns": ["id", "none"] });
-    let job = begun(&gateway, "/users/exports?sort=id&parity=1", &[], &order);
-    let document = finished(&gateway, &job, &[]);
+    let job = begun(&gateway, "/users/exports?sort=id&parity=1", &[KEY], &order);
+    let document = finished(&gateway, &job, &[KEY]);
     assert_eq!((&document["items"], &document["query"]), (&json!(20), &json!("sort=id&parity=1")));
     assert_eq!(document["closing"]["omittedMembers"], 40, "two members of each have no column");
     let expected: String = (1..=39).step_by(2).map(|id| format!("{id},\r\n")).collect();
-    assert_eq!(result(&gateway, &job, &[]).text(), format!("id,none\r\n{expected}"));
+    assert_eq!(result(&gateway, &job, &[KEY]).text(), format!("id,none\r\n{expected}"));
     for (target, order, outcome) in [
         ("/users/exports?sort=nothing", json!({}), "400 sort_invalid"),
         ("/users/exports?limit=5", json!({}), "400 parameter_invalid"),
@@ -213,10 +215,10 @@ fn an_export_has_the_query_parameters_of_its_list() {
         ("/users/exports", json!({ "columns": ["id"] }), "400 body_invalid"),
         ("/users/exports", json!([]), "400 body_invalid"),
     ] {
-        assert_eq!(begin(&gateway, target, &[], &order).outcome(), outcome, "{target} {order}");
+        assert_eq!(begin(&gateway, target, &[KEY], &order).outcome(), outcome, "{target} {order}");
     }
     assert_eq!(
-        gateway.get("/users/exports").json()["exports"].as_array().map(Vec::len),
+        gateway.send("GET", "/users/exports", &[KEY], b"").json()["exports"].as_array().map(Vec::len),
         Some(1),
         "no refusal is a job"
     );
@@ -260,7 +262,7 @@ fn an_export_is_that_of_its_client(place: &Place) {
     let gateway = start(&upstream, place, "");
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     finished(&gateway, &job, &[ONE]);
-    for headers in [&[TWO][..], &[], &[("Cookie", "session=one")], &[ONE, ("Cookie", "a=1")]] {
+    for headers in [&[TWO][..], &[], &[("Cookie", "session=one")], &[ONE, ("Cookie", "a=1")], &[ONE, ("X-User", "a")]] {
         for (method, target) in [("GET", job.clone()), ("DELETE", job.clone()), ("GET", format!("{job}/result"))] {
             let refused = gateway.send(method, &target, headers, b"");
             assert_eq!(refused.outcome(), "404 export_not_found", "{method} {target} {headers:?}");
@@ -268,7 +270,7 @@ fn an_export_is_that_of_its_client(place: &Place) {
         let own = gateway.send("GET", "/users/exports", headers, b"").json();
         assert_eq!(own["exports"], json!([]), "{headers:?}");
     }
-    let own = gateway.send("GET", "/users/exports", &[ONE, ("X-Trace", "1")], b"").json();
+    let own = gateway.send("GET", "/users/exports", &[ONE, ("Traceparent", "1")], b"").json();
     assert_eq!(own["exports"].as_array().map(Vec::len), Some(1));
     assert_eq!(gateway.get(&format!("/users/exports/{}", "0".repeat(32))).outcome(), "404 export_not_found");
 }
@@ -316,7 +318,8 @@ fn credentials_are_sealed_and_gone_with_the_job() {
     eventually("the first page is asked for", || (upstream.count() == 2).then_some(()));
     assert!(!holds(directory.path(), "canary"), "while it runs");
     permits.give(100);
-    assert_eq!(finished(&gateway, &job, &[secret])["state"], "completed");
+    let own = format!("{job}?api_key=canary-in-the-query");
+    assert_eq!(finished(&gateway, &own, &[secret])["state"], "completed");
     assert!(!holds(directory.path(), "canary"));
     for request in upstream.requests() {
         assert_eq!(request.header("authorization"), Some(secret.1));
@@ -499,5 +502,81 @@ fn paths_beside_those_of_exports_belong_to_routes() {
         let asked = upstream.requests().pop().expect("a request");
         assert_eq!((asked.method.as_str(), asked.target.as_str()), (method, target));
     }
-    assert_eq!(begin(&gateway, "/users/exports", &[], &json!({})).status, 202);
+    assert_eq!(begin(&gateway, "/users/exports", &[ONE], &json!({})).status, 202);
+}
+
+/// Clients at one address with different keys in their queries can't see one another's exports, and neither can a
+/// client without a key.
+#[test]
+fn an_export_with_a_key_in_its_query_is_that_of_the_key() {
+    let items = users(3);
+    let upstream = Upstream::start(move |exchange| match exchange.request.parameter("api_key") {
+        Some("a" | "b") => {
+            let page = body(exchange, &items);
+            exchange.reply("200 OK", &[JSON], page.as_bytes())
+        }
+        _ => exchange.reply("401 Unauthorized", &[JSON], b"{}"),
+    });
+    let place = Place::directory();
+    let setup = Setup { route: "parameters = { private = [\"api_key\"] }", ..PLAIN };
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
+    let begun = begin(&gateway, "/users/exports?api_key=a", &[], &json!({}));
+    assert_eq!(begun.status, 202, "{}", begun.text());
+    let job = begun.header("location").expect("a location").to_owned();
+    let with = |key: &str, target: &str| format!("{target}{key}");
+    let own = "?api_key=%61";
+    eventually("the end of the export", || {
+        let status = gateway.get(&with(own, &job)).json();
+        (status["state"] == "completed").then_some(())
+    });
+    for (method, target) in [("GET", job.clone()), ("DELETE", job.clone()), ("GET", format!("{job}/result"))] {
+        for key in ["", "?api_key=b", "?api_key="] {
+            let refused = gateway.send(method, &with(key, &target), &[], b"");
+            assert_eq!(refused.outcome(), "404 export_not_found", "{method} {target} {key}");
+        }
+    }
+    let listed = |key: &str| gateway.get(&with(key, "/users/exports")).json()["exports"].as_array().map(Vec::len);
+    assert_eq!([own, "", "?api_key=b"].map(listed), [Some(1), Some(0), Some(0)]);
+    assert_eq!(gateway.get(&with(own, &format!("{job}/result"))).status, 200);
+    assert_eq!(gateway.send("DELETE", &with(own, &job), &[], b"").status, 204);
+}
+
+/// A directory that is no longer mounted still has its open database, which would take jobs that never run.
+#[test]
+fn a_directory_that_vanishes_is_told_of() {
+    let upstream = Upstream::start(serve(users(3)));
+    let place = Place::directory();
+    let gateway = start(&upstream, &place, "");
+    let up = "cursorgate_store_up{store=\"exports\"}";
+    eventually("the store is used", || (gateway.metric(up) == Some(1)).then_some(()));
+    let Place::Directory(directory) = &place else { panic!("it is one") };
+    let (here, away) = (directory.file("exports/results"), directory.file("exports/away"));
+    std::fs::rename(&here, &away).expect("it is there");
+    let refused = begin(&gateway, "/users/exports", &[ONE], &json!({}));
+    assert_eq!(refused.outcome(), "503 store_unavailable", "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    eventually("the store is down", || (gateway.metric(up) == Some(0)).then_some(()));
+    let ready = http::get(gateway.admin, "/readyz");
+    assert_eq!((ready.status, ready.text().as_ref()), (200, "ok, but the store of exports is down\n"));
+    let state = http::get(gateway.admin, "/status").json()["stores"]["exports"].clone();
+    assert!(state["up"] == false && state["fault"].is_string(), "{state}");
+    assert_eq!(gateway.get("/users").status, 200, "pages need no store");
+    std::fs::rename(&away, &here).expect("it is there");
+    eventually("the store is up again", || (gateway.metric(up) == Some(1)).then_some(()));
+    assert_eq!(begin(&gateway, "/users/exports", &[ONE], &json!({})).status, 202);
+}
+
+/// An address isn't a credential: a client without any gets no export, unless all clients see the same list.
+#[test]
+fn an_export_without_credentials_is_refused() {
+    let upstream = Upstream::start(serve(users(3)));
+    let place = Place::directory();
+    let gateway = start(&upstream, &place, "");
+    let refused = begin(&gateway, "/users/exports", &[], &json!({}));
+    assert_eq!(refused.outcome(), "422 export_unsupported", "{}", refused.text());
+    assert_eq!(begin(&gateway, "/users/exports", &[ONE], &json!({})).status, 202);
+    let place = Place::directory();
+    let setup = Setup { route: "principal = []", ..PLAIN };
+    let public = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
+    assert_eq!(begin(&public, "/users/exports", &[], &json!({})).status, 202);
 }

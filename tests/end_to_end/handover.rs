@@ -211,11 +211,41 @@ impl Drop for Guarded {
 }
 
 fn spawn(directory: &Directory, public: &TcpListener) -> Guarded {
+    spawn_with(directory, public, &[])
+}
+
+/// Starts a process that gets these variables too.
+fn spawn_with(directory: &Directory, public: &TcpListener, variables: &[(&str, &str)]) -> Guarded {
     let mapping = FdMapping { parent_fd: public.try_clone().expect("a descriptor").into(), child_fd: 3 };
     let mut command = command();
     command.args(["run", "--config"]).arg(directory.file("cursorgate.toml")).stderr(Stdio::null());
-    command.env("LISTEN_FDS", "1").env("NOTIFY_SOCKET", directory.file("notify"));
+    command.envs(variables.iter().copied()).env("LISTEN_FDS", "1").env("NOTIFY_SOCKET", directory.file("notify"));
     Guarded(command.fd_mappings(vec![mapping]).expect("one descriptor").spawn().expect("the binary under test"))
+}
+
+/// A service manager with a watchdog is told again and again that clients are served, also by a successor.
+#[test]
+fn a_watchdog_is_told_that_clients_are_served() {
+    let upstream = Upstream::start(serve(users(60)));
+    let mut unit = Unit::new(|address| {
+        let list = Setup { ..PLAIN }.configuration(upstream.address);
+        format!(
+            "version = 1\nlisteners.public = {{ address = \"{address}\" }}\n\
+             cursor = {{ signing_key = 1, keys = {{ 1 = \"env:CURSORGATE_KEY_1\" }} }}\n{list}"
+        )
+    });
+    assert_eq!(unit.notified(), "READY=1\n");
+    signal(unit.child.0.id(), "TERM");
+    assert_eq!(unit.notified(), "STOPPING=1\n", "without WATCHDOG_USEC no beat is told");
+    assert!(unit.child.0.wait().expect("it is our child").success());
+    let another = std::process::id().to_string();
+    unit.child =
+        spawn_with(&unit.directory, &unit.public, &[("WATCHDOG_USEC", "40000000"), ("WATCHDOG_PID", &another)]);
+    let told = |line: &str| eventually(line, || (unit.notified() == line).then_some(()));
+    told("READY=1\n");
+    for _ in 0..2 {
+        told("WATCHDOG=1\n");
+    }
 }
 
 /// The socket of a service manager outlives the process: connections wait for the next process. The service manager is

@@ -130,7 +130,7 @@ fn pages_that_may_not_be_stored_are_not() {
     type Pairs = &'static [(&'static str, &'static str)];
     const CC: &str = "Cache-Control";
     const AUTHORIZED: Pairs = &[("Authorization", "Bearer one")];
-    let cases: [(Setup, Pairs, Pairs, bool); 19] = [
+    let cases: [(Setup, Pairs, Pairs, bool); 23] = [
         (KEPT, &[], &[], true),
         (KEPT, &[(CC, "max-age=60")], &[], true),
         (KEPT, &[(CC, "no-store")], &[], false),
@@ -150,6 +150,10 @@ fn pages_that_may_not_be_stored_are_not() {
         (PRIVATE, &[(CC, "no-store")], AUTHORIZED, false),
         (PRIVATE, &[("Set-Cookie", "a=b")], AUTHORIZED, false),
         (KEPT, &[], &[("X-Private-Token", "it may name a client")], false),
+        (KEPT, &[], &[("X-B3-User", "it may name a client")], false),
+        (KEPT, &[], &[("Baggage", "user=it may name a client")], false),
+        (PRIVATE, &[], &[("Authorization", "Basic of-all-users"), ("X-User-Token", "alice")], false),
+        (PRIVATE, &[], &[("X-Api-Key", "of-all-users"), ("X-Session-Id", "alice")], false),
     ];
     for (setup, said, asked, is_kept) in cases {
         let upstream = upstream(said);
@@ -159,6 +163,17 @@ fn pages_that_may_not_be_stored_are_not() {
         assert_eq!(pages[0].body, pages[1].body);
         assert_eq!(upstream.count(), if is_kept { 1 } else { 2 }, "{said:?} {asked:?}");
     }
+}
+
+#[test]
+fn a_header_that_keeps_pages_out_of_the_cache_is_named_once() {
+    let upstream = upstream(&[]);
+    let gateway = start(&KEPT, &upstream);
+    for _ in 0..3 {
+        assert_eq!(status(&gateway.send("GET", "/users", &[("X-Tenant-Id", "7")], b"")), "cursorgate; fwd=bypass");
+    }
+    let told = |line: &&String| line.contains("the header x-tenant-id might identify its client");
+    eventually("it is named", || (gateway.log().iter().filter(told).count() == 1).then_some(()));
 }
 
 #[test]
@@ -240,6 +255,7 @@ fn pages_are_purged_by_route_by_tag_and_by_write() {
             }
             ("DELETE", "/users/404") => exchange.reply("404 Not Found", &[], b""),
             ("POST", "/users/500") => exchange.reply("500 Internal Server Error", &[], b""),
+            ("POST", "/users/login") => exchange.reply("302 Found", &[("Location", "/login")], b""),
             ("POST", "/users/moved") => exchange.reply("303 See Other", &[("Location", "/users/7")], b""),
             _ => exchange.reply("200 OK", &[], b"{}"),
         }
@@ -261,6 +277,7 @@ fn pages_are_purged_by_route_by_tag_and_by_write() {
         ("DELETE", "/users//5/", true),
         ("DELETE", "/Users/5", true),
         ("POST", "/users/moved", true),
+        ("POST", "/users/login", false),
         ("GET", "/users/5", false),
         ("OPTIONS", "/users", false),
         ("DELETE", "/users/404", false),
@@ -296,6 +313,8 @@ fn pages_are_purged_by_route_by_tag_and_by_write() {
         let answer = http::send(gateway.admin, "POST", "/purge", &headers, b"{\"route\":\"users\"}");
         assert_eq!(answer.status, 401);
     });
+    let told = |line: &String| line.contains("a purge was asked for and refused") && line.contains("127.0.0.1:");
+    assert!(gateway.log().iter().any(told), "the log has the address");
     let by = |cause: &str| metric(&gateway, &format!("cursorgate_page_cache_purges_total{{by=\"{cause}\"}}"));
     assert_eq!((by("route"), by("tag")), (3, 3), "two writes spelt the path otherwise");
     assert!(by("write") >= 5);

@@ -11,6 +11,7 @@ use crate::{
         eventually,
         gateway::{Gateway, Keys, command},
         http::Response,
+        http2,
         list::{PLAIN, Setup, body, serve, users},
         metric,
         upstream::Upstream,
@@ -356,6 +357,28 @@ fn made_up_clients_shut_no_other_client_out() {
     assert_limited(&as_client(&gateway, "/users?limit=5", "known"), "requests", 720);
     let new = as_client(&gateway, "/users?limit=5", "new");
     assert_eq!((new.status, left(&new, "requests").map(|left| left.0)), (200, Some(4)), "{new:?}");
+}
+
+/// A second line of a header that identifies its client would make a new client for the limit, while the upstream reads
+/// the first one. By HTTP/2, a client may send each cookie on a line of its own.
+#[test]
+fn a_header_that_identifies_its_client_has_one_value() {
+    let (upstream, gateway) = started(&FIVE);
+    for target in ["/users?limit=5", "/rest/a"] {
+        for name in ["Authorization", "X-Api-Key", "Cookie"] {
+            let refused = gateway.send("GET", target, &[(name, "one=1"), (name, "two=2")], b"");
+            assert_eq!(refused.outcome(), "400 request_invalid", "{target} {name}");
+            assert_eq!(gateway.send("GET", target, &[(name, "one=1"), ("X-A", "a"), ("X-A", "b")], b"").status, 200);
+        }
+    }
+    let mut connection = http2::Connection::open(gateway.public).expect("the gateway listens");
+    let cookies = http2::fields(&[("cookie", "one=1"), ("x-a", "b"), ("cookie", "two=2")]);
+    let head = [http2::get("/users?limit=5"), cookies].concat();
+    let flags = http2::END_HEADERS | http2::END_STREAM;
+    connection.send(&http2::frame(http2::HEADERS, flags, 1, &head)).expect("it reads");
+    assert_eq!(connection.answer(1).expect("it answers").0, 0x88);
+    let asked = upstream.requests().pop().expect("a request");
+    assert_eq!(asked.header("cookie"), Some("one=1; two=2"), "{asked:?}");
 }
 
 #[test]

@@ -250,7 +250,7 @@ fn an_endpoint_belongs_to_its_client() {
     let paths: Vec<String> = receiver.events().iter().map(|event| event.request.target.clone()).collect();
     assert_eq!(paths, ["/one"], "the other client's endpoint learns nothing");
     assert_eq!(deliveries(&gateway, &two.path, &[TWO]), Vec::<Value>::new());
-    assert_eq!(get(&gateway, "/webhooks", &[ONE, ("X-Trace", "1")])["endpoints"].as_array().map(Vec::len), Some(1));
+    assert_eq!(get(&gateway, "/webhooks", &[ONE, ("Traceparent", "1")])["endpoints"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]

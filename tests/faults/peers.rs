@@ -112,6 +112,25 @@ fn one_peer_of_three_is_enough() {
     assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 2);
 }
 
+/// Another program answers at the address of one peer, and doesn't speak HTTP.
+#[test]
+fn a_peer_that_speaks_no_http_is_passed_over() {
+    let foreign = Upstream::start(|exchange| {
+        exchange.send(b"SSH-2.0-OpenSSH_9.2\r\n")?;
+        Ok(After::Close)
+    });
+    let well = Upstream::start(serve(users(60)));
+    let gateway = start(&[foreign.address, well.address]);
+    ask(&gateway, 20);
+    assert!(foreign.count() > 0, "it was asked");
+    assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 1);
+    // If no peer speaks HTTP, the client is told so, and nothing is tried again and again.
+    let alone = start(&[foreign.address]);
+    let before = foreign.count();
+    assert_eq!(alone.get("/users?limit=5").outcome(), "502 upstream_malformed");
+    assert_eq!(foreign.count(), before + 1);
+}
+
 /// A connection with connection-based authentication serves one request and is not pooled. The pooled connection of an
 /// earlier plain request outlives it.
 #[test]

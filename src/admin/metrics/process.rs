@@ -5,6 +5,7 @@ use super::{
     exposition::{Exposition, MetricKind},
 };
 use crate::gateway::{
+    Snapshot,
     lifecycle::process::Vitals,
     runtime::figures::{self, Figures},
     server::admission::{Admission, Dropped},
@@ -18,6 +19,15 @@ pub(super) fn build(exposition: &mut Exposition) {
     exposition
         .family(MetricKind::Gauge, "cursorgate_build_info", labels, help)
         .sample(&[env!("CARGO_PKG_VERSION"), COMMIT, openssl::version::version()], 1);
+}
+
+/// Adds the hashes of the configuration, by which replicas are compared.
+pub(super) fn configuration(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let help = "1, with a hash of the configuration, and one of all settings that decide whether a cursor of one replica \
+                is valid at another one.";
+    exposition
+        .family(MetricKind::Gauge, "cursorgate_config_info", &["hash", "cursor_hash"], help)
+        .sample(&[&snapshot.source.hash, &snapshot.source.cursor_hash], 1);
 }
 
 /// Adds the resources of the process, with the names that all client libraries of Prometheus use. Leaves out resources

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Diagnostic, Diagnostics, Severity, Source};
+use super::{Diagnostic, Diagnostics, Severity, Source, is_hidden};
 
 /// The largest number of characters of a line that are shown. Of a longer line, only the part around the fault is
 /// shown.
@@ -125,13 +125,12 @@ fn floor(text: &str, at: usize) -> usize {
     at
 }
 
-/// Replaces a tab by a blank, and any other control character by U+FFFD, because the terminal would obey control
-/// characters.
+/// Replaces a tab by a blank, and any other character that a terminal would obey or hide by U+FFFD.
 fn plain(character: char) -> char {
     match character {
         // The carets are placed by characters, so a tab must take one column.
         '\t' => ' ',
-        other if other.is_control() => char::REPLACEMENT_CHARACTER,
+        other if is_hidden(other) => char::REPLACEMENT_CHARACTER,
         other => other,
     }
 }
@@ -182,8 +181,10 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        let shown = rendered("a\t= \"\u{1b}[31m\"\n", 4, 5);
-        assert!(!shown.contains('\u{1b}') && !shown.contains('\t'), "{shown}");
+        let shown = rendered("a\t= \"\u{1b}[31m \u{202e}kcart\u{200b}\"\n", 4, 5);
+        for hidden in ['\u{1b}', '\t', '\u{202e}', '\u{200b}'] {
+            assert!(!shown.contains(hidden), "{shown}");
+        }
     }
 
     #[test]

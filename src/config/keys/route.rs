@@ -126,8 +126,9 @@ table! {
         total: Defaulted<Totals> => word().default(Text("upstream"));
 
         /// The headers that identify the client whose view of the list an answer is. Clients with different values of
-        /// one of them share no answer. If a request has none of these headers, but another header that could identify
-        /// a client, such as `X-Tenant-Id`, nothing of its answer is stored. With `[]` all clients see the same lists.
+        /// one of them share no answer. If a request has another header that could identify a client, such as
+        /// `X-Tenant-Id`, nothing of its answer is stored: add the header here. With `[]` all clients see the same
+        /// lists.
         principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));

@@ -28,6 +28,8 @@ pub struct Problem {
     pub max_limit: Option<u32>,
     /// The parts of the request that differ from the cursor's context, for `cursor_mismatch`; otherwise empty.
     pub differs: Vec<&'static str>,
+    /// The reason that a cursor is refused, for metrics and the log; `None` for other problems. Clients don't get it.
+    pub cursor: Option<&'static str>,
     /// The values that are allowed instead: fields of a sort, or names of envelopes; empty for other problems.
     pub allowed: Vec<String>,
     /// The value of `Retry-After`: the gateway's own, or the upstream's; `None` if the response has no such header.
@@ -55,6 +57,7 @@ impl Problem {
             nearest: None,
             max_limit: None,
             differs: Vec::new(),
+            cursor: None,
             allowed: Vec::new(),
             retry_after: None,
             content_range: None,

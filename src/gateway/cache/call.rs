@@ -8,9 +8,11 @@ use crate::{
     downstream::RequestBody,
     gateway::{
         lifecycle::snapshot::Snapshot,
+        outcome::access_log::Outcome,
         page::context::{KeptRequest, ListCall},
         request::caller,
         routes::{list::page_cache::RoutePages, route::Route},
+        runtime::clock,
         shared::pages::{
             FlightKey, KeptPages, PagePlace,
             generations::PurgeSubject,
@@ -45,9 +47,29 @@ pub(crate) struct KeptCall<'r> {
 pub(super) fn usable<'r>(call: ListCall<'r>, owners: CallOwners<'r>) -> Option<(&'r RoutePages, &'r Arc<KeptPages>)> {
     // The upstream may identify clients by headers other than the principal, so a request with an unknown header
     // doesn't use the cache. Test: `pages_that_may_not_be_stored_are_not`.
-    let may =
-        |cache: &RoutePages| caller::is_known(&call.asked.headers, &cache.principal) && call.chosen.refused.is_none();
+    let may = |cache: &RoutePages| {
+        let is_known = caller::is_known(&call.asked.headers, &cache.principal, &cache.keyed);
+        is_known && call.chosen.refused.is_none()
+    };
     call.list.page_cache.as_ref().filter(|cache| may(cache)).zip(owners.snapshot.pages.as_ref())
+}
+
+/// Logs, once for each route and configuration, that a page isn't stored because a header might identify its client.
+/// Only the first such header is named.
+pub(super) fn tell_unknown(call: ListCall<'_>, outcome: &Outcome) {
+    let cache = call.list.page_cache.as_ref().filter(|cache| !cache.principal.is_empty());
+    let Some(header) = cache.and_then(|cache| caller::unknown(&call.asked.headers, &cache.keyed)) else { return };
+    let (said, hint) = (format!("the header {header} might identify its client"), "principal of the route");
+    // Test: `a_header_that_keeps_pages_out_of_the_cache_is_named_once`.
+    if outcome.metrics.findings().note("unknown_client", Some(&said), hint, clock::unix_seconds()) {
+        tracing::warn!(
+            target: "cursorgate::refusals",
+            request_id = outcome.request_id,
+            route = outcome.metrics.route(),
+            hint,
+            "a page is not stored, because {said}: add it to `principal`"
+        );
+    }
 }
 
 /// Returns the cache with the scope and the storing rules of this request, and the key of the page that the request

@@ -30,15 +30,15 @@ pub(crate) async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[Pu
 }
 
 /// Purges the pages of the lists that a forwarded write may have changed: the lists at its path and at each parent
-/// path. Does nothing for a request that only reads, or that the upstream answered with a 4xx or 5xx. `PATCH
+/// path. Does nothing for a request that only reads, or that the upstream answered with neither 2xx nor 303. `PATCH
 /// /users/5/address` purges `/users/5/address`, `/users/5` and `/users`. The call precedes the response to the client,
 /// so the client's next request finds no page from before the write. Test:
 /// `pages_are_purged_by_route_by_tag_and_by_write`.
 pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &RequestTarget, status: StatusCode) {
     let Some(pages) = &snapshot.pages else { return };
-    // The answer to a successful write may be a redirect to its result, so a 3xx counts as success (RFC 9110 section
-    // 15.4.4).
-    if !(status.is_success() || status.is_redirection()) || !may_write(asked) {
+    // The answer to a successful write may be a redirect to its result, by 303 (RFC 9110 section 15.4.4). Other
+    // redirects say that nothing was done yet, such as that to a login: anybody could purge by them.
+    if !(status.is_success() || status == StatusCode::SEE_OTHER) || !may_write(asked) {
         return;
     }
     let host = target.host.as_deref();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     background,
-    call::{CallOwners, KeptCall, begin, usable},
+    call::{CallOwners, KeptCall, begin, tell_unknown, usable},
     making::{FlightEnd, MadeResponse, of_upstream},
     status::{CacheUse, Kept, MadeBecause, write_age},
 };
@@ -41,6 +41,7 @@ pub(crate) async fn serve(
     let usable = usable(call, owners).filter(|_| !directives.no_store);
     let Some((cache, pages)) = usable else {
         outcome.counted.cache = Some(CacheUse::Bypass.word());
+        tell_unknown(call, outcome);
         let served = Box::pin(serve::serve(call, (None, None), fetcher, (held, outcome))).await?;
         return Ok(with_status(served, CacheUse::Bypass));
     };

@@ -32,6 +32,7 @@ use tokio::{
     sync::watch,
 };
 
+pub(crate) use self::pulse::PulseState;
 use self::{live_counts::LiveCounts, pulse::Pulse};
 use super::{
     handover::Successor,

@@ -5,10 +5,13 @@
 //! and keeps this snapshot until its end.
 
 use std::{
+    fmt::Write as _,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use sha2::{Digest as _, Sha256};
 
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services read descriptions"))]
 mod described_lists;
@@ -27,7 +30,7 @@ use crate::{
         redacted::RedactedConfiguration,
         settings::{
             AdminSettings, AfterSunset, CursorKeySettings, ExportStoreSettings, LegacySettings, ListenerSettings,
-            Network, ServerSettings, ServiceSettings, Settings, TlsVersion, UpstreamTls,
+            Network, Role, ServerSettings, ServiceSettings, Settings, TlsVersion, UpstreamTls,
         },
     },
     cursor::KeyRing,
@@ -107,12 +110,36 @@ pub(crate) struct SnapshotSource {
     pub files: Vec<PathBuf>,
     /// The time of the compilation, in seconds since 1970.
     pub loaded: u64,
+    /// A hash of the configuration without its secrets, in hexadecimal digits. Replicas should have the same.
+    pub hash: String,
+    /// A hash of the settings that make a cursor of one replica valid at another one, in hexadecimal digits.
+    pub cursor_hash: String,
 }
 
 impl SnapshotSource {
     /// Returns the source of a snapshot that is being compiled. The list of files is still empty.
-    fn of(settings: &Settings) -> Self {
-        Self { written: settings.written.clone(), files: Vec::new(), loaded: clock::unix_seconds() }
+    fn of(settings: &Settings, routes: &[Arc<Route>]) -> Self {
+        let mut cursors = String::new();
+        for route in routes {
+            let Some(list) = &route.list else { continue };
+            // The mark by the signing key stands for the key, so the hash reveals nothing about it. Writing into a
+            // string can't fail.
+            let mark = list.keys.client_mark(b"fingerprint");
+            let (order, cursor) = (&list.dialect.default_sorted().order, &list.cursor);
+            let _ = write!(cursors, "{}\0{mark:x}\0{cursor:?}\0{order:?}\0", route.name);
+            for convention in list.conventions.all() {
+                let names = [Role::Cursor, Role::After, Role::Before].map(|role| convention.parameters.name(role));
+                let _ = write!(cursors, "{}{names:?}\0", convention.name);
+            }
+        }
+        let hash = |text: &str| Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            hash: hash(settings.written.toml()),
+            cursor_hash: hash(&cursors),
+            written: settings.written.clone(),
+            files: Vec::new(),
+            loaded: clock::unix_seconds(),
+        }
     }
 }
 
@@ -179,6 +206,7 @@ impl Snapshot {
             table,
             guard: Guard::compile(&routes),
             pages: pages(settings, &routes, previous),
+            source: SnapshotSource::of(settings, &routes),
             described: described_lists::describe(settings, &routes),
             routes,
             traces: collector(settings, &upstreams),
@@ -197,7 +225,6 @@ impl Snapshot {
             explanations: explanations(settings, previous),
             metrics: previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics)),
             openapi,
-            source: SnapshotSource::of(settings),
             costs,
         })
     }
@@ -432,6 +459,12 @@ mod tests {
         ] {
             assert!(timeout.is_some_and(|timeout| !timeout.is_zero()), "{options:?}");
         }
+        // Without these, a connection that a NAT has forgotten is noticed only by the time limit of the next request.
+        let probes = options.tcp_keepalive.as_ref().unwrap();
+        assert!(
+            probes.user_timeout < upstream.timeouts.first_byte && probes.idle < crate::upstream::net::connection::IDLE,
+            "{probes:?}"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tracing::Level;
 
 use super::{
-    evidence::hint,
+    evidence::{cursor_finding, hint},
     failure::{doubted_text, unsorted},
     metrics::{Counted, CountedResponse, RouteMetrics},
     trace::RequestTrace,
@@ -220,7 +220,7 @@ impl Outcome {
     /// Logs the first refusal of a kind on a route since the configuration was loaded, with advice on what
     /// to check. Refusals that clients cause aren't logged.
     pub(crate) fn tell_refusal(&self, code: &'static str) {
-        let word = self.counted.refusal.unwrap_or(code);
+        let word = self.counted.refusal.or_else(|| self.counted.cursor.and_then(cursor_finding)).unwrap_or(code);
         let Some(hint) = hint(word) else { return };
         // An upstream that is down fails every request, so only the first failure is logged. Test:
         // `failures_of_the_upstream_are_warned_of_once_for_each_configuration`.

@@ -224,6 +224,19 @@ fn edge_run(answer: &Answer, items: usize) -> usize {
     if items == 0 { 0 } else { first.max(last) + 1 }
 }
 
+/// Returns the kind of finding for a refused cursor; `None` for reasons that clients cause, such as an old cursor.
+pub(crate) fn cursor_finding(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "key_unknown" => "cursor_key_unknown",
+        "signature" => "cursor_signature",
+        "future" => "cursor_future",
+        "mode" => "cursor_mode",
+        "context" => "cursor_context",
+        "parameter" => "cursor_parameter",
+        _ => return None,
+    })
+}
+
 /// Returns advice on the first thing that an operator should check after a refusal, usually configuration keys, such as
 /// `timeouts of the upstream`; `None` for refusals that clients cause. `word` is a problem code or a cause of
 /// `cursorgate_refusals_total`.
@@ -239,7 +252,10 @@ pub(crate) fn hint(word: &str) -> Option<&'static str> {
         "position_lost" => "order of the route, and budgets.search_requests",
         "tie_run" => "order and sortable of the route",
         "too_deep" => "mode and budgets.offset of the route, and request.max_depth and max_offset of the dialect",
-        "budget_exceeded" => "budgets.upstream_requests and budgets.time of the route",
+        "budget_exceeded" => {
+            "budgets.upstream_requests and budgets.time of the route; or page_size.max, if the service's largest page has \
+             become smaller"
+        }
         "stuck" => "request.query of the dialect",
         "end_unproven" => {
             "request.max_depth of the dialect, if the upstream shows only the beginning of the list; \
@@ -253,6 +269,12 @@ pub(crate) fn hint(word: &str) -> Option<&'static str> {
         "unsorted_order" => "order of the route, and [sort] of the dialect",
         "unsorted_ties" => "fields of the route, and [sort] of the dialect: does the upstream sort ties by the id?",
         "unsorted_twice" => "response.id of the dialect: is it unique?",
+        "cursor_key_unknown" => "cursor.keys: every process needs the key with which any other one signs",
+        "cursor_signature" => "cursor.keys: a number must name the same key in all processes",
+        "cursor_future" => "the clocks of all processes",
+        "cursor_mode" => "cursor.sealed of the route: it must be the same in all processes",
+        "cursor_context" => "name, order and cursor.bind of the route: they must be the same in all processes",
+        "cursor_parameter" => "envelope and parameters of the route: they must be the same in all processes",
         "internal" => "this is a fault of cursorgate: report it with this line",
         "loop_detected" => "peers of the upstream: it leads back to this gateway",
         _ => return None,

@@ -1,10 +1,13 @@
 //! The mapping of failures to problems. Details that only an operator may see are written to the log.
 
+use std::fmt::Write as _;
+
 use http::{HeaderMap, header::RETRY_AFTER};
 
+use super::metrics::STRAY_CURSOR;
 use crate::{
     config::settings::QuotaSettings,
-    cursor::{CursorError, TooLong},
+    cursor::{CursorError, RefusedCursor, TooLong},
     downstream::{Code, Problem, Response},
     gateway::{
         runtime::clock,
@@ -228,7 +231,8 @@ impl Failure {
 
     /// Returns the failure for a cursor that can't be used. `parameter` is the name of the parameter that contained the
     /// cursor.
-    pub(crate) fn cursor(error: CursorError, parameter: &str) -> Self {
+    pub(crate) fn cursor(refused: RefusedCursor, parameter: &str) -> Self {
+        let RefusedCursor { error, reason, key } = refused;
         let (code, said) = match &error {
             CursorError::Invalid => (
                 Code::CursorInvalid,
@@ -256,7 +260,28 @@ impl Failure {
         if let CursorError::Mismatch { differs } = error {
             problem.differs = differs.into_iter().map(crate::cursor::ContextPart::name).collect();
         }
-        problem.into()
+        problem.cursor = Some(reason.word());
+        let mut detail = format!("the cursor: {}", reason.word());
+        if let Some(key) = key {
+            let _ = write!(detail, ", key {key}");
+        }
+        if !problem.differs.is_empty() {
+            let _ = write!(detail, ", other {}", problem.differs.join(" and "));
+        }
+        Self::Refused { problem: Box::new(problem), detail: Some(detail) }
+    }
+
+    /// Returns the failure for a cursor in a parameter that isn't one of cursors. `own` is the parameter for cursors;
+    /// `None` if the list has none in the query.
+    pub(crate) fn stray_cursor(parameter: &str, own: Option<&str>) -> Self {
+        let remedy = own.map(|own| format!("send it as {own}, or ")).unwrap_or_default();
+        let said = format!(
+            "{parameter} contains a cursor, which this list does not take there: {remedy}start again at \
+                            `restart`"
+        );
+        let mut problem = Problem::new(Code::CursorMismatch, said).with_parameter(parameter);
+        problem.cursor = Some(STRAY_CURSOR);
+        Self::Refused { problem: Box::new(problem), detail: Some(format!("the cursor: {STRAY_CURSOR}")) }
     }
 }
 
@@ -336,7 +361,9 @@ impl From<FetchError> for Failure {
             FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
             FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),
             FetchError::Cut(_) => (Code::UpstreamTruncated, "the upstream's answer broke off"),
-            FetchError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer can't be read"),
+            FetchError::NotHttp(_) | FetchError::Malformed(_) => {
+                (Code::UpstreamMalformed, "the upstream's answer can't be read")
+            }
             FetchError::Overloaded(_) => (Code::Overloaded, NO_ROOM),
         };
         Self::logged(code, said, error.to_string())
@@ -453,7 +480,7 @@ impl From<LegacyFault> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cursor::ContextPart;
+    use crate::cursor::{ContextPart, RefusalReason};
 
     fn code(failure: Failure) -> (&'static str, Option<String>) {
         match failure {
@@ -481,8 +508,8 @@ mod tests {
             (FetchError::TooLarge(String::new()).into(), "upstream_too_large"),
             (FetchError::Cut(String::new()).into(), "upstream_truncated"),
             (FetchError::Malformed(String::new()).into(), "upstream_malformed"),
-            (Failure::cursor(CursorError::Invalid, "cursor"), "cursor_invalid"),
-            (Failure::cursor(CursorError::Expired, "cursor"), "cursor_expired"),
+            (refused_cursor(CursorError::Invalid, RefusalReason::KeyUnknown), "cursor_invalid"),
+            (refused_cursor(CursorError::Expired, RefusalReason::Expired), "cursor_expired"),
             (Failure::reading(ReadingError::TooDeep(128), 200, &HeaderMap::new(), &[]), "upstream_malformed"),
         ] {
             assert_eq!(code(failure), (expected, None));
@@ -502,11 +529,17 @@ mod tests {
         }
     }
 
+    fn refused_cursor(error: CursorError, reason: RefusalReason) -> Failure {
+        Failure::cursor(RefusedCursor { error, reason, key: Some(7) }, "cursor")
+    }
+
     #[test]
     fn a_cursor_of_another_list_says_what_differs() {
         let mismatch = CursorError::Mismatch { differs: vec![ContextPart::Filters, ContextPart::Order] };
-        let Failure::Refused { problem, .. } = Failure::cursor(mismatch, "cursor") else { panic!() };
+        let failure = refused_cursor(mismatch, RefusalReason::Context);
+        let Failure::Refused { problem, detail } = failure else { panic!() };
         assert_eq!((problem.code, problem.differs), (Code::CursorMismatch, vec!["filters", "order"]));
+        assert_eq!(detail.as_deref(), Some("the cursor: context, key 7, other filters and order"));
         assert_eq!(problem.parameter.as_deref(), Some("cursor"));
     }
 

@@ -10,6 +10,7 @@ mod families;
 mod figures;
 mod findings;
 mod history;
+pub(crate) mod service_store;
 pub(crate) mod webhooks;
 
 use std::{
@@ -23,11 +24,11 @@ use std::{
 use super::histogram::{Histogram, HistogramCounts, PAGE_REQUESTS, TIMES};
 use crate::{gateway::runtime::clock, pagination::page::DoubtedEnd};
 use families::{
-    BACKGROUND, BODY_BYTES, CACHE, COMPRESSION_INPUT, COMPRESSION_OUTPUT, DRIFT, DRIFTED, ENDS_UNPROVEN,
-    FUTILE_FILTERS, LOWERED, OBSERVED, PAGES, PAGING, PIVOTS, RATE_LIMITED, REFUSALS, REQUESTS, STORED, STRAGGLERS,
-    UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS, VALIDATED, class,
+    BACKGROUND, BODY_BYTES, CACHE, COMPRESSION_INPUT, COMPRESSION_OUTPUT, CURSORS_REFUSED, DRIFT, DRIFTED,
+    ENDS_UNPROVEN, FUTILE_FILTERS, LOWERED, OBSERVED, PAGES, PAGING, PIVOTS, RATE_LIMITED, REFUSALS, REQUESTS, STORED,
+    STRAGGLERS, UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS, VALIDATED, class,
 };
-pub(crate) use families::{CLASSES, FAMILIES, SERVABLE, is_refusal};
+pub(crate) use families::{CLASSES, FAMILIES, SERVABLE, STRAY_CURSOR, is_refusal};
 pub(crate) use figures::{RouteFigures, UpstreamFigures};
 use figures::{buckets, start};
 pub(crate) use findings::{RouteFinding, RouteFindings};
@@ -70,6 +71,8 @@ pub(crate) struct Counted {
     pub unobserved: Option<&'static str>,
     /// The rate limit that refused the request; `None` if no limit refused it.
     pub limit: Option<&'static str>,
+    /// The reason that the client's cursor was refused; `None` if it wasn't.
+    pub cursor: Option<&'static str>,
     /// The paging of the request: `cursor`, `legacy` or `unmarked`; `None` if the request wasn't for a list.
     pub paging: Option<&'static str>,
     /// The coding in which the gateway compressed the response, and the number of bytes before and after compression;
@@ -244,6 +247,7 @@ impl RouteMetrics {
             (PAGING, outcome.paging),
             (RATE_LIMITED, outcome.limit),
             (CACHE, outcome.cache),
+            (CURSORS_REFUSED, outcome.cursor),
         ] {
             if let Some(word) = word {
                 self.add_labelled(family, &[word], 1);

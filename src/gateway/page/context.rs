@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use super::legacy_page::LegacyPage;
 use crate::{
+    config::settings::Role,
+    cursor,
     downstream::{
         LegacyDecision, LinkBase, ListRequest, NegotiatedConvention, Parameters, Problem, RequestKind,
+        request::query::pairs,
         response::{caching::storing::StoringPolicy, legacy},
     },
     gateway::{
@@ -84,6 +87,7 @@ impl<'r> PageContext<'r> {
     pub(crate) async fn open(call: &ListCall<'r>, outcome: &mut Outcome) -> Result<Option<Self>, Failure> {
         let ListCall { snapshot, asked, route, list, chosen, kept } = *call;
         let parameters = &chosen.convention.parameters;
+        refuse_stray_cursor(list, parameters, asked.query())?;
         let mut request = parameters.read_with(asked.query(), asked.body.as_ref(), asked.is_new)?;
         let preferred = parameters.prefer(&mut request, &chosen.preferences);
         let base = asked.link_base(route, snapshot);
@@ -134,6 +138,27 @@ impl<'r> PageContext<'r> {
     pub(super) fn parameters(&self) -> &'r Parameters {
         &self.chosen.convention.parameters
     }
+}
+
+/// Checks that no parameter but those of cursors contains a cursor of the gateway. The upstream doesn't know the
+/// parameter, and so would answer with the first page: the walk would begin again, or end early, without an error.
+/// Example: one of two processes has another envelope, whose parameter for cursors has another name.
+///
+/// # Errors
+///
+/// Returns 400 `cursor_mismatch`.
+fn refuse_stray_cursor(list: &List, parameters: &Parameters, query: Option<&str>) -> Result<(), Failure> {
+    const OWN: [Role; 3] = [Role::Cursor, Role::After, Role::Before];
+    let own: Vec<&str> = OWN.into_iter().filter_map(|role| parameters.query_name(role)).collect();
+    for pair in pairs(query.unwrap_or_default()) {
+        let name = pair.name();
+        let is_own = own.iter().any(|own| own.as_bytes() == &*name);
+        // Test: `a_cursor_in_another_parameter_never_reaches_the_upstream`.
+        if !is_own && cursor::is_made_with(&list.keys, &pair.value(), list.cursor.length) {
+            return Err(Failure::stray_cursor(&String::from_utf8_lossy(&name), own.first().copied()));
+        }
+    }
+    Ok(())
 }
 
 /// Records the kind of a request's paging. A legacy request is also counted for its client.

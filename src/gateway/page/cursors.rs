@@ -110,7 +110,7 @@ impl<'a> RequestCursors<'a> {
         let remembers = list.remembers || context.chosen.convention.names_items();
         // Without a known principal, one client's item could be found by another client (`gateway::request::caller`),
         // so no items are cached. Test: `pages_of_callers_known_by_other_headers_are_not_shared`.
-        let remembers = remembers && caller::is_known(&asked.headers, &list.protected);
+        let remembers = remembers && caller::is_known(&asked.headers, &list.principal, &list.protected);
         let scope = remembers.then(|| {
             let (filters, headers) = (&request.filters.forwarded, &asked.headers);
             let body = request.filters.body.as_deref();
@@ -204,8 +204,8 @@ impl<'a> RequestCursors<'a> {
         };
         let List { keys, cursor, .. } = self.list;
         let ttl = cursor.ttl.map(|ttl| ttl.as_secs());
-        let opened = cursor::open(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
-        let Opened { key, claims } = opened.map_err(|error| Failure::cursor(error, self.parameter(role)))?;
+        let opened = cursor::open_or_tell(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
+        let Opened { key, claims } = opened.map_err(|refused| Failure::cursor(refused, self.parameter(role)))?;
         // The marks in a cursor were made by the cursor's own key, so an older key needs its own marker. Test:
         // `marks_of_an_older_key_are_recognised`.
         let older = if keys.signs_with(key) { None } else { keys.marker(key) };

@@ -202,7 +202,12 @@ struct FramingFields<'a> {
     length: Option<u64>,
     is_chunked: bool,
     upgrades: bool,
+    /// The credentials seen so far, in the order of [`CREDENTIALS`].
+    credentials: [bool; CREDENTIALS.len()],
 }
+
+/// The headers with credentials that every server knows. Each may be sent once (RFC 9110 section 11.6.2).
+const CREDENTIALS: [&str; 2] = ["Authorization", "Proxy-Authorization"];
 
 impl<'a> FramingFields<'a> {
     /// Checks a header line, and records the header if it concerns the framing or the host.
@@ -246,6 +251,12 @@ impl<'a> FramingFields<'a> {
             self.is_chunked = true;
         } else if name.eq_ignore_ascii_case(b"upgrade") {
             self.upgrades = true;
+        } else if let Some(at) = CREDENTIALS.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
+            // Servers differ in which of two lines they read, so a client could be one client for a limit here and
+            // another one for the upstream. Test: `a_second_line_of_credentials_is_refused`.
+            if std::mem::replace(&mut self.credentials[at], true) {
+                return Err(invalid(format!("there is more than one {}", CREDENTIALS[at])));
+            }
         }
         Ok(())
     }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use pingora::{protocols::ALPN, upstreams::peer::HttpPeer};
+use pingora::{
+    protocols::{ALPN, TcpKeepalive},
+    upstreams::peer::HttpPeer,
+};
 use twox_hash::XxHash3_128;
 
 use crate::{
@@ -37,6 +40,10 @@ use crate::{
 /// The largest number of concurrent requests on an HTTP/2 connection. More requests use another connection. An upstream
 /// may permit fewer.
 const STREAMS: usize = 100;
+
+/// The longest time for which a peer may acknowledge no data (`TCP_USER_TIMEOUT`).
+#[cfg(target_os = "linux")]
+const LOST: Duration = Duration::from_secs(5);
 
 /// The interval at which a PING frame tests an HTTP/2 connection. A connection without a reply within 5 s is closed.
 const PING: Duration = Duration::from_secs(15);
@@ -265,6 +272,19 @@ fn slots(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> Arc<Upst
     known.map_or_else(|| Arc::new(UpstreamSlots::new(settings.connections)), Arc::clone)
 }
 
+/// Returns the options by which the system notices that a connection is dead, for example because a NAT between the
+/// gateway and the peer has forgotten it. A dead connection in the pool is closed after about 20 seconds without a
+/// request. A request on a dead one fails after [`LOST`], and is sent again on a new connection.
+fn watched() -> TcpKeepalive {
+    TcpKeepalive {
+        idle: Duration::from_secs(10),
+        interval: Duration::from_secs(5),
+        count: 2,
+        #[cfg(target_os = "linux")]
+        user_timeout: LOST,
+    }
+}
+
 /// Creates the template for all peers, without an address. All timeouts are set, because Pingora's default is no
 /// timeout.
 fn template(settings: &UpstreamSettings) -> HttpPeer {
@@ -278,6 +298,7 @@ fn template(settings: &UpstreamSettings) -> HttpPeer {
     peer.options.read_timeout = Some(first_byte);
     peer.options.write_timeout = Some(whole);
     peer.options.idle_timeout = Some(IDLE);
+    peer.options.tcp_keepalive = Some(watched());
     if settings.http2 {
         // Without TLS there is no negotiation, so HTTP/2 is used with prior knowledge (RFC 9113 section 3.3).
         peer.options.alpn = if tls.is_some() { ALPN::H2H1 } else { ALPN::H2 };

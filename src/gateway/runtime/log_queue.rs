@@ -95,9 +95,9 @@ pub(crate) enum Urgency {
 }
 
 impl LogQueue {
-    /// Starts a thread that writes to `file`. When the queue is empty, the thread reports lines that were dropped
-    /// because the queue was full: it calls `tell` with their number since the last call. `tell` may log lines, which
-    /// are queued like any others.
+    /// Starts a thread that writes to `file`. When the queue is empty, the thread reports lines that were dropped: it
+    /// calls `tell` with the reason and the number of lines since the last call. Lines that couldn't be written are
+    /// reported once the file takes lines again. `tell` may log lines, which are queued like any others.
     ///
     /// # Errors
     ///
@@ -105,19 +105,23 @@ impl LogQueue {
     pub(crate) fn begin(
         mut file: impl Write + Send + 'static,
         counts: Arc<LogCounts>,
-        tell: impl Fn(u64) + Send + 'static,
+        tell: impl Fn(&'static str, u64) + Send + 'static,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let shared = Arc::clone(&counts);
         // A write to a pipe blocks while the reader pauses, so only this thread writes. Test:
         // `a_log_without_a_reader_stops_no_request`.
         thread::Builder::new().name("log".to_owned()).spawn(move || {
-            let (mut told, mut lines) = (0, LineBatch::default());
+            let (mut told, mut lines) = ([0; 2], LineBatch::default());
             while let Some(first) = next(&receiver, || {
-                let overflowed = shared.overflowed.load(Ordering::Relaxed);
-                if overflowed > told {
-                    tell(overflowed - told);
-                    told = overflowed;
+                // While the file fails, a report would be lost, and would be the cause of the next one.
+                let all = shared.dropped();
+                let reported = if lines.has_failed { &all[..1] } else { &all[..] };
+                for ((reason, count), told) in reported.iter().zip(&mut told) {
+                    if *count > *told {
+                        tell(reason, *count - *told);
+                        *told = *count;
+                    }
                 }
             }) {
                 thread::sleep(GATHER);
@@ -179,6 +183,8 @@ struct LineBatch {
     bytes: Vec<u8>,
     /// The end of each line in `bytes`.
     ends: Vec<usize>,
+    /// `true` if the last write failed.
+    has_failed: bool,
 }
 
 impl LineBatch {
@@ -193,8 +199,12 @@ impl LineBatch {
         let mut written = 0;
         while written < self.bytes.len() {
             match write(file, &self.bytes[written..]) {
-                Ok(count) => written += count,
+                Ok(count) => {
+                    written += count;
+                    self.has_failed = false;
+                }
                 Err(_) => {
+                    self.has_failed = true;
                     // The rest of the line is dropped, because it wouldn't be a valid line by itself. Test:
                     // `room_is_freed_and_unwritten_lines_are_counted`.
                     let line = self.ends.partition_point(|end| *end <= written);
@@ -253,7 +263,7 @@ mod tests {
         counts: Arc<LogCounts>,
         permits: mpsc::Sender<io::Result<usize>>,
         written: Arc<Mutex<Vec<u8>>>,
-        told: mpsc::Receiver<u64>,
+        told: mpsc::Receiver<(&'static str, u64)>,
     }
 
     fn log() -> Log {
@@ -261,7 +271,10 @@ mod tests {
         let (written, counts) = (Arc::new(Mutex::new(Vec::new())), Arc::new(LogCounts::default()));
         let file = Paused { permits: permitted, written: Arc::clone(&written) };
         let (tell, told) = mpsc::channel();
-        let queue = LogQueue::begin(file, Arc::clone(&counts), move |dropped| tell.send(dropped).unwrap()).unwrap();
+        let queue = LogQueue::begin(file, Arc::clone(&counts), move |reason, dropped| {
+            tell.send((reason, dropped)).unwrap();
+        });
+        let queue = queue.unwrap();
         Log { queue, counts, permits, written, told }
     }
 
@@ -278,7 +291,7 @@ mod tests {
         assert_eq!(log.counts.dropped()[0].1, 8, "but not without end");
         log.queue.flush(Duration::ZERO);
         drop(log.permits);
-        assert_eq!(log.told.recv(), Ok(8));
+        assert_eq!(log.told.recv(), Ok(("queue_full", 8)));
         let written = log.written.lock().unwrap();
         assert!(written.len() == fits * line.len() + 8 && written.ends_with(b"an error"), "{}", written.len());
     }
@@ -299,5 +312,6 @@ mod tests {
         assert_eq!(*log.written.lock().unwrap(), b"firstsethird");
         assert_eq!(log.counts.dropped(), [("queue_full", 0), ("write_failed", 1)]);
         assert_eq!(log.counts.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(log.told.recv(), Ok(("write_failed", 1)), "once the file takes lines again");
     }
 }

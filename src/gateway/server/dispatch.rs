@@ -30,7 +30,7 @@ use crate::{
             serve::{Served, serve},
         },
         request::{
-            head,
+            caller, head,
             target::{self, RequestTarget},
         },
         routes::{cross_origin::CrossOrigin, list::List, route::Route, table::RouteMatch},
@@ -262,13 +262,10 @@ async fn enter(
     }
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
-    // By naming headers in `Connection`, a client could remove headers that decide which items it sees, so these names
-    // are refused. Test: `headers_of_routing_and_principal_cannot_be_nominated_on_any_path`.
-    if let Err(refusal) = headers::nominations(
-        &head.headers,
-        &[protected, &snapshot.server.forwarded_headers, snapshot.server.client_subject.as_slice()],
-    ) {
-        let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
+    let mut identifying = vec![protected, snapshot.server.client_subject.as_slice()];
+    identifying.extend(route.limits.iter().map(|limits| limits.named_by()));
+    identifying.extend(route.concurrency.iter().map(|concurrency| concurrency.named_by()));
+    if let Err(problem) = caller::check(&head.headers, &identifying, &snapshot.server.forwarded_headers) {
         return Err(Box::new(Dispatch::Respond(refuse(&problem, envelope_of(gateway, list, head), snapshot, outcome))));
     }
     match admit_client(&routed, snapshot, head, outcome).await {

@@ -2,14 +2,19 @@
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Version, header::HOST};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{COOKIE, HOST},
+};
 use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr};
 
 use crate::{
     config::settings::{ServerSettings, UNIX_CLIENT},
     downstream::{LinkBase, PublicAddress, RequestAddress, RequestBody, request::public_address::said_scheme},
     gateway::{
-        lifecycle::snapshot::Snapshot, outcome::trace::RequestTrace, request::target::RequestTarget,
+        lifecycle::snapshot::Snapshot,
+        outcome::trace::RequestTrace,
+        request::{caller::joined_cookies, target::RequestTarget},
         routes::route::Route,
     },
     tls::subject::ClientSubject,
@@ -57,6 +62,10 @@ impl Client {
     pub(crate) fn of(session: &mut ServerSession, snapshot: &Snapshot) -> Self {
         let address = address(session);
         let server = &snapshot.server;
+        // An insertion of a value that was read from headers can't fail.
+        if let Some(cookies) = joined_cookies(session.req_header()) {
+            let _ = session.req_header_mut().insert_header(COOKIE, cookies);
+        }
         let headers = &session.req_header().headers;
         let is_proxy = snapshot.trusts(address);
         let subject = server.client_subject.as_ref();

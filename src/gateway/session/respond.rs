@@ -254,6 +254,7 @@ pub(crate) fn refuse(
     outcome: &mut Outcome,
 ) -> Response {
     outcome.code = Some(problem.code.as_str());
+    outcome.counted.cursor = problem.cursor;
     outcome.tell_refusal(problem.code.as_str());
     let types = snapshot.server.problem_types.as_deref();
     let mut response = Response::of_problem(problem, types, &outcome.request_id, envelope);

@@ -46,6 +46,12 @@ impl ClientHashes {
         self.headers == headers
     }
 
+    /// Returns the headers by which clients are identified; none if they are identified only by their addresses.
+    #[must_use]
+    pub(crate) fn named_by(&self) -> &[HeaderName] {
+        &self.headers
+    }
+
     /// Returns the hash of a request's client. The hash covers all naming headers that the request has, or the address
     /// if the request has none of them.
     #[must_use]
@@ -93,11 +99,11 @@ impl ClientHashes {
 }
 
 /// Returns the part of a header's value that identifies a client. For `Authorization`, this is the part after the
-/// scheme, because the scheme's case and the spaces after it vary (RFC 9110, section 11.1): `Bearer a` and `bEARER a`
-/// are one client.
+/// scheme, because the scheme's case and the blanks after it vary (RFC 9110, section 11.1): `Bearer a` and `bEARER a`
+/// are one client. A tab separates them too, because upstreams differ in whether they accept it.
 pub(crate) fn credential<'v>(name: &HeaderName, value: &'v HeaderValue) -> &'v [u8] {
     let value = value.as_bytes();
-    let scheme = value.iter().position(|byte| *byte == b' ').filter(|_| *name == AUTHORIZATION);
+    let scheme = value.iter().position(u8::is_ascii_whitespace).filter(|_| *name == AUTHORIZATION);
     value[scheme.map_or(0, |at| at + 1)..].trim_ascii()
 }
 
@@ -120,6 +126,7 @@ mod tests {
         for (pairs, address, is_same) in [
             (&[("authorization", "Bearer a")][..], OTHER, true),
             (&[("authorization", "bEARER   a"), ("user-agent", "x")], ONE, true),
+            (&[("authorization", "Bearer\ta")], ONE, true),
             (&[("authorization", "Bearer b")], ONE, false),
             (&[("authorization", "Bearer a"), ("x-api-key", "a")], ONE, false),
             (&[("x-api-key", "a")], ONE, false),

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::clients::{ClientHash, ClientHashes};
 use crate::config::settings::ConcurrencySettings;
@@ -58,6 +58,12 @@ impl RouteConcurrency {
     #[must_use]
     pub(crate) fn limits(&self) -> &ConcurrencySettings {
         &self.limits
+    }
+
+    /// Returns the headers by which clients are identified.
+    #[must_use]
+    pub(crate) fn named_by(&self) -> &[HeaderName] {
+        self.known.named_by()
     }
 
     /// Takes a place for a request. The client is identified by the configured headers, or by its address if the

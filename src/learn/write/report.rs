@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::learn::findings::{Certainty, Learnt};
+use crate::{
+    config::diagnostic::is_hidden,
+    learn::findings::{Certainty, Learnt},
+};
 
 /// Returns the report. The findings are grouped by certainty, the surest first.
 #[must_use]
@@ -31,7 +34,7 @@ pub fn report(learnt: &Learnt, url: &str) -> String {
     out
 }
 
-/// Removes control characters, with which an upstream could manipulate the terminal.
+/// Removes control characters and hidden ones, with which an upstream could manipulate the terminal.
 fn plain(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).collect()
+    text.chars().filter(|letter| !is_hidden(*letter)).collect()
 }

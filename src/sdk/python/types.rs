@@ -7,7 +7,7 @@ use crate::{
         list::SdkItem,
         schema::{self, MOST_DEPTH},
         spec::quoted,
-        words::type_name,
+        words::{claim, type_name},
     },
 };
 
@@ -42,7 +42,7 @@ impl TypeWriter {
         self.known.clear();
         // All names are claimed before the first declaration, because types can refer to one another.
         for (component, schema) in components {
-            let name = self.names.claim(&type_name(component));
+            let name = claim(&mut self.names, &type_name(component));
             self.known.push((component.clone(), name, schema.clone()));
         }
         for (component, schema) in components {
@@ -52,7 +52,7 @@ impl TypeWriter {
         if item.member("$ref").is_some() {
             return self.type_of(item, stem, 0);
         }
-        let name = self.names.claim(&format!("{stem}Item"));
+        let name = claim(&mut self.names, &format!("{stem}Item"));
         self.declare(&name, item);
         name
     }
@@ -200,7 +200,7 @@ impl TypeWriter {
                 };
                 match (self.members(&own, depth), schema.member("additionalProperties")) {
                     (Some(members), _) => {
-                        let name = self.names.claim(stem);
+                        let name = claim(&mut self.names, stem);
                         self.declare_object(&name, &members, depth);
                         name
                     }

@@ -8,7 +8,7 @@ use crate::{
         schema::{self, MOST_DEPTH},
         spec::quoted,
         typescript::{comment, property},
-        words::type_name,
+        words::{claim, type_name},
     },
 };
 
@@ -43,7 +43,7 @@ impl TypeWriter {
         self.known.clear();
         // All names are claimed before the first declaration, because types can refer to one another.
         for (component, _) in components {
-            let name = self.names.claim(&type_name(component));
+            let name = claim(&mut self.names, &type_name(component));
             self.known.push((component.clone(), name));
         }
         for (component, schema) in components {
@@ -53,7 +53,7 @@ impl TypeWriter {
         if item.member("$ref").is_some() {
             return self.type_of(item, 0);
         }
-        let name = self.names.claim(&format!("{stem}Item"));
+        let name = claim(&mut self.names, &format!("{stem}Item"));
         self.declare(&name, item);
         name
     }

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
+use super::owners::{Owner, OwnerCounts, OwnerLimits};
 use crate::{
     config::settings::IdempotencySettings,
     downstream::{Code, Problem},
@@ -25,6 +26,13 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The largest length of an `Idempotency-Key` in bytes, without its quotes. A longer key is refused.
 const LONGEST: usize = 255;
+
+/// The part of all keys that one client may use: a tenth.
+const CLIENT_PART: usize = 10;
+/// The part of all keys that the clients of one address may use together: the half.
+const NETWORK_PART: usize = 2;
+/// The number of keys that every client may use, however few there are in all.
+const SMALLEST_SHARE: usize = 10;
 
 /// The hash of a key and the client that sent it.
 type KeyName = [u8; 32];
@@ -78,6 +86,8 @@ struct KeyTable {
     entries: HashMap<KeyName, KeyEntry>,
     /// The names of all entries, the oldest first.
     by_age: VecDeque<KeyName>,
+    /// The number of keys of each client.
+    owners: OwnerCounts,
     /// The sum of the sizes of all results, in bytes.
     bytes: usize,
 }
@@ -86,6 +96,7 @@ struct KeyTable {
 struct KeyEntry {
     /// The SHA-256 of the request's body.
     body: [u8; 32],
+    owner: Owner,
     state: KeyState,
     since: Instant,
 }
@@ -125,7 +136,7 @@ impl IdempotencyKeys {
     /// result. Returns a refusal if the request can't run.
     pub(super) fn claim(
         self: &Arc<Self>,
-        name: KeyName,
+        (name, owner): (KeyName, Owner),
         body: &[u8],
         settings: IdempotencySettings,
         now: Instant,
@@ -138,11 +149,15 @@ impl IdempotencyKeys {
         }
         // No key is forgotten to make room for a new key: if its request were repeated, the operations would run again.
         // Test: `idempotency_keys_are_bounded_and_never_dropped_early`.
-        if table.entries.len() >= settings.entries {
-            let detail = "the gateway knows as many idempotency keys as it may: send the request without one, or later";
+        // One client leaves the other keys to the others. Test: `one_client_does_not_use_up_all_keys`.
+        let share = |part: usize| (settings.entries / part).max(SMALLEST_SHARE);
+        let limits = OwnerLimits { client: share(CLIENT_PART), network: share(NETWORK_PART), all: settings.entries };
+        if !table.owners.add(owner, limits) {
+            let detail = "the gateway knows as many idempotency keys of this client, or of all, as it may: send the \
+                          request without one, or later";
             return KnownKey::Refused(Box::new(Problem::new(Code::Overloaded, detail)));
         }
-        table.entries.insert(name, KeyEntry { body, state: KeyState::UnderWay, since: now });
+        table.entries.insert(name, KeyEntry { body, owner, state: KeyState::UnderWay, since: now });
         table.by_age.push_back(name);
         KnownKey::New(KeyClaim { keys: Arc::clone(self), name, settings, result: None })
     }
@@ -192,8 +207,11 @@ impl KeyTable {
             if matches!(entry.state, KeyState::UnderWay) {
                 entry.since = now;
                 self.by_age.push_back(name);
-            } else if let Some(KeyEntry { state: KeyState::Done(result), .. }) = self.entries.remove(&name) {
-                self.bytes -= result.len();
+            } else if let Some(forgotten) = self.entries.remove(&name) {
+                self.owners.remove(forgotten.owner);
+                if let KeyState::Done(result) = forgotten.state {
+                    self.bytes -= result.len();
+                }
             }
         }
     }
@@ -244,8 +262,30 @@ mod tests {
 
     const SETTINGS: IdempotencySettings = IdempotencySettings { ttl: Duration::from_secs(60), entries: 2, size: 10 };
 
+    /// Returns a client that has only the key with this name.
+    fn owner(name: u8) -> Owner {
+        Owner { client: [name; 32], network: None }
+    }
+
+    #[test]
+    fn one_client_does_not_use_up_all_keys() {
+        let settings = IdempotencySettings { entries: 100, ..SETTINGS };
+        let (keys, now) = (Arc::<IdempotencyKeys>::default(), clock::instant());
+        let taken = |clients: std::ops::Range<u8>, network: u8| {
+            let claim = |key: u8, client: u8| {
+                let owner = Owner { client: [client; 32], network: Some([network; 32]) };
+                let name = [key, client, network].repeat(11)[..32].try_into().unwrap();
+                matches!(keys.claim((name, owner), b"{}", settings, now), KnownKey::New(_))
+            };
+            clients.map(|client| (0..20).filter(|&key| claim(key, client)).count()).sum::<usize>()
+        };
+        assert_eq!(taken(0..1, 200), 10, "a tenth for one client");
+        assert_eq!(taken(1..50, 200), 40, "half for one address, whatever names its client has");
+        assert_eq!(taken(50..52, 201), 20, "the others are served");
+    }
+
     fn claim(keys: &Arc<IdempotencyKeys>, name: u8, now: Instant) -> Result<KeyClaim, String> {
-        match keys.claim([name; 32], b"{}", SETTINGS, now) {
+        match keys.claim(([name; 32], owner(name)), b"{}", SETTINGS, now) {
             KnownKey::New(claim) => Ok(claim),
             KnownKey::Done(result) => Err(String::from_utf8_lossy(&result).into_owned()),
             KnownKey::Refused(problem) => Err(problem.code.as_str().to_owned()),

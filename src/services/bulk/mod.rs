@@ -7,13 +7,19 @@
 //! With an `Idempotency-Key` the operations run in a task that outlives the client's connection, and their results are
 //! kept for a repetition (`idempotency`). Without a key the operations end when the client leaves.
 
+mod answer_headers;
+mod detached;
 mod idempotency;
 mod operation;
+mod owners;
 mod report;
 mod request;
 mod run;
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,12 +28,15 @@ use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use tokio::sync::watch;
 
 use self::{
+    detached::DetachedRuns,
     idempotency::{IdempotencyKeys, KnownKey},
+    owners::Owner,
+    request::BulkPlan,
     run::{BulkRun, FinishedBulk},
 };
 use crate::{
     config::settings::BulkSettings,
-    downstream::Response,
+    downstream::{Code, Problem, Response},
     gateway::{
         Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
@@ -52,6 +61,9 @@ const DEPTH: u16 = 64;
 pub(super) struct Bulk {
     inner: Arc<InnerGateway>,
     keys: Arc<IdempotencyKeys>,
+    detached: Arc<DetachedRuns>,
+    /// The other services, whose paths no operation may have; empty until the process has opened them.
+    others: OnceLock<Vec<Arc<dyn Service>>>,
 }
 
 #[async_trait]
@@ -81,7 +93,31 @@ impl Service for Bulk {
 
 impl Bulk {
     pub(super) fn new(inner: Arc<InnerGateway>) -> Self {
-        Self { inner, keys: Arc::default() }
+        Self { inner, keys: Arc::default(), detached: Arc::default(), others: OnceLock::new() }
+    }
+
+    /// Sets the other services. Only the first call has an effect.
+    pub(super) fn stand_beside(&self, others: Vec<Arc<dyn Service>>) {
+        let _ = self.others.set(others);
+    }
+
+    /// Checks that no operation is for a service. Services answer no inner requests, so such an operation would reach
+    /// a route, and perhaps the path of the same name at an upstream.
+    ///
+    /// # Errors
+    ///
+    /// Returns 400 `operation_invalid`, with the place of the first operation for a service.
+    fn refuse_services(&self, plan: &BulkPlan, caller: &Caller, snapshot: &Snapshot) -> Result<(), Box<Problem>> {
+        let others = self.others.get().map_or(&[][..], Vec::as_slice);
+        for (place, operation) in plan.operations.iter().enumerate() {
+            let Ok(head) = operation.head(&caller.headers) else { continue };
+            // Test: `an_operation_for_a_service_is_refused`.
+            if self.takes(snapshot, &head) || others.iter().any(|other| other.takes(snapshot, &head)) {
+                let detail = "the path is one of a service, which bulk requests don't reach: send it by itself";
+                return Err(request::fault(Code::OperationInvalid, place, "/path", detail));
+            }
+        }
+        Ok(())
     }
 
     /// Runs a bulk request. Returns the body with all results; `None` if the client has gone.
@@ -101,14 +137,21 @@ impl Bulk {
         let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());
         // If one operation is invalid, no operation of the request runs. Test: `a_malformed_request_runs_no_operation`.
         let plan = request::read(&body, &caller.headers, (snapshot, settings))?;
+        self.refuse_services(&plan, &caller, snapshot)?;
         let gateway = self.inner.proxy().await?;
+        let of_run = snapshot.memory.share();
+        of_run.take(plan.size() + if key.is_some() { body.len() } else { 0 })?;
+        let owner = Owner { client: caller.name_of(""), network: caller.network() };
+        // The place is taken before the key is claimed, so a request that is refused can be repeated with its key.
+        // Test: `requests_without_their_clients_are_bounded`.
+        let place = key.as_ref().map(|_| self.detached.enter(owner)).transpose()?;
         // The key is claimed after the check, so a request that is refused as a whole doesn't use up its key.
         // Test: `a_key_belongs_to_one_request_of_one_client`.
         let claim = match key {
             None => None,
             Some(key) => {
                 let name = caller.name_of(&key);
-                match self.keys.claim(name, &body, settings.idempotency, clock::instant()) {
+                match self.keys.claim((name, owner), &body, settings.idempotency, clock::instant()) {
                     KnownKey::New(claim) => Some(claim),
                     KnownKey::Done(result) => return Ok(Some(result)),
                     KnownKey::Refused(problem) => return Err(problem.into()),
@@ -118,6 +161,7 @@ impl Bulk {
         let (goes_on, wanted) = watch::channel(());
         // The operations are given up when the sender is dropped. With a key the task owns the sender, so it always
         // runs to its end. A client whose connection broke can then repeat the request and get the results.
+        let (stays, present) = watch::channel(());
         let (kept, own) = if claim.is_some() { (None, Some(goes_on)) } else { (Some(goes_on), None) };
         let run = BulkRun {
             gateway,
@@ -126,8 +170,9 @@ impl Bulk {
             snapshot: Arc::clone(snapshot),
             settings: settings.clone(),
             request_id: outcome.request_id.clone(),
-            held: snapshot.memory.share(),
+            held: of_run,
             wanted,
+            present,
         };
         let in_flight = self.inner.gateway().vitals.enter();
         let mut running = tokio::spawn(async move {
@@ -135,11 +180,11 @@ impl Bulk {
             if let Some(claim) = claim {
                 claim.finish(finished.body.clone());
             }
-            drop((own, in_flight));
+            drop((own, place, in_flight));
             finished
         });
         let Some(finished) = unless_gone(session, Pin::new(&mut running)).await else { return Ok(None) };
-        drop(kept);
+        drop((kept, stays));
         let FinishedBulk { body, summary, held: of_run } = finished.map_err(|error| failed(&error))?;
         outcome.detail = Some(summary);
         drop(of_run);

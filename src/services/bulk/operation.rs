@@ -13,7 +13,7 @@ use std::{
 use http::HeaderMap;
 use tokio::sync::watch;
 
-use super::request::Operation;
+use super::{answer_headers::kept_headers, request::Operation};
 use crate::{
     downstream::{Code, Problem, Response},
     gateway::runtime::{clock, futures::caught},
@@ -33,7 +33,7 @@ pub(super) struct Surroundings {
     pub(super) problems: Arc<ProblemForm>,
     /// The number of bytes that the answers to all operations together may still occupy.
     pub(super) room: Arc<AtomicUsize>,
-    /// The memory of the bodies, counted in `server.memory`.
+    /// The memory of the bodies and the headers, counted in `server.memory`.
     pub(super) held: Arc<MemoryShare>,
     /// Closed once the client has gone, unless the request has an `Idempotency-Key`.
     pub(super) wanted: watch::Receiver<()>,
@@ -50,6 +50,7 @@ pub(super) struct ProblemForm {
 #[derive(Debug)]
 pub(super) struct OperationAnswer {
     pub(super) status: u16,
+    /// The headers that the result shows.
     pub(super) headers: HeaderMap,
     /// The body of the answer; `None` if there was no room for it.
     pub(super) body: Option<Vec<u8>>,
@@ -109,7 +110,13 @@ impl Surroundings {
         };
         let request = InnerRequest { head, body: operation.body.clone() };
         match request.send(gateway, caller, (*timeout, wanted), keep).await {
-            Ok((status, headers)) => OperationAnswer { status, headers, body: kept, took: Duration::ZERO },
+            Ok((status, headers)) => {
+                let (headers, size) = kept_headers(&headers);
+                let takes = |room: usize| room.checked_sub(size);
+                let fits = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, takes).is_ok();
+                let headers = if fits && held.take(size).is_ok() { headers } else { HeaderMap::new() };
+                OperationAnswer { status, headers, body: kept, took: Duration::ZERO }
+            }
             Err(Unanswered::GivenUp) => {
                 let detail = format!("the operation took longer than {timeout:?}: it may have been carried out");
                 of_problem(Code::OperationTimeout, &detail)

@@ -7,39 +7,11 @@ use http::{HeaderMap, header};
 use serde_json::value::RawValue;
 
 use super::{
+    answer_headers::is_shown,
     operation::OperationAnswer,
     request::{BulkPlan, Operation, is_json},
 };
 use crate::json::write::{push_number, push_text};
-
-/// The headers of an operation's answer that are copied into its result. Other headers, such as `Set-Cookie`, are left
-/// out, except those with the prefix [`OWN`].
-const SHOWN: [&str; 21] = [
-    "age",
-    "allow",
-    "cache-control",
-    "cache-status",
-    "content-encoding",
-    "content-language",
-    "content-location",
-    "content-type",
-    "deprecation",
-    "etag",
-    "expires",
-    "last-modified",
-    "link",
-    "location",
-    "preference-applied",
-    "ratelimit",
-    "ratelimit-policy",
-    "retry-after",
-    "sunset",
-    "www-authenticate",
-    "x-request-id",
-];
-
-/// The prefix of the gateway's own headers, which are also copied into results.
-const OWN: &str = "cursorgate-";
 
 /// An estimate of the bytes in a result without its body, for the capacity of the buffer.
 const AROUND: usize = 1_024;
@@ -162,7 +134,7 @@ fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mu
 /// Writes the headers of a result. The values of a repeated header are joined by commas.
 fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     let mut names: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
-    names.retain(|name| SHOWN.contains(name) || name.starts_with(OWN));
+    names.retain(|name| is_shown(name));
     // Sorted, because the order of a header map is arbitrary.
     names.sort_unstable();
     out.push(b'{');

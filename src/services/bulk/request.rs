@@ -26,6 +26,9 @@ const MOST_OPERATIONS: usize = 1_000;
 /// The largest length of an operation's id, in bytes. A longer id is refused.
 const LONGEST_ID: usize = 256;
 
+/// The bytes of an answer without its headers and its body.
+const ANSWER: usize = 256;
+
 /// The methods that an operation can have.
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
@@ -62,6 +65,18 @@ pub(super) struct Operation {
     target: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
+}
+
+impl BulkPlan {
+    /// Returns the bytes that the plan and the answers to its operations occupy, without the bodies of the answers.
+    pub(super) fn size(&self) -> usize {
+        let of = |operation: &Operation| {
+            let headers: usize = operation.headers.iter().map(|(_, value)| value.len() + 128).sum();
+            operation.target.len() + operation.kind.len() + headers
+        };
+        let each = size_of::<Operation>() + ANSWER;
+        self.operations.len() * each + self.operations.iter().map(of).sum::<usize>()
+    }
 }
 
 impl Operation {
@@ -271,6 +286,6 @@ fn said(error: &serde_json::Error) -> String {
 }
 
 /// Creates a problem that names the operation at this place, and its member, such as `/path`.
-fn fault(code: Code, place: usize, member: &str, detail: impl Into<String>) -> Box<Problem> {
+pub(super) fn fault(code: Code, place: usize, member: &str, detail: impl Into<String>) -> Box<Problem> {
     Box::new(Problem::new(code, detail).with_parameter(format!("/operations/{place}{member}")))
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
+    detached::ALONE,
     operation::{OperationAnswer, ProblemForm, Surroundings},
     report::{self, BulkCounts},
     request::BulkPlan,
@@ -29,6 +30,8 @@ pub(super) struct BulkRun {
     pub(super) held: MemoryShare,
     /// Closed once the client has gone, unless the request has an `Idempotency-Key`.
     pub(super) wanted: watch::Receiver<()>,
+    /// Closed once the client has gone.
+    pub(super) present: watch::Receiver<()>,
 }
 
 #[derive(Debug)]
@@ -44,7 +47,7 @@ pub(super) struct FinishedBulk {
 impl BulkRun {
     /// Runs the operations, and returns their results as the body of the answer.
     pub(super) async fn run(self) -> FinishedBulk {
-        let Self { gateway, plan, caller, snapshot, settings, request_id, held, wanted } = self;
+        let Self { gateway, plan, caller, snapshot, settings, request_id, held, wanted, present } = self;
         let began = clock::instant();
         let held = Arc::new(held);
         let surroundings = Surroundings {
@@ -57,7 +60,7 @@ impl BulkRun {
             wanted,
         };
         let plan = Arc::new(plan);
-        let answers = operate(&plan, &surroundings, settings.at_once).await;
+        let answers = operate(&plan, &surroundings, (settings.at_once, present)).await;
         let counts = BulkCounts::of(&plan, &answers);
         let took = clock::instant().saturating_duration_since(began);
         let body = report::write(&plan, answers, &counts, took).into();
@@ -68,13 +71,31 @@ impl BulkRun {
 /// Runs the operations until all have ended, and returns their answers in the order of the operations. No more
 /// operations begin once the client has gone or, with `stop_on_error`, once an operation has failed. After a failure,
 /// the operations that are running continue to their end. An operation that didn't begin has `None`.
-async fn operate(plan: &Arc<BulkPlan>, surroundings: &Surroundings, at_once: usize) -> Vec<Option<OperationAnswer>> {
+///
+/// Once `present` is closed, the client has gone, and one operation runs at a time. After [`ALONE`], no more operations
+/// begin.
+async fn operate(
+    plan: &Arc<BulkPlan>,
+    surroundings: &Surroundings,
+    (at_once, present): (usize, watch::Receiver<()>),
+) -> Vec<Option<OperationAnswer>> {
     let mut answers: Vec<Option<OperationAnswer>> = plan.operations.iter().map(|_| None).collect();
     let mut under_way = JoinSet::new();
     let mut waiting = 0..plan.operations.len();
+    let mut alone_since = None;
     // Each iteration begins operations until `at_once` are running, and then waits until an operation ends.
     loop {
-        while under_way.len() < at_once
+        let mut most = at_once;
+        if present.has_changed().is_err() {
+            // A client that has gone holds no connection, so its requests must not displace those of others.
+            // Test: `requests_without_their_clients_are_bounded`.
+            most = 1;
+            let now = clock::instant();
+            if now.saturating_duration_since(*alone_since.get_or_insert(now)) > ALONE {
+                waiting.start = waiting.end;
+            }
+        }
+        while under_way.len() < most
             && let Some(place) = waiting.next()
         {
             let (plan, surroundings) = (Arc::clone(plan), surroundings.clone());

@@ -76,6 +76,9 @@ pub(super) struct JobDefinition {
     /// The columns of a table; `None` if the client didn't name them.
     #[serde(default)]
     pub(super) columns: Option<Vec<String>>,
+    /// The name of the address of the client that began the job; `None` if it is unknown.
+    #[serde(default)]
+    pub(super) network: Option<String>,
 }
 
 /// A list whose exports a client requests. A job is found only under its own list.
@@ -399,6 +402,7 @@ mod tests {
             created: 0,
             finished: Some(60),
             definition: JobDefinition {
+                network: None,
                 path: "/v1/people".to_owned(),
                 normal_path: "/v1/people".to_owned(),
                 host: None,

@@ -37,7 +37,7 @@ use self::{
     store::{Added, DirectoryStore, ExportStore, JobStoreFault, PostgresJobs, QueueLimits},
 };
 pub(super) use self::{job::is_id, keeper::ExportKeeper};
-use super::{caller::Caller, id::new_id, inner::InnerGateway, webhooks::Events};
+use super::{caller::Caller, database::DatabaseFault, id::new_id, inner::InnerGateway, webhooks::Events};
 use crate::{
     config::settings::{ExportSettings, ExportStoreSettings},
     cursor::KeyRing,
@@ -195,6 +195,7 @@ impl Exports {
             compression: order.compression,
             priority: order.priority,
             columns: order.columns,
+            network: network_of(caller, keys),
         };
         let proxy = self.inner.proxy().await?;
         let timeout = settings.page_timeout;
@@ -210,6 +211,7 @@ impl Exports {
                 return Err(Failure::logged(Code::UpstreamUnavailable, said, fault.code));
             }
         }
+        check_credentials(call, &private)?;
         let (Some(id), Some(owner)) = (new_id(), owners.first()) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes, or no key".to_owned()));
         };
@@ -264,12 +266,13 @@ impl Exports {
 
 const FAILED: &str = "the gateway failed: report the request id";
 
-/// Returns the failure of a request for a fault of the store. A fault of PostgreSQL might be temporary, so the failure
-/// is 503 `store_unavailable` with `Retry-After`. For any other fault the failure is 500.
+/// Returns the failure of a request for a fault of the store. A fault of PostgreSQL, of a disk or of a directory might
+/// be temporary, so the failure is 503 `store_unavailable` with `Retry-After`. For any other fault the failure is 500.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the fault by value")]
 fn failed(fault: JobStoreFault) -> Failure {
-    let JobStoreFault::Shared(fault) = fault else {
+    if let JobStoreFault::Directory(DatabaseFault::Content(_) | DatabaseFault::Later(_) | DatabaseFault::Task) = fault {
         return Failure::logged(Code::Internal, FAILED, fault.to_string());
-    };
+    }
     // Only exports fail, because pages of lists don't need the store. Test: `jobs_wait_for_a_database_that_is_away`.
     let mut problem = Problem::new(Code::StoreUnavailable, "the store of exports is not available: try again later");
     problem.retry_after = Some(HeaderValue::from_static(ASK_AGAIN));
@@ -323,12 +326,37 @@ fn identify<'c>(
         caller.headers.insert(header::HOST, host);
     }
     let principal = target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
-    let name = caller.name_at(principal);
+    // A key in the query is a credential like one in a header, so a request without the key of a job doesn't find it.
+    // Test: `an_export_with_a_key_in_its_query_is_that_of_the_key`.
+    let private = request::private_name(&target.route, &caller.headers, target.list.query.as_deref());
+    let name = caller.name_at(principal, &private);
     // A job that was begun before a change of keys has its client's name under the earlier key, so the names under all
     // keys are used.
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
     let owners = numbers.filter_map(|number| keys.stored_name(number, NAME, "owner", &name)).collect();
     Ok(ExportCall { snapshot, settings, keys, target, caller, owners, base })
+}
+
+/// Returns the stored name of a client's address; `None` if the address is unknown.
+fn network_of(caller: &Caller, keys: &KeyRing) -> Option<String> {
+    keys.stored_name(keys.signing_number(), NAME, "network", &caller.network()?)
+}
+
+/// Checks that the client of a job can be told apart from all others, if the list isn't the same for all clients. The
+/// file of one client must not be found by all others at its address.
+///
+/// # Errors
+///
+/// Returns 422 `export_unsupported`.
+fn check_credentials(call: &ExportCall<'_>, private: &str) -> Result<(), Box<Problem>> {
+    let principal = call.target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
+    // Test: `an_export_without_credentials_is_refused`.
+    if principal.is_empty() || !private.is_empty() || call.caller.has_credentials(principal) {
+        return Ok(());
+    }
+    let detail = "the request has no credentials by which the export could be found again: send those of the list, or \
+                  let the route say that all clients see the same list (principal = [])";
+    Err(Box::new(Problem::new(Code::ExportUnsupported, detail)))
 }
 
 /// Returns the problem if a job wasn't added; `None` if it was queued.

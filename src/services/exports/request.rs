@@ -13,7 +13,7 @@ use super::{
 use crate::{
     downstream::{Code, Problem, request::params::RequestedPosition},
     gateway::{Snapshot, request::target::RequestTarget, routes::route::Route},
-    services::list::BelowList,
+    services::{list::BelowList, page},
 };
 
 /// The path segment of exports, which follows the path of a list.
@@ -155,6 +155,13 @@ pub(super) fn read_query(
     };
     let private: Vec<&str> = query.unwrap_or_default().split('&').filter(|pair| is_private(pair)).collect();
     Ok((request.self_query, private.join("&")))
+}
+
+/// Returns the private parameters of a query in a form in which equal parameters are equal; empty if there are none.
+pub(super) fn private_name(route: &Route, headers: &http::HeaderMap, query: Option<&str>) -> String {
+    let list = route.list.as_ref();
+    let parameters = list.map(|list| &list.conventions.choose(headers).convention.parameters);
+    parameters.map(|parameters| page::private_name(parameters, query.unwrap_or_default())).unwrap_or_default()
 }
 
 #[cfg(test)]

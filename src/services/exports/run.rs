@@ -105,7 +105,10 @@ impl ExportRun {
             Ended::Finished(_) | Ended::Queued(_) => return None,
         };
         let snapshot = self.inner.gateway().live.pin();
-        let caller = self.credentials(snapshot.keys.as_deref()).ok().map(|(caller, _)| caller);
+        // Endpoints belong to the clients of headers, so no endpoint belongs to the client of a key in the query. Test:
+        // `an_export_with_a_key_in_its_query_is_that_of_the_key`.
+        let credentials = self.credentials(snapshot.keys.as_deref()).ok();
+        let caller = credentials.filter(|(_, private)| private.is_empty()).map(|(caller, _)| caller);
         let audience = webhooks::audience(&snapshot, caller.as_ref())?;
         let data = self.taken.job.ended(kind == EventType::ExportCompleted, fault);
         let event = Event::new(kind, &self.taken.job.id, clock::unix_seconds(), audience, &data);

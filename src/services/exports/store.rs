@@ -55,6 +55,14 @@ pub(super) struct QueueLimits {
     pub(super) queue: usize,
 }
 
+impl QueueLimits {
+    /// Returns the largest number of unfinished jobs of all clients at one address. Credentials aren't checked by the
+    /// gateway, so a client could otherwise invent names and fill the queue alone.
+    pub(super) fn per_network(self) -> usize {
+        self.per_client.saturating_mul(4)
+    }
+}
+
 /// The state of a job after a process has ended its work on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ended {
@@ -77,6 +85,10 @@ pub(super) struct JobEnd {
 #[derive(Debug)]
 pub(super) struct FinishedJob {
     pub(super) id: String,
+    /// The name of the client that began the job.
+    pub(super) owner: String,
+    /// The name of the client's address; `None` if it is unknown.
+    pub(super) network: Option<String>,
     /// The time since the job's end, in seconds.
     pub(super) age: u64,
     /// The length of the job's result in bytes; 0 if there is no result.
@@ -94,6 +106,11 @@ pub(super) struct TakenJob {
 /// A store of jobs and results. Every operation returns an error if the store has a fault.
 #[async_trait]
 pub(super) trait ExportStore: Send + Sync {
+    /// Checks that the store is there, without reading it.
+    async fn check(&self) -> Result<(), JobStoreFault> {
+        Ok(())
+    }
+
     /// Adds a job with its sealed credentials, unless one of `limits` is reached. `owners` are all names of the job's
     /// client. Jobs under each of these names count for the client's limit.
     async fn add(

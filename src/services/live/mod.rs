@@ -89,7 +89,7 @@ impl Service for LivePages {
         let call = LiveCall::new(below, session, (client, snapshot), outcome)?;
         // The place is taken before the page is requested, so a subscriber that exceeds a limit doesn't cost the
         // upstream a request.
-        let place = self.places.enter(settings, (&call.route.name, call.client))?;
+        let place = self.places.enter(settings, (&call.route.name, call.subscriber()))?;
         let proxy = self.groups.inner.proxy().await?;
         let stay = LiveStay::begin(place, settings, &self.groups.inner.gateway().vitals);
         // A WebSocket opens before a page is requested, because the client's first message can name another page.

@@ -6,7 +6,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use sha2::{Digest as _, Sha256};
 
-use super::{handshake, places::ClientName, window::LiveWindow};
+use super::{
+    handshake,
+    places::{ClientName, Subscriber},
+    window::LiveWindow,
+};
 use crate::{
     downstream::{Code, CorsPolicy, Problem, response::cors},
     gateway::{Snapshot, outcome::access_log::Outcome, routes::route::Route, session::client_request::Client},
@@ -88,8 +92,13 @@ impl LiveCall {
             caller.headers.insert(header::HOST, host);
         }
         let principal = route.list.as_ref().map_or(&[][..], |list| &list.principal);
-        let client = caller.name_at(principal);
+        let client = caller.name_at(principal, "");
         Ok(Self { route, caller: Arc::new(caller), client, below, base })
+    }
+
+    /// Returns the client by its credentials and by its address.
+    pub(super) fn subscriber(&self) -> Subscriber {
+        Subscriber { client: self.client, network: self.caller.network() }
     }
 
     /// Returns the path of the list, without the segment of live pages.

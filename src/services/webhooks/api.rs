@@ -192,6 +192,13 @@ impl Webhooks {
     }
 
     async fn register(&self, call: &WebhookCall<'_>, body: &[u8]) -> Result<Response, Failure> {
+        // An address is shared by all clients behind a proxy, so it owns no endpoint. Test:
+        // `an_endpoint_without_credentials_is_refused`.
+        let principal = &call.clients.principal;
+        if !principal.is_empty() && !call.caller.has_credentials(principal) {
+            let detail = "the request has no credentials by which its endpoints could be found again: send them";
+            return Err(Box::new(Problem::new(Code::RequestInvalid, detail)).into());
+        }
         let registration: Registration = request::read(body, r#"{"url":"https://…","events":["export.completed"]}"#)?;
         let (url, events) = registration.checked((call.settings, call.clients))?;
         let (Some(id), Some(secrets), Some(owner)) = (new_id(), SigningSecrets::new(), call.owners.first()) else {
@@ -447,7 +454,7 @@ fn identify<'c>(
     if let Some(Ok(host)) = target.authority.as_deref().map(HeaderValue::from_str) {
         caller.headers.insert(header::HOST, host);
     }
-    let client = caller.name_at(&clients.principal);
+    let client = caller.name_at(&clients.principal, "");
     let (method, query, owners) = (head.method.clone(), target.query, owners(keys, &client));
     Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })
 }

@@ -133,7 +133,7 @@ pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>
     let settings = snapshot.services.webhooks.as_ref()?;
     let keys = snapshot.keys.as_deref()?;
     let of_client = settings.clients.as_ref().zip(caller);
-    let names = of_client.map(|(clients, caller)| owners(keys, &caller.name_at(&clients.principal)));
+    let names = of_client.map(|(clients, caller)| owners(keys, &caller.name_at(&clients.principal, "")));
     Some(Audience::Client(names.unwrap_or_default()))
 }
 
@@ -141,7 +141,7 @@ pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>
 fn owners_of(settings: &WebhookSettings, keys: &KeyRing, callers: &[Arc<Caller>]) -> Vec<String> {
     let Some(clients) = &settings.clients else { return Vec::new() };
     // A set removes duplicates, because the subscribers of a page are mostly several connections of one client.
-    let names: BTreeSet<[u8; 32]> = callers.iter().map(|caller| caller.name_at(&clients.principal)).collect();
+    let names: BTreeSet<[u8; 32]> = callers.iter().map(|caller| caller.name_at(&clients.principal, "")).collect();
     names.iter().flat_map(|name| owners(keys, name)).collect()
 }
 

@@ -89,8 +89,16 @@ impl BackgroundService for WebhookKeeper {
                 }
                 self.look(&snapshot, looks, &mut running).await
             };
-            if let Err(fault) = looked.await {
-                tracing::error!(%fault, "webhooks wait");
+            let looked = looked.await;
+            let store = &self.inner.gateway().vitals.webhooks().store;
+            // A fault is logged when it begins and when it ends, not each second.
+            let has_changed = store.note(looked.as_ref().copied().map_err(ToString::to_string));
+            match &looked {
+                Err(fault) if has_changed => tracing::error!(%fault, "webhooks wait"),
+                Ok(()) if has_changed => tracing::warn!("webhooks go on"),
+                _ => {}
+            }
+            if looked.is_err() {
                 tokio::time::sleep(LOOK).await;
             }
             looks = looks.wrapping_add(1);

@@ -148,7 +148,7 @@ impl From<FetchError> for Unsent {
     fn from(error: FetchError) -> Self {
         let (end, detail) = match &error {
             FetchError::Timeout(_) => (AttemptEnd::Late, LATE),
-            FetchError::Malformed(_) => (AttemptEnd::Unreached, "the answer is not HTTP/1.1"),
+            FetchError::NotHttp(_) | FetchError::Malformed(_) => (AttemptEnd::Unreached, "the answer is not HTTP/1.1"),
             FetchError::Unavailable(text) if text.contains("certificate") => {
                 (AttemptEnd::Unreached, "the certificate of the host is not accepted")
             }

@@ -534,7 +534,7 @@ fn is_exhausted(error: &BError) -> bool {
 pub(crate) fn broken(error: &BError) -> FetchError {
     match error.root_etype() {
         _ if is_exhausted(error) => FetchError::Exhausted(error.to_string().trim().to_owned()),
-        ErrorType::InvalidHTTPHeader => FetchError::Malformed("its head is not HTTP/1.1".to_owned()),
+        ErrorType::InvalidHTTPHeader => FetchError::NotHttp("its head is not HTTP/1.1".to_owned()),
         ErrorType::ConnectTimedout
         | ErrorType::TLSHandshakeTimedout
         | ErrorType::ReadTimedout

@@ -23,7 +23,11 @@ pub enum FetchError {
     /// The answer broke off after it had begun.
     #[error("cut: {0}")]
     Cut(String),
-    /// The response isn't valid HTTP, has too large a head, has a content coding other than gzip, or can't be decoded.
+    /// The first bytes of the response are no head of HTTP/1.1: another program might use the port.
+    #[error("malformed: {0}")]
+    NotHttp(String),
+    /// The response isn't valid HTTP otherwise, has too large a head, has a content coding other than gzip, or can't be
+    /// decoded.
     #[error("malformed: {0}")]
     Malformed(String),
 }

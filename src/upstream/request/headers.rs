@@ -427,14 +427,19 @@ fn accepts_json(headers: &HeaderMap) -> bool {
 /// Returns whether a header states the origin of a request, under any name that a known proxy uses. Servers build links
 /// from these headers and grant access by them.
 fn is_forwarding(folded: &str) -> bool {
-    const OTHERS: [&str; 16] = [
+    const OTHERS: [&str; 24] = [
         "appengine-user-ip",
         "cf-connecting-ip",
         "cf-connecting-ipv6",
         "client-ip",
         "fastly-client-ip",
         "forwarded",
+        "forwarded-for",
+        "front-end-https",
+        "proxy-client-ip",
         "true-client-ip",
+        "wl-proxy-client-ip",
+        "x-appengine-user-ip",
         "x-azure-clientip",
         "x-client-ip",
         "x-cluster-client-ip",
@@ -443,7 +448,10 @@ fn is_forwarding(folded: &str) -> bool {
         "x-host",
         "x-original-forwarded-for",
         "x-original-host",
+        "x-proxyuser-ip",
         "x-real-ip",
+        "x-scheme",
+        "x-url-scheme",
     ];
     folded.starts_with("x-forwarded-") || OTHERS.contains(&folded)
 }

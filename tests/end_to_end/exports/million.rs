@@ -15,7 +15,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{begun, place::Place, status};
+use super::{KEY, begun, place::Place, status};
 use crate::{
     harness::{Numbers, gateway::Gateway, now},
     postgres::{CONFIGURATION, Key, Legacy, draw},
@@ -121,7 +121,7 @@ impl Killed<'_> {
     fn run(&self) -> (Vec<String>, Vec<u64>, Value) {
         let mut numbers = Numbers::new(11);
         let mut at_work = Gateway::start(self.configuration);
-        let job = begun(&at_work, "/keyset/exports", &[], &json!({}));
+        let job = begun(&at_work, "/keyset/exports", &[KEY], &json!({}));
         let mut peaks = Vec::new();
         let mut reached = 0;
         for _ in 0..KILLS {
@@ -135,7 +135,7 @@ impl Killed<'_> {
             drop(std::mem::replace(&mut at_work, other));
         }
         self.items_of(&at_work, &job, usize::MAX);
-        let document = status(&at_work, &job, &[]);
+        let document = status(&at_work, &job, &[KEY]);
         assert_eq!(document["state"], "completed", "{document}");
         let lines = fetched(&at_work, &job, document["bytes"].as_u64().expect("a length"));
         peaks.push(at_work.peak_memory());
@@ -145,7 +145,7 @@ impl Killed<'_> {
     /// Waits until a job has this many items or has ended, and returns the number of its items.
     fn items_of(&self, gateway: &Gateway, job: &str, until: usize) -> usize {
         loop {
-            let document = status(gateway, job, &[]);
+            let document = status(gateway, job, &[KEY]);
             let items = document["items"].as_u64().and_then(|items| usize::try_from(items).ok()).expect("a count");
             if items >= until || document["finishedAt"].is_string() {
                 assert!(document["state"] != "failed", "{document}");

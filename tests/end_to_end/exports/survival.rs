@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    JSON, ONE, Permits, begun, completed, finished,
+    JSON, KEY, ONE, Permits, begun, completed, finished,
     place::{Place, over_each_store},
     result, start, status,
 };
@@ -48,12 +48,12 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
     permits.give(1);
     let mut gateway = Gateway::start(&configuration);
     permits.give(4);
-    let job = begun(&gateway, "/users/exports", &[], &json!({ "compression": "gzip" }));
+    let job = begun(&gateway, "/users/exports", &[KEY], &json!({ "compression": "gzip" }));
     let mut reached = 0;
     for round in 0..6 {
         permits.give(4 + numbers.below(8));
         let moved = eventually("some pages", || {
-            let items = status(&gateway, &job, &[])["items"].as_u64()?;
+            let items = status(&gateway, &job, &[KEY])["items"].as_u64()?;
             (items > reached || permits.left() == 0).then_some(items)
         });
         assert!(moved >= reached, "{round}: {moved} after {reached}");
@@ -63,10 +63,10 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
         gateway = Gateway::start(&configuration);
     }
     permits.give(100_000);
-    let document = finished(&gateway, &job, &[]);
+    let document = finished(&gateway, &job, &[KEY]);
     assert_eq!(document["state"], "completed", "{document}");
     let mut text = String::new();
-    let file = result(&gateway, &job, &[]);
+    let file = result(&gateway, &job, &[KEY]);
     flate2::read::MultiGzDecoder::new(&file.body[..]).read_to_string(&mut text).expect("gzip");
     let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("an item")).collect();
     let mut times = BTreeMap::new();

@@ -44,6 +44,7 @@ use crate::pagination::{
 use codec::PayloadHead;
 use expiry::Age;
 use frame::{Frame, Mint};
+use keyring::TAG;
 
 /// An opened cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,48 @@ pub enum CursorError {
         /// 256 cases, so the list may be incomplete or empty.
         differs: Vec<ContextPart>,
     },
+}
+
+/// The reason why a cursor is refused, for operators. Clients don't get it, because it would help to forge cursors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// The text isn't a cursor, or its payload can't be read.
+    Malformed,
+    /// The ring has no key with the cursor's key id.
+    KeyUnknown,
+    /// The tag is wrong: the cursor was modified, or another key has the same id elsewhere.
+    Signature,
+    /// The cursor is from the future: the clocks of two processes differ.
+    Future,
+    /// The cursor is too old.
+    Expired,
+    /// The cursor is signed, but the route's cursors are sealed, or the reverse.
+    Mode,
+    /// The cursor belongs to another list.
+    Context,
+}
+
+impl RefusalReason {
+    /// All words, in the order of the variants.
+    pub const WORDS: [&'static str; 7] =
+        ["malformed", "key_unknown", "signature", "future", "expired", "mode", "context"];
+
+    /// Returns the word for the reason in metrics and logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+}
+
+/// A cursor that can't be used: the error that its client gets, and the reason for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedCursor {
+    /// The error that the client gets.
+    pub error: CursorError,
+    /// The reason that the operator gets.
+    pub reason: RefusalReason,
+    /// The key id that the cursor names, unverified; `None` if the text isn't a cursor.
+    pub key: Option<u32>,
 }
 
 /// Makes a page cursor. The cursor is sealed if `sealed` is true or if its position is a place in an upstream page, and
@@ -180,31 +223,56 @@ pub fn open(
     longest: usize,
     sealed: bool,
 ) -> Result<Opened, CursorError> {
+    open_or_tell(keys, context, text, now, ttl, longest, sealed).map_err(|refused| refused.error)
+}
+
+/// Opens a client's cursor like [`open`], and returns the reason of a refusal for the operator.
+///
+/// # Errors
+///
+/// Returns the error of [`open`] with its reason.
+pub fn open_or_tell(
+    keys: &KeyRing,
+    context: &CursorContext,
+    text: &str,
+    now: u64,
+    ttl: Option<u64>,
+    longest: usize,
+    sealed: bool,
+) -> Result<Opened, RefusedCursor> {
+    let refused = |error, reason, key| RefusedCursor { error, reason, key };
+    let malformed = || refused(CursorError::Invalid, RefusalReason::Malformed, None);
     // The length is checked before the text is decoded, so a long text costs no memory.
     if text.len() > longest {
-        return Err(CursorError::Invalid);
+        return Err(malformed());
     }
-    let bytes = frame::decode(text).ok_or(CursorError::Invalid)?;
-    let frame = Frame::parse(&bytes).ok_or(CursorError::Invalid)?;
+    let bytes = frame::decode(text).ok_or_else(malformed)?;
+    let frame = Frame::parse(&bytes).ok_or_else(malformed)?;
+    let invalid = |reason| refused(CursorError::Invalid, reason, Some(frame.key));
     // A tag is computed even for an unknown key id. Otherwise the time of a refusal would reveal which ids exist. Test:
     // `a_tag_is_computed_for_unknown_keys_too`.
     let key = keys.find(frame.key);
     let verified = frame.verify(key.unwrap_or_else(|| keys.signing()));
-    let (Some(key), Some(verified)) = (key, verified) else { return Err(CursorError::Invalid) };
+    let (key, verified) = match (key, verified) {
+        (Some(key), Some(verified)) => (key, verified),
+        (Some(_), None) => return Err(invalid(RefusalReason::Signature)),
+        (None, _) => return Err(invalid(RefusalReason::KeyUnknown)),
+    };
 
     // The context is checked before form and age. A client that uses a cursor for another list should get exactly that
     // error. Tests: `the_part_of_the_context_that_differs_is_named`, `page_cursors_expire_and_item_cursors_do_not`.
     let here = context.fingerprint(key);
     if verified.fingerprint != here {
-        return Err(CursorError::Mismatch { differs: verified.fingerprint.differs(&here) });
+        let error = CursorError::Mismatch { differs: verified.fingerprint.differs(&here) };
+        return Err(refused(error, RefusalReason::Context, Some(frame.key)));
     }
     // A valid tag doesn't guarantee a valid payload: the key may have leaked. Test:
     // `hostile_payloads_with_a_good_tag_do_no_harm`.
-    let head = PayloadHead::read(&verified.payload).ok_or(CursorError::Invalid)?;
+    let head = PayloadHead::read(&verified.payload).ok_or_else(|| invalid(RefusalReason::Malformed))?;
     // An expired cursor of the other form is invalid, not expired. Test:
     // `an_expired_cursor_of_the_other_form_is_invalid`.
     if frame.form != form(sealed || head.is_secret()) {
-        return Err(CursorError::Invalid);
+        return Err(invalid(RefusalReason::Mode));
     }
     if let Some(ttl) = ttl
         && !head.is_item()
@@ -212,11 +280,11 @@ pub fn open(
         // A cursor without a time bucket was made before the route had a lifetime, so its age is unknown.
         match head.bucket.map_or(Age::Expired, |begin| expiry::age(begin, now, ttl)) {
             Age::Live => {}
-            Age::Expired => return Err(CursorError::Expired),
-            Age::Future => return Err(CursorError::Invalid),
+            Age::Expired => return Err(refused(CursorError::Expired, RefusalReason::Expired, Some(frame.key))),
+            Age::Future => return Err(invalid(RefusalReason::Future)),
         }
     }
-    let claims = head.open().ok_or(CursorError::Invalid)?;
+    let claims = head.open().ok_or_else(|| invalid(RefusalReason::Malformed))?;
     Ok(Opened { key: key.id, claims })
 }
 
@@ -224,15 +292,23 @@ pub fn open(
 /// or it has a valid tag. A text of the latter kind is a cursor from before the mark was introduced.
 #[must_use]
 pub fn is_ours(keys: &KeyRing, text: &str, longest: usize) -> bool {
-    if text.starts_with(frame::MARK) {
-        return true;
-    }
-    // A text longer than every cursor isn't decoded, so it costs no memory.
-    if text.len() > longest {
+    text.starts_with(frame::MARK) || is_made_with(keys, text.as_bytes(), longest)
+}
+
+/// Returns whether a text is a cursor that was made with one of these keys, for any list. A text that is longer than
+/// `longest` characters isn't one.
+#[must_use]
+pub fn is_made_with(keys: &KeyRing, text: &[u8], longest: usize) -> bool {
+    // A cursor has at least a version, a key id, a fingerprint and a tag. Most texts are shorter, and cost nothing.
+    let shortest = (2 + TAG) * 4 / 3;
+    let Some(text) = std::str::from_utf8(text).ok().filter(|text| (shortest..=longest).contains(&text.len())) else {
         return false;
-    }
+    };
     let Some(bytes) = frame::decode(text) else { return false };
-    Frame::parse(&bytes).is_some_and(|frame| keys.find(frame.key).is_some_and(|key| frame.verify(key).is_some()))
+    let Some(frame) = Frame::parse(&bytes) else { return false };
+    // The tag is computed for an unknown key too, as by `open_or_tell`.
+    let key = keys.find(frame.key);
+    frame.verify(key.unwrap_or_else(|| keys.signing())).is_some() && key.is_some()
 }
 
 /// Signs arbitrary bytes as a cursor's payload. The fuzzer needs valid tags to reach the code after their check.

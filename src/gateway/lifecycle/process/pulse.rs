@@ -3,13 +3,16 @@
 //!
 //! Work that never yields blocks a thread, and the other threads take over its tasks. If all threads are blocked, no
 //! client is served, although the admin listener still answers from its own threads. Such a stall is logged and
-//! counted.
+//! counted, and the checks of the admin listener fail: first that of readiness, and later that of liveness. A service
+//! manager that has a watchdog is notified of beats alone, so it restarts a process that stalls.
 
 use std::{
     convert::Infallible,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
     time::Duration,
 };
+
+use crate::gateway::runtime::service_manager;
 
 /// The interval between beats.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -18,11 +21,27 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// 5 seconds. Checks are counted instead of time, because a suspended process makes no checks.
 const MOST_LOOKS: u32 = 50;
 
+/// The number of checks without a beat after which the process counts as dead: 30 seconds after it began to count as
+/// stalled.
+const LAST_LOOKS: u32 = MOST_LOOKS + 300;
+
+/// The state of the threads that serve clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PulseState {
+    Beating,
+    /// No client is served. The threads might go on by themselves.
+    Stalled,
+    /// No client has been served for so long that the process should be restarted.
+    Dead,
+}
+
 /// The beats of the threads that serve clients, and their stalls so far.
 #[derive(Debug, Default)]
 pub struct Pulse {
     beats: AtomicU64,
     stalls: AtomicU64,
+    /// The state as a number: the index of its variant.
+    state: AtomicU8,
 }
 
 impl Pulse {
@@ -43,6 +62,15 @@ impl Pulse {
     pub fn stalls(&self) -> u64 {
         self.stalls.load(Ordering::Relaxed)
     }
+
+    /// Returns the state that the last check has found.
+    pub(crate) fn state(&self) -> PulseState {
+        match self.state.load(Ordering::Relaxed) {
+            0 => PulseState::Beating,
+            1 => PulseState::Stalled,
+            _ => PulseState::Dead,
+        }
+    }
 }
 
 /// The state of the watchdog between two checks.
@@ -50,7 +78,7 @@ impl Pulse {
 pub(super) struct PulseWatch {
     /// The number of beats at the last check.
     seen: u64,
-    /// The number of checks since the last beat, at most [`MOST_LOOKS`].
+    /// The number of checks since the last beat, at most [`LAST_LOOKS`].
     looks: u32,
 }
 
@@ -58,19 +86,37 @@ pub(super) struct PulseWatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PulseChange {
     Stalled,
+    Died,
     Recovered,
 }
 
 impl PulseWatch {
-    /// Checks for a new beat. Logs and counts the beginning of a stall, and logs its end.
+    /// Checks for a new beat, and notifies the service manager of it. Logs and counts the beginning of a stall, and
+    /// logs its end.
     pub(super) fn look(&mut self, pulse: &Pulse) {
-        match self.notice(pulse.beats.load(Ordering::Relaxed)) {
+        let beats = pulse.beats.load(Ordering::Relaxed);
+        if beats != self.seen {
+            service_manager::alive();
+        }
+        match self.notice(beats) {
             Some(PulseChange::Stalled) => {
                 pulse.stalls.fetch_add(1, Ordering::Relaxed);
-                tracing::error!("the threads that serve clients are blocked: no client is served");
+                tracing::error!("the threads that serve clients are blocked: no client is served, and /readyz fails");
+            }
+            Some(PulseChange::Died) => {
+                tracing::error!("the threads that serve clients are still blocked: /livez fails, restart the process");
             }
             Some(PulseChange::Recovered) => tracing::warn!("the threads that serve clients go on"),
             None => {}
+        }
+        pulse.state.store(self.state() as u8, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> PulseState {
+        match self.looks {
+            LAST_LOOKS.. => PulseState::Dead,
+            MOST_LOOKS.. => PulseState::Stalled,
+            _ => PulseState::Beating,
         }
     }
 
@@ -80,13 +126,16 @@ impl PulseWatch {
             *self = Self { seen: beats, looks: 0 };
             return has_stalled.then_some(PulseChange::Recovered);
         }
-        // Before the first beat, the threads haven't started. After `MOST_LOOKS` checks, the stall has already been
-        // reported.
-        if self.seen == 0 || self.looks >= MOST_LOOKS {
+        // Before the first beat, the threads haven't started. After `LAST_LOOKS` checks, all has been reported.
+        if self.seen == 0 || self.looks >= LAST_LOOKS {
             return None;
         }
         self.looks += 1;
-        (self.looks == MOST_LOOKS).then_some(PulseChange::Stalled)
+        match self.looks {
+            MOST_LOOKS => Some(PulseChange::Stalled),
+            LAST_LOOKS => Some(PulseChange::Died),
+            _ => None,
+        }
     }
 }
 
@@ -104,6 +153,19 @@ mod tests {
             told.extend(watch.notice(beats));
         }
         assert_eq!(told, [PulseChange::Stalled, PulseChange::Recovered]);
+    }
+
+    #[test]
+    fn a_process_that_stays_stalled_counts_as_dead_until_a_beat() {
+        let (mut watch, mut states) = (PulseWatch::default(), Vec::new());
+        for beats in [1].into_iter().chain([1; 1_000]).chain([2]) {
+            watch.notice(beats);
+            if states.last().is_none_or(|(_, state)| *state != watch.state()) {
+                states.push((watch.looks, watch.state()));
+            }
+        }
+        let (stalled, dead) = ((50, PulseState::Stalled), (350, PulseState::Dead));
+        assert_eq!(states, [(0, PulseState::Beating), stalled, dead, (0, PulseState::Beating)]);
     }
 
     /// The threads are blocked one after the other. Tasks continue while one thread is left. Once all are blocked, the
@@ -144,10 +206,10 @@ mod tests {
         for _ in 0..=2 * MOST_LOOKS {
             watch.look(&pulse);
         }
-        assert_eq!(pulse.stalls(), 1);
+        assert_eq!((pulse.stalls(), pulse.state()), (1, PulseState::Stalled));
         drop((first, second));
         beats_on();
         watch.look(&pulse);
-        assert_eq!((watch.looks, pulse.stalls()), (0, 1));
+        assert_eq!((watch.looks, pulse.stalls(), pulse.state()), (0, 1, PulseState::Beating));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         lifecycle::{live::Live, snapshot::Snapshot},
         outcome::metrics::STEP,
         routes::upstream::Upstream,
-        runtime::clock,
+        runtime::{clock, service_manager},
         store::worker,
     },
     upstream::net::{check::Checker, connection::Connections},
@@ -53,7 +53,9 @@ pub(crate) async fn keep(live: &Live, connections: Arc<Connections>, vitals: &Vi
         drop(snapshot);
         // The threads of a stopping process end before the process does. Without this condition, they would count as
         // blocked.
-        if !vitals.is_stopping() {
+        if vitals.is_stopping() {
+            service_manager::alive();
+        } else {
             watch.look(vitals.pulse());
         }
         tokio::time::sleep(INTERVAL).await;

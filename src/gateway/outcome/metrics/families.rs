@@ -1,6 +1,6 @@
 //! The families of metrics for each route, and the closed sets of their label values.
 
-use crate::{downstream::Code, gateway::shared::clients::route_limits::LimitPolicy};
+use crate::{cursor::RefusalReason, downstream::Code, gateway::shared::clients::route_limits::LimitPolicy};
 
 /// The verdicts on an observed answer: servable, or the first reason against it.
 pub(crate) const VERDICTS: [&str; 12] = [
@@ -21,8 +21,18 @@ pub(crate) const VERDICTS: [&str; 12] = [
 /// The reasons for which an answer isn't observed.
 pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample", "busy", "cut"];
 
+/// The reason of a refusal because a cursor is in a parameter that isn't one of cursors.
+pub(crate) const STRAY_CURSOR: &str = "parameter";
+
 /// The verdict for an answer from which the gateway could have served the list.
 pub(crate) const SERVABLE: &str = "servable";
+
+/// The reasons for which cursors are refused: those of [`RefusalReason`], and a cursor in a parameter that isn't one of
+/// cursors.
+const CURSOR_REASONS: [&str; 8] = {
+    let [one, two, three, four, five, six, seven] = RefusalReason::WORDS;
+    [one, two, three, four, five, six, seven, STRAY_CURSOR]
+};
 
 /// The outcomes that aren't problem codes.
 const PLAIN_OUTCOMES: [&str; 15] = [
@@ -121,7 +131,7 @@ impl MetricFamily {
 }
 
 /// All metric families of a route, in the order in which they are written.
-pub(crate) const FAMILIES: [MetricFamily; 23] = [
+pub(crate) const FAMILIES: [MetricFamily; 24] = [
     MetricFamily {
         name: "cursorgate_requests_total",
         help: "Requests by outcome (page, forwarded, or the code of the problem) and class of the status.",
@@ -261,6 +271,11 @@ pub(crate) const FAMILIES: [MetricFamily; 23] = [
         help: "Ends of lists, served or refused, after which the upstream says that more items follow.",
         labels: &[],
     },
+    MetricFamily {
+        name: "cursorgate_cursors_refused_total",
+        help: "Cursors refused, by reason; docs/incidents.md describes the reasons that a mistake of the operator has.",
+        labels: &[("reason", &CURSOR_REASONS)],
+    },
 ];
 
 pub(super) const REQUESTS: usize = 0;
@@ -286,3 +301,4 @@ pub(super) const STORED: usize = 19;
 pub(super) const VALIDATED: usize = 20;
 pub(super) const BACKGROUND: usize = 21;
 pub(super) const ENDS_UNPROVEN: usize = 22;
+pub(super) const CURSORS_REFUSED: usize = 23;

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::service_store::ServiceStore;
+
 /// The result of an attempt to deliver an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services send webhooks"))]
@@ -38,6 +40,8 @@ pub(crate) struct WebhookCounts {
     attempts: [AtomicU64; ATTEMPT_ENDS.len()],
     deliveries: [AtomicU64; DELIVERY_ENDS.len()],
     waiting: AtomicU64,
+    /// The state of the store of endpoints and deliveries.
+    pub(crate) store: ServiceStore,
 }
 
 #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services send webhooks"))]

@@ -153,6 +153,18 @@ fn heads_with_a_wrong_first_byte_or_a_bare_line_feed_are_refused_at_once() {
     assert!(judged(most.as_bytes()).is_ok_and(|ends| ends.is_some()));
 }
 
+#[test]
+fn a_second_line_of_credentials_is_refused() {
+    for name in ["Authorization", "authorization", "Proxy-Authorization"] {
+        let (one, other) = (format!("{name}: Bearer one"), "AUTHORIZATION: Bearer two");
+        let once = request(&["GET /users HTTP/1.1", "Host: people", &one]);
+        assert!(check(&once).is_ok(), "{name}");
+        let second = if name.starts_with("Proxy") { "proxy-authorization: x" } else { other };
+        let twice = request(&["GET /users HTTP/1.1", "Host: people", &one, "X-A: b", second]);
+        assert_eq!(check(&twice).unwrap_err().code, Code::RequestInvalid, "{name}");
+    }
+}
+
 /// Pingora's parser accepts every head that passes the checks. Its refusals would have no body and no log line.
 #[tokio::test]
 async fn accepted_heads_are_parsed_by_pingora() {

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::{
     ClientHash, ClientHashes,
@@ -106,6 +106,12 @@ struct AppliedLimit {
 }
 
 impl RouteLimits {
+    /// Returns the headers by which the limits identify clients.
+    #[must_use]
+    pub(crate) fn named_by(&self) -> &[HeaderName] {
+        self.clients.named_by()
+    }
+
     /// Creates the limits of a route; returns `None` if the route has no limits. `known` are the limits of the previous
     /// snapshot. Limits that stay the same keep their state.
     pub(crate) fn compile(

@@ -8,7 +8,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -39,6 +39,13 @@ const PART: usize = 64 << 10;
 pub(in crate::services::exports) struct DirectoryStore {
     database: Database,
     results: PathBuf,
+    /// The device and the number of the directory of results when it was opened.
+    identity: (u64, u64),
+}
+
+/// Returns the numbers by which a directory is told apart from another one at the same path.
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 impl DirectoryStore {
@@ -50,7 +57,9 @@ impl DirectoryStore {
     pub(in crate::services::exports) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
         let results = directory.join("results");
         DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
-        Ok(Self { database: Database::open(&directory.join("jobs.sqlite3"), &STEPS)?, results })
+        let database = Database::open(&directory.join("jobs.sqlite3"), &STEPS)?;
+        let identity = identity(&fs::metadata(&results)?);
+        Ok(Self { database, results, identity })
     }
 
     /// Runs a function in one transaction of the database, on a thread that may block.
@@ -72,6 +81,15 @@ impl DirectoryStore {
 )]
 #[async_trait]
 impl ExportStore for DirectoryStore {
+    async fn check(&self) -> Result<(), JobStoreFault> {
+        let fault = match tokio::fs::metadata(&self.results).await {
+            Ok(found) if identity(&found) == self.identity => return Ok(()),
+            Ok(_) => io::Error::other("it is another directory than at the start: restart the process to use it"),
+            Err(error) => error,
+        };
+        Err(DatabaseFault::Directory(fault).into())
+    }
+
     async fn add(
         &self,
         job: ExportJob,
@@ -79,6 +97,8 @@ impl ExportStore for DirectoryStore {
         credentials: Vec<u8>,
         limits: QueueLimits,
     ) -> Result<Added, JobStoreFault> {
+        // A job in a directory that isn't there anymore would never run.
+        self.check().await?;
         let owners = owners.to_owned();
         self.call(move |jobs| jobs.add(&job, &owners, &credentials, limits)).await
     }

@@ -136,16 +136,18 @@ impl ExportStore for PostgresJobs {
         // Jobs under all names of the client count. Otherwise a change of keys would let the client exceed its limit.
         const ADD: &str = "
             WITH unfinished AS (
-                SELECT count(*) AS everyone, count(*) FILTER (WHERE owner = ANY($11)) AS own
+                SELECT count(*) AS everyone, count(*) FILTER (WHERE owner = ANY($11)) AS own,
+                       count(*) FILTER (WHERE definition::json ->> 'network' = $12) AS near
                 FROM cursorgate_exports WHERE state IN ('queued', 'active')
             ), added AS (
                 INSERT INTO cursorgate_exports (id, owner, state, priority, created, definition, progress, credentials)
-                SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM unfinished WHERE own < $9 AND everyone < $10 RETURNING 1
+                SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM unfinished WHERE own < $9 AND near < $13 AND everyone < $10
+                RETURNING 1
             )
-            SELECT own < $9, (SELECT count(*) FROM added) = 1 FROM unfinished";
+            SELECT own < $9 AND near < $13, (SELECT count(*) FROM added) = 1 FROM unfinished";
         let (definition, progress) = (serde_json::to_string(&job.definition)?, serde_json::to_string(&job.progress)?);
         let most = |count: usize| whole(u64::try_from(count).unwrap_or(u64::MAX));
-        let parameters: [TypedValue<'_>; 11] = [
+        let parameters: [TypedValue<'_>; 13] = [
             (&job.id, Type::TEXT),
             (&job.owner, Type::TEXT),
             (&job.state.word(), Type::TEXT),
@@ -157,6 +159,8 @@ impl ExportStore for PostgresJobs {
             (&most(limits.per_client), Type::INT8),
             (&most(limits.queue), Type::INT8),
             (&owners, Type::TEXT_ARRAY),
+            (&job.definition.network, Type::TEXT),
+            (&most(limits.per_network()), Type::INT8),
         ];
         // Two of these statements at the same time wouldn't see each other's job, and could both take the last place.
         // So they run one after the other.
@@ -274,11 +278,12 @@ impl ExportStore for PostgresJobs {
     async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault> {
         const FINISHED: &str = "
             SELECT id, floor(extract(epoch FROM now() - finished))::bigint,
-                   CASE state WHEN 'completed' THEN bytes ELSE 0 END
+                   CASE state WHEN 'completed' THEN bytes ELSE 0 END, owner, definition::json ->> 'network'
             FROM cursorgate_exports WHERE finished IS NOT NULL ORDER BY finished DESC, number DESC";
         let rows = self.postgres.ask(FINISHED, &[]).await?;
         let finished = |row: &Row| {
-            Ok(FinishedJob { id: cell(row, 0)?, age: natural(cell(row, 1)?), bytes: natural(cell(row, 2)?) })
+            let (age, bytes) = (natural(cell(row, 1)?), natural(cell(row, 2)?));
+            Ok(FinishedJob { id: cell(row, 0)?, owner: cell(row, 3)?, network: cell(row, 4)?, age, bytes })
         };
         rows.iter().map(finished).collect()
     }

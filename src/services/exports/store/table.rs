@@ -67,12 +67,17 @@ impl JobTable<'_> {
         // Test: `a_change_of_keys_does_not_raise_the_limit_of_a_clients_exports`.
         let places = vec!["?"; owners.len()].join(", ");
         let unfinished = format!(
-            "SELECT count(*), count(*) FILTER (WHERE owner IN ({places})) FROM jobs
-             WHERE state IN ('queued', 'active')"
+            "SELECT count(*), count(*) FILTER (WHERE owner IN ({places})),
+                    count(*) FILTER (WHERE definition ->> 'network' = ?)
+             FROM jobs WHERE state IN ('queued', 'active')"
         );
-        let (all, own): (i64, i64) =
-            self.transaction.query_row(&unfinished, params_from_iter(owners), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if count(own) >= limits.per_client {
+        let parameters = owners.iter().map(Some).chain([job.definition.network.as_ref()]);
+        let (all, own, near): (i64, i64, i64) =
+            self.transaction.query_row(&unfinished, params_from_iter(parameters), |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+        // Test: `clients_with_many_names_do_not_fill_the_queue`.
+        if count(own) >= limits.per_client || count(near) >= limits.per_network() {
             return Ok(Added::ClientIsFull);
         }
         if count(all) >= limits.queue {
@@ -245,12 +250,14 @@ impl JobTable<'_> {
     pub(super) fn finished(&mut self, now: u64) -> Result<Vec<FinishedJob>, DatabaseFault> {
         // Among jobs that end in the same second, the job that was begun last is the newest, so the older jobs are
         // removed first. Test: `finished_exports_are_kept_up_to_a_number_and_a_size`.
-        let query = "SELECT id, finished, iif(state = 'completed', bytes, 0) FROM jobs WHERE finished IS NOT NULL
+        let query = "SELECT id, finished, iif(state = 'completed', bytes, 0), owner, definition ->> 'network'
+                     FROM jobs WHERE finished IS NOT NULL
                      ORDER BY finished DESC, rowid DESC";
         let mut statement = self.transaction.prepare(query)?;
         let rows = statement.query_map([], |row| {
             let age = now.saturating_sub(natural(row.get(1)?));
-            Ok(FinishedJob { id: row.get(0)?, age, bytes: natural(row.get(2)?) })
+            let (owner, network) = (row.get(3)?, row.get(4)?);
+            Ok(FinishedJob { id: row.get(0)?, owner, network, age, bytes: natural(row.get(2)?) })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -322,6 +329,7 @@ mod tests {
 
     fn job(id: &str, owner: &str, priority: Priority, created: u64) -> ExportJob {
         let definition = JobDefinition {
+            network: None,
             path: "/users".to_owned(),
             normal_path: "/users".to_owned(),
             host: None,
@@ -464,6 +472,26 @@ mod tests {
             assert_eq!((added("a", "old")?, added("b", "new")?), (Added::Queued, Added::Queued));
             assert_eq!(added("c", "new")?, Added::ClientIsFull);
             assert_eq!(add(jobs, &job("d", "another", Priority::Normal, 1), two)?, Added::Queued);
+            Ok(())
+        };
+        store.0.call(call).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn clients_with_many_names_do_not_fill_the_queue() {
+        let store = store("networks");
+        let call = |jobs: &mut JobTable<'_>| {
+            let limits = QueueLimits { per_client: 2, queue: 100 };
+            let mut added = |number: usize, network: &str| {
+                let mut job = job(&format!("{network}{number}"), &format!("{network}{number}"), Priority::Normal, 1);
+                job.definition.network = Some(network.to_owned());
+                add(jobs, &job, limits)
+            };
+            for number in 0..8 {
+                assert_eq!(added(number, "crowd")?, Added::Queued);
+            }
+            assert_eq!(added(8, "crowd")?, Added::ClientIsFull);
+            assert_eq!(added(0, "home")?, Added::Queued);
             Ok(())
         };
         store.0.call(call).await.unwrap();

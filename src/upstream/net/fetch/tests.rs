@@ -133,7 +133,7 @@ fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
         Err(FetchError::Timeout(_)) => "timeout",
         Err(FetchError::TooLarge(_)) => "too large",
         Err(FetchError::Cut(_)) => "cut",
-        Err(FetchError::Malformed(_)) => "malformed",
+        Err(FetchError::NotHttp(_) | FetchError::Malformed(_)) => "malformed",
         Err(FetchError::Overloaded(_)) => "overloaded",
     }
 }

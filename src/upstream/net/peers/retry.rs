@@ -34,6 +34,8 @@ impl Default for RetryBudget {
 pub(crate) enum Flaw {
     /// The connection failed, or the answer broke off.
     Broken,
+    /// The answer was no HTTP.
+    NotHttp,
     /// The request timed out.
     Late,
     /// A status that [`Flaw::of_status`] accepts, and the seconds of its `Retry-After`; `None` without that header.
@@ -53,6 +55,9 @@ impl Flaw {
         match error {
             FetchError::Unavailable(_) | FetchError::Cut(_) => Some(Self::Broken),
             FetchError::Timeout(_) => Some(Self::Late),
+            // The port may belong to another program than those of the other peers. Test:
+            // `a_peer_that_speaks_no_http_is_passed_over`.
+            FetchError::NotHttp(_) => Some(Self::NotHttp),
             FetchError::Exhausted(_)
             | FetchError::TooLarge(_)
             | FetchError::Overloaded(_)
@@ -68,7 +73,7 @@ impl Flaw {
             // Test: `retries_depend_on_the_flaw_and_on_other_peers`.
             _ if has_other => Some(Duration::ZERO),
             // The same peer would most likely be late again, or fail in the same way, so it isn't tried again.
-            Self::Late | Self::Status(500, _) => None,
+            Self::Late | Self::NotHttp | Self::Status(500, _) => None,
             // A longer `Retry-After` is left to the client. Test: `a_short_retry_after_is_obeyed`.
             Self::Status(503, Some(seconds)) => {
                 Some(Duration::from_secs(seconds)).filter(|pause| *pause <= longest_retry_after)
@@ -92,6 +97,7 @@ impl std::fmt::Display for Flaw {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Broken => formatter.write_str("the answer broke off"),
+            Self::NotHttp => formatter.write_str("its head is not HTTP/1.1"),
             Self::Late => formatter.write_str("a timeout"),
             Self::Status(status, _) => write!(formatter, "status {status}"),
         }
@@ -161,6 +167,7 @@ mod tests {
         for (flaw, alone, beside_another) in [
             (Flaw::Broken, Some(20), Some(20)),
             (Flaw::Late, None, Some(20)),
+            (Flaw::NotHttp, None, Some(20)),
             (Flaw::Status(500, None), None, Some(20)),
             (Flaw::Status(502, None), Some(20), Some(20)),
             (Flaw::Status(503, None), Some(20), Some(20)),

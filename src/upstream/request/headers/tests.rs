@@ -140,7 +140,7 @@ fn headers_of_principal_and_origin_cant_be_nominated() {
 }
 
 /// Headers about the origin of a request, under the names that different proxies use.
-const CLAIMS: [(&str, &str); 15] = [
+const CLAIMS: [(&str, &str); 23] = [
     ("x-forwarded-for", "10.0.0.1"),
     ("x_forwarded_for", "10.0.0.2"),
     ("x-forwarded-host", "evil.example"),
@@ -152,6 +152,14 @@ const CLAIMS: [(&str, &str); 15] = [
     ("true-client-ip", "10.0.0.1"),
     ("cf-connecting-ip", "10.0.0.1"),
     ("x-client-ip", "10.0.0.1"),
+    ("wl-proxy-client-ip", "10.0.0.1"),
+    ("proxy-client-ip", "10.0.0.1"),
+    ("x-proxyuser-ip", "10.0.0.1"),
+    ("forwarded-for", "10.0.0.1"),
+    ("x-appengine-user-ip", "10.0.0.1"),
+    ("x-scheme", "https"),
+    ("x-url-scheme", "https"),
+    ("front-end-https", "on"),
     ("x-host", "evil.example"),
     ("x-original-host", "evil.example"),
     ("x_ssl_client", "CN=root"),

@@ -6,7 +6,9 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{LONGEST, NOW, Random, after, context, open_here, page, random_cursors, ring};
 use crate::{
-    cursor::{CursorError, CursorForm, KeyRing, codec, frame, is_ours, keyring::SHORTEST_KEY, open, seal},
+    cursor::{
+        CursorError, CursorForm, KeyRing, codec, frame, is_made_with, is_ours, keyring::SHORTEST_KEY, open, seal,
+    },
     pagination::{
         position::{Hint, Position, Target},
         window::Offset,
@@ -41,6 +43,24 @@ fn bytes_of(text: &str) -> Vec<u8> {
 fn assert_invalid(text: &str) {
     for sealed in [false, true] {
         assert_eq!(open_here(text, sealed), Err(CursorError::Invalid), "{text:?}");
+    }
+}
+
+#[test]
+fn cursors_are_recognised_by_their_keys_alone() {
+    let others = KeyRing::new(1, &[(1, &[9; SHORTEST_KEY])]).unwrap();
+    for sealed in [false, true] {
+        for cursor in random_cursors(3, 20, sealed) {
+            assert!(is_made_with(ring(), cursor.as_bytes(), LONGEST));
+            assert!(!is_made_with(&others, cursor.as_bytes(), LONGEST), "another key");
+            assert!(!is_made_with(ring(), cursor.as_bytes(), cursor.len() - 1), "too long");
+            let mut changed = bytes_of(&cursor);
+            *changed.last_mut().unwrap() ^= 1;
+            assert!(!is_made_with(ring(), BASE64_URL_SAFE_NO_PAD.encode(changed).as_bytes(), LONGEST));
+        }
+    }
+    for text in [&b""[..], b"5", b"\xff\xfe", &[b'A'; 60], &[b'A'; 5_000]] {
+        assert!(!is_made_with(ring(), text, LONGEST), "{text:?}");
     }
 }
 
