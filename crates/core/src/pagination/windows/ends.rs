@@ -235,7 +235,11 @@ impl KeyReader<'_> {
         }
         // An item beyond was seen meanwhile, and no look leads to it. Test: the bound of the simulator's family `ends`
         // for items that come again on the way back.
-        if self.seen.beyond(&self.request.order, end.last.as_ref()).is_some_and(|shown| end.covered < facts::end_of(shown)) {
+        if self
+            .seen
+            .beyond(&self.request.order, end.last.as_ref())
+            .is_some_and(|shown| end.covered < facts::end_of(shown))
+        {
             return Err(self.lost());
         }
         let claims = self.claims(&end);

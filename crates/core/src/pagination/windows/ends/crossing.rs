@@ -124,7 +124,7 @@ impl KeyReader<'_> {
             Way::Forward => near_end..far_asked.slice.begins().0,
             Way::Backward => far_asked.slice.begins().0..near.slice.begins().0,
         };
-        // An item within the gap follows the near side. Test: `crates/sim/regressions/ends-13284.txt`.
+        // An item within the gap follows the near side. Test: `crates/sim/regressions/a-gap-with-items-in-it.txt`.
         let between = match way {
             Way::Forward => gap.clone(),
             Way::Backward => facts::end_of(far_asked.slice)..near.slice.begins().0,

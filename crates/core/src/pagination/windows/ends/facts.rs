@@ -64,7 +64,7 @@ pub(super) struct LookSizes {
 impl LookSizes {
     /// Returns whether looks that begin where a slice ends leave no hole. Pages of one requested size are neighbours
     /// under any cap. A page of another size ends where its number says only if that size is honoured; a look of a size
-    /// that isn't honoured begins before its place. Test: `crates/sim/regressions/keyed-63607.txt`.
+    /// that isn't honoured begins before its place. Test: `crates/sim/regressions/two-sides-of-a-gap-in-two-sizes.txt`.
     pub(super) fn follow(self, slice: Slice) -> bool {
         match slice {
             Slice::Offset { .. } => true,

@@ -141,7 +141,7 @@ impl KeyReader<'_> {
             // A list without items has no page after an item.
             EndVerdict::Over | EndVerdict::Doubted(_) if is_at_start && self.draft.len() == 0 => Ok(None),
             // The last page must be read on towards the start, which a sweep to the end doesn't. Test:
-            // `crates/sim/regressions/keyed-70415.txt`.
+            // `crates/sim/regressions/a-last-page-of-a-list-that-shrinks.txt`.
             EndVerdict::Over | EndVerdict::Doubted(_) if self.draft.is_the_last_page() && !self.draft.is_full() => {
                 Ok(None)
             }
