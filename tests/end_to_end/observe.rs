@@ -82,8 +82,8 @@ fn answers_pass_byte_for_byte_and_their_verdicts_are_counted() {
     watched.gateway.send("GET", "/users?offset=20", &[("Range", "bytes=0-9")], b"");
     assert_eq!(watched.next_line()["unobserved"], "request");
 
-    assert_eq!(watched.count("cursorgate_observed_total{route=\"users\",verdict=\"servable\"}"), 4);
-    assert_eq!(watched.count("cursorgate_unobserved_total{route=\"users\",reason=\"request\"}"), 2);
+    assert_eq!(watched.count("cursorgate_observed_total{route=\"users\",verdict=\"servable\"}"), 5);
+    assert_eq!(watched.count("cursorgate_unobserved_total{route=\"users\",reason=\"request\"}"), 1);
     assert_eq!(watched.count("cursorgate_requests_total{route=\"users\",outcome=\"forwarded\",status=\"2xx\"}"), 7);
 }
 

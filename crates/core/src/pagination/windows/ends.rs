@@ -347,8 +347,9 @@ impl KeyReader<'_> {
     /// Returns the statements that more items follow, of the newest answers.
     fn claims(&self, end: &SupposedEnd) -> MoreClaims {
         let mut facts = self.walk_facts();
-        // A gap within the page's own answers, too, makes totals comparable with the items that were passed.
-        facts.rows_left_out |= self.seen.shows_gap();
+        // A gap within the page's own answers, too, makes totals comparable with the items that were passed. In a list
+        // that changes meanwhile, what looks like a gap may be none.
+        facts.rows_left_out |= self.seen.shows_gap() && self.seen.has_one_total();
         let witnesses = Witnesses {
             counted: self.request.paging.counted,
             facts,

@@ -209,6 +209,13 @@ impl SeenAnswers {
         Some(NearSide { slice: near.slice, digest: near.digest })
     }
 
+    /// Returns whether all answers that have a total have the same one.
+    pub(super) fn has_one_total(&self) -> bool {
+        let mut totals = self.listed().filter_map(|seen| seen.total);
+        let first = totals.next();
+        totals.all(|total| Some(total) == first)
+    }
+
     /// Returns the newest total that says something: a total of 0 beside no items, past the end, says nothing.
     pub(super) fn newest_total(&self) -> Option<Total> {
         let says = |seen: &PastAnswer| seen.total.filter(|total| total.value > 0 || seen.count > 0);
