@@ -77,7 +77,7 @@ fn a_status_that_means_the_end_is_an_empty_list_at_the_start() {
         Ok(After::KeepOpen)
     });
     let configuration = PLAIN.configuration(upstream.address).replace(
-        r#"response = { items = "/items", total = "/total" }"#,
+        r#"response = { items = "/items", total = "/total", end = "short-page" }"#,
         r#"response = { items = "/items", past_end = [{ status = 204 }, { status = 404 }] }"#,
     );
     let gateway = Gateway::start(&configuration);
