@@ -114,10 +114,12 @@ pub(crate) const WALKS: Bounds = Bounds {
 /// `exact` than in random walks: lists of up to five rows often end in the first answer of a walk, and an end that
 /// rests on a size which no other answer filled is `checked`.
 pub(crate) const SMALL: Bounds = Bounds {
-    exact: &[(Mode::Offset, 65.0), (Mode::Page, 63.0), (Mode::Fixed, 55.0), (Mode::Keyset, 62.0)],
+    // Half of these pages are last pages, which are at most `checked` unless the dialect vouches for the end.
+    exact: &[(Mode::Offset, 50.0), (Mode::Page, 53.5), (Mode::Fixed, 47.5), (Mode::Keyset, 53.5)],
     refused: &[(
         Regime::InReach,
-        &[("budget exceeded", 1.1), ("position lost", 12.0), ("tie run", 76.0), ("too deep", 0.2)],
+        // Looks beyond an end take requests of small budgets.
+        &[("budget exceeded", 1.9), ("position lost", 12.0), ("tie run", 76.0), ("too deep", 0.2)],
     )],
     needless: 0.1,
     plain_needless: 0.1,
