@@ -396,6 +396,7 @@ fn a_way_back_by_offset_alone_never_leads_to_the_end() {
 #[test]
 fn the_requests_of_an_end_are_those_of_the_documented_table() {
     type Says = fn(&mut List);
+    type Flag = fn(bool) -> Option<bool>;
     let dialects: [(&str, Says); 7] = [
         ("no fact", |_| {}),
         ("no fact, `response.hidden = \"none\"`", |list| list.paging.complete = true),
@@ -407,7 +408,7 @@ fn the_requests_of_an_end_are_those_of_the_documented_table() {
             (list.total, list.paging.counted) = (Some(98), CountedThings::Rows);
         }),
     ];
-    let flags: [(&str, fn(bool) -> Option<bool>); 3] = [
+    let flags: [(&str, Flag); 3] = [
         ("a flag that is right", Some),
         ("a flag that is always true", |_| Some(true)),
         ("a flag that is always false", |_| Some(false)),
@@ -420,7 +421,7 @@ fn the_requests_of_an_end_are_those_of_the_documented_table() {
             List { paging: fixed.clone(), ..numbers(Family::Page, 95) },
         ]
     };
-    let row = |fact: &str, says: Says, flag: fn(bool) -> Option<bool>| {
+    let row = |fact: &str, says: Says, flag: Flag| {
         let cells = lists().map(|mut list| {
             says(&mut list);
             let walk = list.walk_of(20, |list, slice| {
