@@ -557,7 +557,7 @@ fn a_directory_that_vanishes_is_told_of() {
     assert!(refused.header("retry-after").is_some());
     eventually("the store is down", || (gateway.metric(up) == Some(0)).then_some(()));
     let ready = http::get(gateway.admin, "/readyz");
-    assert_eq!((ready.status, ready.text().as_ref()), (200, "ok, but the store of exports is down\n"));
+    assert_eq!((ready.status, ready.text()), (200, "ok, but the store of exports is down\n"));
     let state = http::get(gateway.admin, "/status").json()["stores"]["exports"].clone();
     assert!(state["up"] == false && state["fault"].is_string(), "{state}");
     assert_eq!(gateway.get("/users").status, 200, "pages need no store");
