@@ -413,10 +413,7 @@ pub(crate) fn verified_amid_changes(
         output.expect("the binary starts")
     });
     let report = text(&output.stdout);
-    // The end of a list that changes while it is looked at can be marked. Such a walk isn't judged, but reported.
-    let is_marked = report.contains("has Cursorgate-End: unproven");
-    let expected = Some(i32::from(is_marked));
-    assert_eq!(output.status.code(), expected, "{report}{}\n{}", text(&output.stderr), gateway.configuration());
+    assert_eq!(output.status.code(), Some(0), "{report}{}\n{}", text(&output.stderr), gateway.configuration());
     assert!(report.contains("none lost, none repeated"), "{report}");
     report
 }

@@ -236,8 +236,8 @@ impl Parameters {
     }
 
     /// Applies the client's preferred limit, up to the maximum, if limits are preferences. A request without paging
-    /// parameters then becomes one by cursor, unless it is an old client's. Returns the value for `Preference-Applied`; `None` if the preference is
-    /// ignored: it is invalid, or the request is a legacy one or has a limit.
+    /// parameters then becomes one by cursor, unless it is an old client's. Returns the value for `Preference-Applied`;
+    /// `None` if the preference is ignored: it is invalid, or the request is a legacy one or has a limit.
     pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
         let name = self.preferred_limit()?;
         let asked = preferences.number(name).filter(|&limit| limit > 0)?;

@@ -188,6 +188,8 @@ fn an_end_with_a_count_that_stays_too_high_is_served_and_marked() {
             for limit in [7, 20] {
                 let mut list = List { total: Some(total), ..numbers(family, count) };
                 let (most, level) = walks_to_the_end(&mut list, limit, List::answer);
+                let marked = list.walk_of(limit, List::answer).unwrap().1.pop().unwrap().doubted_end;
+                assert_eq!(marked.is_some(), total > count, "{family:?} {count} of {total} at limit {limit}");
                 // The total can only be refuted by looks at everything up to the place that it names, and beyond.
                 assert!(most <= 14, "{most} requests, {family:?} {count} of {total} at limit {limit}");
                 assert!(level < Level::Exact || total < count, "{family:?} {count} of {total}: {level:?}");
@@ -196,6 +198,28 @@ fn an_end_with_a_count_that_stays_too_high_is_served_and_marked() {
                 assert!(end.total.is_none_or(|said| !said.exact || said.value <= count), "{:?}", end.total);
             }
         }
+    }
+}
+
+/// Rows are added before the first item and removed, at each request. The newest total is then above the place of the
+/// last item, and above the number of items that the walk has passed.
+#[test]
+fn the_end_of_a_list_that_grows_at_its_start_is_not_marked() {
+    for (family, limit) in [(Family::Offset, 7), (Family::Offset, 20), (Family::Page, 7), (Family::Page, 20)] {
+        let mut list = List { total: Some(103), ..numbers(family, 103) };
+        let mut added = 0;
+        let (items, pages) = list
+            .walk_of(limit, |list, slice| {
+                added += 1;
+                let row = |row: u64| (10_000 + row - added).to_string();
+                let rows = (0..103 + added).map(|place| (row(place), row(place)));
+                let grown = List { ties: Ties::Ordered, cap: list.cap, ..List::new(family, rows) };
+                List { total: Some(103 + added), ..grown }.answer(slice)
+            })
+            .unwrap();
+        let last = pages.last().unwrap();
+        assert!(items.ends_with(&list.all()[1..]), "{family:?} at limit {limit}: {items:?}");
+        assert_eq!(last.doubted_end, None, "{family:?} at limit {limit}");
     }
 }
 

@@ -341,7 +341,8 @@ impl KeyReader<'_> {
             Ground::Whole => carried,
             Ground::Filtered => WalkFacts { passed: None, grown: 0, reach: 0, most: 0, ..carried },
         };
-        self.seen.add_to(carried)
+        let before = self.request.target.hint.total.filter(|_| self.ground == Ground::Whole);
+        self.seen.add_to(carried, before)
     }
 
     /// Returns the statements that more items follow, of the newest answers.
@@ -354,6 +355,7 @@ impl KeyReader<'_> {
             counted: self.request.paging.counted,
             facts,
             total: self.seen.newest_total(),
+            least: self.seen.least_total(),
             more: self.said_after(end).map_or_else(|| self.seen.newest_more(), |said| said.more),
         };
         witnesses.claims(end.came, end.covered, end.passed)
@@ -386,6 +388,7 @@ impl KeyReader<'_> {
             counted: self.request.paging.counted,
             facts: self.walk_facts(),
             total: answer.total.or_else(|| self.seen.newest_total()),
+            least: None,
             more: answer.more,
         };
         witnesses.claims(end.came, end.came, end.passed)

@@ -40,6 +40,10 @@ impl PastAnswer {
         rows::relate(self.last.as_ref()?, order, 0, anchor).map(|relation| relation.whole)
     }
 
+    fn total_that_says(&self) -> Option<Total> {
+        self.total.filter(|total| total.value > 0 || self.count > 0)
+    }
+
     fn is_past(&self, order: &Order, anchor: Option<&Anchor>) -> bool {
         match anchor {
             Some(anchor) => self.relates(order, anchor) == Some(Ordering::Greater),
@@ -211,15 +215,19 @@ impl SeenAnswers {
 
     /// Returns whether all answers that have a total have the same one.
     pub(super) fn has_one_total(&self) -> bool {
-        let mut totals = self.listed().filter_map(|seen| seen.total);
+        let mut totals = self.listed().filter_map(PastAnswer::total_that_says);
         let first = totals.next();
         totals.all(|total| Some(total) == first)
     }
 
     /// Returns the newest total that says something: a total of 0 beside no items, past the end, says nothing.
     pub(super) fn newest_total(&self) -> Option<Total> {
-        let says = |seen: &PastAnswer| seen.total.filter(|total| total.value > 0 || seen.count > 0);
-        self.listed().rev().find_map(says)
+        self.listed().rev().find_map(PastAnswer::total_that_says)
+    }
+
+    /// Returns the smallest total that says something.
+    pub(super) fn least_total(&self) -> Option<u64> {
+        self.listed().filter_map(PastAnswer::total_that_says).map(|total| total.value).min()
     }
 
     /// Returns what the newest short answer from after an offset says; `None` without such an answer. Under a silent
@@ -241,16 +249,15 @@ impl SeenAnswers {
         self.listed().next_back().and_then(|seen| seen.more)
     }
 
-    /// Returns the facts of the walk, with those of these answers.
-    pub(super) fn add_to(&self, carried: WalkFacts) -> WalkFacts {
+    /// Returns the facts of the walk, with those of these answers. `before` is the total of the page before.
+    pub(super) fn add_to(&self, carried: WalkFacts, mut before: Option<u64>) -> WalkFacts {
         let mut facts = carried;
         facts.rows_left_out |= self.rows_left_out;
-        let mut before: Option<u64> = None;
         for seen in self.listed() {
             facts.most = facts.most.max(seen.count);
             facts.more_said |= seen.more == Some(true);
             facts.more_said_when_short |= seen.more == Some(true) && seen.is_short;
-            if let Some(total) = seen.total.filter(|total| total.exact && (total.value > 0 || seen.count > 0)) {
+            if let Some(total) = seen.total_that_says().filter(|total| total.exact) {
                 facts.grown = facts.grown.saturating_add(before.map_or(0, |before| total.value.saturating_sub(before)));
                 before = Some(total.value);
                 facts.counts_beyond_answer |= total.value != u64::from(seen.count);
@@ -339,6 +346,9 @@ pub(super) struct Witnesses {
     pub(super) facts: WalkFacts,
     /// The newest total.
     pub(super) total: Option<Total>,
+    /// The smallest total of the request. In a list that grows, the newest total is above the place of the last item,
+    /// although no item follows it.
+    pub(super) least: Option<u64>,
     /// The statement of the newest answer about more items.
     pub(super) more: Option<bool>,
 }
@@ -371,8 +381,9 @@ impl Witnesses {
         };
         // A total of items beside rows that are left out is below every place. Where nothing was left out, a total
         // equal to the place says no more than the place itself.
+        let is_above_place = self.least.unwrap_or(total) > came;
         let is_count = self.counted == CountedThings::Items
-            || (self.counted == CountedThings::Unsaid && (total > came || self.facts.rows_left_out));
+            || (self.counted == CountedThings::Unsaid && (is_above_place || self.facts.rows_left_out));
         let above = passed.is_some_and(|passed| total > passed.saturating_add(self.facts.grown));
         MoreClaims { more, place: self.counted != CountedThings::Items && total > covered, count: is_count && above }
     }
