@@ -28,7 +28,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.DEFAULT_GOAL := test
+.DEFAULT_GOAL := help
 
 SECONDS ?= 60
 # If not empty, the benchmark has fewer rounds and a smaller table.
@@ -86,6 +86,11 @@ endef
 # The binaries of these targets run only on this machine, so they link the system's OpenSSL if it is installed: building
 # OpenSSL takes minutes. Tests, and builds without this file, compile it in.
 demo bench: export OPENSSL_NO_VENDOR = $(shell pkg-config --exists openssl 2>/dev/null && echo 1 || echo 0)
+
+# The list at the top of this file.
+.PHONY: help
+help:
+	@sed -n '4,/^$$/s/^# \{0,3\}//p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: build-needs openssl-needs
