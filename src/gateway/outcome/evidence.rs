@@ -42,6 +42,13 @@ struct ShownAnswer {
     run: usize,
 }
 
+impl ShownAnswer {
+    /// Returns the offset after the last requested row.
+    fn end(&self) -> u64 {
+        self.slice.begins().0.saturating_add(self.slice.size().0.into())
+    }
+}
+
 impl RefusalEvidence {
     /// Records an answer of the list in its declared order. Answers of filtered lists, flipped lists and lists by id
     /// are ignored.
@@ -66,6 +73,8 @@ impl RefusalEvidence {
                 self.ignored_size(dialect)
                     .or_else(first_page)
                     .or_else(|| self.same_items(dialect))
+                    .or_else(|| self.same_end(dialect.name()))
+                    .or_else(|| self.gap(dialect.name()))
                     .or_else(|| self.sum())
             }
             Refusal::TooDeep => self.deepest(),
@@ -174,6 +183,44 @@ impl RefusalEvidence {
         })
     }
 
+    /// Explains two requests for different places whose answers end with the same item, though one of them is for rows
+    /// after it; `None` if there are no two such requests.
+    fn same_end(&self, dialect: &str) -> Option<String> {
+        let (one, other) = self.shown.iter().find_map(|one| {
+            let ((_, last), end) = (one.ends?, one.end());
+            let is_same =
+                |other: &&ShownAnswer| other.slice.begins().0 >= end && other.ends.is_some_and(|ends| ends.1 == last);
+            Some((one, self.shown.iter().find(is_same)?))
+        })?;
+        Some(format!(
+            "the answers from offset {} and from offset {} end with the same item: if the upstream gives its last items \
+             again, write repeats_last_page = true in the dialect {:?}; if it takes no larger offset, max_offset",
+            one.slice.begins().0,
+            other.slice.begins().0,
+            dialect
+        ))
+    }
+
+    /// Explains a short answer after whose rows another answer has items; `None` if there are no such answers.
+    fn gap(&self, dialect: &str) -> Option<String> {
+        let (short, beyond) = self.shown.iter().find_map(|short| {
+            let (size, end) = (short.slice.size().0 as usize, short.end());
+            let is_beyond = |other: &&ShownAnswer| other.items > 0 && other.slice.begins().0 >= end;
+            let is_short = short.items < size;
+            is_short.then(|| self.shown.iter().find(is_beyond)).flatten().map(|beyond| (short, beyond))
+        })?;
+        Some(format!(
+            "the answer from offset {} has {} of {} items, though the one from offset {} has items too: if the upstream \
+             removes rows after it has applied the limit, write hidden = true in the dialect {:?}; if it gives no more at \
+             once, size.max",
+            short.slice.begins().0,
+            short.items,
+            short.slice.size().0,
+            beyond.slice.begins().0,
+            dialect
+        ))
+    }
+
     fn tie_run(&self, order: &Order) -> Option<String> {
         let longest = self.shown.iter().map(|shown| shown.run).max().filter(|run| *run > 1)?;
         let keys: Vec<&str> = order.strong().iter().map(|key| key.name.as_str()).collect();
@@ -279,4 +326,37 @@ pub(crate) fn hint(word: &str) -> Option<&'static str> {
         "loop_detected" => "peers of the upstream: it leads back to this gateway",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pagination::window::PageSize;
+
+    fn evidence(answers: [(u64, u32, std::ops::Range<u64>); 2]) -> RefusalEvidence {
+        let shown = answers.map(|(from, size, ids)| ShownAnswer {
+            slice: Slice::Offset { from: Offset(from), size: PageSize(size) },
+            items: usize::try_from(ids.end - ids.start).unwrap(),
+            ends: Some((ids.start, ids.end - 1)),
+            run: 1,
+        });
+        RefusalEvidence { shown: shown.to_vec() }
+    }
+
+    #[test]
+    fn a_lost_position_names_the_two_answers_that_disagree() {
+        let gap = evidence([(40, 20, 40..57), (60, 20, 60..80)]);
+        assert_eq!(
+            gap.same_end("d").or_else(|| gap.gap("d")).unwrap(),
+            "the answer from offset 40 has 17 of 20 items, though the one from offset 60 has items too: if the upstream \
+             removes rows after it has applied the limit, write hidden = true in the dialect \"d\"; if it gives no more at \
+             once, size.max"
+        );
+        let again = evidence([(190, 20, 190..200), (1_000, 30, 170..200)]);
+        assert_eq!(
+            again.same_end("d").unwrap(),
+            "the answers from offset 190 and from offset 1000 end with the same item: if the upstream gives its last items \
+             again, write repeats_last_page = true in the dialect \"d\"; if it takes no larger offset, max_offset"
+        );
+    }
 }

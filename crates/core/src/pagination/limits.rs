@@ -154,6 +154,10 @@ pub(super) const WINDOW_LOOKS: usize = 5;
 /// of it each time.
 pub(super) const RUN_PAIRS: u32 = 2;
 
+/// The number of readings of a seam after which slices whose total places them elsewhere are not read again: unless the
+/// list changes, they stay there.
+pub(super) const OTHER_PLACE_READINGS: u32 = 2;
+
 /// The largest number of failed readings of a seam. After one more, the place is lost, because a list that changes
 /// during each reading changes too fast.
 pub(super) const KEY_SEAM_READINGS: u32 = 6;

@@ -47,14 +47,30 @@ impl Window {
 /// the other end. The result is never empty.
 #[must_use]
 pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, most: usize) -> Vec<Slice> {
+    plan_over_runs(paging, cap, window, way, most, 0)
+}
+
+/// Plans like [`plan`], in a list where an answer is used only up to its last whole run of ties. `run` is the expected
+/// length of runs; 0 if runs don't matter.
+#[must_use]
+pub(super) fn plan_over_runs(
+    paging: &Paging,
+    cap: Option<u32>,
+    window: Window,
+    way: Way,
+    most: usize,
+    run: u64,
+) -> Vec<Slice> {
     debug_assert!(window.from <= window.to, "{window:?} ends before it begins");
     let sizes = Askable::new(paging, cap);
     if let Some(slice) = sizes.one(paging.family, window) {
         return vec![slice];
     }
     // With an overlap of one item, a single deletion would break a seam. Test:
-    // `a_chain_overlaps_and_covers_its_window_in_both_directions`.
-    let overlap = CHAIN_OVERLAP.min(u64::from(sizes.most) / 4).max(1);
+    // `a_chain_overlaps_and_covers_its_window_in_both_directions`. The answer after one that cuts a run must show the
+    // whole run and the item before it. Test: `runs_of_ties_do_not_break_a_chain`.
+    let over_runs = if run > 1 { (run + 2).min(u64::from(sizes.most).saturating_sub(1)) } else { 0 };
+    let overlap = CHAIN_OVERLAP.min(u64::from(sizes.most) / 4).max(over_runs).max(1);
     let mut chain: Vec<Slice> = Vec::new();
     let (mut from, mut to) = (window.from, window.to);
     while chain.len() < most.max(1) && from < to {

@@ -8,6 +8,7 @@ mod ends;
 mod fixed;
 mod flipped;
 mod hidden;
+mod large_pages;
 mod runs;
 mod seams;
 mod search;

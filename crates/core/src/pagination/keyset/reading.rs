@@ -189,8 +189,9 @@ impl Reading {
             abilities: Abilities { flips: request.abilities.flips && !by_id, ..request.abilities },
             filters: None,
             terms: RouteTerms { unproven, ..request.terms },
-            // A page next to a run that is too long has the budget of a search.
-            budget: Budget { page: if self.looked { left.search } else { left.page }, ..left },
+            // A page next to a run that is too long has the budget of a search, and so has a page that goes on after
+            // the end of a part, because that end was judged like the end of a list.
+            budget: Budget { page: if self.looked || page.is_some() { left.search } else { left.page }, ..left },
             profile: page.map_or(request.profile, |page| page.notes.profile),
             ..PageRequest::clone(request)
         })

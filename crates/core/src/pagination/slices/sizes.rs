@@ -2,6 +2,8 @@
 //! that they pass on in `anchored::MarkReader::profile`. A cap is dropped in `learn` and in
 //! `windows::confirm::refute_cap`.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use crate::pagination::{
     answer::Answer,
     judge::ledger::Ledger,
@@ -16,10 +18,19 @@ pub(in crate::pagination) struct KnownSizes {
     /// The cap that this page assumes, which may be a guess; `profile.cap` is the cap that later pages get. `None` if
     /// no cap is assumed.
     pub(in crate::pagination) assumed_cap: Option<u32>,
-    /// The offset and the number of items of the last short answer that may have been cut by a cap; `None` before one.
-    last_short: Option<(u64, u32)>,
+    /// The last short answer that may have been cut by a cap; `None` before one.
+    last_short: Option<ShortAnswer>,
     /// The last requested size, and the number of items received; `None` before an answer was compared.
     last: Option<(u32, u32)>,
+}
+
+/// A short answer that a cap may have cut.
+#[derive(Clone, Copy, Debug)]
+struct ShortAnswer {
+    begins: u64,
+    count: u32,
+    /// The hash of the bytes of its last item.
+    last: u64,
 }
 
 impl KnownSizes {
@@ -56,11 +67,17 @@ impl KnownSizes {
         if !is_most || !(2..slice.size().0).contains(&count) || paging.hidden || paging.leaves_out {
             return;
         }
-        let begins = slice.begins().0;
-        if self.last_short.is_some_and(|(other, same)| other != begins && same == count) {
+        let mut hasher = DefaultHasher::new();
+        answer.items.last().map(|span| span.of(&answer.body)).hash(&mut hasher);
+        let short = ShortAnswer { begins: slice.begins().0, count, last: hasher.finish() };
+        // The same items at another offset are the last page once more. Test:
+        // `a_last_page_that_comes_again_undeclared_is_served_wherever_it_is_asked_for`.
+        let is_like =
+            |other: ShortAnswer| other.begins != short.begins && other.count == count && other.last != short.last;
+        if self.last_short.is_some_and(is_like) {
             self.profile.cap = Some(count);
         }
-        self.last_short = Some((begins, count));
+        self.last_short = Some(short);
     }
 
     /// Returns whether this answer and the previous one show that the upstream ignores sizes: two different sizes were

@@ -465,3 +465,52 @@ fn the_requests_of_an_end_are_those_of_the_documented_table() {
     let documented = std::fs::read_to_string(documents).unwrap();
     assert!(documented.contains(&table), "{table}");
 }
+
+/// Returns the answer of an upstream that repeats its last page after the end.
+fn last_page_again(list: &List, slice: Slice) -> Answer {
+    let (count, size) = (list.rows.len() as u64, u64::from(slice.size().0.min(list.cap)));
+    let size_of = |size: u64| window::PageSize(u32::try_from(size).unwrap());
+    list.answer(match slice {
+        Slice::Offset { from, .. } => {
+            let from = if from.0 < count { from.0 } else { count.saturating_sub(size) };
+            Slice::Offset { from: Offset(from), size: size_of(size) }
+        }
+        Slice::Page { number, .. } => {
+            let last = count.saturating_sub(1) / size;
+            Slice::Page { number: window::PageNumber(number.0.min(last)), size: size_of(size) }
+        }
+    })
+}
+
+#[test]
+fn a_last_page_that_comes_again_undeclared_is_served_wherever_it_is_asked_for() {
+    for (family, declared) in
+        [(Family::Offset, false), (Family::Page, false), (Family::Offset, true), (Family::Page, true)]
+    {
+        for (count, cap, limits) in [(1_003, 100, [98, 99, 100]), (7, 2, [1, 2, 3]), (43, 31, [1, 6, 30])] {
+            for limit in limits {
+                let mut list = List { cap, ..numbers(family, count) };
+                list.paging.sizes = Sizes::Free { least: 1, most: (cap == 100).then_some(cap) };
+                list.paging.repeats_last_page = declared;
+                let (items, pages) = list.walk_of(limit, last_page_again).unwrap();
+                assert_eq!(items, list.all(), "{family:?} {limit}");
+                let mut is_served = |target: Target| {
+                    let page = list.page_of(target.clone(), limit, last_page_again);
+                    assert!(page.is_ok(), "{page:?} {family:?}, {count} rows, limit {limit}, at {target:?}");
+                };
+                // The last page once more, and the page before it.
+                is_served(pages[pages.len() - 2].next.clone().unwrap());
+                is_served(pages[pages.len() - 1].previous.clone().unwrap());
+                // A cursor of an item has no hint. Beside an undeclared cap, such a place isn't found.
+                if cap < 100 {
+                    continue;
+                }
+                for row in count - 3..count {
+                    let key = KeyValue::Number((10_000 + row).to_string());
+                    let anchor = Anchor { keys: vec![key.clone()], id: key };
+                    is_served(Target { position: Position::After(anchor), hint: Hint::default() });
+                }
+            }
+        }
+    }
+}

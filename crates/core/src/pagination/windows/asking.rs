@@ -61,7 +61,15 @@ impl KeyReader<'_> {
     /// Returns the turn that requests a window around the expected place of the boundary, in at most `most` requests.
     pub(super) fn around(&mut self, window: Window, most: usize) -> KeyNext {
         let left = self.asker.left().min(most);
-        let mut slices = plan::plan(&self.request.paging, self.asker.sizes.assumed_cap, window, self.draft.way(), left);
+        let (paging, cap) = (&self.request.paging, self.asker.sizes.assumed_cap);
+        let run = if aim::is_loose(&self.draft) { self.run() } else { 1 };
+        let mut slices = plan::plan_over_runs(paging, cap, window, self.draft.way(), left, run);
+        // The answers of a chain that overlaps too little are useless after the first run that they cut. So the first
+        // answer shows how long runs are; and where a chain would overlap by much, each request begins at the last run
+        // of the answer before. Test: `runs_of_ties_do_not_break_a_chain`.
+        if run == 0 || (run > 1 && (run + 2) * 4 > plan::most(paging, cap)) {
+            slices.truncate(1);
+        }
         if self.request.paging.hidden
             && let Some(total) = self.asker.ledger.total()
         {
@@ -80,7 +88,12 @@ impl KeyReader<'_> {
 
     /// Returns the window around the expected place of the boundary, with `margin` offsets on both sides.
     pub(super) fn window(&self, margin: u64) -> Window {
-        aim::window(&self.draft, margin, self.asker.sizes.profile.run.max(self.request.profile.run).into())
+        aim::window(&self.draft, margin, self.run())
+    }
+
+    /// Returns the length of the longest run of ties seen; 0 if no item was seen.
+    fn run(&self) -> u64 {
+        self.asker.sizes.profile.run.max(self.request.profile.run).into()
     }
 
     /// Returns the next place to look for a boundary that the answers so far didn't show.

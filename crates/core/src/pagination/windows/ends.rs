@@ -216,7 +216,11 @@ impl KeyReader<'_> {
             }
             // Under a silent cap, pages by number begin before their places, and show nothing about the rows there.
             // Test: `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
-            if self.claimed.is_supposed && self.said_after(&end).is_none() {
+            // An offset is its place, so there the last page once more shows the end.
+            if self.claimed.is_supposed
+                && self.said_after(&end).is_none()
+                && !self.seen.repeats_after(end.came, &self.request.order, end.last.as_ref())
+            {
                 return Err(self.lost());
             }
             let towards = match self.refute(&mut end).await? {
@@ -277,8 +281,11 @@ impl KeyReader<'_> {
         let hint = self.request.target.hint;
         let last = self.draft.last_before_the_end();
         let taken = self.draft.view_of_last().map(Evidence::slice);
+        // Without an item of the page, only the cursor says where its item is, and an answer that shows this item knows
+        // better. Test: `crates/sim/regressions/an-end-where-only-the-cursor-says-it-is.txt`.
+        let is_believed = taken.is_none();
         let (came, beside) = match self.seen.shown_to(&self.request.order, last.as_ref()) {
-            Some((offset, slice)) if offset > self.draft.reached() => (offset, Some(slice)),
+            Some((offset, slice)) if offset > self.draft.reached() || is_believed => (offset, Some(slice)),
             _ => (self.draft.reached(), taken),
         };
         let size = beside.map_or_else(|| self.look_size(), |slice| self.look_size_beside(slice));

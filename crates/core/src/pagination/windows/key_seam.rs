@@ -9,7 +9,7 @@ use crate::pagination::{
     judge::draft::Progress,
     judge::evidence::Evidence,
     judge::joined::Unjoined,
-    limits::{APART_SEAM_READINGS, KEY_SEAM_READINGS, RUN_PAIRS},
+    limits::{APART_SEAM_READINGS, KEY_SEAM_READINGS, OTHER_PLACE_READINGS, RUN_PAIRS},
     plan,
     position::Anchor,
     slices::{SliceReader as _, Unasked},
@@ -106,6 +106,10 @@ impl KeyReader<'_> {
         let Some(edge) = twice.iter().chain(&between).copied().min_by_key(|slice| slice.begins()) else {
             return self.again();
         };
+        // Test: `a_last_page_that_comes_again_undeclared_is_served_wherever_it_is_asked_for`.
+        if let Some(repeated) = self.repeated_page(&agains, middle.as_deref().unwrap_or_default()) {
+            self.note_repetition(repeated).await?;
+        }
         let taken = || Vec::from_iter(self.draft.last_view());
         let firsts = firsts.as_ref().map_or_else(taken, |firsts| firsts.iter().collect());
         if firsts.len() < agains.len() {
@@ -131,6 +135,19 @@ impl KeyReader<'_> {
                 self.apart(short_first, first_of_last)
             }
         }
+    }
+
+    /// Returns a page whose items the next page of the same size gives again; `None` if there is none, or if the
+    /// upstream is known to repeat its last page.
+    fn repeated_page<'v>(&self, twice: &'v [Evidence], between: &'v [Evidence]) -> Option<&'v Evidence> {
+        let order = &self.request.order;
+        let is_repeated = |page: &&Evidence| {
+            let next = plan::next(page.slice());
+            page.begins() > 0
+                && twice.iter().chain(between).any(|later| later.slice() == next && page.comes_again(order, later))
+        };
+        let pages = || twice.iter().chain(between);
+        pages().find(is_repeated).filter(|_| !self.asker.ledger.repeats())
     }
 
     /// Continues after slices that can't be shown to be neighbours. Between pages of one honoured size no item can be
@@ -194,7 +211,7 @@ impl KeyReader<'_> {
         // A count can end only a page that is at its own place, so the window is requested again. Test:
         // `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
         if self.is_another_place(&joined) {
-            return self.again();
+            return if self.seams.vain < OTHER_PLACE_READINGS { self.again() } else { Err(self.lost()) };
         }
         if self.must_judge_leaning(&joined) {
             return self.judge_leaning(edge.into(), joined).await;

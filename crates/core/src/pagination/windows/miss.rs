@@ -168,17 +168,28 @@ impl KeyReader<'_> {
         if self.asker.ledger.repeats() {
             return Ok(self.ends_before(near));
         }
-        let start = match near.slice {
+        self.note_repetition(&near.view).await?;
+        Ok(self.ends_before(near))
+    }
+
+    /// Notes that the upstream repeats its last page past the end, because items of an answer came from another place
+    /// too.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Stuck`] if the start of the list gives these items as well.
+    pub(super) async fn note_repetition(&mut self, view: &Evidence) -> Result<(), super::KeyHalt> {
+        let start = match view.slice() {
             Slice::Offset { size, .. } => Slice::Offset { from: Offset(0), size },
             Slice::Page { size, .. } => Slice::Page { number: PageNumber(0), size },
         };
         let start = self.ask(vec![start.into()]).await?.pop();
         let start = start.and_then(|(asked, start)| self.view(start, asked).ok());
-        if start.is_some_and(|start| near.view.same_items(&start) && !start.ends()) {
+        if start.is_some_and(|start| view.same_items(&start) && !start.ends()) {
             return Err(Refusal::Stuck.into());
         }
         self.asker.ledger.came_again();
-        Ok(self.ends_before(near))
+        Ok(())
     }
 
     /// Looks before an answer that showed the end of the list, but perhaps at another place than its own.

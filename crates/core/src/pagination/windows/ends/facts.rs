@@ -239,6 +239,15 @@ impl SeenAnswers {
         Some(MoreSaid { is_past_end: after.standing == Standing::PastEnd, more: after.more, counts })
     }
 
+    /// Returns whether an answer to an offset from after `last` shows `last` as its last item.
+    pub(super) fn repeats_after(&self, came: u64, order: &Order, last: Option<&Anchor>) -> bool {
+        let Some(last) = last else { return false };
+        self.listed().any(|seen| {
+            matches!(seen.slice, Slice::Offset { from, .. } if from.0 >= came)
+                && seen.relates(order, last) == Some(Ordering::Equal)
+        })
+    }
+
     /// Returns whether the upstream said that the rows at an offset are past the end.
     pub(super) fn is_past_end(&self, covered: u64) -> bool {
         self.listed().any(|seen| seen.standing == Standing::PastEnd && seen.slice.begins().0 <= covered)
