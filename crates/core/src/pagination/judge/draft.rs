@@ -316,6 +316,11 @@ impl Draft {
         self.taken.last().map(|last| &self.views[last.view])
     }
 
+    /// Returns whether the answer that contains the page's last item shows further items, which the page didn't take.
+    pub(in crate::pagination) fn has_left_items(&self) -> bool {
+        self.taken.last().is_some_and(|last| last.place + 1 < self.views[last.view].len())
+    }
+
     /// Takes back the claim that the list ends after the page's last item, because an answer shows an item after it.
     ///
     /// # Errors

@@ -303,7 +303,9 @@ impl KeyReader<'_> {
         let passed = if self.ground != Ground::Whole && is_from_start { Some(came) } else { passed };
         let covered = self.covered_from(last.as_ref(), came, size);
         let most = self.walk_facts().most;
-        let near = self.draft.view_of_last().map_or(came, |view| {
+        // Rows of a run that the answer cut are shown, but not taken. Test:
+        // `crates/sim/regressions/a-cut-run-beside-a-gap.txt`.
+        let near = self.draft.view_of_last().filter(|_| !self.draft.has_left_items()).map_or(came, |view| {
             facts::covered_by(view.slice(), most, view.len() >= view.slice().size().0 as usize).max(came)
         });
         SupposedEnd { last, came, near, covered: covered.max(near), passed, size, is_wide: false }
