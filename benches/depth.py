@@ -59,7 +59,7 @@ page_size = {{ default = 100, max = 100 }}
 budgets = {{ time = "120s" }}
 
 [routes]
-offset = {{ path = "/offset", mode = "offset", legacy = {{ policy = "translate" }} }}
+offset = {{ path = "/offset", mode = "offset", old_clients = "translate" }}
 keyset = {{ path = "/keyset", mode = "keyset" }}
 seek = {{ path = "/seek", mode = "seek" }}
 """

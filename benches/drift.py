@@ -54,7 +54,7 @@ dialect = "offset"
 order = ["-id"]
 sortable = ["id"]
 fields = {{ id = {{ type = "number" }} }}
-legacy = {{ policy = "translate" }}
+old_clients = "translate"
 
 [routes]
 offset = {{ path = "/offset", mode = "offset" }}

@@ -338,7 +338,7 @@ fn every_built_in_dialect_and_envelope_is_a_file_and_serves_a_route() {
                 "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
                  [cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n\
                  [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n\
-                 [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = {dialect:?}\n\
+                 [routes.users]\nold_clients = \"none\"\npath = \"/users\"\nupstream = \"people\"\ndialect = {dialect:?}\n\
                  envelope = {envelope:?}\norder = [\"id\"]\n{methods}{mode}{own}"
             );
             let (errors, report) = faults("a.toml", &text);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    config::settings::{BrownoutEffect, BrownoutSettings, LegacyPolicy, LegacySettings, QuotaSettings},
+    config::settings::{BrownoutEffect, BrownoutSettings, LegacySettings, QuotaSettings},
     downstream::{Code, response::legacy},
     gateway::{
         Snapshot,
@@ -123,11 +123,10 @@ struct FindingReport {
     last_seen: String,
 }
 
-/// The route's policy for legacy requests, and its dates.
+/// What old clients of the route get, and its dates.
 #[derive(Serialize)]
 struct PlanReport {
-    policy: Option<&'static str>,
-    unmarked: &'static str,
+    old_clients: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     deprecation: Option<String>,
     #[serde(flatten)]
@@ -233,8 +232,7 @@ fn finding(found: RouteFinding) -> FindingReport {
 fn plan(settings: &LegacySettings, now: u64) -> PlanReport {
     let seconds = |day: Option<i64>| day.and_then(|day| u64::try_from(day).ok());
     PlanReport {
-        policy: settings.policy.map(LegacyPolicy::word),
-        unmarked: settings.unmarked.word(),
+        old_clients: settings.old_clients.word(),
         deprecation: seconds(settings.deprecation).map(clock::date),
         sunset: seconds(settings.sunset).map(|sunset| SunsetReport {
             sunset: clock::date(sunset),

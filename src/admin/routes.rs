@@ -9,7 +9,6 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    config::settings::LegacyPolicy,
     downstream::response::level_word,
     gateway::{
         Snapshot,
@@ -81,10 +80,7 @@ fn list_parts(route: &Route, list: &List) -> Map<String, Value> {
         "mode_reason": list.guarantee.why,
         "level": level_word(list.guarantee.level),
         "obstacle": list.guarantee.keeps_from_next,
-        "legacy": {
-            "policy": list.legacy.policy.map(LegacyPolicy::word),
-            "unmarked": list.legacy.unmarked.word(),
-        },
+        "old_clients": list.legacy.old_clients.word(),
     }))
 }
 

@@ -34,6 +34,8 @@ signing_key = 1
 keys = { 1 = "env:CURSORGATE_KEY" }
 [upstreams.legacy]
 peers = ["127.0.0.1:8000"]
+[defaults]
+old_clients = "none"
 [routes.items]
 path = "/items"
 upstream = "legacy"

@@ -26,7 +26,7 @@ pub(super) use dialect::{
     TERMS,
 };
 pub(super) use envelope::{ENVELOPE, EmptyCursor, PARAMETERS, ZeroLimit};
-pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT};
+pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT, NEW_CLIENTS};
 pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, ROUTE_PARAMETERS};
 pub(super) use openapi::{API, FLOW, FLOWS, SECURITY_SCHEME, SecurityKind};
 pub(super) use postgres::POSTGRES;
@@ -102,7 +102,7 @@ table! {
 
         /// Defaults for all routes: any key of a route. A key in `defaults` of an upstream takes precedence over this
         /// table, and a key in the route itself over both. Tables are merged key by key; lists are replaced as a whole.
-        defaults: Key<Spanned> => sub_table(route::RouteKeys::KEYS).excerpt("methods = [\"GET\", \"HEAD\"]");
+        defaults: Key<Spanned> => sub_table(route::RouteKeys::KEYS).excerpt("old_clients = \"pass\"");
 
         /// The services to which requests are sent.
         upstreams: Key<Spanned> => named_tables(

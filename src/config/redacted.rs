@@ -157,7 +157,8 @@ path = "/users"
 upstream = "people"
 dialect = "page-limit"
 order = ["id"]
-legacy = { policy = "redirect", sunset = 2036-12-31, documentation = "https://docs.example/a@b", client = { header = "X-Client", names = { mobile = "env:MOBILE" } } }
+old_clients = "redirect"
+legacy = { sunset = 2036-12-31, documentation = "https://docs.example/a@b", client = { header = "X-Client", names = { mobile = "env:MOBILE" } } }
 "#;
 
     #[test]

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{
-    diagnostic::{Diagnostics, Location, nearest},
+    diagnostic::{Diagnostics, Located, Location, nearest},
     key::{Definition, WordDefinition},
     reference,
     spanned::{Members, Spanned, Value},
@@ -246,6 +246,10 @@ fn table(members: &Members, keys: &[&Definition], path: &str, diagnostics: &mut 
             hide(value, diagnostics);
         }
         let within = if path.is_empty() { String::new() } else { format!(" in {path}") };
+        if let Some(help) = replaced(path, name, value) {
+            diagnostics.error(name.at, format!("`{}`{within} has been replaced", name.value), help);
+            continue;
+        }
         let message = format!("unknown key `{}`{within}", name.value);
         diagnostics.error(name.at, message, key_meant(&name.value, keys));
     }
@@ -267,6 +271,30 @@ fn key_meant(name: &str, keys: &[&Definition]) -> String {
     let meant = nearest(name, known.iter().copied());
     let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
     format!("{meant}keys: {}", known.join(", "))
+}
+
+/// Returns the help for a key of earlier versions, which says what to write instead; `None` for all other keys.
+fn replaced(path: &str, name: &Located<String>, value: &Spanned) -> Option<String> {
+    let word = match &value.value {
+        Value::Text(word) => word.as_str(),
+        _ => "",
+    };
+    if path.rsplit('.').next() != Some("legacy") {
+        return None;
+    }
+    match (name.value.as_str(), word) {
+        ("policy", "passthrough") => Some("pass"),
+        ("policy", "translate" | "redirect" | "reject") => Some(word),
+        ("policy", _) => Some("pass\", \"translate\", \"redirect\", \"reject\" or \"none"),
+        ("unmarked", "new") => {
+            return Some(
+                "remove it: new clients send a cursor, or `start` in its place, or a name in new_clients.by".to_owned(),
+            );
+        }
+        ("unmarked", _) => return Some("remove it: `old_clients` covers all requests without a mark".to_owned()),
+        _ => None,
+    }
+    .map(|word| format!("remove it, and write old_clients = \"{word}\" in the route itself, or in [defaults]"))
 }
 
 /// Names that operators write by mistake. Each has the key that is meant, and an example of that key.

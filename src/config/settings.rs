@@ -30,7 +30,7 @@ pub use dialect::{
     DialectSize, DialectSort, DialectTerms, EndWord, ItemsObjectWord, Quote, QuotedKind, TotalCounts,
 };
 pub use envelope::{EnvelopeSettings, ErrorSettings};
-pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacyPolicy, LegacySettings, Unmarked};
+pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacySettings, NewClients, OldClients};
 pub use list::{
     Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageCacheSettings, PageSizeSettings,
     ParameterSettings, Role, SortTerm, WhenEndUnproven,

@@ -10,8 +10,7 @@ use super::{
     key::{Shown, reads},
     load, load_text, reference, schema,
     settings::{
-        Action, EnvelopeSettings, LegacyPolicy, LogFormat, LogLevel, OverMax, Role, RouteSettings, Settings, Timeouts,
-        Unmarked,
+        Action, EnvelopeSettings, LogFormat, LogLevel, OldClients, OverMax, Role, RouteSettings, Settings, Timeouts,
     },
     toml_text,
 };
@@ -224,6 +223,7 @@ keys = { 7 = "env:KEY" }
 peers = ["127.0.0.1:8000"]
 
 [routes.users]
+old_clients = "none"
 path = "/api/users"
 upstream = "people"
 dialect = "offset-limit"
@@ -269,7 +269,7 @@ fn keys_that_are_not_written_have_their_defaults() {
         (8, 10 << 20, 128)
     );
     assert_eq!(list.budgets.link_length, 4_096);
-    assert_eq!((list.legacy.policy, list.legacy.unmarked), (None, Unmarked::New));
+    assert_eq!(list.legacy.old_clients, OldClients::None);
     assert_eq!((list.envelope.name.as_str(), list.envelope.over_max), ("standard", OverMax::Clamp));
     assert_eq!((list.dialect.name.as_str(), list.dialect.request.first_page), ("offset-limit", 1));
     let roles: Vec<(Role, &str)> =
@@ -289,7 +289,8 @@ page_size = { default = 5, max = 50 }
 sortable = ["x", "y"]
 order = ["id"]
 fields = { created_at = { type = "datetime", nulls = "none" } }
-legacy = { policy = "passthrough", unmarked = "legacy", sunset = 2026-12-31 }
+old_clients = "pass"
+legacy = { sunset = 2026-12-31 }
 parameters = { private = ["api_key"] }
 
 [upstreams.a]
@@ -314,7 +315,7 @@ upstream = "b"
 page_size = { default = 7 }
 sortable = ["z"]
 fields = { created_at = { nulls = "last" }, email = { type = "string" } }
-legacy = { policy = "translate" }
+old_clients = "translate"
 public_url = "https://nearer.example.com/"
 "#;
     let settings = loaded(text);
@@ -329,7 +330,7 @@ public_url = "https://nearer.example.com/"
     let fields: Vec<_> =
         nearer.fields.iter().map(|field| (field.name.as_str(), field.kind.clone(), field.nulls)).collect();
     assert_eq!(fields, [("created_at", Kind::Datetime, Nulls::Last), ("email", Kind::Text, Nulls::Unsaid)]);
-    assert_eq!((nearer.legacy.policy, nearer.legacy.unmarked), (Some(LegacyPolicy::Translate), Unmarked::Legacy));
+    assert_eq!(nearer.legacy.old_clients, OldClients::Translate);
     assert_eq!(nearer.legacy.sunset, Some(1_798_675_200));
     assert_eq!(
         (plain.cursor.ttl, nearer.cursor.ttl),
@@ -346,6 +347,7 @@ fn a_dialect_replaces_its_base_key_by_key_and_lists_and_headers_as_a_whole() {
     let text = format!(
         r#"{SMALLEST}
 [routes.bills]
+old_clients = "none"
 path = "/bills"
 upstream = "people"
 dialect = "bills"
@@ -378,6 +380,7 @@ fn an_envelope_is_the_same_from_toml_and_from_json() {
     let text = format!(
         r#"{SMALLEST}
 [routes.toml]
+old_clients = "none"
 path = "/toml"
 upstream = "people"
 dialect = "offset-limit"

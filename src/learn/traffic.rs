@@ -519,7 +519,7 @@ mod tests {
     use super::*;
     use crate::{config::diagnostic::Diagnostics, json::Span, learn::testing::list_of, pagination::answer::Total};
 
-    const LIST: &str = "[routes.items]\npath = \"/items\"\nupstream = \"service\"\ndialect = \"own\"\norder = [\"id\"]\n\
+    const LIST: &str = "[routes.items]\nold_clients = \"none\"\npath = \"/items\"\nupstream = \"service\"\ndialect = \"own\"\norder = [\"id\"]\n\
                         [dialects.own]\nrequest = { query = \"page={page}&size={size}\", first_page = 1 }\n\
                         response = { items = \"\", total = \"/total\" }\n";
 

@@ -215,8 +215,7 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
     }
     // The list may have clients today, whatever its pages are. Their requests pass through until they are changed. Test:
     // `a_learnt_route_leaves_old_clients_alone`.
-    let legacy = table([("policy", string("passthrough")), ("unmarked", string("legacy"))]);
-    route.insert("legacy".to_owned(), Value::Table(legacy));
+    route.insert("old_clients".to_owned(), string("pass"));
     let fields = fields(learnt);
     if !fields.is_empty() {
         route.insert("fields".to_owned(), Value::Table(fields));

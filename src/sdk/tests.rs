@@ -25,7 +25,7 @@ impl Environment for Files {
 fn client(routes: &str, item: &str, language: SdkLanguage) -> Sdk {
     let head = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n[cursor]\nsigning_key = 1\n\
                 keys = { 1 = \"env:KEY\" }\n[upstreams.people]\npeers = [\"127.0.0.1:1\"]\n\
-                [defaults]\nupstream = \"people\"\ndialect = \"offset-limit\"\norder = [\"id\"]\n";
+                [defaults]\nold_clients = \"none\"\nupstream = \"people\"\ndialect = \"offset-limit\"\norder = [\"id\"]\n";
     let document = format!(
         r##"{{"openapi":"3.1.0","paths":{{}},"components":{{"schemas":{{"Item":{item},"Base":{{"type":"object","required":["id"],"properties":{{"id":{{"type":"string"}}}}}},"2FAMethod":{{"type":"object","properties":{{"x":{{"type":"string"}}}}}}}}}}}}"##
     );

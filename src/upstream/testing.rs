@@ -7,8 +7,8 @@ use crate::{
         diagnostic::{Diagnostics, Located, Location},
         settings::{
             Budgets, CursorSettings, DialectRequest, DialectResponse, DialectSettings, DialectSize, DialectSort,
-            EnvelopeSettings, LegacySettings, ListSettings, Mode, OverMax, PageSizeSettings, ParameterSettings,
-            SortTerm, WhenEndUnproven,
+            EnvelopeSettings, LegacySettings, ListSettings, Mode, NewClients, OverMax, PageSizeSettings,
+            ParameterSettings, SortTerm, WhenEndUnproven,
         },
         tree::Tree,
     },
@@ -108,6 +108,7 @@ fn route() -> ListSettings {
         parameters: ParameterSettings::default(),
         page_cache: None,
         legacy: LegacySettings::default(),
+        new_clients: NewClients::default(),
         budgets: Budgets::default(),
     }
 }

@@ -205,7 +205,7 @@ mod tests {
 
     fn dialect() -> Dialect {
         let text = "version = 1\n[cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n[upstreams.service]\n\
-                    peers = [\"127.0.0.1:9\"]\n[routes.list]\npath = \"/items\"\nupstream = \"service\"\n\
+                    peers = [\"127.0.0.1:9\"]\n[routes.list]\nold_clients = \"none\"\npath = \"/items\"\nupstream = \"service\"\n\
                     dialect = \"own\"\n[dialects.own]\nrequest = { query = \"offset={offset}&limit={size}\" }\n\
                     response = { items = \"/data\", has_more = \"/more\", past_end = [{ status = 404 }] }\n";
         let (settings, diagnostics) = load_text("direct.toml", text, &OneKey);

@@ -123,7 +123,7 @@ fn the_demo_is_served_by_cursor() {
     let _demo = Demo(demo.spawn().expect("it starts"));
     let gateway = Gateway::start(&elsewhere(address));
     let page = eventually("the demo answers", || {
-        let page = gateway.get("/users?limit=5");
+        let page = gateway.get("/users?cursor=start&limit=5");
         (page.status == 200).then_some(page)
     });
     assert_eq!(page.header("Cursorgate-Level"), Some("exact"));

@@ -37,15 +37,15 @@ impl Families {
     pub(crate) fn scraped() -> Self {
         let upstream = Upstream::start(serve(users(60)));
         let setup = Setup {
-            route: "legacy = { policy = \"translate\", brownouts = [\
+            route: "old_clients = \"translate\"\nlegacy = { brownouts = [\
                     { from = \"2026-01-01T00:00:00Z\", until = \"2126-01-01T00:00:00Z\" }] }",
             ..PLAIN
         };
         let gateway = Gateway::start(&setup.configuration(upstream.address));
-        assert_eq!(gateway.get("/users?limit=5").status, 200);
+        assert_eq!(gateway.get("/users?cursor=start&limit=5").status, 200);
         assert_eq!(gateway.get("/users?offset=5").outcome(), "429 rate_limited", "the brownout is on");
         upstream.answer(|exchange| exchange.reply("500 Oops", &[], b"oops"));
-        assert_eq!(gateway.get("/users?limit=5").status, 502);
+        assert_eq!(gateway.get("/users?cursor=start&limit=5").status, 502);
         // Requests are counted after their answers, in any order, so the test waits for all counts.
         let scrape = eventually("the three requests are counted", || {
             let scrape = gateway.metrics().text().to_owned();

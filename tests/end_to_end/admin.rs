@@ -106,7 +106,7 @@ fn the_routes_are_listed_with_their_figures() {
     let upstream = Upstream::start(serve(users(90)));
     let more = "[routes.old]\npath = \"/old\"\nhosts = [\"gateway.test\"]\nupstream_path = \"/users\"\nupstream = \"legacy\"\ndialect = \"scripted\"\norder = [\"id\"]\naction = \"observe\"\n\
                 [routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
-    let setup = Setup { route: "legacy = { policy = \"translate\" }", more, ..PLAIN };
+    let setup = Setup { route: "old_clients = \"translate\"", more, ..PLAIN };
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     let mut next = Some("/users?limit=30".to_owned());
     while let Some(target) = next {
@@ -138,7 +138,7 @@ fn the_routes_are_listed_with_their_figures() {
         ("envelopes", json!(["standard"])),
         ("order", json!(["id"])),
         ("methods", json!(["GET"])),
-        ("legacy", json!({ "policy": "translate", "unmarked": "new" })),
+        ("old_clients", json!("translate")),
     ] {
         assert_eq!(list[member], expected, "{member}: {list}");
     }
@@ -165,7 +165,7 @@ fn the_routes_are_listed_with_their_figures() {
 #[test]
 fn a_route_that_observes_is_on_the_migration_board() {
     let upstream = Upstream::start(serve(users(90)));
-    let route = "action = \"observe\"\n[routes.users.legacy]\npolicy = \"passthrough\"\nunmarked = \"legacy\"\nclient = { header = \"X-Client\", shown = \"value\" }";
+    let route = "action = \"observe\"\nold_clients = \"pass\"\n[routes.users.legacy]\nclient = { header = \"X-Client\", shown = \"value\" }";
     let observing = Setup { route, ..PLAIN };
     let gateway = Gateway::start(&observing.configuration(upstream.address));
     for (target, client) in [

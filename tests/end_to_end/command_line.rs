@@ -62,6 +62,7 @@ dialect = "drf-page"
 order = ["-created_at", "id"]
 sortable = ["created_at", "id"]
 page_size = { default = 20, max = 40 }
+old_clients = "none"
 "#;
 
 #[test]
@@ -181,7 +182,7 @@ fn check_describes_services() {
 /// Returns the description of a route with a dialect that `check` prints.
 fn described(dialect: &str, route: &str) -> String {
     let text = format!(
-        "[upstreams.legacy]\npeers = [\"127.0.0.1:1\"]\n[routes.users]\npath = \"/users\"\nupstream = \"legacy\"\n{route}\n\
+        "[upstreams.legacy]\npeers = [\"127.0.0.1:1\"]\n[routes.users]\nold_clients = \"none\"\npath = \"/users\"\nupstream = \"legacy\"\n{route}\n\
          [dialects.own]\n{dialect}\n"
     );
     let head = GOOD.split("[upstreams.people]").next().expect("a head");
@@ -268,7 +269,7 @@ fn check_names_the_parts_that_bind_cursors() {
 fn check_points_out_readable_keys_and_bypassed_policies() {
     let by_name = GOOD.replace("order = [\"-created_at\", \"id\"]", "order = [\"last_name\", \"id\"]");
     let sealed = by_name.replace("order = [\"last_name\"", "cursor = { sealed = true }\norder = [\"last_name\"");
-    let policy = format!("{GOOD}\n[routes.users.legacy]\npolicy = \"reject\"\n");
+    let policy = GOOD.replace("old_clients = \"none\"", "old_clients = \"reject\"");
     let rest = "[routes.everything_else]\npath = \"/{*rest}\"\nupstream = \"people\"\naction = \"forward\"\n";
     let advice = "a cursor shows last_name";
     let bypass = "bypass       everything_else: other requests below this path";

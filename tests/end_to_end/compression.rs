@@ -54,7 +54,7 @@ fn started(setup: &Setup) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-const PAGE: &str = "/users?limit=100";
+const PAGE: &str = "/users?cursor=start&limit=100";
 
 #[test]
 fn a_page_has_the_coding_that_its_client_prefers() {
@@ -274,7 +274,7 @@ fn a_legacy_page_with_other_links_is_compressed() {
         let gateway = Gateway::start(&format!(
             "[server]\npublic_url = \"https://api.test\"\n{server}\n[upstreams.old]\npeers = [\"{}\"]\n\
              host_header = \"old.internal\"\n[routes.users]\npath = \"/users\"\nupstream = \"old\"\n\
-             dialect = \"drf-page\"\norder = [\"id\"]\nlegacy = {{ policy = \"passthrough\", unmarked = \"legacy\" }}\n",
+             dialect = \"drf-page\"\norder = [\"id\"]\nold_clients = \"pass\"\n",
             upstream.address
         ));
         let old = gateway.send("GET", "/users?page=1", &accept(accept_encoding), b"");
@@ -337,8 +337,8 @@ fn a_page_by_cursor_takes_no_more_bytes_than_the_page_by_number() {
         let setup = Setup { upstream: "compression = \"always\"", route, ..PLAIN };
         Gateway::start(&setup.configuration(upstream.address))
     };
-    let gateway = start("envelope = \"bare\"\nlegacy = { policy = \"passthrough\", unmarked = \"new\" }");
-    let standard = start("legacy = { policy = \"passthrough\", unmarked = \"new\" }");
+    let gateway = start("envelope = \"bare\"\nold_clients = \"pass\"");
+    let standard = start("old_clients = \"pass\"");
     for coding in CODINGS {
         let by_number = gateway.send("GET", "/users?offset=100&limit=100", &accept(coding), b"");
         assert_eq!((by_number.status, by_number.header("content-encoding")), (200, Some(coding)));

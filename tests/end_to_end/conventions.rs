@@ -41,7 +41,7 @@ fn envelope(answer: &Response) -> &'static str {
 #[test]
 fn legacy_answers_vary_by_no_more_than_the_services() {
     let rows = Rows::count(9);
-    let legacy = "legacy = { policy = \"passthrough\", unmarked = \"new\" }";
+    let legacy = "old_clients = \"pass\"";
     for choice in [CHOICE, "page_size = { default = 3, max = 20 }"] {
         let (_upstream, gateway) = start(&rows, &format!("{BY_SCORE}\n{choice}\n{legacy}"));
         let passed = asked(&gateway, "/users?offset=2", &[]);

@@ -21,7 +21,7 @@ use crate::harness::{
 };
 
 const ROUTE: &str = "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\npage_size = { default = 20, max = 40 }\n\
-                     legacy = { policy = \"passthrough\", unmarked = \"new\" }";
+                     old_clients = \"pass\"";
 
 /// More routes: for another host, for a path below the list, and for all other paths.
 const OTHERS: &str = "[routes.elsewhere]\nhosts = [\"other.test\"]\npath = \"/users\"\nupstream = \"legacy\"\naction = \"forward\"\n\
@@ -45,7 +45,7 @@ fn requests_are_explained_without_a_connection() {
     let upstream = Upstream::start(move |exchange| rows.answer(exchange));
     let configuration = rows::configuration(upstream.address, BY_OFFSET, ROUTE) + OTHERS;
     let gateway = Gateway::start(&configuration);
-    let first = gateway.get("/users?limit=5");
+    let first = gateway.get("/users?cursor=start&limit=5");
     let cursor = first.json()["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
     // The configuration is the same, but its upstream is a listener that counts connections.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -70,7 +70,7 @@ fn requests_are_explained_without_a_connection() {
     let cases: [(&str, &str, i32, &[&str]); 9] = [
         (
             "GET",
-            "/users?limit=5&team=a",
+            "/users?cursor=start&limit=5&team=a",
             0,
             &[
                 "users: its path /users fits",
@@ -90,7 +90,7 @@ fn requests_are_explained_without_a_connection() {
         ("GET", &elsewhere, 1, &["400 cursor_mismatch"]),
         ("GET", "/users?offset=10", 0, &["forwarded", "as old clients do", "/users?offset=10"]),
         ("DELETE", "/users", 0, &["forwarded", "the list is not for DELETE"]),
-        ("GET", "/users?limit=0", 1, &["refused", "limit_invalid"]),
+        ("GET", "/users?cursor=start&limit=0", 1, &["refused", "limit_invalid"]),
         (
             "GET",
             "/users/7/orders",
@@ -128,7 +128,7 @@ fn a_live_explanation_shows_what_each_answer_proves() {
     let gateway = Gateway::start(&(rows::configuration(upstream.address, BY_OFFSET, ROUTE) + OTHERS));
     let file = gateway.file("cursorgate.toml");
     let file = file.to_str().expect("UTF-8");
-    let first = gateway.get("/users?limit=5").json();
+    let first = gateway.get("/users?cursor=start&limit=5").json();
     let cursor = first["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
     let before = upstream.count();
     let url = gateway.url(&format!("/users?limit=5&cursor={cursor}"));
@@ -181,7 +181,7 @@ fn pages_are_explained_in_every_mode() {
             reading,
             &format!("page_size = {{ default = 5, max = 20 }}\n{route}"),
         ));
-        let first = gateway.get("/users?limit=5").json();
+        let first = gateway.get("/users?cursor=start&limit=5").json();
         let cursor = first["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
         let file = gateway.file("cursorgate.toml");
         let url = gateway.url(&format!("/users?limit=5&cursor={cursor}"));

@@ -23,7 +23,7 @@ const PERMITS: &str = "pR7vQ2xW9zKc4mNf8bLd3sHj6tYg1aUe5oXi0rVq";
 const HEADER: &str = "Cursorgate-Explain";
 
 const ROUTE: &str = "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\npage_size = { default = 20, max = 40 }\n\
-                     legacy = { policy = \"passthrough\", unmarked = \"new\" }\nparameters = { private = [\"pass\"] }";
+                     old_clients = \"pass\"\nparameters = { private = [\"pass\"] }";
 
 const OTHERS: &str = "[routes.other]\npath = \"/users/{id}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
 
@@ -107,7 +107,7 @@ fn now() -> u64 {
 fn a_page_with_a_permit_is_explained_and_stays_as_it_is() {
     let explaining = Explaining::start();
     let permit = explaining.permit("/users");
-    let target = "/users?limit=5&team=a&pass=canary-1&api_key=canary-2";
+    let target = "/users?cursor=start&limit=5&team=a&pass=canary-1&api_key=canary-2";
     let plain = explaining.gateway.get(target);
     let first = explaining.ask(target, &permit);
     assert_eq!((first.status, first.text()), (200, plain.text()));
@@ -157,7 +157,7 @@ fn a_page_with_a_permit_is_explained_and_stays_as_it_is() {
 fn refusals_and_forwarded_requests_are_explained_too() {
     let explaining = Explaining::start();
     let permit = explaining.permit("/users");
-    let facts = explaining.explained(&explaining.ask("/users?limit=0", &permit));
+    let facts = explaining.explained(&explaining.ask("/users?cursor=start&limit=0", &permit));
     assert_eq!(facts["treatment"]["action"], "refuse", "{facts}");
     assert_eq!(facts["outcome"]["outcome"], "limit_invalid", "{facts}");
     let facts = explaining.explained(&explaining.ask("/users?offset=10&team=canary", &permit));
@@ -173,7 +173,7 @@ fn refusals_and_forwarded_requests_are_explained_too() {
     );
     assert!(!facts.to_string().contains("canary"), "{facts}");
     explaining.upstream.answer(|exchange| exchange.reply("500 Internal Server Error", &[], b"{}"));
-    let facts = explaining.explained(&explaining.ask("/users?limit=5", &permit));
+    let facts = explaining.explained(&explaining.ask("/users?cursor=start&limit=5", &permit));
     assert!(facts["treatment"]["live"]["refused"].as_str().is_some_and(|why| why.contains("upstream_unavailable")));
     assert!(facts["treatment"]["live"]["requests"][0]["answer"]["fault"].is_string(), "{facts}");
     assert_eq!(facts["outcome"]["status"], 502, "{facts}");
@@ -200,14 +200,14 @@ fn an_invalid_permit_is_ignored_and_no_permit_is_forwarded_or_logged() {
         ("of another key", PermitKey::new(&[7; 32]).sign(scope, now() + 60)),
         ("of another route", key.sign(PermitScope { route: "other", ..scope }, now() + 60)),
     ];
-    let plain = explaining.gateway.get("/users?limit=5");
+    let plain = explaining.gateway.get("/users?cursor=start&limit=5");
     for (name, permit) in &cases {
-        let response = explaining.ask("/users?limit=5", permit);
+        let response = explaining.ask("/users?cursor=start&limit=5", permit);
         assert_eq!((response.status, response.text()), (200, plain.text()), "{name}");
     }
     // The last request has a valid permit. Once its explanation is there, explanations of earlier requests would also
     // be there.
-    let explained = explaining.ask("/users?limit=5", &permit);
+    let explained = explaining.ask("/users?cursor=start&limit=5", &permit);
     explaining.explained(&explained);
     assert_eq!(explaining.kept(), [explained.header("x-request-id").expect("an id")]);
     // The same applies to forwarded requests, and to a header name that CGI reads in the same way.
@@ -233,8 +233,8 @@ fn no_request_is_explained_without_a_key_of_permits() {
     assert!(output.status.code() == Some(2) && said.contains("admin.explain_key"), "{said}");
     let scope = PermitScope { route: "users", path: "/users" };
     let permit = PermitKey::new(PERMITS.as_bytes()).sign(scope, now() + 60);
-    let plain = off.gateway.get("/users?limit=5");
-    let response = off.ask("/users?limit=5", &permit);
+    let plain = off.gateway.get("/users?cursor=start&limit=5");
+    let response = off.ask("/users?cursor=start&limit=5", &permit);
     assert_eq!(response.text(), plain.text());
     assert_eq!(off.admin("/explanations").status, 404);
     let is_there = |name: &str| off.upstream.requests().iter().any(|request| request.header(name).is_some());

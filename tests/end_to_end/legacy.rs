@@ -7,7 +7,8 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-const PASSTHROUGH: &str = r#"legacy = { policy = "passthrough", unmarked = "legacy", deprecation = 2026-01-15, sunset = 2036-12-31, documentation = "https://docs.example.com/cursors" }"#;
+const PASSTHROUGH: &str = r#"old_clients = "pass"
+legacy = { deprecation = 2026-01-15, sunset = 2036-12-31, documentation = "https://docs.example.com/cursors" }"#;
 
 fn started(route: &'static str) -> (Upstream, Gateway) {
     let items = users(300);
@@ -108,8 +109,7 @@ fn links_of_the_gateway_never_lead_to_legacy_answers() {
 /// the gateway or `start` gets a page.
 #[test]
 fn requests_pass_whatever_names_they_have() {
-    let (upstream, gateway) =
-        started("legacy = { policy = \"passthrough\", unmarked = \"legacy\" }\nenvelopes = [\"relay\", \"jsonapi\"]");
+    let (upstream, gateway) = started("old_clients = \"pass\"\nenvelopes = [\"relay\", \"jsonapi\"]");
     let accept = |media| vec![("Accept", media)];
     for (target, headers) in [
         ("/users", vec![]),
@@ -167,13 +167,13 @@ fn requests_pass_whatever_names_they_have() {
 /// Simple clients read every `Link` as a further page, so the gateway adds one only to announce the change.
 #[test]
 fn an_old_answer_without_an_announcement_has_no_link() {
-    const OLD: &str = "legacy = { policy = \"passthrough\", unmarked = \"legacy\"";
     for (more, relations) in
-        [("", None), (", sunset = 2036-12-31", Some(1)), (", documentation = \"https://docs.example.com\"", Some(2))]
+        [("", None), ("sunset = 2036-12-31", Some(1)), ("documentation = \"https://docs.example.com\"", Some(2))]
     {
         let upstream = Upstream::start(crate::harness::list::serve(users(9)));
         let configuration = Setup { ..PLAIN }.configuration(upstream.address);
-        let configuration = configuration.replace("page_size", &format!("{OLD}{more} }}\npage_size"));
+        let configuration =
+            configuration.replace("page_size", &format!("old_clients = \"pass\"\nlegacy = {{ {more} }}\npage_size"));
         let gateway = Gateway::start(&configuration);
         let passed = gateway.get("/users?offset=3");
         let found = passed.header("link").map(|line| line.matches("rel=").count());
@@ -181,18 +181,36 @@ fn an_old_answer_without_an_announcement_has_no_link() {
     }
 }
 
+/// A name marks a request only where the route says so: here a client's own limit, under a name that the service doesn't
+/// know.
 #[test]
-fn requests_without_paging_parameters_are_not_legacy_if_so_configured() {
-    let (_upstream, gateway) = started(r#"legacy = { policy = "passthrough", unmarked = "new" }"#);
-    let page = gateway.get("/users?a=1");
+fn names_mark_requests_if_so_configured() {
+    let (_upstream, gateway) =
+        started("old_clients = \"pass\"\nparameters = { limit = \"count\" }\nnew_clients = { by = [\"count\"] }");
+    let page = gateway.get("/users?a=1&count=5");
     assert!(page.json()["pagination"].is_object(), "{page:?}");
-    let old = gateway.get("/users?offset=3");
-    assert!(old.json()["items"].is_array(), "{old:?}");
+    for old in ["/users?offset=3", "/users?a=1", "/users?limit=3"] {
+        let old = gateway.get(old);
+        assert!(old.json()["items"].is_array(), "{old:?}");
+    }
+}
+
+#[test]
+fn without_old_clients_every_request_is_a_page_and_marks_stay_valid() {
+    let (_upstream, gateway) = started("old_clients = \"none\"");
+    for query in ["?a=1", "?limit=5", "?limit=5&cursor=start", ""] {
+        let page = gateway.get(&format!("/users{query}"));
+        assert!(page.json()["pagination"].is_object(), "{query}: {page:?}");
+    }
+    assert_eq!(gateway.get("/users?offset=3").outcome(), "400 parameter_invalid");
 }
 
 #[test]
 fn translate_serves_the_page_with_cursors_that_lead_on() {
-    let (_upstream, gateway) = started(r#"legacy = { policy = "translate", deprecation = 2026-01-15 }"#);
+    let (_upstream, gateway) = started(
+        r#"old_clients = "translate"
+legacy = { deprecation = 2026-01-15 }"#,
+    );
     let page = gateway.get("/users?offset=40&limit=10&a=1");
     assert_eq!(page.outcome(), "200", "{page:?}");
     let ids = |page: &crate::harness::http::Response| {
@@ -220,7 +238,10 @@ fn translate_serves_the_page_with_cursors_that_lead_on() {
 
 #[test]
 fn reject_has_the_link_to_start_over() {
-    let (upstream, gateway) = started(r#"legacy = { policy = "reject", sunset = 2026-06-30 }"#);
+    let (upstream, gateway) = started(
+        r#"old_clients = "reject"
+legacy = { sunset = 2026-06-30 }"#,
+    );
     let response = gateway.get("/users?offset=40&a=1");
     assert_eq!(response.outcome(), "410 legacy_rejected", "{response:?}");
     assert_eq!(upstream.count(), 0);

@@ -26,7 +26,7 @@ const VOUCHED: &str = "trusted_proxies = [\"127.0.0.1\"]\n\
 
 /// Returns a configuration that redirects legacy clients. `server` and `route` contain lines for their tables.
 fn configuration(upstream: SocketAddr, server: &str, route: &str) -> String {
-    let route = format!("legacy = {{ policy = \"redirect\" }}\n{route}");
+    let route = format!("old_clients = \"redirect\"\n{route}");
     let more = format!("[server]\n{server}");
     let setup = Setup { route: Box::leak(route.into_boxed_str()), more: Box::leak(more.into_boxed_str()), ..PLAIN };
     setup.configuration(upstream)
@@ -291,9 +291,7 @@ fn old_clients_walk_by_the_links_of_an_upstream_that_has_another_host() {
                 if public_url.is_empty() { String::new() } else { format!("[server]\n{public_url}{public:?}\n") };
             let route = match action {
                 "forward" => "action = \"forward\"".to_owned(),
-                _ => format!(
-                    "dialect = {dialect:?}\norder = [\"id\"]\nlegacy = {{ policy = \"passthrough\", unmarked = \"legacy\" }}"
-                ),
+                _ => format!("dialect = {dialect:?}\norder = [\"id\"]\nold_clients = \"pass\""),
             };
             let gateway = Gateway::start(&format!(
                 "{server}[upstreams.old]\npeers = [\"{}\"]\nhost_header = \"old.internal\"\n\
@@ -324,7 +322,7 @@ fn old_clients_walk_by_the_links_in_djangos_bodies() {
     let configuration = upstream
         .configuration()
         .replace("[upstreams.legacy]\n", "[upstreams.legacy]\nhost_header = \"people.internal\"\n");
-    let legacy = "[routes.users.legacy]\npolicy = \"passthrough\"\nunmarked = \"new\"\n";
+    let legacy = "old_clients = \"pass\"\n[routes.users.legacy]\n";
     let gateway = Gateway::start(&format!("{configuration}\n{legacy}"));
     let walked = walk_old(&gateway.url("/v2/users?page=1&page_size=100&ordering=id"), "body");
     assert_eq!(walked, (1..=1_003).collect::<Vec<u64>>());

@@ -20,7 +20,7 @@ const CANARY: &str = "c4n4ry";
 
 const ROUTES: Setup = Setup {
     upstream: "",
-    route: "legacy = { policy = \"passthrough\", unmarked = \"new\" }",
+    route: "old_clients = \"pass\"",
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
@@ -31,7 +31,10 @@ const ROUTES: Setup = Setup {
 fn each_request_has_one_line_without_secrets() {
     let upstream = Upstream::start(serve(users(60)));
     let gateway = Gateway::start(&ROUTES.configuration(upstream.address));
-    let cursor = gateway.get("/users?limit=5").json()["pagination"]["nextCursor"].as_str().expect("a page").to_owned();
+    let cursor = gateway.get("/users?cursor=start&limit=5").json()["pagination"]["nextCursor"]
+        .as_str()
+        .expect("a page")
+        .to_owned();
     let mut requests = 1;
     let mut ask = |method: &str, target: &str| {
         let secrets = [
@@ -47,13 +50,13 @@ fn each_request_has_one_line_without_secrets() {
     };
     let query = format!("email={CANARY}@example.com&q={CANARY}");
     for (method, target, outcome) in [
-        ("GET", format!("/users?limit=5&{query}"), "200"),
-        ("HEAD", format!("/users?limit=5&{query}"), "200"),
+        ("GET", format!("/users?cursor=start&limit=5&{query}"), "200"),
+        ("HEAD", format!("/users?cursor=start&limit=5&{query}"), "200"),
         ("GET", format!("/users?limit=5&cursor={cursor}"), "200"),
         ("GET", format!("/users?limit=5&cursor={CANARY}"), "400 cursor_invalid"),
         ("GET", format!("/users?limit=5&cursor={cursor}&{query}"), "400 cursor_mismatch"),
-        ("GET", format!("/users?limit={CANARY}"), "400 limit_invalid"),
-        ("GET", format!("/users?sort={CANARY}"), "400 sort_invalid"),
+        ("GET", format!("/users?cursor=start&limit={CANARY}"), "400 limit_invalid"),
+        ("GET", format!("/users?cursor=start&sort={CANARY}"), "400 sort_invalid"),
         ("GET", format!("/users?offset=3&{query}"), "200"),
         ("POST", format!("/users?{query}"), "200"),
         ("GET", format!("/rest/a?{query}"), "200"),
@@ -100,7 +103,7 @@ fn problems_and_log_share_the_request_id() {
     let upstream = Upstream::start(serve(users(60)));
     let gateway = Gateway::start(&ROUTES.configuration(upstream.address));
     upstream.answer(|exchange| exchange.reply("500 Oops", &[], b"internal.host:5432 refused"));
-    let response = gateway.get("/users?limit=5");
+    let response = gateway.get("/users?cursor=start&limit=5");
     let problem = response.json();
     assert!(!response.text().contains("internal.host"), "no word of the upstream's reaches the client: {problem}");
     assert_eq!(problem["retryable"], true, "{problem}");
@@ -128,8 +131,8 @@ fn a_log_without_a_reader_stops_no_request() {
                     for request in 0..requests {
                         // A path of this length makes a line longer than a kibibyte.
                         let (target, outcome) = match request % 10 {
-                            0 => ("/users?limit=5".to_owned(), "200"),
-                            1 => ("/users?limit=x".to_owned(), "400 limit_invalid"),
+                            0 => ("/users?cursor=start&limit=5".to_owned(), "200"),
+                            1 => ("/users?cursor=start&limit=x".to_owned(), "400 limit_invalid"),
                             _ => (format!("/{}", "nothing/".repeat(125)), "404 route_not_found"),
                         };
                         let response = connection.request("GET", &target, &[], b"").expect("a response");
@@ -181,7 +184,7 @@ fn a_log_that_cannot_be_written_stops_no_request() {
     without_a_reader.read_log(Reading::Ends);
     for mut gateway in [on_a_full_disk, without_a_reader] {
         for _ in 0..100 {
-            assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
+            assert_eq!(gateway.get("/users?cursor=start&limit=5").outcome(), "200");
         }
         eventually("lines that can't be written are counted", || {
             let count = gateway.metric("cursorgate_log_lines_dropped_total{reason=\"write_failed\"}")?;

@@ -17,7 +17,7 @@ use crate::harness::{
 
 const ROUTES: Setup = Setup {
     upstream: "",
-    route: "legacy = { policy = \"reject\", unmarked = \"new\", client = { header = \"X-Api-Key\", max = 50 } }",
+    route: "old_clients = \"reject\"\nlegacy = { client = { header = \"X-Api-Key\", max = 50 } }",
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
@@ -52,8 +52,15 @@ fn load(gateway: &Gateway, upstream: &Upstream) -> usize {
         "/rest/gone" => Ok(After::Reset),
         _ => serve(users(60))(exchange),
     });
-    let targets =
-        ["/users?limit=50", "/users?limit=x", "/users?offset=3", "/nothing", "/rest/a", "/rest/broken", "/rest/gone"];
+    let targets = [
+        "/users?cursor=start&limit=50",
+        "/users?cursor=start&limit=x",
+        "/users?offset=3",
+        "/nothing",
+        "/rest/a",
+        "/rest/broken",
+        "/rest/gone",
+    ];
     for target in targets {
         gateway.send("GET", target, &[("Accept-Encoding", "gzip"), ("X-Api-Key", "key \"1\"\\")], b"");
     }

@@ -18,7 +18,7 @@ use crate::harness::{
 
 const ROUTE: Setup = Setup {
     upstream: "",
-    route: "action = \"observe\"\nlegacy = { policy = \"passthrough\", unmarked = \"legacy\", sunset = 2027-01-01 }\n\
+    route: "action = \"observe\"\nold_clients = \"pass\"\nlegacy = { sunset = 2027-01-01 }\n\
             budgets = { answer_size = \"64KiB\" }",
     more: "",
 };

@@ -95,7 +95,8 @@ upstream_path = "/users"
 dialect = "scripted"
 order = ["id"]
 sortable = ["id"]
-legacy = {{ policy = "translate", deprecation = 2026-01-15 }}
+old_clients = "translate"
+legacy = {{ deprecation = 2026-01-15 }}
 openapi = {{ file = "{}", operation = "GET /users" }}
 
 [dialects.scripted]
@@ -130,10 +131,12 @@ error = {{ statusCode = "{{status}}", message = "{{detail}}", error = "{{code}}"
         }
     }
     text.push_str("\n[routes.search]\npath = \"/search\"\nmethods = [\"GET\", \"HEAD\", \"POST\"]\n");
-    text.push_str("\n[routes.sent_on]\npath = \"/sent-on\"\nlegacy = { policy = \"redirect\", sunset = 2036-01-15 }\n");
+    text.push_str(
+        "\n[routes.sent_on]\npath = \"/sent-on\"\nold_clients = \"redirect\"\nlegacy = { sunset = 2036-01-15 }\n",
+    );
     text.push_str(
         "\n[routes.ended]\npath = \"/ended\"\n\
-         legacy = { policy = \"translate\", sunset = 2026-01-16, after_sunset = \"reject\" }\n",
+         old_clients = \"translate\"\nlegacy = { sunset = 2026-01-16, after_sunset = \"reject\" }\n",
     );
     text.push_str("\n[routes.chosen]\npath = \"/chosen\"\nenvelopes = [\"relay\", \"hal\", \"jsonapi\"]\n");
     text

@@ -29,7 +29,7 @@ fn troubled() -> (Upstream, Gateway) {
          [upstreams.shop]\npeers = [\"127.0.0.1:{}\"]\n",
         free_port()
     );
-    let route = "[routes.users.legacy]\npolicy = \"passthrough\"\nunmarked = \"new\"\nsunset = 2020-12-31\n\
+    let route = "old_clients = \"pass\"\n[routes.users.legacy]\nsunset = 2020-12-31\n\
                  client = { header = \"X-Client\", shown = \"value\" }\n";
     let setup = Setup { route, more: Box::leak(more.into_boxed_str()), ..PLAIN };
     let gateway = Gateway::start(&setup.configuration(upstream.address));

@@ -25,7 +25,7 @@ const MORE: &str = "[routes.members]\npath = \"/teams/{team}/members\"\nupstream
 /// Starts a gateway with a token for the admin listener, and with additional `tables`.
 fn start(tables: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::start(serve(users(57)));
-    let route = "legacy = { policy = \"passthrough\", unmarked = \"new\" }\n";
+    let route = "old_clients = \"pass\"\n";
     let setup = Setup { route, more: MORE, ..PLAIN };
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");

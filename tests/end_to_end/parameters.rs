@@ -135,6 +135,7 @@ fn a_legacy_size_is_refused_or_lowered() {
 peers = ["ADDRESS"]
 
 [defaults]
+old_clients = "none"
 upstream = "legacy"
 dialect = "pages"
 order = ["id"]
@@ -145,7 +146,7 @@ path = "/refusing"
 
 [routes.translating]
 path = "/translating"
-legacy = { policy = "translate" }
+old_clients = "translate"
 
 [dialects.pages]
 request = { query = "page={page}&per_page={size}" }
@@ -191,7 +192,7 @@ response = { items = "/items", total = "/total" }
 #[test]
 fn parameters_of_other_apis_are_refused_unless_they_are_declared() {
     const DECLARING: &str = "sortable = [\"id\"]\nparameters = { filters = [\"order\"] }\n\
-                             legacy = { policy = \"passthrough\", unmarked = \"legacy\" }";
+                             old_clients = \"pass\"";
     let upstream = Upstream::start(serve(users(300)));
     let gateway = Gateway::start(&Setup { route: DECLARING, ..PLAIN }.configuration(upstream.address));
     for (query, parameter, instead) in [

@@ -44,7 +44,7 @@ fn a_reader_sees_that_page_numbers_lose_rows_and_cursors_do_not() {
     is_sound(&saw, url.trim_end_matches("/playground/"), &looks);
     assert_ne!(saw["looks"]["desktop-light"], saw["looks"]["desktop-dark"], "light and dark differ");
     let details = saw["details"].as_str().expect("a text");
-    for words in ["GET /users?limit=20", "exact: one answer", "GET /users?page=1&limit=22", "nextCursor"] {
+    for words in ["GET /users?cursor=start&limit=20", "exact: one answer", "GET /users?page=1&limit=22", "nextCursor"] {
         assert!(details.contains(words), "{words}: {details}");
     }
     assert_eq!(details.matches("GET /users?page=").count(), 1, "the requests of this page alone: {details}");

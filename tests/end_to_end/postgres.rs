@@ -35,6 +35,7 @@ sort = { query = "sort={direction}{field}", ascending = "", descending = "-", ma
 filter = { gt = "{field}__gt={value}", gte = "{field}__gte={value}", lt = "{field}__lt={value}", lte = "{field}__lte={value}" }
 
 [defaults]
+old_clients = "none"
 upstream = "legacy"
 upstream_path = "/items"
 dialect = "legacy"

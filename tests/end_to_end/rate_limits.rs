@@ -70,7 +70,7 @@ pub(crate) fn assert_limited(response: &Response, policy: &str, most: u64) {
 #[test]
 fn a_burst_is_cut_and_costs_no_other_client_anything() {
     let (upstream, gateway) = started(&FIVE);
-    for (target, route) in [("/users?limit=5", "users"), ("/rest/of/it", "rest")] {
+    for (target, route) in [("/users?cursor=start&limit=5", "users"), ("/rest/of/it", "rest")] {
         let before = upstream.count();
         let answers: Vec<Response> = (0..20).map(|_| as_client(&gateway, target, "Bearer a")).collect();
         for (number, answer) in answers.iter().enumerate() {
@@ -109,16 +109,16 @@ fn a_burst_is_cut_and_costs_no_other_client_anything() {
 #[test]
 fn all_requests_count_but_preflights() {
     let (_upstream, gateway) = started(&FIVE);
-    let tag = gateway.get("/users?limit=5").header("etag").expect("a validator").to_owned();
-    let unchanged = gateway.send("GET", "/users?limit=5", &[("If-None-Match", &tag)], b"");
+    let tag = gateway.get("/users?cursor=start&limit=5").header("etag").expect("a validator").to_owned();
+    let unchanged = gateway.send("GET", "/users?cursor=start&limit=5", &[("If-None-Match", &tag)], b"");
     assert_eq!((unchanged.status, left(&unchanged, "requests").map(|left| left.0)), (304, Some(3)), "{unchanged:?}");
-    let head = gateway.send("HEAD", "/users?limit=5", &[], b"");
+    let head = gateway.send("HEAD", "/users?cursor=start&limit=5", &[], b"");
     assert_eq!((head.status, left(&head, "requests").map(|left| left.0)), (200, Some(2)), "{head:?}");
-    let invalid = gateway.get("/users?limit=none");
+    let invalid = gateway.get("/users?cursor=start&limit=none");
     assert_eq!((invalid.status, left(&invalid, "requests").map(|left| left.0)), (400, Some(1)), "{invalid:?}");
     assert_eq!(gateway.send("POST", "/users", &[], b"{}").status, 200, "forwarded, as are other methods");
     assert_limited(&gateway.send("POST", "/users", &[], b"{}"), "requests", 720);
-    assert_limited(&gateway.get("/users?limit=5"), "requests", 720);
+    assert_limited(&gateway.get("/users?cursor=start&limit=5"), "requests", 720);
     let preflight = [("Origin", "https://app.example.com"), ("Access-Control-Request-Method", "GET")];
     for target in ["/users", "/rest/of/it"] {
         for _ in 0..10 {
@@ -137,7 +137,8 @@ fn scripts_may_read_the_fields_of_limits() {
         let (_upstream, gateway) = started(&Setup { route, ..FIVE });
         let legacy = gateway.send("POST", "/users", &[("Origin", "https://app.example.com")], b"{}");
         for _ in 0..5 {
-            let answer = gateway.send("GET", "/users?limit=5", &[("Origin", "https://app.example.com")], b"");
+            let answer =
+                gateway.send("GET", "/users?cursor=start&limit=5", &[("Origin", "https://app.example.com")], b"");
             for answer in [&answer, &legacy] {
                 if answer.header("access-control-allow-origin").is_some() {
                     let exposed = answer.header("access-control-expose-headers").unwrap_or_default();
@@ -159,7 +160,7 @@ fn a_client_pays_for_its_expensive_pages() {
     };
     let upstream = Upstream::start(serve(users(300)));
     let gateway = Gateway::start(&configuration(upstream.address));
-    let mut target = "/users?limit=50".to_owned();
+    let mut target = "/users?cursor=start&limit=50".to_owned();
     let mut taken = 0;
     while taken < 12 {
         let before = upstream.count();
@@ -176,8 +177,10 @@ fn a_client_pays_for_its_expensive_pages() {
     }
     assert!(taken > 12, "the last page took more than was left: {taken}");
     let over = u64::try_from(taken - 12).expect("a small number");
-    assert_limited(&as_client(&gateway, "/users?limit=1", "a"), "upstream-requests", (over + 1) * 300);
-    for (request, left_after) in [("/users?limit=5", 11), ("/users?limit=none", 11), ("/users?cursor=none", 11)] {
+    assert_limited(&as_client(&gateway, "/users?cursor=start&limit=1", "a"), "upstream-requests", (over + 1) * 300);
+    for (request, left_after) in
+        [("/users?cursor=start&limit=5", 11), ("/users?cursor=start&limit=none", 11), ("/users?cursor=none", 11)]
+    {
         let page = as_client(&gateway, request, "b");
         assert_eq!(left(&page, "upstream-requests").map(|left| left.0), Some(left_after), "{request}: {page:?}");
     }
@@ -186,7 +189,7 @@ fn a_client_pays_for_its_expensive_pages() {
 #[test]
 fn legacy_requests_have_a_limit_of_their_own() {
     let route = "rate_limit = { requests = 10, per = \"1h\", key = \"header:X-App\" }\n\
-                 legacy = { policy = \"passthrough\", unmarked = \"new\", deprecation = 2026-01-15, \
+                 old_clients = \"pass\"\nlegacy = { deprecation = 2026-01-15, \
                  documentation = \"https://docs.example.com/cursors\", rate_limit = { requests = 3, per = \"1h\" } }";
     let (upstream, gateway) = started(&Setup { route, ..PLAIN });
     let ask = |target: &str| gateway.send("GET", target, &[("X-App", "shop")], b"");
@@ -221,7 +224,7 @@ fn legacy_requests_have_a_limit_of_their_own() {
 #[test]
 fn legacy_requests_by_post_are_limited_too() {
     let route = "methods = [\"GET\", \"HEAD\", \"POST\"]\n\
-                 legacy = { policy = \"passthrough\", unmarked = \"new\", rate_limit = { requests = 1, per = \"1h\" } }";
+                 old_clients = \"pass\"\nlegacy = { rate_limit = { requests = 1, per = \"1h\" } }";
     let (upstream, gateway) = started(&Setup { route, ..PLAIN });
     let ask = || gateway.send("POST", "/users?offset=20", &[("Content-Type", "application/json")], b"{}");
     assert_eq!(ask().status, 200);
@@ -230,7 +233,7 @@ fn legacy_requests_by_post_are_limited_too() {
     assert_limited(&refused, "legacy", 3_600);
     assert_eq!((upstream.count(), refused.json().get("restart")), (before, None), "{refused:?}");
     let detail = refused.json()["detail"].as_str().expect("a detail").to_owned();
-    assert!(detail.contains("ask for the first page with only a limit"), "{detail}");
+    assert!(detail.contains("ask for the first page with `start` in"), "{detail}");
 }
 
 /// Returns the time `seconds` from now, as written in a brownout.
@@ -253,9 +256,9 @@ fn brownouts_refuse_old_clients_for_a_time() {
         (-2 * HOUR, -HOUR, "", ["200"; 3]),
     ] {
         let (from, until) = (moment(from), moment(until));
-        for policy in ["passthrough", "translate"] {
+        for policy in ["pass", "translate"] {
             let route = format!(
-                "legacy = {{ policy = \"{policy}\", unmarked = \"new\", sunset = 2036-12-31, brownouts = [\
+                "old_clients = \"{policy}\"\nlegacy = {{ sunset = 2036-12-31, brownouts = [\
                  {{ from = \"{from}\", until = \"{until}\"{keys} }}] }}"
             );
             let (_upstream, gateway) = started(&Setup { route: Box::leak(route.into_boxed_str()), ..PLAIN });
@@ -293,7 +296,7 @@ fn polite_clients_are_served() {
             let route = Box::leak(format!("rate_limit = {{ {limits} }}").into_boxed_str());
             let (_upstream, gateway) = started(&Setup { route, ..PLAIN });
             let mut polite = Command::new(python());
-            polite.arg(&walker).args([style, &gateway.url("/users?limit=30")]);
+            polite.arg(&walker).args([style, &gateway.url("/users?cursor=start&limit=30")]);
             let output = polite.output().expect("python runs");
             assert!(output.status.success(), "{limits} {style}: {}", String::from_utf8_lossy(&output.stderr));
             let read: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -307,7 +310,7 @@ fn polite_clients_are_served() {
 fn a_reload_keeps_what_clients_have_used() {
     let (upstream, gateway) = started(&FIVE);
     for _ in 0..5 {
-        assert_eq!(gateway.get("/users?limit=5").status, 200);
+        assert_eq!(gateway.get("/users?cursor=start&limit=5").status, 200);
     }
     for (from, to, reloads, status) in
         [("default = 20", "default = 25", 1, 429), ("requests = 5", "requests = 6", 2, 200)]
@@ -319,7 +322,7 @@ fn a_reload_keeps_what_clients_have_used() {
             let done = gateway.log().iter().filter(|line| line.contains("configuration reloaded")).count();
             (done == reloads).then_some(())
         });
-        assert_eq!(gateway.get("/users?limit=5").status, status, "{to}");
+        assert_eq!(gateway.get("/users?cursor=start&limit=5").status, status, "{to}");
     }
 }
 
@@ -331,14 +334,15 @@ fn made_up_clients_shut_no_other_client_out() {
     const THREADS: usize = 4;
     let (_upstream, gateway) = started(&FIVE);
     for _ in 0..4 {
-        assert_eq!(as_client(&gateway, "/users?limit=5", "known").status, 200);
+        assert_eq!(as_client(&gateway, "/users?cursor=start&limit=5", "known").status, 200);
     }
     let made_up = |thread: usize, count: usize| {
         let mut connection = gateway.connect();
         for number in 0..count {
             let name = format!("made-up-{thread}-{number}");
-            let answer =
-                connection.request("GET", "/users?limit=none", &[("Authorization", &name)], b"").expect("an answer");
+            let answer = connection
+                .request("GET", "/users?cursor=start&limit=none", &[("Authorization", &name)], b"")
+                .expect("an answer");
             assert_eq!(answer.status, 400, "{name}: {answer:?}");
         }
     };
@@ -352,10 +356,10 @@ fn made_up_clients_shut_no_other_client_out() {
     let grown = gateway.resident_memory().saturating_sub(before);
     println!("memory grew by {grown}");
     assert!(grown < 16 << 20, "{grown}");
-    let known = as_client(&gateway, "/users?limit=5", "known");
+    let known = as_client(&gateway, "/users?cursor=start&limit=5", "known");
     assert_eq!((known.status, left(&known, "requests").map(|left| left.0)), (200, Some(0)), "{known:?}");
-    assert_limited(&as_client(&gateway, "/users?limit=5", "known"), "requests", 720);
-    let new = as_client(&gateway, "/users?limit=5", "new");
+    assert_limited(&as_client(&gateway, "/users?cursor=start&limit=5", "known"), "requests", 720);
+    let new = as_client(&gateway, "/users?cursor=start&limit=5", "new");
     assert_eq!((new.status, left(&new, "requests").map(|left| left.0)), (200, Some(4)), "{new:?}");
 }
 
@@ -364,7 +368,7 @@ fn made_up_clients_shut_no_other_client_out() {
 #[test]
 fn a_header_that_identifies_its_client_has_one_value() {
     let (upstream, gateway) = started(&FIVE);
-    for target in ["/users?limit=5", "/rest/a"] {
+    for target in ["/users?cursor=start&limit=5", "/rest/a"] {
         for name in ["Authorization", "X-Api-Key", "Cookie"] {
             let refused = gateway.send("GET", target, &[(name, "one=1"), (name, "two=2")], b"");
             assert_eq!(refused.outcome(), "400 request_invalid", "{target} {name}");
@@ -373,7 +377,7 @@ fn a_header_that_identifies_its_client_has_one_value() {
     }
     let mut connection = http2::Connection::open(gateway.public).expect("the gateway listens");
     let cookies = http2::fields(&[("cookie", "one=1"), ("x-a", "b"), ("cookie", "two=2")]);
-    let head = [http2::get("/users?limit=5"), cookies].concat();
+    let head = [http2::get("/users?cursor=start&limit=5"), cookies].concat();
     let flags = http2::END_HEADERS | http2::END_STREAM;
     connection.send(&http2::frame(http2::HEADERS, flags, 1, &head)).expect("it reads");
     assert_eq!(connection.answer(1).expect("it answers").0, 0x88);

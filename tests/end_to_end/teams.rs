@@ -312,7 +312,7 @@ fn warnings_can_be_errors() {
     let route = PRODUCTION.split("[routes.users]").nth(1).expect("a route");
     let text = format!(
         "{HEAD}{KEYS}[upstreams.people]\npeers = [\"people.internal:8000\"]\n[routes.users]{route}\
-         legacy = {{ policy = \"translate\", sunset = 2020-12-31, after_sunset = \"reject\" }}\n"
+         old_clients = \"translate\"\nlegacy = {{ sunset = 2020-12-31, after_sunset = \"reject\" }}\n"
     );
     write(&file, &text);
     let mut check = command();

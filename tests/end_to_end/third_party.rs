@@ -70,6 +70,7 @@ impl Kind {
 peers = ["{address}"]
 
 [defaults]
+old_clients = "none"
 upstream = "legacy"
 dialect = "{dialect}"
 page_size = {{ default = 20, max = 250 }}

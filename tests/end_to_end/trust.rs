@@ -178,7 +178,7 @@ fn the_admin_listener_refuses_foreign_host_names() {
 #[test]
 fn a_request_in_a_loop_of_gateways_is_cut_off() {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let setup = Setup { more: FORWARD, route: "legacy = { policy = \"translate\" }", ..PLAIN };
+    let setup = Setup { more: FORWARD, route: "old_clients = \"translate\"", ..PLAIN };
     // The first gateway makes no retries, and the other one does not retry a request that has passed a gateway.
     let first = Setup { upstream: "retries = { most = 0 }", ..setup };
     let one = Gateway::start(&first.configuration(nowhere));
@@ -218,7 +218,7 @@ fn the_depth_of_a_page_by_number_is_bounded() {
         ("redirect", "", "offset=10000001&limit=5", "offset=40&limit=5"),
         ("translate", "budgets = { offset = 40 }", "offset=41&limit=5", "offset=40&limit=5"),
     ] {
-        let route = format!("legacy = {{ policy = {policy:?} }}\n{budget}");
+        let route = format!("old_clients = {policy:?}\n{budget}");
         let setup = Setup { route: Box::leak(route.into_boxed_str()), ..PLAIN };
         let gateway = Gateway::start(&setup.configuration(upstream.address));
         let before = upstream.count();

@@ -368,7 +368,8 @@ fn a_sunset_is_announced_once_for_each_notice() {
         before.display()
     );
     let sunset = receiver::day_after(20);
-    let today = Setup { upstream: "", route: "legacy = { policy = \"translate\", sunset = 2999-01-01 }", more: "" };
+    let today =
+        Setup { upstream: "", route: "old_clients = \"translate\"\nlegacy = { sunset = 2999-01-01 }", more: "" };
     let today = today.configuration(upstream.address).replace("2999-01-01", &sunset);
     let start = |notice: &str| {
         let keys = format!("sunset_notice = [{notice}]");

@@ -55,7 +55,7 @@ fn a_silent_cap_loses_nothing() {
 #[test]
 fn an_ignored_offset_is_noticed() {
     let rig = Rig::start();
-    let next = rig.gateway.get("/users?limit=5").link("next").expect("a next page");
+    let next = rig.gateway.get("/users?cursor=start&limit=5").link("next").expect("a next page");
     let items = users(60);
     rig.upstream.answer(move |exchange| {
         let limit: usize = exchange.request.parameter("limit").map_or(20, |text| text.parse().unwrap_or(20)).min(60);

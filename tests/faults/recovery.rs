@@ -35,7 +35,7 @@ impl Kind {
     /// Returns the target of a request, for the first five items.
     pub(crate) fn target(self) -> &'static str {
         match self {
-            Self::List => "/users?limit=5",
+            Self::List => "/users?cursor=start&limit=5",
             Self::Forward => "/rest/users?offset=0&limit=5",
             Self::Legacy => "/users?offset=0&limit=5",
             Self::Observe => "/observed?offset=0&limit=5",
@@ -56,7 +56,8 @@ upstream = "legacy"
 action = "observe"
 dialect = "scripted"
 order = ["id"]
-legacy = { policy = "passthrough", unmarked = "legacy", sunset = 2036-12-31 }
+old_clients = "pass"
+legacy = { sunset = 2036-12-31 }
 "#;
 
 /// The outcome of a fault for a request whose answer is the upstream's own.
@@ -183,7 +184,7 @@ impl Rig {
 
 /// Returns the configuration with a route of each kind in front of an upstream.
 fn configuration(setup: &Setup, upstream: SocketAddr) -> String {
-    let policy = "legacy = { policy = \"passthrough\", unmarked = \"new\", sunset = 2036-12-31 }\norder = [\"id\"]";
+    let policy = "old_clients = \"pass\"\nlegacy = { sunset = 2036-12-31 }\norder = [\"id\"]";
     setup.configuration(upstream).replacen("order = [\"id\"]", policy, 1) + BESIDE
 }
 

@@ -143,7 +143,7 @@ fn retry_after_has_a_bound_on_every_kind_of_route() {
 #[test]
 fn a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again() {
     let rig = Rig::start();
-    let mut page = rig.gateway.get("/users?limit=5");
+    let mut page = rig.gateway.get("/users?cursor=start&limit=5");
     for _ in 0..7 {
         page = rig.gateway.get(&page.link("next").expect("a next page"));
     }
@@ -165,7 +165,7 @@ fn a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again() {
         let restart = refused.json()["restart"].as_str().expect("a link to begin again").to_owned();
         assert_eq!(rig.gateway.get(&restart).outcome(), "200", "{restart}");
         rig.upstream.answer(move |exchange| exchange.reply(status, &[], b"no such filter"));
-        let passed = rig.gateway.get("/users?limit=5");
+        let passed = rig.gateway.get("/users?cursor=start&limit=5");
         assert_eq!((passed.status.to_string().as_str(), passed.text()), (&status[..3], "no such filter"));
     }
     // Missing permissions are reported on each page.
@@ -191,10 +191,10 @@ fn the_upstream_is_asked_for_json() {
     for accept in
         ["application/vnd.github.v3+json", "application/vnd.api+json", "*/*", "application/json;q=0.5, text/html"]
     {
-        let page = rig.gateway.send("GET", "/users?limit=5", &[("Accept", accept)], b"");
+        let page = rig.gateway.send("GET", "/users?cursor=start&limit=5", &[("Accept", accept)], b"");
         assert_eq!(page.outcome(), "200", "{accept}: {page:?}");
     }
-    assert_eq!(rig.gateway.get("/users?limit=5").outcome(), "200");
+    assert_eq!(rig.gateway.get("/users?cursor=start&limit=5").outcome(), "200");
 }
 
 /// A client error within a walk fails only that page.
@@ -203,7 +203,7 @@ fn the_upstream_is_asked_for_json() {
 #[test]
 fn a_walk_goes_on_after_a_failed_page() {
     let rig = Rig::start();
-    let next = rig.gateway.get("/users?limit=5").link("next").expect("a next page");
+    let next = rig.gateway.get("/users?cursor=start&limit=5").link("next").expect("a next page");
     rig.upstream.answer(|exchange| exchange.reply("401 Unauthorized", &[], b"token expired"));
     assert_eq!(rig.gateway.get(&next).status, 401);
     rig.recovers();

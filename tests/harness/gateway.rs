@@ -511,12 +511,15 @@ fn whole(public: SocketAddr, admin: SocketAddr, keys: Keys, rest: &str) -> Strin
         Keys::Both => (2, r#"{ 1 = "env:CURSORGATE_KEY_1", 2 = "env:CURSORGATE_KEY_2" }"#),
         Keys::Two => (2, r#"{ 2 = "env:CURSORGATE_KEY_2" }"#),
     };
+    // Most tests are about new clients alone.
+    let defaults = if rest.contains("[defaults]") { "" } else { "defaults = { old_clients = \"none\" }" };
     format!(
         r#"version = 1
 listeners.public = {{ address = "{public}" }}
 admin = {{ address = "{admin}", hosts = ["gateway.test"] }}
 log = {{ format = "json", level = "info" }}
 cursor = {{ signing_key = {signing}, keys = {keys} }}
+{defaults}
 {rest}"#
     )
 }

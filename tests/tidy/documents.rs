@@ -26,8 +26,8 @@ listeners.public.address = "127.0.0.1:8080"
 admin.address = "127.0.0.1:9180"
 cursor = { signing_key = 1, keys = { 1 = "env:CURSORGATE_KEY" } }
 upstreams.people.peers = ["127.0.0.1:8000"]
-routes.users = { path = "/users", upstream = "people", dialect = "drf-page", order = ["-created_at", "id"], sortable = ["created_at", "id"] }
-routes.invoices = { path = "/invoices", upstream = "people", dialect = "page-limit", order = ["id"] }
+routes.users = { path = "/users", upstream = "people", dialect = "drf-page", order = ["-created_at", "id"], sortable = ["created_at", "id"], old_clients = "pass" }
+routes.invoices = { path = "/invoices", upstream = "people", dialect = "page-limit", order = ["id"], old_clients = "pass" }
 "#;
 
 /// The beginning of docs/commands.md.

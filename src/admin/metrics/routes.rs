@@ -57,7 +57,7 @@ pub(super) fn legacy_clients<'r>(
 ) {
     let lists = || routes.clone().filter_map(|route| Some((route.name.as_str(), route.described_list()?)));
     let help = "Requests that count as legacy, by client if the route identifies clients, and by paging: legacy, with the \
-                upstream's own parameters; unmarked, without any, if legacy.unmarked is \"legacy\".";
+                upstream's own parameters; unmarked, without any, if the list has old clients.";
     let labels = &["route", "client", "paging"];
     let mut requests = exposition.family(MetricKind::Counter, "cursorgate_legacy_requests_total", labels, help);
     let mut sample = |route: &str, client: &str, count: [u64; 2]| {

@@ -22,11 +22,12 @@ const VERDICTS = {
   failed: 'the answer could not be read',
 };
 
-const POLICY = {
-  passthrough: 'pass to the upstream',
+const OLD_CLIENTS = {
+  pass: 'pass to the upstream',
   translate: 'get the page in the new envelope',
   redirect: 'are redirected to the cursor',
   reject: 'are refused with 410',
+  none: 'get 400',
 };
 
 function sunset(route) {
@@ -96,11 +97,11 @@ function board(route, now, isOpen) {
   const parts = [['calm', sum(hours.cursor), 'by cursor'], ['warn', sum(hours.legacy), 'by the upstream’s paging'], ['quiet', sum(hours.unmarked), 'unmarked']];
   const all = sum(parts.map(([, number]) => number));
   const told = parts.map(([, number, word]) => `${count(number)} ${word}`).join(', ');
-  const policy = route.observed ? 'pass to the upstream, and answers are observed' : (POLICY[route.policy] ?? 'get 400');
+  const fate = route.observed ? 'pass to the upstream, and answers are observed' : OLD_CLIENTS[route.old_clients];
   return h('article', { class: 'card wide', id: `migration-${route.route}`, 'data-key': route.route, tabindex: '-1', 'aria-labelledby': `migration-${route.route}-title` },
     h('div', { class: 'board' },
       h('div', null, h('h3', { id: `migration-${route.route}-title` }, route.route, ' ', route.observed ? badge('mild', 'Observed') : null),
-        h('p', { class: 'note' }, `Old clients ${policy}. ${route.unmarked === 'legacy' ? 'All requests without a mark are theirs.' : 'Requests without paging parameters are new ones.'}`)),
+        h('p', { class: 'note' }, `Old clients ${fate}. ${route.old_clients === 'none' ? 'All other requests are new ones.' : 'All requests without a mark are theirs.'}`)),
       h('p', { class: 'days' }, h('b', null, all > 0 ? percent(parts[0][1] / all) : '–'), h('small', null, 'by cursor')),
       sunset(route)),
     all > 0 ? [columns(`Requests to ${route.route} by the hour: ${told}`, [['calm', hours.cursor], ['quiet', hours.unmarked], ['warn', hours.legacy]]),
@@ -122,7 +123,7 @@ const isMigrating = (route) => route.observed || route.findings.length > 0 || ro
 function done(routes) {
   return h('article', { class: 'card wide', 'data-key': 'done', 'aria-labelledby': 'done-title' }, h('h3', { id: 'done-title' }, 'Without legacy requests'),
     h('ul', { class: 'peers' }, routes.map((route) => h('li', { id: `migration-${route.route}`, 'data-key': route.route, tabindex: '-1' }, h('b', null, route.route),
-      h('span', null, `${plural(sum(route.hours.cursor) + sum(route.hours.unmarked), 'request')} in the last 24 hours, none by the upstream’s paging, which ${route.policy ? `would ${POLICY[route.policy].replace('are', 'be')}` : 'would get 400'}`)))));
+      h('span', null, `${plural(sum(route.hours.cursor) + sum(route.hours.unmarked), 'request')} in the last 24 hours, none by the upstream’s paging, which would ${OLD_CLIENTS[route.old_clients].replace('are', 'be')}`)))));
 }
 
 export function migration({ migration: report, status }, open) {

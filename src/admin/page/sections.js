@@ -94,7 +94,7 @@ function routeDetail(route) {
     fact('Dialect', h('code', null, route.dialect), ', envelopes ', h('code', null, route.envelopes.join(', '))),
     fact('Mode', `${route.mode}: ${route.mode_reason}`),
     fact('Level', `at best ${route.level}`, route.obstacle ? `: ${route.obstacle}` : null),
-    fact('Old clients', route.legacy.policy ? h('code', null, route.legacy.policy) : route.action === 'observe' ? 'pass, and are observed' : 'get 400', `; without paging parameters: ${route.legacy.unmarked}`),
+    fact('Old clients', route.action === 'observe' ? 'pass, and are observed' : h('code', null, route.old_clients)),
   ];
   return h('tr', { role: 'row', class: 'detail', id: `detail-${route.name}`, 'data-key': `${route.name} detail` }, h('td', { role: 'cell', colspan: '9' },
     h('div', { class: 'panels' },

@@ -1,7 +1,7 @@
 //! The description of a route's links.
 
 use crate::{
-    config::settings::{LegacyPolicy, LinkOrigin, Role, RouteSettings, Settings},
+    config::settings::{LinkOrigin, OldClients, Role, RouteSettings, Settings},
     downstream::Parameters,
     gateway::routes::list::List,
 };
@@ -15,8 +15,7 @@ pub(super) fn passed(
     list: Option<&List>,
 ) -> Option<(&'static str, String)> {
     let upstream = &settings.upstreams[route.upstream];
-    let policy = list.and_then(|list| list.legacy.policy);
-    let passes = list.is_none() || route.observe.is_some() || policy == Some(LegacyPolicy::Passthrough);
+    let passes = list.is_none_or(|list| route.observe.is_some() || list.legacy.old_clients == OldClients::Pass);
     if !passes || (upstream.host_header.is_none() && route.legacy_links.is_none()) {
         return None;
     }

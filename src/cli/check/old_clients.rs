@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    config::settings::{AfterSunset, KnownBy, LegacyPolicy, LegacySettings, Role, Unmarked},
+    config::settings::{AfterSunset, KnownBy, LegacySettings, OldClients, Role},
     downstream::{Parameters, START},
     gateway::runtime::clock,
 };
@@ -24,14 +24,11 @@ pub(super) fn new(parameters: &Parameters) -> Option<String> {
     })
 }
 
-/// Describes the requests that count as legacy, and their treatment. Returns `None` without a policy for them.
-pub(super) fn old(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String> {
+/// Describes the requests of old clients, and what they get.
+pub(super) fn old(legacy: &LegacySettings, names: &[String], now: u64) -> String {
     let name = |name: &String| if name.starts_with('/') { name.clone() } else { format!("{name}=") };
     let names: Vec<String> = names.iter().map(name).collect();
-    let mut text = match legacy.unmarked {
-        Unmarked::Legacy => every(legacy.policy?, &names),
-        Unmarked::New => some(legacy.policy?, &names),
-    };
+    let mut text = every(legacy.old_clients, &names);
     if let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) {
         // The sunset counts as today during its whole day. Test: `the_sunset_is_shown_with_the_time_left`.
         let when = match (sunset / DAY).checked_sub(now / DAY) {
@@ -50,33 +47,21 @@ pub(super) fn old(legacy: &LegacySettings, names: &[String], now: u64) -> Option
         Some(KnownBy::Parameter(name)) => drop(write!(text, "; counted by {name}=")),
         None => {}
     }
-    Some(text)
+    text
 }
 
-/// Describes a route on which every request without a mark is an old client's.
-fn every(policy: LegacyPolicy, names: &[String]) -> String {
-    let fate = match policy {
-        LegacyPolicy::Passthrough => "passes through",
-        LegacyPolicy::Translate => "gets its page in the envelope, with cursors that lead on",
-        LegacyPolicy::Redirect => "is redirected to its page by cursor",
-        LegacyPolicy::Reject => "is refused",
+/// Describes what every request without a mark gets.
+fn every(old_clients: OldClients, names: &[String]) -> String {
+    let fate = match old_clients {
+        OldClients::Pass => "passes",
+        OldClients::Translate => "gets its page in the envelope, with cursors that lead on",
+        OldClients::Redirect => "is redirected to its page by cursor",
+        OldClients::Reject => "is refused",
+        OldClients::None if names.is_empty() => return "none: every request is a page".to_owned(),
+        OldClients::None => return format!("none: every request is a page; {} is refused", names.join(" or ")),
     };
     let included = if names.is_empty() { String::new() } else { format!(", {} included", names.join(" and ")) };
     format!("every request without a mark {fate}{included}")
-}
-
-/// Describes a route on which requests without paging parameters are new clients'.
-fn some(policy: LegacyPolicy, names: &[String]) -> String {
-    let fate = match policy {
-        LegacyPolicy::Passthrough => "pass through",
-        LegacyPolicy::Translate => "get that page in the envelope, with cursors that lead on",
-        LegacyPolicy::Redirect => "are redirected to that page by cursor",
-        LegacyPolicy::Reject => "are refused",
-    };
-    match names {
-        [] => "requests without paging parameters are new".to_owned(),
-        names => format!("requests with {} {fate}; requests without paging parameters are new", names.join(" or ")),
-    }
 }
 
 #[cfg(test)]
@@ -88,7 +73,7 @@ mod tests {
     fn the_sunset_is_shown_with_the_time_left() {
         const SUNSET: u64 = 1_798_675_200;
         let settings = LegacySettings {
-            policy: Some(LegacyPolicy::Passthrough),
+            old_clients: OldClients::Pass,
             sunset: i64::try_from(SUNSET).ok(),
             ..LegacySettings::default()
         };
@@ -100,29 +85,25 @@ mod tests {
             (SUNSET + DAY, "which has passed"),
         ] {
             let expected = format!(
-                "requests with page= or page_size= pass through; requests without paging parameters are new; sunset \
-                 2026-12-31, {when}"
+                "every request without a mark passes, page= and page_size= included; sunset 2026-12-31, {when}"
             );
-            assert_eq!(old(&settings, &names, now).unwrap(), expected);
+            assert_eq!(old(&settings, &names, now), expected);
         }
-        let all = LegacySettings { unmarked: Unmarked::Legacy, sunset: None, ..settings.clone() };
         assert_eq!(
-            old(&all, &names, 0).unwrap(),
-            "every request without a mark passes through, page= and page_size= included"
+            old(&LegacySettings::default(), &names, 0),
+            "none: every request is a page; page= or page_size= is refused"
         );
-        assert_eq!(old(&LegacySettings::default(), &names, 0), None);
         let known_by = KnownBy::Header(http::HeaderName::from_static("x-api-key"));
         let client = LegacyClient { known_by, shows_value: false, names: Vec::new(), max: 100 };
         let settings = LegacySettings {
-            policy: Some(LegacyPolicy::Redirect),
+            old_clients: OldClients::Redirect,
             after_sunset: AfterSunset::Reject,
             client: Some(client),
             ..settings
         };
         assert_eq!(
-            old(&settings, &names, SUNSET - 41 * DAY).unwrap(),
-            "requests with page= or page_size= are redirected to that page by cursor; requests without paging parameters are \
-             new; sunset 2026-12-31, in 41 days: refused from then on; counted by x-api-key"
+            old(&settings, &names, SUNSET - 41 * DAY),
+            "every request without a mark is redirected to its page by cursor, page= and page_size= included; sunset 2026-12-31, in 41 days: refused from then on; counted by x-api-key"
         );
     }
 }

@@ -125,8 +125,8 @@ fn describe_list(
     // Without a mark, the name of the clients' limit is the service's own.
     let is_own = |name: &&String| !parameters.has_old_clients() && parameters.name(Role::Limit) == Some(name.as_str());
     let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
-    if let Some(old) = old_clients::old(&list.legacy, &marks, now) {
-        line(out, "old clients", &old);
+    line(out, "old clients", &old_clients::old(&list.legacy, &marks, now));
+    if parameters.has_old_clients() {
         if let Some(new) = old_clients::new(parameters) {
             line(out, "new clients", &new);
         }

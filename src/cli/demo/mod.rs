@@ -151,7 +151,7 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
     // The legacy API must listen before the first request; otherwise the gateway would report its upstream as
     // unhealthy.
     ask(upstream, "/users?page=1&limit=1")?;
-    let first = "/users?limit=3";
+    let first = "/users?cursor=start&limit=3";
     let body = ask(gateway, first)?;
     let page: serde_json::Value = serde_json::from_str(&body)?;
     let next = page.pointer("/links/next").and_then(serde_json::Value::as_str);

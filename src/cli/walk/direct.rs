@@ -114,7 +114,7 @@ fn by_dialect(arguments: &WalkArguments, url: &ListUrl, name: &str) -> Result<Sn
     let path = if is_plain { url.path.as_str() } else { "/items" };
     let text = format!(
         "version = 1\n{NO_LISTENER}[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n[upstreams.service]\npeers = [{:?}]\n{tls}\
-         [routes.list]\npath = {path:?}\nupstream = \"service\"\ndialect = \"walked\"\n\
+         [routes.list]\nold_clients = \"none\"\npath = {path:?}\nupstream = \"service\"\ndialect = \"walked\"\n\
          page_size = {{ default = 20, max = 20 }}\n\
          [dialects.walked]\nextends = {name:?}\n{id}",
         url.peer

@@ -1,39 +1,31 @@
-//! The check of `legacy` of a route.
+//! The check of `old_clients` and `legacy` of a route.
 
 use super::{Context, principal::is_credential, rate_limit};
 use crate::config::{
+    diagnostic::Located,
     keys::{ClientShown, LEGACY, LEGACY_CLIENT, ROUTE, ROUTE_PARAMETERS},
-    settings::{KnownBy, LegacyClient, LegacyPolicy, LegacySettings},
+    settings::{KnownBy, LegacyClient, LegacySettings, OldClients},
     spanned::Spanned,
 };
 
-/// Reads `legacy` of a merged route. `takes_cursors` is true if clients have a parameter for the cursor of a page.
+/// Reads `old_clients` and `legacy` of a merged route. `takes_cursors` is true if clients have a parameter for the
+/// cursor of a page.
 pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context<'_>) -> LegacySettings {
-    let Some(written) = ROUTE.legacy.find(route) else {
-        return LegacySettings::default();
-    };
-    let policy = LEGACY.policy.read(written);
-    let unmarked = LEGACY.unmarked.find(written);
-    match (policy, unmarked) {
-        (Some(LegacyPolicy::Passthrough), None) => {
-            let message = "policy = \"passthrough\" needs `unmarked`, for requests without any paging parameter";
-            let help = "unmarked = \"legacy\" keeps old clients as they are, and pages begin with ?cursor=start; \"new\" \
-                        gives them the envelope";
-            context.missing(written.at, message, help);
-        }
-        // A faulty policy has been reported, and must not be reported as missing.
-        (None, Some(unmarked)) if LEGACY.policy.find(written).is_none() => {
-            let help = "policy = \"passthrough\", \"translate\", \"redirect\" or \"reject\"; or remove `unmarked`";
-            context.missing(unmarked.at, "`unmarked` needs a policy", help);
-        }
-        (Some(LegacyPolicy::Redirect), _) if !takes_cursors => {
-            let at = LEGACY.policy.find(written).map_or(written.at, |policy| policy.at);
-            let help = "policy = \"translate\" answers at once; or name a parameter for `cursor`";
-            let message = "a redirect leads to a cursor, and the envelope has no parameter for one";
-            context.diagnostics.error(at, message, help);
-        }
-        _ => {}
+    let old_clients = ROUTE.old_clients.located(route);
+    if let Some(Located { value: OldClients::Redirect, at }) = old_clients
+        && !takes_cursors
+    {
+        let help = "old_clients = \"translate\" answers at once; or name a parameter for `cursor`";
+        let message = "a redirect leads to a cursor, and the envelope has no parameter for one";
+        context.diagnostics.error(at, message, help);
     }
+    let settings = LegacySettings {
+        old_clients_at: old_clients.as_ref().map(|written| written.at),
+        // A route that must say which clients it has, and doesn't, has been reported. All others pass requests on.
+        old_clients: old_clients.map_or(OldClients::Pass, |written| written.value),
+        ..LegacySettings::default()
+    };
+    let Some(written) = ROUTE.legacy.find(route) else { return settings };
     let (deprecation, sunset) = (LEGACY.deprecation.located(written), LEGACY.sunset.located(written));
     if let (Some(deprecation), Some(sunset)) = (&deprecation, &sunset)
         && sunset.value < deprecation.value
@@ -45,17 +37,15 @@ pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context
         context.missing(after.at, "`after_sunset` needs a sunset", "sunset = 2026-12-31, or remove `after_sunset`");
     }
     LegacySettings {
-        policy,
-        policy_at: LEGACY.policy.find(written).map(|policy| policy.at),
-        unmarked: LEGACY.unmarked.read(written),
         deprecation: deprecation.map(|day| day.value),
         sunset_at: sunset.as_ref().map(|day| day.at),
         sunset: sunset.map(|day| day.value),
         after_sunset: LEGACY.after_sunset.read(written),
         rate_limit: rate_limit::of_legacy(written, context),
-        brownouts: rate_limit::brownouts(written, policy, context),
+        brownouts: rate_limit::brownouts(written, settings.old_clients, context),
         documentation: LEGACY.documentation.read(written),
         client: LEGACY.client.find(written).and_then(|written| client(written, route, context)),
+        ..settings
     }
 }
 

@@ -1,7 +1,7 @@
 //! The check of links: reports links that clients can't follow.
 
 use super::Context;
-use crate::config::settings::{LegacyPolicy, LinkOrigin, RouteSettings, ServerSettings, UpstreamSettings};
+use crate::config::settings::{LinkOrigin, ListSettings, OldClients, RouteSettings, ServerSettings, UpstreamSettings};
 
 /// Warns of links that clients can't follow: relative links of pages, and links that upstreams write to themselves.
 pub(super) fn check(
@@ -21,8 +21,8 @@ pub(super) fn check(
 /// Warns if answers that are passed on may contain links to the upstream's `host_header`. Clients that follow such
 /// links bypass the gateway.
 fn check_kept(route: &RouteSettings, upstream: &UpstreamSettings, context: &mut Context<'_>) {
-    let policy = route.list.as_ref().and_then(|list| list.legacy.policy);
-    let passes = route.list.is_none() || route.observe.is_some() || policy == Some(LegacyPolicy::Passthrough);
+    let passes = |list: &ListSettings| route.observe.is_some() || list.legacy.old_clients == OldClients::Pass;
+    let passes = route.list.as_ref().is_none_or(|list| passes(list));
     if let (Some(host), Some(links), true) = (&upstream.host_header, &route.legacy_links, passes)
         && !route.rewrites_links(upstream)
     {

@@ -9,8 +9,8 @@ use crate::{
         diagnostic::{Located, Location},
         keys::{BUDGETS, CURSOR, CURSOR_KEYS, FILE, PAGE_SIZE, ROUTE, ROUTE_PARAMETERS},
         settings::{
-            Budgets, CursorSettings, DialectSettings, EnvelopeSettings, ListSettings, Mode, PageSizeSettings,
-            ParameterSettings, Role, SortTerm,
+            Budgets, CursorSettings, DialectSettings, EnvelopeSettings, ListSettings, Mode, NewClients,
+            PageSizeSettings, ParameterSettings, Role, SortTerm,
         },
         spanned::{Spanned, Value},
         syntax,
@@ -86,6 +86,7 @@ impl Route<'_> {
             cursor: self.cursor(root),
             parameters,
             legacy,
+            new_clients: NewClients::read(&ROUTE.new_clients.table(self.written)),
             page_cache: page_cache::read(self.written),
             budgets,
         };

@@ -9,7 +9,7 @@ use crate::config::{
     diagnostic::Located,
     key::Key,
     keys::{BROWNOUT, BrownoutAnswer, LEGACY, LEGACY_RATE_LIMIT, RATE_LIMIT, ROUTE},
-    settings::{BrownoutEffect, BrownoutSettings, Budgets, LegacyPolicy, QuotaSettings, RateLimitSettings},
+    settings::{BrownoutEffect, BrownoutSettings, Budgets, OldClients, QuotaSettings, RateLimitSettings},
     spanned::Spanned,
     syntax,
 };
@@ -101,11 +101,7 @@ pub(super) fn of_legacy(legacy: &Spanned, context: &mut Context<'_>) -> Option<Q
 
 /// Reads `legacy.brownouts` of a route, sorted by their beginnings. Reports brownouts that overlap, and brownouts of a
 /// route that refuses all legacy requests anyway.
-pub(super) fn brownouts(
-    legacy: &Spanned,
-    policy: Option<LegacyPolicy>,
-    context: &mut Context<'_>,
-) -> Vec<BrownoutSettings> {
+pub(super) fn brownouts(legacy: &Spanned, old_clients: OldClients, context: &mut Context<'_>) -> Vec<BrownoutSettings> {
     let mut brownouts: Vec<Located<BrownoutSettings>> = Vec::new();
     for written in LEGACY.brownouts.read(legacy).unwrap_or_default() {
         let Some(brownout) = brownout(&written, context) else { continue };
@@ -119,10 +115,10 @@ pub(super) fn brownouts(
         brownouts.push(Located { value: brownout, at: written.at });
     }
     if let Some(first) = brownouts.first()
-        // Without a policy, all legacy requests are refused, as with "reject", so brownouts have no effect.
-        && !matches!(policy, Some(LegacyPolicy::Passthrough | LegacyPolicy::Translate | LegacyPolicy::Redirect))
+        // Where every legacy request is refused anyway, brownouts have no effect.
+        && matches!(old_clients, OldClients::Reject | OldClients::None)
     {
-        let help = "policy = \"passthrough\", \"translate\" or \"redirect\"; or remove `brownouts`";
+        let help = "old_clients = \"pass\", \"translate\" or \"redirect\"; or remove `brownouts`";
         context.diagnostics.error(first.at, "legacy requests are refused at all times", help);
     }
     brownouts.sort_by_key(|brownout| brownout.value.from);
@@ -173,7 +169,7 @@ mod tests {
             "version = 1\ncursor = {{ signing_key = 1, keys = {{ 1 = \"env:KEY\" }} }}\n\
              server = {{ client_subject = \"X-Client-Subject\", forwarded_headers = [\"X-Client-Subject\"] }}\n\
              upstreams.people = {{ peers = [\"127.0.0.1:1\"] }}\n\
-             [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = \"page-limit\"\norder = [\"id\"]\n\
+             [routes.users]\nold_clients = \"none\"\npath = \"/users\"\nupstream = \"people\"\ndialect = \"page-limit\"\norder = [\"id\"]\n\
              {keys}\n"
         );
         let (settings, diagnostics) = load_text("a.toml", &text, &WithoutSecrets(&ProcessEnvironment::default()));
@@ -182,10 +178,9 @@ mod tests {
 
     #[test]
     fn a_limit_of_no_requests_is_out_of_range() {
-        for keys in [
-            "rate_limit = { requests = 0, burst = 5 }",
-            "legacy = { policy = \"translate\", rate_limit = { requests = 0, burst = 5 } }",
-        ] {
+        for keys in
+            ["rate_limit = { requests = 0, burst = 5 }", "legacy = { rate_limit = { requests = 0, burst = 5 } }"]
+        {
             let (_, diagnostics) = loaded(keys);
             let messages: Vec<&str> = diagnostics.iter().map(|fault| fault.message.as_str()).collect();
             assert!(messages.contains(&"0 is out of range"), "{keys}: {messages:?}");

@@ -43,6 +43,7 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
     let upstreams_are_known = FILE.upstreams.find(root).is_none_or(|written| matches!(written.value, Value::Table(_)));
     let mut routes = Vec::new();
     let mut has_list = false;
+    let mut undecided = Vec::new();
     for (name, own) in FILE.routes.table(root).tables() {
         // The upstream is looked up before the merge, because its own `defaults` are a part of the merge.
         let upstream = ROUTE.upstream.located(own).or_else(|| ROUTE.upstream.located(&defaults));
@@ -70,9 +71,31 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
         if route.has_list() && !std::mem::replace(&mut has_list, true) {
             route.check_key(root, context);
         }
+        if route.is_undecided() {
+            undecided.push((name.value.clone(), own.at, ROUTE.path.read(&route.written)));
+        }
         routes.extend(route.read(index, &mut known, context));
     }
+    ask_for_old_clients(&undecided, context);
     routes
+}
+
+/// Reports routes that don't say whether their lists have old clients: an upgrade or a copied file must not change
+/// answers silently, in either direction, so there is no default.
+fn ask_for_old_clients(routes: &[(String, Location, Option<String>)], context: &mut Context<'_>) {
+    let Some(((name, at, path), others)) = routes.split_first() else { return };
+    let path = path.as_deref().unwrap_or("its list");
+    let others = match others {
+        [] => String::new(),
+        [(other, ..)] => format!(", nor does routes.{other}"),
+        others => format!(", nor do {} other routes", others.len()),
+    };
+    let message = format!("who uses {path} today? routes.{name} doesn't say{others}");
+    let help = "write one of these in the route:\n\
+                old_clients = \"pass\"   their requests get the service's own answers; pages begin with ?cursor=start\n\
+                old_clients = \"none\"   nobody yet: every request is a page\n\
+                for all routes: [defaults] old_clients = \"pass\"";
+    context.missing(*at, message, help);
 }
 
 pub(super) fn unknown_upstream(name: &Located<String>, upstreams: &Spanned, context: &mut Context<'_>) {
@@ -177,6 +200,13 @@ impl Route<'_> {
         }
         self.check_unused(&ROUTE.observe, "does not observe", "write action = \"observe\", or remove this", context);
         None
+    }
+
+    /// Returns whether the route pages a list without saying whether the list has old clients. If `legacy` still says so
+    /// in the words of earlier versions, that has been reported, with the words that replace them.
+    fn is_undecided(&self) -> bool {
+        let says_it_as_before = ROUTE.legacy.table(&self.written).find("policy").is_some();
+        self.action() == Some(Action::Paginate) && ROUTE.old_clients.find(&self.written).is_none() && !says_it_as_before
     }
 
     /// Returns whether the route serves or observes a list.

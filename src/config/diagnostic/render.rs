@@ -57,7 +57,8 @@ fn one(out: &mut String, diagnostics: &Diagnostics, number: usize, fault: &Diagn
     let message = printable(&fault.message);
     let _ = writeln!(out, "{number:>2} {strong}{word}{end}: {message}");
     let (name, line, column) = diagnostics.place(fault.at);
-    let help = printable(&fault.help);
+    let mut lines = fault.help.split('\n').map(printable);
+    let help = lines.next().unwrap_or_default();
     // A file that can't be read has no line, so only its name is shown. Test:
     // `places_outside_the_text_are_shown_at_its_end`.
     let Some(source) = diagnostics.source(fault.at).filter(|source| !source.text.is_empty()) else {
@@ -65,6 +66,7 @@ fn one(out: &mut String, diagnostics: &Diagnostics, number: usize, fault: &Diagn
         if !help.is_empty() {
             let _ = writeln!(out, "      {dim}={end} {help}");
         }
+        further(out, lines, paint);
         return;
     };
     let shown = excerpt(source, fault.at.start as usize, fault.at.end as usize);
@@ -73,6 +75,15 @@ fn one(out: &mut String, diagnostics: &Diagnostics, number: usize, fault: &Diagn
     let (blank, carets) = (" ".repeat(shown.indent), "^".repeat(shown.width));
     let tail = if help.is_empty() { String::new() } else { format!(" {help}") };
     let _ = writeln!(out, "{dim}      |{end} {blank}{strong}{carets}{end}{tail}");
+    further(out, lines, paint);
+}
+
+/// Writes the lines of a help after its first one.
+fn further(out: &mut String, lines: impl Iterator<Item = String>, paint: Paint) {
+    let (dim, end) = (paint.dim(), paint.end());
+    for line in lines {
+        let _ = writeln!(out, "      {dim}={end}   {line}");
+    }
 }
 
 /// A line as it is shown, with the position and the number of the carets under it, in characters.

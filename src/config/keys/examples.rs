@@ -16,7 +16,8 @@ dialect = "invoices"
 envelope = "house"
 order = ["-amount", "id"]
 fields = { amount = { type = "number", nulls = "last" } }
-legacy = { policy = "translate", client = { parameter = "app", shown = "value" } }
+old_clients = "translate"
+legacy = { client = { parameter = "app", shown = "value" } }
 
 # A list that is observed before it is served: a whole list route but for `action`.
 [routes.orders]

@@ -1,14 +1,15 @@
-//! The keys of `legacy` of a route.
+//! The keys of `legacy` and `new_clients` of a route.
 
 use super::rate_limit::{BrownoutKeys, LegacyRateLimitKeys};
 use crate::config::{
+    diagnostic::Located,
     key::{
         Defaulted, Key,
-        Literal::{Count, Text},
-        NamedTexts, count, day, list_of_tables, named_texts, sub_table, table, text, word, words,
+        Literal::{Count, Text, Texts},
+        NamedTexts, count, day, list_of_tables, named_texts, sub_table, table, text, texts, word, words,
     },
     schema::Schema,
-    settings::{AfterSunset, LegacyLinks, LegacyPolicy, Unmarked},
+    settings::{AfterSunset, LegacyLinks},
     spanned::Spanned,
     syntax,
 };
@@ -16,13 +17,6 @@ use crate::config::{
 table! {
     /// The keys of `legacy` of a route.
     LEGACY: LegacyKeys {
-        /// The answer to an old client's request. Without this key, requests with the dialect's paging parameters, or by
-        /// POST with its paging members, are answered with 400, and all others are new clients'.
-        policy: Key<LegacyPolicy> => word().example(r#""passthrough""#);
-
-        /// The requests that are old clients'. This key is required if the policy is `passthrough`.
-        unmarked: Defaulted<Unmarked> => word().default(Text("new"));
-
         /// The treatment of links in answers that are passed on, also on routes that forward or observe. These are the
         /// links in `Link` and `Location` and, in legacy pages, those at the places that the dialect names (`next_url`,
         /// `prev_url`). Default: "rewrite" if the upstream has a `host_header`, because it then writes links for a host
@@ -39,7 +33,7 @@ table! {
         /// The day in the `Sunset` header of legacy answers (RFC 8594): the end of support for legacy requests.
         sunset: Key<i64> => day().example("2036-12-31");
 
-        /// The policy from the beginning of the day in `sunset` on, in UTC.
+        /// The answer to legacy requests from the beginning of the day in `sunset` on, in UTC.
         after_sunset: Defaulted<AfterSunset> => word().default(Text("same"));
 
         /// The limit of each client's legacy requests. Lower it step by step before the sunset to make clients notice.
@@ -52,6 +46,16 @@ table! {
 
         /// The address of a page that explains the change to clients. Legacy answers link to it.
         documentation: Key<String> => text(syntax::url).example(r#""https://docs.example.com/cursors""#);
+    }
+}
+
+table! {
+    /// The keys of `new_clients` of a route.
+    NEW_CLIENTS: NewClientsKeys {
+        /// Names of parameters that mark a request as a new client's, such as the envelope's own "limit", in addition to
+        /// the values that always do. Names that the dialect knows, or that are filters, can't mark a request. Nor can
+        /// a name on a list whose upstream ignores `limit`.
+        by: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
     }
 }
 

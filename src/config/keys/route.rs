@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{legacy::LegacyKeys, list, rate_limit::RateLimitKeys};
+use super::{
+    legacy::{LegacyKeys, NewClientsKeys},
+    list,
+    rate_limit::RateLimitKeys,
+};
 use crate::{
     config::{
         diagnostic::Located,
@@ -15,7 +19,7 @@ use crate::{
             word, words,
         },
         schema::Schema,
-        settings::{Action, Mode, WhenEndUnproven},
+        settings::{Action, Mode, OldClients, WhenEndUnproven},
         spanned::Spanned,
         syntax,
     },
@@ -140,8 +144,17 @@ table! {
         /// gives it. A name that begins with a slash, such as "/payload/cursor", is a place in the body of a POST.
         parameters: Key<Spanned> => sub_table(list::ParametersKeys::KEYS).section();
 
-        /// Requests by the paging parameters of the dialect, from clients that don't use cursors yet. Without `policy`
-        /// they are answered with 400.
+        /// The clients that used this list before the gateway paged it, and what their requests get. These are all
+        /// requests that don't say by a value that they are new clients', whatever parameters they have. New clients
+        /// send `start` as their first cursor, then the cursor of each page. Names mark no request, because a service
+        /// can have parameters of its own named `limit` or `cursor`; nor do `Accept` and `Prefer`. This key is required
+        /// on routes that paginate, here or in [defaults].
+        old_clients: Key<OldClients> => word().sample(r#""pass""#);
+
+        /// Further marks of new clients.
+        new_clients: Key<Spanned> => sub_table(NewClientsKeys::KEYS).section();
+
+        /// The requests of old clients, which don't use cursors yet: dates, links, limits, and who still sends them.
         legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
 
         /// The page cache: pages are stored and served again without a request to the upstream, by all processes that

@@ -1,16 +1,21 @@
-//! The settings for legacy requests, which page by number or offset.
+//! The settings for old clients, whose requests are legacy requests, and for new clients, which page by cursor.
 
 use super::rate_limit::{BrownoutSettings, QuotaSettings};
-use crate::config::{diagnostic::Location, key::words, keys::LEGACY, secret::Secret};
+use crate::config::{
+    diagnostic::{Located, Location},
+    key::words,
+    keys::{LEGACY, NEW_CLIENTS},
+    secret::Secret,
+    spanned::Spanned,
+};
 
 /// The settings of `legacy` of a route.
 #[derive(Debug, Clone)]
 pub struct LegacySettings {
-    /// The answer to legacy requests; `None` if they are refused with 400.
-    pub policy: Option<LegacyPolicy>,
-    /// The location of `policy`; `None` if the route has none.
-    pub policy_at: Option<Location>,
-    pub unmarked: Unmarked,
+    /// The clients that used the list before, and what they get.
+    pub old_clients: OldClients,
+    /// The location of `old_clients`; `None` if it isn't written.
+    pub old_clients_at: Option<Location>,
     /// The beginning of the day of the deprecation, in seconds since 1970; `None` if no deprecation is announced.
     pub deprecation: Option<i64>,
     /// The beginning of the day of the sunset, in seconds since 1970; `None` if no sunset is announced.
@@ -29,9 +34,8 @@ pub struct LegacySettings {
 impl Default for LegacySettings {
     fn default() -> Self {
         Self {
-            policy: None,
-            policy_at: None,
-            unmarked: LEGACY.unmarked.default(),
+            old_clients: OldClients::None,
+            old_clients_at: None,
             deprecation: None,
             sunset: None,
             sunset_at: None,
@@ -45,28 +49,39 @@ impl Default for LegacySettings {
 }
 
 words! {
-    /// The answer to a request by page or offset.
-    pub enum LegacyPolicy {
-        /// The upstream's answer, byte for byte, except links that are rewritten (`links`).
-        Passthrough = "passthrough",
-        /// The requested page in the envelope, with cursors that continue from it.
+    /// The clients that used the list before the gateway paged it, and what their requests get.
+    pub enum OldClients {
+        /// They get the upstream's answer, byte for byte, except links that are rewritten (`legacy.links`).
+        Pass = "pass",
+        /// They get the requested page in the envelope, with cursors that continue from it.
         Translate = "translate",
-        /// 307 to the same page by cursor.
+        /// They get 307 to the same page by cursor.
         Redirect = "redirect",
-        /// 410, with a link to the list by cursor.
+        /// They get 410, with a link to the list by cursor.
         Reject = "reject",
+        /// There are none: every request is a new client's. Those with the dialect's paging parameters are refused with
+        /// 400.
+        None = "none",
     }
 }
 
-words! {
-    /// The requests that count as old clients'.
-    pub enum Unmarked {
-        /// Those with the dialect's paging parameters. A request without any is for the first page by cursor.
-        New = "new",
-        /// All that don't say by a value that they are new clients', whatever parameters they have. New clients send
-        /// `start` as their first cursor, then the cursor of each page. Names mark no request, because a service can
-        /// have parameters of its own named `limit` or `cursor`. Nor do `Accept` and `Prefer`.
-        Legacy = "legacy",
+/// The requests that are new clients' without the value of a cursor (`new_clients`).
+#[derive(Debug, Clone)]
+pub struct NewClients {
+    /// The names of parameters that mark a request.
+    pub by: Vec<Located<String>>,
+}
+
+impl NewClients {
+    /// Reads the table `new_clients`. A key that isn't written has its default.
+    pub(in crate::config) fn read(table: &Spanned) -> Self {
+        Self { by: NEW_CLIENTS.by.read(table) }
+    }
+}
+
+impl Default for NewClients {
+    fn default() -> Self {
+        Self::read(&Spanned::empty(Location { source: 0, start: 0, end: 0 }))
     }
 }
 

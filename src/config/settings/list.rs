@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DialectSettings, EnvelopeSettings, LegacySettings};
+use super::{DialectSettings, EnvelopeSettings, LegacySettings, NewClients};
 use crate::{
     config::{
         diagnostic::{Located, Location},
@@ -51,6 +51,7 @@ pub struct ListSettings {
     pub cursor: CursorSettings,
     pub parameters: ParameterSettings,
     pub legacy: LegacySettings,
+    pub new_clients: NewClients,
     /// The page cache; `None` if no page is stored.
     pub page_cache: Option<PageCacheSettings>,
     pub budgets: Budgets,

@@ -89,11 +89,11 @@ impl Problem {
     /// `cursor` is the name of the client's cursor parameter, if it has one.
     pub fn leave_out_links(&mut self, cursor: Option<&str>) {
         (self.restart, self.nearest) = (None, None);
-        // A client that pages by number has no cursor to leave out, so its detail (`at_all`) says something else.
+        // Without `start`, the request would be an old client's where the list has some.
         let (again, at_all) = match cursor {
             Some(name) => (
-                format!("start again without `{name}`"),
-                format!("ask for the first page with only a limit, and for each further one with `{name}`"),
+                format!("start again with `start` in `{name}`"),
+                format!("ask for the first page with `start` in `{name}`, and for each further one with its cursor"),
             ),
             None => ("start again at the first page".to_owned(), "start at the first page".to_owned()),
         };
@@ -185,7 +185,7 @@ mod tests {
         problem.nearest = Some("/b".to_owned());
         problem.leave_out_links(Some("/cursor"));
         assert_eq!((problem.restart, problem.nearest), (None, None));
-        assert_eq!(problem.detail, "lost: start again without `/cursor`");
+        assert_eq!(problem.detail, "lost: start again with `start` in `/cursor`");
     }
 
     #[test]

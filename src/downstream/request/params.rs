@@ -18,9 +18,7 @@ pub use crate::downstream::request::filters::RequestFilters;
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
-        settings::{
-            EnvelopeSettings, LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax, Role, SortTerm, Unmarked,
-        },
+        settings::{EnvelopeSettings, LegacySettings, ListSettings, Mode, OldClients, OverMax, Role, SortTerm},
         sort_form::SortForm,
     },
     downstream::problem::{Code, Problem, shown},
@@ -60,6 +58,8 @@ pub struct Parameters {
     over_max: OverMax,
     zero_limit_is_default: bool,
     empty_cursor_is_first_page: bool,
+    /// The names of parameters that mark a request as a new client's.
+    marking: Vec<String>,
     /// `true` if the list has the mode `seek`, in which a request can name an item by its id.
     seeks: bool,
     legacy: LegacySettings,
@@ -145,6 +145,8 @@ struct ParsedQuery<'q> {
     starts: bool,
     /// `true` if a parameter has the first cursor backward, [`END`].
     ends: bool,
+    /// `true` if the query has a parameter whose name is a mark.
+    is_marked_by_name: bool,
     sorts: Vec<Pair<'q>>,
     filters: Vec<Pair<'q>>,
 }
@@ -213,6 +215,7 @@ impl Parameters {
             zero_limit_is_default: envelope.zero_limit_is_default,
             empty_cursor_is_first_page: envelope.empty_cursor_is_first_page,
             seeks: list.mode.value == Mode::Seek,
+            marking: list.new_clients.by.iter().map(|name| name.value.clone()).collect(),
             legacy: list.legacy.clone(),
         })
     }
@@ -296,7 +299,7 @@ impl Parameters {
         let text = query.unwrap_or_default();
         let mut sifted = self.sift(text);
         let is_new = is_new || self.is_new(&sifted, body);
-        if !is_new && self.legacy.policy == Some(LegacyPolicy::Passthrough) {
+        if !is_new && self.legacy.old_clients == OldClients::Pass {
             return Ok(self.read_old(text, body));
         }
         if !self.marks(&sifted, body) {
@@ -437,9 +440,9 @@ impl Parameters {
     fn pages_itself(&self, kind: &RequestKind) -> bool {
         match kind {
             RequestKind::Cursor => true,
-            RequestKind::Unmarked if self.legacy.unmarked == Unmarked::New || self.legacy.policy.is_none() => true,
+            RequestKind::Unmarked if !self.has_old_clients() => true,
             RequestKind::Unmarked | RequestKind::Legacy { .. } => {
-                matches!(self.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect))
+                matches!(self.legacy.old_clients, OldClients::Translate | OldClients::Redirect)
             }
         }
     }
@@ -456,6 +459,7 @@ impl Parameters {
         let mut sifted = ParsedQuery::default();
         for pair in query::pairs(query) {
             let name = pair.name();
+            sifted.is_marked_by_name |= self.marking.iter().any(|marking| marking.as_bytes() == &*name);
             let own = self.own(&name);
             if let Some(role) = own
                 && pair.text().is_some_and(|text| is_first(role, &text))

@@ -7,7 +7,7 @@ use http::{
 
 use super::Response;
 use crate::{
-    config::settings::{AfterSunset, BrownoutEffect, BrownoutSettings, LegacyPolicy, LegacySettings, Unmarked},
+    config::settings::{AfterSunset, BrownoutEffect, BrownoutSettings, LegacySettings, OldClients},
     downstream::{
         envelope::links::LinkSet,
         problem::{Code, Problem, shown},
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The way in which a request is answered, by the route's policy for legacy requests.
+/// The way in which a request is answered, by what old clients of the route get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegacyDecision {
     /// The request isn't a legacy request, so it gets its page by cursor.
@@ -28,7 +28,7 @@ pub enum LegacyDecision {
     Redirect,
     /// The request is rejected with 410 `legacy_rejected`.
     Reject(Box<Problem>),
-    /// The request is refused with 400 `parameter_invalid`, because the route has no policy for legacy requests.
+    /// The request is refused with 400 `parameter_invalid`, because the route has no old clients.
     Refuse(Box<Problem>),
 }
 
@@ -37,7 +37,7 @@ pub enum LegacyDecision {
 pub fn is_legacy(kind: &RequestKind, settings: &LegacySettings) -> bool {
     match kind {
         RequestKind::Cursor => false,
-        RequestKind::Unmarked => settings.policy.is_some() && settings.unmarked == Unmarked::Legacy,
+        RequestKind::Unmarked => settings.old_clients != OldClients::None,
         RequestKind::Legacy { .. } => true,
     }
 }
@@ -48,15 +48,16 @@ pub fn is_past_sunset(settings: &LegacySettings, now: u64) -> bool {
     settings.sunset.is_some_and(|sunset| i64::try_from(now).unwrap_or(i64::MAX) >= sunset)
 }
 
-/// Returns the policy in force, which is `reject` after the sunset or in a brownout, if the settings say so; `None` if
-/// the route has no policy. `now` is in seconds since 1970.
-fn policy(settings: &LegacySettings, now: u64) -> Option<LegacyPolicy> {
+/// Returns what old clients get now, which is `reject` after the sunset or in a brownout, if the settings say so. `now`
+/// is in seconds since 1970.
+fn in_force(settings: &LegacySettings, now: u64) -> OldClients {
     let rejects = |brownout: &BrownoutSettings| brownout.effect == BrownoutEffect::Reject && brownout.is_on(now);
     let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now)
         || settings.brownouts.iter().any(rejects);
-    // Without a policy, requests by page are refused both before and after the sunset, so the result stays `None`.
-    // Test: `after_the_sunset_requests_end_only_if_the_route_says_so`.
-    settings.policy.map(|policy| if ends { LegacyPolicy::Reject } else { policy })
+    // Without old clients, requests by page are refused both before and after the sunset. Test:
+    // `after_the_sunset_requests_end_only_if_the_route_says_so`.
+    let ends = ends && settings.old_clients != OldClients::None;
+    if ends { OldClients::Reject } else { settings.old_clients }
 }
 
 /// Decides how a request is answered; `now` is in seconds since 1970. `restart` returns the link to the first page with
@@ -69,7 +70,6 @@ pub fn decide(
 ) -> LegacyDecision {
     let parameter = match kind {
         RequestKind::Cursor => return LegacyDecision::Serve,
-        RequestKind::Unmarked if settings.unmarked == Unmarked::New => return LegacyDecision::Serve,
         // The request has no paging parameter, so the problem names none.
         RequestKind::Unmarked => None,
         // The client chose the name, so it can have any length. The problem repeats only the beginning.
@@ -79,26 +79,26 @@ pub fn decide(
         problem.parameter = parameter.as_deref().map(str::to_owned);
         Box::new(problem.with_restart(restart()))
     };
-    match (policy(settings, now), &parameter) {
-        (Some(LegacyPolicy::Passthrough), _) => LegacyDecision::Pass,
-        (Some(LegacyPolicy::Translate), _) => LegacyDecision::Translate,
-        (Some(LegacyPolicy::Redirect), _) => LegacyDecision::Redirect,
-        (Some(LegacyPolicy::Reject), Some(name)) => LegacyDecision::Reject(named(Problem::new(
+    match (in_force(settings, now), &parameter) {
+        (OldClients::Pass, _) => LegacyDecision::Pass,
+        (OldClients::Translate, _) => LegacyDecision::Translate,
+        (OldClients::Redirect, _) => LegacyDecision::Redirect,
+        (OldClients::Reject, Some(name)) => LegacyDecision::Reject(named(Problem::new(
             Code::LegacyRejected,
             format!("this list no longer supports `{name}`: start at `restart` and follow its links"),
         ))),
-        (Some(LegacyPolicy::Reject), None) => LegacyDecision::Reject(named(Problem::new(
+        (OldClients::Reject, None) => LegacyDecision::Reject(named(Problem::new(
             Code::LegacyRejected,
-            "this list no longer supports requests without a cursor or a limit: start at `restart` and follow its links",
+            "this list is read by cursor: start at `restart` and follow its links",
         ))),
-        (None, Some(name)) => LegacyDecision::Refuse(named(Problem::new(
+        (OldClients::None, Some(name)) => LegacyDecision::Refuse(named(Problem::new(
             Code::ParameterInvalid,
             format!(
                 "`{name}` is not a parameter of this list, which is paged by cursor: start at `restart` and follow its links"
             ),
         ))),
-        // Without a policy, only requests with a paging parameter of the dialect are legacy.
-        (None, None) => LegacyDecision::Serve,
+        // Without old clients, only requests with a paging parameter of the dialect are legacy.
+        (OldClients::None, None) => LegacyDecision::Serve,
     }
 }
 
@@ -173,28 +173,27 @@ mod tests {
 
     #[test]
     fn the_legacy_policy_determines_the_answer_to_each_kind_of_request() {
-        use LegacyPolicy::{Passthrough, Redirect, Reject, Translate};
+        use OldClients::{Pass, Redirect, Reject, Translate};
         let legacy =
             RequestKind::Legacy { parameter: "Page".to_owned(), pairs: vec![("page".to_owned(), "2".to_owned())] };
         let cases = [
-            (&RequestKind::Cursor, Some(Reject), Unmarked::Legacy, "serve"),
-            (&RequestKind::Unmarked, Some(Reject), Unmarked::New, "serve"),
-            (&RequestKind::Unmarked, Some(Passthrough), Unmarked::Legacy, "pass"),
-            (&RequestKind::Unmarked, Some(Translate), Unmarked::Legacy, "translate"),
-            (&RequestKind::Unmarked, Some(Redirect), Unmarked::Legacy, "redirect"),
-            (&RequestKind::Unmarked, Some(Reject), Unmarked::Legacy, "legacy_rejected 410"),
-            (&RequestKind::Unmarked, None, Unmarked::Legacy, "serve"),
-            (&legacy, Some(Passthrough), Unmarked::New, "pass"),
-            (&legacy, Some(Translate), Unmarked::New, "translate"),
-            (&legacy, Some(Redirect), Unmarked::New, "redirect"),
-            (&legacy, Some(Reject), Unmarked::New, "legacy_rejected 410 Page"),
-            (&legacy, None, Unmarked::New, "parameter_invalid 400 Page"),
+            (&RequestKind::Cursor, Reject, "serve"),
+            (&RequestKind::Unmarked, Pass, "pass"),
+            (&RequestKind::Unmarked, Translate, "translate"),
+            (&RequestKind::Unmarked, Redirect, "redirect"),
+            (&RequestKind::Unmarked, Reject, "legacy_rejected 410"),
+            (&RequestKind::Unmarked, OldClients::None, "serve"),
+            (&legacy, Pass, "pass"),
+            (&legacy, Translate, "translate"),
+            (&legacy, Redirect, "redirect"),
+            (&legacy, Reject, "legacy_rejected 410 Page"),
+            (&legacy, OldClients::None, "parameter_invalid 400 Page"),
         ];
-        for (kind, policy, unmarked, expected) in cases {
-            let settings = LegacySettings { policy, unmarked, ..LegacySettings::default() };
-            assert_eq!(said(kind, &settings, 0), expected, "{kind:?} {policy:?} {unmarked:?}");
+        for (kind, old_clients, expected) in cases {
+            let settings = LegacySettings { old_clients, ..LegacySettings::default() };
+            assert_eq!(said(kind, &settings, 0), expected, "{kind:?} {old_clients:?}");
             let is_new = expected == "serve";
-            assert_eq!(is_legacy(kind, &settings), !is_new, "{kind:?} {policy:?} {unmarked:?}");
+            assert_eq!(is_legacy(kind, &settings), !is_new, "{kind:?} {old_clients:?}");
         }
     }
 
@@ -219,23 +218,21 @@ mod tests {
     fn after_the_sunset_requests_end_only_if_the_route_says_so() {
         const SUNSET: u64 = 1_798_675_200;
         let legacy = RequestKind::Legacy { parameter: "page".to_owned(), pairs: Vec::new() };
-        let settings = |policy, after_sunset| LegacySettings {
-            policy,
+        let settings = |old_clients, after_sunset| LegacySettings {
+            old_clients,
             after_sunset,
-            unmarked: Unmarked::Legacy,
             sunset: i64::try_from(SUNSET).ok(),
             ..LegacySettings::default()
         };
-        for policy in [LegacyPolicy::Passthrough, LegacyPolicy::Translate, LegacyPolicy::Redirect] {
-            let (same, reject) =
-                (settings(Some(policy), AfterSunset::Same), settings(Some(policy), AfterSunset::Reject));
+        for old_clients in [OldClients::Pass, OldClients::Translate, OldClients::Redirect] {
+            let (same, reject) = (settings(old_clients, AfterSunset::Same), settings(old_clients, AfterSunset::Reject));
             let before = said(&legacy, &reject, SUNSET - 1);
             assert_eq!(said(&legacy, &same, SUNSET + 1), before);
             assert_eq!(said(&legacy, &reject, SUNSET), "legacy_rejected 410 page");
             assert_eq!(said(&RequestKind::Unmarked, &reject, SUNSET), "legacy_rejected 410");
             assert_eq!(said(&RequestKind::Cursor, &reject, SUNSET), "serve");
         }
-        let unset = settings(None, AfterSunset::Reject);
+        let unset = settings(OldClients::None, AfterSunset::Reject);
         assert_eq!(said(&legacy, &unset, SUNSET), "parameter_invalid 400 page");
         assert!(is_past_sunset(&unset, SUNSET) && !is_past_sunset(&unset, SUNSET - 1));
         assert!(!is_past_sunset(&LegacySettings::default(), u64::MAX));

@@ -296,7 +296,7 @@ fn warn_of_sunsets(settings: &Settings, now: u64, diagnostics: &mut Diagnostics)
         if let Some(sunset) = u64::try_from(sunset).ok().filter(|sunset| *sunset <= now) {
             let date = clock::date(sunset);
             let message = format!("the sunset of routes.{name} was {date}: all its old clients are refused");
-            diagnostics.warning(at, message, "is the year right? if so, write policy = \"reject\" instead");
+            diagnostics.warning(at, message, "is the year right? if so, write old_clients = \"reject\" instead");
         }
     }
 }
@@ -436,7 +436,7 @@ mod tests {
             "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
              [cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n\
              [upstreams.people]\npeers = [{peer:?}]\n{tls}\n\
-             [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = \"page-limit\"\norder = [\"id\"]\n"
+             [routes.users]\nold_clients = \"none\"\npath = \"/users\"\nupstream = \"people\"\ndialect = \"page-limit\"\norder = [\"id\"]\n"
         );
         let (settings, mut diagnostics) = crate::config::load_text("a.toml", &text, &Key);
         let built = settings.and_then(|settings| Snapshot::build(&settings, previous, &mut diagnostics));

@@ -158,7 +158,7 @@ mod tests {
     /// Returns the pagination extensions of a route with this envelope. `more` contains additional keys of the route.
     fn extensions(envelope: &str, more: &str, method: &str) -> Value {
         let routes = format!(
-            "[routes.users]\npath = \"/users\"\ndialect = \"offset-limit\"\norder = [\"id\"]\nenvelope = \"{envelope}\"\n{more}\n\
+            "[routes.users]\nold_clients = \"none\"\npath = \"/users\"\ndialect = \"offset-limit\"\norder = [\"id\"]\nenvelope = \"{envelope}\"\n{more}\n\
              [envelopes.flat]\ncontent_type = \"application/json\"\nparameters = {{ cursor = \"/on\", limit = \"/size\" }}\n\
              body = {{ rows = [\"{{item}}\"], on = \"{{next.cursor}}\" }}\n"
         );

@@ -2,7 +2,7 @@
 
 use super::described::{DescribedRoute, ROLES, term};
 use crate::{
-    config::settings::{EnvelopeSettings, LegacyPolicy, Mode, OverMax, Role},
+    config::settings::{EnvelopeSettings, Mode, OldClients, OverMax, Role},
     downstream::{Parameters, START, envelope::schema},
     json::Document,
     pagination::paging::Family,
@@ -144,15 +144,11 @@ impl DescribedRoute<'_> {
 
     /// Adds the parameters of legacy requests, unless the route refuses these requests.
     fn push_legacy(&self, parameters: &mut Vec<Document>) {
-        let text = match self.list_settings.legacy.policy {
-            None | Some(LegacyPolicy::Reject) => return,
-            Some(LegacyPolicy::Passthrough) => "For legacy clients: the upstream's own answer",
-            Some(LegacyPolicy::Redirect) if self.redirects() => {
-                "For legacy clients: a redirect (307) to that page by cursor"
-            }
-            Some(LegacyPolicy::Redirect | LegacyPolicy::Translate) => {
-                "For legacy clients: that page, with cursors that lead on"
-            }
+        let text = match self.list_settings.legacy.old_clients {
+            OldClients::None | OldClients::Reject => return,
+            OldClients::Pass => "For legacy clients: the upstream's own answer",
+            OldClients::Redirect if self.redirects() => "For legacy clients: a redirect (307) to that page by cursor",
+            OldClients::Redirect | OldClients::Translate => "For legacy clients: that page, with cursors that lead on",
         };
         let kind = match self.list.dialect.paging().family {
             Family::Token => schema::kind("string"),

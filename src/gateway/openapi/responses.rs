@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     config::settings::{
-        AfterSunset, BrownoutEffect, BrownoutSettings, EnvelopeSettings, LegacyPolicy, Mode, OverMax, WhenEndUnproven,
+        AfterSunset, BrownoutEffect, BrownoutSettings, EnvelopeSettings, Mode, OldClients, OverMax, WhenEndUnproven,
     },
     downstream::{Code, envelope::schema},
     gateway::routes::list::List,
@@ -181,7 +181,7 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
         let headers = [&["Link", "ETag", REQUEST_ID][..], of_limits].concat();
         responses.push(bare("304", "The page is the one that If-None-Match names", &headers));
     }
-    if list_settings.legacy.policy == Some(LegacyPolicy::Redirect) && described.redirects() {
+    if list_settings.legacy.old_clients == OldClients::Redirect && described.redirects() {
         let headers = [&["Location", "Link", REQUEST_ID][..], &of_legacy, of_limits].concat();
         responses
             .insert(1, bare("307", "The address of the page that an old client asked for, by its cursor", &headers));
@@ -286,14 +286,14 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
         }
         Code::EnvelopeUnknown => !list.envelopes.is_empty(),
         Code::PageInvalid => {
-            !matches!(list.legacy.policy, None | Some(LegacyPolicy::Passthrough | LegacyPolicy::Reject))
+            matches!(list.legacy.old_clients, OldClients::Translate | OldClients::Redirect)
         }
         Code::CursorExpired => list.cursor.ttl.is_some(),
         Code::CursorGone => by_token || list.mode.value == Mode::Seek,
         Code::LegacyRejected => {
-            let ends = list.legacy.after_sunset == AfterSunset::Reject && list.legacy.policy.is_some();
+            let ends = list.legacy.after_sunset == AfterSunset::Reject && list.legacy.old_clients != OldClients::None;
             let rejects = |brownout: &BrownoutSettings| brownout.effect == BrownoutEffect::Reject;
-            ends || list.legacy.brownouts.iter().any(rejects) || list.legacy.policy == Some(LegacyPolicy::Reject)
+            ends || list.legacy.brownouts.iter().any(rejects) || list.legacy.old_clients == OldClients::Reject
         }
         Code::BodyInvalid | Code::BodyTooLarge | Code::MediaTypeUnsupported => method == Method::Post,
         Code::RateLimited => {

@@ -25,7 +25,7 @@ impl Environment for Files<'_> {
 /// The part of the configuration that precedes the routes.
 const HEAD: &str = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
                     [cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n\
-                    [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n[defaults]\nupstream = \"people\"\n";
+                    [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n[defaults]\nold_clients = \"none\"\nupstream = \"people\"\n";
 
 /// Returns the snapshot of these routes, or `None` if it can't be built, and the diagnostics.
 pub(super) fn built(routes: &str, files: &[(&str, &str)]) -> (Option<Snapshot>, String) {
@@ -49,7 +49,8 @@ order = ["-created_at", "id"]
 sortable = ["created_at", "id"]
 page_size = { default = 20, max = 40, over_max = "reject" }
 cursor = { ttl = "1h" }
-legacy = { policy = "translate", deprecation = 2026-01-15, sunset = 2026-12-31 }
+old_clients = "translate"
+legacy = { deprecation = 2026-01-15, sunset = 2026-12-31 }
 openapi = { file = "people.openapi.json", operation = "GET /api/users/" }
 
 [routes.user_orders]
@@ -250,7 +251,7 @@ fn a_route_by_post_is_described_by_its_body() {
         envelope = "batch"
         page_size = { default = 10, max = 50 }
         budgets = { body_size = "4KiB" }
-        legacy = { policy = "redirect" }
+        old_clients = "redirect"
         parameters = { query = { team = "/payload/team" } }
     "#;
     let document = document(routes, &[], None);
@@ -286,11 +287,13 @@ fn redirects_and_the_end_of_legacy_requests_are_described() {
         [routes.moved]
         path = "/moved"
         dialect = "offset-limit"
-        legacy = { policy = "redirect", deprecation = 2026-01-15 }
+        old_clients = "redirect"
+        legacy = { deprecation = 2026-01-15 }
         [routes.ended]
         path = "/ended"
         dialect = "offset-limit"
-        legacy = { policy = "translate", sunset = 2026-01-15, after_sunset = "reject" }
+        old_clients = "translate"
+        legacy = { sunset = 2026-01-15, after_sunset = "reject" }
     "#;
     let document = document(routes, &[], None);
     let of = |path: &str, status: &str| document["paths"][path]["get"]["responses"][status].clone();
@@ -309,12 +312,12 @@ fn the_first_cursor_is_required_where_old_clients_are() {
         [routes.old]
         path = "/old"
         dialect = "offset-limit"
-        legacy = { policy = "passthrough", unmarked = "legacy" }
+        old_clients = "pass"
         [routes.chosen]
         path = "/chosen"
         dialect = "offset-limit"
         envelopes = ["relay"]
-        legacy = { policy = "passthrough", unmarked = "legacy" }
+        old_clients = "pass"
         [routes.new]
         path = "/new"
         dialect = "offset-limit"

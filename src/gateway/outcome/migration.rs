@@ -86,8 +86,7 @@ struct Tally {
 pub struct Count {
     /// The number of all legacy requests.
     pub requests: u64,
-    /// The number of requests without any paging parameter, which are legacy requests with `legacy.unmarked =
-    /// "legacy"`.
+    /// The number of requests without any paging parameter, which are legacy requests if the list has old clients.
     pub unmarked: u64,
     /// The number of requests in each of the last hours, the current hour last.
     pub hours: HourlyCounts,

@@ -39,6 +39,7 @@ fn legacy(asked: &SimulatedRequest, all: &[Value], first: usize) -> Answered {
 
 const RIGHT: &str = r#"
 [routes.items]
+old_clients = "none"
 path = "/api/items"
 upstream = "service"
 upstream_path = "{path}/"

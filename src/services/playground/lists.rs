@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::request::allowed;
 use crate::{
-    config::settings::{LegacyPolicy, Role},
+    config::settings::Role,
     downstream::{envelope::places::EnvelopePlaces, response::level_word},
     gateway::{List, Route, Snapshot},
     json::Pointer,
@@ -73,7 +73,7 @@ fn legacy(list: &List) -> Value {
     let in_query = |name: Option<String>| name.filter(|name| !name.starts_with('/'));
     let (counts, first) = if dialect.counts_pages() { ("pages", dialect.first_page()) } else { ("items", 0) };
     json!({
-        "policy": list.legacy.policy.map(LegacyPolicy::word),
+        "old_clients": list.legacy.old_clients.word(),
         "parameter": in_query(dialect.place_name()),
         "counts": counts,
         "first": first,

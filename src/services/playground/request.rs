@@ -163,7 +163,7 @@ mod tests {
     fn snapshot() -> Snapshot {
         let text = "version = 1\nlisteners.public = { address = \"127.0.0.1:0\" }\n\
                     cursor = { signing_key = 1, keys = { 1 = \"env:KEY\" } }\nupstreams.people = { peers = [\"127.0.0.1:1\"] }\n\
-                    [routes.users]\npath = \"/teams/{team}/users\"\nhosts = [\"api.test\"]\nupstream = \"people\"\n\
+                    [routes.users]\nold_clients = \"none\"\npath = \"/teams/{team}/users\"\nhosts = [\"api.test\"]\nupstream = \"people\"\n\
                     dialect = \"page-limit\"\norder = [\"id\"]\nprincipal = [\"X-Tenant\", \"Cookie\"]\n\
                     [routes.rest]\npath = \"/{*rest}\"\nupstream = \"people\"\naction = \"forward\"\n";
         let (settings, mut diagnostics) = load_text("a.toml", text, &Secrets);

@@ -6,7 +6,7 @@ use super::fields::last_step;
 use crate::{
     config::{
         diagnostic::Diagnostics,
-        settings::{DialectFilter, DialectTerms, FieldSettings, LegacyPolicy, ListSettings, Mode, Quote, QuotedKind},
+        settings::{DialectFilter, DialectTerms, FieldSettings, ListSettings, Mode, OldClients, Quote, QuotedKind},
     },
     pagination::order::{Kind, Nulls},
     upstream::template::places::Places,
@@ -49,11 +49,11 @@ pub(crate) fn check(list: &ListSettings, places: Places, diagnostics: &mut Diagn
         let message = format!("mode = \"offset\" needs offsets or page numbers, and {name} asks {pages}");
         faults.push((list.mode.at, message, "remove `mode`, or name a dialect with {offset} or {page}".to_owned()));
     }
-    let translates = matches!(list.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect));
+    let translates = matches!(list.legacy.old_clients, OldClients::Translate | OldClients::Redirect);
     if translates && names_no_place {
         let message = format!("requests of {name} name no offset or page number that could be translated");
-        let at = list.legacy.policy_at.unwrap_or(list.dialect.at);
-        faults.push((at, message, "policy = \"passthrough\" or \"reject\"".to_owned()));
+        let at = list.legacy.old_clients_at.unwrap_or(list.dialect.at);
+        faults.push((at, message, "old_clients = \"pass\" or \"reject\"".to_owned()));
     }
     let is_sound = faults.is_empty();
     for (at, message, help) in faults {

@@ -42,7 +42,7 @@ await page.evaluate(async () => {
 const follows = () => page.waitForFunction(async () => {
   const sorted = (value) => (value && typeof value === 'object' && !Array.isArray(value) ? Object.fromEntries(Object.entries(value).sort()) : value);
   const spelt = (value) => JSON.stringify(value, (_, member) => sorted(member));
-  const answer = await (await fetch('/users?limit=20', { cache: 'no-store' })).json();
+  const answer = await (await fetch('/users?cursor=start&limit=20', { cache: 'no-store' })).json();
   return seen.page !== null && spelt(seen.page) === spelt(answer) && spelt([...document.querySelectorAll('#live .items li span:first-child')].map((span) => Number(span.textContent))) === spelt(answer.data.map(({ id }) => id));
 }, null, { polling: 200, timeout: 60_000 });
 const said = (words) => page.waitForFunction((words) => document.getElementById('said').textContent.startsWith(words), words);

@@ -12,7 +12,7 @@ use crate::harness::{
 };
 
 const ROUTE: &str = "mode = \"offset\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\n\
-                     [routes.users.legacy]\npolicy = \"passthrough\"\nunmarked = \"new\"\n\
+                     old_clients = \"pass\"\n[routes.users.legacy]\n\
                      client = { parameter = \"app\", shown = \"value\" }";
 
 fn text(upstream: &Upstream, shared: &str) -> String {

@@ -46,13 +46,13 @@ fn ask(gateway: &Gateway, target: &str, client: &str) -> Response {
 
 /// Sends a request of a client, which must be served. Returns the number of requests that remain.
 fn served(gateway: &Gateway, client: &str) -> u64 {
-    let answer = ask(gateway, "/users?limit=5", client);
+    let answer = ask(gateway, "/users?cursor=start&limit=5", client);
     assert_eq!(answer.status, 200, "{answer:?}");
     left(&answer, "requests").expect("one field").0
 }
 
 fn assert_refused(gateway: &Gateway, client: &str) {
-    assert_limited(&ask(gateway, "/users?limit=5", client), "requests", 720);
+    assert_limited(&ask(gateway, "/users?cursor=start&limit=5", client), "requests", 720);
 }
 
 /// A client has one limit at all processes, and each client has a separate limit. A process that has just started
@@ -92,10 +92,10 @@ fn a_refusal_charges_no_other_limit() {
     let route = "rate_limit = { requests = 2, upstream_requests = 100, per = \"1h\" }";
     let [first, second] = [(); 2].map(|()| start(&upstream, route, &at(&server)));
     for gateway in [&first, &second] {
-        assert_eq!(ask(gateway, "/users?limit=5", "a").status, 200);
+        assert_eq!(ask(gateway, "/users?cursor=start&limit=5", "a").status, 200);
     }
     for gateway in [&first, &second, &first, &second] {
-        let refused = ask(gateway, "/users?limit=5", "a");
+        let refused = ask(gateway, "/users?cursor=start&limit=5", "a");
         assert_limited(&refused, "requests", 1_800);
         assert!(left(&refused, "upstream-requests").is_none_or(|(remaining, _)| remaining == 98), "{refused:?}");
     }
@@ -113,7 +113,7 @@ fn expensive_pages_are_paid_for_at_all_processes() {
         .replace("[dialects.scripted]", "[dialects.scripted]\nsize = { max = 10 }");
     let gateways = [(); 2].map(|()| Gateway::start(&configuration));
     gateways.iter().for_each(wait_until_up);
-    let (mut target, mut taken, mut turn) = ("/users?limit=50".to_owned(), 0, 0);
+    let (mut target, mut taken, mut turn) = ("/users?cursor=start&limit=50".to_owned(), 0, 0);
     while taken < 12 {
         let (gateway, before) = (&gateways[turn % 2], upstream.count());
         let known = writes(gateway, "stored");
@@ -130,12 +130,12 @@ fn expensive_pages_are_paid_for_at_all_processes() {
     assert!(taken > 12 && turn > 1, "the last page took more than was left: {taken} in {turn} pages");
     let over = u64::try_from(taken - 12).expect("a small number");
     for gateway in &gateways {
-        assert_limited(&ask(gateway, "/users?limit=1", "a"), "upstream-requests", (over + 1) * 300);
+        assert_limited(&ask(gateway, "/users?cursor=start&limit=1", "a"), "upstream-requests", (over + 1) * 300);
     }
     // A request that causes no upstream request is not counted.
     for gateway in [&gateways[0], &gateways[1], &gateways[0]] {
         let known = writes(gateway, "stored");
-        let answer = ask(gateway, "/users?limit=none", "b");
+        let answer = ask(gateway, "/users?cursor=start&limit=none", "b");
         assert_eq!(left(&answer, "upstream-requests").map(|left| left.0), Some(12), "{answer:?}");
         eventually("the charge is stored", || (writes(gateway, "stored") > known).then_some(()));
     }
@@ -145,7 +145,7 @@ fn expensive_pages_are_paid_for_at_all_processes() {
 fn legacy_requests_have_one_limit_at_all_processes() {
     let (upstream, server) = (list(), StoreServer::start(Flavour::Redis));
     let route = "rate_limit = { requests = 10, per = \"1h\" }\n\
-                 legacy = { policy = \"passthrough\", unmarked = \"new\", rate_limit = { requests = 3, per = \"1h\" } }";
+                 old_clients = \"pass\"\nlegacy = { rate_limit = { requests = 3, per = \"1h\" } }";
     let [first, second] = [(); 2].map(|()| start(&upstream, route, &at(&server)));
     for (gateway, remaining) in [(&first, 2), (&second, 1), (&first, 0)] {
         let old = ask(gateway, "/users?offset=20", "a");
@@ -188,7 +188,7 @@ fn a_store_that_fails_leaves_each_process_with_its_own_limit() {
                 }
             }
             let mut allowed = 0;
-            while ask(&first, "/users?limit=5", client).status == 200 {
+            while ask(&first, "/users?cursor=start&limit=5", client).status == 200 {
                 allowed += 1;
             }
             assert_eq!(allowed, remaining, "{flavour:?} {client}: the process knew the rest");
@@ -265,7 +265,7 @@ fn entries_of_rate_limits_in_the_store_do_not_name_clients() {
         for key in &keys {
             let () = redis::cmd("SET").arg(key).arg(value).query(&mut server.client()).expect("it is set");
         }
-        let answer = ask(&new, "/users?limit=5", "Bearer canary-token");
+        let answer = ask(&new, "/users?cursor=start&limit=5", "Bearer canary-token");
         assert_eq!(answer.status, status, "{value}: {answer:?}");
     }
 }
@@ -287,7 +287,7 @@ fn polite_clients_of_two_processes_are_served() {
             let route = format!("rate_limit = {{ {limits} }}");
             let [first, second] = [(); 2].map(|()| start(&upstream, &route, &shared));
             let mut polite = Command::new(python());
-            polite.arg(&walker).args([style, &first.url("/users?limit=30"), &second.url("/")]);
+            polite.arg(&walker).args([style, &first.url("/users?cursor=start&limit=30"), &second.url("/")]);
             let output = polite.output().expect("python runs");
             assert!(output.status.success(), "{limits} {style}: {}", String::from_utf8_lossy(&output.stderr));
             let read: Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -134,7 +134,7 @@ const byPage = new Side(element('#by-page'), (limit) => `/users?page=1&limit=${l
   const at = (number) => `/users?page=${number}&limit=${limit}`;
   return { first: at(1), prev: page > 1 ? at(page - 1) : null, next: page < last ? at(page + 1) : null, last: at(last) };
 });
-const byCursor = new Side(element('#by-cursor'), (limit) => `/users?limit=${limit}`, ({ links }) => {
+const byCursor = new Side(element('#by-cursor'), (limit) => `/users?cursor=start&limit=${limit}`, ({ links }) => {
   const at = (link) => (link ? path(link) : null);
   return { first: at(links.first), prev: at(links.prev), next: at(links.next), last: at(links.last) };
 });

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{LegacyPolicy, ListRequest, Parameters, ParsedQuery, RequestKind, RequestedPosition, Role, Unmarked};
+use super::{ListRequest, OldClients, Parameters, ParsedQuery, RequestKind, RequestedPosition, Role};
 use crate::{
     cursor::{self, KeyRing},
     downstream::request::{body::RequestBody, filters, query},
@@ -49,7 +49,7 @@ impl Parameters {
     /// Returns whether the route has old clients, whose requests are all that have no mark.
     #[must_use]
     pub fn has_old_clients(&self) -> bool {
-        self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy
+        self.legacy.old_clients != OldClients::None
     }
 
     /// Returns whether the client's parameters can be members of a body, so that a mark can be there too.
@@ -62,17 +62,11 @@ impl Parameters {
     /// others, such as a request with a cursor of the client's own in the query.
     #[must_use]
     pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
-        if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
+        if self.legacy.old_clients != OldClients::Pass {
             return None;
         }
-        let sifted = self.sift(query.unwrap_or_default());
-        if self.has_old_clients() {
-            return (!self.marks(&sifted, None)).then(|| self.old_kind(query.unwrap_or_default()));
-        }
-        // A request with a legacy parameter and a cursor doesn't pass: it is refused as a conflict later.
-        let says_place = |role| !matches!(role, Role::Limit | Role::LimitBackward | Role::Sort);
-        let legacy = sifted.any_paging.filter(|_| !sifted.own.iter().any(|&(role, _)| says_place(role)));
-        legacy.map(|parameter| RequestKind::Legacy { parameter, pairs: sifted.paging })
+        let text = query.unwrap_or_default();
+        (!self.marks(&self.sift(text), None)).then(|| self.old_kind(text))
     }
 
     /// Returns whether a request is a new client's. Without old clients, all are.
@@ -84,7 +78,7 @@ impl Parameters {
         // not ignored. Test: `only_values_mark_a_request`.
         let says_place = |role| !matches!(role, Role::Limit | Role::Sort);
         let in_body = || body.is_some_and(|body| self.in_body.texts(body).iter().any(|(role, _)| says_place(*role)));
-        self.legacy.policy != Some(LegacyPolicy::Passthrough)
+        self.legacy.old_clients != OldClients::Pass
             && (sifted.own.iter().any(|&(role, _)| says_place(role)) || in_body())
     }
 
@@ -99,9 +93,10 @@ impl Parameters {
         let in_query = || sifted.own.iter().any(|(role, pair)| pair.text().is_some_and(|text| marks(*role, &text)));
         let in_body = |body| {
             let texts = self.in_body.texts(body);
-            texts.iter().any(|(role, text)| is_first(*role, text) || marks(*role, text))
+            let by_name = |role| self.name(role).is_some_and(|name| self.marking.iter().any(|marking| marking == name));
+            texts.iter().any(|(role, text)| is_first(*role, text) || marks(*role, text) || by_name(*role))
         };
-        sifted.starts || sifted.ends || in_query() || body.is_some_and(in_body)
+        sifted.starts || sifted.ends || sifted.is_marked_by_name || in_query() || body.is_some_and(in_body)
     }
 
     fn is_ours(&self, text: &str) -> bool {
@@ -181,9 +176,9 @@ mod tests {
         downstream::{Code, request::params::tests::parameters},
     };
 
-    fn with(policy: Option<LegacyPolicy>, roles: &[(Role, &str)]) -> Parameters {
+    fn with(old_clients: OldClients, roles: &[(Role, &str)]) -> Parameters {
         Parameters {
-            legacy: LegacySettings { policy, unmarked: Unmarked::Legacy, ..LegacySettings::default() },
+            legacy: LegacySettings { old_clients, ..LegacySettings::default() },
             roles: roles.iter().map(|&(role, name)| (role, name.to_owned())).collect(),
             keys: Some(CursorKeys { keys: Arc::new(KeyRing::new(1, &[(1, &[7; 32])]).unwrap()), longest: 2_048 }),
             ..parameters()
@@ -198,7 +193,7 @@ mod tests {
 
     #[test]
     fn only_values_mark_a_request() {
-        let passing = |roles| with(Some(LegacyPolicy::Passthrough), roles);
+        let passing = |roles| with(OldClients::Pass, roles);
         let (one, two) = (passing(&ONE), passing(&TWO));
         let by_id = Parameters { seeks: true, ..passing(&BY_ID) };
         for (known, query) in [
@@ -248,10 +243,10 @@ mod tests {
             assert!(known.is_marked(Some(query)) && known.passed(Some(query)).is_none(), "{query}");
         }
         // Marks are taken on routes without old clients too.
-        let read = with(None, &ONE).read(Some("cursor=start")).unwrap();
+        let read = with(OldClients::None, &ONE).read(Some("cursor=start")).unwrap();
         assert_eq!((read.kind, read.place), (RequestKind::Cursor, RequestedPosition::First));
         // A position that can't be read is refused where the gateway pages old requests itself.
-        let translating = with(Some(LegacyPolicy::Translate), &ONE);
+        let translating = with(OldClients::Translate, &ONE);
         for (query, kind) in [
             ("cursor=abc", RequestKind::Cursor),
             ("limit=5", RequestKind::Unmarked),
@@ -269,7 +264,7 @@ mod tests {
         let roles = [(Role::Limit, "limit"), (Role::Cursor, "cursor")];
         let known = Parameters {
             paging: super::super::ReservedNames::new(&["page".to_owned(), "per_page".to_owned()]),
-            ..with(Some(LegacyPolicy::Passthrough), &roles).with_sizes(&["per_page".to_owned()])
+            ..with(OldClients::Pass, &roles).with_sizes(&["per_page".to_owned()])
         };
         for (query, limit) in [("per_page=7&cursor=start", 7), ("per_page=7&limit=7&cursor=~a", 7)] {
             let read = known.read(Some(query)).unwrap();
@@ -304,13 +299,13 @@ mod tests {
             (&TWO, "first=5&after=~a", "first=5&after=start"),
             (&BY_ID, "starting_after=start", "starting_after=start"),
         ] {
-            let known = with(Some(LegacyPolicy::Passthrough), roles);
+            let known = with(OldClients::Pass, roles);
             assert_eq!(known.link_query(&known.read(Some(query)).unwrap(), None), first);
-            let without = with(None, roles);
+            let without = with(OldClients::None, roles);
             let read = without.read(Some(query)).unwrap();
             assert!(!without.link_query(&read, None).contains("start"), "every request is new there");
         }
-        let known = with(Some(LegacyPolicy::Passthrough), &TWO);
+        let known = with(OldClients::Pass, &TWO);
         let last = known.link_query(&known.read(Some("after=start")).unwrap(), Some(super::super::LinkTo::Last));
         assert_eq!(last, "last=20&before=end");
     }

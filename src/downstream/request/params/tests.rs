@@ -43,6 +43,7 @@ pub(super) fn parameters() -> Parameters {
         over_max: OverMax::Clamp,
         zero_limit_is_default: false,
         empty_cursor_is_first_page: false,
+        marking: Vec::new(),
         seeks: false,
         legacy: LegacySettings::default(),
     }
@@ -144,7 +145,7 @@ fn a_request_with_two_different_positions_is_refused() {
 #[test]
 fn requests_are_classified_as_legacy_unmarked_or_by_cursor() {
     let known = Parameters {
-        legacy: LegacySettings { policy: Some(LegacyPolicy::Passthrough), ..LegacySettings::default() },
+        legacy: LegacySettings { old_clients: OldClients::None, ..LegacySettings::default() },
         ..parameters()
     };
     let legacy = [
@@ -214,22 +215,22 @@ fn careless_spellings_reach_a_reserved_name() {
 
 #[test]
 fn faults_of_requests_that_pass_are_left_to_the_upstream() {
-    let with = |policy, unmarked| Parameters {
-        legacy: LegacySettings { policy, unmarked, ..LegacySettings::default() },
+    let with = |old_clients| Parameters {
+        legacy: LegacySettings { old_clients, ..LegacySettings::default() },
         ..parameters()
     };
-    let passing = with(Some(LegacyPolicy::Passthrough), Unmarked::Legacy);
+    let passing = with(OldClients::Pass);
     for query in ["page=2&limit=abc", "page=2&ordering=email", "ordering=email", "sort=whatever", "page=1&limit=0"] {
         let read = passing.read(Some(query)).unwrap();
         assert_eq!((read.limit, read.sort), (20, None), "{query}");
     }
-    let new = with(Some(LegacyPolicy::Passthrough), Unmarked::New);
-    assert_refused(&new, "ordering=email", Code::SortInvalid, "ordering");
-    let translating = with(Some(LegacyPolicy::Translate), Unmarked::New);
+    assert_refused(&passing, "cursor=start&ordering=email", Code::SortInvalid, "ordering");
+    let translating = with(OldClients::Translate);
+    assert_refused(&translating, "ordering=email", Code::SortInvalid, "ordering");
     assert_refused(&translating, "page=2&limit=abc", Code::LimitInvalid, "limit");
     assert_refused(&translating, "page=2&ordering=email", Code::SortInvalid, "ordering");
-    let unset = with(None, Unmarked::New);
-    assert!(unset.read(Some("page=2&limit=abc")).is_ok(), "refused as a whole, for its page");
+    let without = with(OldClients::None);
+    assert!(without.read(Some("page=2&limit=abc")).is_ok(), "refused as a whole, for its page");
 }
 
 #[test]
@@ -499,9 +500,9 @@ fn problems_of_parameters_look_like_their_snapshot() {
         let body = Response::of_problem(&problem, None, "r-1", None).body;
         let _ = writeln!(text, "{query}\n{}\n", String::from_utf8(body.into_parts().concat()).unwrap());
     }
-    let policies = [(None, "page=2"), (Some(LegacyPolicy::Reject), "page=2"), (Some(LegacyPolicy::Reject), "team=a")];
-    for (policy, query) in policies {
-        let legacy = LegacySettings { policy, unmarked: Unmarked::Legacy, ..LegacySettings::default() };
+    let policies = [(OldClients::None, "page=2"), (OldClients::Reject, "page=2"), (OldClients::Reject, "team=a")];
+    for (old_clients, query) in policies {
+        let legacy = LegacySettings { old_clients, ..LegacySettings::default() };
         let kind = clamping.read(Some(query)).unwrap().kind;
         let (LegacyDecision::Refuse(problem) | LegacyDecision::Reject(problem)) =
             legacy::decide(&kind, &legacy, 0, || format!("/users?{}", clamping.restart_query(Some(query))))

@@ -90,7 +90,7 @@ mod tests {
                 "version = 1\nlisteners.public = {{ address = \"127.0.0.1:0\" }}\n\
                  cursor = {{ signing_key = 1, keys = {{ 1 = \"env:KEY\" }} }}\n\
                  upstreams.people = {{ peers = [\"127.0.0.1:1\"] }}\n\
-                 [routes.users]\npath = \"/users\"\nhosts = [\"a.example\"]\nupstream = \"people\"\n\
+                 [routes.users]\nold_clients = \"none\"\npath = \"/users\"\nhosts = [\"a.example\"]\nupstream = \"people\"\n\
                  dialect = \"page-limit\"\norder = [\"id\"]\n\
                  [routes.other]\npath = \"/other\"\nupstream = \"people\"\naction = \"forward\"\n\
                  [services.webhooks]\ndirectory = \"/d\"\nclients = {{ authorize = \"{authorize}\" }}\n\

@@ -6,7 +6,7 @@ use crate::gateway::openapi::tests::{built, document};
 
 fn route(openapi: &str, more: &str) -> String {
     format!(
-        "[routes.users]\npath = \"/users\"\ndialect = \"own\"\nopenapi = {openapi}\n[dialects.own]\nextends = \"offset-limit\"\n{more}"
+        "[routes.users]\nold_clients = \"none\"\npath = \"/users\"\ndialect = \"own\"\nopenapi = {openapi}\n[dialects.own]\nextends = \"offset-limit\"\n{more}"
     )
 }
 

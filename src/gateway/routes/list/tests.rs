@@ -29,7 +29,7 @@ fn snapshot(dialect: &str) -> Snapshot {
     let text = format!(
         "version = 1\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n\
          [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n\
-         [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = \"own\"\norder = [\"id\"]\n\
+         [routes.users]\nold_clients = \"none\"\npath = \"/users\"\nupstream = \"people\"\ndialect = \"own\"\norder = [\"id\"]\n\
          sortable = [\"name\", \"created_at\", \"id\"]\n\
          fields = {{ created_at = {{ upstream = \"created\", nulls = \"last\" }} }}\n\
          parameters = {{ sort = \"by\" }}\n\

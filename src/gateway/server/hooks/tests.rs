@@ -58,7 +58,7 @@ fn configuration(upstream: std::net::SocketAddr) -> String {
     for place in ["observe", "read", "unread"] {
         text += &format!(
             "[routes.{place}]\npath = \"/panic/{place}\"\nupstream = \"people\"\naction = \"observe\"\n\
-             dialect = \"page-limit\"\norder = [\"id\"]\nlegacy = {{ policy = \"passthrough\", unmarked = \"legacy\" }}\n"
+             dialect = \"page-limit\"\norder = [\"id\"]\nold_clients = \"pass\"\n"
         );
     }
     text

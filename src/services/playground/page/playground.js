@@ -92,8 +92,7 @@ function choose() {
 }
 
 function describe({ host, path, mode, level, legacy }) {
-  const policy = legacy.policy ? `old clients: ${legacy.policy}` : 'old clients are refused';
-  show(by('said'), `${host ?? ''}${path}: ${mode}, at best ${level}; ${policy}.`);
+  show(by('said'), `${host ?? ''}${path}: ${mode}, at best ${level}; old clients: ${legacy.old_clients}.`);
 }
 
 async function load() {

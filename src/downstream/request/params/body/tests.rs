@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    config::settings::{LegacyPolicy, LegacySettings, Unmarked},
+    config::settings::{LegacySettings, OldClients},
     downstream::request::params::{
         ListRequest, RequestKind, RequestedPosition,
         tests::{list, located, strings},
@@ -184,8 +184,8 @@ fn paging_members_in_a_body_make_a_legacy_request() {
 /// A POST request that passes to the upstream is recognized by its query, before its body is read.
 #[test]
 fn legacy_requests_by_post_that_pass_are_recognised_by_their_query() {
-    let with = |in_body: bool, unmarked| {
-        let legacy = LegacySettings { policy: Some(LegacyPolicy::Passthrough), unmarked, ..LegacySettings::default() };
+    let with = |in_body: bool| {
+        let legacy = LegacySettings { old_clients: OldClients::Pass, ..LegacySettings::default() };
         let roles = [(Role::Cursor, located("cursor".to_owned())), (Role::Limit, located("limit".to_owned()))];
         compile(|list| {
             list.legacy = legacy;
@@ -195,21 +195,20 @@ fn legacy_requests_by_post_that_pass_are_recognised_by_their_query() {
         })
         .unwrap()
     };
-    for (in_body, unmarked, query, passes) in [
-        (true, Unmarked::New, "page=2", true),
-        (true, Unmarked::Legacy, "team=a", true),
-        (true, Unmarked::Legacy, "team=a&limit=2", true),
-        (false, Unmarked::New, "page=2", true),
-        (false, Unmarked::New, "page=2&limit=3", true),
-        (false, Unmarked::New, "page=2&cursor=x", false),
-        (false, Unmarked::New, "team=a", false),
-        (false, Unmarked::Legacy, "team=a", true),
-        (false, Unmarked::Legacy, "limit=2&cursor=abc", true),
-        (false, Unmarked::Legacy, "cursor=start", false),
+    for (in_body, query, passes) in [
+        (true, "page=2", true),
+        (true, "team=a", true),
+        (true, "team=a&limit=2", true),
+        (false, "page=2", true),
+        (false, "page=2&limit=3", true),
+        (false, "page=2&cursor=x", true),
+        (false, "team=a", true),
+        (false, "limit=2&cursor=abc", true),
+        (false, "cursor=start", false),
     ] {
-        assert_eq!(with(in_body, unmarked).passed(Some(query)).is_some(), passes, "{in_body} {unmarked:?} {query}");
+        assert_eq!(with(in_body).passed(Some(query)).is_some(), passes, "{in_body} {query}");
     }
-    assert!(parameters().passed(Some("page=2")).is_none(), "without a policy nothing passes");
+    assert!(parameters().passed(Some("page=2")).is_none(), "without old clients nothing passes");
 }
 
 #[test]

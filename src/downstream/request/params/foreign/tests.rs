@@ -2,10 +2,7 @@
 
 use super::*;
 use crate::{
-    config::{
-        preset_dialects, preset_envelopes,
-        settings::{LegacyPolicy, Unmarked},
-    },
+    config::{preset_dialects, preset_envelopes, settings::OldClients},
     downstream::request::params::{
         LegacySort, RequestKind,
         tests::{list, located},
@@ -127,21 +124,24 @@ fn names_of_other_envelopes_are_refused() {
 
 #[test]
 fn legacy_requests_that_pass_keep_sort_parameters_of_other_apis() {
-    for (policy, unmarked, query, passes) in [
-        (Some(LegacyPolicy::Passthrough), Unmarked::New, "page=2&orderBy=x&per_page=5", true),
-        (Some(LegacyPolicy::Passthrough), Unmarked::Legacy, "orderBy=x&per_page=5", true),
-        (Some(LegacyPolicy::Passthrough), Unmarked::New, "orderBy=x", false),
-        (Some(LegacyPolicy::Passthrough), Unmarked::Legacy, "limit=5&orderBy=x", true),
-        (Some(LegacyPolicy::Reject), Unmarked::New, "page=2&orderBy=x", true),
-        (Some(LegacyPolicy::Translate), Unmarked::New, "page=2&orderBy=x", false),
-        (Some(LegacyPolicy::Redirect), Unmarked::Legacy, "orderBy=x", false),
-        (None, Unmarked::New, "page=2&orderBy=x", true),
+    for (old_clients, query, passes) in [
+        (OldClients::Pass, "page=2&orderBy=x&per_page=5", true),
+        (OldClients::Pass, "orderBy=x&per_page=5", true),
+        (OldClients::Pass, "orderBy=x", true),
+        (OldClients::Pass, "limit=5&orderBy=x", true),
+        (OldClients::Pass, "cursor=start&orderBy=x", false),
+        (OldClients::Reject, "page=2&orderBy=x", true),
+        (OldClients::Reject, "orderBy=x", true),
+        (OldClients::Translate, "page=2&orderBy=x", false),
+        (OldClients::Redirect, "orderBy=x", false),
+        (OldClients::None, "page=2&orderBy=x", true),
+        (OldClients::None, "orderBy=x", false),
     ] {
         let mut settings = settings();
-        (settings.legacy.policy, settings.legacy.unmarked) = (policy, unmarked);
+        settings.legacy.old_clients = old_clients;
         let known = parameters(&settings);
         let read = known.read(Some(query));
-        assert_eq!(read.is_ok(), passes, "{policy:?} {unmarked:?} {query}");
+        assert_eq!(read.is_ok(), passes, "{old_clients:?} {query}");
         if let Ok(request) = read {
             assert!(!matches!(request.kind, RequestKind::Cursor), "{query}");
             assert!(request.filters.forwarded.contains("orderBy=x"), "{query}");

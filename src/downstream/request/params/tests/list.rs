@@ -7,7 +7,7 @@ use crate::{
         diagnostic::Located,
         settings::{
             Budgets, CursorSettings, DialectRequest, DialectResponse, DialectSettings, DialectSize, EnvelopeSettings,
-            Mode, PageSizeSettings, ParameterSettings, WhenEndUnproven,
+            Mode, NewClients, PageSizeSettings, ParameterSettings, WhenEndUnproven,
         },
         tree::Tree,
     },
@@ -84,6 +84,7 @@ pub(in crate::downstream::request::params) fn list(
         },
         page_cache: None,
         legacy: LegacySettings::default(),
+        new_clients: NewClients::default(),
         budgets: Budgets::default(),
     }
 }
