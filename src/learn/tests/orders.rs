@@ -108,7 +108,7 @@ fn a_filter_that_leaves_out_equal_items_is_not_used() {
             }
             ids.sort_by_key(|id| Reverse((millis(*id), scatter(*id))));
             let rows: Vec<Value> =
-                ids.iter().map(|id| json!({ "id": scatter(*id) % 1_000_000, "at": shown(*id) })).collect();
+                ids.iter().map(|id| json!({ "id": scatter(*id) % 1_000_000_000_000, "at": shown(*id) })).collect();
             let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(300));
             Answered::new(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
         });
