@@ -1,6 +1,7 @@
 //! Tests of learning with simulated lists of many kinds.
 
 mod facts;
+mod forms;
 mod orders;
 mod whole;
 mod written;
@@ -346,7 +347,12 @@ fn paging_by_the_id_of_the_last_item_is_learnt() {
         let size = asked.number("limit").unwrap_or(10).min(100);
         Answered::new(json!({ "object": "list", "has_more": from + size < all.len(), "data": slice(&all, from, size) }))
     });
-    assert_eq!(outcome.learnt.place, Some(PlaceForm::After { slot: query("starting_after") }), "{}", outcome.text);
+    assert_eq!(
+        outcome.learnt.place,
+        Some(PlaceForm::After { slot: query("starting_after"), is_inclusive: false }),
+        "{}",
+        outcome.text
+    );
     assert_eq!(outcome.learnt.places.has_more.as_deref(), Some("/has_more"));
     assert_eq!(order(&outcome), ["Descending id"]);
 }
@@ -594,6 +600,11 @@ fn the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page() {
         let size = asked.number("limit").unwrap_or(50).min(100);
         Answered::new(json!({ "orders": slice(&all, since, size) }))
     });
-    assert_eq!(outcome.learnt.place, Some(PlaceForm::After { slot: query("since_id") }), "{}", outcome.text);
+    assert_eq!(
+        outcome.learnt.place,
+        Some(PlaceForm::After { slot: query("since_id"), is_inclusive: false }),
+        "{}",
+        outcome.text
+    );
     assert!(outcome.text.contains("end = \"empty-page\""), "{}", outcome.text);
 }

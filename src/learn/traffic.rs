@@ -253,7 +253,8 @@ impl ListTraffic {
         let body = Some(response.body).filter(|body| body.len() <= LARGEST);
         let json = body.and_then(|body| serde_json::from_slice(body).ok());
         let (headers, elapsed) = (response.headers.clone(), Duration::ZERO);
-        let seen = SeenAnswer { status: response.status, headers, json, body: Vec::new(), elapsed };
+        let (body, indexed) = (Vec::new(), Vec::new());
+        let seen = SeenAnswer { status: response.status, headers, json, indexed, body, elapsed };
         key(asked, (verdict, detail), &seen)
     }
 

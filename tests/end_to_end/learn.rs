@@ -3,6 +3,7 @@
 
 mod documents;
 mod ends;
+mod reported;
 
 use std::{
     cmp::Reverse,

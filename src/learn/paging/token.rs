@@ -178,12 +178,20 @@ async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &
     let documented: Vec<String> = session.documented().texts_named(&AFTERS).collect();
     for name in likely_first(&documented, &AFTERS) {
         let setting = (session.slot(&name), last.clone());
-        if !leads_on(session, learnt, sized, ids, &[setting]).await? {
+        let seen = session.ask(&[sized, &[setting]].concat()).await?;
+        let found = learnt.shape.identities(&seen).unwrap_or_default();
+        let is_inclusive = found.len() > 1 && found.first() == ids.last();
+        let new = &found[usize::from(is_inclusive)..];
+        if new.is_empty() || new.iter().any(|id| ids.contains(id)) {
             continue;
         }
-        let evidence = format!("{name}=(the id of the last item) gave items that the answer before did not have");
-        learnt.note(Certainty::Shown, "next page", format!("{name}, an id"), evidence);
-        learnt.place = Some(PlaceForm::After { slot: session.slot(&name) });
+        let which = if is_inclusive { "that item and then " } else { "" };
+        let evidence =
+            format!("{name}=(the id of the last item) gave {which}items that the answer before did not have");
+        let found =
+            if is_inclusive { format!("{name}, an id whose item comes again") } else { format!("{name}, an id") };
+        learnt.note(Certainty::Shown, "next page", found, evidence);
+        learnt.place = Some(PlaceForm::After { slot: session.slot(&name), is_inclusive });
         return Ok(true);
     }
     Ok(false)

@@ -123,6 +123,11 @@ impl Session {
         *self.not_recorded.borrow()
     }
 
+    /// Returns whether a test holds for an answer so far.
+    pub(in crate::learn) fn find_answer<T>(&self, test: impl Fn(&SeenAnswer) -> Option<T>) -> Option<T> {
+        self.known.borrow().iter().find_map(|(_, seen)| test(seen))
+    }
+
     /// Returns the distinct numbers that a parameter has in recorded requests, in ascending order.
     pub(in crate::learn) fn recorded_numbers(&self, name: &str) -> Vec<u64> {
         let pairs = self.target.recorded.iter().flatten().filter(|(own, _)| own == name);
