@@ -1,6 +1,7 @@
 //! `cursorgate check`: explains a configuration, or reports its mistakes.
 
 mod annotations;
+mod client_host;
 mod durations;
 mod exchanges;
 mod links;

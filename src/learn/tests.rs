@@ -417,6 +417,23 @@ fn a_learnt_configuration_avoids_the_port_of_its_upstream() {
 }
 
 #[test]
+fn the_name_of_an_upstream_is_written_where_it_refuses_others() {
+    let all = rows(300);
+    let given = || ProbeTarget { public_host: Some("127.0.0.1:8080".to_owned()), ..target() };
+    for (status, other) in [(421, None), (200, Some("default site"))] {
+        let outcome = learn_as(given(), ProbeLimits::default(), |asked| match &asked.host {
+            Some(_) => Answered { status, ..Answered::new(json!({ "error": other })) },
+            None => by_offset(all.clone())(asked),
+        });
+        assert!(outcome.text.contains("\nhost_header = \"legacy.test\"\n"), "{}", outcome.text);
+    }
+    let outcome = learn_as(given(), ProbeLimits::default(), by_offset(all));
+    assert!(!outcome.text.contains("\nhost_header"), "{}", outcome.text);
+    let asked = outcome.requests.iter().filter(|request| !request.headers.is_empty()).count();
+    assert_eq!(asked, 1, "it was tried");
+}
+
+#[test]
 fn a_closed_set_of_page_sizes_is_learnt() {
     let all = rows(300);
     let outcome = learn(|asked| {

@@ -76,6 +76,10 @@ pub fn configuration(
     comment(&mut out, "The key that signs cursors: export CURSORGATE_KEY=$(cursorgate keygen)");
     out.push_str("signing_key = 1\nkeys = { 1 = \"env:CURSORGATE_KEY\" }\n\n[upstreams.service]\n");
     let _ = writeln!(out, "peers = [{}]", quoted(&upstream.peer));
+    if let Some(host) = &learnt.host_header {
+        comment(&mut out, "The service answers only under this name. Without this line it gets the clients' Host.");
+        let _ = writeln!(out, "host_header = {}", quoted(host));
+    }
     if upstream.tls {
         out.push_str("tls = {}\n");
     }

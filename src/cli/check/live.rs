@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use super::super::{Failure, arguments::LiveArguments, report, target};
+use super::{
+    super::{Failure, arguments::LiveArguments, report, target},
+    client_host,
+};
 use crate::{
     config::{
         Diagnostics, preset_of_file,
@@ -32,7 +35,8 @@ pub(super) fn ask(
             let _ = writeln!(text, "  {name:<14}  not asked: its path has parameters");
             continue;
         }
-        let Some(report) = review(route, list, compiled, arguments)? else { continue };
+        let client_host = client_host::of(route, &settings.server);
+        let Some(report) = review((route, list, compiled), client_host, arguments)? else { continue };
         let looks = match (report.faults.len(), &report.ended) {
             (0, None) => "looks as configured".to_owned(),
             (0, Some(why)) => format!("no difference from the configuration was seen, and {why}"),
@@ -56,10 +60,11 @@ fn own_dialect(route: &str, base: &str, help: &str) -> String {
 }
 
 /// Checks a list against its upstream. Returns `None` if its dialect doesn't compile, which has been reported.
+///
+/// Requests have the `Host` that the gateway sends for a client at `client_host`.
 fn review(
-    route: &RouteSettings,
-    list: &ListSettings,
-    compiled: &Route,
+    (route, list, compiled): (&RouteSettings, &ListSettings, &Route),
+    client_host: Option<String>,
     arguments: &LiveArguments,
 ) -> Result<Option<LiveReport>, Failure> {
     let Some(dialect) = Dialect::compile(list, &mut Diagnostics::default()) else { return Ok(None) };
@@ -79,11 +84,12 @@ fn review(
         body,
         headers: headers.iter().map(|(name, _)| name.clone()).collect(),
         accept: None,
-        host: upstream.host_for(None).to_str().unwrap_or_default().to_owned(),
+        host: upstream.host_for(client_host.as_deref()).to_str().unwrap_or_default().to_owned(),
+        public_host: None,
     };
     let usual = ProbeLimits::default();
     let limits = ProbeLimits { delay: arguments.delay.map_or(usual.delay, Duration::from_millis), ..usual };
-    let sender = ProbeSender::new(upstream, headers)?;
+    let sender = ProbeSender::new(upstream, headers, client_host)?;
     let configured = ConfiguredList { settings: list.clone(), dialect, path, at: route.name.at };
     let mut step = live::begin(configured, probed, limits);
     // The loop ends, because the review makes at most `limits.requests` requests.
