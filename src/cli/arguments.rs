@@ -336,19 +336,24 @@ pub(super) struct CheckArguments {
 /// The options of a check that sends requests to upstreams.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LiveArguments {
-    /// Also request a few pages of each upstream, and report differences from the configuration. All requests only
-    /// read.
+    /// Also request a few pages of each upstream, and report differences from the configuration. Then send some 25
+    /// requests as old clients do for each list, straight and through the gateway's own code, and report answers that
+    /// differ. All requests only read.
     #[arg(long)]
     pub(super) live: bool,
     /// A header of these requests, such as a client's credentials. This option may be given several times.
     #[arg(long, short = 'H', value_name = "NAME: VALUE", requires = "live")]
     pub(super) header: Vec<String>,
-    /// The body of these requests, for lists by POST.
+    /// The body of these requests, for lists by POST. On other lists, a GET request with this body is tried too.
     #[arg(long, value_name = "JSON", requires = "live")]
     pub(super) body: Option<String>,
     /// The pause between two requests, in milliseconds. Default: 100.
     #[arg(long, value_name = "MILLISECONDS", requires = "live")]
     pub(super) delay: Option<u64>,
+    /// Also classify the requests of old clients in this file: an access log in the common or combined format, or an
+    /// HTTP archive (HAR). With --live, one GET or HEAD request for each set of parameters is sent, at most 50.
+    #[arg(long, value_name = "FILE")]
+    pub(super) old_clients: Option<PathBuf>,
 }
 
 /// The format of a report of `check`.

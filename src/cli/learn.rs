@@ -9,11 +9,12 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::{
     Failure,
-    arguments::LearnArguments,
-    report,
+    arguments::{LearnArguments, LiveArguments},
+    check, report,
     target::{ListUrl, body, headers, load},
 };
 use crate::{
+    config::ProcessEnvironment,
     gateway::probe::ProbeSender,
     learn::{
         self, Certainty, Learnt, ProbeFault, ProbeLimits, ProbeOutcome, ProbeRequest, ProbeTarget, ProberStep,
@@ -78,7 +79,24 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         }
         None => "\n--out FILE writes a configuration of this.\n".to_owned(),
     });
-    report::output(&text)
+    report::output(&text)?;
+    match &arguments.out {
+        Some(path) if arguments.recorded.is_empty() => confirm(arguments, path),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the written file against the service. Fails if old clients would see a difference, or if pages don't work as
+/// the file says.
+fn confirm(arguments: &LearnArguments, path: &Path) -> Result<(), Failure> {
+    let live = LiveArguments {
+        live: true,
+        header: arguments.header.clone(),
+        body: arguments.body.clone(),
+        delay: arguments.delay,
+        old_clients: None,
+    };
+    check::live(path, &ProcessEnvironment::default(), &live)
 }
 
 /// Returns the value of an `Accept` header among the arguments; `None` if there is none, or if its value is read from

@@ -33,6 +33,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod traffic;
+pub mod unchanged;
 mod write;
 
 pub use findings::{Certainty, Learnt, ListFinding};

@@ -5,13 +5,14 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use super::{
     super::{Failure, arguments::LiveArguments, report, target},
     client_host,
+    unchanged::{self, ProvenRoute, Prover},
 };
 use crate::{
     config::{
         Diagnostics, preset_of_file,
         settings::{ListSettings, RouteSettings, Settings},
     },
-    gateway::{Snapshot, probe::ProbeSender, routes::route::Route},
+    gateway::{Snapshot, probe::ProbeSender, replay::Replayer, routes::route::Route},
     learn::{
         ProbeFault, ProbeLimits, ProbeTarget, ProberStep,
         live::{self, ConfiguredList, LiveReport},
@@ -28,6 +29,12 @@ pub(super) fn ask(
     diagnostics: &mut Diagnostics,
 ) -> Result<String, Failure> {
     let mut text = String::from("\nlive\n");
+    let usual = ProbeLimits::default();
+    let delay = arguments.delay.map_or(usual.delay, Duration::from_millis);
+    let headers = target::headers(&arguments.header)?;
+    let body = target::body(arguments.body.as_deref())?;
+    let replayer = Replayer::start(settings).map_err(|error| unchanged::unready(&error))?;
+    let prover = Prover { settings, snapshot, replayer, headers, delay };
     for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
         let Some(list) = &route.list else { continue };
         let name = &route.name.value;
@@ -35,14 +42,27 @@ pub(super) fn ask(
             let _ = writeln!(text, "  {name:<14}  not asked: its path has parameters");
             continue;
         }
+        let Some(dialect) = Dialect::compile(list, &mut Diagnostics::default()) else { continue };
         let client_host = client_host::of(route, &settings.server);
-        let Some(report) = review((route, list, compiled), client_host, arguments)? else { continue };
+        let of = ProvenRoute { route, list, dialect: &dialect, compiled, client_host: client_host.as_deref() };
+        // Every other request would be refused too.
+        if !prover.takes_host(of, diagnostics) {
+            let _ = writeln!(text, "  {name:<14}  not asked: the service refuses the Host of the gateway's clients");
+            continue;
+        }
+        let Some(report) = review((route, list, compiled), client_host.clone(), arguments)? else { continue };
+        let answers =
+            report.ended.is_none() && !report.faults.iter().any(|fault| fault.message.contains("gives no answer"));
+        let proof = answers.then(|| prover.prove(of, body.as_ref(), diagnostics));
         let looks = match (report.faults.len(), &report.ended) {
             (0, None) => "looks as configured".to_owned(),
             (0, Some(why)) => format!("no difference from the configuration was seen, and {why}"),
             (faults, _) => report::count(faults, "difference"),
         };
         let _ = writeln!(text, "  {name:<14}  {looks}; {}", report::count(report.requests, "request"));
+        if let Some(proof) = proof {
+            let _ = writeln!(text, "  {:<14}  {}", "", proof.described());
+        }
         for fault in report.faults {
             let help = preset_of_file(diagnostics.file(fault.at)).map(|base| own_dialect(name, base, &fault.help));
             diagnostics.error(fault.at, format!("{name}: {}", fault.message), help.unwrap_or(fault.help));
