@@ -5,11 +5,16 @@
 //! the upstream repeats itself: it is asked again after the gateway. If both of its answers are equal, the gateway's
 //! must be, to the byte. Otherwise the parts in which they differ are left out.
 
-use std::{collections::BTreeSet, io::Read as _};
+use std::{
+    collections::{BTreeSet, HashSet},
+    io::Read as _,
+};
 
 use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
+
+use crate::learn::shape::names::IDS;
 
 /// Headers that belong to one connection or one moment.
 const FREE: [&str; 15] = [
@@ -340,7 +345,7 @@ fn unlike(own: &Value, got: &Value, next: &Value, place: String, moved: &mut boo
             })
         }
         (Value::Array(own), Value::Array(got), Value::Array(next)) => {
-            if own.len() != next.len() {
+            if own.len() != next.len() || !is_aligned(own, next) {
                 *moved = true;
                 return None;
             }
@@ -354,6 +359,24 @@ fn unlike(own: &Value, got: &Value, next: &Value, place: String, moved: &mut boo
             Some(place)
         }
         _ => None,
+    }
+}
+
+/// Returns whether the elements of two arrays are the same ones, in the same order: their ids agree. Without a member
+/// with a usual name for an id, any member may be it whose values agree, and differ from each other. Test:
+/// `rows_in_another_order_are_not_compared_one_by_one`.
+fn is_aligned(own: &[Value], next: &[Value]) -> bool {
+    let Some(Value::Object(first)) = own.first() else { return own == next };
+    let agrees = |name: &str| {
+        let mut known = HashSet::new();
+        own.iter().zip(next).all(|(own, next)| {
+            let (own, next) = (own.get(name), next.get(name));
+            own == next && own.is_some_and(|own| (own.is_string() || own.is_number()) && known.insert(own.to_string()))
+        })
+    };
+    match IDS.iter().find(|name| first.contains_key(**name)) {
+        Some(id) => agrees(id),
+        None => first.keys().any(|name| agrees(name)),
     }
 }
 
@@ -427,6 +450,22 @@ mod tests {
         assert_eq!(compare_form(&one, &longer), Comparison::Same);
         assert!(matches!(compare_form(&one, &added), Comparison::Differs(_)));
         assert_eq!(compare(&one, &one, Some(&answer(500, &[], "")), &meant), Comparison::Moved);
+    }
+
+    #[test]
+    fn rows_in_another_order_are_not_compared_one_by_one() {
+        let rows = |ids: &[u64]| {
+            let rows: Vec<Value> = ids.iter().map(|id| json!({ "id": id, "kind": id % 2, "seen": ids[0] })).collect();
+            answer(200, &[], &json!({ "data": rows }).to_string())
+        };
+        let meant = Meant::default();
+        assert_eq!(compare(&rows(&[1, 3, 2]), &rows(&[2, 3, 1]), Some(&rows(&[3, 1, 2])), &meant), Comparison::Moved);
+        assert_eq!(compare(&rows(&[1, 2]), &rows(&[1, 3]), Some(&rows(&[3, 4])), &meant), Comparison::Moved);
+        // The same rows, of which a member changes, are compared.
+        let seen =
+            |first: u64, id: u64| answer(200, &[], &json!({ "data": [{ "id": id, "seen": first }] }).to_string());
+        assert_eq!(compare(&seen(1, 7), &seen(2, 7), Some(&seen(3, 7)), &meant), Comparison::Same);
+        assert!(matches!(compare(&seen(1, 7), &seen(2, 8), Some(&seen(3, 7)), &meant), Comparison::Differs(_)));
     }
 
     #[test]
