@@ -110,6 +110,15 @@ fn accept(arguments: &[String]) -> Option<String> {
 
 /// Returns the sentence about findings that are only likely; empty if no finding is only likely.
 fn guesses(learnt: &Learnt) -> String {
+    // Pages of a list that is sorted otherwise each time can't be joined.
+    let unstable =
+        learnt.findings.iter().find(|finding| finding.about == "stability" && finding.certainty == Certainty::Shown);
+    if let Some(found) = unstable {
+        return format!(
+            "WARNING: two answers to the same request have {}. Give the list an order before you serve pages of it. ",
+            found.found
+        );
+    }
     let likely = learnt.findings.iter().filter(|finding| finding.certainty == Certainty::Likely);
     let subjects: Vec<&str> = likely.map(|finding| finding.about).collect();
     if subjects.is_empty() {
@@ -124,16 +133,24 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
     let is_live = arguments.recorded.is_empty();
     // With a recording the service might not be reachable, so commands that send requests to it are left out.
     let live = if is_live { "--live " } else { "" };
+    let port = learn::gateway_port(&url.peer);
+    // Another program may have the port, such as another gateway. Test: `the_printed_commands_name_a_free_port`.
+    let (port, elsewhere, address) = match free_from(port) {
+        free if free == port => (port, String::new(), String::new()),
+        free => {
+            let address = format!("CURSORGATE_PUBLIC_URL=http://127.0.0.1:{free} ");
+            (free, format!(" --listen 127.0.0.1:{free}"), address)
+        }
+    };
     let Printed { options, variables } = printed(&arguments.header);
     let of_live = if is_live { options.as_str() } else { "" };
     let mut next = format!(
         "Next:\n\n{variables}{}  \
-         cursorgate check {live}{path}{of_live}\n  cursorgate run {path}\n",
+         cursorgate check {live}{path}{of_live}\n  {address}cursorgate run {path}{elsewhere}\n",
         super::init::key_command()
     );
     // `walk` sends only GET requests, so it is left out for a list that is read by POST.
     if arguments.body.is_none() && is_live {
-        let port = learn::gateway_port(&url.peer);
         let scheme = if url.tls { "https" } else { "http" };
         let list = format!("http://127.0.0.1:{port}{}?cursor=start&limit=20", url.path);
         let direct = format!("{scheme}://{}{}", url.authority, url.target());
@@ -145,6 +162,12 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
         );
     }
     next
+}
+
+/// Returns the first port from `first` on at which no program listens on this machine, or `first` if none is free.
+fn free_from(first: u16) -> u16 {
+    let mut ports = first..first.saturating_add(100);
+    ports.find(|port| std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap_or(first)
 }
 
 /// The headers of the requests, as the printed commands repeat them.
@@ -162,7 +185,8 @@ fn printed(headers: &[String]) -> Printed {
     let mut printed = Printed { options: String::new(), variables: String::new() };
     for (name, value) in headers.iter().filter_map(|text| text.split_once(':')) {
         let (name, value) = (name.trim(), value.trim());
-        let is_reference = ["env:", "file:"].iter().any(|kind| value.starts_with(kind) || value.contains(&format!("{{{kind}")));
+        let is_reference =
+            ["env:", "file:"].iter().any(|kind| value.starts_with(kind) || value.contains(&format!("{{{kind}")));
         let is_harmless = learn::is_harmless(name) && !value.contains('\'');
         let shown = if is_reference || is_harmless {
             value.to_owned()
@@ -219,7 +243,9 @@ fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &Written
     for most in (1..=LARGEST_PAGE).rev() {
         let text = learn::configuration(learnt, target, path, upstream, most);
         match load(&text) {
-            Ok((_, diagnostics)) if !diagnostics.iter().any(|fault| fault.help.contains("page_size.max")) => return Ok(text),
+            Ok((_, diagnostics)) if !diagnostics.iter().any(|fault| fault.help.contains("page_size.max")) => {
+                return Ok(text);
+            }
             Ok(_) => drop(warned.get_or_insert(text)),
             Err(fault) => faults = fault,
         }
@@ -234,6 +260,14 @@ fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &Written
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_printed_commands_name_a_free_port() {
+        let taken = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let free = free_from(port);
+        assert!(free > port && std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, free)).is_ok());
+    }
 
     #[test]
     fn printed_commands_repeat_headers_and_no_credential() {
