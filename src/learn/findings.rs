@@ -223,6 +223,8 @@ pub struct Learnt {
     pub principal: Vec<String>,
     /// The path to which the upstream redirects the given path; `None` if it doesn't redirect.
     pub upstream_path: Option<String>,
+    /// The `Host` that the upstream needs; `None` if it takes that of the gateway's clients.
+    pub host_header: Option<String>,
     /// The parameters that every request has, decoded: the filters of the list.
     pub fixed: Vec<(String, String)>,
     /// The name of the built-in dialect that agrees with the list; `None` if all of them contradict it.
@@ -260,6 +262,7 @@ impl Learnt {
             item_path: None,
             principal: Vec::new(),
             upstream_path: None,
+            host_header: None,
             fixed: Vec::new(),
             preset: None,
             unclear: Vec::new(),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
+    host,
     openapi::{self, DocumentedList},
     order,
     order::ranges,
@@ -45,6 +46,9 @@ pub struct ProbeTarget {
     pub accept: Option<String>,
     /// The host of the upstream, to recognise links to other hosts.
     pub host: String,
+    /// The `Host` that the upstream gets from a gateway without `host_header`: that of the gateway's clients; `None` if
+    /// it isn't tried, because no request is sent.
+    pub public_host: Option<String>,
     /// The parameters of each recorded request for the list, decoded; empty for a live list. The prober tries their
     /// names and values, because a recording answers no others.
     pub recorded: Vec<Vec<(String, String)>>,
@@ -151,7 +155,11 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     let mut base = Base { seen: base, ids, hints };
     let numbers = given::find(&mut session, &mut learnt, &mut base).await;
     note_shape(&mut learnt, &base);
-    let end = match numbers {
+    let hosts = match numbers {
+        Ok(()) => host::find(&session, &mut learnt, &base).await,
+        Err(halt) => Err(halt),
+    };
+    let end = match hosts {
         Ok(()) => steps(&session, &mut learnt, &mut base).await,
         Err(halt) => Err(halt),
     };

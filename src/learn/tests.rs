@@ -423,6 +423,51 @@ fn a_learnt_configuration_avoids_the_port_of_its_upstream() {
 }
 
 #[test]
+fn the_name_of_an_upstream_is_written_where_it_refuses_others() {
+    let all = rows(300);
+    let given = || ProbeTarget { public_host: Some("127.0.0.1:8080".to_owned()), ..target() };
+    for (status, other) in [(421, None), (200, Some("default site"))] {
+        let outcome = learn_as(given(), ProbeLimits::default(), |asked| match &asked.host {
+            Some(_) => Answered { status, ..Answered::new(json!({ "error": other })) },
+            None => by_offset(all.clone())(asked),
+        });
+        assert!(outcome.text.contains("\nhost_header = \"legacy.test\"\n"), "{}", outcome.text);
+    }
+    let outcome = learn_as(given(), ProbeLimits::default(), by_offset(all));
+    assert!(!outcome.text.contains("\nhost_header"), "{}", outcome.text);
+    let asked = outcome.requests.iter().filter(|request| !request.headers.is_empty()).count();
+    assert_eq!(asked, 1, "it was tried");
+}
+
+/// The members of an object for the next page are the names of parameters.
+#[test]
+fn names_within_a_next_page_object_are_tried() {
+    let all = rows(300);
+    let answer = |asked: &SimulatedRequest, needs_both: bool| {
+        let size = asked.number("limit").unwrap_or(20).min(100);
+        let both = !needs_both || asked.text("lastCreatedAt").is_some();
+        let from = asked.number("lastRowId").filter(|_| both).unwrap_or(0);
+        let page = slice(&all, from, size);
+        let last = page.last().filter(|_| from + size < all.len());
+        let next = last.map(|row| json!({ "lastRowId": row["id"], "lastCreatedAt": row["created_at"] }));
+        Answered::new(json!({ "items": page, "paging": { "nextCursor": next } }))
+    };
+    let outcome = learn(|asked| answer(asked, false));
+    let (slot, place) = (query("lastRowId"), "/paging/nextCursor/lastRowId".to_owned());
+    let form = PlaceForm::Token { slot, place, parameter: None, previous: None };
+    assert_eq!(outcome.learnt.place, Some(form), "{}", outcome.text);
+    // One value of the answer isn't enough: the reader is told the names, and no wrong route is written.
+    let (learnt, _) = attempt(target(), ProbeLimits::default(), |asked| answer(asked, true));
+    let learnt = learnt.unwrap();
+    assert_eq!(learnt.place, None);
+    assert!(
+        learnt.findings.iter().any(|finding| finding.found == "lastRowId with lastCreatedAt"),
+        "{:?}",
+        learnt.findings
+    );
+}
+
+#[test]
 fn a_closed_set_of_page_sizes_is_learnt() {
     let all = rows(300);
     let outcome = learn(|asked| {

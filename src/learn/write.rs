@@ -73,9 +73,16 @@ pub fn configuration(
     let _ = writeln!(out, "public_url = \"env:CURSORGATE_PUBLIC_URL:http://127.0.0.1:{port}\"\n\n[admin]");
     comment(&mut out, "Health, metrics and the API description, for operators.");
     let _ = writeln!(out, "address = \"127.0.0.1:{admin}\"\n\n[cursor]");
-    comment(&mut out, "The key that signs cursors: export CURSORGATE_KEY=$(cursorgate keygen)");
+    comment(
+        &mut out,
+        "The key that signs cursors: `cursorgate keygen` makes one. Keep it, since another key ends all cursors.",
+    );
     out.push_str("signing_key = 1\nkeys = { 1 = \"env:CURSORGATE_KEY\" }\n\n[upstreams.service]\n");
     let _ = writeln!(out, "peers = [{}]", quoted(&upstream.peer));
+    if let Some(host) = &learnt.host_header {
+        comment(&mut out, "The service answers only under this name. Without this line it gets the clients' Host.");
+        let _ = writeln!(out, "host_header = {}", quoted(host));
+    }
     if upstream.tls {
         out.push_str("tls = {}\n");
     }

@@ -63,6 +63,7 @@ impl World {
         format!(
             "[upstreams.legacy]\npeers = [\"{}\"]\n[routes.rows]\npath = \"/rows\"\nupstream = \"legacy\"\ndialect = \"own\"\n\
              order = [\"id\"]\nfields = {{ id = {{ type = \"number\" }} }}\npage_size = {{ default = 20, max = 50 }}\n\
+             [routes.rest]\npath = \"/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n\
              [dialects.own]\nsize = {{ max = 100 }}\n{}\n",
             upstream.address, self.dialect
         )

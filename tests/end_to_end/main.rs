@@ -52,6 +52,7 @@ mod mcp;
 mod metrics;
 mod migration;
 mod observe;
+mod old_clients;
 mod openapi;
 mod operators_page;
 mod operators_playground;

@@ -43,6 +43,11 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
             return Ok(());
         }
     }
+    if let Some(form) = by_members(session, learnt, &sized, &ids, &facts).await? {
+        note(learnt, &form);
+        learnt.place = Some(form);
+        return Ok(());
+    }
     if by_id(session, learnt, &sized, &ids).await? {
         return Ok(());
     }
@@ -169,6 +174,38 @@ async fn by_token(
     }
     let slot = left.first().map(|name| session.slot(name));
     Ok(slot.map(|slot| PlaceForm::Token { slot, place: fact.place.clone(), parameter: None, previous: None }))
+}
+
+/// Finds the parameter that takes a member of an object for the next page, as in `"nextCursor": { "lastId": 7 }`. The
+/// parameter has the name of the member. Returns `None` if no member leads on alone.
+async fn by_members(
+    session: &Session,
+    learnt: &mut Learnt,
+    sized: &[Setting],
+    ids: &[String],
+    facts: &[Fact],
+) -> Result<Option<PlaceForm>, ProbeHalt> {
+    let member = |fact: &Fact| {
+        let (outer, name) = fact.place.strip_prefix('/')?.rsplit_once('/')?;
+        let is_next = names_a_next(&plain(outer.rsplit('/').next().unwrap_or(outer)));
+        let text = text_of(&fact.value).filter(|text| !text.is_empty() && text.len() <= LONGEST);
+        Some((session.slot(name), text.filter(|_| is_next)?, fact.place.clone()))
+    };
+    let members: Vec<(ProbeSlot, String, String)> = facts.iter().filter_map(member).take(SINGLES).collect();
+    for (slot, text, place) in &members {
+        if leads_on(session, learnt, sized, ids, &[(slot.clone(), text.clone())]).await? {
+            let (slot, place) = (slot.clone(), place.clone());
+            return Ok(Some(PlaceForm::Token { slot, place, parameter: None, previous: None }));
+        }
+    }
+    let all: Vec<Setting> = members.iter().map(|(slot, text, _)| (slot.clone(), text.clone())).collect();
+    if all.len() > 1 && leads_on(session, learnt, sized, ids, &all).await? {
+        let names: Vec<&str> = members.iter().map(|(slot, ..)| slot.name()).collect();
+        let evidence =
+            "together they gave other items, and none of them alone: no dialect sends two values of an answer";
+        learnt.note(Certainty::Open, "next page", names.join(" with "), evidence);
+    }
+    Ok(None)
 }
 
 /// Finds the parameter that takes the id of the last item. If there is one, adds the finding and returns `true`.

@@ -184,6 +184,12 @@ impl Session {
         self.send(request).await
     }
 
+    /// Requests the list with another `Host`.
+    pub(in crate::learn) async fn ask_at_host(&self, host: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+        let headers = vec![(http::header::HOST, host.to_owned())];
+        self.send(ProbeRequest { headers, ..self.request(&self.target.path, &[]) }).await
+    }
+
     /// Requests another path, without parameters.
     pub(in crate::learn) async fn ask_path(&self, path: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let mut request = self.request(path, &[]);
