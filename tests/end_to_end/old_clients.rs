@@ -62,7 +62,7 @@ fn configuration(upstream: &Upstream) -> String {
          order = [\"id\"]\n\
          fields = {{ id = {{ type = \"number\" }} }}\n\
          page_size = {{ default = 20, max = 40 }}\n\
-         legacy = {{ policy = \"passthrough\", unmarked = \"legacy\" }}\n\
+         old_clients = \"pass\"\n\
          [dialects.own]\n\
          request = {{ query = \"page={{page}}&limit={{size}}\" }}\n\
          response = {{ items = \"/data\", total = \"/total\" }}\n\
@@ -121,8 +121,8 @@ fn old_requests_are_compared_in_both_ways() {
 #[test]
 fn a_name_that_the_service_uses_too_is_reported() {
     let upstream = Upstream::start(service);
-    let text = configuration(&upstream).replace("unmarked = \"legacy\"", "unmarked = \"new\"");
-    assert_fails(&text, "policy = ", "old clients get another answer to `GET /items`, `GET /items?limit=3`", "legacy");
+    let text = configuration(&upstream).replace("old_clients = \"pass\"", "old_clients = \"pass\"\nnew_clients = { by = [\"limit\"] }");
+    assert_fails(&text, "new_clients = ", "old clients get another answer to `GET /items?limit=3`", "new_clients.by");
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn a_list_without_pages_of_which_old_clients_get_a_part_is_reported() {
         .replace("size = { max = 50 }\n", "");
     let (code, report) = check(&whole, &LIVE);
     assert_eq!(code, Some(0), "{report}");
-    let text = whole.replace("unmarked = \"legacy\"", "unmarked = \"new\"");
-    assert_fails(&text, "policy = ", "old clients get another answer to `GET /items`", "legacy");
+    let text = whole.replace("old_clients = \"pass\"", "old_clients = \"pass\"\nnew_clients = { by = [\"limit\"] }");
+    assert_fails(&text, "new_clients = ", "old clients get another answer to `GET /items?limit=3`", "new_clients.by");
 }
 
 /// A service that redirects to the path with a final slash, as Django does.
@@ -172,7 +172,7 @@ fn requests_that_pass_keep_their_final_slash() {
     let gateway = Gateway::start(&format!(
         "[upstreams.service]\npeers = [\"{}\"]\n[routes.items]\npath = \"/items\"\nupstream_path = \"{{path}}/\"\n\
          upstream = \"service\"\ndialect = \"own\"\norder = [\"id\"]\nfields = {{ id = {{ type = \"number\" }} }}\n\
-         legacy = {{ policy = \"passthrough\", unmarked = \"legacy\" }}\n[dialects.own]\n\
+         old_clients = \"pass\"\n[dialects.own]\n\
          request = {{ query = \"page={{page}}&limit={{size}}\" }}\nresponse = {{ items = \"/data\", total = \"/total\" }}\n\
          size = {{ max = 50 }}\n",
         upstream.address

@@ -22,7 +22,7 @@ use crate::{
     config::{
         Diagnostics,
         diagnostic::Location,
-        settings::{LegacyPolicy, RouteSettings, Settings},
+        settings::{OldClients, RouteSettings, Settings},
     },
     gateway::{
         Snapshot,
@@ -182,7 +182,7 @@ async fn treatment(settings: &Settings, snapshot: &Snapshot, method: &Method, ta
     // A route that pages or refuses old requests by itself does what its configuration says.
     let lets_pass = route
         .and_then(|route| route.list.as_ref())
-        .is_none_or(|list| list.legacy.policy == Some(LegacyPolicy::Passthrough));
+        .is_none_or(|list| list.legacy.old_clients == OldClients::Pass);
     match explained.fate {
         RequestFate::Forwarded { .. } => Treatment::Passes,
         RequestFate::Refused(why) if lets_pass => Treatment::Changed(why),

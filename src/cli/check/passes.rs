@@ -7,7 +7,7 @@ use http::HeaderMap;
 use crate::{
     config::{
         Diagnostics,
-        settings::{LegacyPolicy, ListSettings, Mode, Role, RouteSettings, Settings},
+        settings::{ListSettings, Mode, OldClients, Role, RouteSettings, Settings},
     },
     downstream::{Parameters, RequestKind},
     gateway::{Snapshot, routes::list::List},
@@ -26,7 +26,7 @@ pub(super) fn review(settings: &Settings, snapshot: &Snapshot, diagnostics: &mut
     for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
         let (Some(list), Some(served)) = (&route.list, &compiled.list) else { continue };
         let parameters = &served.conventions.choose(&HeaderMap::new()).convention.parameters;
-        if list.legacy.policy != Some(LegacyPolicy::Passthrough) || !parameters.has_old_clients() {
+        if list.legacy.old_clients != OldClients::Pass || !parameters.has_old_clients() {
             continue;
         }
         let names = names(list, served);
@@ -43,8 +43,8 @@ pub(super) fn review(settings: &Settings, snapshot: &Snapshot, diagnostics: &mut
 fn report(route: &RouteSettings, list: &ListSettings, query: &str, diagnostics: &mut Diagnostics) {
     let name = &route.name.value;
     let message = format!("{name}: the request of an old client `?{query}` does not pass to the service");
-    let help = "only a cursor marks a request of a new client: give the parameters of this route other names";
-    diagnostics.error(list.legacy.policy_at.unwrap_or(route.path.at), message, help);
+    let help = "only a cursor marks a request of a new client: leave this name out of new_clients.by, or give the parameters of this route other names";
+    diagnostics.error(super::old_clients::marks_at(list).unwrap_or(route.path.at), message, help);
 }
 
 /// Returns whether a request with this query passes, by GET and HEAD, which are read alike, and by POST.
@@ -68,6 +68,8 @@ fn names(list: &ListSettings, served: &List) -> Vec<String> {
     names.extend(foreign.map(str::to_owned));
     names.sort();
     names.dedup();
+    // The configuration says that these names are new clients'.
+    names.retain(|name| list.new_clients.by.iter().all(|own| own.value != *name));
     if list.mode.value == Mode::Seek {
         let all = list.envelope.parameters.iter().chain(&list.parameters.renamed);
         let ids: Vec<&str> = all.filter(|(role, _)| marks(role)).map(|(_, name)| name.value.as_str()).collect();

@@ -359,7 +359,7 @@ mod tests {
             ends: Some((ids.start, ids.end - 1)),
             run: 1,
         });
-        RefusalEvidence { shown: shown.to_vec() }
+        RefusalEvidence { shown: shown.to_vec(), ..RefusalEvidence::default() }
     }
 
     #[test]

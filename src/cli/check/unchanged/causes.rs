@@ -56,8 +56,8 @@ impl Cause {
                 ),
             ),
             Self::TakenAsNew => (
-                list.legacy.policy_at.unwrap_or(route.path.at),
-                "write unmarked = \"legacy\" beside it: then only a cursor marks a request of a new client".to_owned(),
+                crate::cli::check::old_clients::marks_at(list).unwrap_or(route.path.at),
+                "leave the name out of new_clients.by: then only a cursor marks a request of a new client".to_owned(),
             ),
             Self::Links => {
                 let own = route.legacy_links.as_ref().map(|links| links.at);

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::ProvenRoute;
 use crate::{
-    config::settings::{LegacyPolicy, Role},
+    config::settings::{OldClients, Role},
     learn::{after_scheme, unchanged::WholeAnswer},
 };
 
@@ -92,7 +92,7 @@ pub(super) fn plain_path(of: ProvenRoute<'_>) -> ListPath {
 /// Returns the requests. Those for the list are left out if the route doesn't let old requests pass.
 pub(super) fn of(source: &ReadSource<'_>) -> Vec<OldRead> {
     let of = source.of;
-    let passes = of.route.observe.is_some() || of.list.legacy.policy == Some(LegacyPolicy::Passthrough);
+    let passes = of.route.observe.is_some() || of.list.legacy.old_clients == OldClients::Pass;
     let mut reads = Vec::new();
     if passes {
         let by_post = of.dialect.sends_bodies();
