@@ -221,3 +221,15 @@ fn an_object_in_place_of_an_array_is_reported_with_its_word() {
         assert!(said(&report).contains(&format!("response.items_object = \"{word}\"")), "{}", said(&report));
     }
 }
+
+/// A batch service names its total after its own records.
+#[test]
+fn a_total_with_a_word_of_the_service_is_proposed() {
+    let all = rows(300);
+    let wrong = BY_OFFSET.replace("items = \"/data\"", "items = \"/data\", total = \"/total_records\"");
+    let report = review(&wrong, |asked| {
+        Answered::new(json!({ "data": by_offset(asked, &all), "total_courses": all.len(), "total_pages": 15 }))
+    });
+    let said = said(&report);
+    assert!(said.contains("response.total = \"/total_courses\""), "{said}");
+}
