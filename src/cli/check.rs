@@ -50,6 +50,7 @@ pub(super) fn run(
     if let Some((settings, snapshot)) = &checked.built {
         let diagnostics = &mut checked.diagnostics;
         passes::review(settings, snapshot, diagnostics);
+        review::orders(settings, snapshot, diagnostics);
         if let Some(log) = &live.old_clients {
             asked.push_str(&old_log::review(settings, snapshot, (log, live), diagnostics)?);
         }
