@@ -386,7 +386,8 @@ fn a_warning_can_be_accepted_where_warnings_are_errors() {
     let strict = ["--without-secrets", "--warnings-as-errors"];
     let (code, report) = check(&text, &strict);
     assert!(code == Some(2) && report.contains("reachable from everywhere"), "{report}");
-    let (code, report) = check(&text, &[&strict[..], &["--accept", "reachable from everywhere"]].concat());
+    let (code, report) =
+        check(&text, &[&strict[..], &["--accept", "reachable from everywhere", "--accept", "limits above"]].concat());
     assert_eq!(code, Some(0), "{report}");
     let (code, report) = check(&text, &[&strict[..], &["--accept", "another text"]].concat());
     assert_eq!(code, Some(2), "{report}");
