@@ -337,7 +337,7 @@ pub(super) enum SdkLanguageArgument {
 }
 
 /// The options of `check`.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct CheckArguments {
     /// Check the form of secrets and of paths of certificates, but open neither: for a review without access to these
     /// files.
@@ -346,6 +346,10 @@ pub(super) struct CheckArguments {
     /// Fail also if there are only warnings.
     #[arg(long)]
     pub(super) warnings_as_errors: bool,
+    /// With --warnings-as-errors, accept warnings that contain this text, such as "reachable from everywhere" for a
+    /// container. This option may be given several times.
+    #[arg(long, value_name = "TEXT", requires = "warnings_as_errors")]
+    pub(super) accept: Vec<String>,
     /// The format of the report.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: CheckFormat,
@@ -455,7 +459,7 @@ pub(super) struct LearnArguments {
     /// Send POST requests with this JSON body: only for lists that are read by POST.
     #[arg(long, value_name = "JSON")]
     pub(super) body: Option<String>,
-    /// The largest number of requests to learn the list. Default: 40. The check of the file sends up to 190 more.
+    /// The largest number of requests to learn the list. Default: 40. The check of the file sends up to 260 more.
     #[arg(long, value_name = "NUMBER")]
     pub(super) requests: Option<usize>,
     /// The pause between two requests, in milliseconds. Default: 100.

@@ -26,7 +26,9 @@ use super::{
     report,
 };
 use crate::{
-    config::{self, Diagnostics, Environment, ProcessEnvironment, WithoutSecrets, settings::Settings},
+    config::{
+        self, Diagnostics, Environment, ProcessEnvironment, WithoutSecrets, diagnostic::Severity, settings::Settings,
+    },
     gateway::Snapshot,
 };
 
@@ -42,7 +44,7 @@ struct CheckedConfiguration {
 pub(super) fn run(
     path: &Path,
     environment: ProcessEnvironment,
-    CheckArguments { without_secrets, warnings_as_errors, format }: CheckArguments,
+    CheckArguments { without_secrets, warnings_as_errors, accept, format }: CheckArguments,
     live: &LiveArguments,
 ) -> Result<(), Failure> {
     let mut checked = if without_secrets { without_secrets_of(path, &environment) } else { whole(path, &environment) };
@@ -50,6 +52,7 @@ pub(super) fn run(
     if let Some((settings, snapshot)) = &checked.built {
         let diagnostics = &mut checked.diagnostics;
         passes::review(settings, snapshot, diagnostics);
+        review::orders(settings, snapshot, diagnostics);
         if let Some(log) = &live.old_clients {
             asked.push_str(&old_log::review(settings, snapshot, (log, live), diagnostics)?);
         }
@@ -66,9 +69,19 @@ pub(super) fn run(
     match (errors, warnings) {
         (0, 0) => Ok(()),
         (0, _) if !warnings_as_errors => Ok(()),
-        (0, _) => Err(Failure::mistaken(format!("{} (--warnings-as-errors)", report::count(warnings, "warning")))),
+        (0, _) => match unaccepted(&checked.diagnostics, &accept) {
+            0 => Ok(()),
+            left => Err(Failure::mistaken(format!("{} (--warnings-as-errors)", report::count(left, "warning")))),
+        },
         _ => Err(Failure::mistaken(report::counts(&checked.diagnostics))),
     }
+}
+
+/// Returns the number of warnings that contain none of the accepted texts.
+fn unaccepted(diagnostics: &Diagnostics, accepted: &[String]) -> usize {
+    let is_accepted = |message: &str| accepted.iter().any(|text| message.contains(text.as_str()));
+    let warnings = diagnostics.iter().filter(|fault| fault.severity == Severity::Warning);
+    warnings.filter(|fault| !is_accepted(&fault.message)).count()
 }
 
 /// Checks a configuration against its upstreams, as with `--live`. Prints the differences, and fails if there are any.

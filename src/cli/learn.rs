@@ -110,9 +110,9 @@ fn accept(arguments: &[String]) -> Option<String> {
 
 /// Returns the sentence about findings that are only likely; empty if no finding is only likely.
 fn guesses(learnt: &Learnt) -> String {
-    // Pages of a list that is sorted otherwise each time can't be joined.
+    // Pages of a list with other items each time can't be joined. Items in another order may only be ties.
     let unstable =
-        learnt.findings.iter().find(|finding| finding.about == "stability" && finding.certainty == Certainty::Shown);
+        learnt.findings.iter().find(|finding| finding.about == "stability" && finding.found == "other items");
     if let Some(found) = unstable {
         return format!(
             "WARNING: two answers to the same request have {}. Give the list an order before you serve pages of it. ",

@@ -461,7 +461,7 @@ fn names_within_a_next_page_object_are_tried() {
     let learnt = learnt.unwrap();
     assert_eq!(learnt.place, None);
     assert!(
-        learnt.findings.iter().any(|finding| finding.found == "lastRowId with lastCreatedAt"),
+        learnt.findings.iter().any(|finding| finding.found == "lastCreatedAt with lastRowId"),
         "{:?}",
         learnt.findings
     );

@@ -62,7 +62,7 @@ pub struct Meant {
 
 /// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Comparison {
+pub enum AnswerComparison {
     /// A client sees no difference.
     Same,
     /// The gateway's answer differs where the upstream repeats itself: the difference in words.
@@ -160,29 +160,34 @@ fn read_body(headers: &HeaderMap, bytes: &[u8]) -> Option<Vec<u8>> {
 /// Compares the upstream's answer, the gateway's, and the upstream's next one. Without the next one, a difference
 /// between the first two is one, and whether it counts is open.
 #[must_use]
-pub fn compare(direct: &WholeAnswer, through: &WholeAnswer, again: Option<&WholeAnswer>, meant: &Meant) -> Comparison {
+pub fn compare(
+    direct: &WholeAnswer,
+    through: &WholeAnswer,
+    again: Option<&WholeAnswer>,
+    meant: &Meant,
+) -> AnswerComparison {
     let again = again.unwrap_or(direct);
     if direct.status == again.status && direct.status != through.status {
-        return Comparison::Differs(format!("the status is {} instead of {}", through.status, direct.status));
+        return AnswerComparison::Differs(format!("the status is {} instead of {}", through.status, direct.status));
     }
     if direct.status != again.status {
-        return Comparison::Moved;
+        return AnswerComparison::Moved;
     }
     if let Some(difference) = unlike_headers(direct, through, again, meant) {
-        return Comparison::Differs(difference);
+        return AnswerComparison::Differs(difference);
     }
     bodies(direct, through, again, meant)
 }
 
 /// Compares the form of two answers, for a list that changes all the time: the status, and the names of the members.
 #[must_use]
-pub fn compare_form(direct: &WholeAnswer, through: &WholeAnswer) -> Comparison {
+pub fn compare_form(direct: &WholeAnswer, through: &WholeAnswer) -> AnswerComparison {
     if direct.status != through.status {
-        return Comparison::Differs(format!("the status is {} instead of {}", through.status, direct.status));
+        return AnswerComparison::Differs(format!("the status is {} instead of {}", through.status, direct.status));
     }
     match (form(direct), form(through)) {
-        (own, other) if own == other => Comparison::Same,
-        (own, other) => Comparison::Differs(format!("the body has {other} instead of {own}")),
+        (own, other) if own == other => AnswerComparison::Same,
+        (own, other) => AnswerComparison::Differs(format!("the body has {other} instead of {own}")),
     }
 }
 
@@ -270,7 +275,7 @@ fn plain(text: &str, meant: &Meant) -> String {
     plain
 }
 
-fn bodies(direct: &WholeAnswer, through: &WholeAnswer, again: &WholeAnswer, meant: &Meant) -> Comparison {
+fn bodies(direct: &WholeAnswer, through: &WholeAnswer, again: &WholeAnswer, meant: &Meant) -> AnswerComparison {
     let (own, got, next) = if meant.authorities.is_empty() {
         (direct.body.clone(), through.body.clone(), again.body.clone())
     } else {
@@ -279,19 +284,19 @@ fn bodies(direct: &WholeAnswer, through: &WholeAnswer, again: &WholeAnswer, mean
     };
     if own == next {
         return match own == got {
-            true => Comparison::Same,
-            false => Comparison::Differs(unlike_bodies(direct, through)),
+            true => AnswerComparison::Same,
+            false => AnswerComparison::Differs(unlike_bodies(direct, through)),
         };
     }
     let [Some(own), Some(got), Some(next)] = [direct, through, again].map(WholeAnswer::json) else {
         // Only JSON has members that can be left out.
-        return Comparison::Moved;
+        return AnswerComparison::Moved;
     };
     let mut moved = false;
     match unlike(&own, &got, &next, String::new(), &mut moved) {
-        Some(place) => Comparison::Differs(format!("the body differs at {place:?}")),
-        None if moved => Comparison::Moved,
-        None => Comparison::Same,
+        Some(place) => AnswerComparison::Differs(format!("the body differs at {place:?}")),
+        None if moved => AnswerComparison::Moved,
+        None => AnswerComparison::Same,
     }
 }
 
@@ -413,7 +418,7 @@ mod tests {
         let one = answer(200, &[("etag", "\"1\""), ("date", "a")], r#"{"data":[1,2],"time":1}"#);
         let same =
             answer(200, &[("etag", "\"1\""), ("date", "b"), ("via", "1.1 cursorgate")], r#"{"data":[1,2],"time":1}"#);
-        assert_eq!(compare(&one, &same, None, &meant), Comparison::Same);
+        assert_eq!(compare(&one, &same, None, &meant), AnswerComparison::Same);
         for (through, said) in [
             (answer(404, &[("etag", "\"1\"")], ""), "the status is 404 instead of 200"),
             (answer(200, &[("etag", "\"2\"")], "{}"), "the header etag is \"\\\"2\\\"\" instead of \"\\\"1\\\"\""),
@@ -431,25 +436,25 @@ mod tests {
                 "the body has the same JSON in other bytes",
             ),
         ] {
-            assert_eq!(compare(&one, &through, None, &meant), Comparison::Differs(said.to_owned()));
-            assert_eq!(compare(&one, &through, Some(&one), &meant), Comparison::Differs(said.to_owned()));
+            assert_eq!(compare(&one, &through, None, &meant), AnswerComparison::Differs(said.to_owned()));
+            assert_eq!(compare(&one, &through, Some(&one), &meant), AnswerComparison::Differs(said.to_owned()));
         }
         // A member that changes by itself is left out, and no other.
         let next = answer(200, &[("etag", "\"9\"")], r#"{"data":[1,2],"time":3}"#);
         let between = answer(200, &[("etag", "\"5\"")], r#"{"data":[1,2],"time":2}"#);
-        assert_eq!(compare(&one, &between, Some(&next), &meant), Comparison::Same);
+        assert_eq!(compare(&one, &between, Some(&next), &meant), AnswerComparison::Same);
         let other = answer(200, &[("etag", "\"5\"")], r#"{"data":[1,3],"time":2}"#);
         assert_eq!(
             compare(&one, &other, Some(&next), &meant),
-            Comparison::Differs("the body differs at \"/data\"".to_owned())
+            AnswerComparison::Differs("the body differs at \"/data\"".to_owned())
         );
         let added = answer(200, &[], r#"{"data":[1,2],"time":2,"next":1}"#);
-        assert!(matches!(compare(&one, &added, Some(&next), &meant), Comparison::Differs(_)));
+        assert!(matches!(compare(&one, &added, Some(&next), &meant), AnswerComparison::Differs(_)));
         let longer = answer(200, &[], r#"{"data":[1,2,3],"time":3}"#);
-        assert_eq!(compare(&one, &between, Some(&longer), &meant), Comparison::Moved);
-        assert_eq!(compare_form(&one, &longer), Comparison::Same);
-        assert!(matches!(compare_form(&one, &added), Comparison::Differs(_)));
-        assert_eq!(compare(&one, &one, Some(&answer(500, &[], "")), &meant), Comparison::Moved);
+        assert_eq!(compare(&one, &between, Some(&longer), &meant), AnswerComparison::Moved);
+        assert_eq!(compare_form(&one, &longer), AnswerComparison::Same);
+        assert!(matches!(compare_form(&one, &added), AnswerComparison::Differs(_)));
+        assert_eq!(compare(&one, &one, Some(&answer(500, &[], "")), &meant), AnswerComparison::Moved);
     }
 
     #[test]
@@ -459,13 +464,16 @@ mod tests {
             answer(200, &[], &json!({ "data": rows }).to_string())
         };
         let meant = Meant::default();
-        assert_eq!(compare(&rows(&[1, 3, 2]), &rows(&[2, 3, 1]), Some(&rows(&[3, 1, 2])), &meant), Comparison::Moved);
-        assert_eq!(compare(&rows(&[1, 2]), &rows(&[1, 3]), Some(&rows(&[3, 4])), &meant), Comparison::Moved);
+        assert_eq!(
+            compare(&rows(&[1, 3, 2]), &rows(&[2, 3, 1]), Some(&rows(&[3, 1, 2])), &meant),
+            AnswerComparison::Moved
+        );
+        assert_eq!(compare(&rows(&[1, 2]), &rows(&[1, 3]), Some(&rows(&[3, 4])), &meant), AnswerComparison::Moved);
         // The same rows, of which a member changes, are compared.
         let seen =
             |first: u64, id: u64| answer(200, &[], &json!({ "data": [{ "id": id, "seen": first }] }).to_string());
-        assert_eq!(compare(&seen(1, 7), &seen(2, 7), Some(&seen(3, 7)), &meant), Comparison::Same);
-        assert!(matches!(compare(&seen(1, 7), &seen(2, 8), Some(&seen(3, 7)), &meant), Comparison::Differs(_)));
+        assert_eq!(compare(&seen(1, 7), &seen(2, 7), Some(&seen(3, 7)), &meant), AnswerComparison::Same);
+        assert!(matches!(compare(&seen(1, 7), &seen(2, 8), Some(&seen(3, 7)), &meant), AnswerComparison::Differs(_)));
     }
 
     #[test]
@@ -477,17 +485,17 @@ mod tests {
             &[("etag", "W/\"1\""), ("link", "<https://api.test/a>; rel=\"next\"")],
             &body.replace("http://service:8000", "https://api.test"),
         );
-        assert!(matches!(compare(&direct, &through, None, &Meant::default()), Comparison::Differs(_)));
+        assert!(matches!(compare(&direct, &through, None, &Meant::default()), AnswerComparison::Differs(_)));
         let meant = Meant { authorities: vec!["service:8000".into(), "api.test".into()], ..Meant::default() };
-        assert_eq!(compare(&direct, &through, None, &meant), Comparison::Same);
+        assert_eq!(compare(&direct, &through, None, &meant), AnswerComparison::Same);
         let cookie = |value: &str| answer(200, &[("set-cookie", value)], "");
-        assert_eq!(compare(&cookie("a=1; Path=/"), &cookie("a=2; Path=/"), None, &meant), Comparison::Same);
+        assert_eq!(compare(&cookie("a=1; Path=/"), &cookie("a=2; Path=/"), None, &meant), AnswerComparison::Same);
         assert!(matches!(
             compare(&cookie("a=1; Path=/"), &cookie("a=1; Path=/x"), None, &meant),
-            Comparison::Differs(_)
+            AnswerComparison::Differs(_)
         ));
         let announced = answer(200, &[("sunset", "x"), ("link", "</b>; rel=\"successor-version\"")], "");
         let meant = Meant { announces: true, ..Meant::default() };
-        assert_eq!(compare(&answer(200, &[], ""), &announced, None, &meant), Comparison::Same);
+        assert_eq!(compare(&answer(200, &[], ""), &announced, None, &meant), AnswerComparison::Same);
     }
 }

@@ -277,3 +277,131 @@ fn requests_of_an_access_log_are_classified_and_sent() {
     assert_eq!(code, Some(2), "{report}");
     assert!(report.contains("1 request like `GET /items` would not pass: the gateway takes it for"), "{report}");
 }
+
+/// A service whose list is filtered by the body of a GET request.
+fn filtered_by_body(exchange: &mut Exchange) -> io::Result<After> {
+    if exchange.request.path() != "/items" {
+        return service(exchange);
+    }
+    let body = exchange.body()?;
+    let wanted = serde_json::from_slice::<Value>(&body).ok().and_then(|body| body["least"].as_u64()).unwrap_or(0);
+    let number = |name: &str| exchange.request.parameter(name).and_then(|text| text.parse::<usize>().ok());
+    let size = number("limit").unwrap_or(30).min(50);
+    let from = (number("page").unwrap_or(1) - 1) * size;
+    let rows: Vec<Value> = rows().into_iter().filter(|row| row["id"].as_u64() >= Some(wanted)).collect();
+    let data: Vec<&Value> = rows.iter().skip(from).take(size).collect();
+    exchange.reply("200 OK", &JSON, json!({ "data": data, "total": rows.len() }).to_string().as_bytes())
+}
+
+#[test]
+fn a_get_request_with_a_body_is_read_as_one_by_post() {
+    let upstream = Upstream::start(filtered_by_body);
+    let list = |rest: &str| {
+        format!(
+            "[upstreams.service]\npeers = [\"{}\"]\n[routes.items]\npath = \"/items\"\nupstream = \"service\"\n\
+             dialect = \"own\"\norder = [\"id\"]\nfields = {{ id = {{ type = \"number\" }} }}\n{rest}\n[dialects.own]\n\
+             request = {{ query = \"page={{page}}&limit={{size}}\" }}\n\
+             response = {{ items = \"/data\", total = \"/total\" }}\nsize = {{ max = 50 }}\n",
+            upstream.address
+        )
+    };
+    let typed = [("Content-Type", "application/json")];
+    let (body, other) = (b"{\"least\":31}", b"{\"least\":9}");
+    let gateway = Gateway::start(&list("legacy = { policy = \"passthrough\", unmarked = \"legacy\" }"));
+    let ids = |body: &Value| {
+        body["data"].as_array().expect("items").iter().filter_map(|row| row["id"].as_u64()).collect::<Vec<_>>()
+    };
+    // An old client's request passes, whatever its body is.
+    for old in ["/items", "/items?page=2&limit=7", "/items?limit=5"] {
+        let through = gateway.send("GET", old, &typed, body);
+        let direct = crate::harness::http::send(upstream.address, "GET", old, &typed, body);
+        assert_eq!((through.status, through.text()), (200, direct.text()), "{old}");
+    }
+    assert_eq!(gateway.send("GET", "/items", &[], b"no JSON").status, 200);
+    // For pages, the members are filters, and belong to the cursor.
+    let (mut target, mut seen) = ("/items?cursor=start&limit=7".to_owned(), Vec::new());
+    for _ in 0..10 {
+        let page = gateway.send("GET", &target, &typed, body);
+        assert_eq!(page.status, 200, "{page:?}");
+        let page = page.json();
+        seen.extend(ids(&page));
+        let Some(cursor) = page["pagination"]["nextCursor"].as_str() else { break };
+        target = format!("/items?limit=7&cursor={cursor}");
+        assert_eq!(gateway.send("GET", &target, &typed, other).status, 400, "a cursor of another list");
+    }
+    assert_eq!(seen, (31..=60).collect::<Vec<u64>>());
+    assert_eq!(gateway.send("GET", "/items?cursor=start", &[], b"no JSON").status, 415);
+    drop(gateway);
+    // A route that observes says that it met one.
+    let observing = Gateway::start(&list("action = \"observe\""));
+    assert_eq!(observing.send("GET", "/items", &typed, body).status, 200);
+    let found = crate::harness::eventually("the body is reported", || {
+        let migration = crate::harness::http::get(observing.admin, "/migration").json();
+        let findings = migration["routes"][0]["findings"].as_array().cloned().unwrap_or_default();
+        findings.into_iter().find(|found| found["kind"] == "body_by_get")
+    });
+    assert_eq!(found["count"], 1, "{found}");
+}
+
+#[test]
+fn hashes_of_clients_are_resolved_offline() {
+    let upstream = Upstream::start(service);
+    let gateway = Gateway::start(&format!(
+        "[upstreams.service]\npeers = [\"{}\"]\n[routes.items]\npath = \"/items\"\nupstream = \"service\"\ndialect = \"own\"\n\
+         order = [\"id\"]\nlegacy = {{ policy = \"passthrough\", unmarked = \"legacy\", client = {{ header = \"X-Api-Key\" }} }}\n\
+         [dialects.own]\nrequest = {{ query = \"page={{page}}&limit={{size}}\" }}\nresponse = {{ items = \"/data\" }}\n",
+        upstream.address
+    ));
+    gateway.send("GET", "/items?page=2", &[("X-Api-Key", "canary-7")], b"");
+    let migration = crate::harness::http::get(gateway.admin, "/migration").json();
+    let hash =
+        migration["routes"][0]["clients"][0]["client"].as_str().unwrap_or_else(|| panic!("{migration}")).to_owned();
+    let resolve = |hashes: &[&str]| {
+        use std::io::Write as _;
+        let mut child = command();
+        child.args(["client-hash", "--config"]).arg(gateway.file("cursorgate.toml")).args(hashes);
+        child
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let mut child = child.spawn().expect("the binary starts");
+        let input = b"Acme\tcanary-6\nGlobex\tcanary-7\ncanary-8\n";
+        child.stdin.take().expect("piped").write_all(input).expect("it is read");
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, said) = resolve(&[&hash]);
+    assert_eq!((code, said.trim()), (Some(0), format!("{hash}  Globex").as_str()));
+    let (_, all) = resolve(&[]);
+    assert!(all.lines().count() == 3 && all.contains("line 3") && !all.contains("canary"), "{all}");
+    let (code, said) = resolve(&["0123456789abcdef"]);
+    assert!(code == Some(1) && said.contains("no line of the input has the hash"), "{said}");
+}
+
+#[test]
+fn a_warning_can_be_accepted_where_warnings_are_errors() {
+    let upstream = Upstream::start(service);
+    let text = configuration(&upstream)
+        + "[admin]\naddress = \"0.0.0.0:9180\"\n[listeners.public]\naddress = \"0.0.0.0:8080\"\n";
+    let strict = ["--without-secrets", "--warnings-as-errors"];
+    let (code, report) = check(&text, &strict);
+    assert!(code == Some(2) && report.contains("reachable from everywhere"), "{report}");
+    let (code, report) =
+        check(&text, &[&strict[..], &["--accept", "reachable from everywhere", "--accept", "limits above"]].concat());
+    assert_eq!(code, Some(0), "{report}");
+    let (code, report) = check(&text, &[&strict[..], &["--accept", "another text"]].concat());
+    assert_eq!(code, Some(2), "{report}");
+}
+
+/// A list without an order has the weakest pages, so `check` says it.
+#[test]
+fn a_missing_order_is_a_warning() {
+    let upstream = Upstream::start(service);
+    let (code, report) = check(&configuration(&upstream).replace("order = [\"id\"]\n", ""), &[]);
+    assert!(
+        code == Some(0) && report.contains("items: no order is declared, so pages are anchored at best"),
+        "{report}"
+    );
+    let (_, report) = check(&configuration(&upstream), &[]);
+    assert!(!report.contains("no order is declared"), "{report}");
+}

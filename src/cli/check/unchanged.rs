@@ -9,7 +9,7 @@ use std::{fmt::Write as _, thread, time::Duration};
 use http::{HeaderName, HeaderValue};
 
 use self::{
-    causes::Cause,
+    causes::DifferenceCause,
     reads::{OldRead, ReadSource},
 };
 use super::super::Failure;
@@ -23,15 +23,18 @@ use crate::{
         replay::{ReplayedRequest, Replayer},
         routes::upstream::Upstream,
     },
-    learn::unchanged::{Comparison, Meant, WholeAnswer, compare, compare_form},
+    learn::unchanged::{AnswerComparison, Meant, WholeAnswer, compare, compare_form},
     upstream::Dialect,
 };
 
 /// The largest number of requests for a route, in both ways together.
-const MOST_REQUESTS: usize = 150;
+const MOST_REQUESTS: usize = 220;
 
 /// The largest number of further attempts if the list moves between two answers of the service.
 const FURTHER: usize = 3;
+
+/// The number of times that a difference is confirmed.
+const CONFIRMATIONS: usize = 2;
 
 /// The number of differing requests that a message names.
 const NAMED: usize = 3;
@@ -73,7 +76,7 @@ pub(super) struct Proof {
 }
 
 /// The reason why a proof ends early.
-struct Halt(String);
+struct ProofHalt(String);
 
 /// The two ways of a request.
 pub(super) struct Ways<'s> {
@@ -84,7 +87,7 @@ pub(super) struct Ways<'s> {
 
 /// The differences of one cause.
 struct Differing {
-    cause: Cause,
+    cause: DifferenceCause,
     requests: Vec<String>,
     difference: String,
 }
@@ -104,7 +107,7 @@ impl Prover<'_> {
         };
         // An unreachable service is reported by the checks of the list.
         let (Ok(by_own), Ok(by_public)) = (asked(None), asked(Some(host))) else { return true };
-        if !by_own.is_success() || compare_form(&by_own, &by_public) == Comparison::Same {
+        if !by_own.is_success() || compare_form(&by_own, &by_public) == AnswerComparison::Same {
             return true;
         }
         let name = &route.name.value;
@@ -130,7 +133,7 @@ impl Prover<'_> {
         let mut proof = Proof::default();
         let mut found: Vec<Differing> = Vec::new();
         let ended = self.each(of, body, &mut proof, &mut found).err();
-        proof.ended = ended.map(|Halt(why)| why);
+        proof.ended = ended.map(|ProofHalt(why)| why);
         proof.differing = found.iter().map(|differing| differing.requests.len()).sum();
         report(of, self.settings, &found, diagnostics);
         proof
@@ -142,7 +145,7 @@ impl Prover<'_> {
         body: Option<&serde_json::Value>,
         proof: &mut Proof,
         found: &mut Vec<Differing>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), ProofHalt> {
         let ways = ways(of);
         let bare = OldRead::get("no parameters", reads::plain_path(of));
         let first = self.direct(ways.upstream, &self.request(&bare, ways.authority.clone()), proof)?;
@@ -153,8 +156,8 @@ impl Prover<'_> {
             }
             let (comparison, through) = self.compared(&ways, &read, proof)?;
             proof.compared += 1;
-            if let Comparison::Differs(difference) = comparison {
-                let cause = Cause::of(of, &read, &through);
+            if let AnswerComparison::Differs(difference) = comparison {
+                let cause = DifferenceCause::of(of, &read, &through);
                 let name = read.name();
                 match found.iter_mut().find(|known| known.cause == cause) {
                     Some(known) => known.requests.push(name),
@@ -168,36 +171,64 @@ impl Prover<'_> {
     /// Compares the answers to one request. Returns the difference; `None` if a client sees none.
     pub(super) fn replay(&self, ways: &Ways<'_>, read: &OldRead) -> Result<Option<String>, String> {
         match self.compared(ways, read, &mut Proof::default()) {
-            Ok((Comparison::Differs(difference), _)) => Ok(Some(difference)),
+            Ok((AnswerComparison::Differs(difference), _)) => Ok(Some(difference)),
             Ok(_) => Ok(None),
-            Err(Halt(why)) => Err(why),
+            Err(ProofHalt(why)) => Err(why),
         }
     }
 
     fn compared(
         &self,
-        Ways { upstream, authority, meant }: &Ways<'_>,
+        ways: &Ways<'_>,
         read: &OldRead,
         proof: &mut Proof,
-    ) -> Result<(Comparison, WholeAnswer), Halt> {
+    ) -> Result<(AnswerComparison, WholeAnswer), ProofHalt> {
+        let Ways { upstream, authority, meant } = ways;
         let request = self.request(read, authority.clone());
         let mut direct = self.direct(upstream, &request, proof)?;
         // A list that has moved before moves again.
         let further = if proof.moved > 1 { 0 } else { FURTHER };
         for _ in 0..=further {
             let through = self.through(upstream, &request, proof)?;
-            if compare(&direct, &through, None, meant) == Comparison::Same {
-                return Ok((Comparison::Same, through));
+            if compare(&direct, &through, None, meant) == AnswerComparison::Same {
+                return Ok((AnswerComparison::Same, through));
             }
             let again = self.direct(upstream, &request, proof)?;
             match compare(&direct, &through, Some(&again), meant) {
-                Comparison::Moved => direct = again,
-                known => return Ok((known, through)),
+                AnswerComparison::Moved => direct = again,
+                AnswerComparison::Same => return Ok((AnswerComparison::Same, through)),
+                AnswerComparison::Differs(difference) => {
+                    match self.confirmed(ways, &request, (&direct, &mut *proof))? {
+                        AnswerComparison::Moved => direct = again,
+                        AnswerComparison::Same => return Ok((AnswerComparison::Same, through)),
+                        AnswerComparison::Differs(_) => return Ok((AnswerComparison::Differs(difference), through)),
+                    }
+                }
             }
         }
         let through = self.through(upstream, &request, proof)?;
         proof.moved += 1;
         Ok((compare_form(&direct, &through), through))
+    }
+
+    /// Repeats a comparison whose answers differed. The service's own answers may have been equal by chance: a few rows in
+    /// no order have few orders.
+    fn confirmed(
+        &self,
+        Ways { upstream, meant, .. }: &Ways<'_>,
+        request: &ReplayedRequest,
+        (direct, proof): (&WholeAnswer, &mut Proof),
+    ) -> Result<AnswerComparison, ProofHalt> {
+        let mut found = AnswerComparison::Same;
+        for _ in 0..CONFIRMATIONS {
+            let through = self.through(upstream, request, proof)?;
+            let again = self.direct(upstream, request, proof)?;
+            found = compare(direct, &through, Some(&again), meant);
+            if !matches!(found, AnswerComparison::Differs(_)) {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Returns whether a request is the route's, or one that no route covers, and not one of another route's list or of
@@ -228,23 +259,33 @@ impl Prover<'_> {
         }
     }
 
-    fn direct(&self, upstream: &Upstream, request: &ReplayedRequest, proof: &mut Proof) -> Result<WholeAnswer, Halt> {
+    fn direct(
+        &self,
+        upstream: &Upstream,
+        request: &ReplayedRequest,
+        proof: &mut Proof,
+    ) -> Result<WholeAnswer, ProofHalt> {
         self.pause(proof)?;
-        let answer = self.replayer.direct(upstream, request).map_err(Halt)?;
+        let answer = self.replayer.direct(upstream, request).map_err(ProofHalt)?;
         match answer.asks_to_wait() {
-            true => Err(Halt(format!("the service asks to come back later: {}", answer.status))),
+            true => Err(ProofHalt(format!("the service asks to come back later: {}", answer.status))),
             false => Ok(answer),
         }
     }
 
-    fn through(&self, upstream: &Upstream, request: &ReplayedRequest, proof: &mut Proof) -> Result<WholeAnswer, Halt> {
+    fn through(
+        &self,
+        upstream: &Upstream,
+        request: &ReplayedRequest,
+        proof: &mut Proof,
+    ) -> Result<WholeAnswer, ProofHalt> {
         self.pause(proof)?;
-        self.replayer.through(upstream, request).map_err(Halt)
+        self.replayer.through(upstream, request).map_err(ProofHalt)
     }
 
-    fn pause(&self, proof: &mut Proof) -> Result<(), Halt> {
+    fn pause(&self, proof: &mut Proof) -> Result<(), ProofHalt> {
         if proof.sent == MOST_REQUESTS {
-            return Err(Halt(format!("{MOST_REQUESTS} requests were spent")));
+            return Err(ProofHalt(format!("{MOST_REQUESTS} requests were spent")));
         }
         proof.sent += 1;
         thread::sleep(self.delay);

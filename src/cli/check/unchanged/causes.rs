@@ -9,7 +9,7 @@ use crate::{
 
 /// The cause of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum DifferenceCause {
     /// No route covers the path.
     NoRoute,
     /// The gateway took the request for one of a new client: it made a page, or refused a parameter.
@@ -22,7 +22,7 @@ pub(super) enum Cause {
     Other,
 }
 
-impl Cause {
+impl DifferenceCause {
     /// Finds the cause of a difference by the gateway's answer.
     pub(super) fn of(of: ProvenRoute<'_>, read: &OldRead, through: &WholeAnswer) -> Self {
         let code = through.json().and_then(|body| code_of(&body));
