@@ -14,6 +14,7 @@ mod list;
 mod methods;
 mod mode;
 mod openapi;
+mod other_paths;
 mod page_cache;
 mod path;
 mod principal;

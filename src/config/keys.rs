@@ -46,7 +46,7 @@ use super::{
     key::{
         Defaulted, Key,
         Literal::{Count, Texts},
-        count, named_tables, sub_table, table, texts,
+        count, named_tables, sub_table, table, text, texts,
     },
     schema::Schema,
     spanned::Spanned,
@@ -65,6 +65,11 @@ table! {
         /// included; beyond that an error is reported. Relative paths begin at the folder of the file that contains
         /// them, also in included files. A name is defined once in all files, and included files include no others.
         include: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::include)).default(Texts(&[]));
+
+        /// What requests get whose path no route covers: "refuse" is 404; the name of an upstream passes them on to it
+        /// unchanged. Default: the upstream, if there is only one. With several upstreams, or if the only one gets
+        /// `headers` from the gateway, which can be credentials, this key is required, unless a route covers all paths.
+        other_paths: Key<String> => text(syntax::name).example(r#""refuse""#);
 
         /// Settings of the whole process.
         server: Key<Spanned> => sub_table(server::ServerKeys::KEYS).section();

@@ -143,6 +143,7 @@ mod tests {
 
     const TEXT: &str = r#"
 version = 1
+other_paths = "refuse"
 [admin]
 address = "127.0.0.1:9180"
 token = "file:admin.token"

@@ -256,10 +256,13 @@ pub(super) fn origin(text: &str) -> Checked {
     fault("write the scheme, the host, and the port if it is not the default".to_owned())
 }
 
-/// Accepts a value of the header `Host`: the name of a host, with or without a port.
+/// Accepts a value of the header `Host`: a host, with or without a port.
 pub(super) fn host_header(text: &str) -> Checked {
-    let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-    if is_host_name(host) && port.is_none_or(is_port) {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    if is_host(host) && port.is_none_or(is_port) {
         return Ok(());
     }
     Err(SyntaxFault::new(

@@ -280,6 +280,7 @@ fn keys_that_are_not_written_have_their_defaults() {
 #[test]
 fn the_nearer_default_wins_and_tables_merge_key_by_key() {
     let text = r#"
+other_paths = "refuse"
 cursor = { signing_key = 1, keys = { 1 = "env:KEY" }, ttl = "24h" }
 
 [defaults]

@@ -44,6 +44,7 @@ fn checked(text: &str) -> Output {
 }
 
 const GOOD: &str = r#"version = 1
+other_paths = "refuse"
 
 [listeners.public]
 address = "127.0.0.1:8080"

@@ -513,8 +513,10 @@ fn whole(public: SocketAddr, admin: SocketAddr, keys: Keys, rest: &str) -> Strin
     };
     // Most tests are about new clients alone.
     let defaults = if rest.contains("[defaults]") { "" } else { "defaults = { old_clients = \"none\" }" };
+    let other_paths = if rest.contains("other_paths") { "" } else { "other_paths = \"refuse\"" };
     format!(
         r#"version = 1
+{other_paths}
 listeners.public = {{ address = "{public}" }}
 admin = {{ address = "{admin}", hosts = ["gateway.test"] }}
 log = {{ format = "json", level = "info" }}

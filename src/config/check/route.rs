@@ -1,8 +1,8 @@
 //! The check of `[routes]`: merges each route with its defaults, and reports routes that answer the same requests.
 
 use super::{
-    Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path, principal,
-    rate_limit,
+    Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, other_paths, path,
+    principal, rate_limit,
 };
 use crate::config::{
     diagnostic::{Located, Location, nearest},
@@ -77,6 +77,16 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
         routes.extend(route.read(index, &mut known, context));
     }
     ask_for_old_clients(&undecided, context);
+    if let Some((own, at)) = other_paths::route(root, &routes, context) {
+        let whole = [LEGACY.client.definition.name];
+        let upstream = ROUTE.upstream.read(&own).unwrap_or_default();
+        let index = upstreams.tables().position(|(known, _)| known.value == upstream);
+        let near = upstreams.find(&upstream).map(|known| UPSTREAM.defaults.table(known));
+        let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(&own, &whole);
+        let name = Located { value: other_paths::NAME.to_owned(), at };
+        let route = Route { name: &name, at, own: &own, written: merged };
+        routes.extend(route.read(index, &mut known, context));
+    }
     routes
 }
 

@@ -23,7 +23,7 @@ impl Environment for Files<'_> {
 }
 
 /// The part of the configuration that precedes the routes.
-const HEAD: &str = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
+const HEAD: &str = "version = 1\nother_paths = \"refuse\"\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
                     [cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n\
                     [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n[defaults]\nold_clients = \"none\"\nupstream = \"people\"\n";
 

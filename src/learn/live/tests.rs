@@ -140,6 +140,7 @@ fn an_order_by_language_or_without_case_is_reported_as_the_cause() {
 /// A list by offset whose items have numbers as ids.
 const BY_OFFSET: &str = r#"
 [routes.items]
+old_clients = "none"
 path = "/api/items"
 upstream = "service"
 dialect = "own"

@@ -87,7 +87,7 @@ mod tests {
     fn paths_of_services_lead_to_routes() {
         let said = |authorize: &str, watch: &str| {
             let text = format!(
-                "version = 1\nlisteners.public = {{ address = \"127.0.0.1:0\" }}\n\
+                "version = 1\nother_paths = \"refuse\"\nlisteners.public = {{ address = \"127.0.0.1:0\" }}\n\
                  cursor = {{ signing_key = 1, keys = {{ 1 = \"env:KEY\" }} }}\n\
                  upstreams.people = {{ peers = [\"127.0.0.1:1\"] }}\n\
                  [routes.users]\nold_clients = \"none\"\npath = \"/users\"\nhosts = [\"a.example\"]\nupstream = \"people\"\n\

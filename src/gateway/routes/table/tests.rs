@@ -7,7 +7,7 @@ use crate::{
 
 /// Returns the table of routes that only forward, or the messages about faults in it.
 fn table(routes: &[(&str, &str, &[&str])]) -> Result<RouteTable, Vec<String>> {
-    let mut text = "version = 1\n[listeners.public]\naddress = \"10.0.0.1:0\"\n\
+    let mut text = "version = 1\nother_paths = \"refuse\"\n[listeners.public]\naddress = \"10.0.0.1:0\"\n\
                     [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n"
         .to_owned();
     for (name, path, hosts) in routes {
