@@ -116,6 +116,24 @@ pub(super) enum Command {
                             reload; remove the old one when its cursors may end. A running process reads new files, but\n\
                             no new environment: keys from `env:` need a restart.")]
     Keygen,
+    /// Find the clients behind the hashes of the migration board, offline.
+    ///
+    /// Reads the values by which clients are known from standard input, one a line, and prints the hash of each. The
+    /// values are those of `legacy.client`: keys as clients send them, without the scheme of `Authorization`. They may be
+    /// secrets, so they are neither arguments nor in the output: a line is named by its number, or by the text before a
+    /// tab. Hashes are keyed by `cursor.signing_key`, so the command needs the configuration and that key.
+    #[command(after_help = "EXAMPLES:\n  cursorgate client-hash < keys.txt\n  \
+                            cursorgate client-hash cd2e9562c03d84da < customers.tsv\n\n\
+                            EXIT CODES:\n  0  success\n  1  no line has one of the hashes\n  \
+                            2  the configuration or the input is invalid")]
+    ClientHash {
+        /// The hashes to find. Default: all lines are printed.
+        #[arg(value_name = "HASH")]
+        hashes: Vec<String>,
+        /// The configuration file with the signing key. Default: CURSORGATE_CONFIG, or cursorgate.toml.
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Inspect cursors.
     #[command(subcommand)]
     Cursor(CursorCommand),
@@ -162,13 +180,13 @@ pub(super) enum Command {
     /// read. They find the items and their ids, the way to request pages, the largest size of an answer, the total, the
     /// end, the order and the comparison of its keys, and the parameters that sort and filter. Each finding is printed
     /// with its evidence and its certainty. 429 and Retry-After are obeyed. If answers get slower at larger offsets, no
-    /// larger offset is tried.
+    /// larger offset is tried. The file that is written is then checked as by `check --live`.
     #[command(after_help = "EXAMPLES:\n  cursorgate learn http://people.internal:8000/api/users\n  \
                             cursorgate learn https://api.internal/orders --header 'Authorization: Bearer {env:TOKEN}' \\\n    --out orders.toml\n  \
                             cursorgate learn http://people.internal:8000/api/users --recorded users.har --out users.toml\n  \
                             cursorgate learn http://people.internal:8000/api/users --openapi openapi.json --out users.toml\n  \
                             cursorgate learn http://search.internal/search \\\n    --body '{\"filters\":{},\"page\":{\"number\":1,\"size\":10}}'\n\n\
-                            EXIT CODES:\n  0  the list is learnt\n  1  no list, or no way to its next page\n  2  invalid arguments")]
+                            EXIT CODES:\n  0  the list is learnt\n  1  no list, no way to its next page, or a file that doesn't pass check --live\n  2  invalid arguments")]
     Learn(LearnArguments),
     /// Explain the treatment of a request, without sending it.
     ///
@@ -319,7 +337,7 @@ pub(super) enum SdkLanguageArgument {
 }
 
 /// The options of `check`.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct CheckArguments {
     /// Check the form of secrets and of paths of certificates, but open neither: for a review without access to these
     /// files.
@@ -328,6 +346,10 @@ pub(super) struct CheckArguments {
     /// Fail also if there are only warnings.
     #[arg(long)]
     pub(super) warnings_as_errors: bool,
+    /// With --warnings-as-errors, accept warnings that contain this text, such as "reachable from everywhere" for a
+    /// container. This option may be given several times.
+    #[arg(long, value_name = "TEXT", requires = "warnings_as_errors")]
+    pub(super) accept: Vec<String>,
     /// The format of the report.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: CheckFormat,
@@ -336,19 +358,24 @@ pub(super) struct CheckArguments {
 /// The options of a check that sends requests to upstreams.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LiveArguments {
-    /// Also request a few pages of each upstream, and report differences from the configuration. All requests only
-    /// read.
+    /// Also request a few pages of each upstream, and report differences from the configuration. Then send some 25
+    /// requests as old clients do for each list, straight and through the gateway's own code, and report answers that
+    /// differ. All requests only read.
     #[arg(long)]
     pub(super) live: bool,
     /// A header of these requests, such as a client's credentials. This option may be given several times.
     #[arg(long, short = 'H', value_name = "NAME: VALUE", requires = "live")]
     pub(super) header: Vec<String>,
-    /// The body of these requests, for lists by POST.
+    /// The body of these requests, for lists by POST. On other lists, a GET request with this body is tried too.
     #[arg(long, value_name = "JSON", requires = "live")]
     pub(super) body: Option<String>,
     /// The pause between two requests, in milliseconds. Default: 100.
     #[arg(long, value_name = "MILLISECONDS", requires = "live")]
     pub(super) delay: Option<u64>,
+    /// Also classify the requests of old clients in this file: an access log in the common or combined format, or an
+    /// HTTP archive (HAR). With --live, one GET or HEAD request for each set of parameters is sent, at most 50.
+    #[arg(long, value_name = "FILE")]
+    pub(super) old_clients: Option<PathBuf>,
 }
 
 /// The format of a report of `check`.
@@ -432,7 +459,7 @@ pub(super) struct LearnArguments {
     /// Send POST requests with this JSON body: only for lists that are read by POST.
     #[arg(long, value_name = "JSON")]
     pub(super) body: Option<String>,
-    /// The largest number of requests. Default: 40.
+    /// The largest number of requests to learn the list. Default: 40. The check of the file sends up to 260 more.
     #[arg(long, value_name = "NUMBER")]
     pub(super) requests: Option<usize>,
     /// The pause between two requests, in milliseconds. Default: 100.

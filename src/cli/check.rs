@@ -1,15 +1,19 @@
 //! `cursorgate check`: explains a configuration, or reports its mistakes.
 
 mod annotations;
+mod client_host;
 mod durations;
 mod exchanges;
 mod links;
 mod live;
 mod old_clients;
+mod old_log;
 mod page_cache;
+mod passes;
 mod review;
 mod services;
 pub(super) mod summary;
+mod unchanged;
 
 use std::{
     fmt::Write as _,
@@ -22,7 +26,9 @@ use super::{
     report,
 };
 use crate::{
-    config::{self, Diagnostics, Environment, ProcessEnvironment, WithoutSecrets, settings::Settings},
+    config::{
+        self, Diagnostics, Environment, ProcessEnvironment, WithoutSecrets, diagnostic::Severity, settings::Settings,
+    },
     gateway::Snapshot,
 };
 
@@ -38,14 +44,22 @@ struct CheckedConfiguration {
 pub(super) fn run(
     path: &Path,
     environment: ProcessEnvironment,
-    CheckArguments { without_secrets, warnings_as_errors, format }: CheckArguments,
+    CheckArguments { without_secrets, warnings_as_errors, accept, format }: CheckArguments,
     live: &LiveArguments,
 ) -> Result<(), Failure> {
     let mut checked = if without_secrets { without_secrets_of(path, &environment) } else { whole(path, &environment) };
-    let asked = match &checked.built {
-        Some((settings, snapshot)) if live.live => live::ask(settings, snapshot, live, &mut checked.diagnostics)?,
-        _ => String::new(),
-    };
+    let mut asked = String::new();
+    if let Some((settings, snapshot)) = &checked.built {
+        let diagnostics = &mut checked.diagnostics;
+        passes::review(settings, snapshot, diagnostics);
+        review::orders(settings, snapshot, diagnostics);
+        if let Some(log) = &live.old_clients {
+            asked.push_str(&old_log::review(settings, snapshot, (log, live), diagnostics)?);
+        }
+        if live.live {
+            asked.push_str(&live::ask(settings, snapshot, live, diagnostics)?);
+        }
+    }
     match format {
         CheckFormat::Text => text(path, &environment, &checked, &asked)?,
         CheckFormat::Json => report::output(&annotations::json(&checked.diagnostics, checked.built.as_ref()))?,
@@ -55,8 +69,36 @@ pub(super) fn run(
     match (errors, warnings) {
         (0, 0) => Ok(()),
         (0, _) if !warnings_as_errors => Ok(()),
-        (0, _) => Err(Failure::mistaken(format!("{} (--warnings-as-errors)", report::count(warnings, "warning")))),
+        (0, _) => match unaccepted(&checked.diagnostics, &accept) {
+            0 => Ok(()),
+            left => Err(Failure::mistaken(format!("{} (--warnings-as-errors)", report::count(left, "warning")))),
+        },
         _ => Err(Failure::mistaken(report::counts(&checked.diagnostics))),
+    }
+}
+
+/// Returns the number of warnings that contain none of the accepted texts.
+fn unaccepted(diagnostics: &Diagnostics, accepted: &[String]) -> usize {
+    let is_accepted = |message: &str| accepted.iter().any(|text| message.contains(text.as_str()));
+    let warnings = diagnostics.iter().filter(|fault| fault.severity == Severity::Warning);
+    warnings.filter(|fault| !is_accepted(&fault.message)).count()
+}
+
+/// Checks a configuration against its upstreams, as with `--live`. Prints the differences, and fails if there are any.
+pub(super) fn live(path: &Path, environment: &dyn Environment, arguments: &LiveArguments) -> Result<(), Failure> {
+    let CheckedConfiguration { built, mut diagnostics } = without_secrets_of(path, environment);
+    let Some((settings, snapshot)) = built else {
+        report::diagnostics(&diagnostics);
+        return Err(Failure::mistaken(report::counts(&diagnostics)));
+    };
+    // The warnings are for the reader of `check`.
+    diagnostics.drop_warnings();
+    let asked = live::ask(&settings, &snapshot, arguments, &mut diagnostics)?;
+    report::output(&asked)?;
+    report::diagnostics(&diagnostics);
+    match diagnostics.has_errors() {
+        true => Err(Failure::failed(format!("{} is written, and differs from the service", path.display()))),
+        false => Ok(()),
     }
 }
 

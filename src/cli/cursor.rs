@@ -23,8 +23,8 @@ pub(super) fn inspect(config: Option<&Path>, token: &str) -> Result<(), Failure>
     }
 }
 
-/// Reads only the keys of cursors. The user might not have the other secrets of the configuration.
-fn keys(path: &Path) -> Result<KeyRing, Failure> {
+/// Reads only the keys of cursors, and no other secret. The user might not have the other secrets of the configuration.
+pub(super) fn keys(path: &Path) -> Result<KeyRing, Failure> {
     let (keys, diagnostics) = config::load_cursor_keys(path, &ProcessEnvironment::default());
     if diagnostics.has_errors() {
         report::diagnostics(&diagnostics);

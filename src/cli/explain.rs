@@ -222,6 +222,9 @@ fn watch(out: &mut String, watched: &WatchedPage) {
             let previous = if page.has_previous { "a previous one" } else { "no previous one" };
             let items = report::count(page.items, "item");
             line(out, "page", &format!("{items}, {}{proof}; {next}, {previous}", page.level));
+            if let Some(why) = &page.doubted_end {
+                line(out, "end", &format!("not proven: {why}"));
+            }
             match &page.verdict {
                 None => line(out, "checker", "has no result: there was no memory for the answers, or the check failed"),
                 Some(Ok(argument)) => {

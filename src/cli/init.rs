@@ -19,12 +19,13 @@ pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
     ))
 }
 
-/// Returns the line with the command that sets the key of cursors. The line is empty if a key is already set: with
-/// another key, cursors that were signed with the first key would be refused.
+/// Returns the lines with the commands that set the key of cursors. They are empty if a key is already set: with another
+/// key, cursors that were signed with the first key would be refused. The key is in a file, so that another terminal gets
+/// the same one.
 pub(super) fn key_command() -> &'static str {
     match std::env::var_os("CURSORGATE_KEY") {
         Some(_) => "",
-        None => "  export CURSORGATE_KEY=$(cursorgate keygen)\n",
+        None => "  (umask 077 && cursorgate keygen > cursor.key)\n  export CURSORGATE_KEY=$(cat cursor.key)\n",
     }
 }
 

@@ -9,11 +9,12 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::{
     Failure,
-    arguments::LearnArguments,
-    report,
+    arguments::{LearnArguments, LiveArguments},
+    check, report,
     target::{ListUrl, body, headers, load},
 };
 use crate::{
+    config::ProcessEnvironment,
     gateway::probe::ProbeSender,
     learn::{
         self, Certainty, Learnt, ProbeFault, ProbeLimits, ProbeOutcome, ProbeRequest, ProbeTarget, ProberStep,
@@ -21,9 +22,9 @@ use crate::{
     },
 };
 
-/// The page sizes that are tried for the configuration, the largest first. If the upstream's answers are small, a large
-/// page would need more requests than allowed.
-const PAGE_SIZES: [u32; 9] = [100, 60, 50, 30, 20, 10, 5, 2, 1];
+/// The largest page that a configuration is written with, in items. If the upstream's answers are small, such a page
+/// would need several requests, or more than allowed, so smaller ones are tried.
+const LARGEST_PAGE: u32 = 100;
 
 /// Learns a list and prints the findings. Writes the configuration if the arguments name a file for it.
 pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
@@ -40,6 +41,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         headers: headers.iter().map(|(name, _)| name.clone()).collect(),
         accept: accept(&arguments.header),
         host: url.authority.clone(),
+        public_host: arguments.recorded.is_empty().then(|| format!("127.0.0.1:{}", learn::gateway_port(&url.peer))),
         recorded: Vec::new(),
         documented: documented.map(Rc::new),
     };
@@ -77,7 +79,24 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         }
         None => "\n--out FILE writes a configuration of this.\n".to_owned(),
     });
-    report::output(&text)
+    report::output(&text)?;
+    match &arguments.out {
+        Some(path) if arguments.recorded.is_empty() => confirm(arguments, path),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the written file against the service. Fails if old clients would see a difference, or if pages don't work as
+/// the file says.
+fn confirm(arguments: &LearnArguments, path: &Path) -> Result<(), Failure> {
+    let live = LiveArguments {
+        live: true,
+        header: arguments.header.clone(),
+        body: arguments.body.clone(),
+        delay: arguments.delay,
+        old_clients: None,
+    };
+    check::live(path, &ProcessEnvironment::default(), &live)
 }
 
 /// Returns the value of an `Accept` header among the arguments; `None` if there is none, or if its value is read from
@@ -91,6 +110,15 @@ fn accept(arguments: &[String]) -> Option<String> {
 
 /// Returns the sentence about findings that are only likely; empty if no finding is only likely.
 fn guesses(learnt: &Learnt) -> String {
+    // Pages of a list with other items each time can't be joined. Items in another order may only be ties.
+    let unstable =
+        learnt.findings.iter().find(|finding| finding.about == "stability" && finding.found == "other items");
+    if let Some(found) = unstable {
+        return format!(
+            "WARNING: two answers to the same request have {}. Give the list an order before you serve pages of it. ",
+            found.found
+        );
+    }
     let likely = learnt.findings.iter().filter(|finding| finding.certainty == Certainty::Likely);
     let subjects: Vec<&str> = likely.map(|finding| finding.about).collect();
     if subjects.is_empty() {
@@ -105,18 +133,28 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
     let is_live = arguments.recorded.is_empty();
     // With a recording the service might not be reachable, so commands that send requests to it are left out.
     let live = if is_live { "--live " } else { "" };
+    let port = learn::gateway_port(&url.peer);
+    // Another program may have the port, such as another gateway. Test: `the_printed_commands_name_a_free_port`.
+    let (port, elsewhere, address) = match free_from(port) {
+        free if free == port => (port, String::new(), String::new()),
+        free => {
+            let address = format!("CURSORGATE_PUBLIC_URL=http://127.0.0.1:{free} ");
+            (free, format!(" --listen 127.0.0.1:{free}"), address)
+        }
+    };
+    let Printed { options, variables } = printed(&arguments.header);
+    let of_live = if is_live { options.as_str() } else { "" };
     let mut next = format!(
-        "Next:\n\n{}  \
-         cursorgate check {live}{path}\n  cursorgate run {path}\n",
+        "Next:\n\n{variables}{}  \
+         cursorgate check {live}{path}{of_live}\n  {address}cursorgate run {path}{elsewhere}\n",
         super::init::key_command()
     );
     // `walk` sends only GET requests, so it is left out for a list that is read by POST.
     if arguments.body.is_none() && is_live {
-        let port = learn::gateway_port(&url.peer);
         let scheme = if url.tls { "https" } else { "http" };
         let list = format!("http://127.0.0.1:{port}{}?cursor=start&limit=20", url.path);
         let direct = format!("{scheme}://{}{}", url.authority, url.target());
-        let _ = writeln!(next, "  cursorgate walk '{list}' --verify '{direct}' --config {path}");
+        let _ = writeln!(next, "  cursorgate walk '{list}' --verify '{direct}' --config {path}{options}");
     }
     if !is_live {
         next.push_str(
@@ -124,6 +162,43 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
         );
     }
     next
+}
+
+/// Returns the first port from `first` on at which no program listens on this machine, or `first` if none is free.
+fn free_from(first: u16) -> u16 {
+    let mut ports = first..first.saturating_add(100);
+    ports.find(|port| std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap_or(first)
+}
+
+/// The headers of the requests, as the printed commands repeat them.
+#[derive(Debug, PartialEq, Eq)]
+struct Printed {
+    /// The options of a command, with a space before each.
+    options: String,
+    /// Commands that set variables, each on a line of its own.
+    variables: String,
+}
+
+/// Repeats headers in printed commands. No credential is printed: a value that isn't a reference becomes one to a
+/// variable of the environment. Test: `printed_commands_repeat_headers_and_no_credential`.
+fn printed(headers: &[String]) -> Printed {
+    let mut printed = Printed { options: String::new(), variables: String::new() };
+    for (name, value) in headers.iter().filter_map(|text| text.split_once(':')) {
+        let (name, value) = (name.trim(), value.trim());
+        let is_reference =
+            ["env:", "file:"].iter().any(|kind| value.starts_with(kind) || value.contains(&format!("{{{kind}")));
+        let is_harmless = learn::is_harmless(name) && !value.contains('\'');
+        let shown = if is_reference || is_harmless {
+            value.to_owned()
+        } else {
+            let variable: String = name.chars().map(|letter| if letter == '-' { '_' } else { letter }).collect();
+            let variable = variable.to_ascii_uppercase();
+            let _ = writeln!(printed.variables, "  export {variable}='…'  # the value of the header {name}");
+            format!("env:{variable}")
+        };
+        let _ = write!(printed.options, " --header '{name}: {shown}'");
+    }
+    printed
 }
 
 /// The source of answers: the live service, or a recording.
@@ -150,7 +225,7 @@ fn source(
     target: &mut ProbeTarget,
 ) -> Result<AnswerSource, Failure> {
     if arguments.recorded.is_empty() {
-        return Ok(AnswerSource::Live(Box::new(ProbeSender::new(url.upstream()?, headers)?)));
+        return Ok(AnswerSource::Live(Box::new(ProbeSender::new(url.upstream()?, headers, None)?)));
     }
     let recording = recorded::read(&arguments.recorded, &arguments.url)?;
     let method = if target.body.is_some() { Method::POST } else { Method::GET };
@@ -161,16 +236,53 @@ fn source(
     Ok(AnswerSource::Recorded(recording))
 }
 
-/// Returns the configuration with the largest page size of [`PAGE_SIZES`] that `check` accepts.
+/// Returns the configuration with the largest page size about which `check` has no warning; if it warns about each, the
+/// one with the largest size that it accepts.
 fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &WrittenUpstream) -> Result<String, Failure> {
-    let mut faults = String::new();
-    for most in PAGE_SIZES {
+    let (mut faults, mut warned) = (String::new(), None);
+    for most in (1..=LARGEST_PAGE).rev() {
         let text = learn::configuration(learnt, target, path, upstream, most);
         match load(&text) {
-            Ok(_) => return Ok(text),
+            Ok((_, diagnostics)) if !diagnostics.iter().any(|fault| fault.help.contains("page_size.max")) => {
+                return Ok(text);
+            }
+            Ok(_) => drop(warned.get_or_insert(text)),
             Err(fault) => faults = fault,
         }
     }
+    if let Some(text) = warned {
+        return Ok(text);
+    }
     report::note(&faults);
     Err(Failure::failed("no route is written: the result is not a valid configuration, which is a fault of cursorgate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_commands_name_a_free_port() {
+        let taken = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let free = free_from(port);
+        assert!(free > port && std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, free)).is_ok());
+    }
+
+    #[test]
+    fn printed_commands_repeat_headers_and_no_credential() {
+        let headers = [
+            "Authorization: Bearer {env:TOKEN}",
+            "X-Api-Key: file:/run/key",
+            "Accept: application/json",
+            "X-Tenant-Id: a'secret",
+        ];
+        let printed = printed(&headers.map(str::to_owned));
+        assert_eq!(
+            printed.options,
+            " --header 'Authorization: Bearer {env:TOKEN}' --header 'X-Api-Key: file:/run/key' --header 'Accept: \
+             application/json' --header 'X-Tenant-Id: env:X_TENANT_ID'"
+        );
+        assert_eq!(printed.variables, "  export X_TENANT_ID='…'  # the value of the header X-Tenant-Id\n");
+    }
 }

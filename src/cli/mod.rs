@@ -6,6 +6,7 @@
 
 mod arguments;
 mod check;
+mod client_hash;
 mod codes;
 mod cursor;
 mod demo;
@@ -55,6 +56,10 @@ pub fn main() -> ExitCode {
         Command::Openapi { config, host } => openapi::run(&config.path(), host.as_deref()),
         Command::Sdk(arguments) => sdk::run(arguments),
         Command::Keygen => keygen::run(),
+        Command::ClientHash { config, hashes } => {
+            let path = config.or_else(arguments::configured).unwrap_or_else(|| "cursorgate.toml".into());
+            client_hash::run(&path, &hashes, std::io::stdin().lock())
+        }
         Command::Cursor(CursorCommand::Inspect { config, token }) => cursor::inspect(config.as_deref(), &token),
         Command::Dialects { name } => presets::dialects(name.as_deref()),
         Command::Envelopes { name } => presets::envelopes(name.as_deref()),

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::Failure;
 use crate::{
-    config::{self, Environment, ProcessEnvironment},
+    config::{self, Diagnostics, Environment, ProcessEnvironment},
     gateway::{Snapshot, routes::upstream::Upstream},
     learn,
 };
@@ -70,15 +70,15 @@ impl ListUrl {
         if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
     }
 
-    /// Compiles the upstream at the URL, as from a configuration.
+    /// Compiles the upstream at the URL, as from a configuration. Its requests have the host of the URL.
     pub(super) fn upstream(&self) -> Result<Arc<Upstream>, Failure> {
         let tls = if self.tls { "tls = {}\n" } else { "" };
         let text = format!(
-            "version = 1\n{NO_LISTENER}[upstreams.service]\npeers = [{:?}]\n{tls}[routes.all]\npath = \"/{{*rest}}\"\n\
-             upstream = \"service\"\naction = \"forward\"\n",
-            self.peer
+            "version = 1\n{NO_LISTENER}[upstreams.service]\npeers = [{:?}]\nhost_header = {:?}\n{tls}[routes.all]\n\
+             path = \"/{{*rest}}\"\nupstream = \"service\"\naction = \"forward\"\n",
+            self.peer, self.authority
         );
-        let snapshot = load(&text).map_err(Failure::mistaken)?;
+        let (snapshot, _) = load(&text).map_err(Failure::mistaken)?;
         snapshot.upstreams.first().cloned().ok_or_else(|| Failure::mistaken("the URL names no host"))
     }
 }
@@ -87,13 +87,13 @@ impl ListUrl {
 /// address would be a fault.
 pub(super) const NO_LISTENER: &str = "listeners.public = { address = \"127.0.0.1:0\" }\n";
 
-/// Loads and compiles a configuration without secrets, as `check --without-secrets` does. Returns the report if the
-/// configuration has errors.
-pub(super) fn load(text: &str) -> Result<Snapshot, String> {
+/// Loads and compiles a configuration without secrets, as `check --without-secrets` does, and returns the warnings too.
+/// Returns the report if the configuration has errors.
+pub(super) fn load(text: &str) -> Result<(Snapshot, Diagnostics), String> {
     let (settings, mut diagnostics) = config::load_text("cursorgate.toml", text, &config::WithoutSecrets(&NoFiles));
     let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
     match built {
-        Some(snapshot) if !diagnostics.has_errors() => Ok(snapshot),
+        Some(snapshot) if !diagnostics.has_errors() => Ok((snapshot, diagnostics)),
         _ => Err(diagnostics.render(false)),
     }
 }

@@ -134,6 +134,6 @@ fn walk(
 
 /// Creates a walk of the list at a URL by its links and cursors.
 fn followed<'d>(options: &WalkOptions<'_>, url: &ListUrl, id: Pointer) -> Result<Walker<'d>, Failure> {
-    let sender = ProbeSender::new(url.upstream()?, options.headers.clone())?;
+    let sender = ProbeSender::new(url.upstream()?, options.headers.clone(), None)?;
     Ok(Walker::new(sender, Pager::Links(Box::new(Follower::new(url.target(), id))), options.pace))
 }

@@ -68,9 +68,24 @@ pub fn explain(path: &str) -> String {
                 let word = if matches!(key.shown, Shown::Default(_)) { "Default" } else { "Example" };
                 let _ = writeln!(text, "    {word}: {value}");
             }
+            keys_within(&known, key, &mut text);
         }
     }
     text
+}
+
+/// Appends the keys of a table that has a header of its own, each with its first sentence and its value. The keys of an
+/// inline table are among its paragraphs.
+fn keys_within(path: &str, key: &Definition, text: &mut String) {
+    let (Schema::Table(keys), true) = (element(&key.schema), items(key).is_empty()) else { return };
+    let last = path.rsplit('.').next().unwrap_or(path);
+    let _ = writeln!(text, "    Keys, which `cursorgate reference {last}.KEY` explains:");
+    for key in keys {
+        let documentation = documentation(key);
+        let sentence = documentation.split_inclusive(". ").next().unwrap_or_default().trim();
+        let value = value(key).map(|value| format!(" = {value}")).unwrap_or_default();
+        wrap(&item(&format!("{}{value}", key.name), sentence), "    ", text);
+    }
 }
 
 /// Returns the names of all keys, without the tables that contain them.

@@ -167,7 +167,7 @@ fn not_a_page(route: &Route, method: &Method) -> String {
 
 fn forwarded(found: &RouteMatch, target: &RequestTarget, why: String) -> RequestFate {
     let query = target.query.as_deref().unwrap_or_default();
-    let asked = found.route.target(&target.path, &found.parameters, query);
+    let asked = found.route.passed_target(&target.path, &found.parameters, query);
     RequestFate::Forwarded { upstream: found.route.upstream.name.clone(), target: asked, why }
 }
 

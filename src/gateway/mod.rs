@@ -25,6 +25,7 @@ pub(crate) mod openapi;
 pub(crate) mod outcome;
 pub(crate) mod page;
 pub(crate) mod probe;
+pub(crate) mod replay;
 pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod runtime;

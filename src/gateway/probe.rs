@@ -29,18 +29,26 @@ pub(crate) struct ProbeSender {
     upstream: Arc<Upstream>,
     /// The headers that every request has in addition to the headers configured for the upstream.
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The host that clients of the gateway send; `None` for an upstream without a gateway.
+    authority: Option<String>,
     memory: Arc<Memory>,
 }
 
 impl ProbeSender {
-    /// Creates a sender that adds `headers` to every request.
+    /// Creates a sender that adds `headers` to every request. `authority` is the host that clients of the gateway send.
+    /// The upstream gets it as from the gateway; `None` for an upstream without a gateway.
     ///
     /// # Errors
     ///
     /// Returns an error if the runtime can't be created, for example because there are no descriptors left.
-    pub(crate) fn new(upstream: Arc<Upstream>, headers: Vec<(HeaderName, HeaderValue)>) -> io::Result<Self> {
+    pub(crate) fn new(
+        upstream: Arc<Upstream>,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        authority: Option<String>,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, fetcher: Fetcher::default(), upstream, headers, memory: Memory::new(4 * ANSWER) })
+        let (fetcher, memory) = (Fetcher::default(), Memory::new(4 * ANSWER));
+        Ok(Self { runtime, fetcher, upstream, headers, authority, memory })
     }
 
     /// Waits for `request.pause`, sends the request, and reads the complete answer.
@@ -84,7 +92,7 @@ impl ProbeSender {
             target.push_str(&request.query);
         }
         let mut head = RequestHeader::build(request.method.clone(), target.as_bytes(), None)?;
-        head.insert_header(header::HOST, self.upstream.host_for(None))?;
+        head.insert_header(header::HOST, self.upstream.host_for(self.authority.as_deref()))?;
         head.insert_header(header::ACCEPT, "application/json, */*;q=0.1")?;
         head.insert_header(header::ACCEPT_ENCODING, self.upstream.codings.clone())?;
         head.insert_header(header::USER_AGENT, USER_AGENT)?;

@@ -58,6 +58,8 @@ pub enum PlaceForm {
     After {
         /// The parameter that takes the id.
         slot: ProbeSlot,
+        /// True if the answer begins with that item itself.
+        is_inclusive: bool,
     },
     /// Requests are sent to the URL of the next page, which the previous answer contains.
     Link {
@@ -99,6 +101,9 @@ pub struct FactPlaces {
     pub last_page: Option<String>,
     /// True if an answer without items omits the array, instead of sending an empty one.
     pub items_optional: bool,
+    /// The word for an object that an answer has in place of the array: `single` or `values`; `None` if no answer has
+    /// one.
+    pub items_object: Option<&'static str>,
 }
 
 /// An error that the upstream sends for a page after the end of the list.
@@ -218,16 +223,22 @@ pub struct Learnt {
     pub principal: Vec<String>,
     /// The path to which the upstream redirects the given path; `None` if it doesn't redirect.
     pub upstream_path: Option<String>,
+    /// The `Host` that the upstream needs; `None` if it takes that of the gateway's clients.
+    pub host_header: Option<String>,
     /// The parameters that every request has, decoded: the filters of the list.
     pub fixed: Vec<(String, String)>,
     /// The name of the built-in dialect that agrees with the list; `None` if all of them contradict it.
     pub preset: Option<&'static str>,
+    /// Reasons for which the first answer may be a part of the list, found while parameters were tried.
+    pub(super) unclear: Vec<String>,
     /// The findings and their evidence, in the order in which they were made.
     pub findings: Vec<ListFinding>,
     /// The number of requests that were sent.
     pub requests: usize,
     /// The largest offset that was requested.
     pub deepest: u64,
+    /// The largest sum of offset and size that the upstream answers; `None` if no request was refused for its depth.
+    pub max_depth: Option<u64>,
 }
 
 impl Learnt {
@@ -251,11 +262,14 @@ impl Learnt {
             item_path: None,
             principal: Vec::new(),
             upstream_path: None,
+            host_header: None,
             fixed: Vec::new(),
             preset: None,
+            unclear: Vec::new(),
             findings: Vec::new(),
             requests: 0,
             deepest: 0,
+            max_depth: None,
         }
     }
 

@@ -173,6 +173,7 @@ impl Review {
         if !self.faults.iter().any(|fault| fault.help.contains("request.")) {
             let wide = self.check_cap().await?;
             self.check_order(&wide);
+            self.check_single(&first).await?;
             self.check_sorts().await?;
             self.check_filter(&wide).await?;
             self.check_ends(&first).await?;
@@ -216,14 +217,8 @@ impl Review {
     async fn ask(&mut self, sorted: &CompiledOrder, fetch: &Fetch) -> Result<ReadPage, ProbeHalt> {
         let Ok(ask) = self.list.dialect.ask(sorted, fetch, "", &self.list.path) else {
             let read = Err(ReadingError::Malformed("it can't be asked for".to_owned()));
-            let seen = SeenAnswer {
-                status: 0,
-                headers: http::HeaderMap::new(),
-                json: None,
-                body: Vec::new(),
-                elapsed: std::time::Duration::ZERO,
-            };
-            return Ok(ReadPage { seen: Rc::new(seen), read, ids: Vec::new(), said: EndWitnesses::default() });
+            let seen = Rc::new(SeenAnswer::not_recorded());
+            return Ok(ReadPage { seen, read, ids: Vec::new(), said: EndWitnesses::default() });
         };
         let seen = self.session.ask_as(&ask).await?;
         let depth = self.list.settings.budgets.answer_depth;
@@ -266,17 +261,71 @@ impl Review {
                 let message = format!("the upstream answers {status} to the first page of {path}");
                 self.fault(route, message, help);
             }
-            ReadingError::Malformed(said) => match ListShape::find(&first.seen) {
-                Some(found) => {
-                    let at = self.list.settings.dialect.response.items.at;
-                    let help = format!("response.items = {:?}", found.items);
-                    self.fault(at, format!("{said}; there is one at {:?}", found.items), help);
+            ReadingError::Malformed(said) if first.seen.status == 206 => self.report_part(&first.seen, said),
+            ReadingError::Malformed(said) => {
+                let place = self.list.settings.dialect.response.items.at;
+                let shape = self.shape();
+                match ListShape::find(&first.seen).filter(|found| found.items != shape.items) {
+                    Some(found) => {
+                        let help = format!("response.items = {:?}", found.items);
+                        self.fault(place, format!("{said}; there is one at {:?}", found.items), help);
+                    }
+                    None if self.report_object(&first.seen) => {}
+                    None => self.fault(at, said, "is the path that of a list, and is `response.items` right?"),
                 }
-                None => self.fault(at, said, "is the path that of a list, and is `response.items` right?"),
-            },
+            }
             other => self.fault(at, other.to_string(), "does the upstream work?"),
         }
         Ok(false)
+    }
+
+    /// Reports a part of the list, with 206, that the dialect can't place in the list.
+    fn report_part(&mut self, seen: &SeenAnswer, said: String) {
+        let settings = &self.list.settings.dialect;
+        let at = settings.response.total.as_ref().map_or(settings.at, |own| own.at);
+        let leads_on = seen.headers.keys().find(|name| name.as_str().starts_with("next-"));
+        let help = match (seen.header("content-range"), leads_on) {
+            (Some(range), _) if range.ends_with("/*") => {
+                format!("write response.offset = \"content-range:start\" for its Content-Range, {range}")
+            }
+            (Some(range), _) => {
+                format!("write response.total = \"content-range:total\" for its Content-Range, {range}")
+            }
+            (None, Some(name)) => {
+                format!(
+                    "its header {name} leads to the next part: write response.next_token = \"header:{name}\", and the token in request.headers"
+                )
+            }
+            (None, None) => {
+                "it has no Content-Range: which member or header leads to the next part? response.next_token \
+                             or next_url names it"
+                    .to_owned()
+            }
+        };
+        self.fault(at, said, help);
+    }
+
+    /// Reports an object in place of the array of items, and returns `true`, if the dialect doesn't say how to read one.
+    fn report_object(&mut self, seen: &SeenAnswer) -> bool {
+        let response = &self.list.settings.dialect.response;
+        let shape = self.shape();
+        let Some(word) = shape.object_word(seen).filter(|_| response.items_object.is_none()) else { return false };
+        let what = if word == "single" { "an item itself" } else { "an object with numbers as names" };
+        let (at, count) = (response.items.at, shape.count(seen));
+        let message = format!("an answer with {count} items has {what} at {:?}, in place of an array", shape.items);
+        self.fault(at, message, format!("response.items_object = {word:?}"));
+        true
+    }
+
+    /// Reports an object in place of the array in an answer with one item. Services that convert XML write no array around
+    /// a single item.
+    async fn check_single(&mut self, first: &ReadPage) -> Result<(), ProbeHalt> {
+        let one = self.size(1);
+        if one == 1 && first.ids.len() > 1 && self.list.settings.dialect.response.items_object.is_none() {
+            let page = self.page(0, one).await?;
+            self.report_object(&page.seen);
+        }
+        Ok(())
     }
 
     /// Returns whether the upstream refuses the first page only because of the sort in the declared order. If so,
@@ -395,6 +444,17 @@ impl Review {
         if again <= other {
             return Ok(true);
         }
+        // A size that has an effect is read, and the answers have items in addition: posts that are pinned, for example.
+        if again != count {
+            let at = self.list.settings.dialect.request.query.at;
+            let message = format!("asked for {few} and for {other} items, the upstream gave {count} and {again}");
+            let help = format!(
+                "it reads {name}, and adds items to its pages, such as pinned ones, which are not at their places in the \
+                 list: is there a parameter for request.query that leaves them out?"
+            );
+            self.fault(at, message, help);
+            return Ok(false);
+        }
         let mut learnt = self.learnt(first);
         size::find(&self.session, &mut learnt, &self.base(first).await?, &[]).await?;
         // Some upstreams raise small sizes to a minimum. The size parameter then has an effect only for larger sizes,
@@ -503,9 +563,34 @@ impl Review {
             }
             _ => format!("is {name:?} in request.query the parameter that says where a page begins?"),
         };
+        // The dialect already has what was found. Then the answers are not slices of one list.
+        let help = if self.has_place(learnt.place.as_ref()) {
+            format!(
+                "{name:?} is right, and pages overlap or leave items out: does the upstream repeat items for rows that it \
+                 joins, or move items between answers? If it drops items after the limit, write response.hidden = true"
+            )
+        } else {
+            help
+        };
         let at = self.list.settings.dialect.request.query.at;
         self.fault(at, message, help);
         Ok(())
+    }
+
+    /// Returns whether the dialect requests pages in the way that was found.
+    fn has_place(&self, found: Option<&PlaceForm>) -> bool {
+        let named = self.list.dialect.place_name();
+        let is_named = |slot: &crate::learn::prober::session::ProbeSlot| named.as_deref() == Some(slot.name());
+        let request = &self.list.settings.dialect.request;
+        match found {
+            Some(PlaceForm::Page { slot, first }) => {
+                self.list.dialect.counts_pages() && is_named(slot) && *first == self.list.dialect.first_page()
+            }
+            Some(PlaceForm::Offset { slot, first }) => {
+                !self.list.dialect.counts_pages() && is_named(slot) && *first == u64::from(request.first_item)
+            }
+            _ => false,
+        }
     }
 
     /// Requests a large page. Reports a size that is refused, or that is lowered below the declared maximum without an

@@ -19,6 +19,7 @@
 //! [`report`](mod@report) as text for people.
 
 pub mod findings;
+mod host;
 pub mod live;
 pub mod openapi;
 mod order;
@@ -32,6 +33,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod traffic;
+pub mod unchanged;
 mod write;
 
 pub use findings::{Certainty, Learnt, ListFinding};
@@ -42,4 +44,5 @@ pub use prober::{
     session::ProbeSlot,
 };
 pub use shape::ListShape;
+pub use surroundings::is_harmless;
 pub use write::{WrittenUpstream, configuration, gateway_port, report, route_name};

@@ -285,8 +285,15 @@ struct Neighbours {
 /// from case and accents, or one of them begins with a character that isn't ASCII.
 fn is_fine(left: &Value, right: &Value) -> bool {
     let texts = [left, right].map(|value| value.as_str().unwrap_or_default());
-    let [left, right] = texts.map(|text| folded(text).chars().next());
-    left == right || texts.iter().any(|text| !text.starts_with(|letter: char| letter.is_ascii()))
+    let [left, right] = texts.map(folded);
+    // Every language sorts digits alike, so a difference between two digits is no question of language. Test:
+    // `numbered_names_are_in_no_order_of_a_language`.
+    let differs = left.chars().zip(right.chars()).find(|(left, right)| left != right);
+    if differs.is_some_and(|(left, right)| left.is_ascii_digit() && right.is_ascii_digit()) {
+        return false;
+    }
+    let is_same = left.chars().next() == right.chars().next();
+    is_same || texts.iter().any(|text| !text.starts_with(|letter: char| letter.is_ascii()))
 }
 
 /// Returns whether all comparisons certainly sort these strings in the same way: the strings have characters of the
@@ -486,6 +493,20 @@ pub(super) fn settle_ties(learnt: &mut Learnt) {
                       order with ties = \"ordered\" proves more";
         learnt.note(Certainty::Open, "ties", "too many for an order", format!("{evidence}: {advice}"));
     }
+}
+
+/// Removes the order, the sorts and the range filters of a list without ids. An order ends with the id, and without one
+/// the route would refuse every page. Test: `a_list_whose_ids_repeat_gets_no_order`.
+pub(super) fn settle_ids(learnt: &mut Learnt) {
+    if learnt.shape.id.is_some() || learnt.order.is_none() && learnt.sort.is_none() && learnt.ranges.is_none() {
+        return;
+    }
+    (learnt.order, learnt.sort, learnt.ranges) = (None, None, None);
+    learnt.sortable.clear();
+    learnt.withdraw("order");
+    let evidence = "an order ends with an id that differs in all items, and there is none: so neither an order nor sorts \
+                    nor range filters are written, and the route finds pages by the items around them";
+    learnt.note(Certainty::Open, "order", "none that can be used", evidence);
 }
 
 fn order_of(learnt: &Learnt, keys: &[(String, ColumnRun)], id: Option<&ColumnRun>) -> ListOrder {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
+    host,
     openapi::{self, DocumentedList},
     order,
     order::ranges,
@@ -23,7 +24,7 @@ use crate::learn::{
     prober::answer::SeenAnswer,
     prober::port::{Mailbox, Polled, ProbeOutcome, ProbeRequest, Suspended},
     prober::session::{ProbeHalt, Session},
-    shape::ListShape,
+    shape::{ListShape, names},
     surroundings,
     write::preset,
 };
@@ -45,6 +46,9 @@ pub struct ProbeTarget {
     pub accept: Option<String>,
     /// The host of the upstream, to recognise links to other hosts.
     pub host: String,
+    /// The `Host` that the upstream gets from a gateway without `host_header`: that of the gateway's clients; `None` if
+    /// it isn't tried, because no request is sent.
+    pub public_host: Option<String>,
     /// The parameters of each recorded request for the list, decoded; empty for a live list. The prober tries their
     /// names and values, because a recording answers no others.
     pub recorded: Vec<Vec<(String, String)>>,
@@ -151,15 +155,21 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     let mut base = Base { seen: base, ids, hints };
     let numbers = given::find(&mut session, &mut learnt, &mut base).await;
     note_shape(&mut learnt, &base);
-    let end = match numbers {
+    let hosts = match numbers {
+        Ok(()) => host::find(&session, &mut learnt, &base).await,
+        Err(halt) => Err(halt),
+    };
+    let end = match hosts {
         Ok(()) => steps(&session, &mut learnt, &mut base).await,
         Err(halt) => Err(halt),
     };
     if let Err(halt) = end {
         learnt.note(Certainty::Open, "the rest", "not looked at", halt.to_string());
     }
+    note_object(&session, &mut learnt);
     // Ties are settled after the steps, since a sort or a range filter makes long tie runs readable.
     order::settle_ties(&mut learnt);
+    order::settle_ids(&mut learnt);
     if let Some(document) = &session.target.documented {
         openapi::comparison::note(&mut learnt, document, &base);
     }
@@ -187,6 +197,7 @@ async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Resul
     }
     let sample = ends::look(session, learnt, base).await?;
     tried.note(session, learnt, "end of the list");
+    one_item(session, learnt).await?;
     order::find(learnt, &sample);
     sorting::find(session, learnt, base, &sample).await?;
     tried.note(session, learnt, "sort");
@@ -320,6 +331,31 @@ fn no_list(seen: &SeenAnswer, document: &DocumentedList) -> String {
         }
         (Some(_), true) => "the answer is JSON and holds no list".to_owned(),
     }
+}
+
+/// Requests a single item of a list whose array has the name of one item, as in `{"items": {"item": […]}}`. Services that
+/// convert XML write no array around a single item, and only an answer with one shows that. Test:
+/// `a_single_item_without_an_array_is_learnt`.
+async fn one_item(session: &Session, learnt: &Learnt) -> Result<(), ProbeHalt> {
+    let name = names::last_step(&learnt.shape.items);
+    let is_plural =
+        name.is_empty() || name.ends_with('s') || names::ITEMS.iter().any(|usual| names::plain(usual) == name);
+    let by_number = matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }));
+    if !is_plural && by_number && learnt.size.as_ref().is_some_and(|form| form.choices.is_empty()) {
+        ends::at(session, learnt, 0, 1).await?;
+    }
+    Ok(())
+}
+
+/// Sets the word for an object that an answer has in place of the array of items.
+fn note_object(session: &Session, learnt: &mut Learnt) {
+    let Some(word) = session.find_answer(|seen| learnt.shape.object_word(seen)) else { return };
+    learnt.places.items_object = Some(word);
+    let (found, evidence) = match word {
+        "single" => ("an object where there is one", "an answer has the item itself in place of the array"),
+        _ => ("members of an object", "an answer has an object with numbers as names in place of the array"),
+    };
+    learnt.note(Certainty::Shown, "form of items", found, evidence);
 }
 
 fn note_shape(learnt: &mut Learnt, base: &Base) {

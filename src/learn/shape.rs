@@ -17,6 +17,9 @@ const DEPTH: usize = 4;
 /// The maximum depth of fields within an item.
 const FIELD_DEPTH: usize = 3;
 
+/// The largest number of elements of an array that are searched for the array of the items.
+const PARTS: usize = 4;
+
 /// The largest number of facts and of fields that are collected.
 const MOST: usize = 200;
 
@@ -72,13 +75,32 @@ impl ListShape {
         Some(Self { items, item, id })
     }
 
-    /// Returns the elements of the list in an answer; `None` if the answer is an error or has no array at the place.
+    /// Returns the elements of the list in an answer; `None` if the answer is an error or has no array at the place. An
+    /// object with an id in place of the array is the only element, as from services that convert XML.
     pub(super) fn elements<'s>(&self, seen: &'s SeenAnswer) -> Option<&'s [Value]> {
         // An error may contain an array of faults, which isn't the list, so errors have no shape.
         if !seen.is_success() {
             return None;
         }
-        step_into(seen.json.as_ref()?, &self.items)?.as_array().map(Vec::as_slice)
+        match step_into(seen.json.as_ref()?, &self.items)? {
+            Value::Array(elements) => Some(elements),
+            single if self.is_element(single) => Some(std::slice::from_ref(single)),
+            _ => None,
+        }
+    }
+
+    /// Returns whether an object has an id where elements have it.
+    fn is_element(&self, value: &Value) -> bool {
+        let id = self.id.as_ref().filter(|id| !id.is_empty()).and_then(|id| step_into(value, id));
+        id.is_some_and(|id| id.is_string() || id.is_number())
+    }
+
+    /// Returns the word for an object at the place of the array in an answer, as `response.items_object` of a dialect
+    /// takes it; `None` if there is an array or nothing.
+    pub(super) fn object_word(&self, seen: &SeenAnswer) -> Option<&'static str> {
+        let found = seen.json.as_ref().and_then(|json| step_into(json, &self.items)).filter(|_| seen.is_success())?;
+        let is_single = || found.is_object() && self.is_element(found);
+        if seen.is_indexed(&self.items) { Some("values") } else { is_single().then_some("single") }
     }
 
     /// Returns the number of elements of the list in an answer; 0 if the answer has no list.
@@ -123,7 +145,7 @@ impl ListShape {
         let fits = |fact: &Fact| {
             let step = names::last_step(&fact.place);
             if is_total {
-                names::TOTALS.contains(&step.as_str()) && whole(&fact.value).is_some_and(|total| total >= count)
+                names::is_total(&step) && whole(&fact.value).is_some_and(|total| total >= count)
             } else {
                 fact.value.is_boolean()
                     && (names::MORE.contains(&step.as_str()) || names::LAST.contains(&step.as_str()))
@@ -205,7 +227,18 @@ fn is_scalar(value: &Value) -> bool {
 fn find_arrays<'v>(value: &'v Value, at: String, depth: usize, found: &mut Vec<(String, &'v [Value])>) {
     match value {
         // An empty array does not show whether it is the list, so it is left out.
-        Value::Array(elements) if !elements.is_empty() => found.push((at, elements)),
+        Value::Array(elements) if !elements.is_empty() => {
+            // Facts and items may be two elements of an array, as in `[{"page": 1}, [items]]`. Test:
+            // `items_beside_facts_in_an_array_are_learnt`.
+            for (index, inner) in elements.iter().take(PARTS).enumerate() {
+                let is_list = inner.as_array().is_some_and(|inner| inner.iter().all(Value::is_object));
+                if !is_list {
+                    continue;
+                }
+                find_arrays(inner, format!("{at}/{index}"), depth + 1, found);
+            }
+            found.push((at, elements));
+        }
         Value::Object(members) if depth < DEPTH => {
             for (name, member) in members {
                 find_arrays(member, format!("{at}{}", step(name)), depth + 1, found);
@@ -299,6 +332,11 @@ fn find_facts(value: &Value, at: String, items: &str, depth: usize, found: &mut 
         Value::Object(members) if depth < DEPTH => {
             for (name, member) in members {
                 find_facts(member, format!("{at}{}", step(name)), items, depth + 1, found);
+            }
+        }
+        Value::Array(elements) if items.starts_with(&format!("{at}/")) => {
+            for (index, element) in elements.iter().take(PARTS).enumerate() {
+                find_facts(element, format!("{at}/{index}"), items, depth + 1, found);
             }
         }
         Value::Array(elements) if depth < DEPTH => {

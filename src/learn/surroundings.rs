@@ -13,6 +13,12 @@ use crate::learn::{
 /// Headers that aren't credentials.
 const HARMLESS: [&str; 6] = ["accept", "accept-language", "user-agent", "accept-encoding", "content-type", "host"];
 
+/// Returns whether a header, by its name, has no credential.
+#[must_use]
+pub fn is_harmless(name: &str) -> bool {
+    HARMLESS.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// Usual headers with credentials or tenants, which decide which items a client sees.
 pub(super) const CREDENTIALS: [&str; 5] = ["authorization", "cookie", "x-api-key", "x-tenant", "x-tenant-id"];
 

@@ -21,6 +21,8 @@ pub(super) struct SimulatedRequest {
     pub(super) pairs: Vec<(String, String)>,
     pub(super) body: Value,
     pub(super) without: Option<HeaderName>,
+    /// The `Host`, if it isn't the upstream's own.
+    pub(super) host: Option<String>,
 }
 
 impl SimulatedRequest {
@@ -133,6 +135,7 @@ pub(super) fn answer_to(request: &ProbeRequest, answer: &impl Fn(&SimulatedReque
         pairs: query_of(&format!("?{}", request.query)),
         body,
         without: request.without.clone(),
+        host: request.headers.iter().find(|(name, _)| *name == http::header::HOST).map(|(_, host)| host.clone()),
     };
     let Answered { status, headers, body, elapsed } = answer(&asked);
     let mut map = HeaderMap::new();

@@ -1,6 +1,7 @@
 //! Tests of learning with simulated lists of many kinds.
 
 mod facts;
+mod forms;
 mod orders;
 mod whole;
 mod written;
@@ -346,7 +347,12 @@ fn paging_by_the_id_of_the_last_item_is_learnt() {
         let size = asked.number("limit").unwrap_or(10).min(100);
         Answered::new(json!({ "object": "list", "has_more": from + size < all.len(), "data": slice(&all, from, size) }))
     });
-    assert_eq!(outcome.learnt.place, Some(PlaceForm::After { slot: query("starting_after") }), "{}", outcome.text);
+    assert_eq!(
+        outcome.learnt.place,
+        Some(PlaceForm::After { slot: query("starting_after"), is_inclusive: false }),
+        "{}",
+        outcome.text
+    );
     assert_eq!(outcome.learnt.places.has_more.as_deref(), Some("/has_more"));
     assert_eq!(order(&outcome), ["Descending id"]);
 }
@@ -414,6 +420,51 @@ fn a_learnt_configuration_avoids_the_port_of_its_upstream() {
         assert!(load(&text).is_ok() && text.contains(&format!("http://127.0.0.1:{port}\"")), "{text}");
         assert_eq!(gateway_port(peer), port);
     }
+}
+
+#[test]
+fn the_name_of_an_upstream_is_written_where_it_refuses_others() {
+    let all = rows(300);
+    let given = || ProbeTarget { public_host: Some("127.0.0.1:8080".to_owned()), ..target() };
+    for (status, other) in [(421, None), (200, Some("default site"))] {
+        let outcome = learn_as(given(), ProbeLimits::default(), |asked| match &asked.host {
+            Some(_) => Answered { status, ..Answered::new(json!({ "error": other })) },
+            None => by_offset(all.clone())(asked),
+        });
+        assert!(outcome.text.contains("\nhost_header = \"legacy.test\"\n"), "{}", outcome.text);
+    }
+    let outcome = learn_as(given(), ProbeLimits::default(), by_offset(all));
+    assert!(!outcome.text.contains("\nhost_header"), "{}", outcome.text);
+    let asked = outcome.requests.iter().filter(|request| !request.headers.is_empty()).count();
+    assert_eq!(asked, 1, "it was tried");
+}
+
+/// The members of an object for the next page are the names of parameters.
+#[test]
+fn names_within_a_next_page_object_are_tried() {
+    let all = rows(300);
+    let answer = |asked: &SimulatedRequest, needs_both: bool| {
+        let size = asked.number("limit").unwrap_or(20).min(100);
+        let both = !needs_both || asked.text("lastCreatedAt").is_some();
+        let from = asked.number("lastRowId").filter(|_| both).unwrap_or(0);
+        let page = slice(&all, from, size);
+        let last = page.last().filter(|_| from + size < all.len());
+        let next = last.map(|row| json!({ "lastRowId": row["id"], "lastCreatedAt": row["created_at"] }));
+        Answered::new(json!({ "items": page, "paging": { "nextCursor": next } }))
+    };
+    let outcome = learn(|asked| answer(asked, false));
+    let (slot, place) = (query("lastRowId"), "/paging/nextCursor/lastRowId".to_owned());
+    let form = PlaceForm::Token { slot, place, parameter: None, previous: None };
+    assert_eq!(outcome.learnt.place, Some(form), "{}", outcome.text);
+    // One value of the answer isn't enough: the reader is told the names, and no wrong route is written.
+    let (learnt, _) = attempt(target(), ProbeLimits::default(), |asked| answer(asked, true));
+    let learnt = learnt.unwrap();
+    assert_eq!(learnt.place, None);
+    assert!(
+        learnt.findings.iter().any(|finding| finding.found == "lastCreatedAt with lastRowId"),
+        "{:?}",
+        learnt.findings
+    );
 }
 
 #[test]
@@ -594,6 +645,11 @@ fn the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page() {
         let size = asked.number("limit").unwrap_or(50).min(100);
         Answered::new(json!({ "orders": slice(&all, since, size) }))
     });
-    assert_eq!(outcome.learnt.place, Some(PlaceForm::After { slot: query("since_id") }), "{}", outcome.text);
+    assert_eq!(
+        outcome.learnt.place,
+        Some(PlaceForm::After { slot: query("since_id"), is_inclusive: false }),
+        "{}",
+        outcome.text
+    );
     assert!(outcome.text.contains("end = \"empty-page\""), "{}", outcome.text);
 }

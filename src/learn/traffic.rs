@@ -40,7 +40,8 @@ const LARGEST: usize = 1 << 20;
 const TIES: usize = 20;
 
 /// The kinds of faults that are found in a request with its answer, or in several answers together.
-pub const TRAFFIC_FAULTS: [&str; 10] = [
+pub const TRAFFIC_FAULTS: [&str; 11] = [
+    BODY_BY_GET,
     "first_page",
     "past_end",
     "place_parameter",
@@ -56,6 +57,9 @@ pub const TRAFFIC_FAULTS: [&str; 10] = [
 /// The kind of a failure that isn't a fault of the configuration: the upstream failed, or the client lacks credentials
 /// or sends too many requests.
 pub const UPSTREAM_STATUS: &str = "upstream_status";
+
+/// The kind of a GET request with a body.
+pub const BODY_BY_GET: &str = "body_by_get";
 
 /// Parameters with their decoded names and their values.
 type Pairs<V> = Vec<(String, V)>;
@@ -253,7 +257,8 @@ impl ListTraffic {
         let body = Some(response.body).filter(|body| body.len() <= LARGEST);
         let json = body.and_then(|body| serde_json::from_slice(body).ok());
         let (headers, elapsed) = (response.headers.clone(), Duration::ZERO);
-        let seen = SeenAnswer { status: response.status, headers, json, body: Vec::new(), elapsed };
+        let (body, indexed) = (Vec::new(), Vec::new());
+        let seen = SeenAnswer { status: response.status, headers, json, indexed, body, elapsed };
         key(asked, (verdict, detail), &seen)
     }
 

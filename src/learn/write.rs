@@ -73,9 +73,16 @@ pub fn configuration(
     let _ = writeln!(out, "public_url = \"env:CURSORGATE_PUBLIC_URL:http://127.0.0.1:{port}\"\n\n[admin]");
     comment(&mut out, "Health, metrics and the API description, for operators.");
     let _ = writeln!(out, "address = \"127.0.0.1:{admin}\"\n\n[cursor]");
-    comment(&mut out, "The key that signs cursors: export CURSORGATE_KEY=$(cursorgate keygen)");
+    comment(
+        &mut out,
+        "The key that signs cursors: `cursorgate keygen` makes one. Keep it, since another key ends all cursors.",
+    );
     out.push_str("signing_key = 1\nkeys = { 1 = \"env:CURSORGATE_KEY\" }\n\n[upstreams.service]\n");
     let _ = writeln!(out, "peers = [{}]", quoted(&upstream.peer));
+    if let Some(host) = &learnt.host_header {
+        comment(&mut out, "The service answers only under this name. Without this line it gets the clients' Host.");
+        let _ = writeln!(out, "host_header = {}", quoted(host));
+    }
     if upstream.tls {
         out.push_str("tls = {}\n");
     }
@@ -294,8 +301,8 @@ fn described(field: &ListField) -> Table {
 fn dialect(learnt: &Learnt, target: &ProbeTarget, name: &str) -> (String, Option<Table>) {
     let max = learnt.size.as_ref().and_then(|form| form.max);
     // The filters of the URL are a part of `request.query`, so a built-in dialect can't have them. Test:
-    // `filters_of_the_url_are_part_of_every_request`. The same is true of headers, and of dropped items.
-    let is_bare = learnt.fixed.is_empty() && target.accept.is_none() && !learnt.hidden;
+    // `filters_of_the_url_are_part_of_every_request`. The same is true of headers, dropped items and bounds.
+    let is_bare = learnt.fixed.is_empty() && target.accept.is_none() && !learnt.hidden && learnt.max_depth.is_none();
     if let Some(preset) = learnt.preset.filter(|_| is_bare) {
         let Some(max) = max else { return (preset.to_owned(), None) };
         let size = table([("max", Value::Integer(max.into()))]);
@@ -364,7 +371,7 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
             first_item = Some(*first).filter(|first| *first != 0);
         }
         Some(PlaceForm::Token { slot, .. }) => add(slot, "{token}"),
-        Some(PlaceForm::After { slot }) => add(slot, "{after}"),
+        Some(PlaceForm::After { slot, .. }) => add(slot, "{after}"),
         Some(PlaceForm::Link { .. } | PlaceForm::Whole) | None => {}
     }
     if let Some(form) = &learnt.size {
@@ -375,12 +382,15 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
         request.insert("method".to_owned(), string("POST"));
         request.insert("body".to_owned(), Value::Table(body));
     }
+    if matches!(learnt.place, Some(PlaceForm::After { is_inclusive: true, .. })) {
+        request.insert("after_inclusive".to_owned(), Value::Boolean(true));
+    }
     // The gateway replaces the client's Accept, so the route needs the one with which the list was learnt. Test:
     // `an_accept_header_is_a_part_of_the_route`.
     if let Some(accept) = &target.accept {
         request.insert("headers".to_owned(), Value::Table(table([("Accept", string(accept.clone()))])));
     }
-    for (key, first) in [("first_page", first_page), ("first_item", first_item)] {
+    for (key, first) in [("first_page", first_page), ("first_item", first_item), ("max_depth", learnt.max_depth)] {
         let number = first.and_then(|first| i64::try_from(first).ok());
         request.extend(number.map(|number| (key.to_owned(), Value::Integer(number))));
     }
@@ -456,6 +466,9 @@ fn response(learnt: &Learnt) -> Table {
     }
     if places.items_optional {
         response.insert("items_optional".to_owned(), Value::Boolean(true));
+    }
+    if let Some(word) = places.items_object {
+        response.insert("items_object".to_owned(), string(word));
     }
     if learnt.repeats_last_page {
         response.insert("repeats_last_page".to_owned(), Value::Boolean(true));

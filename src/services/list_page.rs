@@ -59,6 +59,8 @@ pub(super) struct ConnectionPage {
     /// The reason that the page couldn't be proven, from the header `Cursorgate-Unproven`; `None` if that header is
     /// missing.
     pub(super) unproven: Option<String>,
+    /// True if the page ends the list, and the upstream says that more items follow: the header `Cursorgate-End`.
+    pub(super) is_end_unproven: bool,
 }
 
 /// An item with its cursor.
@@ -289,5 +291,6 @@ fn read_page(headers: &HeaderMap, body: &Bytes) -> Result<ConnectionPage, ListFa
         total: at("/totalCount").and_then(scalar::unsigned),
         level: level.to_owned(),
         unproven: headers.get("cursorgate-unproven").and_then(|reason| reason.to_str().ok()).map(str::to_owned),
+        is_end_unproven: headers.contains_key("cursorgate-end"),
     })
 }

@@ -580,3 +580,60 @@ fn legacy_requests_by_post_are_recognised_by_their_query() {
     );
     assert_eq!(outcome(&both), "400 parameter_conflict", "{both:?}");
 }
+
+/// The usual faults of batch services: each walk is complete, is refused, or has an end that is marked as not proven.
+#[test]
+fn the_usual_faults_of_a_batch_service_end_no_walk_in_silence() {
+    type Fault = (&'static str, fn(&mut Value));
+    let faults: [Fault; 5] = [
+        ("no pagination object", |answer| {
+            drop(answer["response"].as_object_mut().expect("an object").remove("pagination"))
+        }),
+        ("the cursor is a number", |answer| {
+            let next = &mut answer["response"]["pagination"]["next_cursor"];
+            *next = next.as_str().map_or(Value::Null, |text| json!(text[2..].parse::<u64>().expect("a number")));
+        }),
+        ("a constant cursor", |answer| answer["response"]["pagination"]["next_cursor"] = json!("c-100")),
+        ("always more", |answer| answer["response"]["pagination"]["has_more"] = json!(true)),
+        ("never more", |answer| answer["response"]["pagination"]["has_more"] = json!(false)),
+    ];
+    let mut wrong = Vec::new();
+    for (name, spoil) in faults {
+        let rows = Rows::count(250);
+        let upstream = Upstream::start(move |exchange| {
+            let body: Value = serde_json::from_slice(&exchange.body()?).unwrap_or_default();
+            let (payload, all) = (&body["payload"], rows.all());
+            let size = payload["page_size"].as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(10);
+            let cursor = &payload["cursor"];
+            let last = cursor.as_u64().or_else(|| cursor.as_str()?.trim_start_matches("c-").parse().ok()).unwrap_or(0);
+            let rest: Vec<&Row> = all.iter().filter(|row| row.id > last).collect();
+            let page = &rest[..size.min(rest.len())];
+            let next = page.last().filter(|_| rest.len() > size).map(|row| format!("c-{}", row.id));
+            let items: Vec<Value> = page.iter().map(|row| serde_json::from_str(&row.json()).expect("JSON")).collect();
+            let more = rest.len() > size;
+            let pagination = json!({ "total_records": all.len(), "next_cursor": next, "has_more": more });
+            let mut answer = json!({ "response": { "pagination": pagination, "courses": items } });
+            spoil(&mut answer);
+            exchange.reply("200 OK", &JSON, answer.to_string().as_bytes())
+        });
+        let gateway = Gateway::start(&configuration(&upstream, BY_TOKEN));
+        let (mut seen, mut cursor) = (Vec::new(), Value::Null);
+        let end = loop {
+            let asked = json!({ "requester_service": "planner", "payload": { "cursor": cursor, "limit": 100 } });
+            let response = post(&gateway, &asked);
+            if response.status != 200 {
+                break outcome(&response);
+            }
+            seen.extend(ids(&response.json()));
+            cursor = response.json()["response"]["pagination"]["next_cursor"].clone();
+            if cursor.is_null() {
+                break response.header("cursorgate-end").unwrap_or("proven").to_owned();
+            }
+        };
+        let is_whole = seen.iter().copied().eq(1..=250);
+        if end == "proven" && !is_whole || !seen.iter().copied().eq(1..=seen.len() as u64) {
+            wrong.push(format!("{name}: {} records, {end}", seen.len()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -205,6 +205,15 @@ fn check_names_the_limits_of_a_route() {
     for (dialect, route, words) in [
         (TOKENS, "dialect = \"own\"\norder = [\"id\"]".to_owned(), &["no pages backward beyond"][..]),
         (
+            "request = { query = \"offset={offset}&limit={size}\" }\nsize = { max = 25 }\n\
+             response = { items = \"/items\", total = \"/total\" }",
+            "dialect = \"own\"\norder = [\"-score\", \"id\"]\npage_size.max = 100".to_owned(),
+            &[
+                "further pages: 1 upstream request up to 22 items, up to 6 above",
+                "a page of 100 items among equal keys: up to 9, if no more than 5 are equal",
+            ],
+        ),
+        (
             SLICES,
             "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"name\"]\npage_size.max = 40".to_owned(),
             &[

@@ -56,12 +56,17 @@ impl World {
     }
 
     fn gateway(&self, upstream: &Upstream) -> Gateway {
-        Gateway::start(&format!(
+        Gateway::start(&self.configuration(upstream))
+    }
+
+    fn configuration(&self, upstream: &Upstream) -> String {
+        format!(
             "[upstreams.legacy]\npeers = [\"{}\"]\n[routes.rows]\npath = \"/rows\"\nupstream = \"legacy\"\ndialect = \"own\"\n\
              order = [\"id\"]\nfields = {{ id = {{ type = \"number\" }} }}\npage_size = {{ default = 20, max = 50 }}\n\
+             [routes.rest]\npath = \"/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n\
              [dialects.own]\nsize = {{ max = 100 }}\n{}\n",
             upstream.address, self.dialect
-        ))
+        )
     }
 }
 
@@ -336,4 +341,54 @@ fn an_end_that_a_total_contradicts_is_marked() {
     let (last, others) = pages.split_last().expect("a page");
     assert_eq!(last.header("cursorgate-end"), Some("unproven"), "{last:?}");
     assert!(others.iter().all(|page| page.header("cursorgate-end").is_none()));
+}
+
+/// Clients of services see the mark as clients of the list do, and tools for people name it.
+#[test]
+fn services_and_explanations_pass_on_the_mark_of_an_end() {
+    for (world, is_marked) in [(World { rows: 45, ..TOTAL_TOO_HIGH }, true), (World { rows: 45, ..HONEST[0] }, false)] {
+        let upstream = world.serve();
+        let services = "[services.graphql]\n[services.mcp]\n";
+        let gateway = Gateway::start(&format!("{}{services}", world.configuration(&upstream)));
+        let json = ("Content-Type", "application/json");
+        let query = |text: &str| {
+            let body = json!({ "query": text }).to_string();
+            gateway.send("POST", "/graphql", &[json], body.as_bytes()).json()
+        };
+        let answer = query("{ rows(first: 50) { guarantee endUnproven pageInfo { hasNextPage } } }");
+        assert_eq!(answer["data"]["rows"]["pageInfo"]["hasNextPage"], false, "{answer}");
+        assert_eq!(answer["data"]["rows"]["endUnproven"], is_marked, "{answer}");
+        // A client that doesn't select the field sees the mark too.
+        let answer = query(
+            "{ all: rows(first: 50) { pageInfo { hasNextPage } } few: rows(first: 5) { pageInfo { hasNextPage } } }",
+        );
+        let expected = if is_marked { json!({ "unprovenEnds": ["all"] }) } else { Value::Null };
+        assert_eq!(answer["extensions"], expected, "{answer}");
+
+        let call = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": { "name": "list_rows", "arguments": { "limit": 50 } },
+        });
+        let headers = [json, ("Accept", "application/json, text/event-stream")];
+        let answer = gateway.send("POST", "/mcp", &headers, call.to_string().as_bytes());
+        let result = &answer.json()["result"];
+        assert_eq!(result["structuredContent"]["nextCursor"], Value::Null, "{answer:?}");
+        let words = [&result["structuredContent"]["endUnproven"], &result["content"][0]["text"]];
+        assert!(
+            words.iter().all(|said| said.as_str().is_some_and(|said| said.contains("more follow")) == is_marked),
+            "{answer:?}"
+        );
+
+        let file = gateway.file("cursorgate.toml");
+        let file = file.to_str().expect("UTF-8");
+        let explain = |form: &str| {
+            run(&["explain", "GET", &gateway.url("/rows?limit=50"), "--live", "--format", form, "--config", file]).1
+        };
+        let text = explain("text");
+        let line = text.lines().find(|line| line.trim_start().starts_with("end ")).unwrap_or_default();
+        assert_eq!(line.contains("not proven") && line.contains("50") && line.contains("45"), is_marked, "{text}");
+        let document: Value = serde_json::from_str(&explain("json")).expect("JSON");
+        let said = &document["treatment"]["live"]["page"]["end_unproven"];
+        assert_eq!(said.as_str().is_some_and(|said| said.contains("45 items")), is_marked, "{document}");
+    }
 }

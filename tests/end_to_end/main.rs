@@ -53,6 +53,7 @@ mod mcp;
 mod metrics;
 mod migration;
 mod observe;
+mod old_clients;
 mod openapi;
 mod operators_page;
 mod operators_playground;

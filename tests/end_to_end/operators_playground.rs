@@ -139,12 +139,28 @@ fn without_its_table_there_is_no_playground() {
 /// Row: A47
 #[test]
 fn an_operator_reads_a_list_by_page_and_by_cursor() {
-    let (_upstream, gateway) = start("\n[services.playground]\n");
+    let doubted = Upstream::start(|exchange| {
+        let number = |name| exchange.request.parameter(name).and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+        let (from, size) = (number("offset"), number("limit"));
+        let rows: Vec<Value> = (from..(from + size).min(57)).map(|id| json!({ "id": id })).collect();
+        let body = json!({ "rows": rows, "total": 60 }).to_string();
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+    });
+    let (_upstream, gateway) = start(&format!(
+        "\n[services.playground]\n[upstreams.doubted]\npeers = [\"{}\"]\n[routes.doubted]\npath = \"/doubted\"\n\
+         upstream = \"doubted\"\ndialect = \"doubted\"\norder = [\"id\"]\n[dialects.doubted]\n\
+         request = {{ query = \"offset={{offset}}&limit={{size}}\" }}\nresponse = {{ items = \"/rows\", total = \"/total\" }}\n",
+        doubted.address
+    ));
     let origin = format!("http://{}", gateway.admin);
     let saw = look("operators_playground.mjs", &[&format!("{origin}/playground/"), TOKEN], "operators-playground");
     is_sound(&saw, &origin, &["desktop-light", "desktop-dark", "phone-light", "phone-dark", "narrow"]);
     assert_ne!(saw["looks"]["desktop-light"], saw["looks"]["desktop-dark"], "light and dark differ");
-    assert_eq!(saw["options"], json!(["users (/users)", "members (api.test/teams/{team}/members)"]), "lists alone");
+    assert_eq!(
+        saw["options"],
+        json!(["users (/users)", "members (api.test/teams/{team}/members)", "doubted (/doubted)"]),
+        "lists alone"
+    );
     let by_page = saw["requests"]["page"].to_string();
     assert!(by_page.contains("GET /users?offset=50&limit=25"), "{by_page}");
     assert!(saw["requests"]["cursor"].to_string().contains("cursor="), "{saw}");
@@ -164,6 +180,10 @@ fn an_operator_reads_a_list_by_page_and_by_cursor() {
     let end = "The end: 57 items shown, 0 repeated";
     assert_eq!(saw["ends"], json!({ "page": end, "cursor": end }));
     assert_eq!(saw["shown"]["page"], saw["shown"]["cursor"], "both to the end");
+    let doubted = |part: &str| saw["doubted"][part].as_str().unwrap_or_default().to_owned();
+    assert!(doubted("verdict").contains("more items follow: 57 items shown"), "{saw}");
+    assert!(doubted("look").contains("bad") && !doubted("look").contains("good"), "{saw}");
+    assert!(doubted("details").contains("The end is not proven: the list ends after 57 items"), "{saw}");
     assert!(saw["members"]["page"].as_str().is_some_and(|said| said.starts_with("Refused with 400")), "{saw}");
     assert_eq!(
         (&saw["members"]["cursor"], &saw["members"]["path"]),

@@ -227,3 +227,82 @@ fn failures_of_the_upstream_are_warned_of_once_for_each_configuration() {
     asked(&gateway, "/people");
     assert_eq!(warnings(&gateway).len(), 2, "{:?}", warnings(&gateway));
 }
+
+/// Answers as a list by token with 100 people. `kind` is its fault.
+fn by_token(exchange: &mut Exchange, kind: &str) -> io::Result<After> {
+    let number = |name| exchange.request.parameter(name).and_then(|text| text.parse::<usize>().ok());
+    let (size, token) = (number("limit").unwrap_or(20).min(20), number("cursor").unwrap_or(0));
+    let from = match kind {
+        "deaf" => 0,
+        // The item that was asked for is the first one again.
+        "inclusive" => token.saturating_sub(1),
+        _ => token,
+    };
+    let end = (from + size).min(100);
+    let items: Vec<String> = (from..end).map(|id| format!(r#"{{"id":{},"secret":"c4n4ry"}}"#, id + 1)).collect();
+    let next = match kind {
+        "round" if end >= 60 => "\"20\"".to_owned(),
+        "lacking" if end >= 40 => "null".to_owned(),
+        _ => format!("\"{end}\""),
+    };
+    let body = format!(r#"{{"data":[{}],"next":{next},"more":{}}}"#, items.join(","), end < 100);
+    exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+}
+
+#[test]
+fn a_refusal_by_token_names_the_requests_and_what_their_answers_share() {
+    let tokens = "request = { query = \"cursor={token}&limit={size}\" }\nsize = { max = 20 }\n\
+                  response = { items = \"/data\", next_token = \"/next\", has_more = \"/more\" }";
+    let vouched = &tokens.replace("\"/more\"", "\"/more\", end = \"flag\"");
+    let items = "request = { query = \"cursor={after}&limit={size}\" }\nsize = { max = 20 }\n\
+                 response = { items = \"/data\", has_more = \"/more\", end = \"flag\" }";
+    let mut faults = Vec::new();
+    for (kind, dialect, target, said) in [
+        (
+            "deaf",
+            tokens,
+            "/people?limit=50",
+            &["request 1 (without a token)", "request 2 (with the token of answer 1)"][..],
+        ),
+        ("deaf", tokens, "/people?limit=50", &["begin with the same item, the first one of the list", "`cursor`"]),
+        (
+            "deaf",
+            tokens,
+            "/people?limit=20",
+            &["the token with which it was requested", "response.next_token", "`cursor`"],
+        ),
+        ("round", tokens, "/people?limit=100", &["the token", "lead round"]),
+        ("lacking", vouched, "/people?limit=50", &["request 2", "has no token for them", "response.next_token"]),
+        ("inclusive", items, "/people?limit=50", &["begins with that item", "request.after_inclusive = true"]),
+    ] {
+        let upstream = Upstream::start(move |exchange| by_token(exchange, kind));
+        let gateway = Gateway::start(&configuration(&upstream, "order = [\"id\"]", dialect));
+        let (response, line) = walked(&gateway, target);
+        let detail = line["detail"].as_str().unwrap_or_default();
+        if response.outcome() != "502 upstream_stuck" || !said.iter().all(|said| detail.contains(said)) {
+            faults.push(format!("{kind}, {target}: {} {detail}\n", response.outcome()));
+        }
+        assert!(!gateway.log().join("\n").contains("c4n4ry"));
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// If other answers begin with other items, the upstream reads the parameter for the place, so its name is not in doubt.
+#[test]
+fn a_refusal_names_what_the_answers_have_in_common() {
+    let upstream = Upstream::start(|exchange| {
+        let number = |name| exchange.request.parameter(name).and_then(|text| text.parse::<usize>().ok());
+        let (size, from) = (number("limit").unwrap_or(20).min(50), number("offset").unwrap_or(0).min(100));
+        let items: Vec<String> = (from..(from + size).min(257)).map(|id| format!(r#"{{"id":{}}}"#, id + 1)).collect();
+        let body = format!(r#"{{"data":[{}],"total":257}}"#, items.join(","));
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+    });
+    let dialect = "request = { query = \"offset={offset}&limit={size}\" }\nsize = { max = 50 }\n\
+                   response = { items = \"/data\", total = \"/total\" }";
+    let gateway = Gateway::start(&configuration(&upstream, "order = [\"id\"]", dialect));
+    let (response, line) = walked(&gateway, "/people?limit=20");
+    let detail = line["detail"].as_str().unwrap_or_default();
+    assert_ne!(response.status, 200, "{response:?}");
+    assert!(detail.contains("begin with the same item, and others with other items"), "{detail}");
+    assert!(detail.contains("request.max_offset") && !detail.contains("the name of the parameter"), "{detail}");
+}

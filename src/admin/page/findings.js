@@ -24,6 +24,12 @@ export function cause(word) {
 
 export const top = (counts) => Object.entries(counts).sort((one, other) => other[1] - one[1]);
 
+/** Returns how many of a route's observed answers could be served by cursor: `[servable, all]`. */
+function servable({ recent: { verdicts } }) {
+  const all = Object.values(verdicts).reduce((total, number) => total + number, 0);
+  return [verdicts.servable ?? 0, all];
+}
+
 /** Returns the state of a route: `[severity, word]`. */
 export function routeState(route) {
   const { requests, failed, refused, refused_pages: refusedPages } = route.recent;
@@ -32,10 +38,13 @@ export function routeState(route) {
   if (failed > 0) return ['warn', 'Some failed'];
   if (top(refusedPages).length > 0) return ['warn', 'Pages refused'];
   if (refused >= 5 && refused / requests > 0.2) return ['warn', 'Many refused'];
+  // The route works, but it would not once it serves pages.
+  const [good, observed] = servable(route);
+  if (good < observed * 0.95) return ['warn', 'Not servable'];
   return ['calm', 'Fine'];
 }
 
-function* ofRoutes({ routes }) {
+function* ofRoutes({ routes, migration }) {
   for (const route of routes.routes) {
     const [severity, word] = routeState(route);
     if (severity === 'calm' || severity === 'quiet') continue;
@@ -48,6 +57,11 @@ function* ofRoutes({ routes }) {
     } else if (word === 'Pages refused') {
       const [reason, pages] = top(refusedPages)[0];
       yield { ...at, what: `${plural(pages, 'page')} refused`, next: `${reason}: ${cause(reason)}. The log has the evidence.` };
+    } else if (word === 'Not servable') {
+      const [good, observed] = servable(route);
+      const [known] = migration.routes.find(({ route: name }) => name === route.name)?.findings ?? [];
+      const what = `${percent(good / observed)} of ${plural(observed, 'observed answer')} could be served by cursor`;
+      yield { ...at, href: `#migration-${route.name}`, what, next: known ? `${known.detail ? `${known.detail}: ` : ''}${known.key}` : null };
     } else {
       yield { ...at, what: `${percent(refused / requests)} of requests are refused`, next: code ? `Mostly ${code}.` : null };
     }

@@ -2,13 +2,17 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use super::super::{Failure, arguments::LiveArguments, report, target};
+use super::{
+    super::{Failure, arguments::LiveArguments, report, target},
+    client_host,
+    unchanged::{self, ProvenRoute, Prover},
+};
 use crate::{
     config::{
         Diagnostics, preset_of_file,
         settings::{ListSettings, RouteSettings, Settings},
     },
-    gateway::{Snapshot, probe::ProbeSender, routes::route::Route},
+    gateway::{Snapshot, probe::ProbeSender, replay::Replayer, routes::route::Route},
     learn::{
         ProbeFault, ProbeLimits, ProbeTarget, ProberStep,
         live::{self, ConfiguredList, LiveReport},
@@ -25,6 +29,12 @@ pub(super) fn ask(
     diagnostics: &mut Diagnostics,
 ) -> Result<String, Failure> {
     let mut text = String::from("\nlive\n");
+    let usual = ProbeLimits::default();
+    let delay = arguments.delay.map_or(usual.delay, Duration::from_millis);
+    let headers = target::headers(&arguments.header)?;
+    let body = target::body(arguments.body.as_deref())?;
+    let replayer = Replayer::start(settings).map_err(|error| unchanged::unready(&error))?;
+    let prover = Prover { settings, snapshot, replayer, headers, delay };
     for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
         let Some(list) = &route.list else { continue };
         let name = &route.name.value;
@@ -32,13 +42,27 @@ pub(super) fn ask(
             let _ = writeln!(text, "  {name:<14}  not asked: its path has parameters");
             continue;
         }
-        let Some(report) = review(route, list, compiled, arguments)? else { continue };
+        let Some(dialect) = Dialect::compile(list, &mut Diagnostics::default()) else { continue };
+        let client_host = client_host::of(route, &settings.server);
+        let of = ProvenRoute { route, list, dialect: &dialect, compiled, client_host: client_host.as_deref() };
+        // Every other request would be refused too.
+        if !prover.takes_host(of, diagnostics) {
+            let _ = writeln!(text, "  {name:<14}  not asked: the service refuses the Host of the gateway's clients");
+            continue;
+        }
+        let Some(report) = review((route, list, compiled), client_host.clone(), arguments)? else { continue };
+        let answers =
+            report.ended.is_none() && !report.faults.iter().any(|fault| fault.message.contains("gives no answer"));
+        let proof = answers.then(|| prover.prove(of, body.as_ref(), diagnostics));
         let looks = match (report.faults.len(), &report.ended) {
             (0, None) => "looks as configured".to_owned(),
             (0, Some(why)) => format!("no difference from the configuration was seen, and {why}"),
             (faults, _) => report::count(faults, "difference"),
         };
         let _ = writeln!(text, "  {name:<14}  {looks}; {}", report::count(report.requests, "request"));
+        if let Some(proof) = proof {
+            let _ = writeln!(text, "  {:<14}  {}", "", proof.described());
+        }
         for fault in report.faults {
             let help = preset_of_file(diagnostics.file(fault.at)).map(|base| own_dialect(name, base, &fault.help));
             diagnostics.error(fault.at, format!("{name}: {}", fault.message), help.unwrap_or(fault.help));
@@ -56,10 +80,11 @@ fn own_dialect(route: &str, base: &str, help: &str) -> String {
 }
 
 /// Checks a list against its upstream. Returns `None` if its dialect doesn't compile, which has been reported.
+///
+/// Requests have the `Host` that the gateway sends for a client at `client_host`.
 fn review(
-    route: &RouteSettings,
-    list: &ListSettings,
-    compiled: &Route,
+    (route, list, compiled): (&RouteSettings, &ListSettings, &Route),
+    client_host: Option<String>,
     arguments: &LiveArguments,
 ) -> Result<Option<LiveReport>, Failure> {
     let Some(dialect) = Dialect::compile(list, &mut Diagnostics::default()) else { return Ok(None) };
@@ -79,11 +104,12 @@ fn review(
         body,
         headers: headers.iter().map(|(name, _)| name.clone()).collect(),
         accept: None,
-        host: upstream.host_for(None).to_str().unwrap_or_default().to_owned(),
+        host: upstream.host_for(client_host.as_deref()).to_str().unwrap_or_default().to_owned(),
+        public_host: None,
     };
     let usual = ProbeLimits::default();
     let limits = ProbeLimits { delay: arguments.delay.map_or(usual.delay, Duration::from_millis), ..usual };
-    let sender = ProbeSender::new(upstream, headers)?;
+    let sender = ProbeSender::new(upstream, headers, client_host)?;
     let configured = ConfiguredList { settings: list.clone(), dialect, path, at: route.name.at };
     let mut step = live::begin(configured, probed, limits);
     // The loop ends, because the review makes at most `limits.requests` requests.

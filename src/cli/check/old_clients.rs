@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::{
-    config::settings::{AfterSunset, KnownBy, LegacySettings, OldClients, Role},
+    config::{
+        diagnostic::Location,
+        settings::{AfterSunset, KnownBy, LegacySettings, ListSettings, OldClients, Role},
+    },
     downstream::{Parameters, START},
     gateway::runtime::clock,
 };
@@ -22,6 +25,11 @@ pub(super) fn new(parameters: &Parameters) -> Option<String> {
         (false, Some(limit)) => format!("?{place}={START}&{limit}=20, then the cursor of each page"),
         (false, None) => format!("?{place}={START}, then the cursor of each page"),
     })
+}
+
+/// Returns the place of the configuration that decides which requests are new clients'; `None` if nothing is written.
+pub(super) fn marks_at(list: &ListSettings) -> Option<Location> {
+    list.new_clients.by.first().map(|name| name.at).or(list.legacy.old_clients_at)
 }
 
 /// Describes the requests of old clients, and what they get.

@@ -1,6 +1,30 @@
 //! Advice on routes whose configuration has no mistakes.
 
-use crate::config::settings::{ListSettings, RouteSettings, Settings};
+use crate::{
+    config::{
+        Diagnostics,
+        settings::{ListSettings, RouteSettings, Settings},
+    },
+    gateway::Snapshot,
+    pagination::{page::Level, paging::Family},
+};
+
+/// Warns of lists without a declared order, unless the upstream finds their pages by its own tokens: nothing then shows
+/// that a page begins where the one before ended, if the list has changed.
+pub(super) fn orders(settings: &Settings, snapshot: &Snapshot, diagnostics: &mut Diagnostics) {
+    for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
+        let (Some(list), Some(served)) = (&route.list, compiled.described_list()) else { continue };
+        if list.declared || served.dialect.paging().family == Family::Token {
+            continue;
+        }
+        let name = &route.name.value;
+        let level = if served.guarantee.level == Level::Positional { "positional" } else { "anchored" };
+        let message = format!("{name}: no order is declared, so pages are {level} at best");
+        let help = "write the order in which the service sorts the list, such as order = [\"-created_at\", \"id\"]: \
+                    `cursorgate learn` and action = \"observe\" find it";
+        diagnostics.warning(route.name.at, message, help);
+    }
+}
 
 /// Returns the fields of the order and of `sortable` whose names suggest personal data. Cursors contain the values of
 /// these fields.

@@ -192,7 +192,8 @@ fn describe_pages(
     if let Some(order) = order(list, promise, dialect, run) {
         line(out, "order", &order);
     }
-    line(out, "cost", &cost(list, promise, &known.of(dialect, list), run));
+    let runs = (run, known.longest_run_of_largest(dialect, list));
+    line(out, "cost", &cost(list, promise, &known.of(dialect, list), runs));
 }
 
 /// Describes the mode, and the requests with which pages are read.
@@ -298,14 +299,21 @@ fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) 
     if sorted.asked > strong {
         return "asked for".to_owned();
     }
+    let names = |field: &str| list.sortable.iter().any(|sortable| sortable.value == field);
+    let most = list.dialect.sort.as_ref().and_then(|sort| sort.max_keys).filter(|most| *most == sorted.asked);
+    let limited =
+        |most: usize| format!("the dialect takes at most {most} key{} (max_keys)", if most == 1 { "" } else { "s" });
     if sorted.asked == strong && strong > 0 {
-        return "asked for without the id, which is not in sortable".to_owned();
+        return match most.filter(|_| names("id")) {
+            Some(most) => format!("asked for without the id: {}", limited(most)),
+            None => "asked for without the id, which is not in sortable".to_owned(),
+        };
     }
     if sorted.asked > 0 {
-        return format!("asked for as far as its first {}", sorted.asked);
+        let why = most.map(|most| format!(": {}", limited(most))).unwrap_or_default();
+        return format!("asked for as far as its first {}{why}", sorted.asked);
     }
     let believed = if promise.level == Level::Positional { "believed" } else { "believed, and checked" };
-    let names = |field: &str| list.sortable.iter().any(|sortable| sortable.value == field);
     let missing = list.order.iter().map(|term| term.value.field.as_str()).chain(["id"]).find(|field| !names(field));
     match missing.filter(|_| list.dialect.sort.is_some() && !list.sortable.is_empty()) {
         Some(field) => format!("{believed}, not asked for: {field} is not in sortable"),
@@ -350,9 +358,12 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-/// Describes the cost of pages up to the largest size, in upstream requests. `run` is the length of the longest tie run
-/// that a page can cross, and the number of requests that this page takes.
-fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
+/// The length of the longest tie run that a page can cross and the number of requests that this page takes: for pages of
+/// the default limit, and for those of the largest one.
+type Runs = (Option<(u32, u32)>, Option<(u32, u32)>);
+
+/// Describes the cost of pages up to the largest size, in upstream requests.
+fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, (run, of_largest): Runs) -> String {
     let max = list.page_size.max;
     let (first, later) = (costs.first(max), costs.later(max));
     let mut text = match first == later {
@@ -370,6 +381,11 @@ fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option
     }
     if let Some((_, over_runs)) = run.filter(|(_, over_runs)| *over_runs > costs.listed.most()) {
         let _ = write!(text, "; over long runs of equal keys: up to {over_runs}");
+    }
+    // Windows overlap by a run of equal items. Test: `check_names_the_limits_of_a_route`.
+    if let Some((longest, over)) = of_largest.filter(|(_, over)| *over > costs.listed.inner) {
+        let _ =
+            write!(text, "; a page of {max} items among equal keys: up to {over}, if no more than {longest} are equal");
     }
     let _ = write!(text, "; while the list changes: up to {}", list.budgets.search_requests);
     text

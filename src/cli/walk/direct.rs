@@ -62,7 +62,7 @@ impl DirectSource {
     /// Returns a sender of requests with these headers, and with the TLS settings and headers of the upstream in the
     /// configuration.
     pub(super) fn sender(&self, headers: &[(HeaderName, HeaderValue)]) -> Result<ProbeSender, Failure> {
-        Ok(ProbeSender::new(Arc::clone(&self.route.upstream), headers.to_vec())?)
+        Ok(ProbeSender::new(Arc::clone(&self.route.upstream), headers.to_vec(), None)?)
     }
 
     /// Returns the name for walks of this source in reports.
@@ -119,7 +119,8 @@ fn by_dialect(arguments: &WalkArguments, url: &ListUrl, name: &str) -> Result<Sn
          [dialects.walked]\nextends = {name:?}\n{id}",
         url.peer
     );
-    target::load(&text).map_err(|faults| Failure::mistaken(format!("--dialect {name}:\n{faults}")))
+    let loaded = target::load(&text);
+    loaded.map(|(snapshot, _)| snapshot).map_err(|faults| Failure::mistaken(format!("--dialect {name}:\n{faults}")))
 }
 
 /// Loads and compiles a configuration, as `run` does.

@@ -44,7 +44,11 @@ table! {
                 .example(r#"{ X-Total-Count = "{total}" }"#);
 
         /// The body of a page. A member whose placeholder has no value is left out, or null with `|null`. An object or
-        /// list that then contains only literals is left out too. [{ cursor = "{item.cursor}", node = "{item}" }] wraps
+        /// list that then contains only literals is left out too. Placeholders are {item}, {item.id}, {item.cursor},
+        /// {item.fields} and {item.reserved} in an item; {count}, {limit}, {path}, {level}, {now}, {has_next},
+        /// {has_prev}, {has_more}, {total}, {total_at_least}, {page}, {pages}, {next.cursor}, {prev.cursor},
+        /// {start.cursor}, {end.cursor}, {links.self}, {links.first}, {links.prev}, {links.next} and {links.last} in a
+        /// page. [{ cursor = "{item.cursor}", node = "{item}" }] wraps
         /// each item. {request/payload} is the member /payload of the body of a POST, unchanged. {collection} may also
         /// occur in the names of members.
         body: Key<LocatedTree> => json().sample(r#"{ items = ["{item}"], next = "{links.next|null}" }"#);

@@ -273,12 +273,14 @@ table! {
             "write keys = { 1 = \"env:NAME\" }; the number is in every cursor",
         ).sample(r#"{ 1 = "env:CURSORGATE_KEY" }"#);
 
-        /// The lifetime of a cursor. An older cursor is refused with 410. Without this key a cursor is valid as long as
-        /// its key is listed.
+        /// The lifetime of a cursor. An older cursor is refused with 410, at the latest after a quarter more than this
+        /// time, because the time in a cursor is rounded. Without this key a cursor is valid as long as its key is
+        /// listed.
         ttl: Key<Duration> => TTL.example(r#""24h""#);
 
         /// With `true`, cursors are encrypted, for lists whose sort keys are private. Otherwise everybody who has a
-        /// cursor can read it. Cursors that contain tokens of an upstream are always encrypted.
+        /// cursor can read it. Cursors that contain tokens of an upstream are always encrypted. A change of this key makes
+        /// the other cursors invalid that clients have.
         sealed: Defaulted<bool> => flag().default(Boolean(false));
     }
 }

@@ -269,7 +269,7 @@ impl Parameters {
     /// Returns whether clients can set an order by `sort_by` and `order_by`.
     #[must_use]
     pub fn takes_sort_pair(&self) -> bool {
-        self.sorting.takes_pair
+        self.sorting.takes_pair()
     }
 
     /// Reads a query.

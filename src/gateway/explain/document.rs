@@ -74,6 +74,7 @@ pub(crate) fn of_watched(watched: &WatchedPage) -> Value {
             "items": page.items,
             "level": page.level,
             "proven": page.is_proven,
+            "end_unproven": page.doubted_end,
             "next": page.has_next,
             "previous": page.has_previous,
             "total": page.total,

@@ -73,7 +73,7 @@ pub(crate) fn not_paged(
     (found, target): (&RouteMatch, &RequestTarget),
     method: &http::Method,
 ) {
-    let asked = found.route.target(&target.path, &found.parameters, target.query.as_deref().unwrap_or_default());
+    let asked = found.route.passed_target(&target.path, &found.parameters, target.query.as_deref().unwrap_or_default());
     forward(explained, &found.route, &asked, &not_a_page(&found.route, method));
 }
 

@@ -60,7 +60,7 @@ impl AnswerLinks {
             // the paths below it.
             Some(_) => LinkMap {
                 authorities,
-                from: route.target(&target.path, &found.parameters, ""),
+                from: route.passed_target(&target.path, &found.parameters, ""),
                 to: LinkBase::new(&address, &target.path).url(""),
             },
             None => LinkMap { authorities, from: route.upstream.base_path.clone(), to: address.as_str().to_owned() },

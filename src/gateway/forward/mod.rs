@@ -293,7 +293,7 @@ fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Resul
     let Forwarded { found, target, client, successor, .. } = forwarded;
     let mut request = session.req_header().clone();
     let query = target.query.as_deref().unwrap_or_default();
-    let path = found.route.target(&target.path, &found.parameters, query);
+    let path = found.route.passed_target(&target.path, &found.parameters, query);
     // An intermediary sends its own version, not the client's (RFC 9112 section 2.3).
     request.set_version(Version::HTTP_11);
     request.set_raw_path(path.as_bytes())?;

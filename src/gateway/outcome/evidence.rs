@@ -5,8 +5,11 @@
 //! its number of items, hashes of its first and last id, and the runs of equal sort keys at its edges. No value of an
 //! item is kept.
 
+mod tokens;
+
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use self::tokens::TokenAnswer;
 use super::failure::Failure;
 use crate::{
     downstream::Code,
@@ -28,6 +31,7 @@ const MOST: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct RefusalEvidence {
     shown: Vec<ShownAnswer>,
+    by_token: Vec<TokenAnswer>,
 }
 
 /// The facts about the answer to a request for a slice of the list in its declared order.
@@ -50,9 +54,14 @@ impl ShownAnswer {
 }
 
 impl RefusalEvidence {
-    /// Records an answer of the list in its declared order. Answers of filtered lists, flipped lists and lists by id
-    /// are ignored.
+    /// Records an answer by token, or one of the list in its declared order. Answers of filtered lists, flipped lists
+    /// and lists by id are ignored.
     pub(crate) fn note(&mut self, fetch: &Fetch, answer: &Answer) {
+        if let Fetch::Token(fetch) = fetch
+            && self.by_token.len() < MOST
+        {
+            self.by_token.push(TokenAnswer::new(fetch, answer));
+        }
         // Offsets in other forms of the list count other items, so these answers can't be compared.
         let Fetch::Slice(slice, Listing { filter: None, flipped: false, by_id: false, .. }) = fetch else { return };
         if self.shown.len() == MOST {
@@ -67,7 +76,10 @@ impl RefusalEvidence {
     pub(crate) fn explain(&self, refusal: &Refusal, dialect: &Dialect, order: &Order) -> Option<String> {
         match refusal {
             Refusal::TieRun { .. } => self.tie_run(order),
-            Refusal::Stuck => self.ignored_size(dialect).or_else(|| self.same_items(dialect)),
+            Refusal::Stuck => self
+                .ignored_size(dialect)
+                .or_else(|| self.same_items(dialect))
+                .or_else(|| tokens::explain(&self.by_token, dialect)),
             Refusal::PositionLost { .. } | Refusal::BudgetExceeded | Refusal::NoList => {
                 let first_page = || self.wrong_first_page(dialect);
                 self.ignored_size(dialect)
@@ -162,24 +174,31 @@ impl RefusalEvidence {
                 |other: &&ShownAnswer| other.slice.begins() != begins && other.ends.is_some_and(|ends| ends.0 == first);
             Some((one, self.shown[index + 1..].iter().find(is_same)?))
         })?;
-        let of_dialect = format!("request.query of the dialect {:?}", dialect.name());
-        let name = dialect.place_name().unwrap_or_default();
-        Some(match (one.slice, other.slice) {
+        let (is_by_page, named) = match (one.slice, other.slice) {
             (Slice::Page { number: one, .. }, Slice::Page { number: other, .. }) => {
                 let first = dialect.first_page();
-                let (one, other) = (one.0.saturating_add(first), other.0.saturating_add(first));
-                format!(
-                    "the pages {one} and {other} gave the same items: is `{name}` the name of the page parameter? {of_dialect} \
-                     says so"
-                )
+                (true, format!("pages {} and {}", one.0.saturating_add(first), other.0.saturating_add(first)))
             }
-            (one, other) => {
-                let (one, other) = (one.begins().0, other.begins().0);
-                format!(
-                    "the offsets {one} and {other} gave the same items: is `{name}` the name of the parameter, and does the \
-                     upstream count items and not pages? {of_dialect} says so"
-                )
-            }
+            (one, other) => (false, format!("offsets {} and {}", one.begins().0, other.begins().0)),
+        };
+        // If other answers begin with other items, the upstream reads the parameter. Test:
+        // `a_refusal_names_what_the_answers_have_in_common`.
+        if self.shown.iter().any(|shown| shown.ends.is_some_and(|ends| Some(ends.0) != one.ends.map(|ends| ends.0))) {
+            return Some(format!(
+                "the answers for the {named} begin with the same item, and others with other items: the list has changed \
+                 between them, or the upstream begins at multiples of the size (request.aligned), no later than at some \
+                 offset (request.max_offset), or with the last page again (response.repeats_last_page)"
+            ));
+        }
+        let of_dialect = format!("request.query of the dialect {:?}", dialect.name());
+        let name = dialect.place_name().unwrap_or_default();
+        Some(if is_by_page {
+            format!("the {named} gave the same items: is `{name}` the name of the page parameter? {of_dialect} says so")
+        } else {
+            format!(
+                "the {named} gave the same items: is `{name}` the name of the parameter, and does the upstream count items \
+                 and not pages? {of_dialect} says so"
+            )
         })
     }
 
@@ -340,7 +359,7 @@ mod tests {
             ends: Some((ids.start, ids.end - 1)),
             run: 1,
         });
-        RefusalEvidence { shown: shown.to_vec() }
+        RefusalEvidence { shown: shown.to_vec(), ..RefusalEvidence::default() }
     }
 
     #[test]

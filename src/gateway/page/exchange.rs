@@ -450,6 +450,7 @@ impl Exchange<'_> {
             Err(Unaskable::Filter) => return Ok(FetchedAnswer::unasked(Standing::Unaskable)),
         };
         let body = ask.body(self.context.request.filters.body.as_deref()).map_err(|error| unwritable(&error))?;
+        let body = body.or_else(|| self.body_by_get());
         let mut request = self.request(&ask, body.as_deref())?;
         let validation = self.validation(fetch, (&ask, body.as_deref()), &mut request);
         let timeouts = self.context.route.upstream.timeouts;
@@ -517,6 +518,13 @@ impl Exchange<'_> {
             path,
             query: &ask.query,
         }
+    }
+
+    /// Returns the client's body of a GET request, without the gateway's parameters: the upstream filters by it. `None`
+    /// for a list that is read by POST, whose dialect writes the body.
+    fn body_by_get(self) -> Option<Vec<u8>> {
+        let by_post = self.context.route.methods.take(&http::Method::POST);
+        if by_post { None } else { self.context.request.filters.body.clone() }
     }
 
     /// Builds the request of a fetch, with headers from the client, the dialect and the operator.

@@ -162,6 +162,22 @@ impl Route {
         }
         target
     }
+
+    /// Returns the path and the query for the upstream of a request that passes. If the upstream's path for pages only
+    /// has another final slash, the client's own spelling stays, as the upstream may redirect one to the other, which
+    /// old clients see today. Test: `requests_that_pass_keep_their_final_slash`.
+    #[must_use]
+    pub fn passed_target(&self, path: &str, parameters: &[(String, String)], query: &str) -> String {
+        let target = self.target(path, parameters, query);
+        let base = &self.upstream.base_path;
+        let asked = target.strip_prefix(base.as_str()).unwrap_or(&target).split('?').next().unwrap_or_default();
+        let is_same = asked.trim_end_matches('/') == path.trim_end_matches('/');
+        if self.described_list().is_none() || !is_same || asked == path {
+            return target;
+        }
+        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+        format!("{base}{path}{query}")
+    }
 }
 
 /// Returns the counts of a route's concurrent requests. A reload with the same limits keeps the counts.

@@ -381,18 +381,21 @@ async fn answer_list(
     let is_new = gateway.sends_as_new(&headers);
     let chosen = gateway.take_choice(list, &mut headers);
     gateway.hide_form(session.req_header_mut());
-    // The body of a GET request may be an attempt to smuggle another request (RFC 9110 section 9.3.1), so the request
-    // is refused. Test: `ambiguous_requests_are_refused`.
-    if !by_post && !session.is_body_empty() && !body::ends_empty(session).await {
-        // The body stays unread, so no other request can follow on the connection.
+    // Some services read filters from the body of a GET request. Such a request passes like any other of an old client,
+    // and in one for a page the members are filters, as by POST. The head's framing has been checked, so the body can't
+    // be another request (RFC 9110 section 9.3.1). Test: `a_get_request_with_a_body_is_read_as_one_by_post`.
+    let has_body = by_post || (!session.is_body_empty() && !body::ends_empty(session).await);
+    if has_body && !by_post && route_reads_posts(&found.route) {
+        // The list's members are those of requests by POST. The body stays unread, so no other request can follow on the
+        // connection.
         session.set_keepalive(None);
-        let problem = Problem::new(Code::RequestInvalid, "a request for a list has no body");
+        let problem = Problem::new(Code::RequestInvalid, "this list takes a body by POST only");
         return Dispatch::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
     }
     let parameters = found.parameters.clone();
     let (now, began, trace) = (clock::unix_seconds(), outcome.began(), outcome.trace.clone());
     let mut asked = ClientRequest { target, parameters, headers, body: None, is_new, client, now, began, trace };
-    if by_post {
+    if has_body {
         let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
         let read = match read_body(session, call, (held, outcome)).await {
             Ok(read) => read,
@@ -431,6 +434,11 @@ async fn answer_list(
     }
 }
 
+/// Returns whether a list is read by POST, and so a body by GET could have another meaning.
+fn route_reads_posts(route: &Route) -> bool {
+    route.methods.take(&Method::POST)
+}
+
 /// Serves a page, through the cache if the route has one and the request isn't explained.
 async fn page(
     gateway: &Gateway,
@@ -459,7 +467,7 @@ fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<Explai
     Dispatch::Forward(Box::new(forwarded))
 }
 
-/// A request for a list by POST, before its page is made.
+/// A request for a list with a body, before its page is made.
 enum PostRequest {
     Body(RequestBody),
     /// The request passes to the upstream. The string is the link to the list's first page, and the body is `None` if it
@@ -467,7 +475,7 @@ enum PostRequest {
     Passes(String, Option<Vec<u8>>),
 }
 
-/// Reads the body of a request by POST, unless the request is a legacy request that passes to the upstream.
+/// Reads the body of a request, unless the request is a legacy request that passes to the upstream.
 ///
 /// # Errors
 ///

@@ -24,7 +24,7 @@ use crate::{
         routes::{list::List, observed::ObservedList, route::Route, table::RouteMatch},
         runtime::{clock, futures::seam},
     },
-    learn::traffic::{ListTraffic, TrafficFault, TrafficRequest, TrafficResponse},
+    learn::traffic::{BODY_BY_GET, ListTraffic, TrafficFault, TrafficRequest, TrafficResponse},
     pagination::{
         answer::{Answer, Standing},
         observed::{AnswerFault, judge},
@@ -117,8 +117,17 @@ pub(crate) fn begin(
     // isn't read.
     let query = observed.list.conventions.own().parameters.legacy_query(target.query.as_deref());
     let query = query.filter(|_| !asked.headers.contains_key(header::RANGE));
+    let has_body = has_body(&asked.headers);
+    if has_body {
+        let detail =
+            "a GET request has a body: it passes, and in a request for a page its members are filters".to_owned();
+        let key = "nothing, if the members are filters; a list whose pages are asked for in the body is read by POST";
+        tell(&found.route, &outcome.request_id, &TrafficFault { kind: BODY_BY_GET, detail, key: key.to_owned() });
+    }
     let kept = match query {
         None => Err("request"),
+        // The filters in the body aren't known here, so answers to different bodies can't be compared.
+        Some(_) if has_body => Err("body"),
         Some(query) if query.sort == LegacySort::Unread => Err("sort"),
         Some(_) if answer.status == 304 => Err("unchanged"),
         Some(_) if !observed.has_turn() => Err("sample"),
@@ -135,7 +144,7 @@ pub(crate) fn begin(
     };
     let most = observed.list.budgets.answer_size;
     Some(Box::new(Observation {
-        path: found.route.target(&target.path, &found.parameters, ""),
+        path: found.route.passed_target(&target.path, &found.parameters, ""),
         route: Arc::clone(&found.route),
         principal: principal(&asked.headers, &observed.list),
         query,
@@ -147,6 +156,11 @@ pub(crate) fn begin(
         held: memory.share(),
         _kept: kept,
     }))
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
 }
 
 /// Returns a hash of the headers that decide which items a client may see.

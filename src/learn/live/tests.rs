@@ -136,3 +136,100 @@ fn an_order_by_language_or_without_case_is_reported_as_the_cause() {
     let said = said(&review(&wrong, |asked| legacy(asked, &all, 1)));
     assert!(said.contains("by a language or without regard to case"), "{said}");
 }
+
+/// A list by offset whose items have numbers as ids.
+const BY_OFFSET: &str = r#"
+[routes.items]
+path = "/api/items"
+upstream = "service"
+dialect = "own"
+order = ["id"]
+fields = { id = { type = "number" } }
+page_size = { default = 20, max = 30 }
+[dialects.own]
+request = { query = "_offset={offset}&_count={size}" }
+size = { max = 50 }
+response = { items = "/data" }
+"#;
+
+fn by_offset(asked: &SimulatedRequest, all: &[Value]) -> Vec<Value> {
+    slice(all, asked.number("_offset").unwrap_or(0), asked.number("_count").unwrap_or(20).clamp(1, 50))
+}
+
+/// A join has several rows for an item, and repeated items are dropped within an answer. So pages overlap, although the
+/// parameter for the place is right.
+#[test]
+fn a_right_parameter_is_not_proposed_in_its_own_place() {
+    let joined: Vec<Value> =
+        rows(200).into_iter().enumerate().flat_map(|(index, row)| vec![row; 1 + usize::from(index % 5 == 4)]).collect();
+    let report = review(BY_OFFSET, |asked| {
+        let mut items = by_offset(asked, &joined);
+        items.dedup();
+        Answered::new(json!({ "data": items }))
+    });
+    let said = said(&report);
+    assert!(said.contains("\"_offset\" is right, and pages overlap"), "{said}");
+    assert!(!said.contains("write \"_offset"), "{said}");
+}
+
+/// Three pinned items are at the top of every page.
+#[test]
+fn items_in_addition_to_those_asked_for_are_no_ignored_size() {
+    let all = rows(300);
+    let report = review(BY_OFFSET, |asked| {
+        let pinned = all[290..293].iter().cloned();
+        Answered::new(json!({ "data": pinned.chain(by_offset(asked, &all[..290])).collect::<Vec<_>>() }))
+    });
+    let said = said(&report);
+    assert!(said.contains("gave 8 and 10") && said.contains("it reads _count, and adds items"), "{said}");
+    assert!(!said.contains("size.default"), "{said}");
+}
+
+#[test]
+fn a_part_is_reported_with_the_fact_that_places_it() {
+    for (header, value, key) in [
+        ("content-range", "items 0-4/300", "response.total = \"content-range:total\""),
+        ("content-range", "items 0-4/*", "response.offset = \"content-range:start\""),
+        ("next-range", "id ]5..", "response.next_token = \"header:next-range\""),
+        ("x-other", "1", "it has no Content-Range"),
+    ] {
+        let all = rows(300);
+        let report = review(BY_OFFSET, |asked| Answered {
+            status: 206,
+            ..Answered::new(json!({ "data": by_offset(asked, &all) })).with(header, value)
+        });
+        let said = said(&report);
+        assert!(said.contains(key) && !said.contains("there is one at"), "{said}");
+    }
+}
+
+#[test]
+fn an_object_in_place_of_an_array_is_reported_with_its_word() {
+    let all = rows(203);
+    let singles = review(BY_OFFSET, |asked| {
+        let rows = by_offset(asked, &all);
+        Answered::new(json!({ "data": if rows.len() == 1 { rows[0].clone() } else { json!(rows) } }))
+    });
+    let gaps = review(BY_OFFSET, |asked| {
+        let shown = by_offset(asked, &all).into_iter().enumerate().filter(|(_, row)| row["id"] != 3);
+        Answered::new(
+            json!({ "data": shown.map(|(index, row)| (index.to_string(), row)).collect::<serde_json::Map<_, _>>() }),
+        )
+    });
+    for (report, word) in [(singles, "single"), (gaps, "values")] {
+        assert_eq!(report.faults.len(), 1, "{}", said(&report));
+        assert!(said(&report).contains(&format!("response.items_object = \"{word}\"")), "{}", said(&report));
+    }
+}
+
+/// A batch service names its total after its own records.
+#[test]
+fn a_total_with_a_word_of_the_service_is_proposed() {
+    let all = rows(300);
+    let wrong = BY_OFFSET.replace("items = \"/data\"", "items = \"/data\", total = \"/total_records\"");
+    let report = review(&wrong, |asked| {
+        Answered::new(json!({ "data": by_offset(asked, &all), "total_courses": all.len(), "total_pages": 15 }))
+    });
+    let said = said(&report);
+    assert!(said.contains("response.total = \"/total_courses\""), "{said}");
+}

@@ -91,7 +91,7 @@ fn places(learnt: &Learnt, document: &DocumentedList, agreed: &mut Vec<String>, 
             PlaceForm::Page { slot, .. }
             | PlaceForm::Offset { slot, .. }
             | PlaceForm::Token { slot, .. }
-            | PlaceForm::After { slot },
+            | PlaceForm::After { slot, .. },
         ) => slot,
         Some(PlaceForm::Link { .. }) => return,
         Some(PlaceForm::Whole) | None => {

@@ -53,7 +53,7 @@ pub(super) fn doubts(session: &Session, learnt: &Learnt, base: &Base) -> Vec<Str
     if is_round(count) {
         found.push(format!("it has {count} items, a usual size of a page"));
     }
-    found.extend(session.unclear.iter().cloned());
+    found.extend(session.unclear.iter().chain(&learnt.unclear).cloned());
     found
 }
 

@@ -1,6 +1,10 @@
 //! The length and the end of the list, and the sample of its rows from which the order is found.
 
-use std::{collections::BTreeSet, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -46,6 +50,8 @@ pub(in crate::learn) struct Sample {
     places: Vec<u64>,
     /// The answers to requests for a number of items: their offsets and this number.
     pub(super) sized: Vec<(u64, u32, Rc<SeenAnswer>)>,
+    /// True if two different items of an answer have the same id.
+    has_twins: bool,
     /// The last page with items, if a list was read to its end in which each page leads to the next one.
     pub(super) last: Option<Rc<SeenAnswer>>,
     /// The answers that the list was examined with, and the offset at which each begins.
@@ -61,6 +67,12 @@ impl Sample {
     /// Adds the new rows of the answer at offset `from`, after the rows of answers that begin no later.
     fn add(&mut self, learnt: &Learnt, seen: &Rc<SeenAnswer>, from: u64) {
         self.answers.push((from, Rc::clone(seen)));
+        // An item that moves or changes while the list is read may come twice, so only one answer shows two items.
+        let mut known = BTreeMap::new();
+        for row in learnt.shape.elements(seen).unwrap_or_default() {
+            let before = known.insert(learnt.shape.identity(row), row);
+            self.has_twins |= before.is_some_and(|before| before != row);
+        }
         let identities = learnt.shape.identities(seen).unwrap_or_default();
         let elements = learnt.shape.elements(seen).unwrap_or_default().iter().zip(identities);
         // Answers overlap if items were added between them. Without ids, equal rows may be different items, so all rows
@@ -195,6 +207,13 @@ async fn search(
         note_no_end(session, learnt, "the last page is not recorded");
         return Ok(Searched::Done);
     }
+    if let Some(total) = stated.filter(|_| learnt.shape.count(&seen) == 0 && !sample.is_whole) {
+        let known = u64::try_from(sample.rows.len()).unwrap_or(0);
+        let depth = search_end(session, learnt, known.min(last), last).await?;
+        let depth = bounded(learnt, depth.end.unwrap_or(known), (last, &seen), total);
+        note_no_end(session, learnt, &depth.why);
+        return Ok(Searched::Done);
+    }
     sample.sized.push((last, size, Rc::clone(&seen)));
     if !sample.is_whole {
         sample.add(learnt, &seen, last);
@@ -320,7 +339,9 @@ async fn deep_enough(
         let ids = learnt.shape.identities(&seen).unwrap_or_default();
         let known = u64::try_from(sample.rows.len()).unwrap_or(0);
         if rows == 0 {
-            return search_end(session, learnt, known.min(from), from).await;
+            let depth = search_end(session, learnt, known.min(from), from).await?;
+            let Some(total) = total else { return Ok(depth) };
+            return Ok(bounded(learnt, depth.end.unwrap_or(known.min(from)), (from, &seen), total));
         }
         // Some upstreams answer requests after the end with the last page, so no page is empty. Test:
         // `a_repeated_last_page_is_learnt_without_a_total`.
@@ -363,8 +384,34 @@ async fn search_repeated(session: &Session, learnt: &Learnt, from: u64, again: &
     Ok(Depth { reached: end, end: Some(end), why: String::new() })
 }
 
+/// Adds the finding that the upstream shows no item at an offset before the end that the total states. `shown` is the
+/// number of items up to the last one that it shows. Tests: `a_bound_of_the_depth_is_learnt`,
+/// `a_list_of_which_only_the_beginning_is_shown_is_told`.
+fn bounded(learnt: &mut Learnt, shown: u64, (from, seen): (u64, &SeenAnswer), total: u64) -> Depth {
+    let why = format!(
+        "the total is {total}, and {} came for the page that begins after item {from}",
+        match seen.status {
+            status @ 400.. => status.to_string(),
+            _ => "no item".to_owned(),
+        }
+    );
+    if (400..500).contains(&seen.status) {
+        learnt.max_depth = Some(shown).filter(|shown| *shown > 0);
+        learnt.note(Certainty::Shown, "depth", format!("{shown} items"), why.clone());
+    } else {
+        let advice = format!(
+            "{why}: the list ends after {shown} items, or only its beginning is shown; then write request.max_depth = {shown}"
+        );
+        learnt.note(Certainty::Open, "depth", format!("{shown} items were shown"), advice);
+    }
+    Depth { reached: 0, end: None, why }
+}
+
 /// Finds the end of a list by bisection between an offset with items and one without, in at most 12 requests.
 async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64) -> Result<Depth, ProbeHalt> {
+    if has == has_none {
+        return Ok(Depth { reached: has, end: Some(has), why: String::new() });
+    }
     let size = page_size(learnt);
     let (mut low, mut high) = (has / u64::from(size), has_none / u64::from(size));
     for _ in 0..12 {
@@ -450,7 +497,10 @@ async fn follow(
         }
         // Without a flag, only an empty page shows the end. The rows are then the whole list. Test:
         // `the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page`.
-        if learnt.shape.count(&seen) == 0 {
+        let is_inclusive = matches!(form, PlaceForm::After { is_inclusive: true, .. });
+        let ids = learnt.shape.identities(&seen).unwrap_or_default();
+        let is_known = is_inclusive && ids.iter().all(|id| sample.known.contains(id));
+        if ids.is_empty() || is_known {
             sample.is_whole = seen.is_success();
             sample.last = Some(before).filter(|_| seen.is_success());
             return Ok(());
@@ -480,7 +530,7 @@ fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: 
             let pairs = token::query_of(&text(place)?);
             Some(pairs.into_iter().map(|(name, value)| (session.slot(&name), value)).collect())
         }
-        PlaceForm::After { slot } => {
+        PlaceForm::After { slot, .. } => {
             // A flag that says that no item follows is not believed, since this request shows whether it is right.
             let ids = learnt.shape.identities(seen)?;
             let last = ids.last()?;
@@ -491,21 +541,14 @@ fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: 
     }
 }
 
-/// Removes the id from the learnt shape if two different items have the same id.
+/// Removes the id from the learnt shape if two different items have the same id. Test:
+/// `a_list_whose_ids_repeat_gets_no_order`.
 fn check_ids(learnt: &mut Learnt, sample: &Sample) {
-    let Some(id) = learnt.shape.id.clone() else { return };
-    let mut known = std::collections::BTreeMap::new();
-    for row in &sample.rows {
-        let own = crate::learn::prober::answer::step_into(row, &id).map(Value::to_string);
-        // An item that moves while the list is read may occur twice, with equal content, so equal rows are one item.
-        if let Some(before) = known.insert(own, row)
-            && before != row
-        {
-            learnt.shape.id = None;
-            let evidence = format!("two different items have the same value at {id}");
-            learnt.note(Certainty::Open, "id", "none", evidence);
-            return;
-        }
+    if let Some(id) = learnt.shape.id.clone().filter(|_| sample.has_twins) {
+        learnt.shape.id = None;
+        learnt.withdraw("id");
+        let evidence = format!("two different items of an answer have the same value at {id}");
+        learnt.note(Certainty::Open, "id", "none", evidence);
     }
 }
 

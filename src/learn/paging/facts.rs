@@ -8,7 +8,7 @@ use crate::learn::{
     paging::cap::Widest,
     prober::Base,
     prober::answer::{SeenAnswer, telling_member, whole},
-    shape::names::{LAST, MORE, PAGE_COUNTS, TOTALS, last_step},
+    shape::names::{LAST, MORE, PAGE_COUNTS, TOTALS, is_total, last_step},
 };
 
 /// Finds numbers that may be the total, the likeliest first: they are the same in answers of two sizes and not smaller
@@ -21,13 +21,14 @@ pub(super) fn find_totals(learnt: &Learnt, paged: &SeenAnswer, base: &Base, wide
     for fact in learnt.shape.facts(paged) {
         let (Some(value), Some(later)) = (whole(&fact.value), widest.seen.number(&fact.place)) else { continue };
         let is_steady = value == later && value >= seen_most;
-        let rank = TOTALS.iter().position(|name| *name == last_step(&fact.place));
+        let step = last_step(&fact.place);
+        let rank = TOTALS.iter().position(|name| *name == step).or_else(|| is_total(&step).then_some(TOTALS.len()));
         // A number that is equal to the number of items in both answers may be the number of items in the page, so it
         // counts as the total only if it has a usual name.
         let is_exact = widest.is_all && value == seen_most && Some(value) != u64::try_from(paged_count).ok();
         match rank {
             Some(rank) if is_steady => found.push((rank, fact.place, value)),
-            None if is_steady && is_exact => found.push((TOTALS.len(), fact.place, value)),
+            None if is_steady && is_exact => found.push((TOTALS.len() + 1, fact.place, value)),
             _ => {}
         }
     }

@@ -48,6 +48,11 @@ pub(in crate::learn) async fn find(
             return Ok(());
         }
     }
+    // Other items may come in addition, such as pinned ones. A list with a size is no whole list. Test:
+    // `a_size_with_an_unclear_effect_is_a_doubt`.
+    if learnt.unclear.is_empty() && !affected.is_empty() {
+        learnt.unclear.push(format!("with {} it has another number of items", affected.join(", ")));
+    }
     // Some upstreams refuse unknown parameters, so names are tried one by one. Test:
     // `an_upstream_that_refuses_unknown_parameters_is_learnt`.
     if batch_failed {
@@ -116,7 +121,7 @@ async fn together(
         {
             return Ok(Together::Found);
         }
-        if count < base.ids.len() {
+        if count != base.ids.len() {
             affected.get_or_insert_with(|| names.to_vec());
         }
     }

@@ -43,6 +43,11 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
             return Ok(());
         }
     }
+    if let Some(form) = by_members(session, learnt, &sized, &ids, &facts).await? {
+        note(learnt, &form);
+        learnt.place = Some(form);
+        return Ok(());
+    }
     if by_id(session, learnt, &sized, &ids).await? {
         return Ok(());
     }
@@ -171,6 +176,38 @@ async fn by_token(
     Ok(slot.map(|slot| PlaceForm::Token { slot, place: fact.place.clone(), parameter: None, previous: None }))
 }
 
+/// Finds the parameter that takes a member of an object for the next page, as in `"nextCursor": { "lastId": 7 }`. The
+/// parameter has the name of the member. Returns `None` if no member leads on alone.
+async fn by_members(
+    session: &Session,
+    learnt: &mut Learnt,
+    sized: &[Setting],
+    ids: &[String],
+    facts: &[Fact],
+) -> Result<Option<PlaceForm>, ProbeHalt> {
+    let member = |fact: &Fact| {
+        let (outer, name) = fact.place.strip_prefix('/')?.rsplit_once('/')?;
+        let is_next = names_a_next(&plain(outer.rsplit('/').next().unwrap_or(outer)));
+        let text = text_of(&fact.value).filter(|text| !text.is_empty() && text.len() <= LONGEST);
+        Some((session.slot(name), text.filter(|_| is_next)?, fact.place.clone()))
+    };
+    let members: Vec<(ProbeSlot, String, String)> = facts.iter().filter_map(member).take(SINGLES).collect();
+    for (slot, text, place) in &members {
+        if leads_on(session, learnt, sized, ids, &[(slot.clone(), text.clone())]).await? {
+            let (slot, place) = (slot.clone(), place.clone());
+            return Ok(Some(PlaceForm::Token { slot, place, parameter: None, previous: None }));
+        }
+    }
+    let all: Vec<Setting> = members.iter().map(|(slot, text, _)| (slot.clone(), text.clone())).collect();
+    if all.len() > 1 && leads_on(session, learnt, sized, ids, &all).await? {
+        let names: Vec<&str> = members.iter().map(|(slot, ..)| slot.name()).collect();
+        let evidence =
+            "together they gave other items, and none of them alone: no dialect sends two values of an answer";
+        learnt.note(Certainty::Open, "next page", names.join(" with "), evidence);
+    }
+    Ok(None)
+}
+
 /// Finds the parameter that takes the id of the last item. If there is one, adds the finding and returns `true`.
 async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &[String]) -> Result<bool, ProbeHalt> {
     let Some(last) = ids.last().filter(|_| learnt.shape.id.is_some()) else { return Ok(false) };
@@ -178,12 +215,20 @@ async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &
     let documented: Vec<String> = session.documented().texts_named(&AFTERS).collect();
     for name in likely_first(&documented, &AFTERS) {
         let setting = (session.slot(&name), last.clone());
-        if !leads_on(session, learnt, sized, ids, &[setting]).await? {
+        let seen = session.ask(&[sized, &[setting]].concat()).await?;
+        let found = learnt.shape.identities(&seen).unwrap_or_default();
+        let is_inclusive = found.len() > 1 && found.first() == ids.last();
+        let new = &found[usize::from(is_inclusive)..];
+        if new.is_empty() || new.iter().any(|id| ids.contains(id)) {
             continue;
         }
-        let evidence = format!("{name}=(the id of the last item) gave items that the answer before did not have");
-        learnt.note(Certainty::Shown, "next page", format!("{name}, an id"), evidence);
-        learnt.place = Some(PlaceForm::After { slot: session.slot(&name) });
+        let which = if is_inclusive { "that item and then " } else { "" };
+        let evidence =
+            format!("{name}=(the id of the last item) gave {which}items that the answer before did not have");
+        let found =
+            if is_inclusive { format!("{name}, an id whose item comes again") } else { format!("{name}, an id") };
+        learnt.note(Certainty::Shown, "next page", found, evidence);
+        learnt.place = Some(PlaceForm::After { slot: session.slot(&name), is_inclusive });
         return Ok(true);
     }
     Ok(false)

@@ -10,6 +10,9 @@ use crate::learn::prober::port::ProbeAnswer;
 /// The largest number of elements of an array that are searched for a relation. Later elements are ignored.
 const MOST_LINKS: usize = 32;
 
+/// The maximum depth at which objects with indexes as names are searched.
+const DEPTH: usize = 4;
+
 /// The status of the substitute for an answer that is not recorded. No server sends this status, so no step confuses
 /// the substitute with a list or a refusal.
 const NOT_RECORDED: u16 = 0;
@@ -19,8 +22,11 @@ const NOT_RECORDED: u16 = 0;
 pub(in crate::learn) struct SeenAnswer {
     pub(in crate::learn) status: u16,
     pub(in crate::learn) headers: HeaderMap,
-    /// The parsed body; `None` if it isn't JSON.
+    /// The parsed body; `None` if it isn't JSON. Objects whose members are objects with numbers as names are arrays
+    /// here, as in `{"0": {}, "2": {}}`.
     pub(in crate::learn) json: Option<Value>,
+    /// The places of these objects.
+    pub(in crate::learn) indexed: Vec<String>,
     pub(in crate::learn) body: Vec<u8>,
     pub(in crate::learn) elapsed: Duration,
 }
@@ -32,13 +38,17 @@ impl SeenAnswer {
         if body.starts_with(b"\xEF\xBB\xBF") {
             body.drain(..3);
         }
-        Self { status, headers, json: serde_json::from_slice(&body).ok(), body, elapsed }
+        let (mut json, mut indexed) = (serde_json::from_slice(&body).ok(), Vec::new());
+        if let Some(json) = &mut json {
+            unfold(json, String::new(), 0, &mut indexed);
+        }
+        Self { status, headers, json, indexed, body, elapsed }
     }
 
     /// Returns the substitute for an answer that is not recorded, without headers and body.
     pub(in crate::learn) fn not_recorded() -> Self {
         let (headers, elapsed) = (HeaderMap::new(), Duration::ZERO);
-        Self { status: NOT_RECORDED, headers, json: None, body: Vec::new(), elapsed }
+        Self { status: NOT_RECORDED, headers, json: None, indexed: Vec::new(), body: Vec::new(), elapsed }
     }
 
     /// Returns `false` for the substitute for an answer that is not recorded, and `true` for an answer of the upstream.
@@ -50,6 +60,11 @@ impl SeenAnswer {
     pub(in crate::learn) fn is_success(&self) -> bool {
         // Upstreams that page by `Range`, such as PostgREST, send a part of a list with 206, so 206 is a success.
         matches!(self.status, 200 | 203 | 206)
+    }
+
+    /// Returns whether the answer has an object with numbers as names at a place, which is an array in `json`.
+    pub(in crate::learn) fn is_indexed(&self, place: &str) -> bool {
+        self.indexed.iter().any(|known| known == place)
     }
 
     /// Returns the value of a header; `None` if it is missing or not ASCII text.
@@ -85,6 +100,23 @@ impl SeenAnswer {
     /// string.
     pub(in crate::learn) fn number(&self, place: &str) -> Option<u64> {
         whole(&self.at(place)?)
+    }
+}
+
+/// Replaces objects whose members are objects with numbers as names by arrays, in the order of these numbers, and adds
+/// their places. PHP writes such objects for arrays whose indexes have gaps. Test:
+/// `an_array_with_gaps_is_learnt_from_its_indexes`.
+fn unfold(value: &mut Value, at: String, depth: usize, found: &mut Vec<String>) {
+    let Value::Object(members) = value else { return };
+    let index = |name: &str| name.parse::<u64>().ok().filter(|_| name.bytes().all(|byte| byte.is_ascii_digit()));
+    if !members.is_empty() && members.iter().all(|(name, member)| index(name).is_some() && member.is_object()) {
+        let mut elements: Vec<(String, Value)> = std::mem::take(members).into_iter().collect();
+        elements.sort_by_key(|(name, _)| index(name));
+        *value = Value::Array(elements.into_iter().map(|(_, element)| element).collect());
+        return found.push(at);
+    }
+    if depth < DEPTH {
+        members.iter_mut().for_each(|(name, member)| unfold(member, format!("{at}{}", step(name)), depth + 1, found));
     }
 }
 

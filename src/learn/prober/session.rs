@@ -123,6 +123,11 @@ impl Session {
         *self.not_recorded.borrow()
     }
 
+    /// Returns whether a test holds for an answer so far.
+    pub(in crate::learn) fn find_answer<T>(&self, test: impl Fn(&SeenAnswer) -> Option<T>) -> Option<T> {
+        self.known.borrow().iter().find_map(|(_, seen)| test(seen))
+    }
+
     /// Returns the distinct numbers that a parameter has in recorded requests, in ascending order.
     pub(in crate::learn) fn recorded_numbers(&self, name: &str) -> Vec<u64> {
         let pairs = self.target.recorded.iter().flatten().filter(|(own, _)| own == name);
@@ -177,6 +182,12 @@ impl Session {
     ) -> Result<Rc<SeenAnswer>, ProbeHalt> {
         let request = ProbeRequest { without: Some(header.clone()), ..self.request(&self.target.path, settings) };
         self.send(request).await
+    }
+
+    /// Requests the list with another `Host`.
+    pub(in crate::learn) async fn ask_at_host(&self, host: &str) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+        let headers = vec![(http::header::HOST, host.to_owned())];
+        self.send(ProbeRequest { headers, ..self.request(&self.target.path, &[]) }).await
     }
 
     /// Requests another path, without parameters.

@@ -96,6 +96,13 @@ fn a_recording_of_all_requests_teaches_as_much_as_the_live_list() {
 }
 
 #[test]
+fn the_name_of_a_recorded_upstream_is_kept() {
+    let queries = ["page=1&per_page=20", "page=2&per_page=20"];
+    let (learnt, target) = learn(record(&queries, pages));
+    assert!(written(&learnt.unwrap(), &target).contains("\nhost_header = \"legacy.test\"\n"));
+}
+
+#[test]
 fn pages_of_a_browser_are_enough_for_a_route() {
     // The pages are in any order. The first page is the one with the smallest number.
     let queries = ["page=3&per_page=20", "page=1&per_page=20", "per_page=20&page=2", "page=4&per_page=20"];

@@ -112,8 +112,19 @@ pub(in crate::learn) const TOKENS: [&str; 17] = [
 ];
 
 /// Parameters that take the id of an item.
-pub(in crate::learn) const AFTERS: [&str; 9] =
-    ["starting_after", "after", "after_id", "since_id", "last_id", "start_after", "startAfter", "afterId", "min_id"];
+pub(in crate::learn) const AFTERS: [&str; 11] = [
+    "starting_after",
+    "after",
+    "after_id",
+    "since_id",
+    "last_id",
+    "start_after",
+    "startAfter",
+    "afterId",
+    "min_id",
+    "max_id",
+    "from_id",
+];
 
 /// Members that contain the items. These names decide between several arrays.
 pub(in crate::learn) const ITEMS: [&str; 18] = [
@@ -165,6 +176,12 @@ pub(in crate::learn) const TOTALS: [&str; 21] = [
     "odatacount",
     "value",
 ];
+
+/// Returns whether a name, in the form of [`plain`], is that of a total: a usual one, or one that begins with `total` and
+/// has the service's own word for its items, as in `total_courses`.
+pub(in crate::learn) fn is_total(step: &str) -> bool {
+    TOTALS.contains(&step) || step.starts_with("total") && !PAGE_COUNTS.contains(&step)
+}
 
 /// Members that may contain the URL or the token of the next page, in the form of [`plain`].
 pub(in crate::learn) const NEXTS: [&str; 24] = [

@@ -42,7 +42,7 @@ fn a_flag_by_the_id_of_the_last_item_is_compared_with_the_next_page() {
             let more = is_right && from + size < all.len();
             Answered::new(json!({ "data": slice(&all, from, size), "has_more": more }))
         });
-        assert_eq!(outcome.learnt.place, Some(PlaceForm::After { slot: query("starting_after") }));
+        assert_eq!(outcome.learnt.place, Some(PlaceForm::After { slot: query("starting_after"), is_inclusive: false }));
         assert_eq!(outcome.learnt.places.has_more.is_some(), is_right, "{}", outcome.text);
         let (certainty, ..) = finding(&outcome, "flag of more");
         assert_eq!(certainty, if is_right { Certainty::Shown } else { Certainty::Open });
@@ -167,4 +167,45 @@ fn full_answers_are_counted() {
         Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
     });
     assert!(!outcome.learnt.hidden && outcome.learnt.full_answers > 1, "{}", outcome.text);
+}
+
+/// Requests beyond the first 500 items are refused, though the total says that there are more.
+#[test]
+fn a_bound_of_the_depth_is_learnt() {
+    for by_page in [true, false] {
+        let all = rows(1_003);
+        let outcome = learn(|asked| {
+            let size = asked.number("limit").unwrap_or(20);
+            let from = if by_page {
+                (asked.number("page").unwrap_or(1).max(1) - 1) * size
+            } else {
+                asked.number("offset").unwrap_or(0)
+            };
+            if from + size > 500 {
+                return Answered::refused(400, json!({ "error": "too deep" }));
+            }
+            Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
+        });
+        assert_eq!(outcome.learnt.max_depth, Some(500), "{}", outcome.text);
+        assert!(outcome.text.contains("max_depth = 500"), "{}", outcome.text);
+        assert!(outcome.learnt.past_end.is_empty(), "{}", outcome.text);
+        assert_eq!(outcome.learnt.places.total.as_deref(), Some("/total"), "{}", outcome.text);
+    }
+}
+
+/// Behind the first 100 or 600 items every answer is empty, though the total says that there are more.
+#[test]
+fn a_list_of_which_only_the_beginning_is_shown_is_told() {
+    for (shown, count) in [(100, 257), (600, 2_000)] {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+            Answered::new(json!({ "hits": slice(&all[..shown], from, size), "nbHits": all.len() }))
+        });
+        let (certainty, found, evidence) = finding(&outcome, "depth");
+        assert_eq!(certainty, Certainty::Open, "{evidence}");
+        assert!(found.contains(&shown.to_string()), "{found}: {evidence}");
+        assert!(evidence.contains(&format!("request.max_depth = {shown}")), "{evidence}");
+        assert_eq!(outcome.learnt.places.total.as_deref(), Some("/nbHits"), "{}", outcome.text);
+    }
 }

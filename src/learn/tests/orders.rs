@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::{by_offset, order};
 use crate::{
     learn::{
+        ProbeLimits, ProbeTarget,
         findings::NullsAt,
         order::ValueOrder,
-        testing::{Answered, learn, load, rows, scatter, slice, sorted},
+        testing::{Answered, learn, learn_as, load, rows, scatter, slice, sorted, target},
     },
     pagination::order::Kind,
 };
@@ -107,7 +108,7 @@ fn a_filter_that_leaves_out_equal_items_is_not_used() {
             }
             ids.sort_by_key(|id| Reverse((millis(*id), scatter(*id))));
             let rows: Vec<Value> =
-                ids.iter().map(|id| json!({ "id": scatter(*id) % 1_000_000, "at": shown(*id) })).collect();
+                ids.iter().map(|id| json!({ "id": scatter(*id) % 1_000_000_000_000, "at": shown(*id) })).collect();
             let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(300));
             Answered::new(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
         });
@@ -136,4 +137,59 @@ fn a_sort_parameter_without_effect_is_not_learnt() {
     let all = sorted(rows(300), "id", true);
     let outcome = learn(by_offset(all));
     assert!(outcome.learnt.sort.is_none(), "{}", outcome.text);
+}
+
+/// The list runs by the numbers in its ids, and its parameter sorts them as text, as json-server does.
+#[test]
+fn ids_that_are_sorted_as_text_are_no_numbers() {
+    let mut all = rows(1_003);
+    all.iter_mut().for_each(|row| row["id"] = json!(row["id"].to_string()));
+    let outcome = learn(|asked| {
+        let mut rows = all.clone();
+        if let Some(sort) = asked.text("_sort") {
+            let (field, descending) = sort.strip_prefix('-').map_or((sort, false), |field| (field, true));
+            rows = sorted(rows, field, descending);
+        }
+        let (from, size) = (asked.number("_start").unwrap_or(0), asked.number("_limit").unwrap_or(10).min(100));
+        Answered::new(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
+    });
+    let sort = outcome.learnt.sort.as_ref().unwrap_or_else(|| panic!("{}", outcome.text));
+    assert!(sort.fields.contains(&"id".to_owned()), "{}", outcome.text);
+    assert!(!outcome.text.contains("number-in-string"), "{}", outcome.text);
+}
+
+#[test]
+fn a_sort_of_the_url_is_sent_once() {
+    let all = rows(300);
+    // The service takes several keys, or only the first one.
+    for keys in [2, 1] {
+        let given = ProbeTarget { fixed: vec![("sort".to_owned(), "-created_at,-id".to_owned())], ..target() };
+        let outcome = learn_as(given, ProbeLimits::default(), |asked| {
+            let mut rows = all.clone();
+            for key in asked.text("sort").unwrap_or("id").split(',').take(keys).collect::<Vec<_>>().into_iter().rev() {
+                let (field, descending) = key.strip_prefix('-').map_or((key, false), |field| (field, true));
+                rows = sorted(rows, field, descending);
+            }
+            let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+            Answered::new(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
+        });
+        let is_fixed = outcome.text.contains("sort=-created_at");
+        let is_asked = outcome.text.contains("[dialects.items.sort]");
+        assert!(is_fixed != is_asked, "{keys}: {}", outcome.text);
+        assert!(is_asked || keys == 1, "{}", outcome.text);
+    }
+}
+
+/// A list runs by creation, and its items are numbered in their names.
+#[test]
+fn numbered_names_are_in_no_order_of_a_language() {
+    let all: Vec<Value> = (1..=230)
+        .rev()
+        .map(|number| json!({ "id": format!("cus_{:016x}", scatter(number)), "name": format!("customer {number}") }))
+        .collect();
+    let outcome = learn(|asked| {
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(10).min(100));
+        Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
+    });
+    assert_eq!(outcome.learnt.order, None, "{}", outcome.text);
 }

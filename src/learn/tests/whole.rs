@@ -210,3 +210,22 @@ fn a_learnt_route_leaves_old_clients_alone() {
         assert!(outcome.text.contains(OLD_CLIENTS), "{}", outcome.text);
     }
 }
+
+/// Three pinned items are on top of every page, so no answer has the number of items that was asked for.
+#[test]
+fn a_size_with_an_unclear_effect_is_a_doubt() {
+    let all = rows(300);
+    let (learnt, _) = attempt(target(), ProbeLimits::default(), |asked| {
+        let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+        let items = slice(&all[3..], (asked.number("page").unwrap_or(1).max(1) - 1) * size, size);
+        Answered::new(json!(all[..3].iter().cloned().chain(items).collect::<Vec<_>>()))
+    });
+    let learnt = learnt.unwrap();
+    assert_eq!(learnt.place, None, "{:?}", learnt.findings);
+    let finding = learnt.findings.iter().find(|finding| finding.about == "next page").unwrap();
+    assert!(
+        finding.evidence.contains("per_page") && finding.evidence.contains("another number of items"),
+        "{}",
+        finding.evidence
+    );
+}

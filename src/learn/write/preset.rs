@@ -60,6 +60,10 @@ fn merit(table: &Table, learnt: &Learnt, base: &Base) -> Option<usize> {
     }
     let repeats = response.get("repeats_last_page").and_then(Value::as_bool).unwrap_or(false);
     let optional = response.get("items_optional").and_then(Value::as_bool).unwrap_or(false);
+    let object = response.get("items_object").and_then(Value::as_str);
+    if learnt.places.items_object.is_some() && learnt.places.items_object != object {
+        return None;
+    }
     if repeats != learnt.repeats_last_page || learnt.places.items_optional && !optional {
         return None;
     }

@@ -85,6 +85,8 @@ class Page(Generic[Item]):
     total: int | None
     # The strength of the page's proof: exact, checked, anchored or positional. None if the answer doesn't say it.
     level: str | None
+    # True on a last page whose end isn't proven: the service says that more items follow, and the server found none.
+    end_unproven: bool
     # The whole body of the answer, parsed.
     body: Any
 
@@ -351,7 +353,8 @@ def _read(spec: ListSpec, answer: _Answer, cursor: str | None) -> Page[Any]:
     if following is None and spec["more"] is not None and find(body, spec["more"]) is True:
         raise InvalidPageError("more items follow, but the answer has no cursor for them")
     total = None if spec["total"] is None else find(body, spec["total"])
-    return Page(items, following, total if isinstance(total, int) else None, level, body)
+    end_unproven = answer.headers.get("cursorgate-end") is not None
+    return Page(items, following, total if isinstance(total, int) else None, level, end_unproven, body)
 
 
 class Listing(Generic[Item]):

@@ -79,6 +79,8 @@ export interface Page<Item> {
   readonly total: number | null;
   /** The strength of the page's proof: exact, checked, anchored or positional. Null if the answer doesn't say it. */
   readonly level: string | null;
+  /** True on a last page whose end isn't proven: the service says that more items follow, and the server found none. */
+  readonly endUnproven: boolean;
   /** The whole body of the answer, parsed. */
   readonly body: unknown;
 }
@@ -320,7 +322,8 @@ function read<Item>(spec: ListSpec, answer: Answer, cursor: string | null, base:
     throw new InvalidPageError("more items follow, but the answer has no cursor for them");
   }
   const total = spec.total === null ? null : find(body, spec.total);
-  return { items, next, total: typeof total === "number" ? total : null, level, body };
+  const endUnproven = answer.headers.get("Cursorgate-End") !== null;
+  return { items, next, total: typeof total === "number" ? total : null, level, endUnproven, body };
 }
 
 /** Returns the next cursor. From a link it takes only the cursor, so credentials aren't sent to the link's host. */

@@ -59,4 +59,15 @@ impl QueryRun {
         let page = read.await.clone();
         (page, is_first)
     }
+
+    /// Returns the response keys of the fields whose page ends its list with an end that isn't proven, sorted.
+    pub(super) fn unproven_ends(&self) -> Vec<String> {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_marked =
+            |page: &KnownPage| page.get().is_some_and(|read| read.as_ref().is_ok_and(|page| page.is_end_unproven));
+        let mut keys: Vec<String> =
+            pages.iter().filter(|(_, page)| is_marked(page)).map(|(key, _)| key.clone()).collect();
+        keys.sort_unstable();
+        keys
+    }
 }

@@ -259,7 +259,8 @@ async fn finish(
         let errors = errors.into_iter().map(|error| coded(error, Code::QueryInvalid.as_str()));
         return Err(QueryRefusal::Errors(errors.collect()));
     }
-    let Ok(body) = response::write_answer(&data, (&errors, run.faults.load(Ordering::Relaxed)), most) else {
+    let faults = (&errors[..], run.faults.load(Ordering::Relaxed));
+    let Ok(body) = response::write_answer(&data, faults, &run.unproven_ends(), most) else {
         let detail = format!("the query is too large: its answer has more than {most} bytes");
         return Err(Box::new(Problem::new(Code::QueryTooComplex, detail)).into());
     };

@@ -80,7 +80,8 @@ pub(super) fn coded(mut error: ServerError, code: &str) -> ServerError {
 
 /// Writes the body of an answer: the data, and the errors with their codes. `count` is the number of all errors, and
 /// `errors` contains the first of them. If `count` is larger, an additional last error states how many errors are left
-/// out.
+/// out. `unproven_ends` are the response keys of lists whose end isn't proven. They are in the extensions, so that
+/// clients see them without selecting a field for it.
 ///
 /// # Errors
 ///
@@ -88,6 +89,7 @@ pub(super) fn coded(mut error: ServerError, code: &str) -> ServerError {
 pub(super) fn write_answer(
     data: &Value,
     (errors, count): (&[ServerError], usize),
+    unproven_ends: &[String],
     most: usize,
 ) -> Result<Vec<u8>, AnswerTooLarge> {
     let mut body = b"{\"data\":".to_vec();
@@ -95,6 +97,12 @@ pub(super) fn write_answer(
     if !errors.is_empty() {
         body.push(b',');
         push_errors(&mut body, errors, count.saturating_sub(errors.len()));
+    }
+    if !unproven_ends.is_empty() {
+        body.extend_from_slice(b",\"extensions\":{\"unprovenEnds\":");
+        // Serializing strings as JSON never fails.
+        body.extend(serde_json::to_vec(unproven_ends).unwrap_or_else(|_| b"[]".to_vec()));
+        body.push(b'}');
     }
     body.push(b'}');
     Ok(body)

@@ -192,6 +192,9 @@ fn connection(stem: &str, node: &ValueType) -> [Object; 2] {
     let unproven = page_field("unproven", TypeRef::named(TypeRef::STRING), UNPROVEN, |page| {
         page.unproven.as_ref().map_or(Value::Null, |reason| Value::from(reason.as_str()))
     });
+    let end_unproven = page_field("endUnproven", TypeRef::named_nn(TypeRef::BOOLEAN), END_UNPROVEN, |page| {
+        page.is_end_unproven.into()
+    });
     let cursor = Field::new("cursor", TypeRef::named(TypeRef::STRING), |context| {
         let edge = context.parent_value.downcast_ref::<(Arc<ConnectionPage>, usize)>();
         let cursor = edge.and_then(|(page, place)| page.edges.get(*place)).map(|edge| edge.cursor.clone());
@@ -213,13 +216,16 @@ fn connection(stem: &str, node: &ValueType) -> [Object; 2] {
         .field(page_info)
         .field(total)
         .field(guarantee)
-        .field(unproven);
+        .field(unproven)
+        .field(end_unproven);
     let cursor = cursor.description("The place of the item; null in a list that the upstream pages by tokens.");
     [connection, Object::new(edge_name).field(cursor).field(node)]
 }
 
 const TOTAL: &str = "The number of items in the whole list; null where the upstream does not report it.";
 const UNPROVEN: &str = "The reason that the page is served without a proof.";
+const END_UNPROVEN: &str =
+    "True if the page ends the list, and the upstream says that more items follow: the list may go on.";
 
 fn object_type(object: ObjectType) -> Object {
     let mut built = Object::new(object.name);

@@ -10,6 +10,10 @@ use crate::{
 
 const NULL: &[u8] = b"null";
 
+/// The text for a model about an end that the upstream contradicts.
+const END_UNPROVEN: &str = "No further items were found, but the upstream says that more follow: don't report these items \
+                            as the whole list.";
+
 /// The reason that a tool doesn't have a result.
 #[derive(Debug)]
 pub(super) struct ToolFault {
@@ -120,6 +124,11 @@ pub(super) fn of_page(page: &ConnectionPage, most: usize) -> Result<BoundedPage,
         json.extend_from_slice(b",\"unproven\":");
         write::push_text(&mut json, reason);
     }
+    // Items that were left out follow, so such a result doesn't end the list.
+    if page.is_end_unproven && stopped.is_none() {
+        json.extend_from_slice(b",\"endUnproven\":");
+        write::push_text(&mut json, END_UNPROVEN);
+    }
     let left_out = page.edges.len() - items;
     if left_out > 0 {
         json.extend_from_slice(b",\"leftOut\":");
@@ -174,6 +183,7 @@ mod tests {
             total: Some(9),
             level: "exact".to_owned(),
             unproven: None,
+            is_end_unproven: false,
         }
     }
 
@@ -197,6 +207,19 @@ mod tests {
         }
         let empty = read(&of_page(&page(&[], false, false), 4).unwrap().json);
         assert_eq!((&empty["items"], &empty["nextCursor"]), (&json!([]), &Value::Null));
+    }
+
+    #[test]
+    fn an_end_that_is_not_proven_is_said_where_the_list_ends() {
+        let marked = ConnectionPage { is_end_unproven: true, ..page(&[Some("11111"), Some("22222")], false, false) };
+        for (most, has_mark) in [(11, true), (5, false)] {
+            let result = read(&of_page(&marked, most).unwrap().json);
+            assert_eq!(result["nextCursor"].is_null(), has_mark, "{result}");
+            let said = result.get("endUnproven").and_then(Value::as_str);
+            assert_eq!(said.is_some_and(|said| said.contains("more follow")), has_mark, "{result}");
+        }
+        let proven = read(&of_page(&page(&[Some("11111")], false, false), 5).unwrap().json);
+        assert_eq!(proven.get("endUnproven"), None);
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub(super) fn of_page(item: Option<Value>) -> JsonObject {
         "type": "object",
         "properties": {
             "items": { "type": "array", "items": item.unwrap_or_else(|| json!({})), "description": "The items, as the upstream wrote them." },
-            "nextCursor": { "type": ["string", "null"], "description": "The `cursor` of the next call; null at the end of the list." },
+            "nextCursor": { "type": ["string", "null"], "description": "The `cursor` of the next call; null at the end of the list, which is proven unless `endUnproven` is there." },
             "total": { "type": ["integer", "null"], "description": "The number of items in the whole list, where it is known." },
             "level": {
                 "type": "string", "enum": ["exact", "checked", "anchored", "positional"],
@@ -115,6 +115,11 @@ pub(super) fn of_page(item: Option<Value>) -> JsonObject {
                                 where it changes at all.",
             },
             "unproven": { "type": "string", "description": "The reason that the page is served without a proof." },
+            "endUnproven": {
+                "type": "string",
+                "description": "Only where `nextCursor` is null and the end is not proven: the upstream says that more items follow, \
+                                and none were found. The list may go on.",
+            },
             "leftOut": {
                 "type": "integer",
                 "description": "The number of items that were asked for and left out for their size: `nextCursor` leads to the first.",

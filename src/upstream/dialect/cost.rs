@@ -50,6 +50,9 @@ pub struct BudgetAdvice {
     pub lower: u32,
 }
 
+/// The largest limit for which the longest tie run is computed.
+const SEARCHED: u32 = 200;
+
 /// The length of the longest tie run that a page can cross, and the number of requests that such a page takes.
 pub type TieRunCost = (u32, u32);
 
@@ -100,7 +103,18 @@ impl Costs {
     /// Returns the longest tie run that a page can cross and the number of requests that this page takes; `None` if
     /// ties don't matter.
     pub fn longest_run(&mut self, dialect: &Dialect, list: &ListSettings) -> Option<TieRunCost> {
-        let (shape, limit) = (Shapes::new(dialect, list).listed, list.page_size.default);
+        self.run_of(dialect, list, list.page_size.default)
+    }
+
+    /// Returns the same as [`Self::longest_run`] for pages of the largest limit. For very large limits the search takes
+    /// too long, and `None` is returned.
+    pub fn longest_run_of_largest(&mut self, dialect: &Dialect, list: &ListSettings) -> Option<TieRunCost> {
+        if list.page_size.max > SEARCHED { None } else { self.run_of(dialect, list, list.page_size.max) }
+    }
+
+    /// Returns the longest tie run that a page of `limit` items can cross.
+    fn run_of(&mut self, dialect: &Dialect, list: &ListSettings, limit: u32) -> Option<TieRunCost> {
+        let shape = Shapes::new(dialect, list).listed;
         if let Some((_, _, run)) = self.runs.iter().find(|(known, of, _)| *known == shape && *of == limit) {
             return *run;
         }

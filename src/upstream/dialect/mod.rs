@@ -254,6 +254,13 @@ impl Dialect {
         [Variable::Page, Variable::Offset].into_iter().find_map(|variable| self.request.name_of(variable))
     }
 
+    /// Returns the name of the query parameter or the JSON Pointer of the body member that has the token of the page, or
+    /// the item after which to continue; `None` if requests state neither.
+    #[must_use]
+    pub fn token_name(&self) -> Option<String> {
+        [Variable::Token, Variable::NextToken, Variable::After].into_iter().find_map(|used| self.request.name_of(used))
+    }
+
     /// Returns the name of the query parameter or the JSON Pointer of the body member that states the number of items
     /// or the end of the slice; `None` if requests state neither.
     #[must_use]

@@ -189,12 +189,6 @@ impl ResponseReader {
             Some(Err(error)) => return Err(self.malformed(error, depth, headers, &body)),
             None => return Err(refused(status, headers, body)),
         };
-        // A 206 may contain any part of the list, so it is malformed unless the dialect reads the range. Test:
-        // `parts_are_lists_where_the_dialect_reads_content_ranges`.
-        if status == 206 && !self.reads_content_range() {
-            let detail = "206: a part of something, and the dialect reads no content-range".to_owned();
-            return Err(ReadingError::Malformed(detail));
-        }
         // Only an object can lack a member, so any other body isn't the dialect's list, unless it is an array with a
         // null at the place of the items. Tests: `missing_arrays_are_empty_where_the_dialect_says_so`,
         // `facts_and_items_may_be_two_elements_of_an_array`.
@@ -215,7 +209,32 @@ impl ResponseReader {
             );
             return Err(ReadingError::Malformed(detail));
         }
-        self.answer(page, ask, headers, body)
+        let answer = self.answer(page, ask, headers, body)?;
+        // A 206 may contain any part of the list, so it is malformed unless the dialect reads the range, or the answer has
+        // a token for the rest. Test: `parts_are_lists_where_the_dialect_reads_ranges_or_tokens`.
+        if status == 206 && !self.reads_content_range() && !self.leads_on(&answer) {
+            let detail = match self.hands_out_tokens() {
+                true => {
+                    "206: a part of the list, and the answer has no token for the rest at response.next_token or next_url"
+                }
+                false => {
+                    "206: a part of the list, and the dialect doesn't read which: response.total = \
+                     \"content-range:total\" or response.offset = \"content-range:start\" reads it"
+                }
+            };
+            return Err(ReadingError::Malformed(detail.to_owned()));
+        }
+        Ok(answer)
+    }
+
+    /// Returns whether the upstream hands out tokens or links. The ids of items, which any answer has, don't count.
+    fn hands_out_tokens(&self) -> bool {
+        self.tokens.as_ref().is_some_and(|tokens| tokens.style() != TokenStyle::Item && !tokens.is_whole())
+    }
+
+    /// Returns whether an answer has a token that the upstream handed out for another part of the list.
+    fn leads_on(&self, answer: &Answer) -> bool {
+        self.hands_out_tokens() && (answer.next.is_some() || answer.previous.is_some())
     }
 
     fn answer(

@@ -72,6 +72,17 @@ saw.ends = { page: await verdict(page, 'by-page'), cursor: await verdict(page, '
 saw.shown = { page: await ids(page, 'by-page'), cursor: await ids(page, 'by-cursor') };
 await page.screenshot({ path: `${folder}/to-the-end.png`, fullPage: true });
 
+// The upstream of another list says that more items follow after its end.
+await page.locator('#list').selectOption('doubted');
+await page.locator('#limit').fill('100');
+await page.locator('#read').click();
+await begins(page, 'by-cursor', 'The end is not proven');
+saw.doubted = {
+  verdict: await verdict(page, 'by-cursor'),
+  look: await page.locator('#by-cursor .verdict').getAttribute('class'),
+  details: await page.locator('#by-cursor .requests details').first().innerText(),
+};
+
 // Another list has a parameter in its path, another envelope, no legacy clients, and a rate limit.
 await page.locator('#list').selectOption('members');
 await page.locator('#parameter-team').fill('a b');

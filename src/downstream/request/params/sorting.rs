@@ -11,11 +11,18 @@ use crate::{
     },
 };
 
-/// The parameter with the fields, if a client sends fields and directions separately.
-const FIELDS: &str = "sort_by";
+/// Two parameters that set an order together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SortPair {
+    /// The parameter with the fields.
+    fields: &'static str,
+    /// The parameter with the directions: one for each field, or one for all.
+    directions: &'static str,
+}
 
-/// The parameter with the directions of [`FIELDS`]: one for each field, or one for all.
-const DIRECTIONS: &str = "order_by";
+/// The pairs that clients of many APIs send.
+const PAIRS: [SortPair; 2] =
+    [SortPair { fields: "sort_by", directions: "order_by" }, SortPair { fields: "sortField", directions: "sortOrder" }];
 
 /// The largest number of sort parameters in a request. A request with more is refused.
 const MOST: usize = 32;
@@ -31,8 +38,8 @@ pub(super) struct Sorting {
     pub(super) reserved: ReservedNames,
     /// The form in which the dialect's sort parameters are read back.
     pub(super) form: SortForm,
-    /// `true` if the list can be sorted, and `sort_by` and `order_by` have no other role.
-    pub(super) takes_pair: bool,
+    /// The pairs whose names have no other role, if the list can be sorted.
+    pairs: Vec<SortPair>,
 }
 
 /// A sort as the client wrote it (decoded names and values), and its meaning.
@@ -52,16 +59,24 @@ impl Sorting {
     ) -> Self {
         let is_free = |name: &str| !taken.contains(&name);
         // If `order_by` is the client's own sort parameter, it isn't a list of directions, so the pair isn't read.
-        let takes_pair =
-            !sortable.is_empty() && is_free(FIELDS) && is_free(DIRECTIONS) && own.as_deref() != Some(DIRECTIONS);
-        Self { own, sortable, reserved, form, takes_pair }
+        let is_own = |name: &str| own.as_deref() == Some(name);
+        let is_read = |pair: &&SortPair| {
+            !sortable.is_empty() && is_free(pair.fields) && is_free(pair.directions) && !is_own(pair.directions)
+        };
+        let pairs = PAIRS.iter().filter(is_read).copied().collect();
+        Self { own, sortable, reserved, form, pairs }
+    }
+
+    /// Returns whether clients can set an order by `sort_by` and `order_by`.
+    pub(super) fn takes_pair(&self) -> bool {
+        self.pairs.contains(&PAIRS[0])
     }
 
     /// Returns whether a decoded name is a sort parameter.
     pub(super) fn covers(&self, name: &[u8]) -> bool {
         let is = |known: &str| known.as_bytes() == name;
         self.own.as_deref().is_some_and(is)
-            || (self.takes_pair && (is(FIELDS) || is(DIRECTIONS)))
+            || self.pairs.iter().any(|pair| is(pair.fields) || is(pair.directions))
             || self.reserved.find(name).is_some()
     }
 
@@ -113,11 +128,12 @@ impl Sorting {
         sort::parse(written, place, &self.sortable)
     }
 
-    /// Reads the meaning of a sort: as the client's own parameter, or else as `sort_by` and `order_by`, or else as the
-    /// upstream's own parameters.
+    /// Reads the meaning of a sort: as the client's own parameter, or else as a pair such as `sort_by` and `order_by`, or
+    /// else as the upstream's own parameters.
     fn understand(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
         let is_own = |name: &str| self.own.as_deref() == Some(name);
-        let is_pair = |name: &str| self.takes_pair && (name == FIELDS || name == DIRECTIONS);
+        let has = |pair: &SortPair, name: &str| name == pair.fields || name == pair.directions;
+        let is_pair = |name: &str| self.pairs.iter().any(|pair| has(pair, name));
         let known = |name: &str| self.form.keys.iter().any(|key| key.pairs.iter().any(|(own, _)| own == name));
         let all = |is: &dyn Fn(&str) -> bool| said.iter().all(|(name, _)| is(name));
         // A fault is reported only after the upstream's own parameters have been tried: `sort=email,desc` may be one of
@@ -132,8 +148,9 @@ impl Sorting {
             }
         }
         // If `sort_by` is the client's own parameter, it has been read above, so it isn't read again.
-        if all(&is_pair) && !all(&is_own) {
-            match self.read_pair(said) {
+        let pair = self.pairs.iter().find(|pair| all(&|name| has(pair, name)));
+        if let Some(pair) = pair.filter(|_| !all(&is_own)) {
+            match self.read_pair(*pair, said) {
                 Ok(sort) => return Ok(sort),
                 Err(problem) => fault = fault.or(Some(problem)),
             }
@@ -169,8 +186,10 @@ impl Sorting {
         Err(self.refuse(&format!("{} is not an order of this list", names.join(" with ")), &said[0].0))
     }
 
-    /// Reads `sort_by` and `order_by`. Without `order_by`, `sort_by` accepts every grammar; with it, only fields.
-    fn read_pair(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
+    /// Reads a pair such as `sort_by` and `order_by`. Without `order_by`, `sort_by` accepts every grammar; with it, only
+    /// fields.
+    fn read_pair(&self, pair: SortPair, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
+        let (fields_name, directions_name) = (pair.fields, pair.directions);
         let of = |name: &'static str| {
             let values: Vec<(String, String)> = said.iter().filter(|(own, _)| own == name).cloned().collect();
             match values.first().cloned() {
@@ -180,13 +199,14 @@ impl Sorting {
                 first => Ok(first.map(|(_, value)| value)),
             }
         };
-        match (of(FIELDS)?, of(DIRECTIONS)?) {
-            (Some(fields), None) => sort::parse(&fields, FIELDS, &self.sortable),
+        match (of(fields_name)?, of(directions_name)?) {
+            (Some(fields), None) => sort::parse(&fields, fields_name, &self.sortable),
             (Some(fields), Some(directions)) => {
-                sort::parse_pair((&fields, FIELDS), (&directions, DIRECTIONS), &self.sortable)
+                sort::parse_pair((&fields, fields_name), (&directions, directions_name), &self.sortable)
             }
             (None, _) => {
-                Err(self.refuse(&format!("`{DIRECTIONS}` sets directions without fields: add `{FIELDS}`"), DIRECTIONS))
+                let detail = format!("`{directions_name}` sets directions without fields: add `{fields_name}`");
+                Err(self.refuse(&detail, directions_name))
             }
         }
     }

@@ -19,7 +19,7 @@ pub(crate) const VERDICTS: [&str; 12] = [
 ];
 
 /// The reasons for which an answer isn't observed.
-pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample", "busy", "cut"];
+pub(crate) const REASONS: [&str; 7] = ["request", "body", "sort", "unchanged", "sample", "busy", "cut"];
 
 /// The reason of a refusal because a cursor is in a parameter that isn't one of cursors.
 pub(crate) const STRAY_CURSOR: &str = "parameter";

@@ -15,7 +15,7 @@ use crate::{
     cursor::{Inspection, KeyRing, inspect},
     downstream::{RequestKind, RequestedPosition, request::query, response::level_word},
     gateway::{
-        outcome::failure::Failure,
+        outcome::failure::{Failure, doubted_text},
         page::context::PageContext,
         runtime::{clock, futures::join_all},
     },
@@ -257,6 +257,7 @@ impl PageRecord {
             items: page.items.len(),
             level: level_word(page.level()),
             is_proven: page.unproven.is_none(),
+            doubted_end: page.doubted_end.map(doubted_text),
             has_next: page.next.is_some(),
             has_previous: page.previous.is_some(),
             total: page.total.map(|total| total.value),
@@ -282,6 +283,8 @@ pub(crate) struct PageOutline {
     pub(crate) items: usize,
     pub(crate) level: &'static str,
     pub(crate) is_proven: bool,
+    /// The reason that the end of the list isn't proven; `None` if it is proven, and for pages that end no list.
+    pub(crate) doubted_end: Option<String>,
     pub(crate) has_next: bool,
     pub(crate) has_previous: bool,
     pub(crate) total: Option<u64>,

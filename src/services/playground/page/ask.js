@@ -85,6 +85,7 @@ export function read(list, path, answer) {
   const shown = body === undefined ? answer.body.slice(0, 4_000) : JSON.stringify(body, (_, value) => (isPage && value === array ? `… ${plural(items.length, 'item')} …` : value), 2);
   return {
     level, header, items, shown,
+    isEndUnproven: header('cursorgate-end').length > 0,
     ids: items.map((one) => JSON.stringify(at(one, list.id) ?? one)),
     links: level && body !== undefined ? around(list, body, path, header) : {},
     fault: isPage ? null : fault(answer, body, header('location')[0]),

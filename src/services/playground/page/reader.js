@@ -34,7 +34,7 @@ export class Reader {
   /** Starts reading a list. Late answers of the previous reading aren't shown. */
   async begin(list, asked) {
     const first = this.paging.first(list, asked);
-    this.reading = { list, asked, shown: new Map(), pages: 0, rows: 0, ended: !first, busy: false, around: {}, first, full: null, last: null, fault: null };
+    this.reading = { list, asked, shown: new Map(), pages: 0, rows: 0, ended: !first, isEndUnproven: false, busy: false, around: {}, first, full: null, last: null, fault: null };
     this.table = null;
     this.watcher.disconnect();
     this.box.replaceChildren();
@@ -83,6 +83,7 @@ export class Reader {
     reading.full ??= page.items.length;
     reading.ended = page.fault !== null || !reading.around.next || (again && this.view() === 'scroll');
     reading.last = page.ids.join();
+    reading.isEndUnproven = page.isEndUnproven;
     reading.pages += 1;
     if (this.view() === 'pages') this.table = null;
     if (page.items.length === 0) {
@@ -117,14 +118,15 @@ export class Reader {
   /** States how much of the list has been read, and offers the pages that can be read next. */
   judge(none) {
     const { reading } = this;
-    const { shown, ended, busy, around, fault, rows, pages } = reading;
+    const { shown, ended, busy, around, fault, rows, pages, isEndUnproven } = reading;
     const isLong = this.view() === 'scroll';
     const repeated = [...shown.values()].filter((times) => times > 1).length;
-    const long = `${ended ? 'The end: ' : ''}${plural(shown.size, 'item')} shown, ${repeated} repeated`;
-    const words = isLong ? long : `${plural(rows, 'item')} on this page`;
+    const end = isEndUnproven ? 'The end is not proven, the upstream says that more items follow: ' : 'The end: ';
+    const long = `${ended ? end : ''}${plural(shown.size, 'item')} shown, ${repeated} repeated`;
+    const words = isLong ? long : `${plural(rows, 'item')} on this page${isEndUnproven ? ', whose end is not proven' : ''}`;
     const verdict = this.root.querySelector('.verdict');
     show(verdict, none ?? (pages === 0 && busy ? 'Asking for the first page…' : [fault, rows > 0 || !fault ? words : null].filter(Boolean).join('. ')));
-    verdict.className = `verdict ${none ? '' : fault || (isLong && repeated) ? 'bad' : ended && isLong ? 'good' : ''}`;
+    verdict.className = `verdict ${none ? '' : fault || (isLong && repeated) || isEndUnproven ? 'bad' : ended && isLong ? 'good' : ''}`;
     const button = (name, label) => h('button', { type: 'button', 'data-turn': name, 'data-key': name, 'aria-disabled': !around[name] || busy ? 'true' : null }, label);
     const turns = isLong ? [['next', 'More']] : [['first', 'First'], ['prev', 'Previous'], ['next', 'Next'], ['last', 'Last']];
     const offered = none || (isLong && ended) ? [] : turns.filter(([name]) => name !== 'last' || around.last);

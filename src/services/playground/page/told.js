@@ -61,7 +61,8 @@ export function told(path, answer, page) {
   const listed = headers.filter(([name]) => TOLD.test(name)).map(([name, value]) => h('li', null, h('code', null, `${name}: ${value}`)));
   const cursor = (treatment?.cursor ?? []).map(({ about, text }) => h('li', null, `${about} ${text}`));
   const parts = [
-    ['Guarantee', level ? `${level}: ${meaning}` : meaning, header('cursorgate-unproven').map((why) => h('p', null, `Not proven: ${why}`))],
+    ['Guarantee', level ? `${level}: ${meaning}` : meaning, header('cursorgate-unproven').map((why) => h('p', null, `Not proven: ${why}`)),
+      page.isEndUnproven ? h('p', { class: 'is-bad' }, `The end is not proven: ${treatment?.live?.page?.end_unproven ?? 'the upstream says that more items follow'}.`) : null],
     ['Upstream requests', upstream(explanation)],
     ['Proof', proof(explanation, page)],
     treatment?.place ? ['Place', treatment.place, cursor.length > 0 ? h('ul', null, cursor) : null] : null,

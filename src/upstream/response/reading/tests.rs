@@ -8,10 +8,13 @@ use crate::{
         settings::{DialectMatch, ItemsObjectWord, ListSettings, TotalCounts},
         tree::Tree,
     },
-    pagination::answer::{Answer, Standing, Total},
+    pagination::{
+        answer::{Answer, Standing, Total},
+        fetch::{Fetch, Token},
+    },
     upstream::{
         response::error::ReadingError,
-        testing::{AT, ask, at, compile, page},
+        testing::{AT, ask, at, compile, follow, page},
     },
 };
 
@@ -33,12 +36,22 @@ fn read_page(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Result<Answer, ReadingError> {
+    read_fetch(change, &page(number, 2), status, headers, body)
+}
+
+fn read_fetch(
+    change: impl FnOnce(&mut ListSettings),
+    fetch: &Fetch,
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer, ReadingError> {
     let dialect = compile(change);
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
-    let ask = ask(&dialect, &page(number, 2), "");
+    let ask = ask(&dialect, fetch, "");
     dialect.read(dialect.default_sorted(), &ask, status, &map, body.as_bytes().to_vec(), 8)
 }
 
@@ -60,7 +73,7 @@ fn each_status_without_a_list_has_its_error() {
     let of = |status| read(|_| (), status, &[], list);
     assert!(of(200).is_ok());
     assert!(of(203).is_ok());
-    assert!(malformed(of(206)).starts_with("206: a part of something"));
+    assert!(malformed(of(206)).starts_with("206: a part of the list"));
     assert!(malformed(of(204)).starts_with("204: no content; response.past_end"));
     assert!(malformed(of(304)).starts_with("304 "));
     for status in [100, 101, 201, 202, 205, 600, 999] {
@@ -80,7 +93,7 @@ fn each_status_without_a_list_has_its_error() {
 }
 
 #[test]
-fn parts_are_lists_where_the_dialect_reads_content_ranges() {
+fn parts_are_lists_where_the_dialect_reads_ranges_or_tokens() {
     for place in ["total", "offset", "size"] {
         let change = |list: &mut ListSettings| {
             let response = &mut list.dialect.response;
@@ -92,6 +105,23 @@ fn parts_are_lists_where_the_dialect_reads_content_ranges() {
         };
         assert!(read(change, 206, &[("content-range", "2-3/9")], r#"{"data":[]}"#).is_ok(), "{place}");
     }
+}
+
+/// Heroku's API names the rest of a list in `Next-Range`, without a Content-Range.
+#[test]
+fn a_part_is_a_list_if_it_has_a_token_for_the_rest() {
+    let by_token = |list: &mut ListSettings| {
+        list.dialect.request.query = at("");
+        list.dialect.size.default = Some(at(2_u32));
+        list.dialect.request.headers = vec![(at("Range"), at("{token}"))];
+        list.dialect.response.next_token = Some(at("header:Next-Range"));
+    };
+    let list = r#"{"data":[{"id":1},{"id":2}]}"#;
+    let fetch = follow(None, false, 2);
+    let answer = read_fetch(by_token, &fetch, 206, &[("next-range", "]2..")], list);
+    assert_eq!(answer.unwrap().next, Some(Token("]2..".into())));
+    let fault = malformed(read_fetch(by_token, &fetch, 206, &[], list));
+    assert!(fault.contains("no token for the rest"), "{fault}");
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn sorts_in_all_grammars_parse_to_the_same_order() {
         "sort=created_at%20desc,email",
         "sort_by=created_at,email&order_by=desc,asc",
         "order_by=desc,asc&sort_by=created_at,email",
+        "sortField=created_at,email&sortOrder=desc,asc",
         "sort_by=-created_at,email",
         "ordering=-created_at,email",
         "sort=-created_at,email&sort=-created_at,email",
@@ -104,6 +105,9 @@ fn contradicting_and_unreadable_orders_are_refused() {
         (spring(), "sort=email,desc&sort=-id", "parameter_conflict sort"),
         (django(), "order_by=desc", "sort_invalid order_by"),
         (django(), "sort_by=email&order_by=up", "sort_invalid order_by"),
+        (django(), "sortField=email&sortOrder=up", "sort_invalid sortOrder"),
+        (django(), "sortOrder=desc", "sort_invalid sortOrder"),
+        (django(), "sortField=email&order_by=desc", "parameter_conflict order_by"),
         (django(), "sort_by=name&order_by=desc", "sort_invalid sort_by"),
         (django(), "sort=name", "sort_invalid sort"),
         (django(), "sort=%zz", "sort_invalid sort"),
@@ -121,7 +125,7 @@ fn contradicting_and_unreadable_orders_are_refused() {
 /// `sort_by` and `order_by` don't set an order if the list can't be sorted, or if these names have another role.
 #[test]
 fn sort_by_and_order_by_set_an_order_unless_the_names_have_another_role() {
-    let fixed = Sorting { sortable: Vec::new(), takes_pair: false, ..django() };
+    let fixed = Sorting { sortable: Vec::new(), pairs: Vec::new(), ..django() };
     assert!(!fixed.covers(b"sort_by") && !fixed.covers(b"order_by"));
     assert_eq!(read(&fixed, "sort=email"), "sort_invalid sort");
     let sortable = || vec!["email".to_owned()];

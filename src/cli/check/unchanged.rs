@@ -1,0 +1,350 @@
+//! The proof that old clients see no change: each of their requests goes straight to the service, through the gateway's
+//! own code, and straight to the service again. The answers are compared by `learn::unchanged`.
+
+mod causes;
+pub(super) mod reads;
+
+use std::{fmt::Write as _, thread, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+
+use self::{
+    causes::DifferenceCause,
+    reads::{OldRead, ReadSource},
+};
+use super::super::Failure;
+use crate::{
+    config::{
+        Diagnostics,
+        settings::{ListSettings, RouteSettings, Settings},
+    },
+    gateway::{
+        Route, Snapshot,
+        replay::{ReplayedRequest, Replayer},
+        routes::upstream::Upstream,
+    },
+    learn::unchanged::{AnswerComparison, Meant, WholeAnswer, compare, compare_form},
+    upstream::Dialect,
+};
+
+/// The largest number of requests for a route, in both ways together.
+const MOST_REQUESTS: usize = 220;
+
+/// The largest number of further attempts if the list moves between two answers of the service.
+const FURTHER: usize = 3;
+
+/// The number of times that a difference is confirmed.
+const CONFIRMATIONS: usize = 2;
+
+/// The number of differing requests that a message names.
+const NAMED: usize = 3;
+
+/// The gateway and the manner of requests to it.
+pub(super) struct Prover<'s> {
+    pub(super) settings: &'s Settings,
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) replayer: Replayer,
+    /// The headers of each request, such as a client's credentials. They are never printed.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The pause before each request.
+    pub(super) delay: Duration,
+}
+
+/// A list of the configuration and its route.
+#[derive(Clone, Copy)]
+pub(super) struct ProvenRoute<'s> {
+    pub(super) route: &'s RouteSettings,
+    pub(super) list: &'s ListSettings,
+    pub(super) dialect: &'s Dialect,
+    pub(super) compiled: &'s Route,
+    /// The host that clients of the gateway send.
+    pub(super) client_host: Option<&'s str>,
+}
+
+/// The result of the proof for a route.
+#[derive(Debug, Default)]
+pub(super) struct Proof {
+    /// The old requests that were compared.
+    pub(super) compared: usize,
+    /// The requests of which only the status and the form could be compared, because the list moved.
+    pub(super) moved: usize,
+    /// The old requests whose answers differ.
+    pub(super) differing: usize,
+    /// The reason why the proof ended early; `None` otherwise.
+    pub(super) ended: Option<String>,
+    sent: usize,
+}
+
+/// The reason why a proof ends early.
+struct ProofHalt(String);
+
+/// The two ways of a request.
+pub(super) struct Ways<'s> {
+    pub(super) upstream: &'s Upstream,
+    pub(super) authority: Option<String>,
+    pub(super) meant: Meant,
+}
+
+/// The differences of one cause.
+struct Differing {
+    cause: DifferenceCause,
+    requests: Vec<String>,
+    difference: String,
+}
+
+impl Prover<'_> {
+    /// Returns whether the service takes the `Host` of the gateway's clients. Reports an error if it doesn't.
+    pub(super) fn takes_host(&self, of: ProvenRoute<'_>, diagnostics: &mut Diagnostics) -> bool {
+        let ProvenRoute { route, compiled, client_host, .. } = of;
+        let upstream = &compiled.upstream;
+        let own = upstream.host_for(None).to_str().unwrap_or_default().to_owned();
+        let Some(host) = client_host.filter(|host| upstream.host.is_none() && *host != own) else { return true };
+        let path = reads::plain_path(of);
+        let asked = |authority: Option<&str>| {
+            thread::sleep(self.delay);
+            let request = self.request(&OldRead::get("", path.clone()), authority.map(str::to_owned));
+            self.replayer.direct(upstream, &request)
+        };
+        // An unreachable service is reported by the checks of the list.
+        let (Ok(by_own), Ok(by_public)) = (asked(None), asked(Some(host))) else { return true };
+        if !by_own.is_success() || compare_form(&by_own, &by_public) == AnswerComparison::Same {
+            return true;
+        }
+        let name = &route.name.value;
+        let (status, other) = (by_own.status, by_public.status);
+        let said = if status == other { "with something else".to_owned() } else { format!("{other}") };
+        let message = format!(
+            "{name}: the service answers {said} to requests with Host {host}, which is what it gets from the gateway, \
+             and {status} to those with its own name"
+        );
+        let at = self.settings.upstreams.get(route.upstream).and_then(|own| own.peers.first()).map(|peer| peer.at);
+        let help = format!("in the upstream {:?} write host_header = {own:?}", upstream.name);
+        diagnostics.error(at.unwrap_or(route.name.at), message, help);
+        false
+    }
+
+    /// Compares the old requests of a route. Reports an error for each cause of differences.
+    pub(super) fn prove(
+        &self,
+        of: ProvenRoute<'_>,
+        body: Option<&serde_json::Value>,
+        diagnostics: &mut Diagnostics,
+    ) -> Proof {
+        let mut proof = Proof::default();
+        let mut found: Vec<Differing> = Vec::new();
+        let ended = self.each(of, body, &mut proof, &mut found).err();
+        proof.ended = ended.map(|ProofHalt(why)| why);
+        proof.differing = found.iter().map(|differing| differing.requests.len()).sum();
+        report(of, self.settings, &found, diagnostics);
+        proof
+    }
+
+    fn each(
+        &self,
+        of: ProvenRoute<'_>,
+        body: Option<&serde_json::Value>,
+        proof: &mut Proof,
+        found: &mut Vec<Differing>,
+    ) -> Result<(), ProofHalt> {
+        let ways = ways(of);
+        let bare = OldRead::get("no parameters", reads::plain_path(of));
+        let first = self.direct(ways.upstream, &self.request(&bare, ways.authority.clone()), proof)?;
+        let source = ReadSource { of, first: &first, body };
+        for read in reads::of(&source) {
+            if !self.is_of(of, &read) {
+                continue;
+            }
+            let (comparison, through) = self.compared(&ways, &read, proof)?;
+            proof.compared += 1;
+            if let AnswerComparison::Differs(difference) = comparison {
+                let cause = DifferenceCause::of(of, &read, &through);
+                let name = read.name();
+                match found.iter_mut().find(|known| known.cause == cause) {
+                    Some(known) => known.requests.push(name),
+                    None => found.push(Differing { cause, requests: vec![name], difference }),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the answers to one request. Returns the difference; `None` if a client sees none.
+    pub(super) fn replay(&self, ways: &Ways<'_>, read: &OldRead) -> Result<Option<String>, String> {
+        match self.compared(ways, read, &mut Proof::default()) {
+            Ok((AnswerComparison::Differs(difference), _)) => Ok(Some(difference)),
+            Ok(_) => Ok(None),
+            Err(ProofHalt(why)) => Err(why),
+        }
+    }
+
+    fn compared(
+        &self,
+        ways: &Ways<'_>,
+        read: &OldRead,
+        proof: &mut Proof,
+    ) -> Result<(AnswerComparison, WholeAnswer), ProofHalt> {
+        let Ways { upstream, authority, meant } = ways;
+        let request = self.request(read, authority.clone());
+        let mut direct = self.direct(upstream, &request, proof)?;
+        // A list that has moved before moves again.
+        let further = if proof.moved > 1 { 0 } else { FURTHER };
+        for _ in 0..=further {
+            let through = self.through(upstream, &request, proof)?;
+            if compare(&direct, &through, None, meant) == AnswerComparison::Same {
+                return Ok((AnswerComparison::Same, through));
+            }
+            let again = self.direct(upstream, &request, proof)?;
+            match compare(&direct, &through, Some(&again), meant) {
+                AnswerComparison::Moved => direct = again,
+                AnswerComparison::Same => return Ok((AnswerComparison::Same, through)),
+                AnswerComparison::Differs(difference) => {
+                    match self.confirmed(ways, &request, (&direct, &mut *proof))? {
+                        AnswerComparison::Moved => direct = again,
+                        AnswerComparison::Same => return Ok((AnswerComparison::Same, through)),
+                        AnswerComparison::Differs(_) => return Ok((AnswerComparison::Differs(difference), through)),
+                    }
+                }
+            }
+        }
+        let through = self.through(upstream, &request, proof)?;
+        proof.moved += 1;
+        Ok((compare_form(&direct, &through), through))
+    }
+
+    /// Repeats a comparison whose answers differed. The service's own answers may have been equal by chance: a few rows in
+    /// no order have few orders.
+    fn confirmed(
+        &self,
+        Ways { upstream, meant, .. }: &Ways<'_>,
+        request: &ReplayedRequest,
+        (direct, proof): (&WholeAnswer, &mut Proof),
+    ) -> Result<AnswerComparison, ProofHalt> {
+        let mut found = AnswerComparison::Same;
+        for _ in 0..CONFIRMATIONS {
+            let through = self.through(upstream, request, proof)?;
+            let again = self.direct(upstream, request, proof)?;
+            found = compare(direct, &through, Some(&again), meant);
+            if !matches!(found, AnswerComparison::Differs(_)) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns whether a request is the route's, or one that no route covers, and not one of another route's list or of
+    /// another service.
+    fn is_of(&self, of: ProvenRoute<'_>, read: &OldRead) -> bool {
+        let path = read.target.split('?').next().unwrap_or_default();
+        let host = of.client_host.map(|host| host.rsplit_once(':').map_or(host, |(host, _)| host));
+        match self.snapshot.table.find(host, path) {
+            None => true,
+            Some(found) if found.route.name == of.route.name.value => true,
+            Some(found) => found.route.list.is_none() && found.route.upstream.name == of.compiled.upstream.name,
+        }
+    }
+
+    fn request(&self, read: &OldRead, authority: Option<String>) -> ReplayedRequest {
+        let agent = HeaderValue::from_static(concat!("cursorgate/", env!("CARGO_PKG_VERSION")));
+        let mut headers = vec![(http::header::USER_AGENT, agent)];
+        headers.extend(read.headers.iter().cloned());
+        headers
+            .extend(self.headers.iter().filter(|(name, _)| !read.headers.iter().any(|(own, _)| own == name)).cloned());
+        ReplayedRequest {
+            method: read.method.clone(),
+            target: read.target.clone(),
+            direct: read.direct.clone(),
+            authority,
+            headers,
+            body: read.body.clone(),
+        }
+    }
+
+    fn direct(
+        &self,
+        upstream: &Upstream,
+        request: &ReplayedRequest,
+        proof: &mut Proof,
+    ) -> Result<WholeAnswer, ProofHalt> {
+        self.pause(proof)?;
+        let answer = self.replayer.direct(upstream, request).map_err(ProofHalt)?;
+        match answer.asks_to_wait() {
+            true => Err(ProofHalt(format!("the service asks to come back later: {}", answer.status))),
+            false => Ok(answer),
+        }
+    }
+
+    fn through(
+        &self,
+        upstream: &Upstream,
+        request: &ReplayedRequest,
+        proof: &mut Proof,
+    ) -> Result<WholeAnswer, ProofHalt> {
+        self.pause(proof)?;
+        self.replayer.through(upstream, request).map_err(ProofHalt)
+    }
+
+    fn pause(&self, proof: &mut Proof) -> Result<(), ProofHalt> {
+        if proof.sent == MOST_REQUESTS {
+            return Err(ProofHalt(format!("{MOST_REQUESTS} requests were spent")));
+        }
+        proof.sent += 1;
+        thread::sleep(self.delay);
+        Ok(())
+    }
+}
+
+/// Returns the two ways of a route's requests.
+fn ways(ProvenRoute { route, list, compiled, client_host, .. }: ProvenRoute<'_>) -> Ways<'_> {
+    Ways {
+        upstream: &compiled.upstream,
+        authority: client_host.map(str::to_owned),
+        meant: meant(compiled, route.cors.is_some(), Some(list), client_host),
+    }
+}
+
+/// Returns the changes to old answers that a route demands.
+pub(super) fn meant(compiled: &Route, shares: bool, list: Option<&ListSettings>, client_host: Option<&str>) -> Meant {
+    let rewritten = || compiled.upstream.authorities.iter().cloned().chain(client_host.map(str::to_owned)).collect();
+    let legacy = list.map(|list| &list.legacy);
+    Meant {
+        authorities: if compiled.rewrites_links { rewritten() } else { Vec::new() },
+        shares,
+        announces: legacy.is_some_and(|legacy| {
+            legacy.deprecation.is_some() || legacy.sunset.is_some() || legacy.documentation.is_some()
+        }),
+    }
+}
+
+/// Reports the differences of a route, an error for each cause.
+fn report(of: ProvenRoute<'_>, settings: &Settings, found: &[Differing], diagnostics: &mut Diagnostics) {
+    let name = &of.route.name.value;
+    for Differing { cause, requests, difference } in found {
+        let shown = requests.iter().take(NAMED).map(|request| format!("`{request}`")).collect::<Vec<_>>().join(", ");
+        let more = match requests.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let (at, help) = cause.place(of, settings);
+        let message = format!("{name}: old clients get another answer to {shown}{more}: {difference}");
+        diagnostics.error(at, message, help);
+    }
+}
+
+impl Proof {
+    /// Describes the proof, after the number of differences of the list.
+    pub(super) fn described(&self) -> String {
+        let mut text = format!("{} of {} old requests unchanged", self.compared - self.differing, self.compared);
+        if self.moved > 0 {
+            let _ = write!(text, ", {} of them by status and form only, because the list moves", self.moved);
+        }
+        if let Some(why) = &self.ended {
+            let _ = write!(text, ", and then {why}");
+        }
+        text
+    }
+}
+
+/// Returns a failure of the system as that of the command.
+pub(super) fn unready(error: &std::io::Error) -> Failure {
+    Failure::failed(format!("the gateway can't be started for the comparison: {error}"))
+}

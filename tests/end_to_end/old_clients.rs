@@ -1,0 +1,407 @@
+//! Tests of the promise that old clients see no change: `check --live` sends their requests to the service and through
+//! the gateway's own code, and every difference is an error that names the line to change.
+
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Directory,
+    gateway::{Gateway, KEY, command},
+    upstream::{After, Exchange, Upstream},
+};
+
+/// The number of rows of every service here.
+const ROWS: usize = 60;
+
+const JSON: [(&str, &str); 2] = [("Content-Type", "application/json"), ("ETag", "\"1\"")];
+
+fn rows() -> Vec<Value> {
+    (1..=ROWS).map(|id| json!({ "id": id, "name": format!("row {id}") })).collect()
+}
+
+/// A service with a list by page and limit at /items, an item below it, and a page at /about.
+fn service(exchange: &mut Exchange) -> io::Result<After> {
+    let path = exchange.request.path().to_owned();
+    if let Some(id) = path.strip_prefix("/items/").filter(|id| !id.is_empty()) {
+        return exchange.reply("200 OK", &JSON, json!({ "id": id.trim_end_matches('/') }).to_string().as_bytes());
+    }
+    match path.as_str() {
+        "/items" | "/items/" => {
+            let number = |name: &str| exchange.request.parameter(name).and_then(|text| text.parse::<usize>().ok());
+            let size = number("limit").filter(|size| *size > 0).unwrap_or(30).min(50);
+            let from = (number("page").unwrap_or(1).max(1) - 1).saturating_mul(size);
+            let data: Vec<Value> = rows().into_iter().skip(from).take(size).collect();
+            // It changes with each answer, as times and tokens do.
+            static ANSWERS: AtomicU64 = AtomicU64::new(1);
+            let body = json!({ "data": data, "total": ROWS, "took": ANSWERS.fetch_add(1, Ordering::Relaxed) });
+            exchange.reply("200 OK", &JSON, body.to_string().as_bytes())
+        }
+        "/about" => exchange.reply("200 OK", &[("Content-Type", "text/html")], b"<p>About</p>"),
+        _ => exchange.reply("404 Not Found", &JSON, b"{\"error\":\"not found\"}"),
+    }
+}
+
+fn configuration(upstream: &Upstream) -> String {
+    format!(
+        "version = 1\n\
+         [server]\n\
+         public_url = \"http://api.test\"\n\
+         [cursor]\n\
+         signing_key = 1\n\
+         keys = {{ 1 = \"env:CURSORGATE_KEY_1\" }}\n\
+         [upstreams.service]\n\
+         peers = [\"{}\"]\n\
+         [routes.items]\n\
+         path = \"/items\"\n\
+         upstream = \"service\"\n\
+         dialect = \"own\"\n\
+         order = [\"id\"]\n\
+         fields = {{ id = {{ type = \"number\" }} }}\n\
+         page_size = {{ default = 20, max = 40 }}\n\
+         old_clients = \"pass\"\n\
+         [dialects.own]\n\
+         request = {{ query = \"page={{page}}&limit={{size}}\" }}\n\
+         response = {{ items = \"/data\", total = \"/total\" }}\n\
+         size = {{ max = 50 }}\n\
+         {EVERYTHING_ELSE}",
+        upstream.address
+    )
+}
+
+const EVERYTHING_ELSE: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"service\"\naction = \"forward\"\n";
+
+/// Runs `check --live` on a configuration, with more arguments. Returns the exit code and both outputs.
+fn check(text: &str, more: &[&str]) -> (Option<i32>, String) {
+    let directory = Directory::new();
+    let file = directory.file("cursorgate.toml");
+    std::fs::write(&file, text).expect("a file in the test's directory");
+    let mut command = command();
+    command.arg("check").arg(&file).args(more);
+    let output = command.env("CURSORGATE_KEY_1", KEY).output().expect("the binary starts");
+    (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+const LIVE: [&str; 3] = ["--live", "--delay", "0"];
+
+/// Asserts that the live check fails with a message at the line that begins with `key`.
+fn assert_fails(text: &str, key: &str, message: &str, help: &str) {
+    let (code, report) = check(text, &LIVE);
+    let line = text.lines().position(|line| line.contains(key)).expect("the key is there") + 1;
+    assert_eq!(code, Some(2), "{report}");
+    assert!(report.contains(message) && report.contains(help), "{report}\n{text}");
+    assert!(report.contains(&format!("cursorgate.toml:{line}:")), "line {line}: {report}");
+}
+
+#[test]
+fn old_requests_are_compared_in_both_ways() {
+    let upstream = Upstream::start(service);
+    let (code, report) = check(&configuration(&upstream), &LIVE);
+    assert_eq!(code, Some(0), "{report}");
+    let line =
+        report.lines().find(|line| line.contains("old requests unchanged")).unwrap_or_else(|| panic!("{report}"));
+    let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] >= 20, "{line}");
+    let requests = upstream.requests();
+    assert!(requests.len() <= 190, "{}", requests.len());
+    assert!(requests.iter().all(|request| ["GET", "HEAD", "OPTIONS"].contains(&request.method.as_str())));
+    // The service gets the Host that `run` sends.
+    assert!(requests.iter().any(|request| request.header("host") == Some("api.test")));
+    for target in
+        ["/items?limit=0", "/items?limit=abc", "/items?limit=3&limit=4", "/items?cursor=abc", "/items/", "/items/1"]
+    {
+        let both = requests.iter().filter(|request| request.target == target).count();
+        assert!(both >= 2, "{target}: {both}");
+    }
+}
+
+#[test]
+fn a_name_that_the_service_uses_too_is_reported() {
+    let upstream = Upstream::start(service);
+    let text = configuration(&upstream).replace("old_clients = \"pass\"", "old_clients = \"pass\"\nnew_clients = { by = [\"limit\"] }");
+    assert_fails(&text, "new_clients = ", "old clients get another answer to `GET /items?limit=3`", "new_clients.by");
+}
+
+#[test]
+fn a_list_without_pages_of_which_old_clients_get_a_part_is_reported() {
+    let upstream = Upstream::start(|exchange: &mut Exchange| match exchange.request.path() {
+        "/items" => exchange.reply("200 OK", &JSON, json!(rows()).to_string().as_bytes()),
+        _ => service(exchange),
+    });
+    let whole = configuration(&upstream)
+        .replace("request = { query = \"page={page}&limit={size}\" }", "request = { query = \"\" }")
+        .replace(
+            "response = { items = \"/data\", total = \"/total\" }",
+            "response = { items = \"\", end = \"whole-list\" }",
+        )
+        .replace("size = { max = 50 }\n", "");
+    let (code, report) = check(&whole, &LIVE);
+    assert_eq!(code, Some(0), "{report}");
+    let text = whole.replace("old_clients = \"pass\"", "old_clients = \"pass\"\nnew_clients = { by = [\"limit\"] }");
+    assert_fails(&text, "new_clients = ", "old clients get another answer to `GET /items?limit=3`", "new_clients.by");
+}
+
+/// A service that redirects to the path with a final slash, as Django does.
+fn with_slash(exchange: &mut Exchange) -> io::Result<After> {
+    let path = exchange.request.path().to_owned();
+    if path.starts_with("/items") && !path.ends_with('/') {
+        let location = format!("{path}/?{}", exchange.request.query());
+        return exchange.reply("301 Moved Permanently", &[("Location", location.trim_end_matches('?'))], b"");
+    }
+    service(exchange)
+}
+
+#[test]
+fn a_missing_final_slash_is_reported() {
+    let upstream = Upstream::start(with_slash);
+    let text = configuration(&upstream);
+    assert_fails(&text, "[routes.items]", "the upstream redirects with 301", "upstream_path = ");
+    let text = text.replace("path = \"/items\"\n", "path = \"/items\"\nupstream_path = \"{path}/\"\n");
+    let (code, report) = check(&text, &LIVE);
+    assert_eq!(code, Some(0), "{report}");
+}
+
+/// Old clients that send the path without its slash are redirected by the service, as before, though pages are read
+/// with it.
+#[test]
+fn requests_that_pass_keep_their_final_slash() {
+    let upstream = Upstream::start(with_slash);
+    let gateway = Gateway::start(&format!(
+        "[upstreams.service]\npeers = [\"{}\"]\n[routes.items]\npath = \"/items\"\nupstream_path = \"{{path}}/\"\n\
+         upstream = \"service\"\ndialect = \"own\"\norder = [\"id\"]\nfields = {{ id = {{ type = \"number\" }} }}\n\
+         old_clients = \"pass\"\n[dialects.own]\n\
+         request = {{ query = \"page={{page}}&limit={{size}}\" }}\nresponse = {{ items = \"/data\", total = \"/total\" }}\n\
+         size = {{ max = 50 }}\n",
+        upstream.address
+    ));
+    let moved = gateway.get("/items?page=2");
+    assert_eq!((moved.status, moved.header("location")), (301, Some("/items/?page=2")), "{moved:?}");
+    assert_eq!(gateway.get("/items/?page=2").status, 200);
+    let page = gateway.get("/items?cursor=start&limit=5");
+    assert_eq!((page.status, page.json()["data"].as_array().map(Vec::len)), (200, Some(5)), "{page:?}");
+}
+
+#[test]
+fn a_service_that_refuses_the_host_of_clients_is_reported() {
+    let upstream = Upstream::start(|exchange: &mut Exchange| match exchange.request.header("host") {
+        Some("api.test" | "127.0.0.1:8080") => exchange.reply("421 Misdirected Request", &[], b"wrong host"),
+        _ => service(exchange),
+    });
+    let text = configuration(&upstream);
+    let address = upstream.address.to_string();
+    assert_fails(
+        &text,
+        "peers = ",
+        "the service answers 421 to requests with Host api.test",
+        &format!("host_header = \"{address}\""),
+    );
+    let text = text.replace("[routes.items]", &format!("host_header = \"{address}\"\n[routes.items]"));
+    let (code, report) = check(&text, &LIVE);
+    assert_eq!(code, Some(0), "{report}");
+    // `learn` writes the line itself, and its file passes.
+    let directory = Directory::new();
+    let file = directory.file("learnt.toml");
+    let mut learn = command();
+    learn.args(["learn", &format!("http://{address}/items"), "--delay", "0", "--out"]).arg(&file);
+    let output = learn.args(["--header", "X-Api-Key: secret"]).output().expect("the binary starts");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let written = std::fs::read_to_string(&file).expect("it was written");
+    assert!(output.status.success() && written.contains(&format!("host_header = \"{address}\"")), "{said}\n{written}");
+    assert!(said.contains("old requests unchanged"), "{said}");
+    assert!(said.contains("check --live") && said.contains(" --header 'X-Api-Key: env:X_API_KEY'"), "{said}");
+    assert!(!said.contains("secret"), "{said}");
+}
+
+#[test]
+fn paths_without_a_route_are_reported() {
+    let upstream = Upstream::start(service);
+    let text = configuration(&upstream).replace(EVERYTHING_ELSE, "");
+    assert_fails(
+        &text,
+        "path = \"/items\"",
+        "old clients get another answer to `GET /items/1 (an item)`",
+        "\"/{*rest}\"",
+    );
+}
+
+/// `learn` says so if its file doesn't pass.
+#[test]
+fn a_learnt_file_that_changes_old_answers_fails() {
+    // The service has another list for each client that is announced by a proxy, so no gateway can be in front of it.
+    let upstream = Upstream::start(|exchange: &mut Exchange| {
+        match exchange.request.header("x-forwarded-for").is_some() && exchange.request.path() == "/items" {
+            true => exchange.reply("200 OK", &JSON, json!({ "data": [{ "id": 1 }] }).to_string().as_bytes()),
+            false => service(exchange),
+        }
+    });
+    let directory = Directory::new();
+    let file = directory.file("learnt.toml");
+    let mut learn = command();
+    learn.args(["learn", &format!("http://{}/items", upstream.address), "--delay", "0", "--out"]).arg(&file);
+    let output = learn.output().expect("the binary starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("old clients get another answer to `GET /items`") && said.contains("learnt.toml:"), "{said}");
+}
+
+#[test]
+fn requests_of_an_access_log_are_classified_and_sent() {
+    let upstream = Upstream::start(service);
+    let directory = Directory::new();
+    let log = directory.file("access.log");
+    let line =
+        |request: &str| format!("10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] \"{request} HTTP/1.1\" 200 9 \"-\" \"x\"\n");
+    let targets = ["/items?page=2", "/items?page=3", "/items?limit=5", "/items", "/items/7", "/about", "/logout"];
+    let lines: String = targets.iter().map(|target| line(&format!("GET {target}"))).collect();
+    std::fs::write(&log, lines + &line("POST /items")).expect("a file in the test's directory");
+    let log = log.to_str().expect("UTF-8");
+    let text = configuration(&upstream);
+    let (code, report) = check(&text, &["--old-clients", log]);
+    assert_eq!((code, upstream.count()), (Some(0), 0), "{report}");
+    assert!(report.contains("8 requests: 8 pass"), "{report}");
+    let (code, report) = check(&text, &[&["--old-clients", log][..], &LIVE].concat());
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("5 of 5 that were sent are unchanged"), "{report}");
+    let sent = upstream.requests();
+    assert!(
+        sent.iter().any(|request| request.target == "/about") && sent.iter().all(|request| request.path() != "/logout")
+    );
+    assert!(sent.iter().all(|request| request.method != "POST"));
+    let (code, report) = check(&text.replace(EVERYTHING_ELSE, ""), &["--old-clients", log]);
+    assert_eq!(code, Some(2), "{report}");
+    assert!(report.contains("1 request like `GET /about` would not pass: 404 route_not_found"), "{report}");
+    let (code, report) = check(&text.replace("\"legacy\" }", "\"new\" }"), &["--old-clients", log]);
+    assert_eq!(code, Some(2), "{report}");
+    assert!(report.contains("1 request like `GET /items` would not pass: the gateway takes it for"), "{report}");
+}
+
+/// A service whose list is filtered by the body of a GET request.
+fn filtered_by_body(exchange: &mut Exchange) -> io::Result<After> {
+    if exchange.request.path() != "/items" {
+        return service(exchange);
+    }
+    let body = exchange.body()?;
+    let wanted = serde_json::from_slice::<Value>(&body).ok().and_then(|body| body["least"].as_u64()).unwrap_or(0);
+    let number = |name: &str| exchange.request.parameter(name).and_then(|text| text.parse::<usize>().ok());
+    let size = number("limit").unwrap_or(30).min(50);
+    let from = (number("page").unwrap_or(1) - 1) * size;
+    let rows: Vec<Value> = rows().into_iter().filter(|row| row["id"].as_u64() >= Some(wanted)).collect();
+    let data: Vec<&Value> = rows.iter().skip(from).take(size).collect();
+    exchange.reply("200 OK", &JSON, json!({ "data": data, "total": rows.len() }).to_string().as_bytes())
+}
+
+#[test]
+fn a_get_request_with_a_body_is_read_as_one_by_post() {
+    let upstream = Upstream::start(filtered_by_body);
+    let list = |rest: &str| {
+        format!(
+            "[upstreams.service]\npeers = [\"{}\"]\n[routes.items]\npath = \"/items\"\nupstream = \"service\"\n\
+             dialect = \"own\"\norder = [\"id\"]\nfields = {{ id = {{ type = \"number\" }} }}\n{rest}\n[dialects.own]\n\
+             request = {{ query = \"page={{page}}&limit={{size}}\" }}\n\
+             response = {{ items = \"/data\", total = \"/total\" }}\nsize = {{ max = 50 }}\n",
+            upstream.address
+        )
+    };
+    let typed = [("Content-Type", "application/json")];
+    let (body, other) = (b"{\"least\":31}", b"{\"least\":9}");
+    let gateway = Gateway::start(&list("legacy = { policy = \"passthrough\", unmarked = \"legacy\" }"));
+    let ids = |body: &Value| {
+        body["data"].as_array().expect("items").iter().filter_map(|row| row["id"].as_u64()).collect::<Vec<_>>()
+    };
+    // An old client's request passes, whatever its body is.
+    for old in ["/items", "/items?page=2&limit=7", "/items?limit=5"] {
+        let through = gateway.send("GET", old, &typed, body);
+        let direct = crate::harness::http::send(upstream.address, "GET", old, &typed, body);
+        assert_eq!((through.status, through.text()), (200, direct.text()), "{old}");
+    }
+    assert_eq!(gateway.send("GET", "/items", &[], b"no JSON").status, 200);
+    // For pages, the members are filters, and belong to the cursor.
+    let (mut target, mut seen) = ("/items?cursor=start&limit=7".to_owned(), Vec::new());
+    for _ in 0..10 {
+        let page = gateway.send("GET", &target, &typed, body);
+        assert_eq!(page.status, 200, "{page:?}");
+        let page = page.json();
+        seen.extend(ids(&page));
+        let Some(cursor) = page["pagination"]["nextCursor"].as_str() else { break };
+        target = format!("/items?limit=7&cursor={cursor}");
+        assert_eq!(gateway.send("GET", &target, &typed, other).status, 400, "a cursor of another list");
+    }
+    assert_eq!(seen, (31..=60).collect::<Vec<u64>>());
+    assert_eq!(gateway.send("GET", "/items?cursor=start", &[], b"no JSON").status, 415);
+    drop(gateway);
+    // A route that observes says that it met one.
+    let observing = Gateway::start(&list("action = \"observe\""));
+    assert_eq!(observing.send("GET", "/items", &typed, body).status, 200);
+    let found = crate::harness::eventually("the body is reported", || {
+        let migration = crate::harness::http::get(observing.admin, "/migration").json();
+        let findings = migration["routes"][0]["findings"].as_array().cloned().unwrap_or_default();
+        findings.into_iter().find(|found| found["kind"] == "body_by_get")
+    });
+    assert_eq!(found["count"], 1, "{found}");
+}
+
+#[test]
+fn hashes_of_clients_are_resolved_offline() {
+    let upstream = Upstream::start(service);
+    let gateway = Gateway::start(&format!(
+        "[upstreams.service]\npeers = [\"{}\"]\n[routes.items]\npath = \"/items\"\nupstream = \"service\"\ndialect = \"own\"\n\
+         order = [\"id\"]\nlegacy = {{ policy = \"passthrough\", unmarked = \"legacy\", client = {{ header = \"X-Api-Key\" }} }}\n\
+         [dialects.own]\nrequest = {{ query = \"page={{page}}&limit={{size}}\" }}\nresponse = {{ items = \"/data\" }}\n",
+        upstream.address
+    ));
+    gateway.send("GET", "/items?page=2", &[("X-Api-Key", "canary-7")], b"");
+    let migration = crate::harness::http::get(gateway.admin, "/migration").json();
+    let hash =
+        migration["routes"][0]["clients"][0]["client"].as_str().unwrap_or_else(|| panic!("{migration}")).to_owned();
+    let resolve = |hashes: &[&str]| {
+        use std::io::Write as _;
+        let mut child = command();
+        child.args(["client-hash", "--config"]).arg(gateway.file("cursorgate.toml")).args(hashes);
+        child
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let mut child = child.spawn().expect("the binary starts");
+        let input = b"Acme\tcanary-6\nGlobex\tcanary-7\ncanary-8\n";
+        child.stdin.take().expect("piped").write_all(input).expect("it is read");
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, said) = resolve(&[&hash]);
+    assert_eq!((code, said.trim()), (Some(0), format!("{hash}  Globex").as_str()));
+    let (_, all) = resolve(&[]);
+    assert!(all.lines().count() == 3 && all.contains("line 3") && !all.contains("canary"), "{all}");
+    let (code, said) = resolve(&["0123456789abcdef"]);
+    assert!(code == Some(1) && said.contains("no line of the input has the hash"), "{said}");
+}
+
+#[test]
+fn a_warning_can_be_accepted_where_warnings_are_errors() {
+    let upstream = Upstream::start(service);
+    let text = configuration(&upstream)
+        + "[admin]\naddress = \"0.0.0.0:9180\"\n[listeners.public]\naddress = \"0.0.0.0:8080\"\n";
+    let strict = ["--without-secrets", "--warnings-as-errors"];
+    let (code, report) = check(&text, &strict);
+    assert!(code == Some(2) && report.contains("reachable from everywhere"), "{report}");
+    let (code, report) =
+        check(&text, &[&strict[..], &["--accept", "reachable from everywhere", "--accept", "limits above"]].concat());
+    assert_eq!(code, Some(0), "{report}");
+    let (code, report) = check(&text, &[&strict[..], &["--accept", "another text"]].concat());
+    assert_eq!(code, Some(2), "{report}");
+}
+
+/// A list without an order has the weakest pages, so `check` says it.
+#[test]
+fn a_missing_order_is_a_warning() {
+    let upstream = Upstream::start(service);
+    let (code, report) = check(&configuration(&upstream).replace("order = [\"id\"]\n", ""), &[]);
+    assert!(
+        code == Some(0) && report.contains("items: no order is declared, so pages are anchored at best"),
+        "{report}"
+    );
+    let (_, report) = check(&configuration(&upstream), &[]);
+    assert!(!report.contains("no order is declared"), "{report}");
+}
