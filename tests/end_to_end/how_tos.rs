@@ -21,7 +21,7 @@ use replay::{Case, Names, replay};
 
 /// The service behind a configuration.
 enum Service {
-    Real(Program, Option<Directory>),
+    Real { program: Program, _directory: Option<Directory> },
     Recorded(Upstream),
 }
 
@@ -30,13 +30,13 @@ impl Service {
         let directory = Directory::new();
         let mut command = Command::new(python());
         command.arg(sources().join(app)).arg(directory.path());
-        Self::Real(Program::start(&mut command), Some(directory))
+        Self::Real { program: Program::start(&mut command), _directory: Some(directory) }
     }
 
     fn express() -> Self {
         let mut command = Command::new("node");
         command.env("NODE_PATH", environment("express/node_modules")).arg(sources().join("express/server.js"));
-        Self::Real(Program::start(&mut command), None)
+        Self::Real { program: Program::start(&mut command), _directory: None }
     }
 
     fn recorded(form: &'static Form) -> Self {
@@ -45,14 +45,14 @@ impl Service {
 
     fn address(&self) -> SocketAddr {
         match self {
-            Self::Real(program, _) => program.address,
+            Self::Real { program, .. } => program.address,
             Self::Recorded(upstream) => upstream.address,
         }
     }
 
     fn kind(&self) -> &'static str {
         match self {
-            Self::Real(..) => "real",
+            Self::Real { .. } => "real",
             Self::Recorded(_) => "recorded",
         }
     }
@@ -97,17 +97,36 @@ fn prepared(text: &str, address: SocketAddr) -> String {
     whole
 }
 
-/// Replays old requests and walks the list. Panics if an answer differs.
-fn run(what: &str, text: &str, service: &Service, names: &Names, expected: Option<&[u64]>) {
-    let text = prepared(text, service.address());
-    let gateway = gateway::Gateway::start_as_written(&text);
-    let case = Case::new(&text, service.address(), gateway.public, names);
-    let (kinds, differences) = replay(&case);
-    println!("{what}: {} framework, {kinds} kinds of old requests, {} differences", service.kind(), differences.len());
-    assert!(differences.is_empty(), "{what}:\n{}", differences.join("\n"));
-    assert!(kinds >= 40, "{what}: only {kinds} kinds");
-    if let Some(expected) = expected {
-        assert_eq!(replay::walk(&case), expected, "{what}: the walk");
+/// The results of the configurations of a page.
+#[derive(Default)]
+struct Results(Vec<String>);
+
+impl Results {
+    /// Replays old requests and walks the list.
+    fn run(&mut self, what: &str, text: &str, service: &Service, names: &Names, expected: Option<&[u64]>) {
+        let text = prepared(text, service.address());
+        let gateway = gateway::Gateway::start_as_written(&text);
+        let case = Case::new(&text, service.address(), gateway.public, names);
+        let (kinds, differences) = replay(&case);
+        let count = differences.len();
+        println!("{what}: {} service, {kinds} kinds of old requests, {count} differences", service.kind());
+        assert!(kinds >= 40, "{what}: only {kinds} kinds");
+        self.0.extend(differences.into_iter().map(|difference| format!("{what}: {difference}")));
+        if let Some(expected) = expected {
+            match replay::walk(&case) {
+                Ok(walked) if walked == expected => {}
+                Ok(walked) => self.0.push(format!("{what}: the walk gives {walked:?}")),
+                Err(said) => self.0.push(format!("{what}: the walk ends: {said}")),
+            }
+        }
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.0.is_empty(), "{}", self.0.join("\n"));
+        }
     }
 }
 
@@ -120,38 +139,41 @@ fn latest_first() -> Vec<u64> {
 
 #[test]
 fn django_answers_old_clients_as_before() {
+    let mut results = Results::default();
     let service = Service::python("django_app.py");
-    run("django.md", &how_to("django", 0), &service, &replay::DJANGO, Some(&latest_first()));
+    results.run("django.md", &how_to("django", 0), &service, &replay::DJANGO, Some(&latest_first()));
     let readme = page("README.md");
-    run("README.md", configurations(&readme)[0], &service, &replay::DJANGO, Some(&latest_first()));
+    results.run("README.md", configurations(&readme)[0], &service, &replay::DJANGO, Some(&latest_first()));
     let own = page("docs/own-service.md");
-    run("own-service.md", configurations(&own)[0], &service, &replay::DJANGO, Some(&latest_first()));
+    results.run("own-service.md", configurations(&own)[0], &service, &replay::DJANGO, Some(&latest_first()));
 }
 
 /// Each step of the page is added to the file of the step before.
 #[test]
 fn the_steps_of_a_migration_answer_old_clients_as_before() {
+    let mut results = Results::default();
     let service = Service::python("django_app.py");
     let page = page("docs/migration.md");
     let blocks = configurations(&page);
     let forward = blocks[0].to_owned();
-    run("migration.md, forward", &forward, &service, &replay::DJANGO, None);
+    results.run("migration.md, forward", &forward, &service, &replay::DJANGO, None);
     let observe = format!("{forward}\n{}", blocks[1]);
-    run("migration.md, observe", &observe, &service, &replay::DJANGO, None);
+    results.run("migration.md, observe", &observe, &service, &replay::DJANGO, None);
     let replaced = |text: &str, block: &str| {
         let (table, lines) = block.trim().split_once('\n').expect("a table and its keys");
         let text = text.replace("action = \"observe\"\n", "");
         text.replacen(table, &format!("{table}\n{lines}"), 1)
     };
     let paginate = replaced(&observe, blocks[2]);
-    run("migration.md, paginate", &paginate, &service, &replay::DJANGO, Some(&latest_first()));
+    results.run("migration.md, paginate", &paginate, &service, &replay::DJANGO, Some(&latest_first()));
     let announce = replaced(&paginate, blocks[3]);
-    run("migration.md, announce", &announce, &service, &replay::DJANGO, Some(&latest_first()));
+    results.run("migration.md, announce", &announce, &service, &replay::DJANGO, Some(&latest_first()));
 }
 
 /// The files of two teams are one configuration.
 #[test]
 fn the_files_of_several_teams_answer_old_clients_as_before() {
+    let mut results = Results::default();
     let service = Service::python("django_app.py");
     let page = page("docs/configuration.md");
     let blocks = configurations(&page);
@@ -161,37 +183,41 @@ fn the_files_of_several_teams_answer_old_clients_as_before() {
     let text = text.replace("file:/run/secrets/cursor.key", "env:CURSORGATE_KEY");
     let text = text
         .replace("headers = { Authorization = \"Bearer {env:PEOPLE_TOKEN}\" }", "host_header = \"people.internal\"");
-    run("configuration.md", &text, &service, &replay::DJANGO, Some(&latest_first()));
+    results.run("configuration.md", &text, &service, &replay::DJANGO, Some(&latest_first()));
 }
 
 #[test]
 fn fastapi_answers_old_clients_as_before() {
+    let mut results = Results::default();
     let service = Service::python("fastapi_app.py");
     for block in 0..2 {
         let what = format!("fastapi.md, {block}");
-        run(&what, &how_to("fastapi", block), &service, &replay::FASTAPI, Some(&latest_first()));
+        results.run(&what, &how_to("fastapi", block), &service, &replay::FASTAPI, Some(&latest_first()));
     }
 }
 
 #[test]
 fn express_answers_old_clients_as_before() {
+    let mut results = Results::default();
     let service = Service::express();
-    run("express.md", &how_to("express", 0), &service, &replay::EXPRESS, Some(&latest_first()));
+    results.run("express.md", &how_to("express", 0), &service, &replay::EXPRESS, Some(&latest_first()));
 }
 
 /// The file that `cursorgate init` writes.
 #[test]
 fn the_initial_file_answers_old_clients_as_before() {
+    let mut results = Results::default();
     let directory = Directory::new();
     let file = directory.file("cursorgate.toml");
     let written = gateway::command().arg("init").arg(&file).output().expect("it runs");
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
     let text = fs::read_to_string(&file).expect("it was written");
     let service = Service::recorded(&forms::BY_ID);
-    run("init", &text, &service, &forms::BY_ID.names, Some(&(1..=203).collect::<Vec<_>>()));
+    results.run("init", &text, &service, &forms::BY_ID.names, Some(&(1..=203).collect::<Vec<_>>()));
 }
 
 fn each_block(name: &str, forms: &[&'static Form]) {
+    let mut results = Results::default();
     let page = page(&format!("docs/how-to/{name}.md"));
     assert_eq!(configurations(&page).len(), forms.len(), "each configuration of {name}.md is run");
     for (block, form) in forms.iter().enumerate() {
@@ -200,7 +226,7 @@ fn each_block(name: &str, forms: &[&'static Form]) {
         if form.by_id {
             expected.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
         }
-        run(&format!("{name}.md, {block}"), &how_to(name, block), &service, &form.names, Some(&expected));
+        results.run(&format!("{name}.md, {block}"), &how_to(name, block), &service, &form.names, Some(&expected));
     }
 }
 

@@ -22,8 +22,6 @@ pub(super) struct Form {
     pub(super) write_key: fn(u64) -> Value,
     /// Returns headers and the body of an answer.
     pub(super) body: fn(&Slice) -> (Vec<(&'static str, String)>, String),
-    /// The status and body of an empty answer after the end of the list; `None` for an answer without items.
-    pub(super) past_end: Option<(&'static str, &'static str)>,
     /// True if the list is sorted by the id, ascending or as the route of the page says.
     pub(super) by_id: bool,
 }
@@ -121,7 +119,6 @@ const BASE: Form = Form {
     key: "created_at",
     write_key: micros,
     body: |slice| plain(&json!({ "data": slice.items, "total": slice.total, "page": slice.page })),
-    past_end: None,
     by_id: false,
 };
 

@@ -97,8 +97,9 @@ fn holds(row: &Value, condition: &str) -> bool {
     let [field, operator, value] = [(); 3].map(|()| words.next().unwrap_or_default());
     let value = value.trim_matches(['"', '\'']);
     let key = &row[field];
-    if value == "null" || operator == "is" {
-        return operator == "ne";
+    // No key is null: `is null` never holds, and `not is null` and `ne null` always do.
+    if value == "null" || ["is", "not"].contains(&operator) {
+        return ["ne", "not"].contains(&operator);
     }
     let value = if key.is_u64() { value.parse::<u64>().map_or(Value::Null, Value::from) } else { value.into() };
     let found = compare(key, &value);
