@@ -216,6 +216,29 @@ fn the_initial_file_answers_old_clients_as_before() {
     results.run("init", &text, &service, &forms::BY_ID.names, Some(&(1..=203).collect::<Vec<_>>()));
 }
 
+/// The files that `cursorgate learn` writes, as in the tutorial.
+#[test]
+fn learned_files_answer_old_clients_as_before() {
+    let mut results = Results::default();
+    let services = [
+        ("Django", Service::python("django_app.py"), &replay::DJANGO, "Host: people.internal"),
+        ("FastAPI", Service::python("fastapi_app.py"), &replay::FASTAPI, "Accept: */*"),
+        ("Express", Service::express(), &replay::EXPRESS, "Accept: */*"),
+    ];
+    for (name, service, names, header) in &services {
+        let directory = Directory::new();
+        let file = directory.file("cursorgate.toml");
+        let url = format!("http://{}{}", service.address(), names.list);
+        let mut command = gateway::command();
+        let output = command.args(["learn", &url, "--delay", "0", "--header", header, "--out"]).arg(&file).output();
+        let output = output.expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {}{said}", String::from_utf8_lossy(&output.stdout));
+        let text = fs::read_to_string(&file).expect("it was written");
+        results.run(&format!("learn, {name}"), &text, service, names, Some(&latest_first()));
+    }
+}
+
 fn each_block(name: &str, forms: &[&'static Form]) {
     let mut results = Results::default();
     let page = page(&format!("docs/how-to/{name}.md"));
