@@ -115,7 +115,11 @@ fn a_page_with_a_permit_is_explained_and_stays_as_it_is() {
     assert_eq!(names(&first), names(&plain), "no header tells");
     let facts = explaining.explained(&first);
     assert_eq!(facts["request"]["path"], "/users", "{facts}");
-    assert_eq!(facts["request"]["parameters"], serde_json::json!(["limit", "team", "pass", "api_key"]), "{facts}");
+    assert_eq!(
+        facts["request"]["parameters"],
+        serde_json::json!(["cursor", "limit", "team", "pass", "api_key"]),
+        "{facts}"
+    );
     assert_eq!(facts["route"]["name"], "users", "{facts}");
     assert!(facts["others"][0]["why"].as_str().is_some_and(|why| why.contains("longer")), "{facts}");
     assert_eq!((&facts["promise"]["mode"], &facts["promise"]["level"]), (&"offset".into(), &"exact".into()), "{facts}");

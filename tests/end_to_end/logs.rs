@@ -53,7 +53,7 @@ fn each_request_has_one_line_without_secrets() {
         ("GET", format!("/users?cursor=start&limit=5&{query}"), "200"),
         ("HEAD", format!("/users?cursor=start&limit=5&{query}"), "200"),
         ("GET", format!("/users?limit=5&cursor={cursor}"), "200"),
-        ("GET", format!("/users?limit=5&cursor={CANARY}"), "400 cursor_invalid"),
+        ("GET", format!("/users?limit=5&cursor=~{CANARY}"), "400 cursor_invalid"),
         ("GET", format!("/users?limit=5&cursor={cursor}&{query}"), "400 cursor_mismatch"),
         ("GET", format!("/users?cursor=start&limit={CANARY}"), "400 limit_invalid"),
         ("GET", format!("/users?cursor=start&sort={CANARY}"), "400 sort_invalid"),
@@ -69,11 +69,11 @@ fn each_request_has_one_line_without_secrets() {
 
     // Failures of the upstream are logged with more detail, and still without a secret.
     upstream.answer(|exchange| exchange.reply("500 Oops", &[], format!("trace with {CANARY}").as_bytes()));
-    assert_eq!(ask("GET", &format!("/users?{query}&limit=5")).outcome(), "502 upstream_unavailable");
+    assert_eq!(ask("GET", &format!("/users?cursor=start&{query}&limit=5")).outcome(), "502 upstream_unavailable");
     upstream.answer(|exchange| exchange.reply("200 OK", &[], format!("<html>{CANARY}").as_bytes()));
-    assert_eq!(ask("GET", &format!("/users?{query}&limit=5")).outcome(), "502 upstream_malformed");
+    assert_eq!(ask("GET", &format!("/users?cursor=start&{query}&limit=5")).outcome(), "502 upstream_malformed");
     upstream.answer(|_| Ok(After::Reset));
-    assert_eq!(ask("GET", &format!("/users?{query}&limit=5")).outcome(), "502 upstream_unavailable");
+    assert_eq!(ask("GET", &format!("/users?cursor=start&{query}&limit=5")).outcome(), "502 upstream_unavailable");
     assert_eq!(ask("GET", &format!("/rest/a?{query}")).status, 502);
     drop(upstream);
     assert!(ask("GET", &format!("/rest/b?{query}")).status >= 502);

@@ -307,7 +307,7 @@ fn a_get_request_with_a_body_is_read_as_one_by_post() {
     };
     let typed = [("Content-Type", "application/json")];
     let (body, other) = (b"{\"least\":31}", b"{\"least\":9}");
-    let gateway = Gateway::start(&list("legacy = { policy = \"passthrough\", unmarked = \"legacy\" }"));
+    let gateway = Gateway::start(&list("old_clients = \"pass\""));
     let ids = |body: &Value| {
         body["data"].as_array().expect("items").iter().filter_map(|row| row["id"].as_u64()).collect::<Vec<_>>()
     };
@@ -348,7 +348,7 @@ fn hashes_of_clients_are_resolved_offline() {
     let upstream = Upstream::start(service);
     let gateway = Gateway::start(&format!(
         "[upstreams.service]\npeers = [\"{}\"]\n[routes.items]\npath = \"/items\"\nupstream = \"service\"\ndialect = \"own\"\n\
-         order = [\"id\"]\nlegacy = {{ policy = \"passthrough\", unmarked = \"legacy\", client = {{ header = \"X-Api-Key\" }} }}\n\
+         order = [\"id\"]\nold_clients = \"pass\"\nlegacy = {{ client = {{ header = \"X-Api-Key\" }} }}\n\
          [dialects.own]\nrequest = {{ query = \"page={{page}}&limit={{size}}\" }}\nresponse = {{ items = \"/data\" }}\n",
         upstream.address
     ));

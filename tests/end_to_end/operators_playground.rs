@@ -51,8 +51,9 @@ fn a_playground_request_is_sent_as_by_a_client_and_explained() {
     let (upstream, gateway) = start("\n[services.playground]\n");
     let headers = json!({ "Authorization": "Bearer canary" });
     let answer =
-        play(&gateway, &json!({ "path": "/users?limit=5", "host": "gateway.test", "headers": headers })).json();
-    let alone = gateway.send("GET", "/users?limit=5", &[("Authorization", "Bearer canary")], b"");
+        play(&gateway, &json!({ "path": "/users?cursor=start&limit=5", "host": "gateway.test", "headers": headers }))
+            .json();
+    let alone = gateway.send("GET", "/users?cursor=start&limit=5", &[("Authorization", "Bearer canary")], b"");
     assert_eq!(
         (&answer["status"], &answer["body"], &answer["cut"]),
         (&200.into(), &alone.text().into(), &false.into())
@@ -69,7 +70,7 @@ fn a_playground_request_is_sent_as_by_a_client_and_explained() {
     assert_eq!(second["status"], 200, "the page of the cursor: {second}");
     let passed = play(&gateway, &json!({ "path": "/users?offset=20&limit=5" })).json();
     assert_eq!(passed["explanation"]["treatment"]["action"], "forward", "{passed}");
-    let refused = play(&gateway, &json!({ "path": "/users?cursor=nonsense" })).json();
+    let refused = play(&gateway, &json!({ "path": "/users?cursor=~nonsense" })).json();
     let why = refused["explanation"]["treatment"]["live"]["refused"].as_str().unwrap_or_default();
     assert!(refused["status"] == 400 && why.contains("cursor_invalid"), "{refused}");
     let logged = eventually("a line for each request", || {
@@ -110,7 +111,7 @@ fn requests_need_the_token_and_are_for_lists_within_their_limits() {
         assert_eq!(answer.status, status, "{answer:?}");
     }
     assert_eq!(upstream.requests().len(), 0, "nothing went upstream");
-    let long = play(&gateway, &json!({ "path": "/users?limit=50" })).json();
+    let long = play(&gateway, &json!({ "path": "/users?cursor=start&limit=50" })).json();
     assert_eq!((&long["cut"], long["body"].as_str().map(str::len)), (&true.into(), Some(1_024)), "{long}");
     let members = json!({ "path": "/teams/1/members", "host": "api.test" });
     let statuses: Vec<Value> = (0..3).map(|_| play(&gateway, &members).json()["status"].clone()).collect();

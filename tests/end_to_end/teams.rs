@@ -39,7 +39,7 @@ fn write(path: &Path, text: &str) {
 fn route(name: &str, size: u32) -> String {
     format!(
         "[routes.{name}]\npath = \"/{name}\"\nupstream = \"legacy\"\nupstream_path = \"/users\"\ndialect = \"scripted\"\n\
-         order = [\"id\"]\nsortable = [\"id\"]\npage_size = {{ default = {size}, max = 200 }}\n"
+         order = [\"id\"]\nsortable = [\"id\"]\npage_size = {{ default = {size}, max = 200 }}\nold_clients = \"none\"\n"
     )
 }
 
@@ -96,7 +96,7 @@ fn three_hundred_routes_in_thirty_files_are_checked() {
         for list in 0..10 {
             text.push_str(&format!(
                 "[routes.team{team}_list{list}]\npath = \"/team{team}/list{list}\"\nupstream = \"team{team}\"\ndialect = \"drf-page\"\n\
-                 order = [\"-created_at\", \"id\"]\nsortable = [\"created_at\", \"id\"]\npage_size = {{ default = 20, max = {} }}\n",
+                 order = [\"-created_at\", \"id\"]\nsortable = [\"created_at\", \"id\"]\npage_size = {{ default = 20, max = {} }}\nold_clients = \"none\"\n",
                 30 + list
             ));
         }
@@ -143,6 +143,7 @@ dialect = "drf-page"
 order = ["id"]
 sortable = ["id"]
 page_size.max = 40
+old_clients = "none"
 "#;
 
 /// A pull request is checked, and its OpenAPI description is made, without the secrets of production.
@@ -309,7 +310,7 @@ fn the_exchanges_in_the_documentation_agree_with_their_dialect() {
 fn warnings_can_be_errors() {
     let directory = Directory::new();
     let file = directory.file("cursorgate.toml");
-    let route = PRODUCTION.split("[routes.users]").nth(1).expect("a route");
+    let route = PRODUCTION.split("[routes.users]").nth(1).expect("a route").replace("old_clients = \"none\"\n", "");
     let text = format!(
         "{HEAD}{KEYS}[upstreams.people]\npeers = [\"people.internal:8000\"]\n[routes.users]{route}\
          old_clients = \"translate\"\nlegacy = {{ sunset = 2020-12-31, after_sunset = \"reject\" }}\n"

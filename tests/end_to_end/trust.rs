@@ -241,7 +241,7 @@ fn files_that_others_can_read_or_write_are_named() {
     let (file, key) = (folder.file("cursorgate.toml"), folder.file("cursor.key"));
     let text = "version = 1\nserver.public_url = \"https://api.example.com\"\n[cursor]\nsigning_key = 1\nkeys = { 1 = \"file:cursor.key\" }\n\
                 [upstreams.people]\npeers = [\"people.internal:8000\"]\n\
-                [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = \"offset-limit\"\norder = [\"id\"]\n";
+                [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = \"offset-limit\"\norder = [\"id\"]\nold_clients = \"none\"\n";
     std::fs::write(&file, text).expect("a file of the test's");
     std::fs::write(&key, "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE\n").expect("a file of the test's");
     let report = |of_file: u32, of_key: u32| {

@@ -17,6 +17,7 @@ use crate::{
     cursor::KeyRing,
     downstream::{
         Convention, Conventions, EnvelopeTemplate, Parameters, RequestKind,
+        request::query::ReservedNames,
         response::{caching::Varies, legacy},
     },
     gateway::{
@@ -205,6 +206,7 @@ fn conventions(
     let (paging, sorting) = (names(Dialect::paging_names), names(Dialect::sort_names));
     let sizes = dialect.map(Dialect::size_names).unwrap_or_default();
     let form = dialect.and_then(Dialect::sort_form);
+    check_marks(settings, dialect, diagnostics);
     let places = |places: fn(&Dialect) -> Vec<String>| dialect.map(places).unwrap_or_default();
     let (paging_places, sort_places) = (places(Dialect::paging_places), places(Dialect::sort_places));
     let by_token = dialect.is_some_and(|dialect| dialect.paging().family == Family::Token);
@@ -237,6 +239,34 @@ fn conventions(
     let inner: Vec<Option<Convention>> = inner.map(|(inner, total)| compile(&inner, &[], total)).collect();
     let (others, inner) = (others.into_iter().collect::<Option<_>>()?, inner.into_iter().collect::<Option<_>>()?);
     Some(Conventions::new(own?, others, inner))
+}
+
+/// Reports names in `new_clients.by` that old clients may send too: those that the dialect knows, filters, and all names
+/// on a list whose upstream gives it whole, where old clients send `limit` without an effect.
+fn check_marks(settings: &ListSettings, dialect: Option<&Dialect>, diagnostics: &mut Diagnostics) {
+    let Some(dialect) = dialect else { return };
+    let help = "old requests could not be told from new ones: remove it; new clients send a first cursor";
+    let is_whole = dialect.paging_names().is_empty() && dialect.paging_places().is_empty();
+    let of_dialect = ReservedNames::new(&[dialect.paging_names(), dialect.sort_names()].concat());
+    let parameters = &settings.parameters;
+    let declared =
+        parameters.filters.iter().map(|name| &name.value).chain(&parameters.private).chain(&parameters.ignored);
+    let filters: Vec<String> = declared.cloned().chain(dialect.filter_names(settings)).collect();
+    for name in &settings.new_clients.by {
+        let message = if is_whole {
+            format!(
+                "{} gives the list whole, so old clients may send `{}` without an effect",
+                settings.dialect.name, name.value
+            )
+        } else if dialect.paging_places().contains(&name.value) || of_dialect.find(name.value.as_bytes()).is_some() {
+            format!("`{}` is a parameter of the dialect `{}` as well", name.value, settings.dialect.name)
+        } else if filters.contains(&name.value) {
+            format!("`{}` is a filter of this list", name.value)
+        } else {
+            continue;
+        };
+        diagnostics.error(name.at, message, help);
+    }
 }
 
 /// Warns if an envelope has item cursors on a list that is paged by tokens, because a token leads to a page, not to an

@@ -35,6 +35,8 @@ fn described(route: &Route, list: &List) -> Value {
             "default": list.page_size.default,
             "max": list.page_size.max,
         },
+        // Where old clients pass, the first page needs a mark.
+        "start": own.parameters.start_name().filter(|_| own.parameters.has_old_clients()),
         "parameters": {
             "limit_backward": own.parameters.query_name(Role::LimitBackward),
             "cursor": own.parameters.query_name(Role::Cursor),

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use crate::{
-    config::{Environment, load_text, preset_dialects},
-    downstream::fixture,
+    config::{Environment, load_text, preset_dialects, preset_envelopes, settings::Role},
+    downstream::{RequestKind, fixture},
     gateway::Snapshot,
     pagination::order::Order,
 };
@@ -80,4 +80,78 @@ fn every_dialect_reads_back_the_orders_that_it_writes() {
         }
     }
     fixture::assert_snapshot("orders.txt", &text);
+}
+
+/// The names that a service, its old clients and an envelope use, alone and in pairs. A client of the envelope `stripe`
+/// continues by an id, which the gateway didn't make, so its two parameters for ids mark by any value.
+#[test]
+fn no_name_marks_a_request_where_old_clients_pass() {
+    const BY_ID: [Role; 2] = [Role::AfterId, Role::BeforeId];
+    const ROLES: [Role; 6] = [Role::Limit, Role::LimitBackward, Role::Cursor, Role::After, Role::Before, Role::Sort];
+    let (mut routes, mut requests) = (0, 0);
+    for (dialect, _) in preset_dialects() {
+        for (envelope, text) in preset_envelopes() {
+            let methods = if text.contains(": \"/") { "methods = [\"POST\"]\n" } else { "" };
+            let mode = if envelope == "stripe" { "mode = \"seek\"\n" } else { "" };
+            let text = format!(
+                "version = 1\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n\
+                 [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n\
+                 [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = {dialect:?}\norder = [\"id\"]\n\
+                 envelope = {envelope:?}\npage_size = {{ default = 5, max = 10 }}\nold_clients = \"pass\"\n{methods}{mode}"
+            );
+            let (settings, mut diagnostics) = load_text("a.toml", &text, &Keys);
+            let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
+            // Only some dialects can ask for one item, as the envelope `stripe` needs.
+            let Some(snapshot) = built else {
+                assert_eq!(envelope, "stripe", "{dialect}: {}", diagnostics.render(false));
+                continue;
+            };
+            let list = snapshot.routes[0].list.as_ref().unwrap();
+            let known = &list.conventions.own().parameters;
+            let own = ROLES.into_iter().filter_map(|role| known.query_name(role));
+            let of_service = [list.dialect.paging_names(), list.dialect.sort_names()].concat();
+            let foreign = ["q", "status", "page", "offset", "limit", "cursor", "after", "first", "$skiptoken"];
+            let mut names: Vec<String> = own.chain(foreign).map(str::to_owned).chain(of_service).collect();
+            names.retain(|name| BY_ID.into_iter().all(|role| known.query_name(role) != Some(name)));
+            names.sort_unstable();
+            names.dedup();
+            routes += 1;
+            for (at, name) in names.iter().enumerate() {
+                let alone = ["7", "abc", ""].map(|value| format!("{name}={value}"));
+                let pairs = names[at..].iter().map(|other| format!("{name}=7&{other}=abc"));
+                for query in alone.into_iter().chain(pairs) {
+                    requests += 1;
+                    assert!(known.passed(Some(&query)).is_some(), "{dialect} {envelope}: {query}");
+                    let kind = known.read(Some(&query)).unwrap_or_else(|fault| panic!("{query}: {fault:?}")).kind;
+                    assert_ne!(kind, RequestKind::Cursor, "{dialect} {envelope}: {query}");
+                }
+            }
+        }
+    }
+    assert!(routes > 700 && requests > 50_000, "{requests} requests on {routes} routes");
+}
+
+/// A name that old clients may send can't mark a request as a new client's.
+#[test]
+fn names_that_the_service_knows_are_refused_as_marks() {
+    for (dialect, name, refused) in [
+        ("page-limit", "limit", "`limit` is a parameter of the dialect"),
+        ("page-limit", "Page", "`Page` is a parameter of the dialect"),
+        ("drf-page", "limit", ""),
+        ("drf-page", "ordering", "`ordering` is a parameter of the dialect"),
+        ("drf-page", "state", "`state` is a filter of this list"),
+        ("whole-list", "limit", "gives the list whole"),
+    ] {
+        let text = format!(
+            "version = 1\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n\
+             [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n\
+             [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = {dialect:?}\norder = [\"id\"]\n\
+             parameters = {{ filters = [\"state\"] }}\nold_clients = \"pass\"\nnew_clients = {{ by = [{name:?}] }}\n"
+        );
+        let (settings, mut diagnostics) = load_text("a.toml", &text, &Keys);
+        let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
+        let report = diagnostics.render(false);
+        assert_eq!(built.is_some(), refused.is_empty(), "{dialect} {name}: {report}");
+        assert!(report.contains(refused), "{dialect} {name}: {report}");
+    }
 }
