@@ -234,7 +234,7 @@ bench: build-needs openssl-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/guides.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed $(TEST_ENV)/live.installed $(TEST_ENV)/mcp.installed | postgres-needs redis-needs systemd-needs jq-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/express.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/guides.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed $(TEST_ENV)/live.installed $(TEST_ENV)/mcp.installed | postgres-needs redis-needs systemd-needs jq-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -385,6 +385,10 @@ $(TEST_ENV)/mcp.installed: $(MCP)/package.json $(MCP)/package-lock.json $(MCP)/r
 JSON_SERVER := tests/end_to_end/upstreams/json-server
 $(TEST_ENV)/json-server.installed: $(JSON_SERVER)/package.json $(JSON_SERVER)/package-lock.json | node-needs
 	$(call npm-packages,json-server)
+
+HOW_TO_EXPRESS := tests/end_to_end/how_tos/express
+$(TEST_ENV)/express.installed: $(HOW_TO_EXPRESS)/package.json $(HOW_TO_EXPRESS)/package-lock.json | node-needs
+	$(call npm-packages,express)
 
 WALKERS := tests/end_to_end/walkers
 $(TEST_ENV)/walkers.installed: $(WALKERS)/package.json $(WALKERS)/package-lock.json | node-needs

@@ -39,8 +39,10 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         fixed: url.pairs.clone(),
         body,
         headers: headers.iter().map(|(name, _)| name.clone()).collect(),
-        accept: accept(&arguments.header),
-        host: url.authority.clone(),
+        accept: written(&arguments.header, "accept"),
+        // With a `Host` of the caller, the upstream answers under this name and not under its address. Test:
+        // `learned_files_answer_old_clients_as_before`.
+        host: written(&arguments.header, "host").unwrap_or_else(|| url.authority.clone()),
         public_host: arguments.recorded.is_empty().then(|| format!("127.0.0.1:{}", learn::gateway_port(&url.peer))),
         recorded: Vec::new(),
         documented: documented.map(Rc::new),
@@ -99,12 +101,11 @@ fn confirm(arguments: &LearnArguments, path: &Path) -> Result<(), Failure> {
     check::live(path, &ProcessEnvironment::default(), &live)
 }
 
-/// Returns the value of an `Accept` header among the arguments; `None` if there is none, or if its value is read from
-/// the environment or a file and may be a secret.
-fn accept(arguments: &[String]) -> Option<String> {
+/// Returns the value of the header with this name among the arguments; `None` if there is none, or if its value is read
+/// from the environment or a file and may be a secret.
+fn written(arguments: &[String], wanted: &str) -> Option<String> {
     let pairs = arguments.iter().filter_map(|text| text.split_once(':'));
-    let mut values =
-        pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("accept")).map(|(_, value)| value.trim());
+    let mut values = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim());
     values.find(|value| !value.contains("env:") && !value.contains("file:")).map(str::to_owned)
 }
 

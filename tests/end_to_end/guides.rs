@@ -31,7 +31,7 @@ const PASSING: u64 = 10_000;
 /// The limits of the walks. 1,003 is 17 times 59, so the last page with the limit 59 is full.
 const LIMITS: [&str; 2] = ["20", "59"];
 
-fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -234,7 +234,7 @@ fn vue_reads_a_list_to_its_end() {
 }
 
 /// Returns the TOML blocks of a page in Markdown.
-fn configurations(page: &str) -> Vec<&str> {
+pub(crate) fn configurations(page: &str) -> Vec<&str> {
     page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 

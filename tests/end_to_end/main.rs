@@ -33,6 +33,7 @@ mod forwarding;
 mod graphql;
 mod guides;
 mod handover;
+mod how_tos;
 mod http2;
 mod http2_upstreams;
 mod items;

@@ -155,6 +155,31 @@ pub(crate) fn launch(command: &mut Command) -> (Child, ChildStdin, SocketAddr) {
     (child, input, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
+/// A program that [`launch`] has started. Dropping it ends the process.
+pub(crate) struct Program {
+    /// The address at which the program listens.
+    pub(crate) address: SocketAddr,
+    child: Child,
+    // The program ends when its standard input is closed.
+    _input: ChildStdin,
+}
+
+impl Program {
+    /// Starts a program, and waits until it listens.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let (child, input, address) = launch(command);
+        Self { address, child, _input: input }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // The program may have ended already, so an error is ignored.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Returns the path of the Python that has the packages of `requirements.txt`.
 pub(crate) fn python() -> PathBuf {
     environment("python/bin/python")

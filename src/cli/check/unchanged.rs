@@ -247,8 +247,11 @@ impl Prover<'_> {
         let agent = HeaderValue::from_static(concat!("cursorgate/", env!("CARGO_PKG_VERSION")));
         let mut headers = vec![(http::header::USER_AGENT, agent)];
         headers.extend(read.headers.iter().cloned());
-        headers
-            .extend(self.headers.iter().filter(|(name, _)| !read.headers.iter().any(|(own, _)| own == name)).cloned());
+        // Both ways have the `Host` that the configuration says. With a second one, every request would be refused. Test:
+        // `learned_files_answer_old_clients_as_before`.
+        let is_taken =
+            |name: &HeaderName| *name == http::header::HOST || read.headers.iter().any(|(own, _)| own == name);
+        headers.extend(self.headers.iter().filter(|(name, _)| !is_taken(name)).cloned());
         ReplayedRequest {
             method: read.method.clone(),
             target: read.target.clone(),

@@ -98,7 +98,9 @@ impl AnswerLinks {
             self.map_header(answer, &name, LinkMap::mapped)?;
         }
         self.map_header(answer, &header::LINK, LinkMap::mapped_field)?;
-        if self.are_in_bodies() && is_plain_json(answer) {
+        // An error isn't a page, so it has no links at these places, and keeps its bytes, its tag and its `Vary`.
+        let is_error = answer.status.is_client_error() || answer.status.is_server_error();
+        if self.are_in_bodies() && !is_error && is_plain_json(answer) {
             let pointers = self.places.as_ref().map(|places| places.pointers.clone()).unwrap_or_default();
             self.body = Some(BodyRewriter::new(pointers, self.map.clone()));
             if let Some(passed) = PassedCoding::of(asked, &answer.headers, settings) {

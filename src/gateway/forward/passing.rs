@@ -19,7 +19,7 @@ use crate::{
         lifecycle::snapshot::Snapshot,
         outcome::access_log::Outcome,
         request::identity::REQUEST_ID,
-        routes::cross_origin::CrossOrigin,
+        routes::{cross_origin::CrossOrigin, list::List},
         runtime::clock,
         session::{
             context::{Forwarded, Gateway, Surplus},
@@ -222,9 +222,11 @@ impl PassedAnswer<'_> {
 
     /// Applies the route's cross-origin policy. On a route without a policy, the upstream's policy stays. If the
     /// upstream lets scripts read the answer, scripts may also read the headers that the gateway adds to legacy answers
-    /// and on routes with limits.
+    /// of routes with an announcement, and on routes with limits. Other answers stay unchanged.
     fn share(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
-        if self.cross_origin.is_none() && self.forwarded.successor.is_none() && !self.outcome.tells_limits() {
+        let list = self.forwarded.found.route.list.as_ref().filter(|_| self.forwarded.successor.is_some());
+        let adds = list.is_some_and(List::announces) || self.outcome.tells_limits();
+        if self.cross_origin.is_none() && !adds {
             return Ok(());
         }
         let mut said = HeaderMap::new();
