@@ -28,7 +28,8 @@ pub(crate) fn refused_by_check(text: &str) -> String {
     let directory = Directory::new();
     let file = directory.file("cursorgate.toml");
     let head = GOOD.split("[upstreams.people]").next().expect("a head");
-    std::fs::write(&file, format!("{head}{text}")).expect("a file in the test's directory");
+    let defaults = "[defaults]\nold_clients = \"none\"\n";
+    std::fs::write(&file, format!("{head}{defaults}{text}")).expect("a file in the test's directory");
     let output = command().args(["check", "--config"]).arg(&file).output().expect("it runs");
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     said(&output)

@@ -231,7 +231,8 @@ fn a_watchdog_is_told_that_clients_are_served() {
         let list = Setup { ..PLAIN }.configuration(upstream.address);
         format!(
             "version = 1\nlisteners.public = {{ address = \"{address}\" }}\n\
-             cursor = {{ signing_key = 1, keys = {{ 1 = \"env:CURSORGATE_KEY_1\" }} }}\n{list}"
+             cursor = {{ signing_key = 1, keys = {{ 1 = \"env:CURSORGATE_KEY_1\" }} }}\n\
+             defaults = {{ old_clients = \"none\" }}\n{list}"
         )
     });
     assert_eq!(unit.notified(), "READY=1\n");
@@ -257,7 +258,8 @@ fn a_service_manager_keeps_the_sockets_and_is_notified() {
         let list = Setup { ..PLAIN }.configuration(upstream.address);
         format!(
             "version = 1\nlisteners.public = {{ address = \"{address}\" }}\n\
-             cursor = {{ signing_key = 1, keys = {{ 1 = \"env:CURSORGATE_KEY_1\" }} }}\n{list}"
+             cursor = {{ signing_key = 1, keys = {{ 1 = \"env:CURSORGATE_KEY_1\" }} }}\n\
+             defaults = {{ old_clients = \"none\" }}\n{list}"
         )
     });
     let address = unit.public.local_addr().expect("it is bound");

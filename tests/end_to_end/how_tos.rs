@@ -86,14 +86,6 @@ fn prepared(text: &str, address: SocketAddr) -> String {
     if !whole.contains("[admin]") {
         whole.push_str("\n[admin]\naddress = \"127.0.0.1:9180\"\n");
     }
-    if !whole.contains("{*rest}") {
-        let upstream = whole.lines().find_map(|line| line.strip_prefix("[upstreams.")?.strip_suffix(']'));
-        let upstream = upstream.expect("an upstream").to_owned();
-        let _ = write!(
-            whole,
-            "\n[routes.everything_else]\npath = \"/{{*rest}}\"\nupstream = \"{upstream}\"\naction = \"forward\"\n"
-        );
-    }
     whole
 }
 

@@ -66,13 +66,10 @@ fn configuration(upstream: &Upstream) -> String {
          [dialects.own]\n\
          request = {{ query = \"page={{page}}&limit={{size}}\" }}\n\
          response = {{ items = \"/data\", total = \"/total\" }}\n\
-         size = {{ max = 50 }}\n\
-         {EVERYTHING_ELSE}",
+         size = {{ max = 50 }}\n",
         upstream.address
     )
 }
-
-const EVERYTHING_ELSE: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"service\"\naction = \"forward\"\n";
 
 /// Runs `check --live` on a configuration, with more arguments. Returns the exit code and both outputs.
 fn check(text: &str, more: &[&str]) -> (Option<i32>, String) {
@@ -121,8 +118,14 @@ fn old_requests_are_compared_in_both_ways() {
 #[test]
 fn a_name_that_the_service_uses_too_is_reported() {
     let upstream = Upstream::start(service);
-    let text = configuration(&upstream).replace("old_clients = \"pass\"", "old_clients = \"pass\"\nnew_clients = { by = [\"limit\"] }");
-    assert_fails(&text, "new_clients = ", "old clients get another answer to `GET /items?limit=3`", "new_clients.by");
+    let marked_by = |name: &str| {
+        let text = format!("old_clients = \"pass\"\nnew_clients = {{ by = [{name:?}] }}");
+        configuration(&upstream).replace("old_clients = \"pass\"", &text)
+    };
+    // A name that the dialect has needs no request.
+    assert_fails(&marked_by("limit"), "new_clients = ", "`limit` is a parameter of the dialect", "remove it");
+    let said = "old clients get another answer to `GET /items?cursor=abc`";
+    assert_fails(&marked_by("cursor"), "new_clients = ", said, "new_clients.by");
 }
 
 #[test]
@@ -141,7 +144,7 @@ fn a_list_without_pages_of_which_old_clients_get_a_part_is_reported() {
     let (code, report) = check(&whole, &LIVE);
     assert_eq!(code, Some(0), "{report}");
     let text = whole.replace("old_clients = \"pass\"", "old_clients = \"pass\"\nnew_clients = { by = [\"limit\"] }");
-    assert_fails(&text, "new_clients = ", "old clients get another answer to `GET /items?limit=3`", "new_clients.by");
+    assert_fails(&text, "new_clients = ", "gives the list whole", "remove it");
 }
 
 /// A service that redirects to the path with a final slash, as Django does.
@@ -218,12 +221,12 @@ fn a_service_that_refuses_the_host_of_clients_is_reported() {
 #[test]
 fn paths_without_a_route_are_reported() {
     let upstream = Upstream::start(service);
-    let text = configuration(&upstream).replace(EVERYTHING_ELSE, "");
+    let text = configuration(&upstream).replace("version = 1\n", "version = 1\nother_paths = \"refuse\"\n");
     assert_fails(
         &text,
         "path = \"/items\"",
         "old clients get another answer to `GET /items/1 (an item)`",
-        "\"/{*rest}\"",
+        "write other_paths = \"service\"",
     );
 }
 
@@ -254,28 +257,41 @@ fn requests_of_an_access_log_are_classified_and_sent() {
     let log = directory.file("access.log");
     let line =
         |request: &str| format!("10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] \"{request} HTTP/1.1\" 200 9 \"-\" \"x\"\n");
-    let targets = ["/items?page=2", "/items?page=3", "/items?limit=5", "/items", "/items/7", "/about", "/logout"];
+    let targets = [
+        "/items?page=2",
+        "/items?page=3",
+        "/items?limit=5",
+        "/items?cursor=abc",
+        "/items",
+        "/items/7",
+        "/about",
+        "/logout",
+    ];
     let lines: String = targets.iter().map(|target| line(&format!("GET {target}"))).collect();
     std::fs::write(&log, lines + &line("POST /items")).expect("a file in the test's directory");
     let log = log.to_str().expect("UTF-8");
     let text = configuration(&upstream);
     let (code, report) = check(&text, &["--old-clients", log]);
     assert_eq!((code, upstream.count()), (Some(0), 0), "{report}");
-    assert!(report.contains("8 requests: 8 pass"), "{report}");
+    assert!(report.contains("9 requests: 9 pass"), "{report}");
     let (code, report) = check(&text, &[&["--old-clients", log][..], &LIVE].concat());
     assert_eq!(code, Some(0), "{report}");
-    assert!(report.contains("5 of 5 that were sent are unchanged"), "{report}");
+    assert!(report.contains("6 of 6 that were sent are unchanged"), "{report}");
     let sent = upstream.requests();
     assert!(
         sent.iter().any(|request| request.target == "/about") && sent.iter().all(|request| request.path() != "/logout")
     );
     assert!(sent.iter().all(|request| request.method != "POST"));
-    let (code, report) = check(&text.replace(EVERYTHING_ELSE, ""), &["--old-clients", log]);
+    let (code, report) =
+        check(&text.replace("version = 1\n", "version = 1\nother_paths = \"refuse\"\n"), &["--old-clients", log]);
     assert_eq!(code, Some(2), "{report}");
     assert!(report.contains("1 request like `GET /about` would not pass: 404 route_not_found"), "{report}");
-    let (code, report) = check(&text.replace("\"legacy\" }", "\"new\" }"), &["--old-clients", log]);
+    let (code, report) = check(
+        &text.replace("old_clients = \"pass\"", "old_clients = \"pass\"\nnew_clients = { by = [\"cursor\"] }"),
+        &["--old-clients", log],
+    );
     assert_eq!(code, Some(2), "{report}");
-    assert!(report.contains("1 request like `GET /items` would not pass: the gateway takes it for"), "{report}");
+    assert!(report.contains("1 request like `GET /items?cursor=abc` would not pass: the gateway"), "{report}");
 }
 
 /// A service whose list is filtered by the body of a GET request.

@@ -197,7 +197,7 @@ fn parameters_of_other_apis_are_refused_unless_they_are_declared() {
     let gateway = Gateway::start(&Setup { route: DECLARING, ..PLAIN }.configuration(upstream.address));
     for (query, parameter, instead) in [
         ("cursor=start&limit=5&ordering=-id", "ordering", "`sort`"),
-        ("cursor=start&limit=5&sortOrder=desc", "sortOrder", "`sort`"),
+        ("cursor=start&limit=5&orderBy=-id", "orderBy", "`sort`"),
         ("cursor=start&limit=5&per_page=2", "per_page", "`limit` and `cursor`"),
     ] {
         let before = upstream.count();

@@ -177,7 +177,10 @@ fn a_reload_that_is_asked_for_during_the_start_comes_after_it() {
     let (file, pipe, log) = (directory.file("cursorgate.toml"), directory.file("key"), directory.file("log"));
     let upstream = Upstream::start(serve(users(3)));
     let setup = PLAIN.configuration(upstream.address);
-    let text = format!("version = 1\ncursor = {{ signing_key = 1, keys = {{ 1 = \"file:key\" }} }}\n{setup}");
+    let text = format!(
+        "version = 1\ncursor = {{ signing_key = 1, keys = {{ 1 = \"file:key\" }} }}\n\
+         defaults = {{ old_clients = \"none\" }}\n{setup}"
+    );
     std::fs::write(&file, text).expect("a file in the test's directory");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("it is a part of every system").success());
     let mut command = command();

@@ -275,7 +275,8 @@ fn direct(address: std::net::SocketAddr, paths: &[&str]) -> String {
     for path in paths {
         let name = path.trim_start_matches('/');
         text.push_str(&format!(
-            "[routes.{name}]\npath = \"{path}\"\nupstream = \"legacy\"\ndialect = \"scripted\"\norder = [\"id\"]\n"
+            "[routes.{name}]\npath = \"{path}\"\nupstream = \"legacy\"\ndialect = \"scripted\"\norder = [\"id\"]\n\
+             old_clients = \"none\"\n"
         ));
     }
     text

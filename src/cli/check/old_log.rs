@@ -180,9 +180,8 @@ async fn treatment(settings: &Settings, snapshot: &Snapshot, method: &Method, ta
     let explained = explain(snapshot, asked).await;
     let route = explained.route.as_ref().and_then(|(name, _)| route_of(settings, name));
     // A route that pages or refuses old requests by itself does what its configuration says.
-    let lets_pass = route
-        .and_then(|route| route.list.as_ref())
-        .is_none_or(|list| list.legacy.old_clients == OldClients::Pass);
+    let lets_pass =
+        route.and_then(|route| route.list.as_ref()).is_none_or(|list| list.legacy.old_clients == OldClients::Pass);
     match explained.fate {
         RequestFate::Forwarded { .. } => Treatment::Passes,
         RequestFate::Refused(why) if lets_pass => Treatment::Changed(why),

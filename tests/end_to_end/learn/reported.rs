@@ -305,9 +305,10 @@ fn learnt(upstreams: &[(&str, Family, &str, fn(&Value) -> bool)]) {
         let (upstream, directory) = (serve(&rows, *family), Directory::new());
         let (url, file) = (format!("http://{}/api/items{query}", upstream.address), directory.file("learnt.toml"));
         let output = command().args(["learn", &url, "--delay", "0", "--out"]).arg(&file).output().expect("it starts");
-        // No route is written for many of these upstreams. The reason is then told.
-        if !output.status.success() {
-            assert!(!file.exists() && !output.stderr.is_empty(), "{name}: {output:?}");
+        // For many of these upstreams, no route is written, or one that the service contradicts. The reason is then told.
+        assert!(output.status.success() || !output.stderr.is_empty(), "{name}: {output:?}");
+        if !file.exists() {
+            assert!(!output.status.success(), "{name}: {output:?}");
             continue;
         }
         let text = std::fs::read_to_string(&file).expect("it was written");

@@ -169,7 +169,12 @@ impl CostShape {
             CostWalk { shape: self, still: Still::new(self, items, run), limit }.over_runs(run)
         };
         let most = self.cap().saturating_mul(COUNTED_RUNS);
-        let run = longest(most, |run| over(run).refusal.is_none());
+        let fits = |run| over(run).refusal.is_none();
+        let run = longest(most, fits);
+        // Runs of half an answer cost more than longer ones: an answer then shows only one of them whole. Test:
+        // `runs_of_half_an_answer_are_not_overlooked`.
+        let half = self.cap() / 2;
+        let run = if run >= half && !fits(half) { longest(half, fits) } else { run };
         (run < most).then(|| (run, over(run.max(1)).most()))
     }
 

@@ -50,10 +50,7 @@ impl DifferenceCause {
         match self {
             Self::NoRoute => (
                 route.path.at,
-                format!(
-                    "add a route for all other paths: [routes.everything_else] with path = \"/{{*rest}}\", upstream = \
-                     {upstream:?} and action = \"forward\""
-                ),
+                format!("write other_paths = {upstream:?} before all tables: then this path passes to the upstream"),
             ),
             Self::TakenAsNew => (
                 crate::cli::check::old_clients::marks_at(list).unwrap_or(route.path.at),

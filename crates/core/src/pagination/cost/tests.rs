@@ -144,6 +144,16 @@ fn the_longest_tie_run_that_fits_the_budget_is_computed() {
 }
 
 #[test]
+fn runs_of_half_an_answer_are_not_overlooked() {
+    let mut loose = request(free(Family::Offset, 25));
+    let order = Arc::make_mut(&mut loose.order);
+    (order.strong, order.ties) = (vec![key("score")], Ties::Unordered);
+    let shape = CostShape::new(&loose, false, vec![Said::Total]);
+    // A page of 100 takes nine answers of 25 over runs of 12, and fewer over runs of 20.
+    assert!(shape.longest_run(100).is_some_and(|(run, _)| run < 12), "{:?}", shape.longest_run(100));
+}
+
+#[test]
 fn the_cost_of_an_end_among_hidden_items_is_bounded() {
     let hidden = Paging { hidden: true, ..free(Family::Offset, 100) };
     // An item cursor contains no honoured size, so near the end a page is read in small answers.
