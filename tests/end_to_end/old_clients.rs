@@ -286,12 +286,6 @@ fn requests_of_an_access_log_are_classified_and_sent() {
         check(&text.replace("version = 1\n", "version = 1\nother_paths = \"refuse\"\n"), &["--old-clients", log]);
     assert_eq!(code, Some(2), "{report}");
     assert!(report.contains("1 request like `GET /about` would not pass: 404 route_not_found"), "{report}");
-    let (code, report) = check(
-        &text.replace("old_clients = \"pass\"", "old_clients = \"pass\"\nnew_clients = { by = [\"cursor\"] }"),
-        &["--old-clients", log],
-    );
-    assert_eq!(code, Some(2), "{report}");
-    assert!(report.contains("1 request like `GET /items?cursor=abc` would not pass: the gateway"), "{report}");
 }
 
 /// A service whose list is filtered by the body of a GET request.

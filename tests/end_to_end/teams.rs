@@ -109,12 +109,13 @@ fn three_hundred_routes_in_thirty_files_are_checked() {
     assert!(text.contains("team29_list9") && text.ends_with("300 routes, no warnings, no errors\n"), "{text}");
 }
 
-const HEAD: &str = "version = 1\n";
+const HEAD: &str = "version = 1\nother_paths = \"refuse\"\n";
 const KEYS: &str = "server.public_url = \"https://api.example.com\"\n\
                     cursor = { signing_key = 1, keys = { 1 = \"env:CURSORGATE_KEY_1\" } }\n";
 
 /// The production configuration, whose keys, tokens and certificates don't exist where a review runs.
 const PRODUCTION: &str = r#"version = 1
+other_paths = "refuse"
 
 [server]
 public_url = "env:PUBLIC_URL:https://api.example.com"

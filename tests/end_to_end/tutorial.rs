@@ -120,5 +120,5 @@ fn four_commands_lead_to_a_verified_walk() {
     let by_page = said.lines().find(|line| line.starts_with("by page")).expect("a line");
     assert!(by_page.contains(" lost"), "page= loses: {said}");
     assert!(directory.file("walk.html").exists());
-    assert!(service.requests().iter().all(|request| request.method == "GET"));
+    assert!(service.requests().iter().all(|request| ["GET", "HEAD", "OPTIONS"].contains(&request.method.as_str())));
 }

@@ -22,6 +22,7 @@ use super::{files, root};
 /// The configuration to which the parts in documents are added.
 const BASE: &str = r#"
 version = 1
+other_paths = "people"
 listeners.public.address = "127.0.0.1:8080"
 admin.address = "127.0.0.1:9180"
 cursor = { signing_key = 1, keys = { 1 = "env:CURSORGATE_KEY" } }

@@ -383,7 +383,10 @@ fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, (run, of_la
         let _ = write!(text, "; over long runs of equal keys: up to {over_runs}");
     }
     // Windows overlap by a run of equal items. Test: `check_names_the_limits_of_a_route`.
-    if let Some((longest, over)) = of_largest.filter(|(_, over)| *over > costs.listed.inner) {
+    let is_news = |(longest, over): &(u32, u32)| {
+        *over > costs.listed.inner || run.is_some_and(|(of_default, _)| *longest < of_default)
+    };
+    if let Some((longest, over)) = of_largest.filter(is_news) {
         let _ =
             write!(text, "; a page of {max} items among equal keys: up to {over}, if no more than {longest} are equal");
     }
