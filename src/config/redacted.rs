@@ -189,7 +189,7 @@ legacy = { sunset = 2036-12-31, documentation = "https://docs.example/a@b", clie
             }
         }
         assert!(
-            json.starts_with(r#"{"version":1,"admin":{"address":"127.0.0.1:9180""#),
+            json.starts_with(r#"{"version":1,"other_paths":"refuse","admin":{"address":"127.0.0.1:9180""#),
             "the order is the file's: {json}"
         );
         assert!(json.contains(r#""sunset":"2036-12-31""#), "{json}");

@@ -99,7 +99,7 @@ impl Replayer {
     ///
     /// Returns the reason why there is no whole answer.
     pub(crate) fn through(&self, upstream: &Upstream, request: &ReplayedRequest) -> Result<WholeAnswer, String> {
-        let bytes = written(request, host(upstream, request));
+        let bytes = written(request, &host(upstream, request));
         let exchange = || -> io::Result<Vec<u8>> {
             let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
             stream.set_read_timeout(Some(PATIENCE))?;
@@ -171,7 +171,7 @@ fn host(upstream: &Upstream, request: &ReplayedRequest) -> HeaderValue {
     own.unwrap_or_else(|| upstream.host_for(None))
 }
 
-fn written(request: &ReplayedRequest, host: HeaderValue) -> Vec<u8> {
+fn written(request: &ReplayedRequest, host: &HeaderValue) -> Vec<u8> {
     let mut bytes = format!("{} {} HTTP/1.1\r\nHost: ", request.method, request.target).into_bytes();
     bytes.extend_from_slice(host.as_bytes());
     for (name, value) in &request.headers {

@@ -587,7 +587,7 @@ impl Review {
                 self.list.dialect.counts_pages() && is_named(slot) && *first == self.list.dialect.first_page()
             }
             Some(PlaceForm::Offset { slot, first }) => {
-                !self.list.dialect.counts_pages() && is_named(slot) && *first == u64::from(request.first_item)
+                !self.list.dialect.counts_pages() && is_named(slot) && *first == request.first_item
             }
             _ => false,
         }

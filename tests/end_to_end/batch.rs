@@ -587,7 +587,7 @@ fn the_usual_faults_of_a_batch_service_end_no_walk_in_silence() {
     type Fault = (&'static str, fn(&mut Value));
     let faults: [Fault; 5] = [
         ("no pagination object", |answer| {
-            drop(answer["response"].as_object_mut().expect("an object").remove("pagination"))
+            drop(answer["response"].as_object_mut().expect("an object").remove("pagination"));
         }),
         ("the cursor is a number", |answer| {
             let next = &mut answer["response"]["pagination"]["next_cursor"];

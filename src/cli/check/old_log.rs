@@ -130,7 +130,7 @@ fn replay(
     (kinds, arguments): (&BTreeMap<String, (Method, String)>, &LiveArguments),
     diagnostics: &mut Diagnostics,
 ) -> Result<String, Failure> {
-    let delay = arguments.delay.map_or(ProbeLimits::default().delay, Duration::from_millis);
+    let delay = arguments.delay.map_or_else(|| ProbeLimits::default().delay, Duration::from_millis);
     let headers = target::headers(&arguments.header)?;
     let replayer = Replayer::start(settings).map_err(|error| unchanged::unready(&error))?;
     let prover = Prover { settings, snapshot, replayer, headers, delay };
@@ -212,7 +212,7 @@ fn is_marked(snapshot: &Snapshot, target: &str) -> bool {
 /// Returns the place of the route of a path, or of the first route.
 fn place(settings: &Settings, snapshot: &Snapshot, path: &str) -> Location {
     let found = snapshot.table.find(None, path).and_then(|found| route_of(settings, &found.route.name));
-    let route = found.or(settings.routes.first());
+    let route = found.or_else(|| settings.routes.first());
     route.map_or(Location { source: 0, start: 0, end: 0 }, |route| route.path.at)
 }
 

@@ -341,7 +341,7 @@ async fn deep_enough(
         if rows == 0 {
             let depth = search_end(session, learnt, known.min(from), from).await?;
             let Some(total) = total else { return Ok(depth) };
-            return Ok(bounded(learnt, depth.end.unwrap_or(known.min(from)), (from, &seen), total));
+            return Ok(bounded(learnt, depth.end.unwrap_or_else(|| known.min(from)), (from, &seen), total));
         }
         // Some upstreams answer requests after the end with the last page, so no page is empty. Test:
         // `a_repeated_last_page_is_learnt_without_a_total`.

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::replay::{FASTAPI, Names};
 
+/// Headers of an answer.
+type Headers = Vec<(&'static str, String)>;
+
 /// A framework whose answers are imitated.
 pub(super) struct Form {
     pub(super) names: Names,
@@ -21,7 +24,7 @@ pub(super) struct Form {
     /// Writes the key of rows that share this number.
     pub(super) write_key: fn(u64) -> Value,
     /// Returns headers and the body of an answer.
-    pub(super) body: fn(&Slice) -> (Vec<(&'static str, String)>, String),
+    pub(super) body: fn(&Slice) -> (Headers, String),
     /// True if the list is sorted by the id, ascending or as the route of the page says.
     pub(super) by_id: bool,
 }

@@ -165,7 +165,7 @@ fn single(asked: &Asked<'_>, rows: &[Value]) -> Reply {
 
 /// A join has two rows for each third item. Within an answer, an item comes once.
 fn joined_once(asked: &Asked<'_>, rows: &[Value]) -> Reply {
-    let joined = rows.iter().flat_map(|row| vec![row.clone(); 1 + usize::from(id(row) % 30 == 0)]);
+    let joined = rows.iter().flat_map(|row| vec![row.clone(); 1 + usize::from(id(row).is_multiple_of(30))]);
     let (_, mut items) = by_offset(asked, &joined.collect::<Vec<_>>());
     items.dedup();
     ok(json!({ "entry": items, "total": rows.len() }))
@@ -296,8 +296,11 @@ fn judge(name: &str, gateway: &Gateway, upstream: &Upstream, truth: &BTreeSet<u6
     faults
 }
 
+/// The name of an upstream, its answers, the query of the URL that is learnt, and whether it shows a row.
+type Reported<'n> = (&'n str, Family, &'n str, fn(&Value) -> bool);
+
 /// Learns each upstream, and judges the routes that are written.
-fn learnt(upstreams: &[(&str, Family, &str, fn(&Value) -> bool)]) {
+fn learnt(upstreams: &[Reported<'_>]) {
     let mut faults = Vec::new();
     for (name, family, query, is_shown) in upstreams {
         let rows = Rows::new(COUNT);

@@ -216,10 +216,10 @@ fn manners(source: &ReadSource<'_>) -> Vec<OldRead> {
         get("Accept: application/json").with(header::ACCEPT, "application/json"),
     ];
     // Links of other hosts are other bytes, so the service's tag doesn't fit the answer through the gateway.
-    if let Some(tag) = source.first.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) {
-        if !of.compiled.rewrites_links {
-            reads.push(get("If-None-Match").with(header::IF_NONE_MATCH, tag));
-        }
+    if let Some(tag) = source.first.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok())
+        && !of.compiled.rewrites_links
+    {
+        reads.push(get("If-None-Match").with(header::IF_NONE_MATCH, tag));
     }
     if of.route.cors.is_none() {
         let origin = "https://client.example";
