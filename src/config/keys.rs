@@ -68,7 +68,8 @@ table! {
 
         /// What requests get whose path no route covers: "refuse" is 404; the name of an upstream passes them on to it
         /// unchanged. Default: the upstream, if there is only one. With several upstreams, or if the only one gets
-        /// `headers` from the gateway, which can be credentials, this key is required, unless a route covers all paths.
+        /// `headers` or a client certificate from the gateway, which can be credentials, this key is required, unless
+        /// a route covers all paths.
         other_paths: Key<String> => text(syntax::name).example(r#""refuse""#);
 
         /// Settings of the whole process.

@@ -111,7 +111,8 @@ pub(super) fn review(
         let path = example.split([' ', '?']).nth(1).unwrap_or_default();
         let message =
             format!("{}: {} like `{example}` would not pass: {why}", file.display(), report::count(*count, "request"));
-        let help = "let old requests pass on this route, or add a route for all other paths: path = \"/{*rest}\"";
+        let help =
+            "let old requests pass on this route, or write other_paths = \"NAME\", an upstream, before all tables";
         diagnostics.error(place(settings, snapshot, path), message, help);
     }
     if changed.len() > SHOWN {

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::config::{
     diagnostic::{Located, Location},
-    keys::{FILE, ROUTE, UPSTREAM},
+    keys::{FILE, ROUTE, UPSTREAM, UPSTREAM_TLS},
     settings::RouteSettings,
     spanned::{Spanned, Value},
 };
@@ -38,9 +38,9 @@ pub(super) fn route(
     let others = known.count();
     let why = if others > 0 {
         format!("paths that no route covers could go to {} upstreams", others + 1)
-    } else if UPSTREAM.headers.find(only).is_some() {
+    } else if let Some(credential) = credential(only) {
         format!(
-            "paths that no route covers would get the headers of upstreams.{}, which may be credentials",
+            "paths that no route covers would get the {credential} of upstreams.{}, which may be credentials",
             name.value
         )
     } else {
@@ -54,6 +54,16 @@ pub(super) fn route(
     );
     context.missing(only.at, why, help);
     None
+}
+
+/// Returns the name of what the gateway itself shows the upstream, and what may open paths to everybody; `None` if it
+/// shows nothing.
+fn credential(upstream: &Spanned) -> Option<&'static str> {
+    if UPSTREAM.headers.find(upstream).is_some() {
+        return Some("headers");
+    }
+    let tls = UPSTREAM.tls.find(upstream)?;
+    UPSTREAM_TLS.certificate.find(tls).map(|_| "client certificate")
 }
 
 /// Returns whether a route covers all paths of all hosts.
@@ -74,4 +84,39 @@ fn table(upstream: &str, at: Location) -> Spanned {
     ];
     let members = members.into_iter().map(|(key, value)| (name(key), text(value))).collect();
     Spanned { value: Value::Table(members), at }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{ProcessEnvironment, WithoutSecrets, load_text};
+
+    #[test]
+    fn only_an_upstream_without_credentials_gets_other_paths_unasked() {
+        const LIST: &str = "[routes.a]\npath = \"/a\"\nupstream = \"one\"\naction = \"forward\"\n";
+        const ONE: &str = "[upstreams.one]\npeers = [\"127.0.0.1:1\"]\n";
+        let headers = format!("{ONE}headers = {{ X-Api-Key = \"env:KEY\" }}\n{LIST}");
+        let certificate = format!("{ONE}tls = {{ certificate = \"/a.crt\", key = \"file:/a.key\" }}\n{LIST}");
+        let two = format!("{ONE}[upstreams.two]\npeers = [\"127.0.0.1:2\"]\n{LIST}");
+        let everything = format!("{two}[routes.b]\npath = \"/{{*all}}\"\nupstream = \"two\"\naction = \"forward\"\n");
+        for (text, routes, said) in [
+            (format!("{ONE}{LIST}"), 2, ""),
+            (format!("other_paths = \"refuse\"\n{ONE}{LIST}"), 1, ""),
+            (format!("other_paths = \"one\"\n{headers}"), 2, ""),
+            (format!("other_paths = \"three\"\n{ONE}{LIST}"), 1, "three"),
+            (headers, 1, "would get the headers of upstreams.one"),
+            (certificate, 1, "would get the client certificate of upstreams.one"),
+            (two, 1, "could go to 2 upstreams"),
+            (everything, 2, ""),
+        ] {
+            let environment = ProcessEnvironment::default();
+            let text = format!("version = 1\n{text}");
+            let (settings, diagnostics) = load_text("a.toml", &text, &WithoutSecrets(&environment));
+            let report = diagnostics.render(false);
+            assert_eq!(diagnostics.has_errors(), !said.is_empty(), "{text}\n{report}");
+            assert!(report.contains(said), "{text}\n{report}");
+            if said.is_empty() {
+                assert_eq!(settings.map(|settings| settings.routes.len()), Some(routes), "{text}\n{report}");
+            }
+        }
+    }
 }
