@@ -514,3 +514,38 @@ fn a_last_page_that_comes_again_undeclared_is_served_wherever_it_is_asked_for() 
         }
     }
 }
+
+#[test]
+fn a_total_beyond_the_largest_offset_is_not_refuted() {
+    // Larger offsets are lowered without a word, so the rows that the total counts are out of reach.
+    let lowered = |list: &List, slice: Slice| match slice {
+        Slice::Offset { from, size } => list.answer(Slice::Offset { from: Offset(from.0.min(60)), size }),
+        page @ Slice::Page { .. } => list.answer(page),
+    };
+    for limit in [7, 20, 40, 50] {
+        for (total, is_doubted) in [(150, true), (100, false), (101, true)] {
+            let mut list = List { cap: 50, total: Some(total), ..numbers(Family::Offset, 100) };
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(50) };
+            let (items, pages) = list.walk_of(limit, lowered).unwrap();
+            assert_eq!(items, list.all());
+            assert_eq!(pages.last().unwrap().doubted_end.is_some(), is_doubted, "{limit} items, a total of {total}");
+        }
+    }
+}
+
+#[test]
+fn a_total_beside_a_repeated_last_page_is_not_refuted() {
+    for (family, count) in [(Family::Page, 100), (Family::Page, 107), (Family::Offset, 100), (Family::Offset, 107)] {
+        for limit in [7, 20, 40, 50] {
+            for more in [0, 1, 50, 900] {
+                let total = Some(count as u64 + more);
+                let mut list = List { cap: 50, total, ..numbers(family, count) };
+                list.paging.sizes = Sizes::Free { least: 1, most: Some(50) };
+                let (items, pages) = list.walk_of(limit, last_page_again).unwrap();
+                assert_eq!(items, list.all());
+                let is_doubted = pages.last().unwrap().doubted_end.is_some();
+                assert_eq!(is_doubted, more > 0, "{family:?}, {count}, {limit} items, a total of {total:?}");
+            }
+        }
+    }
+}

@@ -191,6 +191,7 @@ impl KeyReader<'_> {
     }
 
     async fn verdict_on(&mut self, mut end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
+        self.comes_again(&mut end);
         // An item beyond, in any answer of this request. Test:
         // `an_end_is_refuted_by_an_item_that_another_answer_shows`.
         if let Some(shown) = self.seen.beyond(&self.request.order, end.last.as_ref()) {
@@ -278,7 +279,6 @@ impl KeyReader<'_> {
     }
 
     fn supposed_end(&self) -> SupposedEnd {
-        let hint = self.request.target.hint;
         let last = self.draft.last_before_the_end();
         let taken = self.draft.view_of_last().map(Evidence::slice);
         // Without an item of the page, only the cursor says where its item is, and an answer that shows this item knows
@@ -289,15 +289,7 @@ impl KeyReader<'_> {
             _ => (self.draft.reached(), taken),
         };
         let size = beside.map_or_else(|| self.look_size(), |slice| self.look_size_beside(slice));
-        let passed = match self.ground {
-            Ground::Whole if !self.draft.is_the_last_page() => hint
-                .walk
-                .passed
-                .filter(|_| !self.asker.is_flipped())
-                .or_else(|| self.request.begins_the_list().then_some(0)),
-            _ => None,
-        };
-        let passed = passed.map(|passed| passed.saturating_add(self.draft.len() as u64));
+        let passed = self.passed();
         // The total of a filtered answer counts the items of the filter, from its start.
         let is_from_start = self.draft.view_of_last().is_some_and(Evidence::is_from_start);
         let passed = if self.ground != Ground::Whole && is_from_start { Some(came) } else { passed };
@@ -309,6 +301,16 @@ impl KeyReader<'_> {
             facts::covered_by(view.slice(), most, view.len() >= view.slice().size().0 as usize).max(came)
         });
         SupposedEnd { last, came, near, covered: covered.max(near), passed, size, is_wide: false }
+    }
+
+    /// Returns the number of items up to the end of the page; `None` if the walk didn't begin at the start.
+    fn passed(&self) -> Option<u64> {
+        if self.ground != Ground::Whole || self.draft.is_the_last_page() {
+            return None;
+        }
+        let before = self.request.target.hint.walk.passed.filter(|_| !self.asker.is_flipped());
+        let before = before.or_else(|| self.request.begins_the_list().then_some(0));
+        before.map(|before| before.saturating_add(self.draft.len() as u64))
     }
 
     /// Looks once more at the slice that showed an item beyond the end. Returns whether the item is still there.

@@ -201,6 +201,25 @@ impl SeenAnswers {
         }
     }
 
+    /// Returns the offset after `last`, if the upstream shows `last` again where it can't be: at an offset, or on a page,
+    /// that excludes another one of the same size. Of these places the first one counts. `None` if they agree. Tests:
+    /// `a_total_beyond_the_largest_offset_is_not_refuted`, `a_total_beside_a_repeated_last_page_is_not_refuted`.
+    pub(super) fn repeated_from(&self, order: &Order, last: Option<&Anchor>) -> Option<u64> {
+        let last = last?;
+        let after = |seen: &PastAnswer| seen.slice.begins().0.saturating_add(u64::from(seen.count));
+        let excludes = |seen: &PastAnswer, first: &PastAnswer| {
+            let are_alike = match (seen.slice, first.slice) {
+                (Slice::Offset { .. }, Slice::Offset { .. }) => true,
+                (Slice::Page { size, .. }, Slice::Page { size: first, .. }) => size == first,
+                _ => false,
+            };
+            are_alike && after(seen) > end_of(first.slice)
+        };
+        let shown = || self.listed().filter(|seen| seen.relates(order, last) == Some(Ordering::Equal));
+        let first = shown().min_by_key(|seen| after(seen))?;
+        shown().any(|seen| excludes(seen, first)).then(|| after(first))
+    }
+
     /// Returns the newest answer that shows the near side of a gap after `last`: its last item isn't after `last`, and
     /// no other answer's last item is nearer. Without such an item, the answer from the very start is that side.
     pub(in crate::pagination::windows) fn near_side(&self, order: &Order, last: Option<&Anchor>) -> Option<NearSide> {

@@ -31,7 +31,7 @@ impl KeyReader<'_> {
     pub(super) async fn sight(&mut self, end: &mut SupposedEnd, place: u64, size: u32) -> Result<LookResult, KeyHalt> {
         let slice = self.window_at(place, size);
         let sight = self.sight_of(end, slice).await?;
-        if matches!(sight, LookResult::Nothing(_)) {
+        if matches!(sight, LookResult::Nothing(_)) && !self.comes_again(end) {
             let most = self.walk_facts().most;
             let is_full = matches!(&sight, LookResult::Nothing(answer) if answer.items.len() == size as usize);
             end.covered = end.covered.max(facts::covered_by(slice, most, is_full));
@@ -39,9 +39,21 @@ impl KeyReader<'_> {
         Ok(sight)
     }
 
+    /// Returns whether the upstream gives its last items again after the end: it takes no larger offset or page number.
+    /// Then answers show nothing about the rows after the end, and their offsets nothing about its place: the number of
+    /// items that the walk has passed is nearer.
+    pub(super) fn comes_again(&self, end: &mut SupposedEnd) -> bool {
+        let Some(first) = self.seen.repeated_from(&self.request.order, end.last.as_ref()) else { return false };
+        end.came = end.came.min(first).min(end.passed.unwrap_or(first));
+        (end.near, end.covered) = (end.came, end.came);
+        true
+    }
+
     /// Looks at rows that may be apart from those that were looked at.
-    pub(super) async fn sight_apart(&mut self, end: &SupposedEnd, place: u64) -> Result<LookResult, KeyHalt> {
-        self.sight_of(end, self.window_at(place, end.size)).await
+    pub(super) async fn sight_apart(&mut self, end: &mut SupposedEnd, place: u64) -> Result<LookResult, KeyHalt> {
+        let sight = self.sight_of(end, self.window_at(place, end.size)).await?;
+        self.comes_again(end);
+        Ok(sight)
     }
 
     pub(super) async fn sight_of(&mut self, end: &SupposedEnd, slice: Slice) -> Result<LookResult, KeyHalt> {

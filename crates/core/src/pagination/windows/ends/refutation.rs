@@ -81,6 +81,7 @@ impl KeyReader<'_> {
         if let Some(item) = self.look_on(end, claims, is_silent).await? {
             return Ok(item);
         }
+        let claims = self.claims(end);
         let left = MoreClaims { more: claims.more && !is_silent, ..claims };
         Ok(if left.any() { Refuted::Doubted(self.doubted(end, left)) } else { Refuted::Over })
     }
@@ -115,7 +116,7 @@ impl KeyReader<'_> {
     }
 
     /// Compares what the upstream says far beyond every end with what it says right after this one.
-    async fn compare_with_far(&mut self, end: &SupposedEnd, named: u64) -> Result<Far, KeyHalt> {
+    async fn compare_with_far(&mut self, end: &mut SupposedEnd, named: u64) -> Result<Far, KeyHalt> {
         let Some(near) = self.said_after(end) else { return Ok(Far::Unknown) };
         let size = u64::from(end.size);
         let far = named.saturating_mul(2).max(END_FAR_OFFSET) / size * size;
