@@ -175,8 +175,8 @@ impl Exchange<'_> {
         let profile = page.notes.profile;
         let (before, now) = (self.aim.target.hint.honoured, page.notes.honoured);
         // An honoured size is evidence of ends (ARCHITECTURE.md, "Ends"), so it may grow only to a size that an answer
-        // has filled.
-        let filled = now <= before || self.shown.iter().any(|showing| showing.items == now);
+        // has filled, from which it may fall again.
+        let filled = now <= before || self.shown.iter().any(|showing| showing.items >= now);
         require(filled, "profile", || format!("honoured was {before}, and no answer had as many as now: {now}"))?;
         // A learnt cap may be too small, which costs requests until the next first page. It must not be larger than any
         // answer, because each page would then request too much.

@@ -104,6 +104,8 @@ struct SupposedEnd {
     size: u32,
     /// True once rows that were seen were looked at again in a larger answer.
     is_wide: bool,
+    /// True once the last items came again at places after them.
+    comes_again: bool,
 }
 
 impl KeyReader<'_> {
@@ -164,7 +166,8 @@ impl KeyReader<'_> {
         let came = view.offset(view.len());
         let size = self.look_size_beside(view.slice());
         let covered = self.covered_from(last.as_ref(), came, size);
-        let end = SupposedEnd { last, came, near: covered, covered, passed: None, size, is_wide: false };
+        let end =
+            SupposedEnd { last, came, near: covered, covered, passed: None, size, is_wide: false, comes_again: false };
         let verdict = self.verdict_on(end).await;
         self.asker.probe(false);
         match verdict? {
@@ -300,7 +303,7 @@ impl KeyReader<'_> {
         let near = self.draft.view_of_last().filter(|_| !self.draft.has_left_items()).map_or(came, |view| {
             facts::covered_by(view.slice(), most, view.len() >= view.slice().size().0 as usize).max(came)
         });
-        SupposedEnd { last, came, near, covered: covered.max(near), passed, size, is_wide: false }
+        SupposedEnd { last, came, near, covered: covered.max(near), passed, size, is_wide: false, comes_again: false }
     }
 
     /// Returns the number of items up to the end of the page; `None` if the walk didn't begin at the start.
@@ -369,7 +372,11 @@ impl KeyReader<'_> {
             least: self.seen.least_total(),
             more: self.said_after(end).map_or_else(|| self.seen.newest_more(), |said| said.more),
         };
-        witnesses.claims(end.came, end.covered, end.passed)
+        // If the last items come again, their offsets are no places, and the number of items that the walk has passed
+        // is nearer.
+        let passed = end.passed.filter(|_| end.comes_again).map(|passed| passed.saturating_add(facts.grown));
+        let (came, covered) = (end.came.min(passed.unwrap_or(u64::MAX)), end.covered.min(passed.unwrap_or(u64::MAX)));
+        witnesses.claims(came, covered, end.passed)
     }
 
     fn said_after(&self, end: &SupposedEnd) -> Option<MoreSaid> {

@@ -40,12 +40,11 @@ impl KeyReader<'_> {
     }
 
     /// Returns whether the upstream gives its last items again after the end: it takes no larger offset or page number.
-    /// Then answers show nothing about the rows after the end, and their offsets nothing about its place: the number of
-    /// items that the walk has passed is nearer.
+    /// Then its answers show nothing about the rows after the end.
     pub(super) fn comes_again(&self, end: &mut SupposedEnd) -> bool {
         let Some(first) = self.seen.repeated_from(&self.request.order, end.last.as_ref()) else { return false };
-        end.came = end.came.min(first).min(end.passed.unwrap_or(first));
-        (end.near, end.covered) = (end.came, end.came);
+        end.came = end.came.min(first);
+        (end.near, end.covered, end.comes_again) = (end.came, end.came, true);
         true
     }
 

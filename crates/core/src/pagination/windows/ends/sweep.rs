@@ -132,7 +132,16 @@ impl KeyReader<'_> {
         let (last, came, covered) = place;
         let is_at_start = last.is_none();
         let size = self.look_size_beside(near.slice);
-        let end = SupposedEnd { last, came, near: covered, covered, passed: self.passed(), size, is_wide: false };
+        let end = SupposedEnd {
+            last,
+            came,
+            near: covered,
+            covered,
+            passed: self.passed(),
+            size,
+            is_wide: false,
+            comes_again: false,
+        };
         match self.verdict_on(end).await? {
             EndVerdict::Beyond(asked, answer) => {
                 let Ok(view) = self.view(*answer, asked) else { return Ok(None) };
