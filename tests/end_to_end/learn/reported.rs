@@ -251,9 +251,7 @@ fn unusual_names(asked: &Asked<'_>, rows: &[Value]) -> Reply {
 fn bundle(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let size = asked.number("_count").unwrap_or(20).clamp(1, 100);
     let from = asked.number("_getpagesoffset").unwrap_or(0);
-    let link = |relation: &str, from: usize| {
-        json!({ "relation": relation, "url": format!("http://api.test/api/items?_count={size}&_getpagesoffset={from}") })
-    };
+    let link = |relation: &str, from: usize| json!({ "relation": relation, "url": format!("http://api.test/api/items?_count={size}&_getpagesoffset={from}") });
     let mut links = vec![link("self", from)];
     if from + size < rows.len() {
         links.push(link("next", from + size));
