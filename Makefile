@@ -8,6 +8,7 @@
 #                          configurations, and that it names every key, code, metric and field of the log
 #   make site-check        opens the site in a browser, on a desktop and on a phone, in light and dark
 #   make bench             measures the cost of a page, compared with the alternatives; QUICK=1 takes minutes
+#   make cost              counts the instructions of a request, and compares them with benches/cost.json
 #   make quick             runs the quick tests for a change of the core, in about a minute
 #   make soak SECONDS=60   runs the simulator for this time, from a seed that it prints; more: `cargo sim --help`
 #   make restarts          walks lists during 200 reloads, upgrades and rolling restarts; takes some minutes
@@ -85,7 +86,7 @@ endef
 
 # The binaries of these targets run only on this machine, so they link the system's OpenSSL if it is installed: building
 # OpenSSL takes minutes. Tests, and builds without this file, compile it in.
-demo bench: export OPENSSL_NO_VENDOR = $(shell pkg-config --exists openssl 2>/dev/null && echo 1 || echo 0)
+demo bench cost: export OPENSSL_NO_VENDOR = $(shell pkg-config --exists openssl 2>/dev/null && echo 1 || echo 0)
 
 # The list at the top of this file.
 .PHONY: help
@@ -229,6 +230,14 @@ bench: build-needs openssl-needs
 	mkdir -p target/bench/bin
 	cp -f $(addprefix target/$(BENCH_PROFILE)/,cursorgate bare-pingora) target/bench/bin
 	python3 benches/bench.py $(if $(BENCH_QUICK),--quick) $(PARTS)
+
+# Instructions and allocations of a request, by callgrind. They don't depend on the load of the machine; a number above
+# benches/cost.json is an error. benches/cost.py --record writes new numbers.
+.PHONY: cost
+cost: build-needs openssl-needs
+	@$(call need,command -v valgrind callgrind_control,valgrind)
+	cargo build --release --locked --package cursorgate --bin cursorgate
+	python3 benches/cost.py
 
 .PHONY: bench-servers
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs

@@ -35,12 +35,8 @@ use crate::{
     },
 };
 
-/// The largest number of client connections by default. This many idle connections take 320 MB of memory. At the limit,
-/// a new client displaces a connection without a request, or is refused.
-const CONNECTIONS: usize = 10_000;
-
 /// The largest number of connections to the admin listener: enough for health checks, metrics scrapers and a few
-/// people. The limit works like [`CONNECTIONS`].
+/// people. The limit works like that of clients.
 const OPERATORS: usize = 32;
 
 /// A configuration and the snapshot that is compiled from it.
@@ -98,7 +94,7 @@ fn serve_file(
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
     // The guard lives until the last request has ended, so the spans of that request are exported too.
     let _exporting = traces::begin(Arc::clone(&live), Arc::clone(vitals.spans()))?;
-    let clients = Admission::new(places(&settings.server));
+    let clients = Admission::new(places(&settings.server, &live));
     let ids = ids()?;
     let (mut servers, reports) = servers(&settings, &live, (vitals, &clients, &ids), sockets)?;
     let connections = (clients, Arc::clone(&servers.connections));
@@ -148,15 +144,21 @@ pub(super) fn serve(
     Ok(process::run(servers, signals, (vitals, live), reloads)?)
 }
 
-/// Raises the limit of file descriptors, and returns the limits of client connections that it permits.
-pub(super) fn places(server: &ServerSettings) -> ConnectionLimits {
+/// Raises the limit of file descriptors, and returns the limits of client connections that it and the memory permit.
+pub(super) fn places(server: &ServerSettings, live: &Live) -> ConnectionLimits {
+    let snapshot = live.pin();
+    let plan = &snapshot.memory_plan;
+    tracing::info!(bodies = snapshot.memory.most(), "memory: {plan}");
+    if plan.is_short() {
+        tracing::warn!("the memory of this process is too small for its configuration: {plan}");
+    }
     let descriptors = descriptors::raise();
     let possible = descriptors::clients(descriptors);
     if let Some(wanted) = server.connections.filter(|wanted| *wanted > possible) {
         let message = "the limit of open files (RLIMIT_NOFILE) leaves fewer connections than server.connections says";
         tracing::warn!(descriptors, connections = possible, wanted, "{message}");
     }
-    let most = server.connections.unwrap_or(CONNECTIONS).min(possible);
+    let most = plan.connections.min(possible);
     // By default, a single address may have half of the connections.
     let per_address = server.connections_per_address.unwrap_or_else(|| most.div_ceil(2)).min(most);
     ConnectionLimits { most, per_address }

@@ -1,12 +1,15 @@
 //! The configuration as it was written, without its secrets, for operators to read at run time.
 //!
 //! The schema determines which values may be secrets, as for diagnostics. Of these, references such as `env:TOKEN` are
-//! kept, and every other text or number is replaced. Users and passwords in URLs are removed everywhere.
+//! kept, and every other text or number is replaced. Users and passwords in URLs are removed everywhere. Literal values
+//! in queries and headers of requests are replaced too, and of the URL of a receiver only its scheme and host are shown:
+//! for many receivers, the path is the credential.
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use toml::{Table, Value as Toml};
 
 use super::{
+    diagnostic::Located,
     schema::Schema,
     spanned::{Members, Spanned, Value},
 };
@@ -67,7 +70,48 @@ fn table(members: &Members, schema: Option<&Schema>) -> Table {
         Some(Schema::Named(element, _)) => Some(*element),
         other => other,
     };
-    members.iter().map(|(name, value)| (name.value.clone(), redacted(value, of(&name.value)))).collect()
+    let shown = |name: &str, value: &Spanned| match (name, &value.value) {
+        ("query", Value::Text(query)) => Toml::String(without_values(query)),
+        ("url", Value::Text(url)) => Toml::String(without_path(url)),
+        ("path" | "authorize", Value::Text(path)) if path.contains('?') => Toml::String(without_path_values(path)),
+        ("headers", Value::Table(headers)) if matches!(of(name), Some(Schema::Named(..))) => {
+            Toml::Table(headers.iter().map(header).collect())
+        }
+        _ => redacted(value, of(name)),
+    };
+    members.iter().map(|(name, value)| (name.value.clone(), shown(&name.value, value))).collect()
+}
+
+/// Returns a header of a dialect. A value is shown if it is a reference, or a template such as `items={offset}-{last}`.
+fn header((name, value): &(Located<String>, Spanned)) -> (String, Toml) {
+    let is_shown = |text: &str| is_name(text) || text.contains('{');
+    match &value.value {
+        Value::Text(text) if is_shown(text) => (name.value.clone(), Toml::String(text.clone())),
+        _ => (name.value.clone(), Toml::String(REDACTED.to_owned())),
+    }
+}
+
+/// Returns a query without its literal values: `page={page}&key=(redacted)`.
+fn without_values(query: &str) -> String {
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if !value.contains('{') => format!("{name}={REDACTED}"),
+        _ => pair.to_owned(),
+    };
+    query.split('&').map(pair).collect::<Vec<_>>().join("&")
+}
+
+fn without_path_values(path: &str) -> String {
+    path.split_once('?').map_or_else(|| path.to_owned(), |(path, query)| format!("{path}?{}", without_values(query)))
+}
+
+/// Returns a URL with its scheme and host only.
+fn without_path(url: &str) -> String {
+    let url = without_user(url);
+    let Some((scheme, rest)) = url.split_once("://") else { return url };
+    match rest.find(['/', '?', '#']) {
+        Some(end) if rest.len() > end + 1 => format!("{scheme}://{}/{REDACTED}", &rest[..end]),
+        _ => url,
+    }
 }
 
 /// Returns whether a string consists only of a reference to a secret, such as `env:NAME`. A reference with a default
@@ -153,10 +197,17 @@ keys = { 2 = "env:KEY", 1 = "file:old.key" }
 [upstreams.people]
 peers = ["127.0.0.1:1"]
 headers = { X-Api-Key = "env:API_KEY", X-Plain = "CANARY-in-a-header" }
+[dialects.own]
+extends = "page-limit"
+request = { query = "page={page}&limit={size}&key=CANARY", headers = { X-Api-Key = "CANARY", Range = "{page}-{size}" } }
+[services.webhooks]
+directory = "webhooks"
+[services.webhooks.watches.people]
+path = "/users?key=CANARY"
 [routes.users]
 path = "/users"
 upstream = "people"
-dialect = "page-limit"
+dialect = "own"
 order = ["id"]
 old_clients = "redirect"
 legacy = { sunset = 2036-12-31, documentation = "https://docs.example/a@b", client = { header = "X-Client", names = { mobile = "env:MOBILE" } } }
@@ -173,6 +224,17 @@ legacy = { sunset = 2036-12-31, documentation = "https://docs.example/a@b", clie
         }
     }
 
+    #[test]
+    fn paths_of_receivers_are_removed() {
+        for (url, shown) in [
+            ("https://hooks.example/services/T0/B0/CANARY", "https://hooks.example/(redacted)"),
+            ("https://user:CANARY@hooks.example?key=CANARY", "https://(redacted)@hooks.example/(redacted)"),
+            ("https://hooks.example:8443/", "https://hooks.example:8443/"),
+        ] {
+            assert_eq!(super::without_path(url), shown);
+        }
+    }
+
     /// The redacted settings contain no secret, in TOML and in JSON, and still name the sources of secrets.
     ///
     /// Row: A35
@@ -184,7 +246,8 @@ legacy = { sunset = 2036-12-31, documentation = "https://docs.example/a@b", clie
         let json = serde_json::to_string(&written.json()).expect("JSON");
         for text in [written.toml(), &json] {
             assert!(!text.contains("CANARY"), "{text}");
-            for kept in ["env:KEY", "file:old.key", "env:API_KEY", "env:MOBILE", "(redacted)", "docs.example/a@b"] {
+            let kept = ["env:KEY", "file:old.key", "env:API_KEY", "env:MOBILE", "(redacted)", "docs.example/a@b"];
+            for kept in kept.into_iter().chain(["page={page}&limit={size}&key=", "{page}-{size}"]) {
                 assert!(text.contains(kept), "{kept}: {text}");
             }
         }

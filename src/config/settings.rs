@@ -111,11 +111,10 @@ pub struct ServerSettings {
     pub threads: usize,
     /// The largest request head, in bytes.
     pub head_size: usize,
-    /// The memory for requests in bytes; `None` for half of the memory that the process may use.
-    pub memory: Option<usize>,
+    /// The memory of the process in bytes; `None` for what the system permits.
+    pub memory: Option<Located<usize>>,
     pub head_timeout: Duration,
-    /// The largest number of connected clients; `None` for the default number, or fewer if the limit of open files is
-    /// lower.
+    /// The largest number of connected clients; `None` for as many as the memory and the limit of open files permit.
     pub connections: Option<usize>,
     /// The largest number of connected clients with the same address; `None` for half of `connections`.
     pub connections_per_address: Option<usize>,
@@ -322,16 +321,16 @@ pub struct CursorKeySettings {
 #[derive(Debug, Clone)]
 pub struct CacheSettings {
     pub pivots: PivotCacheSettings,
-    /// The largest memory of stored pages in this process, in bytes.
-    pub pages: usize,
+    /// The largest memory of stored pages in this process, in bytes; `None` for a share of the process's memory.
+    pub pages: Option<usize>,
     pub shared: Option<StoreSettings>,
 }
 
 /// The settings of `caches.pivots`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PivotCacheSettings {
-    /// The largest memory of the sort keys, in bytes.
-    pub size: usize,
+    /// The largest memory of the sort keys, in bytes; `None` for a share of the process's memory.
+    pub size: Option<usize>,
     pub ttl: Duration,
 }
 

@@ -203,6 +203,8 @@ pub struct Learnt {
     pub past_end: Vec<PastEnd>,
     /// True if requests after the end are answered with the last page.
     pub repeats_last_page: bool,
+    /// True if offsets must be multiples of the size: others are lowered or refused.
+    pub is_aligned: bool,
     /// True if the upstream drops items after it has applied the limit: an answer with items after it was short.
     pub hidden: bool,
     /// The number of answers with items after them that had as many items as were requested. Nothing dropped was seen
@@ -239,6 +241,8 @@ pub struct Learnt {
     pub deepest: u64,
     /// The largest sum of offset and size that the upstream answers; `None` if no request was refused for its depth.
     pub max_depth: Option<u64>,
+    /// The largest offset that isn't lowered; `None` if no lower bound was seen.
+    pub max_offset: Option<u64>,
 }
 
 impl Learnt {
@@ -253,6 +257,7 @@ impl Learnt {
             places: FactPlaces::default(),
             past_end: Vec::new(),
             repeats_last_page: false,
+            is_aligned: false,
             hidden: false,
             full_answers: 0,
             order: None,
@@ -270,6 +275,7 @@ impl Learnt {
             requests: 0,
             deepest: 0,
             max_depth: None,
+            max_offset: None,
         }
     }
 

@@ -171,8 +171,10 @@ impl ListShape {
             find_facts(json, String::new(), &self.items, 0, &mut found);
         }
         for relation in ["next", "prev", "previous", "last", "first"] {
-            let place = format!("link:{relation}");
-            found.extend(seen.at(&place).map(|value| Fact { place, value }));
+            // A link may be on each page, with a parameter that tells whether the linked page has items. Test:
+            // `a_link_whose_parameter_tells_the_end_is_learnt`.
+            let places = [format!("link:{relation};results=true"), format!("link:{relation}")];
+            found.extend(places.into_iter().find_map(|place| Some(Fact { value: seen.at(&place)?, place })));
         }
         let place = "content-range:total".to_owned();
         found.extend(seen.at(&place).map(|value| Fact { place, value }));

@@ -302,7 +302,8 @@ fn dialect(learnt: &Learnt, target: &ProbeTarget, name: &str) -> (String, Option
     let max = learnt.size.as_ref().and_then(|form| form.max);
     // The filters of the URL are a part of `request.query`, so a built-in dialect can't have them. Test:
     // `filters_of_the_url_are_part_of_every_request`. The same is true of headers, dropped items and bounds.
-    let is_bare = learnt.fixed.is_empty() && target.accept.is_none() && !learnt.hidden && learnt.max_depth.is_none();
+    let is_bounded = learnt.max_depth.or(learnt.max_offset).is_some() || learnt.is_aligned;
+    let is_bare = learnt.fixed.is_empty() && target.accept.is_none() && !learnt.hidden && !is_bounded;
     if let Some(preset) = learnt.preset.filter(|_| is_bare) {
         let Some(max) = max else { return (preset.to_owned(), None) };
         let size = table([("max", Value::Integer(max.into()))]);
@@ -390,7 +391,16 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
     if let Some(accept) = &target.accept {
         request.insert("headers".to_owned(), Value::Table(table([("Accept", string(accept.clone()))])));
     }
-    for (key, first) in [("first_page", first_page), ("first_item", first_item), ("max_depth", learnt.max_depth)] {
+    if learnt.is_aligned {
+        request.insert("aligned".to_owned(), Value::Boolean(true));
+    }
+    let numbers = [
+        ("first_page", first_page),
+        ("first_item", first_item),
+        ("max_depth", learnt.max_depth),
+        ("max_offset", learnt.max_offset),
+    ];
+    for (key, first) in numbers {
         let number = first.and_then(|first| i64::try_from(first).ok());
         request.extend(number.map(|number| (key.to_owned(), Value::Integer(number))));
     }

@@ -153,5 +153,9 @@ fn all_selectors_are_the_labels_of_the_pods() {
     assert_eq!(manifest("Deployment")["spec"]["selector"]["matchLabels"], labels);
     assert_eq!(manifest("Service")["spec"]["selector"], labels);
     assert_eq!(manifest("PodDisruptionBudget")["spec"]["selector"]["matchLabels"], labels);
-    assert_eq!(manifest("NetworkPolicy")["spec"]["podSelector"]["matchLabels"], labels);
+    let policy = manifest("NetworkPolicy");
+    assert_eq!(policy["spec"]["podSelector"]["matchLabels"], labels);
+    // The namespace of the upstream in configmap.yaml.
+    let text = policy["spec"]["egress"].to_string();
+    assert!(text.contains("kube-system") && text.contains("\"default\"") && !text.contains("ipBlock"), "{text}");
 }

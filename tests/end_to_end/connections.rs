@@ -96,6 +96,39 @@ fn a_thousand_slow_connections_shut_no_client_out() {
     eventually("all of them are given back", || (counted(&gateway, "cursorgate_connections ") == 0).then_some(()));
 }
 
+/// While idle connections hold all places, new clients take the places of those that have been idle for longest, and keep
+/// them. If all connections are new, the oldest one makes room, and is told so.
+///
+/// Row: A18
+#[test]
+fn new_clients_take_the_places_of_idle_ones() {
+    const PLACES: usize = 40;
+    let upstream = Upstream::start(serve(users(60)));
+    let setup = Setup { more: "[server]\nconnections = 40\nconnections_per_address = 40", ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let mut idle: Vec<Connection> = (0..PLACES).map(|_| gateway.connect()).collect();
+    for connection in &mut idle {
+        assert_eq!(connection.request("GET", "/users", &[], b"").expect("a response").status, 200);
+    }
+    let mut new: Vec<Connection> = (0..PLACES * 3 / 4).map(|_| gateway.connect()).collect();
+    eventually("idle ones make room", || (dropped(&gateway, "displaced") == new.len() as u64).then_some(()));
+    for connection in &mut new {
+        assert_eq!(connection.request("GET", "/users", &[], b"").expect("a response").status, 200);
+    }
+    let newest = idle.last_mut().expect("forty");
+    assert_eq!(newest.request("GET", "/users", &[], b"").expect("it has kept its place").status, 200);
+    drop((idle, new));
+    eventually("all places are free", || (counted(&gateway, "cursorgate_connections ") == 0).then_some(()));
+    let mut oldest = gateway.connect();
+    let silent: Vec<Connection> = (1..PLACES).map(|_| gateway.connect()).collect();
+    eventually("all are connected", || (counted(&gateway, "cursorgate_connections ") == PLACES as u64).then_some(()));
+    assert_eq!(gateway.connect().request("GET", "/users", &[], b"").expect("a response").status, 200);
+    let mut told = String::new();
+    oldest.stream().read_to_string(&mut told).expect("a response");
+    assert!(told.starts_with("HTTP/1.1 503") && told.contains("too many connections"), "{told}");
+    drop(silent);
+}
+
 /// A connection whose head arrives byte by byte is closed at one deadline for the whole head.
 ///
 /// Row: A18

@@ -370,7 +370,10 @@ fn slow_readers_by_http2_take_bounded_memory() {
     let items: Vec<String> =
         (1..=200).map(|id| format!(r#"{{"id":{id},"name":"user {id}","text":"{}"}}"#, "text ".repeat(2_000))).collect();
     let upstream = Upstream::start(serve(items));
-    let gateway = Gateway::start(&format!("{}\n[server]\nmemory = \"32MiB\"", PLAIN.configuration(upstream.address)));
+    let gateway = Gateway::start(&format!(
+        "{}\n[server]\nmemory = \"148MiB\"\nconnections = 1024",
+        PLAIN.configuration(upstream.address)
+    ));
     let before = gateway.resident_memory();
     let mut connections: Vec<Connection> = (0..10).map(|_| connected(&gateway)).collect();
     for connection in &mut connections {

@@ -444,9 +444,10 @@ fn forms_and_workflows_are_yaml_of_this_version() {
     let forms = folder(".github/workflows").chain(folder(".github/ISSUE_TEMPLATE"));
     for path in forms {
         let text = fs::read_to_string(&path).unwrap();
-        serde_yaml::from_str::<serde_yaml::Value>(&text).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+        serde_saphyr::from_str::<serde_json::Value>(&text)
+            .unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
     }
     let citation = fs::read_to_string(root().join("CITATION.cff")).unwrap();
-    let citation: serde_yaml::Value = serde_yaml::from_str(&citation).unwrap();
+    let citation: serde_json::Value = serde_saphyr::from_str(&citation).unwrap();
     assert_eq!(citation["version"], env!("CARGO_PKG_VERSION"));
 }

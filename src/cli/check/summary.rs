@@ -32,6 +32,10 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
     for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
         describe(&mut text, settings, route, compiled, &mut costs, now);
     }
+    // Without the key, the memory is that of the machine on which the process will run.
+    if settings.server.memory.is_some() {
+        let _ = writeln!(text, "\nmemory: {}", snapshot.memory_plan);
+    }
     text
 }
 

@@ -80,8 +80,8 @@ pub(super) fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
 }
 
 fn serve(settings: Settings, snapshot: Snapshot, vitals: &Vitals, addresses: DemoAddresses) -> Result<(), Failure> {
-    let clients = Admission::new(run::places(&settings.server));
     let live = Arc::new(Live::new(snapshot));
+    let clients = Admission::new(run::places(&settings.server, &live));
     let ids = run::ids()?;
     let (mut servers, reports) = run::servers(&settings, &live, (vitals, &clients, &ids), Sockets::default())?;
     let connections = Arc::clone(&servers.connections);

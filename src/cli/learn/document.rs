@@ -23,7 +23,9 @@ pub(super) fn read(path: &Path, method: &Method, list: &str) -> Result<Documente
     }
     let is_yaml = path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml");
     let document: Value = match is_yaml {
-        true => serde_yaml::from_str(&text).map_err(|error| mistaken(format!("the document is not YAML: {error}")))?,
+        true => {
+            serde_saphyr::from_str(&text).map_err(|error| mistaken(format!("the document is not YAML: {error}")))?
+        }
         false => serde_json::from_str(&text).map_err(|error| {
             mistaken(format!("the document is not JSON: {error}; the name of a file in YAML ends with .yaml or .yml"))
         })?,

@@ -34,7 +34,7 @@ pub(super) fn server(server: &Spanned) -> ServerSettings {
             .read(server)
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
         head_size: SERVER.head_size.read(server),
-        memory: SERVER.memory.read(server),
+        memory: SERVER.memory.located(server),
         head_timeout: SERVER.head_timeout.read(server),
         connections: SERVER.connections.read(server),
         connections_per_address: SERVER.connections_per_address.read(server),

@@ -60,10 +60,11 @@ table! {
         /// The largest request head: the request line with all headers. A larger one is answered with 431.
         head_size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("16KiB"));
 
-        /// The memory for upstream answers, request bodies, and pages on their way to clients, all together. Beyond it
-        /// requests are answered with 503. The last quarter is for pages of up to 128 KiB. Default: half of the memory
-        /// of the control group, or else of the machine.
-        memory: Key<usize> => size("8MiB", "1024GiB").example(r#""512MiB""#);
+        /// The memory of the whole process. What it takes at rest, for `connections`, routes and caches is set aside;
+        /// upstream answers, request bodies, and pages on their way to clients share the rest. Beyond that requests are
+        /// answered with 503. The last quarter of the rest is for pages of up to 128 KiB. Default: seven eighths of the
+        /// memory of the control group, or else half of the machine's.
+        memory: Key<usize> => size("64MiB", "1024GiB").example(r#""512MiB""#);
 
         /// The longest time for a request head, from its first byte to its last, and for a TLS handshake. Within this
         /// time, a head has 5 seconds, and one second more for each 512 bytes that have arrived. A connection that
@@ -71,8 +72,9 @@ table! {
         head_timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("10s"));
 
         /// The largest number of connected clients. At the limit a new client takes the place of a connection without a
-        /// request; if every connection has a request, the new client gets 503. Default: 10000, or fewer if the limit
-        /// of open files doesn't allow so many. The process raises that limit as far as the system permits.
+        /// request; if every connection has a request, the new client gets 503. Default: 10000, or fewer if
+        /// three eighths of `memory`, at 84 KiB a connection, or the limit of open files don't suffice. The process
+        /// raises that limit as far as the system permits.
         connections: Key<usize> => count(1, 1_000_000).example("10000");
 
         /// The largest number of connected clients with the same address, or with the same /64 of IPv6. At the limit a
@@ -312,8 +314,9 @@ table! {
     /// The keys of `[caches.pages]`.
     PAGES: PagesKeys {
         /// The largest memory that the pages may take in this process, for all routes together. Beyond it pages that
-        /// are rarely used are removed. If no route has a `page_cache`, no memory is taken.
-        size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
+        /// are rarely used are removed. If no route has a `page_cache`, no memory is taken. Default: 64 MiB, or an
+        /// eighth of `server.memory` if that is less.
+        size: Key<usize> => size("64KiB", "64GiB").example(r#""256MiB""#);
     }
 }
 
@@ -321,8 +324,9 @@ table! {
     /// The keys of `[caches.pivots]`.
     PIVOTS: PivotsKeys {
         /// The largest memory that the sort keys may take in this process. Beyond it keys that are rarely used are
-        /// removed. The next request with a cursor of such an item has to look its keys up again.
-        size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
+        /// removed. The next request with a cursor of such an item has to look its keys up again. Default: 64 MiB, or an
+        /// eighth of `server.memory` if that is less.
+        size: Key<usize> => size("64KiB", "64GiB").example(r#""256MiB""#);
 
         /// The time for which the sort keys of an item are kept. After that the next request with a cursor of the item
         /// has to look them up again.

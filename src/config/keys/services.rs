@@ -89,7 +89,7 @@ table! {
         /// key were removed early, a repetition would run its operations twice.
         entries: Defaulted<usize> => count(1, 100_000).default(Count(10_000));
 
-        /// The memory for results, in addition to `server.memory`. When it is full, the oldest results are removed. A
+        /// The memory for results, a part of `server.memory`. When it is full, the oldest results are removed. A
         /// repetition of their requests is answered with 409, and runs no operation.
         size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
     }

@@ -1,7 +1,7 @@
 //! The parser of JSON (RFC 8259): from text to a tree with locations, for envelopes and OpenAPI documents. `serde_json`
 //! parses the text, and its raw values are slices of the text, from which the locations are computed.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -59,7 +59,8 @@ impl<'t> Reader<'t, '_> {
 
     fn object(&mut self, json: &'t str, depth: usize) -> Option<Tree> {
         let Members(pairs) = self.parse(json)?;
-        let mut members: Vec<(Located<String>, LocatedTree)> = Vec::new();
+        let mut members: Vec<(Located<String>, LocatedTree)> = Vec::with_capacity(pairs.len());
+        let mut names = HashSet::with_capacity(pairs.len());
         let mut rest = self.location(json).start as usize + 1;
         for (name, raw) in pairs {
             // The location of a name isn't known, but the name is the only string between the previous value and its
@@ -70,7 +71,7 @@ impl<'t> Reader<'t, '_> {
             let name = Located { value: name, at: self.location(quoted) };
             rest = value.end as usize;
             let tree = self.tree(raw, depth - 1)?;
-            if members.iter().any(|(known, _)| known.value == name.value) {
+            if !names.insert(name.value.clone()) {
                 let message = format!("duplicate member {:?}", name.value);
                 self.diagnostics.error(name.at, message, "remove one of them");
             } else {

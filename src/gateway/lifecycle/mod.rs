@@ -3,6 +3,7 @@
 pub(crate) mod files;
 pub(crate) mod handover;
 pub(crate) mod live;
+pub(crate) mod memory_plan;
 pub(crate) mod process;
 pub(crate) mod reload;
 pub(crate) mod renewal;

@@ -1,16 +1,17 @@
 //! Reloads. A configuration is read and compiled while requests continue. It is then put in force as a whole or not at
 //! all.
 //!
-//! A separate thread reads the files. A key may be a named pipe, or be on a mount that hangs. In that case only the
-//! reload waits, not requests or signals. Test: `a_reload_that_hangs_stops_no_signal`.
+//! Separate threads read the files. A key may be a named pipe, or be on a mount that hangs. In that case only the reload
+//! waits, not requests or signals, and after [`LONGEST`] it is given up, so that a later one can succeed. Test:
+//! `a_reload_that_hangs_stops_no_signal`.
 
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError},
     },
     thread,
@@ -34,6 +35,12 @@ use crate::{
 
 /// The interval at which the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The longest time for which a reload reads and compiles a configuration.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The largest number of threads of reloads that were given up and still hang. With so many, no reload begins.
+const MOST_HUNG: usize = 4;
 
 /// The largest number of results that are kept in addition to the last one. Older results are dropped.
 const EARLIER: usize = 9;
@@ -225,6 +232,8 @@ pub(crate) struct Reloader {
     /// The log settings in force, and the function that changes them.
     log: (LogSettings, Box<dyn Fn(LogSettings) + Send>),
     last: Arc<LastReload>,
+    /// The number of threads that read a configuration, including those that were given up.
+    hung: Arc<AtomicUsize>,
 }
 
 /// Settings that can't change without a restart: pairs of a key and a comparable form of its value.
@@ -286,7 +295,7 @@ impl Reloader {
         log: (LogSettings, Box<dyn Fn(LogSettings) + Send>),
         last: Arc<LastReload>,
     ) -> Self {
-        Self { path, environment, files, live, fixed, log, last }
+        Self { path, environment, files, live, fixed, log, last, hung: Arc::default() }
     }
 
     /// Starts the thread that reloads, and returns the handle to it.
@@ -336,14 +345,25 @@ impl Reloader {
 
     /// Reads the configuration and puts it in force. An invalid configuration changes nothing in force.
     fn reload(&mut self) -> ReloadOutcome {
-        let environment = NotedEnvironment::new(&self.environment);
-        let (settings, mut diagnostics) = config::load(&self.path, &environment);
+        let (path, environment, previous) = (self.path.clone(), self.environment, self.live.pin());
+        let read = within(LONGEST, &self.hung, move || ReadConfiguration::read(&path, &environment, &previous));
+        let ReadConfiguration { settings, snapshot, files, diagnostics } = match read {
+            Ok(read) => read,
+            Err(Unread::Failed) => return ReloadOutcome { errors: 1, ..ReloadOutcome::default() },
+            Err(Unread::Hangs) => {
+                let report = format!(
+                    "reading and compiling the configuration took longer than {} seconds, so this reload is given up: \
+                     does one of its files hang, such as a named pipe or a file of a network mount?\n",
+                    LONGEST.as_secs()
+                );
+                let needs_restart = self.last.result().needs_restart.clone();
+                return ReloadOutcome { errors: 1, report, needs_restart, ..ReloadOutcome::default() };
+            }
+        };
         // The files are recorded even if there are errors, because the next change of a file may correct the errors.
         // Test: `a_change_of_the_file_is_noticed`.
-        self.files = environment.into_files();
-        let built = settings.as_ref().and_then(|settings| {
-            Snapshot::build(settings, Some(&self.live.pin()), &mut diagnostics).map(|snapshot| (settings, snapshot))
-        });
+        self.files = files;
+        let built = settings.as_ref().zip(snapshot);
         let ((errors, warnings), report) = (diagnostics.counts(), report(&diagnostics));
         let Some((settings, snapshot)) = built else {
             // The configuration in force stays, and so do its keys that need a restart.
@@ -364,6 +384,63 @@ impl Reloader {
     }
 }
 
+/// A configuration that was read and compiled.
+struct ReadConfiguration {
+    settings: Option<Settings>,
+    snapshot: Option<Snapshot>,
+    files: ConfigurationFiles,
+    diagnostics: Diagnostics,
+}
+
+impl ReadConfiguration {
+    fn read(path: &Path, environment: &ProcessEnvironment, previous: &Snapshot) -> Self {
+        let environment = NotedEnvironment::new(environment);
+        let (settings, mut diagnostics) = config::load(path, &environment);
+        let files = environment.into_files();
+        let built = settings.as_ref().and_then(|read| Snapshot::build(read, Some(previous), &mut diagnostics));
+        Self { settings, snapshot: built, files, diagnostics }
+    }
+}
+
+/// The reason that a configuration wasn't read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    /// It takes too long, or too many earlier attempts still hang.
+    Hangs,
+    /// The thread panicked, or couldn't be started. The panic has been logged.
+    Failed,
+}
+
+/// Does work in a thread of its own, and waits for its result for at most `longest`. A thread that takes longer is left
+/// to itself, and its result is dropped. `hung` counts such threads.
+fn within<T: Send + 'static>(
+    longest: Duration,
+    hung: &Arc<AtomicUsize>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unread> {
+    if hung.load(Ordering::SeqCst) >= MOST_HUNG {
+        return Err(Unread::Hangs);
+    }
+    hung.fetch_add(1, Ordering::SeqCst);
+    let (done, result) = mpsc::sync_channel(1);
+    let running = Arc::clone(hung);
+    let begun = thread::Builder::new().name("reload-files".to_owned()).spawn(move || {
+        let worked = catch_unwind(AssertUnwindSafe(work));
+        running.fetch_sub(1, Ordering::SeqCst);
+        if let Ok(worked) = worked {
+            let _ = done.send(worked);
+        }
+    });
+    if begun.is_err() {
+        hung.fetch_sub(1, Ordering::SeqCst);
+        return Err(Unread::Failed);
+    }
+    result.recv_timeout(longest).map_err(|error| match error {
+        RecvTimeoutError::Timeout => Unread::Hangs,
+        RecvTimeoutError::Disconnected => Unread::Failed,
+    })
+}
+
 /// The result of a reload, without its number, cause and time.
 #[derive(Default)]
 struct ReloadOutcome {
@@ -379,7 +456,7 @@ fn report(diagnostics: &Diagnostics) -> String {
     if diagnostics.counts() == (0, 0) { String::new() } else { diagnostics.render(false) }
 }
 
-fn log_result(path: &std::path::Path, result: &ReloadResult) {
+fn log_result(path: &Path, result: &ReloadResult) {
     let (path, cause) = (path.display(), result.cause.word());
     let ReloadResult { errors, warnings, report, .. } = result;
     if !result.in_force {
@@ -398,6 +475,26 @@ fn log_result(path: &std::path::Path, result: &ReloadResult) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_that_hangs_is_given_up_and_blocks_no_later_work() {
+        let (hung, short) = (Arc::new(AtomicUsize::new(0)), Duration::from_millis(10));
+        let (release, wait) = mpsc::channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+        for _ in 0..MOST_HUNG {
+            let wait = Arc::clone(&wait);
+            let hangs = move || drop(wait.lock().map(|wait| wait.recv()));
+            assert_eq!(within(short, &hung, hangs), Err(Unread::Hangs));
+            let is_last = hung.load(Ordering::SeqCst) == MOST_HUNG;
+            assert_eq!(within(LONGEST, &hung, || 1), if is_last { Err(Unread::Hangs) } else { Ok(1) });
+        }
+        drop(release);
+        while hung.load(Ordering::SeqCst) > 0 {
+            thread::yield_now();
+        }
+        assert_eq!(within(LONGEST, &hung, || 2), Ok(2));
+        assert_eq!(within(LONGEST, &hung, || -> u8 { panic!("a fault of ours") }), Err(Unread::Failed));
+    }
 
     #[test]
     fn keys_whose_changes_need_a_restart_are_named() {

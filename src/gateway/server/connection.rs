@@ -115,14 +115,17 @@ impl Front {
     /// Returns the bytes of a response, 503 `overloaded`, if a limit of connections refuses the client.
     pub(crate) async fn enter(&self, address: IpAddr, is_proxy: bool) -> Result<AdmittedConnection, Vec<u8>> {
         let snapshot = self.live.pin();
-        self.admission.enter(address, is_proxy || snapshot.trusts(address)).await.map_err(|_| {
-            let problem = Problem::new(Code::Overloaded, "there are too many connections: try again");
-            let id = self.ids.next();
-            let mut response = Response::of_problem(&problem, snapshot.server.problem_types.as_deref(), &id, None);
-            response.headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
-            respond::identify(&mut response.headers, &id);
-            wire(&response)
-        })
+        self.admission.enter(address, is_proxy || snapshot.trusts(address)).await.map_err(|_| self.crowded())
+    }
+
+    /// Returns the bytes of a response to a client without a place: 503 `overloaded`.
+    fn crowded(&self) -> Vec<u8> {
+        let problem = Problem::new(Code::Overloaded, "there are too many connections: try again");
+        let (snapshot, id) = (self.live.pin(), self.ids.next());
+        let mut response = Response::of_problem(&problem, snapshot.server.problem_types.as_deref(), &id, None);
+        response.headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+        respond::identify(&mut response.headers, &id);
+        wire(&response)
     }
 
     /// Returns the protocols of a listener; `None` if the name is unknown. The listener for operators has no name, and
@@ -171,7 +174,14 @@ impl Front {
                 // A complete head takes precedence over a displacement: `begin` then reports whether the connection
                 // still has its place.
                 awaited = self.await_head(io, place, (kept.is_none(), knows_preface), shutdown) => awaited,
-                () = place.displaced() => return,
+                was_new = place.displaced() => {
+                    if was_new {
+                        // Bytes that the system doesn't take at once are dropped.
+                        let told = async { io.write_all(&self.crowded()).await.and(io.flush().await) };
+                        let _ = tokio::time::timeout(Duration::ZERO, told).await;
+                    }
+                    return;
+                }
             };
             let head = match awaited {
                 // Another client may have taken the place when the head became complete. The connection then ends.
@@ -185,7 +195,7 @@ impl Front {
                     // A client that does not read its refusal in time loses it.
                     tokio::select! {
                         _ = tokio::time::timeout(REFUSING, self.refuse(io, &problem, (place.address(), asked))) => return,
-                        () = place.displaced() => return,
+                        _ = place.displaced() => return,
                     }
                 }
                 Awaited::Over(reason) => return reason.into_iter().for_each(|reason| place.admission().count(reason)),

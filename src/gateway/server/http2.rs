@@ -119,7 +119,7 @@ impl Multiplexed<'_> {
         };
         let greeted = tokio::select! {
             greeted = tokio::time::timeout(patience, server::handshake(wire, Some(options))) => greeted,
-            () = self.place.displaced() => return,
+            _ = self.place.displaced() => return,
         };
         let mut connection = match greeted {
             Ok(Ok(connection)) => connection,
@@ -224,7 +224,7 @@ impl Multiplexed<'_> {
         // The deadline counts from the first byte of the head. Test: `a_head_that_drips_is_cut_by_http2_too`.
         let left = incomplete_since.map(|since| (since + patience).saturating_duration_since(clock::instant()));
         tokio::select! {
-            () = self.place.displaced() => ConnectionEnd::Over,
+            _ = self.place.displaced() => ConnectionEnd::Over,
             () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => {
                 ConnectionEnd::Abused(Dropped::HeadTimeout)
             }

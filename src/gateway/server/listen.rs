@@ -228,6 +228,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     mut shutdown: ShutdownWatch,
 ) {
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+    stream.bound_unread();
     let mut stream = stream.into_stream();
     // Both calls fail if the client has left. The next read reports that too, so the errors are ignored.
     let _ = stream.set_nodelay();
@@ -235,7 +236,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     if !proxies.is_empty() {
         let read = tokio::select! {
             read = proxy_protocol::read(&mut stream, front.handshake_timeout()) => read,
-            () = place.displaced() => return,
+            _ = place.displaced() => return,
         };
         let Ok((client, rest)) = read else { return place.admission().count(Dropped::ProxyHeadInvalid) };
         // The bytes after the head belong to the client's TLS handshake or its request. Test:
@@ -263,7 +264,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
                 // Each handshake runs in the task of its client, so it doesn't delay other clients. Test:
                 // `stalled_and_broken_handshakes_hinder_no_other_client`.
                 agreed = tokio::time::timeout(front.handshake_timeout(), tls.handshake(stream)) => agreed,
-                () = place.displaced() => return,
+                _ = place.displaced() => return,
             };
             match agreed {
                 Ok(Ok(stream)) => Box::new(stream),

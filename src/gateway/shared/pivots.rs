@@ -17,26 +17,32 @@ use quick_cache::{Weighter, sync::Cache};
 use sha2::{Digest, Sha256};
 
 use super::single_flight::SingleFlight;
-use crate::{
-    config::settings::PivotCacheSettings,
-    pagination::{
-        self,
-        answer::Answer,
-        key::KeyValue,
-        mark::{Mark, Marker},
-        order::{Direction, Order},
-        position::{Anchor, Hint},
-        window::Offset,
-    },
+use crate::pagination::{
+    self,
+    answer::Answer,
+    key::KeyValue,
+    mark::{Mark, Marker},
+    order::{Direction, Order},
+    position::{Anchor, Hint},
+    window::Offset,
 };
 
 /// The approximate size of an entry without its keys, in bytes.
 const OVERHEAD: usize = 192;
 
+/// The limits of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PivotLimits {
+    /// The largest size in bytes.
+    pub size: usize,
+    /// The time for which items are kept.
+    pub ttl: Duration,
+}
+
 /// The cache of a process, and the look-ups of items in flight.
 #[derive(Debug)]
 pub struct Pivots {
-    settings: PivotCacheSettings,
+    limits: PivotLimits,
     known: Cache<u128, Arc<KnownItem>, Weight>,
     pub(crate) look_ups: SingleFlight<u128, ItemResource>,
 }
@@ -74,16 +80,16 @@ impl Weighter<u128, Arc<KnownItem>> for Weight {
 impl Pivots {
     /// Creates an empty cache.
     #[must_use]
-    pub fn new(settings: PivotCacheSettings) -> Self {
-        let weight = u64::try_from(settings.size).unwrap_or(u64::MAX);
-        let items = settings.size / (2 * OVERHEAD);
-        Self { settings, known: Cache::with_weighter(items, weight, Weight), look_ups: SingleFlight::default() }
+    pub fn new(limits: PivotLimits) -> Self {
+        let weight = u64::try_from(limits.size).unwrap_or(u64::MAX);
+        let items = limits.size / (2 * OVERHEAD);
+        Self { limits, known: Cache::with_weighter(items, weight, Weight), look_ups: SingleFlight::default() }
     }
 
-    /// Returns the settings: the maximum size in bytes, and the time for which items are kept.
+    /// Returns the limits of the cache.
     #[must_use]
-    pub fn settings(&self) -> PivotCacheSettings {
-        self.settings
+    pub fn limits(&self) -> PivotLimits {
+        self.limits
     }
 
     /// Returns the approximate size of all entries in bytes.
@@ -108,7 +114,7 @@ impl Pivots {
     /// Caches an item for the time `ttl` of the settings.
     pub(crate) fn remember(&self, scope: &PivotScope, item: SeenItem<'_>, now: Instant) {
         let SeenItem { anchor, fingerprint, hint, backward } = item;
-        let Some(until) = now.checked_add(self.settings.ttl) else { return };
+        let Some(until) = now.checked_add(self.limits.ttl) else { return };
         let known = KnownItem { keys: anchor.keys.clone(), hint, backward, until };
         self.known.insert(scope.key(&anchor.id, Some(fingerprint)), Arc::new(known));
     }
@@ -124,7 +130,7 @@ impl Pivots {
     ) -> Option<Arc<KnownItem>> {
         // The process that stored the item may keep items for longer than this process does, so the shorter time
         // counts.
-        let until = now.checked_add(left.min(self.settings.ttl))?;
+        let until = now.checked_add(left.min(self.limits.ttl))?;
         let known = stored::read(bytes, until)?;
         // With keys other than the item had when its cursor was made, the cursor would lead to another place, so the
         // item isn't used.
@@ -275,7 +281,7 @@ mod tests {
     use super::*;
     use crate::pagination::order::{Kind, Nulls, SortKey, Ties};
 
-    const SETTINGS: PivotCacheSettings = PivotCacheSettings { size: 64 << 10, ttl: Duration::from_secs(600) };
+    const LIMITS: PivotLimits = PivotLimits { size: 64 << 10, ttl: Duration::from_secs(600) };
 
     fn order(direction: Direction) -> Order {
         let key = |name: &str| SortKey {
@@ -351,7 +357,7 @@ mod tests {
         let (by_key, by_user) = ([HeaderName::from_static("x-key")], [HeaderName::from_static("x-user")]);
         let same = headers(&[("x-key", "x"), ("x-user", "x")]);
         scopes.extend([&by_key, &by_user].map(|principal| PivotScopeParts { principal, headers: &same, ..base }));
-        let (pivots, item, now) = (Pivots::new(SETTINGS), anchor(1, "a"), now());
+        let (pivots, item, now) = (Pivots::new(LIMITS), anchor(1, "a"), now());
         for (index, parts) in scopes.iter().enumerate() {
             let scope = PivotScope::new(*parts);
             assert!(pivots.find(&scope, &item.id, Mark::of(1), now).is_none(), "{index} is like one before it");
@@ -371,7 +377,7 @@ mod tests {
     /// Row: F52
     #[test]
     fn items_are_forgotten_by_time_and_by_size() {
-        let (pivots, scope, begin) = (Pivots::new(SETTINGS), PivotScope([0; 32]), now());
+        let (pivots, scope, begin) = (Pivots::new(LIMITS), PivotScope([0; 32]), now());
         let item = anchor(1, "a");
         pivots.remember(&scope, seen(&item, 1), begin);
         let found = |after| pivots.find(&scope, &item.id, Mark::of(1), begin + Duration::from_secs(after)).is_some();
@@ -379,7 +385,7 @@ mod tests {
         for id in 0..10_000 {
             pivots.remember(&scope, seen(&anchor(id, &"long".repeat(20)), 1), begin);
         }
-        assert!(pivots.size() <= SETTINGS.size as u64 && pivots.size() > SETTINGS.size as u64 / 2, "{}", pivots.size());
+        assert!(pivots.size() <= LIMITS.size as u64 && pivots.size() > LIMITS.size as u64 / 2, "{}", pivots.size());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::learn::{
     ListShape, ProbeAnswer,
+    paging::token::names_next_link,
     prober::answer::{SeenAnswer, whole},
     shape::names,
 };
@@ -42,7 +43,7 @@ pub(super) fn of_seen(seen: &SeenAnswer, shape: &ListShape, count: u64) -> Optio
             || is_named(&names::LAST) && text == "false"
             || is_named(&names::PAGE_COUNTS) && number.is_some_and(|pages| pages > 1)
             || is_total && number.is_some_and(|total| total > count)
-            || fact.place == "link:next" && !text.is_empty();
+            || names_next_link(&fact.place) && !text.is_empty();
         says_more.then(|| format!("{text} is at {:?}", fact.place))
     })
 }

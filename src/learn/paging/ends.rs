@@ -235,11 +235,54 @@ async fn search(
     // If the list fits into one page, no answer shows the flag of a page before the last one, so `has_others` is
     // false.
     facts::confirm_flags(learnt, base, &seen, last > 0);
+    if let Some(offset) = bounded_offset(session, learnt, (last + u64::from(size), size), &ids).await? {
+        learnt.max_offset = Some(offset);
+        let evidence = format!("offsets above {offset} gave the items from there on, whatever size was asked for");
+        learnt.note(Certainty::Shown, "depth", format!("no offset above {offset}"), evidence);
+        return Ok(Searched::Done);
+    }
     if past.is_recorded() {
         let expected = stated.map(|total| total.saturating_sub(last));
         facts::note_past_end(learnt, &seen, &past, widest, expected);
     }
     Ok(Searched::Done)
+}
+
+/// Returns the largest offset that the upstream takes, if it lowers larger ones without a word: then a smaller answer
+/// after the end has the first of the items that a larger one has, and a last page that comes again has the last ones.
+/// `after` is the offset and the size of an answer after the end, and `again` are its items. The offset is found by
+/// bisection. Tests: `an_offset_that_is_capped_is_not_the_last_page_again`, `a_repeated_last_page_is_no_bound`.
+async fn bounded_offset(
+    session: &Session,
+    learnt: &Learnt,
+    after: (u64, u32),
+    again: &[String],
+) -> Result<Option<u64>, ProbeHalt> {
+    let (mut high, size) = after;
+    let smaller = size / 2;
+    let can_ask = matches!(&learnt.place, Some(PlaceForm::Offset { first: 0, .. })) && !learnt.is_aligned;
+    let is_free = learnt.size.as_ref().is_some_and(|form| form.choices.is_empty());
+    if !can_ask || !is_free || smaller == 0 || again.len() <= smaller as usize || !session.target.recorded.is_empty() {
+        return Ok(None);
+    }
+    let begins = |seen: &SeenAnswer| {
+        let ids = learnt.shape.identities(seen).unwrap_or_default();
+        !ids.is_empty() && again.starts_with(&ids)
+    };
+    if !begins(&*at(session, learnt, high, smaller).await?) {
+        return Ok(None);
+    }
+    let mut low = 0;
+    // Each iteration halves the interval, so the loop ends.
+    while high - low > 1 {
+        let middle = u64::midpoint(low, high);
+        if begins(&*at(session, learnt, middle, smaller).await?) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Ok(Some(high))
 }
 
 /// Samples rows from the middle. If a list is sorted by a key with few values, ids are sorted within each value. The

@@ -132,8 +132,8 @@ pub(super) fn note_past_end(
     } else if past.is_success() && of_past.is_empty() {
         learnt.note(Certainty::Shown, about, "an empty list", "asked for the page after the last");
     } else if past.is_success() && of_past == of_last && exceeds(of_last.len(), expected) {
-        // The answers begin no later than some offset, so a page that comes again is not the last one. Test:
-        // `an_offset_that_is_capped_is_not_the_last_page_again`.
+        // The answers begin no later than some page, so a page that comes again is not the last one. Test:
+        // `a_page_number_that_is_capped_is_not_the_last_page_again`.
         let evidence = "the page after the last has its items, which are more than the total leaves for it: the \
                         service begins no page after some item, and the items behind that can't be requested";
         learnt.note(Certainty::Open, about, "the same page at two places", evidence);

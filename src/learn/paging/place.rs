@@ -84,6 +84,8 @@ struct Reference {
     sized: Vec<Setting>,
     /// True if two answers to the same request have their items in the same order.
     is_steady: bool,
+    /// True if only offsets that are multiples of the size are tried.
+    is_whole: bool,
 }
 
 impl Reference {
@@ -91,14 +93,14 @@ impl Reference {
         // Without a size parameter, answers are compared with the first one. Test: `pages_of_a_fixed_size_are_learnt`.
         let Some(form) = &learnt.size else {
             let (ids, size) = (base.ids.clone(), base.ids.len());
-            return Ok(Self { ids, size, sized: Vec::new(), is_steady: true });
+            return Ok(Self { ids, size, sized: Vec::new(), is_steady: true, is_whole: false });
         };
         // If only certain sizes are allowed, others are ignored or refused. Test:
         // `a_closed_set_of_page_sizes_is_learnt`.
         if let Some(least) = form.choices.first() {
             let sized = vec![(form.slot.clone(), least.to_string())];
             let size = usize::try_from(*least).unwrap_or(1);
-            return Ok(Self { ids: base.ids.clone(), size, sized, is_steady: true });
+            return Ok(Self { ids: base.ids.clone(), size, sized, is_steady: true, is_whole: false });
         }
         let mut ids = base.ids.clone();
         if ids.len() < REFERENCE {
@@ -114,25 +116,26 @@ impl Reference {
         let sized = vec![(form.slot.clone(), size.to_string())];
         let first = learnt.shape.identities(&*session.ask(&sized).await?).unwrap_or_default();
         if ids.starts_with(&first) || first.len() != size {
-            return Ok(Self { ids, size, sized, is_steady: true });
+            return Ok(Self { ids, size, sized, is_steady: true, is_whole: false });
         }
         // Items that are equal for the upstream come in any order. A larger reference is then used, in which most of an
         // answer's items show its place. Test: `equal_times_in_a_different_order_in_each_answer_are_learnt`.
         let seen = session.ask(&[(form.slot.clone(), WIDE.to_string())]).await?;
         let ids = learnt.shape.identities(&seen).unwrap_or_default();
         let size = (ids.len() / 3).max(1);
-        Ok(Self { ids, size, sized: vec![(form.slot.clone(), size.to_string())], is_steady: false })
+        Ok(Self { ids, size, sized: vec![(form.slot.clone(), size.to_string())], is_steady: false, is_whole: false })
     }
 
     /// Returns the value with which a name is tried. For a recording, this is the smallest recorded number from
     /// [`TRIED`] on. For an offset without a steady order, it is the size of a page, since a smaller offset would not
-    /// be noticed. Otherwise it is [`TRIED`].
+    /// be noticed, and so it is if offsets may have to be multiples of the size. Otherwise it is [`TRIED`].
     fn tried(&self, session: &Session, name: &str) -> u64 {
         if let Some(recorded) = session.recorded_numbers(name).into_iter().find(|number| *number >= TRIED) {
             return recorded;
         }
         let is_offset = OFFSETS.iter().any(|known| plain(known) == plain(name));
-        if is_offset && !self.is_steady { u64::try_from(self.size).unwrap_or(TRIED) } else { TRIED }
+        let is_whole = self.is_whole || !self.is_steady;
+        if is_offset && is_whole { u64::try_from(self.size).unwrap_or(TRIED) } else { TRIED }
     }
 
     fn begins(&self, learnt: &Learnt, seen: &Rc<SeenAnswer>, value: u64) -> Begins {
@@ -188,7 +191,7 @@ impl Reference {
 
 /// Finds the parameter of a page or an offset. Tries likely names first, then all usual names together.
 pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<(), ProbeHalt> {
-    let reference = Reference::of(session, learnt, base).await?;
+    let mut reference = Reference::of(session, learnt, base).await?;
     let likely = likely(session, learnt, base);
     for name in likely.iter().take(SINGLES) {
         if attempt(session, learnt, base, &reference, name).await? {
@@ -220,6 +223,23 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
                 return Ok(());
             }
         }
+    }
+    let can_be_whole = learnt.size.is_some() && reference.is_steady && reference.size as u64 > TRIED;
+    if !can_be_whole || session.target.body.is_some() || !session.target.recorded.is_empty() {
+        return Ok(());
+    }
+    // Some upstreams lower an offset to a multiple of the size, or refuse it. Test: `aligned_offsets_are_learnt`.
+    reference.is_whole = true;
+    let is_offset = |name: &&String| OFFSETS.iter().any(|known| plain(known) == plain(name));
+    let own: Vec<String> = likely.iter().filter(is_offset).cloned().collect();
+    let names = [own.clone(), kept(&OFFSETS)].concat();
+    if let Some(name) = among(session, learnt, &reference, &names).await?
+        && attempt(session, learnt, base, &reference, &name).await?
+        && let Some(PlaceForm::Offset { slot, first: 0 }) = &learnt.place
+    {
+        let evidence = format!("{}={TRIED} did not begin with the item {}", slot.name(), TRIED + 1);
+        learnt.is_aligned = true;
+        learnt.note(Certainty::Shown, "offsets", "multiples of the size only", evidence);
     }
     Ok(())
 }

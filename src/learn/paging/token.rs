@@ -65,8 +65,13 @@ pub(super) fn sized(learnt: &Learnt, base: &Base) -> Vec<Setting> {
     size.into_iter().collect()
 }
 
+/// Returns whether a place is the link to the next page, with or without a parameter.
+pub(in crate::learn) fn names_next_link(place: &str) -> bool {
+    place.split(';').next() == Some("link:next")
+}
+
 pub(super) fn is_next(fact: &Fact) -> bool {
-    if fact.place == "link:next" {
+    if names_next_link(&fact.place) {
         return true;
     }
     // Links to the page itself or to the previous page aren't next links.

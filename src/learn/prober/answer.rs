@@ -77,11 +77,16 @@ impl SeenAnswer {
         cursorgate_link::find_target(&self.headers, relation)
     }
 
-    /// Returns the value at a place: a JSON Pointer, `header:NAME`, `link:REL` or `content-range:total`. Returns
-    /// `None` if the answer has no value there.
+    /// Returns the value at a place: a JSON Pointer, `header:NAME`, `link:REL`, `link:REL;NAME=VALUE` or
+    /// `content-range:total`. Returns `None` if the answer has no value there.
     pub(in crate::learn) fn at(&self, place: &str) -> Option<Value> {
-        if let Some(relation) = place.strip_prefix("link:") {
-            return self.link(relation).map(Value::String);
+        if let Some(link) = place.strip_prefix("link:") {
+            let parameter = link.split_once(';').and_then(|(relation, rest)| Some((relation, rest.split_once('=')?)));
+            let target = match parameter {
+                Some((relation, parameter)) => cursorgate_link::find_target_where(&self.headers, relation, parameter),
+                None => self.link(link),
+            };
+            return target.map(Value::String);
         }
         if let Some(name) = place.strip_prefix("header:") {
             let text = self.header(name)?.trim();

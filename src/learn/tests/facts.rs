@@ -125,6 +125,47 @@ fn an_offset_that_is_capped_is_not_the_last_page_again() {
         Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
     });
     assert!(!outcome.learnt.repeats_last_page, "{}", outcome.text);
+    assert_eq!(outcome.learnt.max_offset, Some(100), "{}", outcome.text);
+    assert!(outcome.text.contains("max_offset = 100"), "{}", outcome.text);
+}
+
+#[test]
+fn an_offset_that_is_capped_is_found_without_a_total() {
+    for (count, most) in [(257, 100), (257, 37), (1_003, 700), (120, 100)] {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let (from, size) = (asked.number("skip").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+            Answered::new(json!({ "items": slice(&all, from.min(most), size) }))
+        });
+        // Behind the bound, the last page is as short as at the end of a list, so only a longer list shows the bound.
+        let is_shown = count - most >= 100;
+        assert_eq!(outcome.learnt.max_offset, is_shown.then_some(most as u64), "{count} {most}: {}", outcome.text);
+        assert!(!is_shown || !outcome.learnt.repeats_last_page, "{}", outcome.text);
+    }
+}
+
+#[test]
+fn a_repeated_last_page_is_no_bound() {
+    for count in [200, 257] {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let (from, size) = (asked.number("skip").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+            let from = if from < count { from } else { count.saturating_sub(size) };
+            Answered::new(json!({ "items": slice(&all, from, size), "total": count }))
+        });
+        assert_eq!(outcome.learnt.max_offset, None, "{}", outcome.text);
+    }
+}
+
+#[test]
+fn a_page_number_that_is_capped_is_not_the_last_page_again() {
+    let all = rows(257);
+    let outcome = learn(|asked| {
+        let size = asked.number("limit").unwrap_or(20).min(100);
+        let page = asked.number("page").unwrap_or(1).clamp(1, 2);
+        Answered::new(json!({ "items": slice(&all, (page - 1) * size, size), "total": all.len() }))
+    });
+    assert!(!outcome.learnt.repeats_last_page, "{}", outcome.text);
     assert_eq!(finding(&outcome, "past the end").1, "the same page at two places", "{}", outcome.text);
 }
 

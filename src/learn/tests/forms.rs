@@ -106,3 +106,38 @@ fn a_list_whose_ids_repeat_gets_no_order() {
     let keys = ["\norder = ", "\nsortable = ", "\nfilterable = "];
     assert!(keys.iter().all(|key| !outcome.text.contains(key)), "{}", outcome.text);
 }
+
+#[test]
+fn aligned_offsets_are_learnt() {
+    let all = rows(257);
+    for is_refused in [false, true] {
+        let outcome = learn(|asked| {
+            let size = asked.number("limit").unwrap_or(20).clamp(1, 100);
+            let from = asked.number("offset").unwrap_or(0);
+            if is_refused && from % size != 0 {
+                return Answered::refused(400, json!({ "error": "offset must be a multiple of limit" }));
+            }
+            Answered::new(json!({ "hits": slice(&all, from / size * size, size), "total_hits": all.len() }))
+        });
+        assert!(outcome.learnt.is_aligned, "{}", outcome.text);
+        assert!(outcome.text.contains("aligned = true"), "{}", outcome.text);
+        assert!(!outcome.learnt.repeats_last_page, "{}", outcome.text);
+    }
+}
+
+#[test]
+fn a_link_whose_parameter_tells_the_end_is_learnt() {
+    let all = rows(57);
+    let outcome = learn(|asked| {
+        let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+        let from: usize = asked.text("cursor").and_then(|token| token.strip_prefix("0:")?.parse().ok()).unwrap_or(0);
+        let link = |relation: &str, to: usize, has: bool| {
+            format!("<http://legacy.test/api/items?cursor=0:{to}>; rel=\"{relation}\"; results=\"{has}\"")
+        };
+        let links =
+            [link("previous", from.saturating_sub(size), from > 0), link("next", from + size, from + size < 57)];
+        Answered::new(json!(slice(&all, from, size))).with("link", links.join(", "))
+    });
+    assert!(outcome.text.contains("next_token = \"link:next;results=true\""), "{}", outcome.text);
+    assert!(outcome.text.contains("prev_token = \"link:previous;results=true\""), "{}", outcome.text);
+}

@@ -42,6 +42,17 @@ impl ExportFormat {
     }
 }
 
+/// The treatment of texts in a table that spreadsheets would read as formulas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Formulas {
+    /// Cells are the texts of items.
+    #[default]
+    Kept,
+    /// A `'` precedes each text that begins like a formula.
+    Escaped,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Compression {

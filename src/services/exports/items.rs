@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    format::ExportFormat,
+    format::{ExportFormat, Formulas},
     job::{JobFault, JobProgress},
 };
 use crate::json;
@@ -20,7 +20,7 @@ const MOST_COLUMNS: usize = 1_000;
 ///
 /// Returns the fault `items_not_tabular` if the format is a table and an item isn't an object, or has too many members.
 pub(super) fn write_page(
-    format: ExportFormat,
+    (format, formulas): (ExportFormat, Formulas),
     items: &[Bytes],
     is_last: bool,
     progress: &mut JobProgress,
@@ -46,7 +46,7 @@ pub(super) fn write_page(
                 out.extend_from_slice(if is_empty { b"[]\n" } else { b"\n]\n" });
             }
         }
-        ExportFormat::Csv => write_rows(items, progress, &mut out)?,
+        ExportFormat::Csv => write_rows(items, formulas, progress, &mut out)?,
     }
     progress.items += u64::try_from(items.len()).unwrap_or(u64::MAX);
     Ok(out)
@@ -65,7 +65,12 @@ fn push_line(item: &[u8], out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) -> Result<(), JobFault> {
+fn write_rows(
+    items: &[Bytes],
+    formulas: Formulas,
+    progress: &mut JobProgress,
+    out: &mut Vec<u8>,
+) -> Result<(), JobFault> {
     let no_table = || {
         let detail = "an item is not an object, or has too many members: ask for ndjson or json";
         JobFault::new("items_not_tabular", detail)
@@ -87,14 +92,15 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
         // A table without columns and rows stays empty, because its header would be a row with one empty cell.
         // Test: `a_table_has_the_columns_of_its_first_page`.
         if !(columns.is_empty() && rows.is_empty()) {
-            push_row(columns.iter().map(String::as_bytes), out);
+            let names: Vec<Vec<u8>> = columns.iter().map(|name| text_cell(name.as_bytes(), formulas)).collect();
+            push_row(names.iter().map(Vec::as_slice), out);
         }
     }
     let columns = progress.columns.as_deref().unwrap_or_default();
     for row in &rows {
         let cell = |column: &String| {
             let member = row.iter().find(|(name, _)| **name == *column.as_bytes());
-            member.map_or_else(Vec::new, |(_, value)| cell(value))
+            member.map_or_else(Vec::new, |(_, value)| cell(value, formulas))
         };
         let cells: Vec<Vec<u8>> = columns.iter().map(cell).collect();
         push_row(cells.iter().map(Vec::as_slice), out);
@@ -107,12 +113,20 @@ fn write_rows(items: &[Bytes], progress: &mut JobProgress, out: &mut Vec<u8>) ->
 
 /// Returns the cell for a value: the content of a string without quotes, nothing for null, and the JSON of any other
 /// value.
-fn cell(value: &[u8]) -> Vec<u8> {
+fn cell(value: &[u8], formulas: Formulas) -> Vec<u8> {
     match value.first() {
-        Some(b'"') => json::scalar::text(value).map_or_else(|| value.to_vec(), std::borrow::Cow::into_owned),
+        Some(b'"') => json::scalar::text(value).map_or_else(|| value.to_vec(), |text| text_cell(&text, formulas)),
         Some(b'n') => Vec::new(),
         _ => value.to_vec(),
     }
+}
+
+/// Returns the cell for a text. If formulas are escaped, a text that a spreadsheet would read as one begins with `'`,
+/// which a spreadsheet doesn't show.
+fn text_cell(text: &[u8], formulas: Formulas) -> Vec<u8> {
+    let begins = matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n'));
+    let is_escaped = formulas == Formulas::Escaped && begins;
+    is_escaped.then_some(b'\'').into_iter().chain(text.iter().copied()).collect()
 }
 
 /// Writes a row (RFC 4180 section 2). A cell is quoted if it contains a comma, a quote or a line end, or begins or ends
@@ -162,7 +176,7 @@ mod tests {
         let mut whole = Vec::new();
         for (place, page) in pages.iter().enumerate() {
             let is_last = place + 1 == pages.len();
-            whole.extend(write_page(format, &items(page), is_last, &mut progress).unwrap());
+            whole.extend(write_page((format, Formulas::Kept), &items(page), is_last, &mut progress).unwrap());
             progress.pages += 1;
         }
         (String::from_utf8(whole).unwrap(), progress)
@@ -193,9 +207,23 @@ mod tests {
         let (table, progress) = written(ExportFormat::Csv, pages, Some(&["new", "id"]));
         assert_eq!(table, "new,id\r\n,1\r\n,2.50\r\ntrue,3\r\n");
         assert_eq!(progress.omitted, 4);
-        let fault = write_page(ExportFormat::Csv, &items(&["[1]"]), true, &mut JobProgress::default()).unwrap_err();
+        let fault =
+            write_page((ExportFormat::Csv, Formulas::Kept), &items(&["[1]"]), true, &mut JobProgress::default())
+                .unwrap_err();
         assert_eq!(fault.code, "items_not_tabular");
         assert_eq!(written(ExportFormat::Csv, &[&[]], None).0, "");
+    }
+
+    #[test]
+    fn texts_that_begin_like_formulas_are_escaped_on_request() {
+        let item = items(&[r#"{"=a":"=1+1","b":"-2","c":-2,"d":"\t@x","e":"a=b","f":["=1"]}"#]);
+        for (formulas, expected) in [
+            (Formulas::Kept, "=a,b,c,d,e,f\r\n=1+1,-2,-2,\t@x,a=b,\"[\"\"=1\"\"]\"\r\n"),
+            (Formulas::Escaped, "'=a,b,c,d,e,f\r\n'=1+1,'-2,-2,'\t@x,a=b,\"[\"\"=1\"\"]\"\r\n"),
+        ] {
+            let table = write_page((ExportFormat::Csv, formulas), &item, true, &mut JobProgress::default()).unwrap();
+            assert_eq!(String::from_utf8(table).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{Compression, ExportFormat};
+use super::format::{Compression, ExportFormat, Formulas};
 use crate::gateway::runtime::clock;
 
 /// The levels of pages as the header `Cursorgate-Level` writes them, from the strongest to the weakest.
@@ -76,6 +76,8 @@ pub(super) struct JobDefinition {
     /// The columns of a table; `None` if the client didn't name them.
     #[serde(default)]
     pub(super) columns: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) formulas: Formulas,
     /// The name of the address of the client that began the job; `None` if it is unknown.
     #[serde(default)]
     pub(super) network: Option<String>,
@@ -412,6 +414,7 @@ mod tests {
                 compression: Compression::Gzip,
                 priority: Priority::Normal,
                 columns: None,
+                formulas: Formulas::Kept,
             },
             progress: JobProgress::default(),
             fault: None,

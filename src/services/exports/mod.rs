@@ -195,6 +195,7 @@ impl Exports {
             compression: order.compression,
             priority: order.priority,
             columns: order.columns,
+            formulas: order.formulas,
             network: network_of(caller, keys),
         };
         let proxy = self.inner.proxy().await?;

@@ -7,7 +7,7 @@ use pingora::http::RequestHeader;
 use serde::Deserialize;
 
 use super::{
-    format::{Compression, ExportFormat},
+    format::{Compression, ExportFormat, Formulas},
     job::{Priority, is_id},
 };
 use crate::{
@@ -80,6 +80,7 @@ pub(super) struct ExportOrder {
     pub(super) priority: Priority,
     /// The members of items that become the columns of a table; `None` if the client leaves the choice to the gateway.
     pub(super) columns: Option<Vec<String>>,
+    pub(super) formulas: Formulas,
 }
 
 impl ExportOrder {
@@ -96,6 +97,9 @@ impl ExportOrder {
             let said: String = said.split(" at line ").next().unwrap_or_default().chars().take(200).collect();
             invalid(format!("write {{\"format\":\"ndjson\"}}: {said}"))
         })?;
+        if order.formulas != Formulas::Kept && order.format != ExportFormat::Csv {
+            return Err(Box::new(invalid("formulas are those of csv".to_owned()).with_parameter("/formulas")));
+        }
         if let Some(columns) = &order.columns {
             let of_columns = |detail: String| Err(Box::new(invalid(detail).with_parameter("/columns")));
             // Other formats would ignore the columns, and the client wouldn't notice. So columns are refused with other
@@ -199,6 +203,8 @@ mod tests {
             r#"{"format":"xml"}"#,
             r#"{"formats":"csv"}"#,
             r#"{"columns":["a"]}"#,
+            r#"{"formulas":"escaped"}"#,
+            r#"{"format":"csv","formulas":"yes"}"#,
             r#"{"format":"csv","columns":[]}"#,
             r#"{"format":"csv","columns":["a","b","a"]}"#,
             r#"{"format":"csv","columns":[""]}"#,

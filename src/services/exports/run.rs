@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     credentials::unsealed,
     items,
-    job::{ExportJob, JobFault, JobPlace, JobProgress, JobState},
+    job::{ExportJob, JobDefinition, JobFault, JobPlace, JobProgress, JobState},
     page::{ExportPage, PageFault, PageReader},
     store::{Ended, JobEnd, JobStoreFault, TakenJob},
 };
@@ -206,11 +206,11 @@ impl ExportRun {
         }
         let is_last = page.next == JobPlace::End;
         let at = progress.bytes;
-        let (form, compression) = (self.taken.job.definition.format, self.taken.job.definition.compression);
+        let JobDefinition { format, formulas, compression, .. } = self.taken.job.definition;
         let most = u64::try_from(self.settings.size).unwrap_or(u64::MAX);
         // On this thread, compression would delay other requests, so it runs on a thread that may block.
         let work = tokio::task::spawn_blocking(move || {
-            let bytes = items::write_page(form, &page.items, is_last, &mut progress)?;
+            let bytes = items::write_page((format, formulas), &page.items, is_last, &mut progress)?;
             let bytes = compression.compress(bytes).map_err(JobStoreFault::Result)?;
             progress.bytes = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             // Checked before the page is written, so a result is never larger than the bound.

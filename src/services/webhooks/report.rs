@@ -71,6 +71,7 @@ struct EndpointEntry<'o> {
 #[derive(Serialize)]
 struct WatchEntry<'o> {
     name: &'o str,
+    /// The path without its query.
     path: &'o str,
     /// The time of the last request for the list; `None` before the first request.
     asked_at: Option<String>,
@@ -132,7 +133,8 @@ impl ServiceReport for WebhookReport {
             let known = watches.iter().find(|known| known.watch == watch.name);
             WatchEntry {
                 name: &watch.name,
-                path: &watch.path.value,
+                // The query may contain a credential.
+                path: watch.path.value.split('?').next().unwrap_or_default(),
                 asked_at: known.map(|known| clock::rfc3339(known.asked)),
                 changed_at: known.and_then(|known: &WatchRecord| known.changed).map(clock::rfc3339),
                 error: known.and_then(|known| known.fault.as_deref()),

@@ -247,6 +247,51 @@ fn unusual_names(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     ok(json!({ "result": slice(rows, from, size), "moreItemsInServer": from + size < rows.len() }))
 }
 
+/// A bundle, whose links name the parameters.
+fn bundle(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let size = asked.number("_count").unwrap_or(20).clamp(1, 100);
+    let from = asked.number("_getpagesoffset").unwrap_or(0);
+    let link = |relation: &str, from: usize| json!({ "relation": relation, "url": format!("http://api.test/api/items?_count={size}&_getpagesoffset={from}") });
+    let mut links = vec![link("self", from)];
+    if from + size < rows.len() {
+        links.push(link("next", from + size));
+    }
+    let entries: Vec<Value> = slice(rows, from, size).into_iter().map(|row| json!({ "resource": row })).collect();
+    ok(json!({ "resourceType": "Bundle", "total": rows.len(), "link": links, "entry": entries }))
+}
+
+/// Tokens are longer than a cursor may be.
+fn long_tokens(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let size = asked.number("limit").unwrap_or(20).clamp(1, 100);
+    let from = asked.text("cursor").and_then(|token| token.trim_end_matches('x').parse().ok()).unwrap_or(0);
+    let next = (from + size < rows.len()).then(|| format!("{}{}", from + size, "x".repeat(3_000)));
+    ok(json!({ "data": slice(rows, from, size), "next_cursor": next }))
+}
+
+/// All pages have the same validator.
+fn one_validator(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let (_, _, items) = by_page(asked, rows);
+    ("200 OK", vec![("ETag", "\"one\"".to_owned())], json!({ "data": items, "total": rows.len() }))
+}
+
+fn is_low(row: &Value) -> bool {
+    row["kind"] == "low"
+}
+
+/// The link to the next page lacks the filter of the request.
+fn unfiltered_link(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let shown: Vec<Value> =
+        rows.iter().filter(|row| asked.text("kind").is_none_or(|kind| row["kind"] == kind)).cloned().collect();
+    let (from, size, items) = by_page(asked, &shown);
+    let next = (from + size < shown.len()).then(|| format!("/api/items?page={}&per_page={size}", from / size + 2));
+    ok(json!({ "data": items, "next": next }))
+}
+
+/// The number of the page is in the path.
+fn page_in_the_path(_: &Asked<'_>, rows: &[Value]) -> Reply {
+    ok(json!({ "data": slice(rows, 0, 20), "next": "/api/items/page/2" }))
+}
+
 /// Runs a command with the keys of a learnt configuration. Returns the exit code and all output.
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = command();
@@ -348,6 +393,10 @@ fn no_tool_calls_a_lossy_list_by_number_lossless() {
         ("nested names", nested_names, "", all),
         ("a page in a header", page_in_a_header, "", all),
         ("unusual names", unusual_names, "", all),
+        ("a bundle", bundle, "", all),
+        ("one validator", one_validator, "", all),
+        ("a link without the filter", unfiltered_link, "?kind=low", is_low),
+        ("a page in the path", page_in_the_path, "", all),
         ("unusual names in the URL", unusual_names, "?sysparm_most=50&sysparm_from=50", all),
     ]);
 }
@@ -363,6 +412,7 @@ fn no_tool_calls_a_lossy_list_by_token_lossless() {
         ("round", round, "", |row| id(row) <= 1500),
         ("a relative link", relative_link, "", all),
         ("an offset that is a token", offset_is_a_token, "", all),
+        ("long tokens", long_tokens, "", all),
     ]);
 }
 

@@ -1,6 +1,6 @@
 //! The OpenAPI document of an upstream, and the search in it from an operation to the schema of a list's items.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell};
 
 use percent_encoding::percent_decode_str;
 
@@ -15,6 +15,9 @@ use crate::{
 /// The largest number of consecutive references on the way to an item. An item that needs more isn't found. Nested
 /// alternatives (`allOf`, `anyOf`, `oneOf`) have the same bound, in which each level counts as 16.
 const MOST_STEPS: usize = 64;
+
+/// The largest number of schemas that are looked at for one step to an item.
+const MOST_SCHEMAS: usize = 4_096;
 
 /// The methods of a path item (OpenAPI 3.1, section 4.8.9).
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -146,29 +149,34 @@ impl<'a> UpstreamDocument<'a> {
         items: &Pointer,
         item: &Pointer,
     ) -> Option<&'a LocatedTree> {
-        let array = self.walk(answer, items.steps(), 0)?;
-        let element = self.find(array, 0, &|schema| member(schema, "items"))?;
-        self.walk(element, item.steps(), 0)
+        let array = self.walk(answer, items.steps())?;
+        let element = self.find(array, (0, &Cell::new(MOST_SCHEMAS)), &|schema| member(schema, "items"))?;
+        self.walk(element, item.steps())
     }
 
     /// Returns the schema at the end of these steps; `None` if a step leads nowhere.
-    fn walk(self, schema: &'a LocatedTree, steps: &[PointerStep], depth: usize) -> Option<&'a LocatedTree> {
-        let Some((step, rest)) = steps.split_first() else { return Some(schema) };
-        let next = self.find(schema, depth, &|schema| match step {
-            PointerStep::Member(name) => member(member(schema, "properties")?, name),
-            PointerStep::Matching { .. } => member(schema, "items"),
-        })?;
-        self.walk(next, rest, depth)
+    fn walk(self, mut schema: &'a LocatedTree, steps: &[PointerStep]) -> Option<&'a LocatedTree> {
+        for step in steps {
+            schema = self.find(schema, (0, &Cell::new(MOST_SCHEMAS)), &|schema| match step {
+                PointerStep::Member(name) => member(member(schema, "properties")?, name),
+                PointerStep::Matching { .. } => member(schema, "items"),
+            })?;
+        }
+        Some(schema)
     }
 
     /// Applies `take` to a schema and returns the result. If there is none, applies `take` to the parts of `allOf`,
-    /// `anyOf` and `oneOf`, recursively, and returns the first result.
+    /// `anyOf` and `oneOf`, recursively, and returns the first result. `bounds` are the depth of the schema, and the
+    /// number of schemas that may still be looked at: a schema that contains itself many times would else take for ever.
+    /// Test: `a_schema_that_contains_itself_many_times_is_given_up`.
     fn find(
         self,
         schema: &'a LocatedTree,
-        depth: usize,
+        bounds: (usize, &Cell<usize>),
         take: &dyn Fn(&'a LocatedTree) -> Option<&'a LocatedTree>,
     ) -> Option<&'a LocatedTree> {
+        let (depth, left) = bounds;
+        left.set(left.get().checked_sub(1)?);
         if depth > MOST_STEPS {
             return None;
         }
@@ -180,7 +188,7 @@ impl<'a> UpstreamDocument<'a> {
                 _ => &[],
             });
             // A level of alternatives counts as 16 steps, which bounds the depth of the search.
-            parts.find_map(|part| self.find(part, depth + 16, take))
+            parts.find_map(|part| self.find(part, (depth + 16, left), take))
         })
     }
 }

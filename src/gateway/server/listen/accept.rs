@@ -7,9 +7,13 @@ use std::{
 };
 
 use pingora::protocols::l4;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::{config::settings::UNIX_CLIENT, gateway::runtime::sockets::ListeningSocket};
+use crate::{
+    config::settings::UNIX_CLIENT,
+    gateway::{lifecycle::memory_plan::UNREAD, runtime::sockets::ListeningSocket},
+};
 
 /// A listening socket, registered with the runtime.
 pub(super) enum StreamAcceptor {
@@ -71,6 +75,16 @@ fn accept_waiting(socket: &ListeningSocket) -> Option<(AcceptedStream, IpAddr)> 
 }
 
 impl AcceptedStream {
+    /// Limits what the system keeps for a client that reads nothing, so that the rest of an answer stays in the
+    /// process's own budget. Otherwise the system's buffers, which count as memory of the control group, grow to some
+    /// megabytes for each such client. A Unix socket has a fixed buffer.
+    pub(super) fn bound_unread(&self) {
+        if let Self::Tcp(stream) = self {
+            // An older kernel doesn't know the option, and works as before.
+            let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNREAD);
+        }
+    }
+
     /// Sends a refusal to a client that gets no place. Bytes that the system doesn't accept at once are dropped,
     /// because the task that accepts clients must not wait for one client.
     pub(super) fn turn_away(&self, refusal: &[u8]) {

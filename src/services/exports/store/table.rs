@@ -307,7 +307,7 @@ mod tests {
 
     use super::*;
     use crate::services::exports::{
-        format::{Compression, ExportFormat},
+        format::{Compression, ExportFormat, Formulas},
         job::Priority,
         store::DirectoryStore,
     };
@@ -339,6 +339,7 @@ mod tests {
             compression: Compression::None,
             priority,
             columns: None,
+            formulas: Formulas::Kept,
         };
         ExportJob {
             id: id.to_owned(),
