@@ -15,7 +15,7 @@ use crate::{
     downstream::{Code, CorsPolicy, Problem, response::cors},
     gateway::{Snapshot, outcome::access_log::Outcome, routes::route::Route, session::client_request::Client},
     services::{
-        caller::Caller,
+        caller::{Caller, Clients},
         list::BelowList,
         page::{has_private, list_query},
     },
@@ -91,8 +91,9 @@ impl LiveCall {
         if let Some(Ok(host)) = below.list.authority.as_deref().map(HeaderValue::from_str) {
             caller.headers.insert(header::HOST, host);
         }
-        let principal = route.list.as_ref().map_or(&[][..], |list| &list.principal);
-        let client = caller.name_at(principal, "");
+        let rules = [route.identity.as_ref(), snapshot.service_identities.webhooks.as_ref()];
+        caller.identify(rules, below.list.query.as_deref(), (client, snapshot));
+        let client = caller.viewer_at(Clients::of_route(&route));
         Ok(Self { route, caller: Arc::new(caller), client, below, base })
     }
 
@@ -145,6 +146,7 @@ impl LiveCall {
             target,
             list_query: parameters.map_or_else(String::new, |parameters| list_query(parameters, query)),
             has_private: parameters.is_some_and(|parameters| has_private(parameters, query)),
+            covered: self.caller.covered(self.route.identity.as_deref()),
             key: hash.finalize().into(),
         }
     }

@@ -18,6 +18,7 @@ use super::{
     document::{DeliveryDocument, json_response, passed, types},
     endpoint::{Endpoint, EndpointState, NAME, SealedParts, owners, words},
     event::{VERIFICATION, payload},
+    events::by,
     request::{self, CheckedChange, EndpointChange, Registration, WebhookResource},
     send::{AttemptRecord, Message, Sender},
     signature::SigningSecrets,
@@ -109,11 +110,11 @@ impl Service for Webhooks {
     async fn answer(
         &self,
         session: &mut ServerSession,
-        _client: &Client,
+        client: &Client,
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        let call = identify(session, snapshot, outcome)?;
+        let call = identify(session, (client, snapshot), outcome)?;
         let is_post = call.method == Method::POST;
         let needs_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
         let body = match needs_body {
@@ -194,8 +195,8 @@ impl Webhooks {
     async fn register(&self, call: &WebhookCall<'_>, body: &[u8]) -> Result<Response, Failure> {
         // An address is shared by all clients behind a proxy, so it owns no endpoint. Test:
         // `an_endpoint_without_credentials_is_refused`.
-        let principal = &call.clients.principal;
-        if !principal.is_empty() && !call.caller.has_credentials(principal) {
+        let clients = by(call.snapshot, call.clients);
+        if !clients.are_all_equal() && !call.caller.has_credentials(clients) {
             let detail = "the request has no credentials by which its endpoints could be found again: send them";
             return Err(Box::new(Problem::new(Code::RequestInvalid, detail)).into());
         }
@@ -438,7 +439,7 @@ impl WebhookCall<'_> {
 /// Returns the client of a request, and the resource that the request names.
 fn identify<'c>(
     session: &ServerSession,
-    snapshot: &'c Arc<Snapshot>,
+    (client, snapshot): (&Client, &'c Arc<Snapshot>),
     outcome: &Outcome,
 ) -> Result<WebhookCall<'c>, Failure> {
     let nothing = || Box::new(Problem::new(Code::RouteNotFound, "no route covers this path, or not with this method"));
@@ -454,7 +455,9 @@ fn identify<'c>(
     if let Some(Ok(host)) = target.authority.as_deref().map(HeaderValue::from_str) {
         caller.headers.insert(header::HOST, host);
     }
-    let client = caller.name_at(&clients.principal, "");
+    let rules = snapshot.service_identities.webhooks.as_ref();
+    caller.identify([rules], target.query.as_deref(), (client, snapshot));
+    let client = caller.owner_at(by(snapshot, clients), "");
     let (method, query, owners) = (head.method.clone(), target.query, owners(keys, &client));
     Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })
 }

@@ -145,13 +145,6 @@ const IMPERSONAL: [&str; 117] = [
     "x-requested-with",
 ];
 
-/// Returns whether items may be stored for this request, and used for other requests with the same values of the
-/// headers `keyed`. The result is `true` if each header of the request is in `keyed` or can't identify a client. A
-/// route with an empty `principal` has one list for all clients, so the result is always `true`.
-pub(crate) fn is_known(headers: &HeaderMap, principal: &[HeaderName], keyed: &[HeaderName]) -> bool {
-    principal.is_empty() || unknown(headers, keyed).is_none()
-}
-
 /// Returns the first header that might identify a client, but is not in `keyed`; `None` if there is no such header.
 pub(crate) fn unknown<'h>(headers: &'h HeaderMap, keyed: &[HeaderName]) -> Option<&'h HeaderName> {
     headers.keys().find(|name| !keyed.contains(name) && !is_impersonal(name))
@@ -239,11 +232,10 @@ mod tests {
             (&["baggage"], false),
         ] {
             let headers = of(names);
-            assert_eq!(is_known(&headers, &principal, &principal), is_remembered, "{names:?}");
-            assert!(is_known(&headers, &[], &principal), "{names:?}");
+            assert_eq!(unknown(&headers, &principal).is_none(), is_remembered, "{names:?}");
         }
         let bound = [http::header::AUTHORIZATION, HeaderName::from_static("x-tenant-id")];
-        assert!(is_known(&of(&["x-tenant-id"]), &principal, &bound), "cursors are bound to the header");
+        assert!(unknown(&of(&["x-tenant-id"]), &bound).is_none(), "cursors are bound to the header");
     }
 
     #[test]
