@@ -502,4 +502,5 @@ fn nobody_sees_what_is_of_another_client_and_everybody_finds_its_own() {
     }
     println!("{table}");
     assert!(wrong.is_empty(), "{wrong:#?}\n{table}");
+    assert!(include_str!("../../docs/identity.md").contains(&table), "docs/identity.md has another table");
 }

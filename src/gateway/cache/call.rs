@@ -7,7 +7,7 @@ use crate::{
     config::settings::PageCacheSettings,
     downstream::RequestBody,
     gateway::{
-        identity::Viewer,
+        identity::{Viewer, headers},
         lifecycle::snapshot::Snapshot,
         outcome::access_log::Outcome,
         page::context::{KeptRequest, ListCall},
@@ -59,12 +59,13 @@ fn viewer<'r>(call: ListCall<'r>, cache: &'r RoutePages) -> Viewer<'r> {
     Viewer { told_apart_by: &cache.keyed, ..call.list.viewer(call.asked.client_parts()) }
 }
 
-/// Logs, once for each route and configuration, that a page isn't stored because a header might identify its client.
-/// Only the first such header is named.
-pub(super) fn tell_unknown(call: ListCall<'_>, outcome: &Outcome) {
+/// Counts a request whose page isn't stored because a header might identify its client, and logs that once for each
+/// route and configuration. Only the first such header is named.
+pub(super) fn tell_unknown(call: ListCall<'_>, outcome: &mut Outcome) {
     let cache = call.list.page_cache.as_ref().filter(|cache| !cache.principal.is_empty());
     let Some(viewer) = cache.map(|cache| viewer(call, cache)) else { return };
     let Some(header) = viewer.doubt() else { return };
+    outcome.counted.unidentified = Some(headers::counted(header));
     let (said, hint) = (format!("the header {header} might identify its client"), "principal of the route");
     // Test: `a_header_that_keeps_pages_out_of_the_cache_is_named_once`.
     if outcome.metrics.findings().note("unknown_client", Some(&said), hint, clock::unix_seconds()) {

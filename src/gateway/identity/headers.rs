@@ -150,6 +150,40 @@ pub(crate) fn unknown<'h>(headers: &'h HeaderMap, keyed: &[HeaderName]) -> Optio
     headers.keys().find(|name| !keyed.contains(name) && !is_impersonal(name))
 }
 
+/// The headers that metrics count by their names: those that often identify clients, sorted. All others are counted as
+/// `other`, so clients can't add labels.
+pub(crate) const COUNTED: [&str; 24] = [
+    "api-key",
+    "authorization",
+    "baggage",
+    "cookie",
+    "other",
+    "private-token",
+    "proxy-authorization",
+    "x-access-token",
+    "x-account-id",
+    "x-amzn-oidc-data",
+    "x-amzn-oidc-identity",
+    "x-api-key",
+    "x-auth-request-email",
+    "x-auth-request-user",
+    "x-auth-token",
+    "x-customer-id",
+    "x-forwarded-client-cert",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-user",
+    "x-organization-id",
+    "x-tenant-id",
+    "x-user-id",
+    "x-user-token",
+];
+
+/// Returns the name by which a header is counted.
+pub(crate) fn counted(name: &HeaderName) -> &'static str {
+    COUNTED.binary_search(&name.as_str()).map_or("other", |at| COUNTED[at])
+}
+
 /// Returns whether a header is known never to identify a client.
 pub(crate) fn is_impersonal(name: &HeaderName) -> bool {
     IMPERSONAL.binary_search(&name.as_str()).is_ok()
@@ -240,7 +274,9 @@ mod tests {
 
     #[test]
     fn impersonal_headers_are_found() {
-        assert!(IMPERSONAL.is_sorted());
+        assert!(IMPERSONAL.is_sorted() && COUNTED.is_sorted());
+        assert_eq!(counted(&HeaderName::from_static("x-tenant-id")), "x-tenant-id");
+        assert_eq!(counted(&HeaderName::from_static("x-made-up")), "other");
         assert!(IMPERSONAL.iter().all(|name| is_impersonal(&HeaderName::from_static(name))));
     }
 

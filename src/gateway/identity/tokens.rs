@@ -31,6 +31,29 @@ use crate::config::settings::{TokenAlgorithm, TokenSettings};
 /// The largest number of keys in a file. The keys of a token without a key id are tried one after the other.
 const MOST_KEYS: usize = 64;
 
+/// Claims that say what the bearer may do, and through which application. They are a part of every name, because two
+/// tokens of one user that differ in one of them may see different lists. Test: `a_token_with_less_rights_is_another_client`.
+const OF_RIGHTS: [&str; 18] = [
+    "act",
+    "appid",
+    "aud",
+    "authorization_details",
+    "azp",
+    "cid",
+    "client_id",
+    "entitlements",
+    "groups",
+    "org_id",
+    "permissions",
+    "realm_access",
+    "resource_access",
+    "roles",
+    "scope",
+    "scp",
+    "tenant",
+    "tid",
+];
+
 /// The smallest size of an RSA key, in bits (RFC 7518, section 3.3).
 const SMALLEST_RSA: i32 = 2048;
 
@@ -89,17 +112,18 @@ impl TokenVerifier {
     }
 
     /// Returns what a verified token in the value of `Authorization` says by a claim, together with its issuer, because
-    /// each issuer gives its own names. Returns `None` if the value is no bearer token, the token can't be verified, or
-    /// the claim is neither text nor a number.
+    /// each issuer gives its own names, and with its rights. Returns `None` if the value is no bearer token, the token
+    /// can't be verified, or the claim is neither a text nor a number nor a list.
     pub(crate) fn claim(&self, authorization: &[u8], claim: &str) -> Option<Vec<u8>> {
         let claims = self.verified(authorization)?;
-        let value = match claims.get(claim)? {
-            Value::String(text) if !text.is_empty() => Value::String(text.clone()),
-            Value::Number(number) => Value::Number(number.clone()),
-            _ => return None,
-        };
-        // As JSON, the number 1 and the text "1" differ, and the issuer ends where the claim begins.
-        serde_json::to_vec(&(claims.get("iss"), value)).ok()
+        let value = claims.get(claim).filter(|value| match value {
+            Value::String(text) => !text.is_empty(),
+            Value::Array(values) => !values.is_empty(),
+            value => value.is_number(),
+        })?;
+        let rights = OF_RIGHTS.map(|name| claims.get(name));
+        // As JSON, the number 1 and the text "1" differ, and each part ends where the next one begins.
+        serde_json::to_vec(&(claims.get("iss"), rights, value)).ok()
     }
 
     fn verified(&self, authorization: &[u8]) -> Option<Map<String, Value>> {
