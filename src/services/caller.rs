@@ -70,14 +70,14 @@ pub(super) struct Caller {
 
 /// How the clients of a list or of a service are identified.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clients<'r> {
+pub(super) struct ClientRules<'r> {
     /// The headers that identify a client without a name.
     pub(super) principal: &'r [HeaderName],
     /// The rules that give clients their names; `None` if only headers identify clients.
     pub(super) rules: Option<&'r IdentityRules>,
 }
 
-impl<'r> Clients<'r> {
+impl<'r> ClientRules<'r> {
     /// Returns how the clients of a route are identified.
     pub(super) fn of_route(route: &'r Route) -> Self {
         let principal = route.list.as_ref().map_or(&[][..], |list| &list.principal);
@@ -152,7 +152,7 @@ impl Caller {
     /// told apart by all other headers that could identify it as well, because a header of the principal might be a key
     /// that all users of an application share. Example: with the principal `X-Api-Key`, two clients with the same key
     /// and different `X-User-Token` have different names.
-    pub(super) fn owner_at(&self, clients: Clients<'_>, private: &str) -> [u8; 32] {
+    pub(super) fn owner_at(&self, clients: ClientRules<'_>, private: &str) -> [u8; 32] {
         // Test: `clients_of_a_list_are_distinguished_by_all_that_identifies_them`.
         let known = (self.known(clients.rules), false);
         self.named("", private, known, |name| clients.principal.contains(name) || !is_impersonal(name))
@@ -160,14 +160,14 @@ impl Caller {
 
     /// Returns the name of this client at a list, by which it sees a page. A client with a verified name is also told
     /// apart by the headers that might select what it sees, such as `X-Tenant-Id`.
-    pub(super) fn viewer_at(&self, clients: Clients<'_>) -> [u8; 32] {
+    pub(super) fn viewer_at(&self, clients: ClientRules<'_>) -> [u8; 32] {
         let known = (self.known(clients.rules), true);
         self.named("", "", known, |name| clients.principal.contains(name) || !is_impersonal(name))
     }
 
     /// Returns whether this client has sent a credential: a name, a certificate, or a header that could identify it. A
     /// client without one is known only by its address, which all clients of one proxy share.
-    pub(super) fn has_credentials(&self, clients: Clients<'_>) -> bool {
+    pub(super) fn has_credentials(&self, clients: ClientRules<'_>) -> bool {
         let has_certificate = self.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty());
         let has_header = || self.headers.keys().any(|name| clients.principal.contains(name) || !is_impersonal(name));
         has_certificate || self.known(clients.rules).is_some() || has_header()
@@ -326,8 +326,8 @@ mod tests {
         Caller { address: None, tls: None, headers, client: Some(client.into()), known: Vec::new() }
     }
 
-    fn by_headers(principal: &[HeaderName]) -> Clients<'_> {
-        Clients { principal, rules: None }
+    fn by_headers(principal: &[HeaderName]) -> ClientRules<'_> {
+        ClientRules { principal, rules: None }
     }
 
     #[test]
@@ -341,7 +341,7 @@ mod tests {
             caller.known.extend(found.map(|known| (rules.mark(), known)));
             caller
         };
-        let clients = Clients { principal: &[header::AUTHORIZATION, header::COOKIE], rules: Some(&rules) };
+        let clients = ClientRules { principal: &[header::AUTHORIZATION, header::COOKIE], rules: Some(&rules) };
         let names = |fields: &[_], is_verified| {
             let caller = named(fields, is_verified);
             (caller.owner_at(clients, ""), caller.viewer_at(clients), caller.name_of("k", clients.rules))

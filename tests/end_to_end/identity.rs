@@ -40,6 +40,8 @@ enum Kind {
     Cookie,
     Query,
     Certificate,
+    /// The certificate of a trusted proxy, which names none of its clients.
+    ProxyCertificate,
     Forwarded,
     SharedKey,
     Nothing,
@@ -56,7 +58,7 @@ struct Case {
     returns: bool,
 }
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     Case { kind: Kind::Header, identity: &[], name: "a header", returns: true },
     Case { kind: Kind::Header, identity: &["header:X-Api-Key"], name: "a header", returns: true },
     Case { kind: Kind::Bearer, identity: &[], name: "a token, renewed", returns: false },
@@ -66,6 +68,12 @@ const CASES: [Case; 13] = [
     Case { kind: Kind::Query, identity: &["parameter:api_key"], name: "a key in the query", returns: true },
     Case { kind: Kind::Certificate, identity: &[], name: "a certificate beside cookies", returns: false },
     Case { kind: Kind::Certificate, identity: &["certificate"], name: "a certificate beside cookies", returns: true },
+    Case {
+        kind: Kind::ProxyCertificate,
+        identity: &["certificate"],
+        name: "the certificate of a proxy beside cookies",
+        returns: false,
+    },
     Case { kind: Kind::Forwarded, identity: &["header:X-Forwarded-User"], name: "a forwarded user", returns: true },
     Case { kind: Kind::SharedKey, identity: &[], name: "an application's key beside a token", returns: false },
     Case {
@@ -133,7 +141,9 @@ fn user_at_upstream(kind: Kind, request: &Request) -> Option<String> {
             cookies.split("; ").find_map(|cookie| cookie.strip_prefix("session=").map(str::to_owned))
         }
         Kind::Query => request.parameter("api_key").map(str::to_owned),
-        Kind::Certificate => header("x-client-subject")?.strip_prefix("CN=").map(str::to_owned),
+        Kind::Certificate | Kind::ProxyCertificate => {
+            header("x-client-subject")?.strip_prefix("CN=").map(str::to_owned)
+        }
         Kind::Forwarded => header("x-forwarded-user"),
         Kind::SharedKey => header("x-api-key").filter(|key| key == "app").and_then(|_| of_token()),
         Kind::Nothing => Some("everybody".to_owned()),
@@ -205,10 +215,14 @@ impl World {
         let authority = Authority::new("root");
         let ca = authority.file(&folder, "ca.pem");
         let (certificate, of_server) = authority.issue(&["api.test"], ALWAYS).files(&folder, "api");
-        let secure = (kind == Kind::Certificate).then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+        let by_certificate = matches!(kind, Kind::Certificate | Kind::ProxyCertificate);
+        let secure = by_certificate.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
         let mut server = format!("[server]\ntokens = {{ keys = {:?} }}\n", folder.file("jwks.json"));
         match kind {
             Kind::Certificate => server += "client_subject = \"X-Client-Subject\"\n",
+            Kind::ProxyCertificate => {
+                server += "client_subject = \"X-Client-Subject\"\ntrusted_proxies = [\"127.0.0.1\"]\n";
+            }
             Kind::Forwarded => {
                 server += "trusted_proxies = [\"127.0.0.1\"]\nforwarded_headers = [\"X-Forwarded-User\"]\n";
             }
@@ -250,7 +264,7 @@ impl World {
             Kind::Bearer => vec![("Authorization", bearer)],
             Kind::Cookie if user.again() => vec![("Cookie", format!("_ga=2; session={name}; theme=dark"))],
             Kind::Cookie => vec![("Cookie", format!("session={name}; _ga=1"))],
-            Kind::Certificate => vec![("Cookie", format!("_ga={}", u8::from(user.again())))],
+            Kind::Certificate | Kind::ProxyCertificate => vec![("Cookie", format!("_ga={}", u8::from(user.again())))],
             Kind::Forwarded => vec![("X-Forwarded-User", name.to_owned())],
             Kind::SharedKey => vec![("X-Api-Key", "app".to_owned()), ("Authorization", bearer)],
             Kind::Query | Kind::Nothing => Vec::new(),
@@ -361,7 +375,7 @@ impl World {
     fn exports(&self) -> Option<[bool; 2]> {
         let begun = self.ask_with(User::Alice, "POST", "/users/exports", (&[], "{}"));
         // Without credentials, everybody would find it. A job has no certificate after a restart.
-        if matches!(self.kind, Kind::Nothing | Kind::Certificate) {
+        if matches!(self.kind, Kind::Nothing | Kind::Certificate | Kind::ProxyCertificate) {
             assert_eq!(begun.status, 422, "{}", begun.body);
             return None;
         }

@@ -34,7 +34,7 @@ pub(crate) struct RequestParts<'r> {
 }
 
 /// What a request says about one word.
-enum Said {
+enum WordFinding {
     /// Nothing.
     Nothing,
     /// This value, which isn't empty.
@@ -72,9 +72,9 @@ impl IdentityRules {
                 // One doubtful part makes all of them doubtful. Otherwise a client with a certificate of its own and a
                 // forged token would be the client with that certificate and no token.
                 // Test: `a_client_is_not_named_by_what_can_not_be_trusted`.
-                Said::Doubtful => return None,
-                Said::Nothing => hash.update([0]),
-                Said::Value(value) => {
+                WordFinding::Doubtful => return None,
+                WordFinding::Nothing => hash.update([0]),
+                WordFinding::Value(value) => {
                     hash.update([1]);
                     hash.update((value.len() as u64).to_le_bytes());
                     hash.update(value);
@@ -86,7 +86,7 @@ impl IdentityRules {
         is_named.then(|| KnownClient { name: hash.finalize().into(), is_verified, covered: self.headers.clone() })
     }
 
-    fn said(&self, word: &IdentityWord, request: RequestParts<'_>) -> Said {
+    fn said(&self, word: &IdentityWord, request: RequestParts<'_>) -> WordFinding {
         match word {
             IdentityWord::Header(name) => {
                 one(request.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()))
@@ -94,18 +94,18 @@ impl IdentityRules {
             IdentityWord::Cookie(name) => one(cookies(request.headers, name)),
             IdentityWord::Parameter(name) => one(parameters(request.query.unwrap_or_default(), name)),
             IdentityWord::Certificate => match request.certificate {
-                None | Some("") => Said::Nothing,
-                Some(subject) => Said::Value(subject.as_bytes().to_vec()),
+                None | Some("") => WordFinding::Nothing,
+                Some(subject) => WordFinding::Value(subject.as_bytes().to_vec()),
             },
             IdentityWord::Claim(claim) => {
                 let mut values = request.headers.get_all(AUTHORIZATION).iter();
                 match (values.next(), values.next()) {
-                    (None, _) => Said::Nothing,
+                    (None, _) => WordFinding::Nothing,
                     (Some(value), None) => {
                         let verified = self.tokens.as_ref().and_then(|tokens| tokens.claim(value.as_bytes(), claim));
-                        verified.map_or(Said::Doubtful, Said::Value)
+                        verified.map_or(WordFinding::Doubtful, WordFinding::Value)
                     }
-                    (Some(_), Some(_)) => Said::Doubtful,
+                    (Some(_), Some(_)) => WordFinding::Doubtful,
                 }
             }
         }
@@ -113,13 +113,13 @@ impl IdentityRules {
 }
 
 /// Returns the only value. Servers differ in which of two values they read, so two are doubtful.
-fn one(mut values: impl Iterator<Item = Vec<u8>>) -> Said {
+fn one(mut values: impl Iterator<Item = Vec<u8>>) -> WordFinding {
     match (values.next(), values.next()) {
-        (None, _) => Said::Nothing,
+        (None, _) => WordFinding::Nothing,
         // An empty value is what a client without one sends, such as after a logout.
-        (Some(value), None) if value.is_empty() => Said::Doubtful,
-        (Some(value), None) => Said::Value(value),
-        (Some(_), Some(_)) => Said::Doubtful,
+        (Some(value), None) if value.is_empty() => WordFinding::Doubtful,
+        (Some(value), None) => WordFinding::Value(value),
+        (Some(_), Some(_)) => WordFinding::Doubtful,
     }
 }
 

@@ -207,7 +207,7 @@ pub(crate) fn certificate<'s>(
     }
     let named = snapshot.server.client_subject.as_ref().and_then(|name| headers.get(name)?.to_str().ok());
     // Without a header of the proxy, `write_subject` has written the proxy's own subject. Test:
-    // `the_certificate_of_a_proxy_identifies_nobody`.
+    // `nobody_sees_what_is_of_another_client_and_everybody_finds_its_own`.
     named.filter(|named| Some(*named) != own)
 }
 

@@ -38,7 +38,7 @@ use self::{
 };
 pub(super) use self::{job::is_id, keeper::ExportKeeper};
 use super::{
-    caller::{Caller, Clients},
+    caller::{Caller, ClientRules},
     database::DatabaseFault,
     id::new_id,
     inner::InnerGateway,
@@ -336,7 +336,7 @@ fn identify<'c>(
     let private = request::private_name(&target.route, &caller.headers, target.list.query.as_deref());
     let rules = [target.route.identity.as_ref(), snapshot.service_identities.webhooks.as_ref()];
     caller.identify(rules, target.list.query.as_deref(), (client, snapshot));
-    let name = caller.owner_at(Clients::of_route(&target.route), &private);
+    let name = caller.owner_at(ClientRules::of_route(&target.route), &private);
     // A job that was begun before a change of keys has its client's name under the earlier key, so the names under all
     // keys are used.
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
@@ -356,7 +356,7 @@ fn network_of(caller: &Caller, keys: &KeyRing) -> Option<String> {
 ///
 /// Returns 422 `export_unsupported`.
 fn check_credentials(call: &ExportCall<'_>, private: &str) -> Result<(), Box<Problem>> {
-    let clients = Clients::of_route(&call.target.route);
+    let clients = ClientRules::of_route(&call.target.route);
     // Test: `an_export_without_credentials_is_refused`.
     if clients.are_all_equal() || !private.is_empty() || call.caller.has_credentials(clients) {
         return Ok(());

@@ -15,7 +15,7 @@ use crate::{
     downstream::{Code, CorsPolicy, Problem, response::cors},
     gateway::{Snapshot, outcome::access_log::Outcome, routes::route::Route, session::client_request::Client},
     services::{
-        caller::{Caller, Clients},
+        caller::{Caller, ClientRules},
         list::BelowList,
         page::{has_private, list_query},
     },
@@ -93,7 +93,7 @@ impl LiveCall {
         }
         let rules = [route.identity.as_ref(), snapshot.service_identities.webhooks.as_ref()];
         caller.identify(rules, below.list.query.as_deref(), (client, snapshot));
-        let client = caller.viewer_at(Clients::of_route(&route));
+        let client = caller.viewer_at(ClientRules::of_route(&route));
         Ok(Self { route, caller: Arc::new(caller), client, below, base })
     }
 

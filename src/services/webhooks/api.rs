@@ -5,7 +5,7 @@
 //! credentials can't fill the store or make the gateway send requests. The headers of `principal` identify a client,
 //! and a client sees only its own endpoints.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::hash_map::RandomState, hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     config::{
         outgoing::EndpointUrl,
-        settings::{EndpointPace, WebhookClientSettings, WebhookSettings},
+        settings::{EndpointPace, QuotaSettings, WebhookClientSettings, WebhookSettings},
     },
     cursor::KeyRing,
     downstream::{Code, Problem, Response},
@@ -42,6 +42,7 @@ use crate::{
             client_request::Client,
             service::{Service, ServiceAnswer},
         },
+        shared::clients::{ClientHash, rate_limit::RateLimit},
     },
     services::{
         caller::Caller,
@@ -66,6 +67,9 @@ const LARGEST_REFUSAL: usize = 64 << 10;
 /// many requests to a host that doesn't want them.
 const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
 
+/// The rate limit for verifications of all endpoints of one host together, for the same reason.
+const VERIFICATIONS_OF_HOST: QuotaSettings = QuotaSettings { requests: 10, per: Duration::from_secs(10), burst: 10 };
+
 const FAILED: &str = "the gateway failed: report the request id";
 
 pub(in crate::services) struct Webhooks {
@@ -73,6 +77,10 @@ pub(in crate::services) struct Webhooks {
     store: WebhookStore,
     /// Wakes the keeper of this process when a delivery has been queued again.
     raised: Arc<Notify>,
+    /// The verifications of each host by this process.
+    of_hosts: RateLimit,
+    /// The hash function of hosts. Its key is random, so clients can't choose hosts with the same hash.
+    hosts: RandomState,
 }
 
 /// A request for endpoints or deliveries, with its client and the resource that it names.
@@ -140,7 +148,8 @@ impl Service for Webhooks {
 
 impl Webhooks {
     pub(super) fn new(inner: Arc<InnerGateway>, store: WebhookStore, raised: Arc<Notify>) -> Self {
-        Self { inner, store, raised }
+        let of_hosts = RateLimit::new(VERIFICATIONS_OF_HOST, clock::instant());
+        Self { inner, store, raised, of_hosts, hosts: RandomState::new() }
     }
 
     async fn serve(&self, call: &WebhookCall<'_>, body: &[u8]) -> Result<Response, Failure> {
@@ -299,6 +308,15 @@ impl Webhooks {
         if self.call(take).await? == 0 {
             let mut problem = Problem::new(Code::RateLimited, "an endpoint is verified once in a second: wait");
             problem.retry_after = Some(HeaderValue::from_static("1"));
+            return Err(Box::new(problem).into());
+        }
+        // A client can register many endpoints of one host. Test: `a_host_is_not_flooded_with_challenges`.
+        let host = ClientHash(self.hosts.hash_one(receiver.url.host.to_string()));
+        let turn = self.of_hosts.check(host, 1, clock::instant());
+        if !turn.allowed {
+            let mut problem =
+                Problem::new(Code::RateLimited, "too many endpoints of this host are being verified: wait");
+            problem.retry_after = Some(HeaderValue::from(turn.retry_after.as_secs() + 1));
             return Err(Box::new(problem).into());
         }
         let (Some(message), Some(challenge)) = (new_id(), new_id()) else {

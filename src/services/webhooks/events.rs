@@ -16,7 +16,7 @@ use crate::{
     cursor::KeyRing,
     gateway::{Snapshot, runtime::clock},
     services::{
-        caller::{Caller, Clients},
+        caller::{Caller, ClientRules},
         database::DatabaseFault,
         id::new_id,
         inner::InnerGateway,
@@ -144,8 +144,8 @@ pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>
 }
 
 /// Returns how the clients that own endpoints are identified.
-pub(super) fn by<'r>(snapshot: &'r Snapshot, clients: &'r WebhookClientSettings) -> Clients<'r> {
-    Clients { principal: &clients.principal, rules: snapshot.service_identities.webhooks.as_deref() }
+pub(super) fn by<'r>(snapshot: &'r Snapshot, clients: &'r WebhookClientSettings) -> ClientRules<'r> {
+    ClientRules { principal: &clients.principal, rules: snapshot.service_identities.webhooks.as_deref() }
 }
 
 /// Returns the names of clients as owners of endpoints, under each cursor key.

@@ -236,3 +236,24 @@ fn violations_of_the_protocol_and_refused_credentials_end_a_socket() {
     drop(client);
     eventually("the end of all subscriptions", || (subscribers(&gateway) == 0).then_some(()));
 }
+
+#[test]
+fn frames_without_a_message_end_a_socket() {
+    let (upstream, _) = failing();
+    let gateway = Gateway::start(&format!("{}{}", PLAIN.configuration(upstream.address), table("heartbeat = \"60s\"")));
+    let mut client = SocketClient::open(&gateway, "/users/live", &[ONE]);
+    // Pings that fill less than the allowance do no harm.
+    for _ in 0..100 {
+        client.socket.send(Message::Ping(vec![0; 100].into())).expect("it is sent");
+    }
+    client.send(&json!({ "type": "watchCollection" }));
+    client.follow();
+    let mut flooded = SocketClient::open(&gateway, "/users/live", &[ONE]);
+    for _ in 0..2_000 {
+        // The gateway may have closed the connection meanwhile.
+        if flooded.socket.send(Message::Ping(vec![0; 100].into())).is_err() {
+            break;
+        }
+    }
+    eventually("the end of the flood", || (subscribers(&gateway) == 1).then_some(()));
+}
