@@ -58,6 +58,7 @@ impl IdentityRules {
     }
 
     /// Returns a hash of the rules. Rules with the same hash give a client the same name.
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services keep names"))]
     pub(crate) fn mark(&self) -> [u8; 32] {
         self.mark
     }

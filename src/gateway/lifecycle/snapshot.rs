@@ -107,7 +107,9 @@ pub struct Snapshot {
 /// What identifies the clients of services that don't belong to a route; `None` if headers do.
 #[derive(Debug)]
 pub(crate) struct ServiceIdentities {
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services read it"))]
     pub(crate) bulk: Option<Arc<IdentityRules>>,
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services read it"))]
     pub(crate) webhooks: Option<Arc<IdentityRules>>,
 }
 

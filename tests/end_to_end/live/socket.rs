@@ -65,6 +65,7 @@ impl SocketClient {
             match self.socket.read().expect("a message") {
                 Message::Text(text) => return Ok(serde_json::from_str(&text).expect("JSON")),
                 Message::Ping(_) => self.pings += 1,
+                Message::Pong(_) => {}
                 Message::Close(frame) => {
                     let frame = frame.expect("a reason");
                     return Err((frame.code.into(), frame.reason.to_string()));
