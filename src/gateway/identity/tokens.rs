@@ -258,9 +258,9 @@ impl OpensslVerifier {
                 verifier.verify_oneshot(signature, message)
             }
             Algorithm::ES256 | Algorithm::ES384 => {
-                let length = if self.algorithm == Algorithm::ES256 { 32 } else { 48 };
+                let (length, bits) = if self.algorithm == Algorithm::ES256 { (32, 256) } else { (48, 384) };
                 // The algorithm belongs to one curve (RFC 7518, section 3.4).
-                if signature.len() != 2 * length || self.key.bits() != 8 * length as u32 {
+                if signature.len() != 2 * length || self.key.bits() != bits {
                     return Ok(false);
                 }
                 let (r, s) = signature.split_at(length);
