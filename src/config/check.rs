@@ -7,6 +7,7 @@ mod dialect;
 mod envelope;
 mod exposure;
 mod field;
+mod identity;
 mod keyring;
 mod legacy;
 mod links;
@@ -88,6 +89,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
         context.diagnostics.warning(root.at, "the file has no version", help);
     }
     let server = server::server(&FILE.server.table(root));
+    let tokens = identity::tokens(root, context);
     let listeners = server::listeners(root, context);
     let admin = server::admin(root, &listeners, context);
     let log = server::log(&FILE.log.table(root));
@@ -101,6 +103,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
         exposure::check_peers(&upstream.peers, &listeners, admin.as_ref(), context);
     }
     let routes = route::routes(root, context);
+    identity::compare(&routes, &upstreams, context);
     let traces = traces::traces(root, context);
     // Services and links are checked against the routes, so the routes are read first.
     let services = services::services(root, &routes, context);
@@ -114,6 +117,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     let written = RedactedConfiguration::of(root, &FILE_SCHEMA);
     Settings {
         server,
+        tokens,
         listeners,
         admin,
         log,

@@ -8,6 +8,7 @@ mod api;
 mod contract;
 mod dialect;
 mod envelope;
+mod identity;
 mod legacy;
 mod list;
 mod openapi;
@@ -30,6 +31,7 @@ pub use dialect::{
     DialectSize, DialectSort, DialectTerms, EndWord, ItemsObjectWord, Quote, QuotedKind, TotalCounts,
 };
 pub use envelope::{EnvelopeSettings, ErrorSettings};
+pub use identity::{IdentityWord, TokenAlgorithm, TokenSettings};
 pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacySettings, NewClients, OldClients};
 pub use list::{
     Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageCacheSettings, PageSizeSettings,
@@ -53,6 +55,8 @@ use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, se
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub server: ServerSettings,
+    /// The keys that verify bearer tokens; `None` if no token is verified.
+    pub tokens: Option<TokenSettings>,
     /// The listeners of clients; at least one.
     pub listeners: Vec<ListenerSettings>,
     pub admin: Option<AdminSettings>,
@@ -473,6 +477,8 @@ pub struct RouteSettings {
     pub upstream_path: Option<Located<String>>,
     /// The scheme and host with which the route's links begin, without a final slash.
     pub public_url: Option<String>,
+    /// What identifies clients; empty if `principal` does.
+    pub identity: Vec<IdentityWord>,
     pub concurrency: Option<ConcurrencySettings>,
     pub rate_limit: RateLimitSettings,
     pub cors: Option<CorsSettings>,

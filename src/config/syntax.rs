@@ -431,6 +431,25 @@ pub(super) fn header_name(text: &str) -> Checked {
     }
 }
 
+/// Accepts a word of `identity`, such as "cookie:session".
+pub(super) fn identity(text: &str) -> Checked {
+    let help = "write \"jwt:sub\", \"cookie:session\", \"header:X-User\", \"parameter:api_key\" or \"certificate\"";
+    let fault = |message: String| Err(SyntaxFault::new(message, help));
+    match text.split_once(':') {
+        Some((_, "")) => fault(format!("{text:?} names nothing")),
+        Some(("header", name)) => header_name(name),
+        Some(("cookie", name)) if !name.bytes().all(is_token) => fault(format!("{name:?} is not the name of a cookie")),
+        Some(("cookie" | "parameter" | "jwt", _)) => Ok(()),
+        None if text == "certificate" => Ok(()),
+        _ => fault(format!("{text:?} identifies nobody")),
+    }
+}
+
+/// Returns whether a byte may be in a token of HTTP (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// Accepts a JSON Pointer (RFC 6901), which may also contain steps such as `[rel=next]`.
 pub(super) fn pointer(text: &str) -> Checked {
     if text.is_empty() || text.starts_with('/') {

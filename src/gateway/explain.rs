@@ -218,6 +218,7 @@ async fn paged(
         body,
         is_new: false,
         client: Client { address, scheme: request.scheme, version, is_proxy: false, has_certificate: false },
+        known: None,
         now: clock::unix_seconds(),
         began: clock::instant(),
         trace: None,

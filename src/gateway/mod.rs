@@ -20,6 +20,7 @@
 pub(crate) mod cache;
 pub(crate) mod explain;
 pub(crate) mod forward;
+pub(crate) mod identity;
 pub(crate) mod lifecycle;
 pub(crate) mod openapi;
 pub(crate) mod outcome;

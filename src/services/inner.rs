@@ -4,7 +4,13 @@
 //! certificate and the headers of the client that the service works for (`caller`). So the checks, limits, logs and
 //! traces of that client's requests apply to it.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -160,25 +166,43 @@ impl InnerRequest {
         let session = ServerSession::new_http1(Box::new(PipeStream::new(far, caller)));
         let (_never, shutdown) = watch::channel(false);
         // The future is boxed, because it is large.
-        let mut serving = Box::pin(async { drop(proxy.process_new_http(session, &shutdown).await) });
-        let exchanged = tokio::select! {
-            biased;
-            // The server's side is awaited as well: a request gets its line in the log before its result is used.
-            exchanged = tokio::time::timeout(time, async {
-                tokio::join!(exchange(near, head, body, keep), serving.as_mut()).0
-            }) => exchanged.ok(),
-            _ = wanted.changed() => None,
-        };
-        match exchanged {
-            Some(exchanged) => exchanged.map_err(|_| Unanswered::BrokenOff),
-            None => {
-                // The client's end of the pipe is closed by now. The server notices this, and ends its request to the
-                // upstream. Test: `a_client_that_leaves_ends_its_operations`.
-                let _ = tokio::time::timeout(LEAVING, serving).await;
-                Err(Unanswered::GivenUp)
-            }
-        }
+        let serving = Box::pin(async { drop(proxy.process_new_http(session, &shutdown).await) });
+        let exchanged = until_answered(exchange(near, head, body, keep), serving, (time, wanted)).await;
+        exchanged.ok_or(Unanswered::GivenUp)?.map_err(|_| Unanswered::BrokenOff)
     }
+}
+
+/// Waits for both ends of a request, and returns what the client's end returns. Returns `None` if that takes too long,
+/// or if the sender of `wanted` is dropped; the server's end then has some time to end, too.
+async fn until_answered<T>(
+    exchange: impl Future<Output = T>,
+    serving: impl Future<Output = ()> + Unpin,
+    (time, wanted): (Duration, &mut watch::Receiver<()>),
+) -> Option<T> {
+    // The server's end may be over while the client's end isn't. It must not be polled again then. Test:
+    // `a_request_is_given_up_after_its_server_has_ended`.
+    let mut serving = Some(serving);
+    let exchanged = tokio::select! {
+        biased;
+        // The server's side is awaited as well: a request gets its line in the log before its result is used.
+        exchanged = tokio::time::timeout(time, async { tokio::join!(exchange, ended(&mut serving)).0 }) => exchanged.ok(),
+        _ = wanted.changed() => None,
+    };
+    if exchanged.is_none() {
+        // The client's end of the pipe is closed by now. The server notices this, and ends its request to the upstream.
+        // Test: `a_client_that_leaves_ends_its_operations`.
+        let _ = tokio::time::timeout(LEAVING, ended(&mut serving)).await;
+    }
+    exchanged
+}
+
+/// Waits for the end of a future, which is dropped then; returns at once if that has happened before.
+async fn ended(future: &mut Option<impl Future<Output = ()> + Unpin>) {
+    poll_fn(|context| match future {
+        None => Poll::Ready(()),
+        Some(running) => Pin::new(running).poll(context).map(|()| *future = None),
+    })
+    .await;
 }
 
 /// Sends a request over the client's end of the pipe. Calls `keep` with each part of the answer's body, and returns the
@@ -214,4 +238,26 @@ async fn exchange(
         keep(part);
     }
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_given_up_after_its_server_has_ended() {
+        let second = Duration::from_secs(1);
+        let (goes_on, mut wanted) = watch::channel(());
+        let serving = Box::pin(async {});
+        assert_eq!(until_answered(ready(7), serving, (second, &mut wanted)).await, Some(7));
+        let serving = Box::pin(async {});
+        assert_eq!(until_answered(pending::<()>(), serving, (second, &mut wanted)).await, None, "it takes too long");
+        let serving = Box::pin(async {});
+        let mut waiting = Box::pin(until_answered(pending::<()>(), serving, (60 * second, &mut wanted)));
+        assert!(tokio::time::timeout(second, &mut waiting).await.is_err());
+        drop(goes_on);
+        assert_eq!(waiting.await, None, "the client has gone");
+    }
 }

@@ -36,6 +36,7 @@ mod handover;
 mod how_tos;
 mod http2;
 mod http2_upstreams;
+mod identity;
 mod items;
 mod keyset;
 mod kinds;

@@ -2,7 +2,7 @@
 //! accepts from its upstream, and the certificates that its clients get.
 
 pub(crate) mod authority;
-mod client;
+pub(crate) mod client;
 mod mutual;
 mod renewal;
 pub(crate) mod server;

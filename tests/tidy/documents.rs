@@ -49,6 +49,11 @@ const GUIDES: [(&str, &[&str]); 4] = [
 /// The name of a file without routes. A folder whose files the page doesn't show contains only this file.
 const NOT_SHOWN: &str = "not-shown.toml";
 
+/// The content of files with keys of tokens, which are files on the reader's machine (the key is that of RFC 7517,
+/// appendix A.1).
+const TOKEN_KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
+    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
 /// The environment of a configuration in a page: the other files that the page shows. The first line of each such file
 /// is a comment that begins with its name.
 struct Page<'p> {
@@ -75,6 +80,7 @@ impl Environment for Page<'_> {
         match self.files.get(path) {
             Some(text) => Ok(text.as_bytes().to_vec()),
             None if path.ends_with(NOT_SHOWN) => Ok(b"version = 1\n".to_vec()),
+            None if path.ends_with("jwks.json") => Ok(TOKEN_KEYS.as_bytes().to_vec()),
             None => fs::read(root().join(path)),
         }
     }

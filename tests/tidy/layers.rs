@@ -13,6 +13,7 @@ const LAYERS: [(&str, &[&str]); 3] = [
         "gateway",
         &[
             "runtime",
+            "identity",
             "shared",
             "request",
             "outcome",

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::{durations::duration, links, old_clients, page_cache, review};
 use crate::{
     config::settings::{
-        BrownoutEffect, CorsSettings, EndWord, LegacySettings, ListSettings, Methods, Mode, ObserveSettings, OverMax,
-        QuotaSettings, RateLimitSettings, Role, RouteSettings, Settings, SortTerm,
+        BrownoutEffect, CorsSettings, EndWord, IdentityWord, LegacySettings, ListSettings, Methods, Mode,
+        ObserveSettings, OverMax, QuotaSettings, Role, RouteSettings, Settings, SortTerm,
     },
     downstream::Parameters,
     gateway::{
@@ -72,7 +72,10 @@ fn describe(
             None => line(out, "forwards", "everything, unchanged"),
         },
     }
-    if let Some(limits) = limits(&route.rate_limit) {
+    if let Some(who) = identity(route) {
+        line(out, "identity", &who);
+    }
+    if let Some(limits) = limits(route) {
         line(out, "limits", &(limits + counted(settings)));
     }
     if let Some(settings) = &route.cors {
@@ -479,8 +482,21 @@ fn bodies(list: &ListSettings, goes_along: bool) -> String {
     text
 }
 
+/// Describes what identifies clients; `None` if only `principal` does.
+fn identity(route: &RouteSettings) -> Option<String> {
+    let words: Vec<String> = route.identity.iter().map(ToString::to_string).collect();
+    let others = if route.identity.iter().any(IdentityWord::is_verified) {
+        "other tokens and cookies don't matter"
+    } else {
+        "beside another header that may identify, nothing is shared"
+    };
+    let text = format!("{}; {others}; without it, a client is told apart by all its headers", words.join(" and "));
+    (!words.is_empty()).then_some(text)
+}
+
 /// Describes the rate limits of a client; `None` if there are none.
-fn limits(limits: &RateLimitSettings) -> Option<String> {
+fn limits(route: &RouteSettings) -> Option<String> {
+    let limits = &route.rate_limit;
     let upstream_requests = limits.upstream_requests.as_ref().map(|limit| limit.value);
     let told: Vec<String> = [(limits.requests, "requests"), (upstream_requests, "upstream requests")]
         .into_iter()
@@ -489,6 +505,7 @@ fn limits(limits: &RateLimitSettings) -> Option<String> {
     let names: Vec<&str> = limits.clients.iter().map(http::HeaderName::as_str).collect();
     let clients = match names.as_slice() {
         [] => "identified by its address".to_owned(),
+        _ if limits.by_identity && !route.identity.is_empty() => "identified by its identity".to_owned(),
         names => format!("identified by {}, or else its address", names.join(", ")),
     };
     (!told.is_empty()).then(|| format!("{} for each client, {clients}; 429 beyond that", told.join(" and ")))

@@ -4,8 +4,9 @@ use http::HeaderName;
 
 use super::Context;
 use crate::config::{
+    diagnostic::Located,
     keys::{FILE, LEGACY, LEGACY_CLIENT, ROUTE, SERVER},
-    settings::{KnownBy, ListSettings},
+    settings::{IdentityWord, KnownBy, ListSettings},
     spanned::Spanned,
 };
 
@@ -18,13 +19,25 @@ pub(super) fn is_credential(name: &str) -> bool {
         .any(|word| lower.contains(word))
 }
 
-/// Returns the headers of the principal. If the route has no `principal`, they include `server.client_subject`.
+/// Returns the headers of the principal. If the route has no `principal`, they include `server.client_subject` and the
+/// headers of `identity`.
 pub(super) fn read(root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     let mut names = ROUTE.principal.read(route);
     if ROUTE.principal.find(route).is_none() {
         names.extend(SERVER.client_subject.read(&FILE.server.table(root)));
+        add_headers(&mut names, &ROUTE.identity.read(route));
     }
     names
+}
+
+/// Adds the headers of an `identity`. They identify clients that `identity` doesn't name, such as one whose token isn't
+/// valid.
+pub(super) fn add_headers(names: &mut Vec<HeaderName>, identity: &[Located<String>]) {
+    for name in identity.iter().filter_map(|text| IdentityWord::read(&text.value)?.header()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
 }
 
 /// Warns if `principal` of the route lacks `server.client_subject`, the header with the subject of a client's

@@ -40,6 +40,7 @@ pub(super) fn rate_limit(root: &Spanned, route: &Spanned, context: &mut Context<
             Located { value: quota, at: most.at }
         }),
         clients: clients(&RATE_LIMIT.key.read(&table), root, route),
+        by_identity: RATE_LIMIT.key.read(&table) == "principal",
     }
 }
 

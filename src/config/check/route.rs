@@ -1,8 +1,8 @@
 //! The check of `[routes]`: merges each route with its defaults, and reports routes that answer the same requests.
 
 use super::{
-    Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, other_paths, path,
-    principal, rate_limit,
+    Context, cors, dialect::Dialects, envelope::Envelopes, field, identity, list, methods, openapi::Described,
+    other_paths, path, principal, rate_limit,
 };
 use crate::config::{
     diagnostic::{Located, Location, nearest},
@@ -143,6 +143,7 @@ impl Route<'_> {
         }
         let methods = methods::methods(&self.written, context);
         let rate_limit = rate_limit::rate_limit(known.root, &self.written, context);
+        let identity = identity::of_route(known.root, &self.written, context);
         let list = match action? {
             Action::Forward => None,
             Action::Paginate | Action::Observe => {
@@ -154,6 +155,7 @@ impl Route<'_> {
                 // routes.
                 field::check_names(&list, self.own, context);
                 rate_limit::check_cost(&rate_limit, list.budgets, context);
+                identity::check_parameters(&identity, &list, &self.written, context);
                 if action? == Action::Observe {
                     methods::check_observed(methods, &self.written, context);
                 }
@@ -168,6 +170,7 @@ impl Route<'_> {
             upstream: upstream?,
             upstream_path: ROUTE.upstream_path.located(&self.written),
             public_url: ROUTE.public_url.read(&self.written).map(|url| url.trim_end_matches('/').to_owned()),
+            identity,
             concurrency: concurrency(known.root, &self.written),
             rate_limit,
             cors: cors::cors(&self.written, context),

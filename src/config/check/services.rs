@@ -5,7 +5,7 @@ mod graphql;
 mod mcp;
 mod offered;
 
-use super::{Context, webhooks};
+use super::{Context, identity, webhooks};
 use crate::config::{
     keys::{ADMIN, BULK, EXPORTS, FILE, IDEMPOTENCY, LIVE, LIVE_INTERVAL, PLAYGROUND, SERVICES},
     settings::{
@@ -36,7 +36,7 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
         context.diagnostics.error(written.at, "this cursorgate was built without services", help);
     }
     ServiceSettings {
-        bulk: bulk_table.map(|written| bulk(written, routes, context)),
+        bulk: bulk_table.map(|written| bulk(written, (root, routes), context)),
         exports: exports_table.and_then(|written| exports(written, context)),
         webhooks: webhooks_table.and_then(|written| webhooks::webhooks(written, root, routes, context)),
         graphql: graphql_table.map(|written| graphql::read(written, routes, context)),
@@ -46,10 +46,11 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
     }
 }
 
-fn bulk(written: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> BulkSettings {
+fn bulk(written: &Spanned, (root, routes): (&Spanned, &[RouteSettings]), context: &mut Context<'_>) -> BulkSettings {
     let idempotency = BULK.idempotency.table(written);
     let bulk = BulkSettings {
         path: BULK.path.read(written),
+        identity: identity::of_service(BULK.identity.read(written), root, context),
         operations: BULK.operations.read(written),
         at_once: BULK.at_once.read(written),
         timeout: BULK.timeout.read(written),

@@ -8,7 +8,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use super::{Context, keyring, tls, upstream};
+use super::{Context, identity, keyring, tls, upstream};
 use crate::config::{
     diagnostic::Located,
     key::Key,
@@ -46,7 +46,7 @@ pub(super) fn webhooks(
     let endpoints = WEBHOOKS.endpoints.table(written);
     let endpoints: Vec<_> =
         endpoints.tables().filter_map(|(name, written)| endpoint(name, written, (&rules, pace), context)).collect();
-    let clients = WEBHOOKS.clients.find(written).and_then(|written| clients(written, routes, context));
+    let clients = WEBHOOKS.clients.find(written).and_then(|written| clients(written, (root, routes), context));
     if clients.is_none() && WEBHOOKS.clients.find(written).is_none() && WEBHOOKS.endpoints.find(written).is_none() {
         let help = "add [services.webhooks.endpoints.NAME], or [services.webhooks.clients]";
         context.diagnostics.warning(
@@ -231,7 +231,11 @@ fn secret(key: &Key<String>, written: &Spanned, context: &mut Context<'_>) -> Op
     }
 }
 
-fn clients(written: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> Option<WebhookClientSettings> {
+fn clients(
+    written: &Spanned,
+    (root, routes): (&Spanned, &[RouteSettings]),
+    context: &mut Context<'_>,
+) -> Option<WebhookClientSettings> {
     let path = WEBHOOK_CLIENTS.path.read(written);
     for route in routes {
         let own = route.path.value.trim_end_matches('/');
@@ -252,6 +256,7 @@ fn clients(written: &Spanned, routes: &[RouteSettings], context: &mut Context<'_
         path,
         authorize,
         principal: WEBHOOK_CLIENTS.principal.read(written),
+        identity: identity::of_webhooks(root, written, context),
         events: WEBHOOK_CLIENTS.events.read(written),
         per_client: WEBHOOK_CLIENTS.per_client.read(written),
         endpoints: WEBHOOK_CLIENTS.endpoints.read(written),

@@ -35,8 +35,8 @@ table! {
         /// recovers one request at a time. Default: `requests`.
         burst: Key<u32> => count(1, MOST).example("20");
 
-        /// The property that identifies clients: "principal" for the headers in `principal`, "address", or a header
-        /// such as "header:X-Api-Key". A request without such a header is identified by its address, which a trusted
+        /// The property that identifies clients: "principal" for `identity` or the headers in `principal`, "address", or a
+        /// header such as "header:X-Api-Key". A request without such a header is identified by its address, which a trusted
         /// proxy may report; of an IPv6 address the /64 counts. A client that invents values of a header has a new
         /// limit with each value. To prevent this, use "address", or a header that the upstream checks.
         key: Defaulted<String> => text(key).default(Text("principal"));

@@ -14,7 +14,7 @@ use crate::config::{
         secret, size, sub_table, table, text, texts, word,
     },
     schema::Schema,
-    settings::{AccessLog, ClientCertificate, ContentCoding, LogFormat, LogLevel, TlsVersion},
+    settings::{AccessLog, ClientCertificate, ContentCoding, LogFormat, LogLevel, TlsVersion, TokenAlgorithm},
     spanned::Spanned,
     syntax,
 };
@@ -53,6 +53,11 @@ table! {
         /// client is a trusted proxy and `forwarded_headers` lists the header. Routes without a `principal` of their
         /// own identify clients by it too.
         client_subject: Key<HeaderName> => header_name(syntax::header_name).example(r#""X-Client-Subject""#);
+
+        /// The keys that verify the bearer tokens of clients, for "jwt:CLAIM" in `identity`. Tokens that these keys don't
+        /// verify still reach the upstream, but identify nobody.
+        tokens: Key<Spanned> => sub_table(TokenKeys::KEYS)
+            .example(r#"{ keys = "/etc/cursorgate/jwks.json", issuer = "https://login.example.com" }"#);
 
         /// The number of worker threads. Default: one for each core that the process may use.
         threads: Key<usize> => count(1, 1_024).example("4");
@@ -119,6 +124,30 @@ table! {
 
         /// The smallest body that is compressed.
         compression_size: Defaulted<usize> => size("0B", "1GiB").default(Text("1KiB"));
+    }
+}
+
+table! {
+    /// The keys of `server.tokens`.
+    TOKENS: TokenKeys {
+        /// The file with the public keys of the tokens' issuer, a JSON Web Key Set (RFC 7517). It is read at the start
+        /// and at each reload; with `reload_on_change`, a change of the file is a reload.
+        keys: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/jwks.json""#);
+
+        /// The issuer that a token must name (`iss`). Default: any, if the keys verify the token.
+        issuer: Key<String> => text(syntax::name).example(r#""https://login.example.com""#);
+
+        /// The audiences of which a token must name one (`aud`). Default: any.
+        audience: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+
+        /// The algorithms of signatures that are accepted. All of them have a public key.
+        algorithms: Defaulted<Vec<TokenAlgorithm>> => list_of_words(&Schema::Word(TokenAlgorithm::WORDS)).default(Texts(&[
+            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+        ]));
+
+        /// The difference between the clocks of the issuer and of the gateway that is tolerated at the times from which
+        /// and until which a token is valid (`nbf`, `exp`). A token without `exp` identifies nobody.
+        leeway: Defaulted<Duration> => duration("0s", "5m").default(Text("30s"));
     }
 }
 

@@ -54,6 +54,10 @@ table! {
         /// route.
         path: Defaulted<String> => text(syntax::service_path).default(Text("/bulk"));
 
+        /// What identifies a client, whose results are kept for its `Idempotency-Key`, in the form of `identity` of a
+        /// route. Default: `identity` of [defaults].
+        identity: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).example(r#"["jwt:sub"]"#);
+
         /// The largest number of operations in a request. A request with more is refused with 400, and none of its
         /// operations runs.
         operations: Defaulted<usize> => count(1, 1_000).default(Count(1_000));

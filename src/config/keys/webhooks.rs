@@ -174,6 +174,10 @@ table! {
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
 
+        /// What identifies a client, in place of `principal`, in the form of `identity` of a route. Default: `identity`
+        /// of [defaults], if no `principal` is written here.
+        identity: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).example(r#"["jwt:sub"]"#);
+
         /// The types of events that clients may ask for.
         events: Defaulted<Vec<EventType>> => list_of_words(&Schema::Word(EventType::WORDS)).default(Texts(&[
             "collection.changed", "export.completed", "export.failed", "legacy.sunset_approaching",

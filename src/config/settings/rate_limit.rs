@@ -23,6 +23,8 @@ pub struct RateLimitSettings {
     pub upstream_requests: Option<Located<QuotaSettings>>,
     /// The headers whose values identify clients. A request without any of them is identified by its IP address.
     pub clients: Vec<HeaderName>,
+    /// True if a client that `identity` of the route names is identified by that.
+    pub by_identity: bool,
 }
 
 /// The settings of an element of `legacy.brownouts` of a route. Times are in seconds since 1970.

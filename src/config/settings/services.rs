@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{UpstreamTls, WebhookSettings};
+use super::{IdentityWord, UpstreamTls, WebhookSettings};
 use crate::config::{diagnostic::Located, secret::Secret};
 
 /// The settings of `[services]`.
@@ -175,6 +175,8 @@ pub struct ExportSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BulkSettings {
     pub path: String,
+    /// What identifies clients; empty if all of their headers do.
+    pub identity: Vec<IdentityWord>,
     /// The largest number of operations in a request.
     pub operations: usize,
     pub at_once: usize,

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 
+use super::IdentityWord;
 use crate::config::{
     diagnostic::Located,
     key::words,
@@ -99,6 +100,8 @@ pub struct WebhookClientSettings {
     /// A path with its query. Clients that may read it may also register endpoints.
     pub authorize: Located<String>,
     pub principal: Vec<HeaderName>,
+    /// What identifies clients; empty if `principal` does.
+    pub identity: Vec<IdentityWord>,
     /// The types of events that clients may ask for.
     pub events: Vec<EventType>,
     pub per_client: usize,

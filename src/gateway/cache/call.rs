@@ -7,10 +7,10 @@ use crate::{
     config::settings::PageCacheSettings,
     downstream::RequestBody,
     gateway::{
+        identity::{Viewer, headers},
         lifecycle::snapshot::Snapshot,
         outcome::access_log::Outcome,
         page::context::{KeptRequest, ListCall},
-        request::caller,
         routes::{list::page_cache::RoutePages, route::Route},
         runtime::clock,
         shared::pages::{
@@ -43,22 +43,29 @@ pub(crate) struct KeptCall<'r> {
 
 /// Returns the cache settings of the route and the cache of the process; `None` if the route doesn't cache pages, or if
 /// the request must not use the cache. A request must not use the cache if it has an unknown header that could identify
-/// its client (`caller::is_known`), or if the client accepts none of the route's conventions.
+/// its client ([`Viewer::is_certain`]), or if the client accepts none of the route's conventions.
 pub(super) fn usable<'r>(call: ListCall<'r>, owners: CallOwners<'r>) -> Option<(&'r RoutePages, &'r Arc<KeptPages>)> {
     // The upstream may identify clients by headers other than the principal, so a request with an unknown header
     // doesn't use the cache. Test: `pages_that_may_not_be_stored_are_not`.
     let may = |cache: &RoutePages| {
-        let is_known = caller::is_known(&call.asked.headers, &cache.principal, &cache.keyed);
-        is_known && call.chosen.refused.is_none()
+        let is_certain = viewer(call, cache).is_certain(cache.principal.is_empty());
+        is_certain && call.chosen.refused.is_none()
     };
     call.list.page_cache.as_ref().filter(|cache| may(cache)).zip(owners.snapshot.pages.as_ref())
 }
 
-/// Logs, once for each route and configuration, that a page isn't stored because a header might identify its client.
-/// Only the first such header is named.
-pub(super) fn tell_unknown(call: ListCall<'_>, outcome: &Outcome) {
+/// Returns the client of a request, as the cache tells clients apart.
+fn viewer<'r>(call: ListCall<'r>, cache: &'r RoutePages) -> Viewer<'r> {
+    Viewer { told_apart_by: &cache.keyed, ..call.list.viewer(call.asked.client_parts()) }
+}
+
+/// Counts a request whose page isn't stored because a header might identify its client, and logs that once for each
+/// route and configuration. Only the first such header is named.
+pub(super) fn tell_unknown(call: ListCall<'_>, outcome: &mut Outcome) {
     let cache = call.list.page_cache.as_ref().filter(|cache| !cache.principal.is_empty());
-    let Some(header) = cache.and_then(|cache| caller::unknown(&call.asked.headers, &cache.keyed)) else { return };
+    let Some(viewer) = cache.map(|cache| viewer(call, cache)) else { return };
+    let Some(header) = viewer.doubt() else { return };
+    outcome.counted.unidentified = Some(headers::counted(header));
     let (said, hint) = (format!("the header {header} might identify its client"), "principal of the route");
     // Test: `a_header_that_keeps_pages_out_of_the_cache_is_named_once`.
     if outcome.metrics.findings().note("unknown_client", Some(&said), hint, clock::unix_seconds()) {
@@ -84,8 +91,7 @@ pub(super) fn begin<'r>(
     let headers = &asked.headers;
     let reached = asked.client.reached_address(&asked.target, headers, snapshot);
     let scope = KeptScope::new(KeptScopeParts {
-        principal: &cache.keyed,
-        headers,
+        viewer: viewer(call, cache),
         route: &route.name,
         settings: &cache.fingerprint,
         host: asked.target.authority.as_deref().unwrap_or_default(),
@@ -105,7 +111,7 @@ pub(super) fn begin<'r>(
     // The number of purges is read before the look-up of the page and before any upstream request. A later purge then
     // also applies to the page.
     let before = pages.generations.now();
-    (KeptRequest { pages, scope, policy: cache.policy(headers), before }, key)
+    (KeptRequest { pages, scope, policy: cache.policy(&viewer(call, cache)), before }, key)
 }
 
 /// Returns the key under which concurrent requests for a page find the request that makes it. A purge of the page's

@@ -29,13 +29,14 @@ use crate::{
         diagnostic::Location,
         redacted::RedactedConfiguration,
         settings::{
-            AdminSettings, AfterSunset, CursorKeySettings, ExportStoreSettings, LegacySettings, ListenerSettings,
-            Network, Role, ServerSettings, ServiceSettings, Settings, TlsVersion, UpstreamTls,
+            AdminSettings, AfterSunset, CursorKeySettings, ExportStoreSettings, IdentityWord, LegacySettings,
+            ListenerSettings, Network, Role, ServerSettings, ServiceSettings, Settings, TlsVersion, UpstreamTls,
         },
     },
     cursor::KeyRing,
     downstream::EnvelopeTemplate,
     gateway::{
+        identity::{rules::IdentityRules, tokens::TokenVerifier},
         openapi::OpenApi,
         outcome::metrics::RouteMetrics,
         routes::{collector::Collector, guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
@@ -69,6 +70,8 @@ pub struct Snapshot {
     pub server: ServerSettings,
     /// The settings of `[services]`.
     pub services: ServiceSettings,
+    /// What identifies the clients of services that don't belong to a route.
+    pub(crate) service_identities: ServiceIdentities,
     /// The certificate authorities that verify receivers of webhooks; `None` if the system's authorities do.
     pub(crate) webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,
     /// The certificates for the connections to the database of exports; `None` without a database or without TLS.
@@ -105,6 +108,34 @@ pub struct Snapshot {
     pub(crate) source: SnapshotSource,
     /// The computed costs of pages. The next snapshot reuses the costs of unchanged routes.
     costs: Costs,
+}
+
+/// What identifies the clients of services that don't belong to a route; `None` if headers do.
+#[derive(Debug)]
+pub(crate) struct ServiceIdentities {
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services read it"))]
+    pub(crate) bulk: Option<Arc<IdentityRules>>,
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services read it"))]
+    pub(crate) webhooks: Option<Arc<IdentityRules>>,
+}
+
+impl ServiceIdentities {
+    fn compile(settings: &ServiceSettings, tokens: Option<&Arc<TokenVerifier>>) -> Self {
+        let compile = |words: &[IdentityWord]| IdentityRules::compile(words, tokens);
+        let clients = settings.webhooks.as_ref().and_then(|webhooks| webhooks.clients.as_ref());
+        Self {
+            bulk: settings.bulk.as_ref().and_then(|bulk| compile(&bulk.identity)),
+            webhooks: clients.and_then(|clients| compile(&clients.identity)),
+        }
+    }
+}
+
+/// Reads the keys of `server.tokens`; `None` without the table, or if the keys can't be used, which is reported.
+fn tokens(settings: &Settings, diagnostics: &mut Diagnostics) -> Option<Arc<TokenVerifier>> {
+    let settings = settings.tokens.as_ref()?;
+    TokenVerifier::compile(settings)
+        .map_err(|fault| diagnostics.error(settings.file.at, fault, "write the keys as the issuer publishes them"))
+        .ok()
 }
 
 /// The configuration from which a snapshot was compiled.
@@ -188,11 +219,13 @@ impl Snapshot {
             .map(|upstream| Upstream::compile(upstream, known_upstreams, diagnostics).map(Arc::new))
             .collect();
         let mut costs = previous.map(|previous| Costs::after(&previous.costs)).unwrap_or_default();
+        let tokens = tokens(settings, diagnostics);
+        let sources = (keys.as_ref(), tokens.as_ref());
         let mut routes = Vec::with_capacity(settings.routes.len());
         for route in &settings.routes {
             let upstream = upstreams.get(route.upstream).and_then(Clone::clone);
             let asked = settings.upstreams.get(route.upstream);
-            let compiled = Route::compile(route, asked, upstream, keys.as_ref(), known_routes, &mut costs, diagnostics);
+            let compiled = Route::compile(route, asked, upstream, sources, known_routes, &mut costs, diagnostics);
             routes.extend(compiled.map(Arc::new));
         }
         check_own(settings, diagnostics);
@@ -220,6 +253,7 @@ impl Snapshot {
             upstreams: upstreams.into_iter().flatten().collect(),
             listeners,
             server: settings.server.clone(),
+            service_identities: ServiceIdentities::compile(&settings.services, tokens.as_ref()),
             services: settings.services.clone(),
             webhook_authorities: credentials.0,
             export_credentials: credentials.1,
@@ -415,6 +449,7 @@ fn key_ring(settings: &CursorKeySettings, diagnostics: &mut Diagnostics) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::identity::Viewer;
     use crate::{config::Environment, pagination::paging::UpstreamProfile};
 
     /// An environment in which every variable contains a key and no file exists.
@@ -476,7 +511,9 @@ mod tests {
         let first = build("127.0.0.1:1", "", None).unwrap();
         let profile = UpstreamProfile { cap: Some(100), run: 7, filters_in_vain: 0 };
         let learning = &first.routes[0].list.as_ref().unwrap().learning;
-        let scope = learning.scope("/users", "", &http::HeaderMap::new(), &[]);
+        let none = http::HeaderMap::new();
+        let viewer = Viewer { headers: &none, known: None, told_apart_by: &[], bound: &[] };
+        let scope = learning.scope("/users", "", viewer);
         learning.add(scope, profile);
         for (peer, known) in [("127.0.0.1:1", profile), ("127.0.0.1:2", UpstreamProfile::default())] {
             let next = build(peer, "", Some(&first)).unwrap();

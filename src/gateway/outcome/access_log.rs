@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     downstream::response::{level_word, unproven_word},
-    gateway::{runtime::clock, shared::clients::route_limits::LimitedRequest},
+    gateway::{identity::KnownClient, runtime::clock, shared::clients::route_limits::LimitedRequest},
     pagination::{
         page::{DoubtedEnd, Page},
         paging::FutileFilter,
@@ -75,6 +75,8 @@ pub(crate) struct Outcome {
     pub bytes: usize,
     /// The labels and numbers under which the metrics count the request.
     pub(crate) counted: Counted,
+    /// The client as `identity` of the route names it; `None` if headers tell the client apart.
+    pub(crate) known: Option<Arc<KnownClient>>,
     /// The limits to which the request is charged; `None` without limits.
     pub(crate) limited: Option<Box<LimitedRequest>>,
     began: Instant,
@@ -101,6 +103,7 @@ impl Outcome {
         Self {
             request_id,
             client: None,
+            known: None,
             host: None,
             protocol: None,
             method: None,

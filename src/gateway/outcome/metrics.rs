@@ -26,7 +26,7 @@ use crate::{gateway::runtime::clock, pagination::page::DoubtedEnd};
 use families::{
     BACKGROUND, BODY_BYTES, CACHE, COMPRESSION_INPUT, COMPRESSION_OUTPUT, CURSORS_REFUSED, DRIFT, DRIFTED,
     ENDS_UNPROVEN, FUTILE_FILTERS, LOWERED, OBSERVED, PAGES, PAGING, PIVOTS, RATE_LIMITED, REFUSALS, REQUESTS, STORED,
-    STRAGGLERS, UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS, VALIDATED, class,
+    STRAGGLERS, UNIDENTIFIED, UNOBSERVED, UNPROVEN, UPSTREAM_REQUESTS, VALIDATED, class,
 };
 pub(crate) use families::{CLASSES, FAMILIES, SERVABLE, STRAY_CURSOR, is_refusal};
 pub(crate) use figures::{RouteFigures, UpstreamFigures};
@@ -73,6 +73,8 @@ pub(crate) struct Counted {
     pub limit: Option<&'static str>,
     /// The reason that the client's cursor was refused; `None` if it wasn't.
     pub cursor: Option<&'static str>,
+    /// The header because of which the page isn't kept, as it might identify the client; `None` if there is none.
+    pub unidentified: Option<&'static str>,
     /// The paging of the request: `cursor`, `legacy` or `unmarked`; `None` if the request wasn't for a list.
     pub paging: Option<&'static str>,
     /// The coding in which the gateway compressed the response, and the number of bytes before and after compression;
@@ -248,6 +250,7 @@ impl RouteMetrics {
             (RATE_LIMITED, outcome.limit),
             (CACHE, outcome.cache),
             (CURSORS_REFUSED, outcome.cursor),
+            (UNIDENTIFIED, outcome.unidentified),
         ] {
             if let Some(word) = word {
                 self.add_labelled(family, &[word], 1);

@@ -13,7 +13,6 @@ use crate::{
     downstream::{Code, Parameters, Problem, RequestedPosition, response::caching::storing::PageStorage},
     gateway::{
         outcome::failure::Failure,
-        request::caller,
         routes::list::List,
         shared::pivots::{KnownItem, PivotScope, PivotScopeParts, Pivots, SeenItem},
         store::handle::{SharedStore, StoredKind},
@@ -108,11 +107,12 @@ impl<'a> RequestCursors<'a> {
         let filters = &request.filters.canonical;
         let parts = ContextParts { route: &route.name, host, path, filters, order, headers: &headers };
         let remembers = list.remembers || context.chosen.convention.names_items();
-        // Without a known principal, one client's item could be found by another client (`gateway::request::caller`),
+        // Without a known principal, one client's item could be found by another client (`gateway::identity`),
         // so no items are cached. Test: `pages_of_callers_known_by_other_headers_are_not_shared`.
-        let remembers = remembers && caller::is_known(&asked.headers, &list.principal, &list.protected);
+        let viewer = list.viewer(asked.client_parts());
+        let remembers = remembers && viewer.is_certain(list.principal.is_empty());
         let scope = remembers.then(|| {
-            let (filters, headers) = (&request.filters.forwarded, &asked.headers);
+            let filters = &request.filters.forwarded;
             let body = request.filters.body.as_deref();
             PivotScope::new(PivotScopeParts {
                 route: &route.name,
@@ -122,8 +122,7 @@ impl<'a> RequestCursors<'a> {
                 filters,
                 body,
                 order,
-                headers,
-                principal: &list.protected,
+                viewer,
             })
         });
         let signing = NumberedMarker { number: list.keys.signing_number(), marker: list.keys.signing_marker() };

@@ -21,6 +21,7 @@ use crate::{
         response::{caching::Varies, legacy},
     },
     gateway::{
+        identity::{KnownClient, Viewer},
         outcome::{metrics::Counted, migration::Usage},
         runtime::clock,
         shared::learning::Learning,
@@ -139,6 +140,11 @@ impl List {
             learning,
             usage: usage.unwrap_or_else(|| Arc::new(Usage::new(client, keys, clock::unix_seconds()))),
         })
+    }
+
+    /// Returns the client of a request for this list, as the list tells its clients apart.
+    pub(crate) fn viewer<'r>(&'r self, (headers, known): (&'r HeaderMap, Option<&'r KnownClient>)) -> Viewer<'r> {
+        Viewer { headers, known, told_apart_by: &self.protected, bound: &self.cursor.bind }
     }
 
     /// Counts a request by its paging. A legacy request is also counted for its client. `now` is in seconds since 1970.

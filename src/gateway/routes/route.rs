@@ -19,6 +19,7 @@ use crate::{
     cursor::{self, KeyRing},
     downstream::CorsPolicy,
     gateway::{
+        identity::{rules::IdentityRules, tokens::TokenVerifier},
         outcome::metrics::RouteMetrics,
         request::path::PathTemplate,
         runtime::clock,
@@ -62,6 +63,8 @@ pub struct Route {
     pub metrics: Arc<RouteMetrics>,
     /// A hash of the settings that determine the list that the upstream returns.
     pub(crate) fingerprint: u64,
+    /// What identifies clients; `None` if headers tell them apart.
+    pub(crate) identity: Option<Arc<IdentityRules>>,
 }
 
 impl Route {
@@ -72,7 +75,7 @@ impl Route {
         settings: &RouteSettings,
         asked: Option<&UpstreamSettings>,
         upstream: Option<Arc<Upstream>>,
-        keys: Option<&Arc<KeyRing>>,
+        (keys, tokens): (Option<&Arc<KeyRing>>, Option<&Arc<TokenVerifier>>),
         previous: &[Arc<Self>],
         costs: &mut Costs,
         diagnostics: &mut Diagnostics,
@@ -126,6 +129,7 @@ impl Route {
             usual,
             observed,
             fingerprint,
+            identity: IdentityRules::compile(&settings.identity, tokens),
         })
     }
 

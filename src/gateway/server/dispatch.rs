@@ -22,6 +22,7 @@ use crate::{
         cache::{self, call::CallOwners},
         explain::served,
         forward,
+        identity::{headers::check, rules::RequestParts},
         lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
         page::{
@@ -30,7 +31,7 @@ use crate::{
             serve::{Served, serve},
         },
         request::{
-            caller, head,
+            head,
             target::{self, RequestTarget},
         },
         routes::{cross_origin::CrossOrigin, list::List, route::Route, table::RouteMatch},
@@ -46,7 +47,7 @@ use crate::{
             service::{LastingResponse, Service, ServiceAnswer, StreamedResponse},
         },
         shared::{
-            clients::{limit_store::LimitStore, route_limits::LimitedRequest},
+            clients::{LimitedClient, limit_store::LimitStore, route_limits::LimitedRequest},
             concurrency::RequestPlace,
             explanations::ExplainedRequest,
             slots::UpstreamSlot,
@@ -265,9 +266,15 @@ async fn enter(
     let mut identifying = vec![protected, snapshot.server.client_subject.as_slice()];
     identifying.extend(route.limits.iter().map(|limits| limits.named_by()));
     identifying.extend(route.concurrency.iter().map(|concurrency| concurrency.named_by()));
-    if let Err(problem) = caller::check(&head.headers, &identifying, &snapshot.server.forwarded_headers) {
+    if let Err(problem) = check(&head.headers, &identifying, &snapshot.server.forwarded_headers) {
         return Err(Box::new(Dispatch::Respond(refuse(&problem, envelope_of(gateway, list, head), snapshot, outcome))));
     }
+    // The client is found before its limits are charged.
+    outcome.known = route.identity.as_ref().and_then(|rules| {
+        let certificate = routed.client.certificate(session, snapshot);
+        let query = routed.target.query.as_deref();
+        rules.find(RequestParts { headers: &head.headers, query, certificate }).map(Arc::new)
+    });
     match admit_client(&routed, snapshot, head, outcome).await {
         Ok(entered) => *place = entered,
         Err(failure) => {
@@ -337,11 +344,13 @@ async fn admit_client(
 ) -> Result<Option<RequestPlace>, Failure> {
     let route = &routed.found.route;
     let address = whose(outcome.client.unwrap_or(routed.client.address));
+    let known = outcome.known.clone();
+    let client = LimitedClient { headers: &head.headers, address, known: known.as_deref() };
     // A browser can't tell its script that a preflight was refused by a limit, so preflights aren't counted. Test:
     // `all_requests_count_but_preflights`.
     if let Some(limits) = route.limits.as_ref().filter(|_| !cors::is_preflight(&head.method, &head.headers)) {
         let shared = snapshot.store.clone().map(|store| -> (Arc<dyn LimitStore>, &str) { (store, &route.name) });
-        let limited = LimitedRequest::begin(limits, (&head.headers, address), shared);
+        let limited = LimitedRequest::begin(limits, client, shared);
         if let Err(refusal) = outcome.limited.insert(Box::new(limited)).admit().await {
             outcome.counted.limit = Some(refusal.policy.word());
             return Err(refusal.into());
@@ -349,7 +358,7 @@ async fn admit_client(
     }
     // The place is taken last, so a request beyond another limit takes no place.
     let Some(concurrency) = &route.concurrency else { return Ok(None) };
-    Ok(Some(concurrency.enter(&head.headers, address)?))
+    Ok(Some(concurrency.enter(client)?))
 }
 
 /// Begins to explain a request. Returns `None` if the permit isn't valid, or if too many requests are explained.
@@ -394,7 +403,8 @@ async fn answer_list(
     }
     let parameters = found.parameters.clone();
     let (now, began, trace) = (clock::unix_seconds(), outcome.began(), outcome.trace.clone());
-    let mut asked = ClientRequest { target, parameters, headers, body: None, is_new, client, now, began, trace };
+    let known = outcome.known.clone();
+    let mut asked = ClientRequest { target, parameters, headers, body: None, is_new, client, known, now, began, trace };
     if has_body {
         let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
         let read = match read_body(session, call, (held, outcome)).await {

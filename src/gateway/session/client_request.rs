@@ -6,15 +6,16 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     header::{COOKIE, HOST},
 };
-use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr};
+use pingora::protocols::{http::ServerSession, l4::socket::SocketAddr, tls::SslDigest};
 
 use crate::{
     config::settings::{ServerSettings, UNIX_CLIENT},
     downstream::{LinkBase, PublicAddress, RequestAddress, RequestBody, request::public_address::said_scheme},
     gateway::{
+        identity::{KnownClient, headers::joined_cookies},
         lifecycle::snapshot::Snapshot,
         outcome::trace::RequestTrace,
-        request::{caller::joined_cookies, target::RequestTarget},
+        request::target::RequestTarget,
         routes::route::Route,
     },
     tls::subject::ClientSubject,
@@ -33,6 +34,8 @@ pub(crate) struct ClientRequest {
     /// `true` for a request that is a new client's without a mark, because a service sends it.
     pub is_new: bool,
     pub client: Client,
+    /// The client as `identity` of the route names it; `None` if headers tell the client apart.
+    pub known: Option<Arc<KnownClient>>,
     /// The time of the request, in seconds since 1970.
     pub now: u64,
     /// The start of the page's budget of time.
@@ -84,6 +87,13 @@ impl Client {
         let own = if encrypted { "https" } else { "http" };
         let scheme = said_scheme(&head.headers).unwrap_or(own);
         Self { address, scheme, version: head.version, is_proxy, has_certificate }
+    }
+
+    /// Returns the subject of the client's verified certificate: that of its connection, or the one that a trusted proxy
+    /// names. Returns `None` without one. The certificate of a trusted proxy itself identifies none of its clients.
+    pub(crate) fn certificate<'s>(&self, session: &'s ServerSession, snapshot: &Snapshot) -> Option<&'s str> {
+        let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
+        certificate(digest.map(|digest| &**digest), &session.req_header().headers, (snapshot, self.is_proxy))
     }
 
     /// Returns the address with which links of the route begin. The address is the first of: `public_url` of the route,
@@ -185,6 +195,22 @@ fn write_subject(session: &mut ServerSession, name: &HeaderName) {
     }
 }
 
+/// Returns the subject of a client's verified certificate. [`Client::of`] has changed the headers.
+pub(crate) fn certificate<'s>(
+    digest: Option<&'s SslDigest>,
+    headers: &'s HeaderMap,
+    (snapshot, is_proxy): (&Snapshot, bool),
+) -> Option<&'s str> {
+    let own = digest.and_then(|digest| digest.extension.get::<ClientSubject>()).map(|subject| subject.0.as_str());
+    if !is_proxy {
+        return own;
+    }
+    let named = snapshot.server.client_subject.as_ref().and_then(|name| headers.get(name)?.to_str().ok());
+    // Without a header of the proxy, `write_subject` has written the proxy's own subject. Test:
+    // `nobody_sees_what_is_of_another_client_and_everybody_finds_its_own`.
+    named.filter(|named| Some(*named) != own)
+}
+
 /// Returns whether the client of a session has presented a certificate, or the request has the header `subject`, which
 /// names the subject of a certificate. [`Client::of`] has removed the header unless a trusted proxy wrote it.
 pub(crate) fn has_certificate(session: &ServerSession, subject: Option<&HeaderName>) -> bool {
@@ -198,6 +224,11 @@ impl ClientRequest {
     #[must_use]
     pub(crate) fn query(&self) -> Option<&str> {
         self.target.query.as_deref()
+    }
+
+    /// Returns what tells the client apart: its headers, and its name.
+    pub(crate) fn client_parts(&self) -> (&HeaderMap, Option<&KnownClient>) {
+        (&self.headers, self.known.as_deref())
     }
 
     /// Returns the beginning of the links in the response: the public address, if it is known, and the path.

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     downstream::{LegacyQuery, LegacySort},
     gateway::{
+        identity::KnownClient,
         lifecycle::process::InFlight,
         outcome::{access_log::Outcome, metrics::SERVABLE},
         request::target::RequestTarget,
@@ -146,7 +147,7 @@ pub(crate) fn begin(
     Some(Box::new(Observation {
         path: found.route.passed_target(&target.path, &found.parameters, ""),
         route: Arc::clone(&found.route),
-        principal: principal(&asked.headers, &observed.list),
+        principal: principal((&asked.headers, outcome.known.as_deref()), &observed.list),
         query,
         status: answer.status.as_u16(),
         headers: answer.headers.clone(),
@@ -163,13 +164,10 @@ fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
 }
 
-/// Returns a hash of the headers that decide which items a client may see.
-fn principal(headers: &HeaderMap, list: &List) -> u64 {
+/// Returns a hash of the client, who decides which items are in an answer.
+fn principal((headers, known): (&HeaderMap, Option<&KnownClient>), list: &List) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for name in &list.protected {
-        headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(&mut hasher));
-        hasher.write_u8(0);
-    }
+    list.viewer((headers, known)).hash_into(&mut hasher);
     hasher.finish()
 }
 

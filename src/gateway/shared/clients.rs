@@ -19,13 +19,26 @@ use http::{
     header::{AUTHORIZATION, HeaderValue},
 };
 
+use crate::gateway::identity::KnownClient;
+
 /// The headers by which a route identifies its clients, and the key of their hashes.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientHashes {
     /// The headers that name a client; empty if clients are identified only by their addresses.
     headers: Vec<HeaderName>,
+    /// `true` if a client that `identity` names is identified by that.
+    by_identity: bool,
     /// The hash function. Its key is random, so clients can't predict hashes.
     hashes: RandomState,
+}
+
+/// The client of a request, as limits identify it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitedClient<'r> {
+    pub(crate) headers: &'r HeaderMap,
+    pub(crate) address: IpAddr,
+    /// The client as `identity` names it.
+    pub(crate) known: Option<&'r KnownClient>,
 }
 
 /// The keyed hash of a client.
@@ -34,16 +47,16 @@ pub(crate) struct ClientHash(pub(crate) u64);
 
 impl ClientHashes {
     /// Creates hashes with a new random key. Clients are identified by these headers, or only by their addresses if
-    /// `headers` is empty.
+    /// `headers` is empty. With `by_identity`, the name that `identity` gives a client comes first.
     #[must_use]
-    pub(crate) fn by(headers: Vec<HeaderName>) -> Self {
-        Self { headers, hashes: RandomState::new() }
+    pub(crate) fn by(headers: Vec<HeaderName>, by_identity: bool) -> Self {
+        Self { headers, by_identity, hashes: RandomState::new() }
     }
 
     /// Returns whether clients are identified by these headers.
     #[must_use]
-    pub(crate) fn are_by(&self, headers: &[HeaderName]) -> bool {
-        self.headers == headers
+    pub(crate) fn are_by(&self, headers: &[HeaderName], by_identity: bool) -> bool {
+        self.headers == headers && self.by_identity == by_identity
     }
 
     /// Returns the headers by which clients are identified; none if they are identified only by their addresses.
@@ -55,8 +68,14 @@ impl ClientHashes {
     /// Returns the hash of a request's client. The hash covers all naming headers that the request has, or the address
     /// if the request has none of them.
     #[must_use]
-    pub(crate) fn find(&self, headers: &HeaderMap, address: IpAddr) -> ClientHash {
+    pub(crate) fn find(&self, client: LimitedClient<'_>) -> ClientHash {
+        let LimitedClient { headers, address, known } = client;
         let mut hasher = self.hashes.build_hasher();
+        // The same client has the same limit whatever else it sends. Test: `a_named_client_has_one_limit`.
+        if let Some(known) = known.filter(|_| self.by_identity) {
+            known.name.hash(&mut hasher);
+            return ClientHash(hasher.finish());
+        }
         let mut is_named = false;
         for name in self.headers.iter().filter(|name| headers.contains_key(*name)) {
             is_named = true;
@@ -76,7 +95,8 @@ impl ClientHashes {
     /// client's credentials in plain text, so the store gets only a keyed hash of them
     /// ([`limit_store::LimitStore::name`]).
     #[must_use]
-    pub(crate) fn written(&self, route: &str, headers: &HeaderMap, address: IpAddr) -> Vec<u8> {
+    pub(crate) fn written(&self, route: &str, client: LimitedClient<'_>) -> Vec<u8> {
+        let LimitedClient { headers, address, known } = client;
         let mut out = Vec::with_capacity(128);
         let mut add = |kind: u8, bytes: &[u8]| {
             // Each part is preceded by its kind and its length, so two clients never have the same bytes.
@@ -85,6 +105,10 @@ impl ClientHashes {
             out.extend_from_slice(bytes);
         };
         add(b'r', route.as_bytes());
+        if let Some(known) = known.filter(|_| self.by_identity) {
+            add(b'i', &known.name);
+            return out;
+        }
         let mut is_named = false;
         for name in self.headers.iter().filter(|name| headers.contains_key(*name)) {
             is_named = true;
@@ -119,10 +143,31 @@ mod tests {
         pairs.collect()
     }
 
+    fn at(headers: &HeaderMap, address: IpAddr) -> LimitedClient<'_> {
+        LimitedClient { headers, address, known: None }
+    }
+
+    #[test]
+    fn a_named_client_has_one_limit() {
+        let known = |name| KnownClient { name: [name; 32], is_verified: true, covered: Vec::new() };
+        let (alice, bob) = (known(1), known(2));
+        let of = |clients: &ClientHashes, known, token| {
+            let headers = headers(&[("authorization", token)]);
+            let client = LimitedClient { headers: &headers, address: ONE, known: Some(known) };
+            (clients.find(client), clients.written("users", client))
+        };
+        let clients = ClientHashes::by(vec![AUTHORIZATION], true);
+        assert_eq!(of(&clients, &alice, "Bearer a"), of(&clients, &alice, "Bearer b"));
+        assert_ne!(of(&clients, &alice, "Bearer a").0, of(&clients, &bob, "Bearer a").0);
+        assert_ne!(of(&clients, &alice, "Bearer a").1, of(&clients, &bob, "Bearer a").1);
+        let clients = ClientHashes::by(vec![AUTHORIZATION], false);
+        assert_ne!(of(&clients, &alice, "Bearer a").0, of(&clients, &alice, "Bearer b").0, "another key is configured");
+    }
+
     #[test]
     fn a_client_is_known_by_its_headers_or_else_by_its_address() {
-        let clients = ClientHashes::by(vec![AUTHORIZATION, HeaderName::from_static("x-api-key")]);
-        let bearer = clients.find(&headers(&[("authorization", "Bearer a")]), ONE);
+        let clients = ClientHashes::by(vec![AUTHORIZATION, HeaderName::from_static("x-api-key")], true);
+        let bearer = clients.find(at(&headers(&[("authorization", "Bearer a")]), ONE));
         for (pairs, address, is_same) in [
             (&[("authorization", "Bearer a")][..], OTHER, true),
             (&[("authorization", "bEARER   a"), ("user-agent", "x")], ONE, true),
@@ -132,20 +177,27 @@ mod tests {
             (&[("x-api-key", "a")], ONE, false),
             (&[], ONE, false),
         ] {
-            assert_eq!(clients.find(&headers(pairs), address) == bearer, is_same, "{pairs:?}");
-            let written = clients.written("users", &headers(pairs), address);
-            let same = clients.written("users", &headers(&[("authorization", "Bearer a")]), ONE);
+            assert_eq!(clients.find(at(&headers(pairs), address)) == bearer, is_same, "{pairs:?}");
+            let written = clients.written("users", at(&headers(pairs), address));
+            let same = clients.written("users", at(&headers(&[("authorization", "Bearer a")]), ONE));
             assert_eq!(written == same, is_same, "{pairs:?}");
-            assert_ne!(written, clients.written("teams", &headers(pairs), address), "another route");
+            assert_ne!(written, clients.written("teams", at(&headers(pairs), address)), "another route");
         }
         let none = HeaderMap::new();
-        assert_eq!(clients.find(&none, ONE), clients.find(&none, ONE));
-        assert_ne!(clients.find(&none, ONE), clients.find(&none, OTHER));
-        assert_ne!(clients.written("users", &none, ONE), clients.written("users", &none, OTHER));
-        let by_address = ClientHashes::by(Vec::new());
-        assert_eq!(by_address.find(&none, ONE), by_address.find(&headers(&[("authorization", "Bearer a")]), ONE));
-        let two = |one, other| clients.written("users", &headers(&[("x-api-key", one), ("x-api-key", other)]), ONE);
+        assert_eq!(clients.find(at(&none, ONE)), clients.find(at(&none, ONE)));
+        assert_ne!(clients.find(at(&none, ONE)), clients.find(at(&none, OTHER)));
+        assert_ne!(clients.written("users", at(&none, ONE)), clients.written("users", at(&none, OTHER)));
+        let by_address = ClientHashes::by(Vec::new(), false);
+        assert_eq!(
+            by_address.find(at(&none, ONE)),
+            by_address.find(at(&headers(&[("authorization", "Bearer a")]), ONE))
+        );
+        let two = |one, other| clients.written("users", at(&headers(&[("x-api-key", one), ("x-api-key", other)]), ONE));
         assert_ne!(two("ab", "c"), two("a", "bc"), "values are told apart");
-        assert_ne!(ClientHashes::by(Vec::new()).find(&none, ONE), by_address.find(&none, ONE), "the hash has a key");
+        assert_ne!(
+            ClientHashes::by(Vec::new(), false).find(at(&none, ONE)),
+            by_address.find(at(&none, ONE)),
+            "the hash has a key"
+        );
     }
 }

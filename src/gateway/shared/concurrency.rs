@@ -4,13 +4,12 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 
-use super::clients::{ClientHash, ClientHashes};
+use super::clients::{ClientHash, ClientHashes, LimitedClient};
 use crate::config::settings::ConcurrencySettings;
 
 /// The requests in flight of one route, and their limits. The next snapshot continues to use this state if the limits
@@ -50,7 +49,7 @@ impl RouteConcurrency {
     /// Creates the limits of a route that has no requests in flight.
     #[must_use]
     pub(crate) fn new(limits: ConcurrencySettings) -> Arc<Self> {
-        let known = ClientHashes::by(limits.principal.clone());
+        let known = ClientHashes::by(limits.principal.clone(), true);
         Arc::new(Self { limits, known, counts: Mutex::default() })
     }
 
@@ -72,12 +71,8 @@ impl RouteConcurrency {
     /// # Errors
     ///
     /// Returns the limit that the route, or the client, has reached.
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        headers: &HeaderMap,
-        address: IpAddr,
-    ) -> Result<RequestPlace, ConcurrencyLimit> {
-        let client = self.known.find(headers, address);
+    pub(crate) fn enter(self: &Arc<Self>, client: LimitedClient<'_>) -> Result<RequestPlace, ConcurrencyLimit> {
+        let client = self.known.find(client);
         let mut counts = self.counts();
         // This limit is checked before the client's entry is made, so a refused request leaves no entry. Test:
         // `a_client_at_its_limit_leaves_the_rest_to_others`.
@@ -115,12 +110,18 @@ impl Drop for RequestPlace {
 
 #[cfg(test)]
 mod tests {
-    use http::header::AUTHORIZATION;
+    use std::net::IpAddr;
+
+    use http::{HeaderMap, header::AUTHORIZATION};
 
     use super::*;
 
     const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn at(headers: &HeaderMap, address: IpAddr) -> LimitedClient<'_> {
+        LimitedClient { headers, address, known: None }
+    }
 
     fn limits(requests: Option<usize>, per_client: Option<usize>) -> Arc<RouteConcurrency> {
         RouteConcurrency::new(ConcurrencySettings { requests, per_client, principal: vec![AUTHORIZATION] })
@@ -129,14 +130,14 @@ mod tests {
     #[test]
     fn a_client_at_its_limit_leaves_the_rest_to_others() {
         let (limits, none) = (limits(Some(3), Some(2)), HeaderMap::new());
-        let held = [limits.enter(&none, ONE).unwrap(), limits.enter(&none, ONE).unwrap()];
-        assert_eq!(limits.enter(&none, ONE).unwrap_err(), ConcurrencyLimit::Client);
-        let third = limits.enter(&none, OTHER).unwrap();
-        assert_eq!(limits.enter(&none, OTHER).unwrap_err(), ConcurrencyLimit::Route);
+        let held = [limits.enter(at(&none, ONE)).unwrap(), limits.enter(at(&none, ONE)).unwrap()];
+        assert_eq!(limits.enter(at(&none, ONE)).unwrap_err(), ConcurrencyLimit::Client);
+        let third = limits.enter(at(&none, OTHER)).unwrap();
+        assert_eq!(limits.enter(at(&none, OTHER)).unwrap_err(), ConcurrencyLimit::Route);
         drop(third);
         drop(held);
         assert!(limits.counts().clients.is_empty());
-        assert!(limits.enter(&none, ONE).is_ok());
+        assert!(limits.enter(at(&none, ONE)).is_ok());
     }
 
     #[test]
@@ -144,9 +145,9 @@ mod tests {
         let limits = limits(None, Some(1));
         let as_user =
             |user: &'static str| HeaderMap::from_iter([(AUTHORIZATION, http::HeaderValue::from_static(user))]);
-        let _held = limits.enter(&as_user("a"), ONE).unwrap();
-        assert_eq!(limits.enter(&as_user("a"), OTHER).unwrap_err(), ConcurrencyLimit::Client);
-        assert!(limits.enter(&as_user("b"), ONE).is_ok());
-        assert!(limits.enter(&HeaderMap::new(), ONE).is_ok());
+        let _held = limits.enter(at(&as_user("a"), ONE)).unwrap();
+        assert_eq!(limits.enter(at(&as_user("a"), OTHER)).unwrap_err(), ConcurrencyLimit::Client);
+        assert!(limits.enter(at(&as_user("b"), ONE)).is_ok());
+        assert!(limits.enter(at(&HeaderMap::new(), ONE)).is_ok());
     }
 }

@@ -10,9 +10,7 @@ use std::{
     sync::atomic::{AtomicU8, AtomicU32, Ordering},
 };
 
-use http::{HeaderMap, HeaderName};
-
-use crate::pagination::paging::UpstreamProfile;
+use crate::{gateway::identity::Viewer, pagination::paging::UpstreamProfile};
 
 /// The number of slots for the caps of a route's list.
 const VIEWS: usize = 256;
@@ -50,10 +48,10 @@ impl Default for Learning {
 }
 
 impl Learning {
-    /// Returns the scope of requests for a path, with these filters (`name=value&…`) and the principal of these
-    /// headers. The values of filters don't count.
+    /// Returns the scope of requests of this client for a path, with these filters (`name=value&…`). The values of
+    /// filters don't count.
     #[must_use]
-    pub fn scope(&self, path: &str, filters: &str, headers: &HeaderMap, principal: &[HeaderName]) -> LearningScope {
+    pub(crate) fn scope(&self, path: &str, filters: &str, viewer: Viewer<'_>) -> LearningScope {
         let mut hasher = self.state.build_hasher();
         path.hash(&mut hasher);
         for filter in filters.split('&') {
@@ -61,10 +59,7 @@ impl Learning {
         }
         // An upstream may have another cap for each principal, so the principal is a part of the scope. Test:
         // `caps_are_separated_by_path_filter_and_principal`.
-        for name in principal {
-            headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(&mut hasher));
-            hasher.write_u8(0);
-        }
+        viewer.hash_into(&mut hasher);
         LearningScope(usize::try_from(hasher.finish() % VIEWS as u64).unwrap_or_default())
     }
 
@@ -104,9 +99,16 @@ mod tests {
         let learning = Learning::default();
         let principal = [http::header::AUTHORIZATION];
         let as_user = |user: &'static str| {
-            HeaderMap::from_iter([(http::header::AUTHORIZATION, http::HeaderValue::from_static(user))])
+            http::HeaderMap::from_iter([(http::header::AUTHORIZATION, http::HeaderValue::from_static(user))])
         };
-        let scope = |path, filters, user| learning.scope(path, filters, &as_user(user), &principal);
+        let scope = |path, filters, user| {
+            let headers = as_user(user);
+            learning.scope(
+                path,
+                filters,
+                Viewer { headers: &headers, known: None, told_apart_by: &principal, bound: &[] },
+            )
+        };
         let views: std::collections::HashSet<usize> = ["", "expand=x", "status=a", "status=a&expand=x"]
             .into_iter()
             .flat_map(|filters| ["/a", "/b"].map(|path| ["free", "pro"].map(|user| scope(path, filters, user).0)))

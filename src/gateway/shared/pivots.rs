@@ -17,14 +17,17 @@ use quick_cache::{Weighter, sync::Cache};
 use sha2::{Digest, Sha256};
 
 use super::single_flight::SingleFlight;
-use crate::pagination::{
-    self,
-    answer::Answer,
-    key::KeyValue,
-    mark::{Mark, Marker},
-    order::{Direction, Order},
-    position::{Anchor, Hint},
-    window::Offset,
+use crate::{
+    gateway::identity::Viewer,
+    pagination::{
+        self,
+        answer::Answer,
+        key::KeyValue,
+        mark::{Mark, Marker},
+        order::{Direction, Order},
+        position::{Anchor, Hint},
+        window::Offset,
+    },
 };
 
 /// The approximate size of an entry without its keys, in bytes.
@@ -205,9 +208,8 @@ pub(crate) struct PivotScopeParts<'a> {
     /// The part of the request's body that is sent to the upstream.
     pub(crate) body: Option<&'a [u8]>,
     pub(crate) order: &'a Order,
-    pub(crate) headers: &'a HeaderMap,
-    /// The names of the principal's headers.
-    pub(crate) principal: &'a [http::HeaderName],
+    /// The client for whom items are remembered.
+    pub(crate) viewer: Viewer<'a>,
 }
 
 impl PivotScope {
@@ -229,15 +231,9 @@ impl PivotScope {
             add(key.name.as_bytes());
             add(&[u8::from(key.direction == Direction::Descending)]);
         }
-        for name in parts.principal {
-            let values = parts.headers.get_all(name);
-            // The name is hashed too: another process with the same store may identify its clients by another header
-            // that has the same value. Test: `an_item_is_found_from_its_own_scope_alone`.
-            add(name.as_str().as_bytes());
-            // The number of values is hashed, so a value can't be taken for the name of the next header.
-            add(&(values.iter().count() as u64).to_le_bytes());
-            values.iter().for_each(|value| add(value.as_bytes()));
-        }
+        // The client is hashed, so an item of one client is never used for another. Test:
+        // `pivots_of_one_principal_are_never_used_for_another`.
+        parts.viewer.parts(add);
         Self(hash.finalize().into())
     }
 
@@ -304,6 +300,10 @@ mod tests {
         SeenItem { anchor, fingerprint: Mark::of(fingerprint), hint, backward: false }
     }
 
+    fn viewer<'r>(headers: &'r HeaderMap, told_apart_by: &'r [HeaderName]) -> Viewer<'r> {
+        Viewer { headers, known: None, told_apart_by, bound: &[] }
+    }
+
     fn now() -> Instant {
         tokio::time::Instant::now().into_std()
     }
@@ -331,8 +331,7 @@ mod tests {
             filters: "b=1",
             body: None,
             order: &up,
-            headers: &none,
-            principal: &principal,
+            viewer: viewer(&none, &principal),
         };
         let views = [
             headers(&[("authorization", "x")]),
@@ -353,10 +352,10 @@ mod tests {
             PivotScopeParts { filters: "b=2", ..base },
             PivotScopeParts { order: &down, ..base },
         ];
-        scopes.extend(views.iter().map(|headers| PivotScopeParts { headers, ..base }));
+        scopes.extend(views.iter().map(|view| PivotScopeParts { viewer: viewer(view, &principal), ..base }));
         let (by_key, by_user) = ([HeaderName::from_static("x-key")], [HeaderName::from_static("x-user")]);
         let same = headers(&[("x-key", "x"), ("x-user", "x")]);
-        scopes.extend([&by_key, &by_user].map(|principal| PivotScopeParts { principal, headers: &same, ..base }));
+        scopes.extend([&by_key, &by_user].map(|names| PivotScopeParts { viewer: viewer(&same, names), ..base }));
         let (pivots, item, now) = (Pivots::new(LIMITS), anchor(1, "a"), now());
         for (index, parts) in scopes.iter().enumerate() {
             let scope = PivotScope::new(*parts);
@@ -367,7 +366,7 @@ mod tests {
             assert!(pivots.find(&scope, &KeyValue::Text(b"1".to_vec()), Mark::of(1), now).is_none());
         }
         let unlike = headers(&[("accept", "x")]);
-        let scope = PivotScope::new(PivotScopeParts { headers: &unlike, ..base });
+        let scope = PivotScope::new(PivotScopeParts { viewer: viewer(&unlike, &principal), ..base });
         assert!(
             pivots.find(&scope, &item.id, Mark::of(1), now).is_some(),
             "a header that is not a credential decides nothing"

@@ -80,13 +80,13 @@ impl Service for Bulk {
     async fn answer(
         &self,
         session: &mut ServerSession,
-        _client: &Client,
+        client: &Client,
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
         // This doesn't happen: `takes` accepts a request only if this snapshot has the settings.
         let Some(settings) = &snapshot.services.bulk else { return Ok(None) };
-        let body = self.serve(session, (snapshot, settings), (held, outcome)).await?;
+        let body = self.serve(session, (client, snapshot, settings), (held, outcome)).await?;
         Ok(body.map(|body| ServiceAnswer::Whole(response(body))))
     }
 }
@@ -128,11 +128,15 @@ impl Bulk {
     async fn serve(
         &self,
         session: &mut ServerSession,
-        (snapshot, settings): (&Arc<Snapshot>, &BulkSettings),
+        (client, snapshot, settings): (&Client, &Arc<Snapshot>, &BulkSettings),
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<Bytes>, Failure> {
         let key = idempotency::read(&session.req_header().headers)?;
-        let caller = Caller::of(session, outcome.client);
+        let mut caller = Caller::of(session, outcome.client);
+        let query = session.req_header().uri.query().map(str::to_owned);
+        let rules = snapshot.service_identities.bulk.as_ref();
+        caller.identify([rules], query.as_deref(), (client, snapshot));
+        let rules = rules.map(|rules| &**rules);
         let limits = BodyLimits { size: settings.size, depth: DEPTH, time: settings.timeout };
         let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());
         // If one operation is invalid, no operation of the request runs. Test: `a_malformed_request_runs_no_operation`.
@@ -141,7 +145,7 @@ impl Bulk {
         let gateway = self.inner.proxy().await?;
         let of_run = snapshot.memory.share();
         of_run.take(plan.size() + if key.is_some() { body.len() } else { 0 })?;
-        let owner = Owner { client: caller.name_of(""), network: caller.network() };
+        let owner = Owner { client: caller.name_of("", rules), network: caller.network() };
         // The place is taken before the key is claimed, so a request that is refused can be repeated with its key.
         // Test: `requests_without_their_clients_are_bounded`.
         let place = key.as_ref().map(|_| self.detached.enter(owner)).transpose()?;
@@ -150,7 +154,7 @@ impl Bulk {
         let claim = match key {
             None => None,
             Some(key) => {
-                let name = caller.name_of(&key);
+                let name = caller.name_of(&key, rules);
                 match self.keys.claim((name, owner), &body, settings.idempotency, clock::instant()) {
                     KnownKey::New(claim) => Some(claim),
                     KnownKey::Done(result) => return Ok(Some(result)),

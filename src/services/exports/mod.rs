@@ -37,7 +37,13 @@ use self::{
     store::{Added, DirectoryStore, ExportStore, JobStoreFault, PostgresJobs, QueueLimits},
 };
 pub(super) use self::{job::is_id, keeper::ExportKeeper};
-use super::{caller::Caller, database::DatabaseFault, id::new_id, inner::InnerGateway, webhooks::Events};
+use super::{
+    caller::{Caller, ClientRules},
+    database::DatabaseFault,
+    id::new_id,
+    inner::InnerGateway,
+    webhooks::Events,
+};
 use crate::{
     config::settings::{ExportSettings, ExportStoreSettings},
     cursor::KeyRing,
@@ -326,11 +332,12 @@ fn identify<'c>(
     if let Some(Ok(host)) = target.list.authority.as_deref().map(HeaderValue::from_str) {
         caller.headers.insert(header::HOST, host);
     }
-    let principal = target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
     // A key in the query is a credential like one in a header, so a request without the key of a job doesn't find it.
     // Test: `an_export_with_a_key_in_its_query_is_that_of_the_key`.
     let private = request::private_name(&target.route, &caller.headers, target.list.query.as_deref());
-    let name = caller.name_at(principal, &private);
+    let rules = [target.route.identity.as_ref(), snapshot.service_identities.webhooks.as_ref()];
+    caller.identify(rules, target.list.query.as_deref(), (client, snapshot));
+    let name = caller.owner_at(ClientRules::of_route(&target.route), &private);
     // A job that was begun before a change of keys has its client's name under the earlier key, so the names under all
     // keys are used.
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
@@ -350,9 +357,9 @@ fn network_of(caller: &Caller, keys: &KeyRing) -> Option<String> {
 ///
 /// Returns 422 `export_unsupported`.
 fn check_credentials(call: &ExportCall<'_>, private: &str) -> Result<(), Box<Problem>> {
-    let principal = call.target.route.list.as_ref().map_or(&[][..], |list| &list.principal);
+    let clients = ClientRules::of_route(&call.target.route);
     // Test: `an_export_without_credentials_is_refused`.
-    if principal.is_empty() || !private.is_empty() || call.caller.has_credentials(principal) {
+    if clients.are_all_equal() || !private.is_empty() || call.caller.has_credentials(clients) {
         return Ok(());
     }
     let detail = "the request has no credentials by which the export could be found again: send those of the list, or \

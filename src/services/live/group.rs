@@ -139,9 +139,14 @@ fn remove(table: &mut HashMap<GroupKey, Vec<Arc<LiveGroup>>>, group: &Arc<LiveGr
 
 impl LiveGroup {
     /// Returns the member whose credentials the next request has. The members take turns. Returns `None` if there are
-    /// no members.
+    /// no members. If members may have different tokens of one client, the member that came last is asked for, because
+    /// the tokens of earlier ones expire first.
     pub(super) fn caller(&self) -> Option<Arc<Caller>> {
         let mut members = self.members();
+        if !self.window.covered.is_empty() {
+            let last = members.callers.iter().max_by_key(|(number, _)| *number);
+            return last.map(|(_, caller)| Arc::clone(caller));
+        }
         let (number, caller) = members.callers.pop_front()?;
         members.callers.push_back((number, Arc::clone(&caller)));
         Some(caller)
@@ -167,7 +172,7 @@ impl LiveGroup {
     fn agrees(&self, varies: &PageVaries, caller: &Arc<Caller>) -> bool {
         // With `Vary: *` only the client that began the group stays in it.
         // Test: `a_page_that_differs_by_a_header_is_not_shared`.
-        Arc::ptr_eq(&self.founder, caller) || varies.agree(&self.founder.headers, &caller.headers)
+        Arc::ptr_eq(&self.founder, caller) || varies.agree(&self.founder.headers, &caller.headers, &self.window.covered)
     }
 
     fn members(&self) -> MutexGuard<'_, GroupMembers> {

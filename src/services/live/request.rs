@@ -15,7 +15,7 @@ use crate::{
     downstream::{Code, CorsPolicy, Problem, response::cors},
     gateway::{Snapshot, outcome::access_log::Outcome, routes::route::Route, session::client_request::Client},
     services::{
-        caller::Caller,
+        caller::{Caller, ClientRules},
         list::BelowList,
         page::{has_private, list_query},
     },
@@ -85,14 +85,15 @@ impl LiveCall {
         sift(&mut caller.headers);
         if handshake::is_asked_for(session) {
             let reached = client.reached_address(&below.list, headers, snapshot);
-            let own = [reached.as_str(), &base].map(authority);
+            let own = [reached.as_str(), base.as_str()];
             admit_script(&mut caller, route.cors.as_ref(), &own)?;
         }
         if let Some(Ok(host)) = below.list.authority.as_deref().map(HeaderValue::from_str) {
             caller.headers.insert(header::HOST, host);
         }
-        let principal = route.list.as_ref().map_or(&[][..], |list| &list.principal);
-        let client = caller.name_at(principal, "");
+        let rules = [route.identity.as_ref(), snapshot.service_identities.webhooks.as_ref()];
+        caller.identify(rules, below.list.query.as_deref(), (client, snapshot));
+        let client = caller.viewer_at(ClientRules::of_route(&route));
         Ok(Self { route, caller: Arc::new(caller), client, below, base })
     }
 
@@ -145,6 +146,7 @@ impl LiveCall {
             target,
             list_query: parameters.map_or_else(String::new, |parameters| list_query(parameters, query)),
             has_private: parameters.is_some_and(|parameters| has_private(parameters, query)),
+            covered: self.caller.covered(self.route.identity.as_deref()),
             key: hash.finalize().into(),
         }
     }
@@ -170,10 +172,7 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     };
     let origin = cors::origin(&caller.headers).ok_or_else(refused)?;
     let text = origin.to_str().unwrap_or_default();
-    let host = authority(text);
-    // The origin `null` has no host, and a relative base of links also has none. The two must not count as equal.
-    // Test: `a_script_of_another_origin_needs_a_cors_policy`.
-    if !host.is_empty() && own.iter().any(|own| own.eq_ignore_ascii_case(host)) {
+    if own.iter().any(|own| is_own(text, own)) {
         return Ok(());
     }
     let with_credentials = policy.and_then(|policy| policy.admits(origin)).ok_or_else(refused)?;
@@ -188,11 +187,19 @@ fn admit_script(caller: &mut Caller, policy: Option<&CorsPolicy>, own: &[&str]) 
     Ok(())
 }
 
-/// Returns the host and the port of an origin or a URL; empty if the address has no scheme. The scheme is left out of
-/// the comparison, because a proxy might terminate TLS.
-fn authority(address: &str) -> &str {
-    let rest = address.split_once("://").map_or("", |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default()
+/// Returns whether an origin is that of a page of the gateway at `own`, which is a URL, or a path if the gateway doesn't
+/// know its address. A page that was loaded without TLS isn't one of a gateway with TLS. The opposite is: a proxy that
+/// isn't known to the gateway might end TLS.
+fn is_own(origin: &str, own: &str) -> bool {
+    // The origin `null` has no host, and neither has a path. The two aren't equal. Test:
+    // `only_an_origin_of_the_same_host_is_the_own_one`.
+    let (Some((scheme, host)), Some((own_scheme, own))) = (origin.split_once("://"), own.split_once("://")) else {
+        return false;
+    };
+    let own = own.split('/').next().unwrap_or_default();
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let is_sound = matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(is_host);
+    is_sound && host.eq_ignore_ascii_case(own) && (scheme == "https" || own_scheme == "http")
 }
 
 /// Removes the headers, and the parts of headers, that concern only the subscription.
@@ -278,11 +285,13 @@ mod tests {
         };
         let listed = policy(&["https://app.example"], true);
         let anyone = policy(&["*"], false);
-        let own = ["api.example:8443", "public.example"];
+        let own = ["https://api.example:8443", "https://public.example/base"];
         for (origin, policy, outcome) in [
             (None, None, Some(2)),
             (Some("https://api.example:8443"), None, Some(2)),
-            (Some("http://API.example:8443"), None, Some(2)),
+            (Some("https://API.example:8443"), None, Some(2)),
+            // A page without TLS isn't one of this gateway.
+            (Some("http://api.example:8443"), None, None),
             (Some("https://public.example"), None, Some(2)),
             (Some("https://api.example"), None, None),
             (Some("https://api.example:8443.evil.example"), None, None),
@@ -304,6 +313,30 @@ mod tests {
             let credentials =
                 [header::AUTHORIZATION, header::COOKIE].iter().filter(|name| caller.headers.contains_key(*name));
             assert_eq!(admitted.ok().map(|()| credentials.count()), outcome, "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_origin_of_the_same_host_is_the_own_one() {
+        for (origin, own, expected) in [
+            ("https://api.test", "https://api.test/base", true),
+            ("https://API.test:8443", "https://api.test:8443", true),
+            ("http://[::1]:8080", "http://[::1]:8080", true),
+            ("http://api.test", "http://api.test", true),
+            ("https://api.test", "http://api.test", true),
+            ("http://api.test", "https://api.test", false),
+            ("://api.test", "https://api.test", false),
+            ("ftp://api.test", "http://api.test", false),
+            ("http://api.test/ http://evil.test", "http://api.test", false),
+            ("http://api.test/", "http://api.test", false),
+            ("http://user@api.test", "http://api.test", false),
+            ("http://evil.test", "http://api.test", false),
+            ("http://api.test:80", "http://api.test:81", false),
+            ("null", "/users", false),
+            ("null", "null", false),
+            ("http://", "http://", false),
+        ] {
+            assert_eq!(is_own(origin, own), expected, "{origin} {own}");
         }
     }
 }

@@ -42,6 +42,9 @@ use crate::{
 
 /// The largest size of a client's message, in bytes. After a larger message, the gateway closes the WebSocket.
 const MESSAGE_SIZE: usize = 16 << 10;
+/// The largest number of bytes that a client may send between two pings without a whole message. Empty frames and pings
+/// of the client cost time, although they ask for nothing. After more, the gateway closes the WebSocket.
+const MOST_WITHOUT_MESSAGE: usize = 4 * MESSAGE_SIZE;
 /// The size of the buffer for reading frames, in bytes.
 const READ_BUFFER: usize = 2 << 10;
 
@@ -146,6 +149,8 @@ struct OpenSocket {
     watched: SocketPage,
     /// The number of pings that were sent since the client last sent bytes.
     unanswered: u32,
+    /// The number of bytes that the client has sent since its last whole message, or since the last ping.
+    without_message: usize,
 }
 
 #[async_trait]
@@ -159,8 +164,17 @@ impl Conversation for LiveSocket {
             .max_frame_size(Some(MESSAGE_SIZE));
         let frames = WebSocket::from_raw_socket(WireBytes::default(), Role::Server, Some(config));
         let query = WindowQuery::new(call.query());
-        let mut socket =
-            OpenSocket { groups, proxy, call, stay, frames, query, watched: SocketPage::Nothing, unanswered: 0 };
+        let mut socket = OpenSocket {
+            groups,
+            proxy,
+            call,
+            stay,
+            frames,
+            query,
+            watched: SocketPage::Nothing,
+            unanswered: 0,
+            without_message: 0,
+        };
         let end = socket.talk(session, held).await;
         if matches!(end, SocketEnd::Stalled) {
             outcome.code = Some("client_stalled");
@@ -214,8 +228,14 @@ impl OpenSocket {
             SocketEvent::Came(Ok(Some(bytes))) => {
                 // Any bytes, not only pongs, show that the client is still there.
                 self.unanswered = 0;
+                self.without_message = self.without_message.saturating_add(bytes.len());
                 self.frames.get_mut().came.extend_from_slice(&bytes);
-                self.read()
+                let end = self.read();
+                // Test: `frames_without_a_message_end_a_socket`.
+                let is_flood = self.without_message > MOST_WITHOUT_MESSAGE;
+                end.or_else(|| {
+                    is_flood.then_some(SocketEnd::Closed(CloseCode::Policy, "too many frames without a message"))
+                })
             }
             SocketEvent::Came(_) => Some(SocketEnd::Gone),
             SocketEvent::Entered(Ok(subscription)) => {
@@ -226,6 +246,7 @@ impl OpenSocket {
             SocketEvent::OfPage(LiveEvent::Messages(messages)) => messages.iter().find_map(|message| self.put(message)),
             SocketEvent::Beat => {
                 self.unanswered += 1;
+                self.without_message = 0;
                 if self.unanswered > MOST_UNANSWERED {
                     return Some(SocketEnd::Stalled);
                 }
@@ -243,6 +264,7 @@ impl OpenSocket {
         loop {
             match self.frames.read() {
                 Ok(Message::Text(text)) => {
+                    self.without_message = 0;
                     if let Some(end) = self.watch(&text) {
                         return Some(end);
                     }

@@ -1,5 +1,7 @@
 //! The description of a live page: the target that is polled, and the key of its group.
 
+use http::HeaderName;
+
 /// A hash of everything that determines a page and is known before the answer: the client, the base of links, the
 /// target, and the headers for content negotiation.
 pub(super) type GroupKey = [u8; 32];
@@ -18,6 +20,9 @@ pub(super) struct LiveWindow {
     pub(super) list_query: String,
     /// True if the query has private parameters, which can be credentials.
     pub(super) has_private: bool,
+    /// The headers in which clients of the same key may differ, although `Vary` names them: the client's name contains
+    /// what matters of them.
+    pub(super) covered: Vec<HeaderName>,
     /// The key of the group. Requests with the same key get the same page, unless the answer's `Vary` names a header in
     /// which they differ.
     pub(super) key: GroupKey,

@@ -5,7 +5,7 @@
 //! credentials can't fill the store or make the gateway send requests. The headers of `principal` identify a client,
 //! and a client sees only its own endpoints.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::hash_map::RandomState, hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use super::{
     document::{DeliveryDocument, json_response, passed, types},
     endpoint::{Endpoint, EndpointState, NAME, SealedParts, owners, words},
     event::{VERIFICATION, payload},
+    events::by,
     request::{self, CheckedChange, EndpointChange, Registration, WebhookResource},
     send::{AttemptRecord, Message, Sender},
     signature::SigningSecrets,
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     config::{
         outgoing::EndpointUrl,
-        settings::{EndpointPace, WebhookClientSettings, WebhookSettings},
+        settings::{EndpointPace, QuotaSettings, WebhookClientSettings, WebhookSettings},
     },
     cursor::KeyRing,
     downstream::{Code, Problem, Response},
@@ -41,6 +42,7 @@ use crate::{
             client_request::Client,
             service::{Service, ServiceAnswer},
         },
+        shared::clients::{ClientHash, rate_limit::RateLimit},
     },
     services::{
         caller::Caller,
@@ -65,6 +67,9 @@ const LARGEST_REFUSAL: usize = 64 << 10;
 /// many requests to a host that doesn't want them.
 const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
 
+/// The rate limit for verifications of all endpoints of one host together, for the same reason.
+const VERIFICATIONS_OF_HOST: QuotaSettings = QuotaSettings { requests: 10, per: Duration::from_secs(10), burst: 10 };
+
 const FAILED: &str = "the gateway failed: report the request id";
 
 pub(in crate::services) struct Webhooks {
@@ -72,6 +77,10 @@ pub(in crate::services) struct Webhooks {
     store: WebhookStore,
     /// Wakes the keeper of this process when a delivery has been queued again.
     raised: Arc<Notify>,
+    /// The verifications of each host by this process.
+    of_hosts: RateLimit,
+    /// The hash function of hosts. Its key is random, so clients can't choose hosts with the same hash.
+    hosts: RandomState,
 }
 
 /// A request for endpoints or deliveries, with its client and the resource that it names.
@@ -109,11 +118,11 @@ impl Service for Webhooks {
     async fn answer(
         &self,
         session: &mut ServerSession,
-        _client: &Client,
+        client: &Client,
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        let call = identify(session, snapshot, outcome)?;
+        let call = identify(session, (client, snapshot), outcome)?;
         let is_post = call.method == Method::POST;
         let needs_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
         let body = match needs_body {
@@ -139,7 +148,8 @@ impl Service for Webhooks {
 
 impl Webhooks {
     pub(super) fn new(inner: Arc<InnerGateway>, store: WebhookStore, raised: Arc<Notify>) -> Self {
-        Self { inner, store, raised }
+        let of_hosts = RateLimit::new(VERIFICATIONS_OF_HOST, clock::instant());
+        Self { inner, store, raised, of_hosts, hosts: RandomState::new() }
     }
 
     async fn serve(&self, call: &WebhookCall<'_>, body: &[u8]) -> Result<Response, Failure> {
@@ -194,8 +204,8 @@ impl Webhooks {
     async fn register(&self, call: &WebhookCall<'_>, body: &[u8]) -> Result<Response, Failure> {
         // An address is shared by all clients behind a proxy, so it owns no endpoint. Test:
         // `an_endpoint_without_credentials_is_refused`.
-        let principal = &call.clients.principal;
-        if !principal.is_empty() && !call.caller.has_credentials(principal) {
+        let clients = by(call.snapshot, call.clients);
+        if !clients.are_all_equal() && !call.caller.has_credentials(clients) {
             let detail = "the request has no credentials by which its endpoints could be found again: send them";
             return Err(Box::new(Problem::new(Code::RequestInvalid, detail)).into());
         }
@@ -298,6 +308,15 @@ impl Webhooks {
         if self.call(take).await? == 0 {
             let mut problem = Problem::new(Code::RateLimited, "an endpoint is verified once in a second: wait");
             problem.retry_after = Some(HeaderValue::from_static("1"));
+            return Err(Box::new(problem).into());
+        }
+        // A client can register many endpoints of one host. Test: `a_host_is_not_flooded_with_challenges`.
+        let host = ClientHash(self.hosts.hash_one(receiver.url.host.to_string()));
+        let turn = self.of_hosts.check(host, 1, clock::instant());
+        if !turn.allowed {
+            let mut problem =
+                Problem::new(Code::RateLimited, "too many endpoints of this host are being verified: wait");
+            problem.retry_after = Some(HeaderValue::from(turn.retry_after.as_secs() + 1));
             return Err(Box::new(problem).into());
         }
         let (Some(message), Some(challenge)) = (new_id(), new_id()) else {
@@ -438,7 +457,7 @@ impl WebhookCall<'_> {
 /// Returns the client of a request, and the resource that the request names.
 fn identify<'c>(
     session: &ServerSession,
-    snapshot: &'c Arc<Snapshot>,
+    (client, snapshot): (&Client, &'c Arc<Snapshot>),
     outcome: &Outcome,
 ) -> Result<WebhookCall<'c>, Failure> {
     let nothing = || Box::new(Problem::new(Code::RouteNotFound, "no route covers this path, or not with this method"));
@@ -454,7 +473,9 @@ fn identify<'c>(
     if let Some(Ok(host)) = target.authority.as_deref().map(HeaderValue::from_str) {
         caller.headers.insert(header::HOST, host);
     }
-    let client = caller.name_at(&clients.principal, "");
+    let rules = snapshot.service_identities.webhooks.as_ref();
+    caller.identify([rules], target.query.as_deref(), (client, snapshot));
+    let client = caller.owner_at(by(snapshot, clients), "");
     let (method, query, owners) = (head.method.clone(), target.query, owners(keys, &client));
     Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })
 }

@@ -12,10 +12,16 @@ use super::{
     store::{OperatorsEndpoint, Raised, SeenVersion, Subscribers, WebhookStore, WebhookTables},
 };
 use crate::{
-    config::settings::{EventType, WebhookSettings},
+    config::settings::{EventType, WebhookClientSettings, WebhookSettings},
     cursor::KeyRing,
     gateway::{Snapshot, runtime::clock},
-    services::{caller::Caller, database::DatabaseFault, id::new_id, inner::InnerGateway, page::hex},
+    services::{
+        caller::{Caller, ClientRules},
+        database::DatabaseFault,
+        id::new_id,
+        inner::InnerGateway,
+        page::hex,
+    },
 };
 
 /// The kind of name under which a watched page is stored. The name is a hash under a cursor key.
@@ -101,7 +107,7 @@ impl Events {
         else {
             return Ok(());
         };
-        let audience = Audience::Client(owners_of(settings, keys, callers));
+        let audience = Audience::Client(owners_of((&snapshot, settings), keys, callers));
         let (now, queue) = (clock::unix_seconds(), settings.queue);
         let event = Event::new(kind, &cause, now, audience, &list.data).about(name);
         let seen = move |tables: &mut WebhookTables<'_>| {
@@ -133,15 +139,24 @@ pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>
     let settings = snapshot.services.webhooks.as_ref()?;
     let keys = snapshot.keys.as_deref()?;
     let of_client = settings.clients.as_ref().zip(caller);
-    let names = of_client.map(|(clients, caller)| owners(keys, &caller.name_at(&clients.principal, "")));
+    let names = of_client.map(|(clients, caller)| owners(keys, &caller.owner_at(by(snapshot, clients), "")));
     Some(Audience::Client(names.unwrap_or_default()))
 }
 
+/// Returns how the clients that own endpoints are identified.
+pub(super) fn by<'r>(snapshot: &'r Snapshot, clients: &'r WebhookClientSettings) -> ClientRules<'r> {
+    ClientRules { principal: &clients.principal, rules: snapshot.service_identities.webhooks.as_deref() }
+}
+
 /// Returns the names of clients as owners of endpoints, under each cursor key.
-fn owners_of(settings: &WebhookSettings, keys: &KeyRing, callers: &[Arc<Caller>]) -> Vec<String> {
+fn owners_of(
+    (snapshot, settings): (&Snapshot, &WebhookSettings),
+    keys: &KeyRing,
+    callers: &[Arc<Caller>],
+) -> Vec<String> {
     let Some(clients) = &settings.clients else { return Vec::new() };
     // A set removes duplicates, because the subscribers of a page are mostly several connections of one client.
-    let names: BTreeSet<[u8; 32]> = callers.iter().map(|caller| caller.name_at(&clients.principal, "")).collect();
+    let names: BTreeSet<[u8; 32]> = callers.iter().map(|caller| caller.owner_at(by(snapshot, clients), "")).collect();
     names.iter().flat_map(|name| owners(keys, name)).collect()
 }
 

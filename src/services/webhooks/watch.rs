@@ -258,7 +258,7 @@ impl<'w> WatchTurn<'w> {
         let caller = Arc::new(Caller::of_headers(headers));
         let mut hash = Sha256::new();
         // The name has a fixed length, so no two pairs of a name and a path have the same bytes.
-        hash.update(caller.name_of("watch"));
+        hash.update(caller.name_of("watch", None));
         hash.update(watch.path.value.as_bytes());
         Self { snapshot, watch, caller, key: hash.finalize().into() }
     }

@@ -65,6 +65,7 @@ impl SocketClient {
             match self.socket.read().expect("a message") {
                 Message::Text(text) => return Ok(serde_json::from_str(&text).expect("JSON")),
                 Message::Ping(_) => self.pings += 1,
+                Message::Pong(_) => {}
                 Message::Close(frame) => {
                     let frame = frame.expect("a reason");
                     return Err((frame.code.into(), frame.reason.to_string()));
@@ -235,4 +236,25 @@ fn violations_of_the_protocol_and_refused_credentials_end_a_socket() {
     assert_eq!(wrong.outcome(), "400 request_invalid");
     drop(client);
     eventually("the end of all subscriptions", || (subscribers(&gateway) == 0).then_some(()));
+}
+
+#[test]
+fn frames_without_a_message_end_a_socket() {
+    let (upstream, _) = failing();
+    let gateway = Gateway::start(&format!("{}{}", PLAIN.configuration(upstream.address), table("heartbeat = \"60s\"")));
+    let mut client = SocketClient::open(&gateway, "/users/live", &[ONE]);
+    // Pings that fill less than the allowance do no harm.
+    for _ in 0..100 {
+        client.socket.send(Message::Ping(vec![0; 100].into())).expect("it is sent");
+    }
+    client.send(&json!({ "type": "watchCollection" }));
+    client.follow();
+    let mut flooded = SocketClient::open(&gateway, "/users/live", &[ONE]);
+    for _ in 0..2_000 {
+        // The gateway may have closed the connection meanwhile.
+        if flooded.socket.send(Message::Ping(vec![0; 100].into())).is_err() {
+            break;
+        }
+    }
+    eventually("the end of the flood", || (subscribers(&gateway) == 1).then_some(()));
 }

@@ -93,7 +93,7 @@ pub(crate) fn greeting(name: &str) -> Vec<u8> {
 }
 
 /// A connection after its handshake.
-pub(crate) struct Secured(SslStream<TcpStream>);
+pub(crate) struct Secured(pub(crate) SslStream<TcpStream>);
 
 impl Secured {
     /// Returns the common name of the server's certificate.

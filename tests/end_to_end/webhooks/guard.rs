@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     CLIENTS, ONE, active, delivery, export, get, post,
     receiver::{self, Receiver},
-    register, services, verify,
+    register, services, start, verify,
 };
 use crate::{
     harness::{
@@ -141,4 +141,22 @@ fn a_certificate_has_the_name_of_the_url() {
             _ => assert_eq!(requests, Vec::<String>::new(), "{names:?} {is_trusted}"),
         }
     }
+}
+
+/// One client may register many endpoints of a host that doesn't want them, and many clients can, too.
+#[test]
+fn a_host_is_not_flooded_with_challenges() {
+    let (upstream, directory, receiver) = (Upstream::start(serve(users(3))), Directory::new(), Receiver::start());
+    receiver.echo();
+    let gateway = start(&upstream, &directory, &receiver, "");
+    let answers: Vec<String> = (0..16)
+        .map(|number| {
+            let token = format!("Bearer {number}");
+            let headers = [("Authorization", token.as_str())];
+            let endpoint = register(&gateway, &headers, &receiver.url("/hook"), &["export.completed"]);
+            post(&gateway, &format!("{}/verify", endpoint.path), &headers, &Value::Null).outcome()
+        })
+        .collect();
+    let refused = answers.iter().filter(|outcome| *outcome == "429 rate_limited").count();
+    assert!(answers[..10].iter().all(|outcome| outcome == "200") && refused >= 1, "{answers:?}");
 }

@@ -1,6 +1,10 @@
 //! The families of metrics for each route, and the closed sets of their label values.
 
-use crate::{cursor::RefusalReason, downstream::Code, gateway::shared::clients::route_limits::LimitPolicy};
+use crate::{
+    cursor::RefusalReason,
+    downstream::Code,
+    gateway::{identity::headers::COUNTED, shared::clients::route_limits::LimitPolicy},
+};
 
 /// The verdicts on an observed answer: servable, or the first reason against it.
 pub(crate) const VERDICTS: [&str; 12] = [
@@ -131,7 +135,7 @@ impl MetricFamily {
 }
 
 /// All metric families of a route, in the order in which they are written.
-pub(crate) const FAMILIES: [MetricFamily; 24] = [
+pub(crate) const FAMILIES: [MetricFamily; 25] = [
     MetricFamily {
         name: "cursorgate_requests_total",
         help: "Requests by outcome (page, forwarded, or the code of the problem) and class of the status.",
@@ -276,6 +280,11 @@ pub(crate) const FAMILIES: [MetricFamily; 24] = [
         help: "Cursors refused, by reason; docs/incidents.md describes the reasons that a mistake of the operator has.",
         labels: &[("reason", &CURSOR_REASONS)],
     },
+    MetricFamily {
+        name: "cursorgate_unidentified_requests_total",
+        help: "Requests whose pages are not kept, because this header might identify the client.",
+        labels: &[("header", &COUNTED)],
+    },
 ];
 
 pub(super) const REQUESTS: usize = 0;
@@ -302,3 +311,4 @@ pub(super) const VALIDATED: usize = 20;
 pub(super) const BACKGROUND: usize = 21;
 pub(super) const ENDS_UNPROVEN: usize = 22;
 pub(super) const CURSORS_REFUSED: usize = 23;
+pub(super) const UNIDENTIFIED: usize = 24;

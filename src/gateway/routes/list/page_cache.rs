@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderName,
+    HeaderName,
     header::{AUTHORIZATION, COOKIE},
 };
 use sha2::{Digest as _, Sha256};
@@ -18,6 +18,7 @@ use crate::{
     config::settings::{PageCacheSettings, RouteSettings, UpstreamSettings},
     cursor::KeyRing,
     downstream::response::caching::storing::StoringPolicy,
+    gateway::identity::Viewer,
 };
 
 /// The settings of a route's page cache.
@@ -91,10 +92,11 @@ impl RoutePages {
         taken.is_ok().then(|| PrefetchPlace(Arc::clone(&self.ahead)))
     }
 
-    /// Returns the storing rules for a request with these headers. With `private`, a page is stored for one client, so
-    /// the request must have a header of the principal.
-    pub(crate) fn policy(&self, headers: &HeaderMap) -> StoringPolicy {
-        let is_named = self.principal.iter().any(|name| headers.contains_key(name));
+    /// Returns the storing rules for a request of this client. With `private`, a page is stored for one client, so the
+    /// client must have a name or a header of the principal.
+    pub(crate) fn policy(&self, viewer: &Viewer<'_>) -> StoringPolicy {
+        let headers = viewer.headers;
+        let is_named = viewer.known.is_some() || self.principal.iter().any(|name| headers.contains_key(name));
         // Clients that no header identifies would share one client's page. Test:
         // `private_pages_are_kept_for_identified_clients_alone`.
         let keeps_private = self.settings.private && is_named;
@@ -104,7 +106,7 @@ impl RoutePages {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 
@@ -125,10 +127,13 @@ mod tests {
             ahead: Arc::default(),
         };
         let headers = |name| HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]);
+        let of = |private, headers: &HeaderMap| {
+            cache(private).policy(&Viewer { headers, known: None, told_apart_by: &[], bound: &[] })
+        };
         let policy = |is_authorized, keeps_private| StoringPolicy { is_authorized, keeps_private };
-        assert_eq!(cache(true).policy(&headers(AUTHORIZATION)), policy(true, true));
-        assert_eq!(cache(true).policy(&headers(COOKIE)), policy(false, true));
-        assert_eq!(cache(true).policy(&headers(http::header::ACCEPT_LANGUAGE)), policy(false, false));
-        assert_eq!(cache(false).policy(&headers(AUTHORIZATION)), policy(true, false));
+        assert_eq!(of(true, &headers(AUTHORIZATION)), policy(true, true));
+        assert_eq!(of(true, &headers(COOKIE)), policy(false, true));
+        assert_eq!(of(true, &headers(http::header::ACCEPT_LANGUAGE)), policy(false, false));
+        assert_eq!(of(false, &headers(AUTHORIZATION)), policy(true, false));
     }
 }

@@ -6,7 +6,6 @@
 //! process decides by itself.
 
 use std::{
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,7 +13,7 @@ use std::{
 use http::{HeaderMap, HeaderName};
 
 use super::{
-    ClientHash, ClientHashes,
+    ClientHash, ClientHashes, LimitedClient,
     limit_store::{LimitStore, StoredStanding},
     rate_limit::{RateDecision, RateLimit},
 };
@@ -122,7 +121,7 @@ impl RouteLimits {
     ) -> Option<Arc<Self>> {
         // States are kept under hashes of the clients' headers. If other headers identify clients now, no state could
         // be found again, so all states are dropped.
-        let known = known.filter(|known| known.clients.are_by(&settings.clients));
+        let known = known.filter(|known| known.clients.are_by(&settings.clients, settings.by_identity));
         let limit = |quota: QuotaSettings, known: Option<&Arc<RateLimit>>| {
             let known = known.filter(|known| known.quota() == quota);
             known.map_or_else(|| Arc::new(RateLimit::new(quota, now)), Arc::clone)
@@ -137,7 +136,10 @@ impl RouteLimits {
         let upstream_requests = settings.upstream_requests.as_ref().map(|limit| limit.value);
         let brownouts = legacy.map_or(&[][..], |legacy| &legacy.brownouts);
         let limits = Self {
-            clients: known.map_or_else(|| ClientHashes::by(settings.clients.clone()), |known| known.clients.clone()),
+            clients: known.map_or_else(
+                || ClientHashes::by(settings.clients.clone(), settings.by_identity),
+                |known| known.clients.clone(),
+            ),
             requests: settings.requests.map(|quota| limit(quota, known.and_then(|known| known.requests.as_ref()))),
             upstream_requests: upstream_requests
                 .map(|quota| limit(quota, known.and_then(|known| known.upstream_requests.as_ref()))),
@@ -160,15 +162,15 @@ impl LimitedRequest {
     #[must_use]
     pub(crate) fn begin(
         limits: &Arc<RouteLimits>,
-        (headers, address): (&HeaderMap, IpAddr),
+        client: LimitedClient<'_>,
         shared: Option<(Arc<dyn LimitStore>, &str)>,
     ) -> Self {
-        let client = limits.clients.find(headers, address);
+        let found = limits.clients.find(client);
         let stored = shared.and_then(|(store, route)| {
-            let name = store.name(&limits.clients.written(route, headers, address))?;
+            let name = store.name(&limits.clients.written(route, client))?;
             Some(StoredClient { store, name, is_silent: false })
         });
-        Self { limits: Arc::clone(limits), client, stored, charged: 0, applied: Vec::with_capacity(2) }
+        Self { limits: Arc::clone(limits), client: found, stored, charged: 0, applied: Vec::with_capacity(2) }
     }
 
     /// Charges one request and one upstream request. [`Self::settle`] later replaces this one upstream request with the

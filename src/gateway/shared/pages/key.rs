@@ -3,6 +3,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
+use crate::gateway::identity::Viewer;
+
 /// The key of an entry: the first 128 bits of a SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct KeptKey(u128);
@@ -16,9 +18,8 @@ impl std::fmt::Debug for KeptKey {
 /// The parts with which all keys of a request begin.
 #[derive(Clone, Copy)]
 pub(crate) struct KeptScopeParts<'a> {
-    /// The names of the principal's headers.
-    pub(crate) principal: &'a [HeaderName],
-    pub(crate) headers: &'a HeaderMap,
+    /// The client for whom entries are.
+    pub(crate) viewer: Viewer<'a>,
     pub(crate) route: &'a str,
     /// A hash of the route's settings, which a reload may have changed.
     pub(crate) settings: &'a [u8; 32],
@@ -111,9 +112,9 @@ impl KeptScope {
     /// Computes the scope of these parts.
     pub(crate) fn new(parts: KeptScopeParts<'_>) -> Self {
         let mut hash = KeyHash(Sha256::new());
-        // The principal's headers are hashed, so a principal never finds an entry of another principal. Test:
+        // The client is hashed, so a client never finds an entry of another one. Test:
         // `two_tenants_see_their_own_lists_with_caches_and_without`.
-        hash.add_headers(parts.principal, parts.headers);
+        parts.viewer.parts(|part| hash.add(part));
         hash.add(parts.route.as_bytes());
         hash.add(parts.settings);
         hash.add(parts.host.as_bytes());
@@ -184,6 +185,10 @@ mod tests {
         headers
     }
 
+    fn viewer<'r>(headers: &'r HeaderMap, told_apart_by: &'r [HeaderName]) -> Viewer<'r> {
+        Viewer { headers, known: None, told_apart_by, bound: &[] }
+    }
+
     const PAGE: PageKeyParts<'_> = PageKeyParts {
         address: "https://a",
         path: "/users",
@@ -202,8 +207,7 @@ mod tests {
         let none = HeaderMap::new();
         let principal = [http::header::AUTHORIZATION, http::header::COOKIE];
         let base = KeptScopeParts {
-            principal: &principal,
-            headers: &none,
+            viewer: viewer(&none, &principal),
             route: "one",
             settings: &[7; 32],
             host: "a",
@@ -219,14 +223,14 @@ mod tests {
         ];
         let mut scopes = vec![
             base,
-            KeptScopeParts { principal: &principal[..1], ..base },
+            KeptScopeParts { viewer: viewer(&none, &principal[..1]), ..base },
             KeptScopeParts { route: "onea", host: "", ..base },
             KeptScopeParts { settings: &[8; 32], ..base },
             KeptScopeParts { host: "b", ..base },
             KeptScopeParts { reached: "c", ..base },
             KeptScopeParts { host: "ab", reached: "", ..base },
         ];
-        scopes.extend(views.iter().map(|headers| KeptScopeParts { headers, ..base }));
+        scopes.extend(views.iter().map(|view| KeptScopeParts { viewer: viewer(view, &principal), ..base }));
         let pages = [
             PAGE,
             PageKeyParts { address: "", ..PAGE },
@@ -244,11 +248,11 @@ mod tests {
         let mut known = std::collections::HashSet::new();
         for scope in &scopes {
             for page in &pages {
-                assert!(known.insert(KeptScope::new(*scope).page(*page)), "{:?} {:?}", scope.headers, page.query);
+                assert!(known.insert(KeptScope::new(*scope).page(*page)), "{:?} {:?}", scope.viewer, page.query);
             }
         }
         let unlike = headers(&[("accept", "x")]);
-        let same = KeptScope::new(KeptScopeParts { headers: &unlike, ..base }).page(PAGE);
+        let same = KeptScope::new(KeptScopeParts { viewer: viewer(&unlike, &principal), ..base }).page(PAGE);
         assert!(!known.insert(same), "a header that is not a credential decides nothing");
     }
 
@@ -257,7 +261,7 @@ mod tests {
     fn keys_of_cached_pages_differ_by_the_headers_in_vary() {
         let none = HeaderMap::new();
         let base =
-            KeptScopeParts { principal: &[], headers: &none, route: "one", settings: &[7; 32], host: "", reached: "" };
+            KeptScopeParts { viewer: viewer(&none, &[]), route: "one", settings: &[7; 32], host: "", reached: "" };
         let key = KeptScope::new(base).page(PAGE);
         let language = [http::header::ACCEPT_LANGUAGE];
         let keys: std::collections::HashSet<KeptKey> = [

@@ -9,6 +9,7 @@ use super::{
     stored::{PageLife, PageUse},
     *,
 };
+use crate::gateway::identity::Viewer;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -18,8 +19,8 @@ fn now() -> Instant {
 
 fn key(query: &str) -> KeptKey {
     let none = HeaderMap::new();
-    let scope =
-        KeptScopeParts { principal: &[], headers: &none, route: "users", settings: &[0; 32], host: "", reached: "" };
+    let viewer = Viewer { headers: &none, known: None, told_apart_by: &[], bound: &[] };
+    let scope = KeptScopeParts { viewer, route: "users", settings: &[0; 32], host: "", reached: "" };
     KeptScope::new(scope).page(PageKeyParts {
         address: "",
         path: "/users",

@@ -37,14 +37,16 @@ fn limits() -> Arc<RouteLimits> {
     let quota = QuotaSettings { requests: 10, per: Duration::from_secs(36_000), burst: 10 };
     let at = crate::config::diagnostic::Location { source: 0, start: 0, end: 0 };
     let upstream_requests = Some(crate::config::diagnostic::Located { value: quota, at });
-    let settings = RateLimitSettings { requests: Some(quota), upstream_requests, clients: Vec::new() };
+    let settings =
+        RateLimitSettings { requests: Some(quota), upstream_requests, clients: Vec::new(), by_identity: false };
     RouteLimits::compile(&settings, None, None, clock::instant()).expect("limits")
 }
 
 fn begin(limits: &Arc<RouteLimits>, store: &Arc<ScriptedStore>) -> LimitedRequest {
     let shared = (Arc::clone(store) as Arc<dyn LimitStore>, "users");
-    let address = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    LimitedRequest::begin(limits, (&HeaderMap::new(), address), Some(shared))
+    let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let client = LimitedClient { headers: &HeaderMap::new(), address, known: None };
+    LimitedRequest::begin(limits, client, Some(shared))
 }
 
 /// Returns a standing with these two times in hours.

@@ -145,16 +145,43 @@ const IMPERSONAL: [&str; 117] = [
     "x-requested-with",
 ];
 
-/// Returns whether items may be stored for this request, and used for other requests with the same values of the
-/// headers `keyed`. The result is `true` if each header of the request is in `keyed` or can't identify a client. A
-/// route with an empty `principal` has one list for all clients, so the result is always `true`.
-pub(crate) fn is_known(headers: &HeaderMap, principal: &[HeaderName], keyed: &[HeaderName]) -> bool {
-    principal.is_empty() || unknown(headers, keyed).is_none()
-}
-
 /// Returns the first header that might identify a client, but is not in `keyed`; `None` if there is no such header.
 pub(crate) fn unknown<'h>(headers: &'h HeaderMap, keyed: &[HeaderName]) -> Option<&'h HeaderName> {
     headers.keys().find(|name| !keyed.contains(name) && !is_impersonal(name))
+}
+
+/// The headers that metrics count by their names: those that often identify clients, sorted. All others are counted as
+/// `other`, so clients can't add labels.
+pub(crate) const COUNTED: [&str; 24] = [
+    "api-key",
+    "authorization",
+    "baggage",
+    "cookie",
+    "other",
+    "private-token",
+    "proxy-authorization",
+    "x-access-token",
+    "x-account-id",
+    "x-amzn-oidc-data",
+    "x-amzn-oidc-identity",
+    "x-api-key",
+    "x-auth-request-email",
+    "x-auth-request-user",
+    "x-auth-token",
+    "x-customer-id",
+    "x-forwarded-client-cert",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-user",
+    "x-organization-id",
+    "x-tenant-id",
+    "x-user-id",
+    "x-user-token",
+];
+
+/// Returns the name by which a header is counted.
+pub(crate) fn counted(name: &HeaderName) -> &'static str {
+    COUNTED.binary_search(&name.as_str()).map_or("other", |at| COUNTED[at])
 }
 
 /// Returns whether a header is known never to identify a client.
@@ -239,16 +266,17 @@ mod tests {
             (&["baggage"], false),
         ] {
             let headers = of(names);
-            assert_eq!(is_known(&headers, &principal, &principal), is_remembered, "{names:?}");
-            assert!(is_known(&headers, &[], &principal), "{names:?}");
+            assert_eq!(unknown(&headers, &principal).is_none(), is_remembered, "{names:?}");
         }
         let bound = [http::header::AUTHORIZATION, HeaderName::from_static("x-tenant-id")];
-        assert!(is_known(&of(&["x-tenant-id"]), &principal, &bound), "cursors are bound to the header");
+        assert!(unknown(&of(&["x-tenant-id"]), &bound).is_none(), "cursors are bound to the header");
     }
 
     #[test]
     fn impersonal_headers_are_found() {
-        assert!(IMPERSONAL.is_sorted());
+        assert!(IMPERSONAL.is_sorted() && COUNTED.is_sorted());
+        assert_eq!(counted(&HeaderName::from_static("x-tenant-id")), "x-tenant-id");
+        assert_eq!(counted(&HeaderName::from_static("x-made-up")), "other");
         assert!(IMPERSONAL.iter().all(|name| is_impersonal(&HeaderName::from_static(name))));
     }
 

@@ -1,0 +1,520 @@
+//! Who sees what of whom: two users at one address, who identify themselves by each kind of credential, ask everything
+//! that tells clients apart. The other user never sees anything, and a user with a renewed token or another cookie
+//! finds everything again where `identity` says who that is.
+
+use std::{
+    fmt::Write as _,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::PathBuf,
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use openssl::{
+    hash::MessageDigest,
+    pkey::{PKey, Private},
+    rsa::Rsa,
+    sign::Signer,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{
+        Directory, PATIENCE, eventually,
+        gateway::{Gateway, free_port},
+        http,
+        rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration},
+        upstream::{Exchange, Request, Upstream},
+    },
+    tls::{
+        authority::{ALWAYS, Authority, Identity},
+        client::Caller,
+    },
+};
+
+/// A way in which clients identify themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Header,
+    Bearer,
+    Cookie,
+    Query,
+    Certificate,
+    /// The certificate of a trusted proxy, which names none of its clients.
+    ProxyCertificate,
+    Forwarded,
+    SharedKey,
+    Nothing,
+}
+
+/// A row of the matrix.
+struct Case {
+    kind: Kind,
+    /// The words of `identity`; none if `principal` identifies clients.
+    identity: &'static [&'static str],
+    /// The row's name in the table.
+    name: &'static str,
+    /// Whether the user who returns is found again.
+    returns: bool,
+}
+
+const CASES: [Case; 14] = [
+    Case { kind: Kind::Header, identity: &[], name: "a header", returns: true },
+    Case { kind: Kind::Header, identity: &["header:X-Api-Key"], name: "a header", returns: true },
+    Case { kind: Kind::Bearer, identity: &[], name: "a token, renewed", returns: false },
+    Case { kind: Kind::Bearer, identity: &["jwt:sub"], name: "a token, renewed", returns: true },
+    Case { kind: Kind::Cookie, identity: &[], name: "a cookie beside others", returns: false },
+    Case { kind: Kind::Cookie, identity: &["cookie:session"], name: "a cookie beside others", returns: true },
+    Case { kind: Kind::Query, identity: &["parameter:api_key"], name: "a key in the query", returns: true },
+    Case { kind: Kind::Certificate, identity: &[], name: "a certificate beside cookies", returns: false },
+    Case { kind: Kind::Certificate, identity: &["certificate"], name: "a certificate beside cookies", returns: true },
+    Case {
+        kind: Kind::ProxyCertificate,
+        identity: &["certificate"],
+        name: "the certificate of a proxy beside cookies",
+        returns: false,
+    },
+    Case { kind: Kind::Forwarded, identity: &["header:X-Forwarded-User"], name: "a forwarded user", returns: true },
+    Case { kind: Kind::SharedKey, identity: &[], name: "an application's key beside a token", returns: false },
+    Case {
+        kind: Kind::SharedKey,
+        identity: &["jwt:sub", "header:X-Api-Key"],
+        name: "an application's key beside a token",
+        returns: true,
+    },
+    Case { kind: Kind::Nothing, identity: &[], name: "nothing", returns: true },
+];
+
+/// What a user finds of what was stored before: of its own, or of the other user.
+const ASKED: [&str; 7] =
+    ["page cache", "exports", "bulk results", "webhooks", "remembered items", "limits", "live page"];
+
+/// The users: alice, alice again with what changes from request to request, and bob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum User {
+    Alice,
+    AliceAgain,
+    Bob,
+}
+
+impl User {
+    fn name(self) -> &'static str {
+        if self == Self::Bob { "bob" } else { "alice" }
+    }
+
+    fn again(self) -> bool {
+        self == Self::AliceAgain
+    }
+}
+
+fn encoded(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Returns a token of a user that is valid until this time, in seconds since 1970.
+fn token(key: &PKey<Private>, user: &str, until: u64) -> String {
+    let claims = json!({ "iss": "https://login.test", "sub": user, "exp": until });
+    let message = format!("{}.{}", encoded(r#"{"alg":"RS256","kid":"1"}"#), encoded(claims.to_string()));
+    let mut signer = Signer::new(MessageDigest::sha256(), key).expect("a signer");
+    format!("{message}.{}", encoded(signer.sign_oneshot_to_vec(message.as_bytes()).expect("a signature")))
+}
+
+fn keys(key: &PKey<Private>) -> String {
+    let rsa = key.rsa().expect("an RSA key");
+    let (n, e) = (encoded(rsa.n().to_vec()), encoded(rsa.e().to_vec()));
+    json!({ "keys": [{ "kty": "RSA", "kid": "1", "use": "sig", "n": n, "e": e }] }).to_string()
+}
+
+/// Returns the user of a request as the upstream knows it, which here doesn't verify tokens.
+fn user_at_upstream(kind: Kind, request: &Request) -> Option<String> {
+    let of_token = || {
+        let payload = request.header("authorization")?.strip_prefix("Bearer ")?.split('.').nth(1)?;
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        Some(claims["sub"].as_str()?.to_owned())
+    };
+    let header = |name| request.header(name).map(str::to_owned);
+    match kind {
+        Kind::Header => header("x-api-key"),
+        Kind::Bearer => of_token(),
+        Kind::Cookie => {
+            let cookies = header("cookie")?;
+            cookies.split("; ").find_map(|cookie| cookie.strip_prefix("session=").map(str::to_owned))
+        }
+        Kind::Query => request.parameter("api_key").map(str::to_owned),
+        Kind::Certificate | Kind::ProxyCertificate => {
+            header("x-client-subject")?.strip_prefix("CN=").map(str::to_owned)
+        }
+        Kind::Forwarded => header("x-forwarded-user"),
+        Kind::SharedKey => header("x-api-key").filter(|key| key == "app").and_then(|_| of_token()),
+        Kind::Nothing => Some("everybody".to_owned()),
+    }
+}
+
+/// An answer: its status, its head and its body.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|fault| panic!("{fault}: {} {}", self.head, self.body))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (known, value) = line.split_once(':')?;
+            known.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// Returns whether the answer contains something of a user.
+    fn shows(&self, name: &str) -> bool {
+        self.body.contains(&format!("of {name}"))
+    }
+}
+
+trait Line: Read + Write {}
+impl<T: Read + Write> Line for T {}
+
+/// A gateway in front of an upstream whose clients identify themselves in one way.
+struct World {
+    kind: Kind,
+    gateway: Gateway,
+    secure: Option<SocketAddr>,
+    ca: PathBuf,
+    upstream: Upstream,
+    key: PKey<Private>,
+    /// The time of the start, in seconds since 1970.
+    began: u64,
+    certificates: [Identity; 2],
+    _folder: Directory,
+}
+
+impl World {
+    fn new(case: &Case) -> Self {
+        let kind = case.kind;
+        let rows = Rows::default();
+        for name in ["alice", "bob", "everybody"] {
+            rows.change_of(name, |own| {
+                own.extend((1..=40).map(|id| Row { id, score: id * 10, note: format!("of {name}") }));
+            });
+        }
+        let upstream = Upstream::start(move |exchange: &mut Exchange| {
+            let Some(user) = user_at_upstream(kind, &exchange.request) else {
+                return exchange.reply("401 Unauthorized", &[("Content-Type", "application/json")], b"{}");
+            };
+            exchange.request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
+            exchange.request.headers.push(("Authorization".to_owned(), user));
+            rows.answer(exchange)
+        });
+        let folder = Directory::new();
+        let key = PKey::from_rsa(Rsa::generate(2048).expect("a key")).expect("a key");
+        std::fs::write(folder.file("jwks.json"), keys(&key)).expect("a file");
+        let authority = Authority::new("root");
+        let ca = authority.file(&folder, "ca.pem");
+        let (certificate, of_server) = authority.issue(&["api.test"], ALWAYS).files(&folder, "api");
+        let by_certificate = matches!(kind, Kind::Certificate | Kind::ProxyCertificate);
+        let secure = by_certificate.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+        let mut server = format!("[server]\ntokens = {{ keys = {:?} }}\n", folder.file("jwks.json"));
+        match kind {
+            Kind::Certificate => server += "client_subject = \"X-Client-Subject\"\n",
+            Kind::ProxyCertificate => {
+                server += "client_subject = \"X-Client-Subject\"\ntrusted_proxies = [\"127.0.0.1\"]\n";
+            }
+            Kind::Forwarded => {
+                server += "trusted_proxies = [\"127.0.0.1\"]\nforwarded_headers = [\"X-Forwarded-User\"]\n";
+            }
+            _ => {}
+        }
+        let listener = secure.map_or_else(String::new, |address| {
+            format!(
+                "[listeners.secure]\naddress = \"{address}\"\n[listeners.secure.tls]\ncertificate = {certificate:?}\n\
+                 key = \"file:{}\"\nclients = {{ ca = {ca:?} }}\n",
+                of_server.display()
+            )
+        });
+        let private = if kind == Kind::Query { "parameters = { private = [\"api_key\"] }\n" } else { "" };
+        let route = format!(
+            "{BY_SCORE}\nmode = \"seek\"\npage_cache = {{ ttl = \"60s\", private = true }}\nold_clients = \"none\"\n{private}"
+        );
+        let services = format!(
+            "[defaults]\nidentity = {:?}\n[routes.limited]\npath = \"/limited\"\nupstream = \"legacy\"\naction = \"forward\"\n\
+             rate_limit = {{ requests = 2, per = \"1h\" }}\n[services.bulk]\n[services.live]\nroutes = [\"users\"]\n\
+             [services.exports]\ndirectory = {:?}\n[services.webhooks]\ndirectory = {:?}\nhttp = true\n\
+             networks = [\"127.0.0.1\"]\nports = [9]\n[services.webhooks.clients]\nauthorize = \"/users?limit=1\"\n",
+            case.identity,
+            folder.file("exports"),
+            folder.file("webhooks"),
+        );
+        let text = format!("{server}{listener}{services}{}", configuration(upstream.address, BY_OFFSET, &route));
+        let certificates = ["alice", "bob"].map(|name| authority.issue(&[name], ALWAYS));
+        let began = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+        let gateway = Gateway::start(&text);
+        Self { kind, gateway, secure, ca, upstream, key, began, certificates, _folder: folder }
+    }
+
+    fn credentials(&self, user: User) -> Vec<(&'static str, String)> {
+        let name = user.name();
+        let bearer =
+            format!("Bearer {}", token(&self.key, name, self.began + if user.again() { 7_200 } else { 3_600 }));
+        match self.kind {
+            Kind::Header => vec![("X-Api-Key", name.to_owned())],
+            Kind::Bearer => vec![("Authorization", bearer)],
+            Kind::Cookie if user.again() => vec![("Cookie", format!("_ga=2; session={name}; theme=dark"))],
+            Kind::Cookie => vec![("Cookie", format!("session={name}; _ga=1"))],
+            Kind::Certificate | Kind::ProxyCertificate => vec![("Cookie", format!("_ga={}", u8::from(user.again())))],
+            Kind::Forwarded => vec![("X-Forwarded-User", name.to_owned())],
+            Kind::SharedKey => vec![("X-Api-Key", "app".to_owned()), ("Authorization", bearer)],
+            Kind::Query | Kind::Nothing => Vec::new(),
+        }
+    }
+
+    /// Returns a target with the user's key, if the key is in the query.
+    fn target(&self, user: User, target: &str) -> String {
+        if self.kind != Kind::Query {
+            return target.to_owned();
+        }
+        format!("{target}{}api_key={}", if target.contains('?') { '&' } else { '?' }, user.name())
+    }
+
+    fn open(&self, user: User, method: &str, target: &str, (headers, body): (&[(&str, &str)], &str)) -> Box<dyn Line> {
+        let mut request =
+            format!("{method} {} HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n", self.target(user, target));
+        for (name, value) in self.credentials(user) {
+            write!(request, "{name}: {value}\r\n").expect("a string");
+        }
+        for (name, value) in headers {
+            write!(request, "{name}: {value}\r\n").expect("a string");
+        }
+        if !body.is_empty() {
+            write!(request, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()).expect("a string");
+        }
+        let mut line: Box<dyn Line> = match self.secure {
+            Some(address) => {
+                let identity = Some(&self.certificates[usize::from(user == User::Bob)]);
+                let caller = Caller { identity, ..Caller::new(&self.ca, "api.test") };
+                Box::new(caller.connect(address).expect("a connection").0)
+            }
+            None => {
+                let stream = TcpStream::connect(self.gateway.public).expect("a connection");
+                stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+                Box::new(stream)
+            }
+        };
+        line.write_all(format!("{request}\r\n{body}").as_bytes()).expect("it is sent");
+        line
+    }
+
+    fn ask_with(&self, user: User, method: &str, target: &str, more: (&[(&str, &str)], &str)) -> Answer {
+        let mut line = self.open(user, method, target, more);
+        let mut bytes = Vec::new();
+        // The end of a TLS connection may be an error.
+        let _ = line.read_to_end(&mut bytes);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {target}: {text:?}"));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    fn ask(&self, user: User, method: &str, target: &str) -> Answer {
+        self.ask_with(user, method, target, (&[], ""))
+    }
+
+    fn metric(&self, sample: &str) -> u64 {
+        let metrics = http::get(self.gateway.admin, "/metrics");
+        let value = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or(0)
+    }
+
+    /// Asks for a page and returns whether it came from the cache. The page is the user's own.
+    fn page(&self, user: User, target: &str) -> bool {
+        let page = self.ask(user, "GET", target);
+        assert_eq!(page.status, 200, "{:?} {user:?}: {}", self.kind, page.body);
+        self.is_own(user, &page);
+        page.header("cache-status").is_some_and(|status| status.contains("hit"))
+    }
+
+    /// Asserts that an answer with rows has those of the user, and none of others.
+    fn is_own(&self, user: User, answer: &Answer) {
+        let own = if self.kind == Kind::Nothing { "everybody" } else { user.name() };
+        let foreign = ["alice", "bob", "everybody"].into_iter().filter(|name| *name != own);
+        assert!(answer.shows(own), "{:?} {user:?}: {} {}", self.kind, answer.head, answer.body);
+        foreign.for_each(|name| assert!(!answer.shows(name), "{:?} {user:?} sees {name}: {}", self.kind, answer.body));
+    }
+
+    fn page_cache(&self) -> [bool; 2] {
+        assert!(!self.page(User::Alice, "/users?limit=3"));
+        [self.page(User::AliceAgain, "/users?limit=3"), self.page(User::Bob, "/users?limit=3")]
+    }
+
+    fn live(&self) -> [bool; 2] {
+        let mut open = Vec::new();
+        let mut join = |user| {
+            let mut line = self.open(user, "GET", "/users/live?limit=3", (&[("Accept", "text/event-stream")], ""));
+            let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
+            let text = loop {
+                let count = line.read(&mut part).expect("an event");
+                bytes.extend_from_slice(&part[..count]);
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                if count == 0 || text.contains("of alice") || text.contains("of bob") || text.contains("of everybody") {
+                    break text;
+                }
+            };
+            let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+            self.is_own(user, &Answer { status: 200, head: head.to_owned(), body: body.to_owned() });
+            open.push(line);
+            self.metric("cursorgate_live_pages")
+        };
+        let counts = [User::Alice, User::AliceAgain, User::Bob].map(&mut join);
+        assert_eq!(counts[0], 1, "{:?}", self.kind);
+        [counts[1] == counts[0], counts[2] == counts[1]]
+    }
+
+    fn exports(&self) -> Option<[bool; 2]> {
+        let begun = self.ask_with(User::Alice, "POST", "/users/exports", (&[], "{}"));
+        // Without credentials, everybody would find it. A job has no certificate after a restart.
+        if matches!(self.kind, Kind::Nothing | Kind::Certificate | Kind::ProxyCertificate) {
+            assert_eq!(begun.status, 422, "{}", begun.body);
+            return None;
+        }
+        assert_eq!(begun.status, 202, "{:?}: {}", self.kind, begun.body);
+        let id = begun.json()["id"].as_str().expect("an id").to_owned();
+        let job = format!("/users/exports/{id}");
+        eventually("the end of the export", || {
+            let status = self.ask(User::Alice, "GET", &job).json();
+            status["finishedAt"].is_string().then(|| assert_eq!(status["state"], "completed", "{status}"))
+        });
+        let find = |user: User| {
+            let lists = self.ask(user, "GET", "/users/exports").body.contains(&id);
+            let reads = self.ask(user, "GET", &job).status == 200;
+            let result = self.ask(user, "GET", &format!("{job}/result"));
+            if result.status == 200 {
+                self.is_own(User::Alice, &result);
+            }
+            assert!(lists == reads && reads == (result.status == 200), "{:?} {user:?}", self.kind);
+            reads
+        };
+        let found = [find(User::AliceAgain), find(User::Bob)];
+        let removes = |user| self.ask(user, "DELETE", &job).status == 204;
+        assert_eq!([removes(User::Bob), removes(User::AliceAgain)], [found[1], found[0]], "{:?}", self.kind);
+        Some(found)
+    }
+
+    fn bulk(&self) -> [bool; 2] {
+        let run = |user| {
+            // The path is the same for all, and so is the body: only the client differs.
+            let path = if self.kind == Kind::Query { "/users?limit=4&api_key=KEY" } else { "/users?limit=4" };
+            let path = path.replace("KEY", User::name(user));
+            let body = json!({ "operations": [{ "method": "GET", "path": path }] }).to_string();
+            let before = self.upstream.requests().len();
+            let answer = self.ask_with(user, "POST", "/bulk", (&[("Idempotency-Key", "\"import-1\"")], &body));
+            assert_eq!(answer.status, 200, "{:?} {user:?}: {}", self.kind, answer.body);
+            self.is_own(user, &answer);
+            self.upstream.requests().len() == before
+        };
+        assert!(!run(User::Alice));
+        [run(User::AliceAgain), run(User::Bob)]
+    }
+
+    fn webhooks(&self) -> Option<[bool; 2]> {
+        let body = json!({ "url": "http://127.0.0.1:9/hook", "events": ["export.completed"] }).to_string();
+        let made = self.ask_with(User::Alice, "POST", "/webhooks", (&[], &body));
+        match self.kind {
+            Kind::Nothing => assert_eq!(made.status, 400, "{}", made.body),
+            // The key isn't passed to the path that authorizes.
+            Kind::Query => assert_eq!(made.status, 401, "{}", made.body),
+            _ => assert_eq!(made.status, 201, "{:?}: {}", self.kind, made.body),
+        }
+        if made.status != 201 {
+            return None;
+        }
+        let id = made.json()["id"].as_str().expect("an id").to_owned();
+        let finds = |user| {
+            let lists = self.ask(user, "GET", "/webhooks").body.contains(&id);
+            assert_eq!(self.ask(user, "GET", &format!("/webhooks/{id}")).status == 200, lists, "{:?}", self.kind);
+            lists
+        };
+        Some([finds(User::AliceAgain), finds(User::Bob)])
+    }
+
+    fn remembered(&self) -> [bool; 2] {
+        let first = self.ask_with(User::Alice, "GET", "/users?limit=5", (&[("Cache-Control", "no-store")], ""));
+        let cursor = first.json()["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
+        let finds = |user: User| {
+            let target = format!("/users?limit=5&cursor={cursor}");
+            let before = self.upstream.requests().len();
+            let page = self.ask_with(user, "GET", &target, (&[("Cache-Control", "no-store")], ""));
+            // The path of an item has no key, so this upstream refuses the look-up.
+            if self.kind == Kind::Query && page.status == 401 {
+                return false;
+            }
+            assert_eq!(page.status, 200, "{:?} {user:?}: {}", self.kind, page.body);
+            self.is_own(user, &page);
+            // Whoever has no remembered item looks it up by its id.
+            let requests = self.upstream.requests();
+            !requests[before..]
+                .iter()
+                .any(|request| request.path().rsplit('/').next().is_some_and(|id| id.parse::<u64>().is_ok()))
+        };
+        [finds(User::AliceAgain), finds(User::Bob)]
+    }
+
+    fn limits(&self) -> [bool; 2] {
+        let passes = |user| self.ask(user, "GET", "/limited").status != 429;
+        assert!(passes(User::Alice) && passes(User::Alice) && !passes(User::Alice), "{:?}", self.kind);
+        [!passes(User::AliceAgain), !passes(User::Bob)]
+    }
+}
+
+/// The cells of a row: whether the user who returns, and the other user, are the client for whom it was stored.
+fn row(case: &Case) -> [Option<[bool; 2]>; 7] {
+    let world = World::new(case);
+    [
+        Some(world.page_cache()),
+        world.exports(),
+        Some(world.bulk()),
+        world.webhooks(),
+        Some(world.remembered()),
+        Some(world.limits()),
+        // Polls go on for a moment, and the others count requests.
+        Some(world.live()),
+    ]
+}
+
+/// Row: A22
+#[test]
+fn nobody_sees_what_is_of_another_client_and_everybody_finds_its_own() {
+    let mut table =
+        format!("| client | `identity` | {} |\n|---|---|{}\n", ASKED.join(" | "), "---|".repeat(ASKED.len()));
+    let mut wrong = Vec::new();
+    let rows: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = CASES.iter().map(|case| scope.spawn(move || row(case))).collect();
+        running.into_iter().map(|one| one.join().expect("the row is asked")).collect()
+    });
+    for (case, cells) in CASES.iter().zip(rows) {
+        let words: Vec<String> = case.identity.iter().map(|word| format!("`{word}`")).collect();
+        write!(table, "| {} | {} |", case.name, if words.is_empty() { "–".to_owned() } else { words.join(", ") })
+            .expect("a string");
+        for (asked, cell) in ASKED.iter().zip(cells) {
+            let Some([again, other]) = cell else {
+                table += " refused |";
+                continue;
+            };
+            let is_public = case.kind == Kind::Nothing;
+            if again != case.returns || other != is_public {
+                wrong.push(format!("{}, {:?}, {asked}: again {again}, other {other}", case.name, case.identity));
+            }
+            table += match (again, other) {
+                (_, true) => " all |",
+                (true, false) => " found again |",
+                (false, false) => " separate |",
+            };
+        }
+        table += "\n";
+    }
+    println!("{table}");
+    assert!(wrong.is_empty(), "{wrong:#?}\n{table}");
+    assert!(include_str!("../../docs/identity.md").contains(&table), "docs/identity.md has another table");
+}
