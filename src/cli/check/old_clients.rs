@@ -13,11 +13,16 @@ use crate::{
 
 const DAY: u64 = 86_400;
 
-/// Describes the first request of a new client, which has a mark; `None` if every request is a new client's.
-pub(super) fn new(parameters: &Parameters) -> Option<String> {
-    if !parameters.has_old_clients() {
-        return None;
-    }
+/// Describes the requests of new clients: the first one, which has a mark, and the list's second path. Returns `None` if
+/// there is no second path and every request is a new client's.
+pub(super) fn new(list: &ListSettings, parameters: &Parameters) -> Option<String> {
+    let second = list.new_clients.path.as_ref().map(|path| format!("every request at {}", path.value));
+    let first = if parameters.has_old_clients() { first(parameters) } else { None };
+    let said: Vec<String> = first.into_iter().chain(second).collect();
+    (!said.is_empty()).then(|| said.join("; or "))
+}
+
+fn first(parameters: &Parameters) -> Option<String> {
     let places = [Role::Cursor, Role::After, Role::AfterId];
     let place = places.into_iter().find_map(|role| parameters.name(role))?;
     Some(match (place.starts_with('/'), parameters.query_name(Role::Limit)) {

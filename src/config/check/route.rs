@@ -7,7 +7,7 @@ use super::{
 use crate::config::{
     diagnostic::{Located, Location, nearest},
     key::Key,
-    keys::{CONCURRENCY, CURSOR_KEYS, FILE, LEGACY, OBSERVE, ROUTE, UPSTREAM},
+    keys::{CONCURRENCY, CURSOR_KEYS, FILE, LEGACY, NEW_CLIENTS, OBSERVE, ROUTE, UPSTREAM},
     settings::{Action, ConcurrencySettings, ObserveSettings, OpenApiSettings, RouteSettings},
     spanned::{Spanned, Value},
 };
@@ -141,6 +141,10 @@ impl Route<'_> {
         if let (Some(path), Some(segments)) = (&path, &segments) {
             self.claim(path, &hosts, segments, &mut known.claims, context);
         }
+        let second = NEW_CLIENTS.path.located(&ROUTE.new_clients.table(&self.written)).filter(|_| self.has_list());
+        if let (Some(second), Some(segments)) = (&second, &segments) {
+            self.claim_second(second, (&hosts, segments), &mut known.claims, context);
+        }
         let methods = methods::methods(&self.written, context);
         let rate_limit = rate_limit::rate_limit(known.root, &self.written, context);
         let list = match action? {
@@ -167,6 +171,7 @@ impl Route<'_> {
             methods,
             upstream: upstream?,
             upstream_path: ROUTE.upstream_path.located(&self.written),
+            list_path: None,
             public_url: ROUTE.public_url.read(&self.written).map(|url| url.trim_end_matches('/').to_owned()),
             concurrency: concurrency(known.root, &self.written),
             rate_limit,
@@ -263,6 +268,29 @@ impl Route<'_> {
         }
     }
 
+    /// Reports a second path that isn't one of the same list, or that another route already answers. Adds its requests
+    /// to `claims`.
+    fn claim_second(
+        &self,
+        second: &Located<String>,
+        (hosts, own): (&[String], &[path::Segment<'_>]),
+        claims: &mut Vec<Claim>,
+        context: &mut Context<'_>,
+    ) {
+        let Some(segments) = self.segments(second, context) else { return };
+        let names = |segments: &[path::Segment<'_>]| {
+            let mut names: Vec<String> = segments.iter().filter_map(path::parameter).map(str::to_owned).collect();
+            names.sort();
+            names
+        };
+        if names(&segments) != names(own) {
+            let message = format!("the second path of routes.{} has other parameters than `path`", self.name.value);
+            let help = "both paths lead to the same list: write the same names in braces";
+            context.diagnostics.error(second.at, message, help);
+        }
+        self.claim(second, hosts, &segments, claims, context);
+    }
+
     /// Returns the name of the list: the last fixed segment of the path. Reports a path without one, unless the route
     /// has `collection`.
     fn collection(&self, segments: &[path::Segment<'_>], context: &mut Context<'_>) -> Option<String> {
@@ -297,7 +325,10 @@ impl Route<'_> {
         };
         if let Some(other) = claims.iter().find(meets) {
             let place = context.diagnostics.place_seen_from(other.at, path.at);
-            let message = format!("routes.{} and routes.{} answer the same requests", other.route, self.name.value);
+            let message = match other.route == self.name.value {
+                true => format!("both paths of routes.{} match the same requests", other.route),
+                false => format!("routes.{} and routes.{} answer the same requests", other.route, self.name.value),
+            };
             context.diagnostics.error(
                 path.at,
                 message,

@@ -68,6 +68,8 @@ words! {
 /// The requests that are new clients' without the value of a cursor (`new_clients`).
 #[derive(Debug, Clone)]
 pub struct NewClients {
+    /// The second path of the list, on which every request is a new client's; `None` if there is none.
+    pub path: Option<Located<String>>,
     /// The names of parameters that mark a request.
     pub by: Vec<Located<String>>,
 }
@@ -75,7 +77,7 @@ pub struct NewClients {
 impl NewClients {
     /// Reads the table `new_clients`. A key that isn't written has its default.
     pub(in crate::config) fn read(table: &Spanned) -> Self {
-        Self { by: NEW_CLIENTS.by.read(table) }
+        Self { path: NEW_CLIENTS.path.located(table), by: NEW_CLIENTS.by.read(table) }
     }
 }
 

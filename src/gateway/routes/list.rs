@@ -10,8 +10,8 @@ use crate::{
     config::{
         Diagnostics,
         settings::{
-            Budgets, CursorSettings, EnvelopeSettings, LegacySettings, ListSettings, Mode, PageSizeSettings,
-            WhenEndUnproven,
+            Budgets, CursorSettings, EnvelopeSettings, LegacySettings, ListSettings, Mode, NewClients,
+            PageSizeSettings, WhenEndUnproven,
         },
     },
     cursor::KeyRing,
@@ -74,6 +74,8 @@ pub struct List {
     pub cursor: CursorSettings,
     /// The treatment of requests by page or offset.
     pub legacy: LegacySettings,
+    /// The requests that are new clients' without the value of a cursor.
+    pub new_clients: NewClients,
     /// The headers `Deprecation` and `Sunset` of answers to legacy requests.
     pub legacy_headers: Vec<(HeaderName, HeaderValue)>,
     /// The limits of upstream requests, of time, and of sizes.
@@ -134,6 +136,7 @@ impl List {
             cursor: settings.cursor.clone(),
             legacy_headers: legacy::headers(&settings.legacy),
             legacy: settings.legacy.clone(),
+            new_clients: settings.new_clients.clone(),
             budgets: settings.budgets,
             page_cache: None,
             learning,

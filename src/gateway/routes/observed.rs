@@ -23,6 +23,8 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("60");
 pub struct ObservedList {
     /// The list in the form in which it could be served.
     pub list: List,
+    /// `true` on the second path of the list, where every request is a new client's.
+    is_for_new_clients: bool,
     /// The interval between answers that are read; with 1, all answers are read.
     every: u32,
     /// The number of answers so far that could have been read.
@@ -32,8 +34,8 @@ pub struct ObservedList {
 }
 
 impl ObservedList {
-    pub(crate) fn new(list: List, settings: ObserveSettings) -> Self {
-        Self { list, every: settings.every, passed: AtomicU32::new(0), traffic: Mutex::default() }
+    pub(crate) fn new(list: List, settings: ObserveSettings, is_for_new_clients: bool) -> Self {
+        Self { list, is_for_new_clients, every: settings.every, passed: AtomicU32::new(0), traffic: Mutex::default() }
     }
 
     /// Counts a GET or HEAD request by its paging. A legacy request is also counted for its client. `now` is in seconds
@@ -55,8 +57,8 @@ impl ObservedList {
     #[must_use]
     pub(crate) fn refusal(&self, method: &Method, query: Option<&str>) -> Option<Problem> {
         let reads = [Method::GET, Method::HEAD].contains(method);
-        let is_marked = reads && self.list.conventions.all().any(|known| known.parameters.is_marked(query));
-        is_marked.then(|| {
+        let is_marked = || self.list.conventions.all().any(|known| known.parameters.is_marked(query));
+        (reads && (self.is_for_new_clients || is_marked())).then(|| {
             let detail = "this list has no pages by cursor at the moment: try again later, or page by the parameters \
                           of the service";
             let mut problem = Problem::new(Code::NotPaged, detail);

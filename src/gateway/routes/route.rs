@@ -42,6 +42,8 @@ pub struct Route {
     pub upstream: Arc<Upstream>,
     /// The template for the path of upstream requests; `None` if the client's path is used.
     pub(crate) upstream_path: Option<PathTemplate>,
+    /// The template for the list's own path, if the route is that of the list's second path; `None` for all others.
+    list_path: Option<PathTemplate>,
     /// The public address with which links begin; `None` if it isn't configured.
     pub public_url: Option<String>,
     /// `true` if the upstream's links to itself are rewritten in forwarded answers.
@@ -82,6 +84,12 @@ impl Route {
             Some(written) => Some(PathTemplate::compile(written, &parameters, diagnostics)?),
             None => None,
         };
+        // A faulty path has been reported for the route of the list itself.
+        let list_path = match &settings.list_path {
+            Some(path) => Some(PathTemplate::of_route(&path.value)?),
+            None => None,
+        };
+        let own_path = settings.list_path.as_ref().unwrap_or(&settings.path);
         let fingerprint = fingerprint(settings, asked);
         let known = previous.iter().find(|route| route.name == settings.name.value).map(|route| &**route);
         let list = match &settings.list {
@@ -97,11 +105,11 @@ impl Route {
             None => None,
         };
         let (list, observed) = match settings.observe {
-            Some(observe) => (None, list.map(|list| Box::new(ObservedList::new(list, observe)))),
+            Some(observe) => (None, list.map(|list| Box::new(ObservedList::new(list, observe, list_path.is_some())))),
             None => (list, None),
         };
         let usual = list.as_ref().map(|list| {
-            let (route, path) = (settings.name.value.as_str(), settings.path.value.as_str());
+            let (route, path) = (settings.name.value.as_str(), own_path.value.as_str());
             // The spellings with and without a final slash have the same cursors.
             let path = path.strip_suffix('/').unwrap_or(path);
             let order = &list.dialect.default_sorted().order;
@@ -117,6 +125,7 @@ impl Route {
             // A missing upstream ends the compilation only here, to report the faults of the list as well.
             upstream: upstream?,
             upstream_path,
+            list_path,
             public_url: settings.public_url.clone(),
             rewrites_links: asked.is_some_and(|upstream| settings.rewrites_links(upstream)),
             concurrency: settings.concurrency.as_ref().map(|limits| concurrency(limits, known)),
@@ -144,6 +153,11 @@ impl Route {
     #[must_use]
     pub fn serves_by_host(&self) -> bool {
         !self.hosts.is_empty() || self.upstream.host.is_none()
+    }
+
+    /// Returns the list's own path, if this is the route of the list's second path; `None` for all other routes.
+    pub(crate) fn list_path(&self, parameters: &[(String, String)]) -> Option<String> {
+        self.list_path.as_ref().map(|template| template.write("", parameters))
     }
 
     /// Returns the path and the query for the upstream. `path` and `parameters` come from the client's request.
@@ -198,7 +212,8 @@ fn limits(settings: &RouteSettings, known: Option<&Route>) -> Option<Arc<RouteLi
 /// Returns a hash of the settings that determine whether learnt limits remain valid after a reload.
 fn fingerprint(settings: &RouteSettings, upstream: Option<&UpstreamSettings>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    settings.path.value.hash(&mut hasher);
+    // Both paths of a list share what was learnt about it.
+    settings.list_path.as_ref().unwrap_or(&settings.path).value.hash(&mut hasher);
     settings.upstream_path.as_ref().map(|path| &path.value).hash(&mut hasher);
     if let Some(upstream) = upstream {
         for peer in &upstream.peers {

@@ -298,7 +298,7 @@ fn read_head(
     let refused = |problem: &Problem, envelope: Option<&EnvelopeTemplate>, outcome: &mut Outcome| {
         Box::new(Dispatch::Respond(refuse(problem, envelope, snapshot, outcome)))
     };
-    let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
+    let mut target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
     // `Client::of` removes the header, so the permit is taken first. Test:
     // `an_invalid_permit_is_ignored_and_no_permit_is_forwarded_or_logged`.
     let permit =
@@ -307,6 +307,7 @@ fn read_head(
     let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
         return Err(refused(&Problem::new(Code::RouteNotFound, "no route covers this path"), None, outcome));
     };
+    target.list_path = found.route.list_path(&found.parameters);
     outcome.metrics = Arc::clone(&found.route.metrics);
     let head = session.req_header();
     *cross_origin = CrossOrigin::of(&found.route, &head.headers);
