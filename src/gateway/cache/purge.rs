@@ -48,10 +48,10 @@ pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &R
         found.route.list.as_ref().is_some_and(|list| list.page_cache.is_some()).then_some(found)
     };
     // A write at the second path of a list changes the same list. Test: `a_write_purges_the_pages_of_both_paths`.
-    let own = |found: &RouteMatch, path: &str| found.route.list_path(&found.parameters).unwrap_or_else(|| path.to_owned());
-    let lists: Vec<(String, RouteMatch)> = ancestors(&target.normal_path)
-        .filter_map(|path| find(path).map(|found| (own(&found, path), found)))
-        .collect();
+    let own =
+        |found: &RouteMatch, path: &str| found.route.list_path(&found.parameters).unwrap_or_else(|| path.to_owned());
+    let lists: Vec<(String, RouteMatch)> =
+        ancestors(&target.normal_path).filter_map(|path| find(path).map(|found| (own(&found, path), found))).collect();
     // The upstream may treat another spelling, such as `/Users//5`, as the same path. The changed list of the route
     // can't be found from that spelling, so all lists of the route are purged.
     let folded = folded(&target.normal_path);

@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     downstream::{Code, Problem},
-    gateway::request::{path::{folded, pattern}, target::RequestTarget},
+    gateway::request::{
+        path::{folded, pattern},
+        target::RequestTarget,
+    },
     upstream::request::headers,
 };
 

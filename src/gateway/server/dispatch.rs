@@ -386,13 +386,6 @@ async fn answer_list(
     // and in one for a page the members are filters, as by POST. The head's framing has been checked, so the body can't
     // be another request (RFC 9110 section 9.3.1). Test: `a_get_request_with_a_body_is_read_as_one_by_post`.
     let has_body = by_post || (!session.is_body_empty() && !body::ends_empty(session).await);
-    if has_body && !by_post && route_reads_posts(&found.route) {
-        // The list's members are those of requests by POST. The body stays unread, so no other request can follow on the
-        // connection.
-        session.set_keepalive(None);
-        let problem = Problem::new(Code::RequestInvalid, "this list takes a body by POST only");
-        return Dispatch::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
-    }
     let parameters = found.parameters.clone();
     let (now, began, trace) = (clock::unix_seconds(), outcome.began(), outcome.trace.clone());
     let mut asked = ClientRequest { target, parameters, headers, body: None, is_new, client, now, began, trace };
@@ -435,11 +428,6 @@ async fn answer_list(
     }
 }
 
-/// Returns whether a list is read by POST, and so a body by GET could have another meaning.
-fn route_reads_posts(route: &Route) -> bool {
-    route.methods.take(&Method::POST)
-}
-
 /// Serves a page, through the cache if the route has one and the request isn't explained.
 async fn page(
     gateway: &Gateway,
@@ -471,8 +459,8 @@ fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<Explai
 /// A request for a list with a body, before its page is made.
 enum PostRequest {
     Body(RequestBody),
-    /// The request passes to the upstream. The string is the link to the list's first page, and the body is `None` if it
-    /// is still unread.
+    /// The request passes to the upstream. The string is the link to the list's first page, and the bytes are what was
+    /// read of the body; `None` if nothing was.
     Passes(String, Option<Vec<u8>>),
 }
 
@@ -502,7 +490,7 @@ async fn read_body(
     if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, asked.now, || first.clone()) {
         // A client reads the refusal only after it has sent its body, so the body is read and discarded, within the
         // limits of the list.
-        if received.is_none() {
+        if !session.is_body_done() {
             let _ = body::receive(session, (&list.budgets).into(), held).await;
         }
         problem.leave_out_links(cursor_name(chosen.convention));
