@@ -8,7 +8,7 @@ use crate::config::{
     diagnostic::{Located, Location, nearest},
     key::Key,
     keys::{CONCURRENCY, CURSOR_KEYS, FILE, LEGACY, NEW_CLIENTS, OBSERVE, ROUTE, UPSTREAM},
-    settings::{Action, ConcurrencySettings, ObserveSettings, OpenApiSettings, RouteSettings},
+    settings::{Action, ConcurrencySettings, ListSettings, ObserveSettings, OpenApiSettings, Role, RouteSettings},
     spanned::{Spanned, Value},
 };
 
@@ -71,10 +71,12 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
         if route.has_list() && !std::mem::replace(&mut has_list, true) {
             route.check_key(root, context);
         }
+        let read = route.read(index, &mut known, context);
         if route.is_undecided() {
-            undecided.push((name.value.clone(), own.at, ROUTE.path.read(&route.written)));
+            let first = read.as_ref().and_then(|read| first_page(read.list.as_deref()?));
+            undecided.push((name.value.clone(), own.at, ROUTE.path.read(&route.written), first));
         }
-        routes.extend(route.read(index, &mut known, context));
+        routes.extend(read);
     }
     ask_for_old_clients(&undecided, context);
     if let Some((own, at)) = other_paths::route(root, &routes, context) {
@@ -92,8 +94,9 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
 
 /// Reports routes that don't say whether their lists have old clients: an upgrade or a copied file must not change
 /// answers silently, in either direction, so there is no default.
-fn ask_for_old_clients(routes: &[(String, Location, Option<String>)], context: &mut Context<'_>) {
-    let Some(((name, at, path), others)) = routes.split_first() else { return };
+fn ask_for_old_clients(routes: &[(String, Location, Option<String>, Option<String>)], context: &mut Context<'_>) {
+    let Some(((name, at, path, first), others)) = routes.split_first() else { return };
+    let first = first.as_deref().unwrap_or("?cursor=start");
     let path = path.as_deref().unwrap_or("its list");
     let others = match others {
         [] => String::new(),
@@ -101,11 +104,28 @@ fn ask_for_old_clients(routes: &[(String, Location, Option<String>)], context: &
         others => format!(", nor do {} other routes", others.len()),
     };
     let message = format!("who uses {path} today? routes.{name} doesn't say{others}");
-    let help = "write one of these in the route:\n\
-                old_clients = \"pass\"   their requests get the service's own answers; pages begin with ?cursor=start\n\
-                old_clients = \"none\"   nobody yet: every request is a page\n\
-                for all routes: [defaults] old_clients = \"pass\"";
+    let help = format!(
+        "write one of these in the route:\n\
+         old_clients = \"pass\"   their requests get the service's own answers; pages begin with {first}\n\
+         old_clients = \"none\"   nobody yet: every request is a page\n\
+         for all routes: [defaults] old_clients = \"pass\""
+    );
     context.missing(*at, message, help);
+}
+
+/// Describes the first request of a new client for a list; `None` if its envelope has no cursor.
+fn first_page(list: &ListSettings) -> Option<String> {
+    let renamed = &list.parameters.renamed;
+    let kept = list.envelope.parameters.iter().filter(|(role, _)| renamed.iter().all(|(other, _)| other != role));
+    let named: Vec<&(Role, Located<String>)> = renamed.iter().chain(kept).collect();
+    let name = [Role::Cursor, Role::After, Role::AfterId]
+        .into_iter()
+        .find_map(|role| named.iter().find(|(known, _)| *known == role))
+        .map(|(_, name)| &name.value)?;
+    Some(match name.starts_with('/') {
+        true => format!("\"start\" at {name} of the body"),
+        false => format!("?{name}=start"),
+    })
 }
 
 pub(super) fn unknown_upstream(name: &Located<String>, upstreams: &Spanned, context: &mut Context<'_>) {

@@ -86,7 +86,8 @@ impl Problem {
     }
 
     /// Removes the links, which responses to POST don't have, and rewrites the detail to say what to send instead.
-    /// `cursor` is the name of the client's cursor parameter, if it has one.
+    /// `cursor` is the name of the client's cursor parameter, if it has one. A problem that names no parameter then names
+    /// the one to send.
     pub fn leave_out_links(&mut self, cursor: Option<&str>) {
         (self.restart, self.nearest) = (None, None);
         // Without `start`, the request would be an old client's where the list has some.
@@ -97,11 +98,15 @@ impl Problem {
             ),
             None => ("start again at the first page".to_owned(), "start at the first page".to_owned()),
         };
-        self.detail = self
+        let detail = self
             .detail
             .replace(", or continue at `nearest`, where items may be skipped or repeated", "")
             .replace("start again at `restart`", &again)
             .replace("start at `restart` and follow its links", &at_all);
+        if detail != self.detail && self.parameter.is_none() {
+            self.parameter = cursor.map(str::to_owned);
+        }
+        self.detail = detail;
     }
 
     /// Appends the `application/problem+json` document (RFC 9457).
@@ -186,6 +191,10 @@ mod tests {
         problem.leave_out_links(Some("/cursor"));
         assert_eq!((problem.restart, problem.nearest), (None, None));
         assert_eq!(problem.detail, "lost: start again with `start` in `/cursor`");
+        assert_eq!(problem.parameter.as_deref(), Some("/cursor"), "the parameter to send");
+        let mut other = Problem::new(Code::Overloaded, "too much to do").with_restart("/a");
+        other.leave_out_links(Some("/cursor"));
+        assert_eq!((other.restart, other.parameter), (None, None));
     }
 
     #[test]
