@@ -484,6 +484,9 @@ pub struct RouteSettings {
     pub legacy_links: Option<Located<LegacyLinks>>,
     /// The list of the route; `None` for a route that only forwards.
     pub list: Option<Box<ListSettings>>,
+    /// The list that the route would serve, if the route was set back to forwarding and still has the keys of a list.
+    /// Requests of new clients are refused on such a route.
+    pub set_back: Option<Box<ListSettings>>,
     /// The observation of answers: they are forwarded and read, and no pages are served. `None` for a route that serves
     /// its list, and for one without a list.
     pub observe: Option<ObserveSettings>,
@@ -508,7 +511,7 @@ impl RouteSettings {
     /// has no old clients. Returns `None` if the route has no second path.
     #[must_use]
     pub fn for_new_clients(&self) -> Option<Self> {
-        let list = self.list.as_ref()?;
+        let list = self.list.as_ref().or(self.set_back.as_ref())?;
         let path = list.new_clients.path.clone()?;
         let own = &self.path;
         // The upstream gets the same path for both.
@@ -521,12 +524,15 @@ impl RouteSettings {
             client: list.legacy.client.clone(),
             ..LegacySettings::default()
         };
-        let new_clients = NewClients { path: None, by: Vec::new() };
+        let new_clients = NewClients { path: None, by: Vec::new(), by_preference: None };
+        let list = Box::new(ListSettings { legacy, new_clients, ..(**list).clone() });
+        let (list, set_back) = if self.list.is_some() { (Some(list), None) } else { (None, Some(list)) };
         Some(Self {
             upstream_path: Some(Located { value: upstream_path, at: path.at }),
             path,
             list_path: Some(own.clone()),
-            list: Some(Box::new(ListSettings { legacy, new_clients, ..(**list).clone() })),
+            list,
+            set_back,
             ..self.clone()
         })
     }

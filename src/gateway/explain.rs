@@ -133,7 +133,12 @@ pub(crate) async fn explain(snapshot: &Snapshot, request: AskedRequest) -> Reque
     let (route, others) = (found.route.clone(), others(snapshot, Some(&found.route), &target));
     let fate = match route.list.as_ref().filter(|_| route.methods.take(&request.method)) {
         Some(list) => paged(snapshot, request, (found, list), target, head.headers.clone()).await,
-        None => forwarded(&found, &target, not_a_page(&route, &request.method)),
+        None => match route.refusal((&request.method, &head.headers), target.query.as_deref(), None) {
+            Some(problem) => {
+                RequestFate::Refused(format!("{} {}: {}", problem.status, problem.code.as_str(), problem.detail))
+            }
+            None => forwarded(&found, &target, not_a_page(&route, &request.method)),
+        },
     };
     RequestExplanation { route: Some((route.name.clone(), fits(&route))), others, fate }
 }
@@ -217,7 +222,7 @@ async fn paged(
         parameters: found.parameters.clone(),
         headers,
         body,
-        is_new: false,
+        is_new: chosen.by_preference && list.conventions.marks_by_preference(),
         client: Client { address, scheme: request.scheme, version, is_proxy: false, has_certificate: false },
         now: clock::unix_seconds(),
         began: clock::instant(),

@@ -679,3 +679,18 @@ fn old_bodies_pass_beyond_the_limits() {
     let passed = chunked(&slow, Duration::from_millis(600));
     assert_eq!((passed.status, passed.text()), (200, digest(&slow).as_str()));
 }
+
+/// A route that was set back to forwarding looks into bodies that may have a mark.
+#[test]
+fn marked_bodies_are_refused_where_no_pages_are_served() {
+    let (upstream, gateway) = start(&Rows::count(30), &format!("{BY_TOKEN}\naction = \"forward\""));
+    let of = |cursor: &Value| json!({ "requester_service": "planner", "payload": { "cursor": cursor } });
+    for cursor in ["start", "~abc"] {
+        let refused = post(&gateway, &of(&json!(cursor)));
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("60")), "{refused:?}");
+    }
+    assert_eq!(upstream.count(), 0);
+    let old = post(&gateway, &of(&json!("c-10")));
+    assert_eq!((old.status, ids(&old.json())[0]), (200, 11), "{old:?}");
+    assert_eq!(post(&gateway, &of(&Value::Null)).status, 200);
+}

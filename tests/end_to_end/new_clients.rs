@@ -175,6 +175,69 @@ fn the_second_path_is_described() {
     assert_eq!(routes["routes"][0]["new_clients"]["path"], "/v2/teams/{team}/items", "{routes}");
 }
 
+const PREFERS: [(&str, &str); 1] = [("Prefer", "envelope=standard")];
+
+#[test]
+fn a_preference_marks_a_request_where_the_route_says_so() {
+    let upstream = Upstream::start(service);
+    let direct = |target: &str| crate::harness::http::send(upstream.address, "GET", target, &[], b"");
+    let by = "old_clients = \"pass\"\nnew_clients = { by = [\"prefer\"] }\npage_cache = { ttl = \"1h\" }";
+    let gateway = Gateway::start(&configuration(&upstream, by));
+    let target = "/teams/3/items?limit=7";
+    let varies = |answer: &Response| answer.header("vary").is_some_and(|vary| vary.to_lowercase().contains("prefer"));
+    for _ in 0..2 {
+        let page = gateway.send("GET", target, &PREFERS, b"");
+        assert_eq!((page.status, ids(&page)), (200, expected(3)[..7].to_vec()), "{page:?}");
+        assert!(varies(&page) && page.header("preference-applied") == Some("envelope=standard"), "{page:?}");
+        // The links have a mark of their own, so they lead to pages without the preference too.
+        let page = page.json();
+        let first = page["links"]["first"].as_str().unwrap_or_else(|| panic!("{page}"));
+        assert_eq!(first, "/teams/3/items?limit=7&cursor=start");
+        let next = gateway.get(page["links"]["next"].as_str().expect("a link"));
+        assert_eq!(ids(&next), expected(3)[7..14].to_vec());
+        // Everything else is an old client's, also after the page was stored.
+        let others = ["envelope=nothing", "return=minimal", "envelope", "odata.maxpagesize=7"];
+        for headers in std::iter::once(vec![]).chain(others.map(|other| vec![("Prefer", other)])) {
+            let old = gateway.send("GET", target, &headers, b"");
+            assert_eq!((old.status, old.text()), (200, direct(target).text()), "{headers:?}");
+            assert!(varies(&old), "{headers:?}: {old:?}");
+        }
+    }
+    let refused = gateway.send("GET", "/teams/3/items?page=2&limit=7", &PREFERS, b"");
+    assert_eq!((refused.status, &refused.json()["parameter"]), (400, &json!("page")), "{refused:?}");
+    let without = Gateway::start(&configuration(&upstream, "old_clients = \"pass\""));
+    let old = without.send("GET", target, &PREFERS, b"");
+    assert_eq!((old.text(), varies(&old)), (direct(target).text(), false), "{old:?}");
+}
+
+/// A route that is set back in an emergency still has the keys of its list.
+#[test]
+fn a_route_set_back_to_forwarding_refuses_marked_requests() {
+    let upstream = Upstream::start(service);
+    let new = "action = \"forward\"\nold_clients = \"pass\"\n\
+               new_clients = { path = \"/v2/teams/{team}/items\", by = [\"prefer\"] }";
+    let gateway = Gateway::start(&configuration(&upstream, new));
+    let marked = ["/teams/3/items?cursor=start", "/teams/3/items?limit=3&cursor=~abc", "/v2/teams/3/items"];
+    for target in marked {
+        let refused = gateway.get(target);
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("60")), "{target}: {refused:?}");
+        assert_eq!(refused.json()["code"], "not_paged");
+    }
+    assert_eq!(gateway.send("GET", "/teams/3/items", &PREFERS, b"").status, 503);
+    assert_eq!(upstream.count(), 0);
+    for old in ["/teams/3/items", "/teams/3/items?page=2&limit=7", "/teams/3/items?cursor=abc"] {
+        assert_eq!(gateway.get(old).text(), crate::harness::http::send(upstream.address, "GET", old, &[], b"").text());
+    }
+    assert_eq!(gateway.send("POST", "/teams/3/items?cursor=start", &JSON, b"{}").status, 201, "only reading has pages");
+    // A route without a list looks at no parameter.
+    let plain = Gateway::start(&format!(
+        "[upstreams.service]\npeers = [\"{}\"]\n[routes.items]\npath = \"/teams/{{team}}/items\"\nupstream = \"service\"\n\
+         action = \"forward\"\n",
+        upstream.address
+    ));
+    assert_eq!(plain.get("/teams/3/items?cursor=start").status, 200);
+}
+
 /// On a route that also takes POST, a GET request with a body is an old client's too, and its members are filters in
 /// one for a page.
 #[test]

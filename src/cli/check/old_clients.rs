@@ -17,8 +17,14 @@ const DAY: u64 = 86_400;
 /// there is no second path and every request is a new client's.
 pub(super) fn new(list: &ListSettings, parameters: &Parameters) -> Option<String> {
     let second = list.new_clients.path.as_ref().map(|path| format!("every request at {}", path.value));
-    let first = if parameters.has_old_clients() { first(parameters) } else { None };
-    let said: Vec<String> = first.into_iter().chain(second).collect();
+    let has_old = parameters.has_old_clients();
+    let first = if has_old { first(parameters) } else { None };
+    let preferred = list
+        .new_clients
+        .by_preference
+        .filter(|_| has_old)
+        .map(|_| format!("with `Prefer: envelope={}`, so all answers vary by Prefer", list.envelope.name));
+    let said: Vec<String> = first.into_iter().chain(preferred).chain(second).collect();
     (!said.is_empty()).then(|| said.join("; or "))
 }
 

@@ -68,6 +68,9 @@ fn describe(
             None => line(out, "forwards", "everything, unchanged"),
         },
     }
+    if compiled.set_back.is_some() {
+        line(out, "new clients", "get 503 not_paged, because the route forwards");
+    }
     if let Some(limits) = limits(&route.rate_limit) {
         line(out, "limits", &(limits + counted(settings)));
     }

@@ -5,7 +5,7 @@ use super::{
     principal, rate_limit,
 };
 use crate::config::{
-    diagnostic::{Located, Location, nearest},
+    diagnostic::{Diagnostics, Located, Location, nearest},
     key::Key,
     keys::{CONCURRENCY, CURSOR_KEYS, FILE, LEGACY, NEW_CLIENTS, OBSERVE, ROUTE, UPSTREAM},
     settings::{Action, ConcurrencySettings, ListSettings, ObserveSettings, OpenApiSettings, Role, RouteSettings},
@@ -161,7 +161,8 @@ impl Route<'_> {
         if let (Some(path), Some(segments)) = (&path, &segments) {
             self.claim(path, &hosts, segments, &mut known.claims, context);
         }
-        let second = NEW_CLIENTS.path.located(&ROUTE.new_clients.table(&self.written)).filter(|_| self.has_list());
+        let keeps_list = self.has_list() || self.is_set_back();
+        let second = NEW_CLIENTS.path.located(&ROUTE.new_clients.table(&self.written)).filter(|_| keeps_list);
         if let (Some(second), Some(segments)) = (&second, &segments) {
             self.claim_second(second, (&hosts, segments), &mut known.claims, context);
         }
@@ -184,6 +185,7 @@ impl Route<'_> {
                 Some(Box::new(list))
             }
         };
+        let set_back = segments.as_ref().and_then(|segments| self.set_back(segments, known, context));
         Some(RouteSettings {
             name: self.name.clone(),
             hosts,
@@ -198,9 +200,36 @@ impl Route<'_> {
             cors: cors::cors(&self.written, context),
             legacy_links: ROUTE.legacy.find(&self.written).and_then(|legacy| LEGACY.links.located(legacy)),
             list,
+            set_back,
             observe: self.observe(action?, context),
             openapi: self.openapi(known, context),
         })
+    }
+
+    /// Returns whether the route forwards, and still has keys of a list of its own: it was set back to forwarding.
+    fn is_set_back(&self) -> bool {
+        let own = [ROUTE.dialect.find(self.own), ROUTE.order.find(self.own), ROUTE.old_clients.find(self.own)];
+        self.action() == Some(Action::Forward) && own.iter().any(Option::is_some)
+    }
+
+    /// Reads the list of a route that was set back to forwarding; `None` for all other routes. The list isn't served, so
+    /// its faults aren't reported.
+    fn set_back(
+        &self,
+        segments: &[path::Segment<'_>],
+        known: &mut Known<'_>,
+        context: &Context<'_>,
+    ) -> Option<Box<ListSettings>> {
+        if !self.is_set_back() || matches!(segments.last(), Some(path::Segment::Rest(_))) {
+            return None;
+        }
+        let mut unreported = Diagnostics::default();
+        let mut context =
+            Context { diagnostics: &mut unreported, environment: context.environment, whole: context.whole };
+        let collection = self.collection(segments, &mut context);
+        let route = list::Route { name: &self.name.value, at: self.at, written: &self.written };
+        let list = route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, &mut context)?;
+        (!unreported.has_errors()).then(|| Box::new(list))
     }
 
     /// Reads `openapi`. Reports it on a route without a list, which has no items. Returns `None` without `openapi`, and

@@ -59,7 +59,8 @@ table! {
 
         /// Names of parameters that mark a request as a new client's, such as the envelope's own "limit", in addition to
         /// the values that always do. Names that the dialect knows, or that are filters, can't mark a request. Nor can
-        /// a name on a list whose upstream ignores `limit`.
+        /// a name on a list whose upstream ignores `limit`. The word "prefer" stands for no parameter, but for the header
+        /// `Prefer: envelope=NAME` with an envelope of this route: all answers of the list then have `Vary: Prefer`.
         by: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
     }
 }

@@ -72,12 +72,18 @@ pub struct NewClients {
     pub path: Option<Located<String>>,
     /// The names of parameters that mark a request.
     pub by: Vec<Located<String>>,
+    /// The location of "prefer" in `by`: the preference for an envelope (`Prefer: envelope=NAME`) marks a request. `None`
+    /// if it doesn't.
+    pub by_preference: Option<Location>,
 }
 
 impl NewClients {
     /// Reads the table `new_clients`. A key that isn't written has its default.
     pub(in crate::config) fn read(table: &Spanned) -> Self {
-        Self { path: NEW_CLIENTS.path.located(table), by: NEW_CLIENTS.by.read(table) }
+        let (preference, by) =
+            NEW_CLIENTS.by.read(table).into_iter().partition::<Vec<_>, _>(|name| name.value == "prefer");
+        let by_preference = preference.first().map(|word| word.at);
+        Self { path: NEW_CLIENTS.path.located(table), by, by_preference }
     }
 }
 

@@ -285,7 +285,7 @@ impl Parameters {
     }
 
     /// Reads a query and an optional body, by the rules of [`Self::read`]. `is_new` is `true` for a request that is a
-    /// new client's without a mark, because only new clients can send it.
+    /// new client's without a mark in its query or body: a service sends it, or its preference is a mark.
     ///
     /// # Errors
     ///
@@ -298,16 +298,21 @@ impl Parameters {
     ) -> Result<ListRequest, Box<Problem>> {
         let text = query.unwrap_or_default();
         let mut sifted = self.sift(text);
+        let says_so = is_new;
         let is_new = is_new || self.is_new(&sifted, body);
         if !is_new && self.legacy.old_clients == OldClients::Pass {
             return Ok(self.read_old(text, body));
         }
-        if !self.marks(&sifted, body) {
+        if !says_so && !self.marks(&sifted, body) {
             sifted.sizes.clear();
             sifted.legacy = sifted.any_paging.take();
         }
         if let Some(body) = body {
             self.sift_body(body, &mut sifted)?;
+        }
+        if says_so && let Some(name) = sifted.legacy.as_deref().map(shown) {
+            let detail = format!("`{name}` is not a parameter of this list, which is paged by {}", self.paging_names());
+            return Err(Box::new(Problem::new(Code::ParameterInvalid, detail).with_parameter(name)));
         }
         let place = self.place(&sifted)?;
         let mut filters = self.write_filters(&sifted);

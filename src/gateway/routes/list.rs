@@ -144,6 +144,13 @@ impl List {
         })
     }
 
+    /// Compiles only the conventions of a list that isn't served; `None` if the list has faults, which aren't reported.
+    pub(crate) fn conventions(settings: &ListSettings, keys: Option<&Arc<KeyRing>>) -> Option<Conventions> {
+        let mut unreported = Diagnostics::default();
+        let dialect = Dialect::compile(settings, &mut unreported);
+        conventions(settings, dialect.as_ref(), keys, &mut unreported)
+    }
+
     /// Counts a request by its paging. A legacy request is also counted for its client. `now` is in seconds since 1970.
     pub(crate) fn note_paging(
         &self,
@@ -241,7 +248,8 @@ fn conventions(
     });
     let inner: Vec<Option<Convention>> = inner.map(|(inner, total)| compile(&inner, &[], total)).collect();
     let (others, inner) = (others.into_iter().collect::<Option<_>>()?, inner.into_iter().collect::<Option<_>>()?);
-    Some(Conventions::new(own?, others, inner))
+    let marks_by_preference = settings.new_clients.by_preference.is_some();
+    Some(Conventions::new(own?, others, inner).marking_by_preference(marks_by_preference))
 }
 
 /// Reports names in `new_clients.by` that old clients may send too: those that the dialect knows, filters, and all names

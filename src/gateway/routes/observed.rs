@@ -5,26 +5,16 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 
 use super::list::List;
-use crate::{
-    config::settings::ObserveSettings,
-    downstream::{Code, Problem},
-    gateway::outcome::metrics::Counted,
-    learn::traffic::ListTraffic,
-};
-
-/// The seconds after which a refused client may try again. An operator changes the route by hand.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("60");
+use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::Counted, learn::traffic::ListTraffic};
 
 /// A list that is observed instead of served.
 #[derive(Debug)]
 pub struct ObservedList {
     /// The list in the form in which it could be served.
     pub list: List,
-    /// `true` on the second path of the list, where every request is a new client's.
-    is_for_new_clients: bool,
     /// The interval between answers that are read; with 1, all answers are read.
     every: u32,
     /// The number of answers so far that could have been read.
@@ -34,8 +24,8 @@ pub struct ObservedList {
 }
 
 impl ObservedList {
-    pub(crate) fn new(list: List, settings: ObserveSettings, is_for_new_clients: bool) -> Self {
-        Self { list, is_for_new_clients, every: settings.every, passed: AtomicU32::new(0), traffic: Mutex::default() }
+    pub(crate) fn new(list: List, settings: ObserveSettings) -> Self {
+        Self { list, every: settings.every, passed: AtomicU32::new(0), traffic: Mutex::default() }
     }
 
     /// Counts a GET or HEAD request by its paging. A legacy request is also counted for its client. `now` is in seconds
@@ -53,18 +43,10 @@ impl ObservedList {
         }
     }
 
-    /// Returns 503 `not_paged` for a request of a new client, because the route has no pages; `None` for all others.
-    #[must_use]
-    pub(crate) fn refusal(&self, method: &Method, query: Option<&str>) -> Option<Problem> {
-        let reads = [Method::GET, Method::HEAD].contains(method);
-        let is_marked = || self.list.conventions.all().any(|known| known.parameters.is_marked(query));
-        (reads && (self.is_for_new_clients || is_marked())).then(|| {
-            let detail = "this list has no pages by cursor at the moment: try again later, or page by the parameters \
-                          of the service";
-            let mut problem = Problem::new(Code::NotPaged, detail);
-            problem.retry_after = Some(RETRY_AFTER);
-            problem
-        })
+    /// Returns the name in `new_clients.by` that alone marks a query. While a route observes, such a request passes: it
+    /// may be an old client's. Test: `a_name_that_old_clients_send_too_is_reported_and_passes`.
+    pub(crate) fn marking_name(&self, query: Option<&str>) -> Option<&str> {
+        self.list.conventions.all().find_map(|known| known.parameters.marking_name(query))
     }
 
     /// Returns whether this answer is read. The first answer is read, and then one of every `every` answers.

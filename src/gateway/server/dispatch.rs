@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, Version};
 use pingora::{http::RequestHeader, protocols::http::ServerSession, proxy::Session};
 
@@ -15,7 +16,7 @@ use super::admission::whose;
 use crate::{
     config::settings::Role,
     downstream::{
-        Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, Response,
+        Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, RequestKind, Response,
         response::{cors, legacy},
     },
     gateway::{
@@ -42,6 +43,7 @@ use crate::{
             body,
             client_request::{Client, ClientRequest},
             context::{Forwarded, Gateway, RequestContext},
+            observe,
             respond::{self, refuse},
             service::{LastingResponse, Service, ServiceAnswer, StreamedResponse},
         },
@@ -196,20 +198,57 @@ async fn decide(
     gateway.hide_form(session.req_header_mut());
     let head = session.req_header();
     let method = head.method.clone();
+    if let Some(problem) = route.refusal((&head.method, &head.headers), target.query.as_deref(), None) {
+        return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
+    }
     if let Some(observed) = &route.observed {
-        // The service would ignore the cursor, and give its first page. Test:
-        // `a_route_that_observes_refuses_marked_requests`.
-        if let Some(problem) = observed.refusal(&head.method, target.query.as_deref()) {
-            return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
-        }
         let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
         observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
+        if let Some(name) = observed.marking_name(target.query.as_deref()) {
+            observe::note_name(&route, name, &outcome.request_id);
+        }
     }
+    let body = match unless_marked(session, &route, &target, (held, outcome), snapshot).await {
+        Ok(body) => body,
+        Err(response) => return Dispatch::Respond(*response),
+    };
+    let head = session.req_header();
     // A forwarded request could reach a list by another spelling of its path, and avoid the list's policies, so the
     // guard refuses that. Test: `no_spelling_of_a_path_bypasses_the_policy_of_its_list`.
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
         Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
-        None => pass(Forwarded { found, target, client, successor: None, body: None }, &method, explained),
+        None => pass(Forwarded { found, target, client, successor: None, body }, &method, explained),
+    }
+}
+
+/// Reads the body of a request on a route that was set back to forwarding, if the body may have a mark. Returns what was
+/// read; `None` if the body is still unread.
+///
+/// # Errors
+///
+/// Returns the refusal of a marked request, or of a body that can't be read.
+async fn unless_marked(
+    session: &mut ServerSession,
+    route: &Route,
+    target: &RequestTarget,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+    snapshot: &Snapshot,
+) -> Result<Option<Bytes>, Box<Response>> {
+    let Some(list) = &route.set_back else { return Ok(None) };
+    let head = session.req_header();
+    let may_mark = list.conventions.all().any(|convention| convention.parameters.reads_bodies());
+    if !may_mark || head.method != Method::POST || !route.methods.take(&head.method) {
+        return Ok(None);
+    }
+    let headers = head.headers.clone();
+    let old = (Some(RequestKind::Unmarked), may_mark);
+    match body::read_unless_old(session, (&list.budgets).into(), held, old).await {
+        Ok(Ok(body)) => match route.refusal((&Method::POST, &headers), target.query.as_deref(), Some(&body)) {
+            Some(problem) => Err(Box::new(refuse(&problem, None, snapshot, outcome))),
+            None => Ok(Some(body.into_bytes().into())),
+        },
+        Ok(Err((_, read))) => Ok(read.map(Into::into)),
+        Err(failure) => Err(Box::new(shed(failure, None, snapshot, outcome))),
     }
 }
 
@@ -379,8 +418,9 @@ async fn answer_list(
     let head = session.req_header();
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
-    let is_new = gateway.sends_as_new(&headers);
+    let sent_as_new = gateway.sends_as_new(&headers);
     let chosen = gateway.take_choice(list, &mut headers);
+    let is_new = sent_as_new || (chosen.by_preference && list.conventions.marks_by_preference());
     gateway.hide_form(session.req_header_mut());
     // Some services read filters from the body of a GET request. Such a request passes like any other of an old client,
     // and in one for a page the members are filters, as by POST. The head's framing has been checked, so the body can't

@@ -40,10 +40,20 @@ impl Parameters {
         Self { sizes: names.to_vec(), ..self }
     }
 
-    /// Returns whether a query is marked as a new client's.
+    /// Returns whether a request with this query and body is marked as a new client's.
     #[must_use]
-    pub fn is_marked(&self, query: Option<&str>) -> bool {
-        self.marks(&self.sift(query.unwrap_or_default()), None)
+    pub fn is_marked(&self, query: Option<&str>, body: Option<&RequestBody>) -> bool {
+        self.marks(&self.sift(query.unwrap_or_default()), body)
+    }
+
+    /// Returns the name that marks a query in which no value is a mark; `None` for all other queries.
+    #[must_use]
+    pub fn marking_name(&self, query: Option<&str>) -> Option<&str> {
+        let query = query.unwrap_or_default();
+        let mut sifted = self.sift(query);
+        let by_name = std::mem::take(&mut sifted.is_marked_by_name) && !self.marks(&sifted, None);
+        let is_there = |name: &&String| query::pairs(query).any(|pair| pair.name() == name.as_bytes());
+        self.marking.iter().filter(|_| by_name).find(is_there).map(String::as_str)
     }
 
     /// Returns whether the route has old clients, whose requests are all that have no mark.
@@ -222,7 +232,7 @@ mod tests {
             let read = known.read(Some(query)).unwrap();
             assert_ne!(read.kind, RequestKind::Cursor, "{query}");
             assert_eq!((read.place, read.limit), (RequestedPosition::First, 20), "{query}");
-            assert!(!known.is_marked(Some(query)) && known.passed(Some(query)).is_some(), "{query}");
+            assert!(!known.is_marked(Some(query), None) && known.passed(Some(query)).is_some(), "{query}");
         }
         let text = str::to_owned;
         for (known, query, place) in [
@@ -240,7 +250,7 @@ mod tests {
         ] {
             let read = known.read(Some(query)).unwrap();
             assert_eq!((read.kind, read.place), (RequestKind::Cursor, place), "{query}");
-            assert!(known.is_marked(Some(query)) && known.passed(Some(query)).is_none(), "{query}");
+            assert!(known.is_marked(Some(query), None) && known.passed(Some(query)).is_none(), "{query}");
         }
         // Marks are taken on routes without old clients too.
         let read = with(OldClients::None, &ONE).read(Some("cursor=start")).unwrap();
