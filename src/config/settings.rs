@@ -524,7 +524,8 @@ impl RouteSettings {
             client: list.legacy.client.clone(),
             ..LegacySettings::default()
         };
-        let new_clients = NewClients { path: None, by: Vec::new(), by_preference: None };
+        let new_clients =
+            NewClients { path: None, by: Vec::new(), by_preference: None, start: list.new_clients.start.clone() };
         let list = Box::new(ListSettings { legacy, new_clients, ..(**list).clone() });
         let (list, set_back) = if self.list.is_some() { (Some(list), None) } else { (None, Some(list)) };
         Some(Self {

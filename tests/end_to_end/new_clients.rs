@@ -175,6 +175,27 @@ fn the_second_path_is_described() {
     assert_eq!(routes["routes"][0]["new_clients"]["path"], "/v2/teams/{team}/items", "{routes}");
 }
 
+/// Where the usual word can be an id, another one begins a list.
+#[test]
+fn the_first_cursor_can_be_another_word() {
+    let upstream = Upstream::start(service);
+    let gateway =
+        Gateway::start(&configuration(&upstream, "old_clients = \"pass\"\nnew_clients = { start = \"begin\" }"));
+    let page = gateway.get("/teams/3/items?limit=7&cursor=begin");
+    assert_eq!((page.status, ids(&page)), (200, expected(3)[..7].to_vec()), "{page:?}");
+    assert_eq!(page.json()["links"]["first"], "/teams/3/items?limit=7&cursor=begin");
+    let refused = gateway.get("/teams/3/items?limit=7&cursor=~abc");
+    assert_eq!(refused.json()["restart"], "/teams/3/items?limit=7&cursor=begin", "{refused:?}");
+    // The usual word marks nothing here.
+    let old = "/teams/3/items?limit=7&cursor=start";
+    let direct = crate::harness::http::send(upstream.address, "GET", old, &[], b"");
+    assert_eq!(gateway.get(old).text(), direct.text());
+    let document = crate::harness::http::get(gateway.admin, "/openapi.json").json();
+    let parameters = document["paths"]["/teams/{team}/items"]["get"]["parameters"].as_array().cloned();
+    let cursor = parameters.into_iter().flatten().find(|parameter| parameter["name"] == "cursor");
+    assert_eq!(cursor.expect("a cursor")["schema"]["default"], "begin", "{document}");
+}
+
 const PREFERS: [(&str, &str); 1] = [("Prefer", "envelope=standard")];
 
 #[test]

@@ -291,7 +291,7 @@ fn a_name_that_old_clients_send_too_is_reported_and_passes() {
     }
     assert_eq!(gateway.get("/users?count=5&cursor=start").outcome(), "503 not_paged", "a value is a mark");
     let found = eventually("the name is reported", || {
-        let migration = crate::harness::http::get(gateway.admin, "/migration").json();
+        let migration = http::get(gateway.admin, "/migration").json();
         let findings = migration["routes"][0]["findings"].as_array().cloned().unwrap_or_default();
         findings.into_iter().find(|found| found["kind"] == "marked_by_name")
     });

@@ -7,7 +7,7 @@ use crate::{
         diagnostic::Location,
         settings::{AfterSunset, KnownBy, LegacySettings, ListSettings, OldClients, Role},
     },
-    downstream::{Parameters, START},
+    downstream::Parameters,
     gateway::runtime::clock,
 };
 
@@ -31,10 +31,11 @@ pub(super) fn new(list: &ListSettings, parameters: &Parameters) -> Option<String
 fn first(parameters: &Parameters) -> Option<String> {
     let places = [Role::Cursor, Role::After, Role::AfterId];
     let place = places.into_iter().find_map(|role| parameters.name(role))?;
+    let start = parameters.first_cursor();
     Some(match (place.starts_with('/'), parameters.query_name(Role::Limit)) {
-        (true, _) => format!("{START:?} at {place} of the body, then the cursor of each page"),
-        (false, Some(limit)) => format!("?{place}={START}&{limit}=20, then the cursor of each page"),
-        (false, None) => format!("?{place}={START}, then the cursor of each page"),
+        (true, _) => format!("{start:?} at {place} of the body, then the cursor of each page"),
+        (false, Some(limit)) => format!("?{place}={start}&{limit}=20, then the cursor of each page"),
+        (false, None) => format!("?{place}={start}, then the cursor of each page"),
     })
 }
 

@@ -26,15 +26,17 @@ pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<
 fn check_first_cursor(list: &ListSettings, context: &mut Context<'_>) {
     let named = list.parameters.renamed.iter().chain(&list.envelope.parameters);
     let Some((_, name)) = named.into_iter().find(|(role, _)| *role == Role::AfterId) else { return };
+    let start = &list.new_clients.start;
     let id = list.fields.iter().find(|field| field.name == "id").map(|field| &field.kind);
     let can_be_start = match id {
         Some(Kind::Number | Kind::NumberInString | Kind::Uuid | Kind::Datetime | Kind::Boolean) => false,
-        Some(Kind::Rank(ranks)) => ranks.iter().any(|rank| rank == "start"),
+        Some(Kind::Rank(ranks)) => ranks.contains(start),
         Some(Kind::Inferred | Kind::Text | Kind::Opaque) | None => true,
     };
     if list.mode.value == Mode::Seek && can_be_start {
-        let message = format!("`start` in `{}` is the first page, and so never an item with this id", name.value);
-        let help = "if ids are numbers or UUIDs, say so: fields = { id = { type = \"number\" } }";
+        let message = format!("`{start}` in `{}` is the first page, and so never an item with this id", name.value);
+        let help = "if ids are numbers or UUIDs, say so: fields = { id = { type = \"number\" } }; else choose a word that \
+                    is no id: new_clients.start = \"first\"";
         context.diagnostics.warning(list.mode.at, message, help);
     }
 }

@@ -122,9 +122,10 @@ fn first_page(list: &ListSettings) -> Option<String> {
         .into_iter()
         .find_map(|role| named.iter().find(|(known, _)| *known == role))
         .map(|(_, name)| &name.value)?;
+    let start = &list.new_clients.start;
     Some(match name.starts_with('/') {
-        true => format!("\"start\" at {name} of the body"),
-        false => format!("?{name}=start"),
+        true => format!("{start:?} at {name} of the body"),
+        false => format!("?{name}={start}"),
     })
 }
 

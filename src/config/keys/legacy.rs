@@ -52,6 +52,10 @@ table! {
 table! {
     /// The keys of `new_clients` of a route.
     NEW_CLIENTS: NewClientsKeys {
+        /// The first cursor: the word that new clients send in place of a cursor to begin a list. Choose another one
+        /// where the word can be an item's id, and ids are the cursors (`mode = "seek"`).
+        start: Defaulted<String> => text(syntax::first_cursor).default(Text("start"));
+
         /// A second path of the list, with the same parameters as `path`, on which every request is a new client's, for
         /// clients that can change only their base URL. Cursors are the same on both paths, and links lead on at the
         /// path that the client asked for. The upstream gets the list's own path.

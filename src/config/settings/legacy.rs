@@ -68,6 +68,8 @@ words! {
 /// The requests that are new clients' without the value of a cursor (`new_clients`).
 #[derive(Debug, Clone)]
 pub struct NewClients {
+    /// The first cursor.
+    pub start: String,
     /// The second path of the list, on which every request is a new client's; `None` if there is none.
     pub path: Option<Located<String>>,
     /// The names of parameters that mark a request.
@@ -83,7 +85,7 @@ impl NewClients {
         let (preference, by) =
             NEW_CLIENTS.by.read(table).into_iter().partition::<Vec<_>, _>(|name| name.value == "prefer");
         let by_preference = preference.first().map(|word| word.at);
-        Self { path: NEW_CLIENTS.path.located(table), by, by_preference }
+        Self { start: NEW_CLIENTS.start.read(table), path: NEW_CLIENTS.path.located(table), by, by_preference }
     }
 }
 

@@ -26,8 +26,8 @@ use crate::{
 };
 use body::BodyPlaces;
 use foreign::ForeignNames;
-use marks::{CursorKeys, is_first};
-pub use marks::{END, START};
+use marks::CursorKeys;
+pub use marks::END;
 pub use observed::{LegacyQuery, LegacySort};
 pub use place::{LinkTo, RequestedPosition};
 use sorting::{RequestedSort, Sorting};
@@ -58,6 +58,8 @@ pub struct Parameters {
     over_max: OverMax,
     zero_limit_is_default: bool,
     empty_cursor_is_first_page: bool,
+    /// The first cursor.
+    first: String,
     /// The names of parameters that mark a request as a new client's.
     marking: Vec<String>,
     /// `true` if the list has the mode `seek`, in which a request can name an item by its id.
@@ -141,7 +143,7 @@ struct ParsedQuery<'q> {
     any_paging: Option<String>,
     /// The dialect's parameters that state the size of the page. In a marked request, they are its limit.
     sizes: Vec<Pair<'q>>,
-    /// `true` if a parameter has the first cursor, [`START`].
+    /// `true` if a parameter has the first cursor, which is `start` by default.
     starts: bool,
     /// `true` if a parameter has the first cursor backward, [`END`].
     ends: bool,
@@ -215,6 +217,7 @@ impl Parameters {
             zero_limit_is_default: envelope.zero_limit_is_default,
             empty_cursor_is_first_page: envelope.empty_cursor_is_first_page,
             seeks: list.mode.value == Mode::Seek,
+            first: list.new_clients.start.clone(),
             marking: list.new_clients.by.iter().map(|name| name.value.clone()).collect(),
             legacy: list.legacy.clone(),
         })
@@ -341,7 +344,7 @@ impl Parameters {
     fn sift_body(&self, body: &RequestBody, sifted: &mut ParsedQuery<'_>) -> Result<(), Box<Problem>> {
         sifted.in_body = self.in_body.own(body)?;
         sifted.in_body.retain(|(role, text)| {
-            let is_first = is_first(*role, text);
+            let is_first = self.is_first(*role, text);
             sifted.ends |= is_first && matches!(role, Role::Before | Role::BeforeId);
             sifted.starts |= is_first && !matches!(role, Role::Before | Role::BeforeId);
             !is_first
@@ -436,7 +439,7 @@ impl Parameters {
         // On a route with old clients, the first page needs a mark too. Test:
         // `links_of_the_gateway_never_lead_to_legacy_answers`.
         if let Some(name) = self.start_name().filter(|_| to.is_none() && self.has_old_clients()) {
-            link.push_written(name, START);
+            link.push_written(name, &self.first);
         }
         link.into_text()
     }
@@ -467,7 +470,7 @@ impl Parameters {
             sifted.is_marked_by_name |= self.marking.iter().any(|marking| marking.as_bytes() == &*name);
             let own = self.own(&name);
             if let Some(role) = own
-                && pair.text().is_some_and(|text| is_first(role, &text))
+                && pair.text().is_some_and(|text| self.is_first(role, &text))
             {
                 // Beside a position, the first cursor has no effect: some clients send it with every request.
                 match role {

@@ -533,13 +533,13 @@ async fn read_body(
         if !session.is_body_done() {
             let _ = body::receive(session, (&list.budgets).into(), held).await;
         }
-        problem.leave_out_links(cursor_name(chosen.convention));
+        problem.leave_out_links(first_cursor(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
     }
     // No page is opened for a request that passes, so the request is counted against the limit of legacy requests here.
     // Test: `legacy_requests_by_post_are_limited_too`.
     if let Err(failure) = limit_legacy(list, &kind, asked.now, String::new, outcome).await {
-        let failure = failure.without_links(cursor_name(chosen.convention));
+        let failure = failure.without_links(first_cursor(chosen.convention));
         return Err(Box::new(shed(failure, Some(envelope), snapshot, outcome)));
     }
     Ok(PostRequest::Passes(first, received))
@@ -594,7 +594,7 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
             // If the core refused the page, it has already written the details to `outcome.detail`.
             outcome.detail = detail.or_else(|| outcome.detail.take());
             if asked.body.is_some() {
-                problem.leave_out_links(cursor_name(chosen.convention));
+                problem.leave_out_links(first_cursor(chosen.convention));
             } else if problem.restart.is_none() && problem.code.restarts() {
                 problem.restart = Some(first_page(call));
             }
@@ -610,10 +610,12 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
     }
 }
 
-/// Returns the parameter in which clients send the cursor of the next page; `None` if the convention has none.
-fn cursor_name(convention: &Convention) -> Option<&str> {
+/// Returns the parameter in which clients send the cursor of the next page, with the first cursor; `None` if the
+/// convention has none.
+fn first_cursor(convention: &Convention) -> Option<(&str, &str)> {
     let parameters = &convention.parameters;
-    parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After))
+    let name = parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After))?;
+    Some((name, parameters.first_cursor()))
 }
 
 /// Returns the link to the first page. The link keeps the filters, the sort and the limit of the query, as far as these

@@ -2,7 +2,7 @@
 //!
 //! The gateway can't know the names of parameters that a service and its old clients use, so no name marks a request: a
 //! service may have a `cursor` of its own, filter by `after`, or ignore `limit`. Only a value does: a cursor that this
-//! gateway made, or the first cursor in its place, which is [`START`] or, backward, [`END`]. On a route with old
+//! gateway made, or the first cursor in its place, which is `start` by default or, backward, [`END`]. On a route with old
 //! clients, every other request is theirs. Test: `only_values_mark_a_request`.
 
 use std::sync::Arc;
@@ -13,8 +13,6 @@ use crate::{
     downstream::request::{body::RequestBody, filters, query},
 };
 
-/// The first cursor: the position before the first item.
-pub const START: &str = "start";
 /// The first cursor of a walk backward: the position after the last item.
 pub const END: &str = "end";
 
@@ -104,7 +102,7 @@ impl Parameters {
         let in_body = |body| {
             let texts = self.in_body.texts(body);
             let by_name = |role| self.name(role).is_some_and(|name| self.marking.iter().any(|marking| marking == name));
-            texts.iter().any(|(role, text)| is_first(*role, text) || marks(*role, text) || by_name(*role))
+            texts.iter().any(|(role, text)| self.is_first(*role, text) || marks(*role, text) || by_name(*role))
         };
         sifted.starts || sifted.ends || sifted.is_marked_by_name || in_query() || body.is_some_and(in_body)
     }
@@ -162,19 +160,25 @@ impl Parameters {
         sifted
     }
 
-    /// Returns the parameter in which links to the first page have [`START`]; `None` if links can't have one.
+    /// Returns the first cursor, with which new clients begin a list.
+    #[must_use]
+    pub fn first_cursor(&self) -> &str {
+        &self.first
+    }
+
+    /// Returns the parameter in which links to the first page have the first cursor; `None` if links can't have one.
     #[must_use]
     pub fn start_name(&self) -> Option<&str> {
         [Role::Cursor, Role::After, Role::AfterId].into_iter().find_map(|role| self.query_name(role))
     }
-}
 
-/// Returns whether a value is the first cursor of a role.
-pub(super) fn is_first(role: Role, text: &str) -> bool {
-    match role {
-        Role::Cursor | Role::After | Role::AfterId => text == START,
-        Role::Before | Role::BeforeId => text == END,
-        Role::Limit | Role::LimitBackward | Role::Sort => false,
+    /// Returns whether a value is the first cursor of a role.
+    pub(super) fn is_first(&self, role: Role, text: &str) -> bool {
+        match role {
+            Role::Cursor | Role::After | Role::AfterId => text == self.first,
+            Role::Before | Role::BeforeId => text == END,
+            Role::Limit | Role::LimitBackward | Role::Sort => false,
+        }
     }
 }
 
