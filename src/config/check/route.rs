@@ -5,7 +5,7 @@ use super::{
     principal, rate_limit,
 };
 use crate::config::{
-    diagnostic::{Diagnostics, Located, Location, nearest},
+    diagnostic::{Located, Location, nearest},
     key::Key,
     keys::{CONCURRENCY, CURSOR_KEYS, FILE, LEGACY, NEW_CLIENTS, OBSERVE, ROUTE, UPSTREAM},
     settings::{Action, ConcurrencySettings, ListSettings, ObserveSettings, OpenApiSettings, Role, RouteSettings},
@@ -219,18 +219,19 @@ impl Route<'_> {
         &self,
         segments: &[path::Segment<'_>],
         known: &mut Known<'_>,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
     ) -> Option<Box<ListSettings>> {
         if !self.is_set_back() || matches!(segments.last(), Some(path::Segment::Rest(_))) {
             return None;
         }
-        let mut unreported = Diagnostics::default();
-        let mut context =
-            Context { diagnostics: &mut unreported, environment: context.environment, whole: context.whole };
-        let collection = self.collection(segments, &mut context);
-        let route = list::Route { name: &self.name.value, at: self.at, written: &self.written };
-        let list = route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, &mut context)?;
-        (!unreported.has_errors()).then(|| Box::new(list))
+        let Context { environment, whole, .. } = *context;
+        let list = context.diagnostics.unreported(|diagnostics| {
+            let context = &mut Context { diagnostics, environment, whole };
+            let collection = self.collection(segments, context);
+            let route = list::Route { name: &self.name.value, at: self.at, written: &self.written };
+            route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, context)
+        });
+        list.flatten().map(Box::new)
     }
 
     /// Reads `openapi`. Reports it on a route without a list, which has no items. Returns `None` without `openapi`, and

@@ -189,7 +189,7 @@ impl Snapshot {
             let compiled = Route::compile(route, asked, upstream, keys.as_ref(), known_routes, &mut costs, diagnostics);
             routes.extend(compiled.map(Arc::new));
         }
-        let second = second_paths(settings, &routes, keys.as_ref());
+        let second = second_paths(settings, &routes, keys.as_ref(), diagnostics);
         let entries: Vec<Arc<Route>> = routes.iter().chain(&second).map(Arc::clone).collect();
         check_own(settings, diagnostics);
         warn_of_sunsets(settings, clock::unix_seconds(), diagnostics);
@@ -277,15 +277,21 @@ fn export_credentials(settings: &Settings, diagnostics: &mut Diagnostics) -> Opt
 
 /// Compiles the second paths of lists (`new_clients.path`), each as a route of its own, which has no old clients and
 /// shares the state of the list's route. No request therefore needs to know that a list has two paths.
-fn second_paths(settings: &Settings, routes: &[Arc<Route>], keys: Option<&Arc<KeyRing>>) -> Vec<Arc<Route>> {
+fn second_paths(
+    settings: &Settings,
+    routes: &[Arc<Route>],
+    keys: Option<&Arc<KeyRing>>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Arc<Route>> {
     let compile = |route: &Arc<Route>| {
         let own = settings.routes.iter().find(|own| own.name.value == route.name)?.for_new_clients()?;
         let asked = settings.upstreams.get(own.upstream);
+        let (known, upstream) = (std::slice::from_ref(route), Some(Arc::clone(&route.upstream)));
         // All faults have been reported for the list's own path.
-        let (mut costs, mut unused) = (Costs::default(), Diagnostics::default());
-        let known = std::slice::from_ref(route);
-        let upstream = Some(Arc::clone(&route.upstream));
-        Route::compile(&own, asked, upstream, keys, known, &mut costs, &mut unused).map(Arc::new)
+        let compiled = diagnostics.unreported(|diagnostics| {
+            Route::compile(&own, asked, upstream, keys, known, &mut Costs::default(), diagnostics)
+        });
+        compiled.flatten().map(Arc::new)
     };
     routes.iter().filter_map(compile).collect()
 }

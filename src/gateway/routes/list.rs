@@ -145,10 +145,16 @@ impl List {
     }
 
     /// Compiles only the conventions of a list that isn't served; `None` if the list has faults, which aren't reported.
-    pub(crate) fn conventions(settings: &ListSettings, keys: Option<&Arc<KeyRing>>) -> Option<Conventions> {
-        let mut unreported = Diagnostics::default();
-        let dialect = Dialect::compile(settings, &mut unreported);
-        conventions(settings, dialect.as_ref(), keys, &mut unreported)
+    pub(crate) fn conventions(
+        settings: &ListSettings,
+        keys: Option<&Arc<KeyRing>>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Conventions> {
+        let compiled = diagnostics.unreported(|diagnostics| {
+            let dialect = Dialect::compile(settings, diagnostics);
+            conventions(settings, dialect.as_ref(), keys, diagnostics)
+        });
+        compiled.flatten()
     }
 
     /// Counts a request by its paging. A legacy request is also counted for its client. `now` is in seconds since 1970.

@@ -118,7 +118,7 @@ impl Route {
             None => (list, None),
         };
         let set_back = settings.set_back.as_ref().and_then(|list| {
-            let conventions = List::conventions(list, keys)?;
+            let conventions = List::conventions(list, keys, diagnostics)?;
             Some(Box::new(SetBackList { conventions, budgets: list.budgets }))
         });
         let usual = list.as_ref().map(|list| {
