@@ -1,6 +1,6 @@
 // Reads a list to its end with an infinite query of TanStack Query, like a page whose reader scrolls:
 //
-//     node infinite.js 'https://api.example.com/users?limit=100'
+//     node infinite.js 'https://api.example.com/users?cursor=start&limit=100'
 //
 // Writes each item as a line to standard output, and the number of items to standard error.
 

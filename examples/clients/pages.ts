@@ -1,7 +1,7 @@
 // Reads a list page by page with TanStack Query, like a table whose reader presses "next" up to the end, and then
 // "previous" back to the start:
 //
-//     node pages.js 'https://api.example.com/users?limit=100'
+//     node pages.js 'https://api.example.com/users?cursor=start&limit=100'
 //
 // Writes the items of the walk forward as lines to standard output, and the numbers of items of both walks to standard
 // error.

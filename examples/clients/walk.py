@@ -1,6 +1,6 @@
 """Reads a list to its end, using only the standard library.
 
-    python3 walk.py 'https://api.example.com/users?limit=100'
+    python3 walk.py 'https://api.example.com/users?cursor=start&limit=100'
 
 Writes each item as a line to standard output, and the number of items to standard error.
 """

@@ -2,9 +2,9 @@
 # Reads a list to its end with curl and jq. Writes each item as a line to standard output, and the number of items to
 # standard error.
 #
-#     sh walk.sh 'https://api.example.com/users?limit=100'
+#     sh walk.sh 'https://api.example.com/users?cursor=start&limit=100'
 #
-# Each request goes to the given URL, with the cursor from the previous page.
+# Each request goes to the given URL, with the cursor from the previous page. `start` beside a cursor has no effect.
 set -eu
 
 list=$1

@@ -81,6 +81,7 @@ fn list_parts(route: &Route, list: &List) -> Map<String, Value> {
         "level": level_word(list.guarantee.level),
         "obstacle": list.guarantee.keeps_from_next,
         "old_clients": list.legacy.old_clients.word(),
+        "new_clients": { "path": list.new_clients.path.as_ref().map(|path| &path.value) },
     }))
 }
 

@@ -105,6 +105,17 @@ impl Diagnostics {
         self.push(Severity::Warning, at, message.into(), help.into());
     }
 
+    /// Does `work`, and drops the faults that it reports. Returns its result; `None` if it reported an error. Texts that it
+    /// adds stay, because later locations may refer to them.
+    pub fn unreported<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let before = (std::mem::take(&mut self.kept), std::mem::take(&mut self.seen), self.errors, self.warnings);
+        self.errors = 0;
+        let done = work(self);
+        let is_sound = !self.has_errors();
+        (self.kept, self.seen, self.errors, self.warnings) = before;
+        is_sound.then_some(done)
+    }
+
     /// Returns whether there is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
@@ -345,6 +356,26 @@ mod tests {
         });
         let messages: Vec<&str> = diagnostics.iter().map(|fault| fault.message.as_str()).collect();
         assert_eq!((messages, diagnostics.counts()), (vec!["no number here", "c is odd"], (1, 1)));
+    }
+
+    #[test]
+    fn unreported_faults_leave_nothing_but_their_texts() {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".into(), "a = 1\n".into());
+        let at = Location { source, start: 0, end: 1 };
+        diagnostics.error(at, "wrong", "");
+        let mut added = None;
+        let failed = diagnostics.unreported(|diagnostics| {
+            added = Some(diagnostics.add_source("b.toml".into(), "b = 1\n".into()));
+            diagnostics.warning(at, "odd", "");
+            diagnostics.error(at, "worse", "");
+        });
+        let sound = diagnostics.unreported(|diagnostics| diagnostics.warning(at, "odd", ""));
+        assert_eq!((failed, sound, diagnostics.counts()), (None, Some(()), (1, 0)));
+        let at = Location { source: added.unwrap(), start: 0, end: 1 };
+        diagnostics.error(at, "worse", "");
+        assert_eq!(diagnostics.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>(), ["wrong", "worse"]);
+        assert_eq!(diagnostics.place(at).0, "b.toml");
     }
 
     #[test]

@@ -475,6 +475,8 @@ pub struct RouteSettings {
     pub upstream: usize,
     pub methods: Methods,
     pub upstream_path: Option<Located<String>>,
+    /// The list's own path, in the settings of its second path ([`Self::for_new_clients`]); `None` in all others.
+    pub list_path: Option<Located<String>>,
     /// The scheme and host with which the route's links begin, without a final slash.
     pub public_url: Option<String>,
     /// What identifies clients; empty if `principal` does.
@@ -487,6 +489,9 @@ pub struct RouteSettings {
     pub legacy_links: Option<Located<LegacyLinks>>,
     /// The list of the route; `None` for a route that only forwards.
     pub list: Option<Box<ListSettings>>,
+    /// The list that the route would serve, if the route was set back to forwarding and still has the keys of a list.
+    /// Requests of new clients are refused on such a route.
+    pub set_back: Option<Box<ListSettings>>,
     /// The observation of answers: they are forwarded and read, and no pages are served. `None` for a route that serves
     /// its list, and for one without a list.
     pub observe: Option<ObserveSettings>,
@@ -507,6 +512,37 @@ pub enum LinkOrigin<'s> {
 }
 
 impl RouteSettings {
+    /// Returns the settings of the route's second path (`new_clients.path`): those of a route for the same list that
+    /// has no old clients. Returns `None` if the route has no second path.
+    #[must_use]
+    pub fn for_new_clients(&self) -> Option<Self> {
+        let list = self.list.as_ref().or(self.set_back.as_ref())?;
+        let path = list.new_clients.path.clone()?;
+        let own = &self.path;
+        // The upstream gets the same path for both.
+        let upstream_path = match &self.upstream_path {
+            Some(template) => template.value.replace("{path}", own.value.trim_end_matches('/')),
+            None => own.value.clone(),
+        };
+        let legacy = LegacySettings {
+            old_clients: OldClients::None,
+            client: list.legacy.client.clone(),
+            ..LegacySettings::default()
+        };
+        let new_clients =
+            NewClients { path: None, by: Vec::new(), by_preference: None, start: list.new_clients.start.clone() };
+        let list = Box::new(ListSettings { legacy, new_clients, ..(**list).clone() });
+        let (list, set_back) = if self.list.is_some() { (Some(list), None) } else { (None, Some(list)) };
+        Some(Self {
+            upstream_path: Some(Located { value: upstream_path, at: path.at }),
+            path,
+            list_path: Some(own.clone()),
+            list,
+            set_back,
+            ..self.clone()
+        })
+    }
+
     /// Returns whether links of the upstream to itself are rewritten in answers that are passed on.
     #[must_use]
     pub fn rewrites_links(&self, upstream: &UpstreamSettings) -> bool {

@@ -39,6 +39,16 @@ pub(super) fn name(text: &str) -> Checked {
     line(text)
 }
 
+/// Accepts a first cursor. No link has to encode it, and it can't be a cursor, or the word of the backward direction.
+pub(super) fn first_cursor(text: &str) -> Checked {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    if text.is_empty() || text.len() > 64 || text == "end" || !text.bytes().all(allowed) {
+        let help = "write a word of letters, digits, `_`, `-` and `.` that is no id; `end` is the last page";
+        return Err(SyntaxFault::new(format!("{text:?} can't be the first cursor"), help));
+    }
+    Ok(())
+}
+
 /// Accepts the name of a listener, an upstream, a route, a dialect or an envelope, which appears in cursors, logs and
 /// metrics.
 pub(super) fn table_name(text: &str) -> Checked {

@@ -119,7 +119,7 @@ pub(crate) async fn explain(snapshot: &Snapshot, request: AskedRequest) -> Reque
         Ok(head) => head,
         Err(error) => return refused(format!("the request can't be written: {error}"), Vec::new()),
     };
-    let target = match target::read(&head) {
+    let mut target = match target::read(&head) {
         Ok(target) => target,
         Err(problem) => {
             return refused(format!("{} {}: {}", problem.status, problem.code.as_str(), problem.detail), Vec::new());
@@ -129,10 +129,16 @@ pub(crate) async fn explain(snapshot: &Snapshot, request: AskedRequest) -> Reque
         let others = others(snapshot, None, &target);
         return refused("404 route_not_found: no route covers this path".to_owned(), others);
     };
+    target.list_path = found.route.list_path(&found.parameters);
     let (route, others) = (found.route.clone(), others(snapshot, Some(&found.route), &target));
     let fate = match route.list.as_ref().filter(|_| route.methods.take(&request.method)) {
         Some(list) => paged(snapshot, request, (found, list), target, head.headers.clone()).await,
-        None => forwarded(&found, &target, not_a_page(&route, &request.method)),
+        None => match route.refusal((&request.method, &head.headers), target.query.as_deref(), None) {
+            Some(problem) => {
+                RequestFate::Refused(format!("{} {}: {}", problem.status, problem.code.as_str(), problem.detail))
+            }
+            None => forwarded(&found, &target, not_a_page(&route, &request.method)),
+        },
     };
     RequestExplanation { route: Some((route.name.clone(), fits(&route))), others, fate }
 }
@@ -216,7 +222,7 @@ async fn paged(
         parameters: found.parameters.clone(),
         headers,
         body,
-        is_new: false,
+        is_new: chosen.by_preference && list.conventions.marks_by_preference(),
         client: Client { address, scheme: request.scheme, version, is_proxy: false, has_certificate: false },
         known: None,
         now: clock::unix_seconds(),

@@ -40,9 +40,10 @@ const LARGEST: usize = 1 << 20;
 const TIES: usize = 20;
 
 /// The kinds of faults that are found in a request with its answer, or in several answers together.
-pub const TRAFFIC_FAULTS: [&str; 11] = [
+pub const TRAFFIC_FAULTS: [&str; 12] = [
     BODY_BY_GET,
     "first_page",
+    MARKED_BY_NAME,
     "past_end",
     "place_parameter",
     "redirect",
@@ -60,6 +61,9 @@ pub const UPSTREAM_STATUS: &str = "upstream_status";
 
 /// The kind of a GET request with a body.
 pub const BODY_BY_GET: &str = "body_by_get";
+
+/// The kind of a request that only a name in `new_clients.by` marks as a new client's.
+pub const MARKED_BY_NAME: &str = "marked_by_name";
 
 /// Parameters with their decoded names and their values.
 type Pairs<V> = Vec<(String, V)>;

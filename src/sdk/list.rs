@@ -30,6 +30,8 @@ pub(super) struct SdkList {
     /// The names of the path's parameters, in their order.
     pub(super) path_parameters: Vec<String>,
     pub(super) cursor: SdkInput,
+    /// The first cursor.
+    start: String,
     pub(super) limit: Option<SdkInput>,
     pub(super) max_limit: u32,
     pub(super) sort: Option<SdkInput>,
@@ -147,6 +149,7 @@ impl SdkList {
             samples: sample(convention, &cursor, &path, settings.page_size.default)?,
             path,
             cursor,
+            start: convention.parameters.first_cursor().to_owned(),
             limit: input(Role::Limit),
             max_limit: settings.page_size.max,
             sort: input(Role::Sort).filter(|_| sorts),
@@ -175,6 +178,7 @@ impl SdkList {
             ("method", SpecValue::text(if self.post { "POST" } else { "GET" })),
             ("path", SpecValue::text(&self.path)),
             ("cursor", self.cursor.spec()),
+            ("start", SpecValue::text(&self.start)),
             ("limit", input(&self.limit)),
             ("sort", input(&self.sort)),
             ("prefer", SpecValue::texts(self.prefer.iter().map(String::as_str))),

@@ -1,6 +1,6 @@
 //! Tests of batch routes: POST with the cursor in the body, in front of services that are read by POST and by GET.
 
-use std::io;
+use std::{io, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -553,7 +553,7 @@ fn legacy_requests_by_post_are_recognised_by_their_query() {
 
     let ended = legacy.replace("deprecation = 2026-01-15", "sunset = 2026-01-15, after_sunset = \"reject\"");
     let rejecting = Gateway::start(&configuration(&upstream, &format!("{BY_GET}\n{ended}")));
-    for body in [&b"{}"[..], b"no JSON", &[b' '; 500_000]] {
+    for body in [&b"{}"[..], b"no JSON", &vec![b' '; 3_000_000]] {
         let rejected = rejecting.send("POST", "/batch/courses?offset=10", &JSON, body);
         assert_eq!(rejected.status, 410, "{rejected:?}");
     }
@@ -636,4 +636,61 @@ fn the_usual_faults_of_a_batch_service_end_no_walk_in_silence() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The limits of bodies apply to marked requests alone: a body beyond them can't be one, so an old client's passes.
+#[test]
+fn old_bodies_pass_beyond_the_limits() {
+    let upstream = Upstream::start(|exchange| {
+        let body = exchange.body()?;
+        let digest = format!("{} {}", body.len(), body.iter().map(|byte| u64::from(*byte)).sum::<u64>());
+        exchange.reply("200 OK", &[("Content-Type", "text/plain")], digest.as_bytes())
+    });
+    let route = format!("{BY_TOKEN}\nold_clients = \"pass\"\nbudgets = {{ time = \"2s\" }}");
+    let gateway = Gateway::start(&configuration(&upstream, &route));
+    let body = |length: usize| {
+        let begin = r#"{"requester_service":"planner","filler":""#;
+        format!("{begin}{}\"}}", "xyz".repeat(length / 3)).into_bytes()
+    };
+    let digest = |body: &[u8]| format!("{} {}", body.len(), body.iter().map(|byte| u64::from(*byte)).sum::<u64>());
+    let chunked = |body: &[u8], pause: Duration| {
+        let head = b"POST /batch/courses HTTP/1.1\r\nHost: gateway.test\r\nContent-Type: application/json\r\n\
+            Transfer-Encoding: chunked\r\n\r\n";
+        let mut connection = gateway.connect();
+        connection.send(head).expect("it is read");
+        for part in body.chunks(100_000) {
+            let framed = [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
+            connection.send(&framed).expect("it is read");
+            std::thread::sleep(pause);
+        }
+        connection.send(b"0\r\n\r\n").expect("it is read");
+        connection.response("POST").expect("a response")
+    };
+    let mut connection = gateway.connect();
+    for length in [100, 3_000_000] {
+        let body = body(length);
+        let passed = connection.request("POST", "/batch/courses", &JSON, &body).expect("a response");
+        assert_eq!((passed.status, passed.text()), (200, digest(&body).as_str()), "{length}");
+        let passed = chunked(&body, Duration::ZERO);
+        assert_eq!((passed.status, passed.text()), (200, digest(&body).as_str()), "{length} in chunks");
+    }
+    // A slow client isn't cut off by the budget of pages.
+    let slow = body(500_000);
+    let passed = chunked(&slow, Duration::from_millis(600));
+    assert_eq!((passed.status, passed.text()), (200, digest(&slow).as_str()));
+}
+
+/// A route that was set back to forwarding looks into bodies that may have a mark.
+#[test]
+fn marked_bodies_are_refused_where_no_pages_are_served() {
+    let (upstream, gateway) = start(&Rows::count(30), &format!("{BY_TOKEN}\naction = \"forward\""));
+    let of = |cursor: &Value| json!({ "requester_service": "planner", "payload": { "cursor": cursor } });
+    for cursor in ["start", "~abc"] {
+        let refused = post(&gateway, &of(&json!(cursor)));
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("60")), "{refused:?}");
+    }
+    assert_eq!(upstream.count(), 0);
+    let old = post(&gateway, &of(&json!("c-10")));
+    assert_eq!((old.status, ids(&old.json())[0]), (200, 11), "{old:?}");
+    assert_eq!(post(&gateway, &of(&Value::Null)).status, 200);
 }

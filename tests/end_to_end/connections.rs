@@ -119,7 +119,7 @@ fn new_clients_take_the_places_of_idle_ones() {
     assert_eq!(newest.request("GET", "/users", &[], b"").expect("it has kept its place").status, 200);
     drop((idle, new));
     eventually("all places are free", || (counted(&gateway, "cursorgate_connections ") == 0).then_some(()));
-    let mut oldest = gateway.connect();
+    let oldest = gateway.connect();
     let silent: Vec<Connection> = (1..PLACES).map(|_| gateway.connect()).collect();
     eventually("all are connected", || (counted(&gateway, "cursorgate_connections ") == PLACES as u64).then_some(()));
     assert_eq!(gateway.connect().request("GET", "/users", &[], b"").expect("a response").status, 200);

@@ -158,7 +158,9 @@ fn the_steps_of_a_migration_answer_old_clients_as_before() {
     };
     let paginate = replaced(&observe, blocks[2]);
     results.run("migration.md, paginate", &paginate, &service, &replay::DJANGO, Some(&latest_first()));
-    let announce = replaced(&paginate, blocks[3]);
+    let second = format!("{paginate}\n{}", blocks[3]);
+    results.run("migration.md, a second path", &second, &service, &replay::DJANGO, Some(&latest_first()));
+    let announce = replaced(&second, blocks[4]);
     results.run("migration.md, announce", &announce, &service, &replay::DJANGO, Some(&latest_first()));
 }
 

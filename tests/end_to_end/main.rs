@@ -53,6 +53,7 @@ mod logs;
 mod mcp;
 mod metrics;
 mod migration;
+mod new_clients;
 mod observe;
 mod old_clients;
 mod openapi;

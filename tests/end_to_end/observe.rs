@@ -277,3 +277,24 @@ fn a_route_that_observes_refuses_marked_requests() {
     }
     assert_eq!(gateway.send("POST", "/users?cursor=start", &[], b"").status, 200, "only reading has pages");
 }
+
+/// A name marks requests only once the route serves pages: until then, every client that sends it is an old one.
+#[test]
+fn a_name_that_old_clients_send_too_is_reported_and_passes() {
+    let upstream = Upstream::start(serve(users(30)));
+    let by = format!("{}\nnew_clients = {{ by = [\"count\"] }}", ROUTE.route);
+    let by: &'static str = Box::leak(by.into_boxed_str());
+    let gateway = Gateway::start(&Setup { route: by, ..ROUTE }.configuration(upstream.address));
+    for _ in 0..2 {
+        let passed = gateway.get("/users?count=5");
+        assert_eq!((passed.status, passed.header("cursorgate-level")), (200, None), "{passed:?}");
+    }
+    assert_eq!(gateway.get("/users?count=5&cursor=start").outcome(), "503 not_paged", "a value is a mark");
+    let found = eventually("the name is reported", || {
+        let migration = http::get(gateway.admin, "/migration").json();
+        let findings = migration["routes"][0]["findings"].as_array().cloned().unwrap_or_default();
+        findings.into_iter().find(|found| found["kind"] == "marked_by_name")
+    });
+    assert_eq!(found["count"], 2, "{found}");
+    assert!(found.to_string().contains("`count`") && found.to_string().contains("new_clients.by"), "{found}");
+}

@@ -129,6 +129,19 @@ fn a_name_that_the_service_uses_too_is_reported() {
 }
 
 #[test]
+fn a_second_path_that_the_service_has_is_reported() {
+    let upstream = Upstream::start(service);
+    let with = |path: &str| {
+        let text = format!("old_clients = \"pass\"\nnew_clients = {{ path = {path:?} }}");
+        configuration(&upstream).replace("old_clients = \"pass\"", &text)
+    };
+    assert_fails(&with("/about"), "new_clients = ", "the service itself answers 200 at /about", "choose a path");
+    let (code, report) = check(&with("/v2/items"), &LIVE);
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("or every request at /v2/items"), "{report}");
+}
+
+#[test]
 fn a_list_without_pages_of_which_old_clients_get_a_part_is_reported() {
     let upstream = Upstream::start(|exchange: &mut Exchange| match exchange.request.path() {
         "/items" => exchange.reply("200 OK", &JSON, json!(rows()).to_string().as_bytes()),

@@ -84,6 +84,8 @@ fn an_operator_sees_faults_at_once() {
 
     let looks = ["desktop-light", "desktop-dark", "phone-light", "phone-dark", "dialog", "offline"];
     is_sound(&saw, &format!("http://{}", gateway.admin), &looks);
+    let cut = saw["cut"].as_object().expect("a list for each screen");
+    assert!(cut.len() == 4 && cut.values().all(|parts| *parts == json!([])), "printed over their neighbours: {cut:?}");
     assert_ne!(saw["looks"]["desktop-light"], saw["looks"]["desktop-dark"], "light and dark differ");
 
     let findings = texts(&saw["findings"]);

@@ -4,7 +4,7 @@ import { UserFeed } from "./UserFeed.js";
 import { UserTable } from "./UserTable.js";
 
 // The query of this web page is passed on as the query of the list.
-const list = new URL(`/users${location.search || "?limit=50"}`, location.href).href;
+const list = new URL(`/users${location.search || "?cursor=start&limit=50"}`, location.href).href;
 
 createRoot(document.getElementById("root")!).render(
   <QueryClientProvider client={new QueryClient()}>

@@ -7,23 +7,35 @@ use crate::{
         diagnostic::Location,
         settings::{AfterSunset, KnownBy, LegacySettings, ListSettings, OldClients, Role},
     },
-    downstream::{Parameters, START},
+    downstream::Parameters,
     gateway::runtime::clock,
 };
 
 const DAY: u64 = 86_400;
 
-/// Describes the first request of a new client, which has a mark; `None` if every request is a new client's.
-pub(super) fn new(parameters: &Parameters) -> Option<String> {
-    if !parameters.has_old_clients() {
-        return None;
-    }
+/// Describes the requests of new clients: the first one, which has a mark, and the list's second path. Returns `None` if
+/// there is no second path and every request is a new client's.
+pub(super) fn new(list: &ListSettings, parameters: &Parameters) -> Option<String> {
+    let second = list.new_clients.path.as_ref().map(|path| format!("every request at {}", path.value));
+    let has_old = parameters.has_old_clients();
+    let first = if has_old { first(parameters) } else { None };
+    let preferred = list
+        .new_clients
+        .by_preference
+        .filter(|_| has_old)
+        .map(|_| format!("with `Prefer: envelope={}`, so all answers vary by Prefer", list.envelope.name));
+    let said: Vec<String> = first.into_iter().chain(preferred).chain(second).collect();
+    (!said.is_empty()).then(|| said.join("; or "))
+}
+
+fn first(parameters: &Parameters) -> Option<String> {
     let places = [Role::Cursor, Role::After, Role::AfterId];
     let place = places.into_iter().find_map(|role| parameters.name(role))?;
+    let start = parameters.first_cursor();
     Some(match (place.starts_with('/'), parameters.query_name(Role::Limit)) {
-        (true, _) => format!("{START:?} at {place} of the body, then the cursor of each page"),
-        (false, Some(limit)) => format!("?{place}={START}&{limit}=20, then the cursor of each page"),
-        (false, None) => format!("?{place}={START}, then the cursor of each page"),
+        (true, _) => format!("{start:?} at {place} of the body, then the cursor of each page"),
+        (false, Some(limit)) => format!("?{place}={start}&{limit}=20, then the cursor of each page"),
+        (false, None) => format!("?{place}={start}, then the cursor of each page"),
     })
 }
 

@@ -206,7 +206,7 @@ fn is_marked(snapshot: &Snapshot, target: &str) -> bool {
     let list = found.route.list.as_ref();
     list.is_some_and(|list| {
         let chosen = list.conventions.choose(&http::HeaderMap::new());
-        chosen.convention.parameters.is_marked(Some(query))
+        chosen.convention.parameters.is_marked(Some(query), None)
     })
 }
 

@@ -75,6 +75,9 @@ fn describe(
     if let Some(who) = identity(route) {
         line(out, "identity", &who);
     }
+    if compiled.set_back.is_some() {
+        line(out, "new clients", "get 503 not_paged, because the route forwards");
+    }
     if let Some(limits) = limits(route) {
         line(out, "limits", &(limits + counted(settings)));
     }
@@ -133,10 +136,10 @@ fn describe_list(
     let is_own = |name: &&String| !parameters.has_old_clients() && parameters.name(Role::Limit) == Some(name.as_str());
     let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
     line(out, "old clients", &old_clients::old(&list.legacy, &marks, now));
+    if let Some(new) = old_clients::new(list, parameters) {
+        line(out, "new clients", &new);
+    }
     if parameters.has_old_clients() {
-        if let Some(new) = old_clients::new(parameters) {
-            line(out, "new clients", &new);
-        }
         if let Some(limits) = legacy_limits(&list.legacy, now).filter(|_| served.is_some()) {
             line(out, "old limits", &(limits + counted(settings)));
         }

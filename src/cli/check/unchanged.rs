@@ -6,7 +6,7 @@ pub(super) mod reads;
 
 use std::{fmt::Write as _, thread, time::Duration};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 
 use self::{
     causes::DifferenceCause,
@@ -132,7 +132,10 @@ impl Prover<'_> {
     ) -> Proof {
         let mut proof = Proof::default();
         let mut found: Vec<Differing> = Vec::new();
-        let ended = self.each(of, body, &mut proof, &mut found).err();
+        let mut ended = self.each(of, body, &mut proof, &mut found).err();
+        if ended.is_none() {
+            ended = self.find_second(of, &mut proof, diagnostics).err();
+        }
         proof.ended = ended.map(|ProofHalt(why)| why);
         proof.differing = found.iter().map(|differing| differing.requests.len()).sum();
         report(of, self.settings, &found, diagnostics);
@@ -164,6 +167,34 @@ impl Prover<'_> {
                     None => found.push(Differing { cause, requests: vec![name], difference }),
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Reports a second path for new clients at which the service itself has something: its clients would get pages.
+    fn find_second(
+        &self,
+        of: ProvenRoute<'_>,
+        proof: &mut Proof,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), ProofHalt> {
+        // Without values for its parameters, the path can't be asked for.
+        let second = of.list.new_clients.path.as_ref().filter(|path| !path.value.contains('{'));
+        let Some(second) = second else { return Ok(()) };
+        let ways = ways(of);
+        let mut asked = |path: &str| {
+            let read = OldRead::recorded(Method::GET, path.to_owned(), path.to_owned());
+            self.direct(ways.upstream, &self.request(&read, ways.authority.clone()), proof)
+        };
+        // Some services answer every path alike.
+        let (status, unknown) = (asked(&second.value)?.status, asked(reads::UNKNOWN)?.status);
+        if status != unknown {
+            let message = format!(
+                "{}: the service itself answers {status} at {}, and {unknown} at an unknown path: its clients would get \
+                 pages instead",
+                of.route.name.value, second.value
+            );
+            diagnostics.error(second.at, message, "choose a path at which the service has nothing");
         }
         Ok(())
     }

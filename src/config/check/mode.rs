@@ -2,15 +2,43 @@
 
 use super::Context;
 use crate::{
-    config::{diagnostic::nearest, keys::ROUTE, settings::ListSettings, spanned::Spanned},
-    pagination::resolver::{Totals, Verify},
+    config::{
+        diagnostic::nearest,
+        keys::ROUTE,
+        settings::{ListSettings, Mode, Role},
+        spanned::Spanned,
+    },
+    pagination::{
+        order::Kind,
+        resolver::{Totals, Verify},
+    },
 };
 
 /// Reports settings that contradict each other. `route` is the merged table.
 pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     check_filterable(list, context);
+    check_first_cursor(list, context);
     check_verify(list, route, context);
     check_total(list, route, context);
+}
+
+/// Warns if the first cursor, `start`, can also be the id of an item, because ids are the cursors of new clients.
+fn check_first_cursor(list: &ListSettings, context: &mut Context<'_>) {
+    let named = list.parameters.renamed.iter().chain(&list.envelope.parameters);
+    let Some((_, name)) = named.into_iter().find(|(role, _)| *role == Role::AfterId) else { return };
+    let start = &list.new_clients.start;
+    let id = list.fields.iter().find(|field| field.name == "id").map(|field| &field.kind);
+    let can_be_start = match id {
+        Some(Kind::Number | Kind::NumberInString | Kind::Uuid | Kind::Datetime | Kind::Boolean) => false,
+        Some(Kind::Rank(ranks)) => ranks.contains(start),
+        Some(Kind::Inferred | Kind::Text | Kind::Opaque) | None => true,
+    };
+    if list.mode.value == Mode::Seek && can_be_start {
+        let message = format!("`{start}` in `{}` is the first page, and so never an item with this id", name.value);
+        let help = "if ids are numbers or UUIDs, say so: fields = { id = { type = \"number\" } }; else choose a word that \
+                    is no id: new_clients.start = \"first\"";
+        context.diagnostics.warning(list.mode.at, message, help);
+    }
 }
 
 /// Reports `verify = "never"` on a list whose walk would then not end.

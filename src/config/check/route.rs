@@ -7,8 +7,8 @@ use super::{
 use crate::config::{
     diagnostic::{Located, Location, nearest},
     key::Key,
-    keys::{CONCURRENCY, CURSOR_KEYS, FILE, LEGACY, OBSERVE, ROUTE, UPSTREAM},
-    settings::{Action, ConcurrencySettings, ObserveSettings, OpenApiSettings, RouteSettings},
+    keys::{CONCURRENCY, CURSOR_KEYS, FILE, LEGACY, NEW_CLIENTS, OBSERVE, ROUTE, UPSTREAM},
+    settings::{Action, ConcurrencySettings, ListSettings, ObserveSettings, OpenApiSettings, Role, RouteSettings},
     spanned::{Spanned, Value},
 };
 
@@ -71,10 +71,12 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
         if route.has_list() && !std::mem::replace(&mut has_list, true) {
             route.check_key(root, context);
         }
+        let read = route.read(index, &mut known, context);
         if route.is_undecided() {
-            undecided.push((name.value.clone(), own.at, ROUTE.path.read(&route.written)));
+            let first = read.as_ref().and_then(|read| first_page(read.list.as_deref()?));
+            undecided.push((name.value.clone(), own.at, ROUTE.path.read(&route.written), first));
         }
-        routes.extend(route.read(index, &mut known, context));
+        routes.extend(read);
     }
     ask_for_old_clients(&undecided, context);
     if let Some((own, at)) = other_paths::route(root, &routes, context) {
@@ -92,8 +94,9 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
 
 /// Reports routes that don't say whether their lists have old clients: an upgrade or a copied file must not change
 /// answers silently, in either direction, so there is no default.
-fn ask_for_old_clients(routes: &[(String, Location, Option<String>)], context: &mut Context<'_>) {
-    let Some(((name, at, path), others)) = routes.split_first() else { return };
+fn ask_for_old_clients(routes: &[(String, Location, Option<String>, Option<String>)], context: &mut Context<'_>) {
+    let Some(((name, at, path, first), others)) = routes.split_first() else { return };
+    let first = first.as_deref().unwrap_or("?cursor=start");
     let path = path.as_deref().unwrap_or("its list");
     let others = match others {
         [] => String::new(),
@@ -101,11 +104,29 @@ fn ask_for_old_clients(routes: &[(String, Location, Option<String>)], context: &
         others => format!(", nor do {} other routes", others.len()),
     };
     let message = format!("who uses {path} today? routes.{name} doesn't say{others}");
-    let help = "write one of these in the route:\n\
-                old_clients = \"pass\"   their requests get the service's own answers; pages begin with ?cursor=start\n\
-                old_clients = \"none\"   nobody yet: every request is a page\n\
-                for all routes: [defaults] old_clients = \"pass\"";
+    let help = format!(
+        "write one of these in the route:\n\
+         old_clients = \"pass\"   their requests get the service's own answers; pages begin with {first}\n\
+         old_clients = \"none\"   nobody yet: every request is a page\n\
+         for all routes: [defaults] old_clients = \"pass\""
+    );
     context.missing(*at, message, help);
+}
+
+/// Describes the first request of a new client for a list; `None` if its envelope has no cursor.
+fn first_page(list: &ListSettings) -> Option<String> {
+    let renamed = &list.parameters.renamed;
+    let kept = list.envelope.parameters.iter().filter(|(role, _)| renamed.iter().all(|(other, _)| other != role));
+    let named: Vec<&(Role, Located<String>)> = renamed.iter().chain(kept).collect();
+    let name = [Role::Cursor, Role::After, Role::AfterId]
+        .into_iter()
+        .find_map(|role| named.iter().find(|(known, _)| *known == role))
+        .map(|(_, name)| &name.value)?;
+    let start = &list.new_clients.start;
+    Some(match name.starts_with('/') {
+        true => format!("{start:?} at {name} of the body"),
+        false => format!("?{name}={start}"),
+    })
 }
 
 pub(super) fn unknown_upstream(name: &Located<String>, upstreams: &Spanned, context: &mut Context<'_>) {
@@ -141,6 +162,11 @@ impl Route<'_> {
         if let (Some(path), Some(segments)) = (&path, &segments) {
             self.claim(path, &hosts, segments, &mut known.claims, context);
         }
+        let keeps_list = self.has_list() || self.is_set_back();
+        let second = NEW_CLIENTS.path.located(&ROUTE.new_clients.table(&self.written)).filter(|_| keeps_list);
+        if let (Some(second), Some(segments)) = (&second, &segments) {
+            self.claim_second(second, (&hosts, segments), &mut known.claims, context);
+        }
         let methods = methods::methods(&self.written, context);
         let rate_limit = rate_limit::rate_limit(known.root, &self.written, context);
         let identity = identity::of_route(known.root, &self.written, context);
@@ -162,6 +188,7 @@ impl Route<'_> {
                 Some(Box::new(list))
             }
         };
+        let set_back = segments.as_ref().and_then(|segments| self.set_back(segments, known, context));
         Some(RouteSettings {
             name: self.name.clone(),
             hosts,
@@ -169,6 +196,7 @@ impl Route<'_> {
             methods,
             upstream: upstream?,
             upstream_path: ROUTE.upstream_path.located(&self.written),
+            list_path: None,
             public_url: ROUTE.public_url.read(&self.written).map(|url| url.trim_end_matches('/').to_owned()),
             identity,
             concurrency: concurrency(known.root, &self.written),
@@ -176,9 +204,37 @@ impl Route<'_> {
             cors: cors::cors(&self.written, context),
             legacy_links: ROUTE.legacy.find(&self.written).and_then(|legacy| LEGACY.links.located(legacy)),
             list,
+            set_back,
             observe: self.observe(action?, context),
             openapi: self.openapi(known, context),
         })
+    }
+
+    /// Returns whether the route forwards, and still has keys of a list of its own: it was set back to forwarding.
+    fn is_set_back(&self) -> bool {
+        let own = [ROUTE.dialect.find(self.own), ROUTE.order.find(self.own), ROUTE.old_clients.find(self.own)];
+        self.action() == Some(Action::Forward) && own.iter().any(Option::is_some)
+    }
+
+    /// Reads the list of a route that was set back to forwarding; `None` for all other routes. The list isn't served, so
+    /// its faults aren't reported.
+    fn set_back(
+        &self,
+        segments: &[path::Segment<'_>],
+        known: &mut Known<'_>,
+        context: &mut Context<'_>,
+    ) -> Option<Box<ListSettings>> {
+        if !self.is_set_back() || matches!(segments.last(), Some(path::Segment::Rest(_))) {
+            return None;
+        }
+        let Context { environment, whole, .. } = *context;
+        let list = context.diagnostics.unreported(|diagnostics| {
+            let context = &mut Context { diagnostics, environment, whole };
+            let collection = self.collection(segments, context);
+            let route = list::Route { name: &self.name.value, at: self.at, written: &self.written };
+            route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, context)
+        });
+        list.flatten().map(Box::new)
     }
 
     /// Reads `openapi`. Reports it on a route without a list, which has no items. Returns `None` without `openapi`, and
@@ -266,6 +322,29 @@ impl Route<'_> {
         }
     }
 
+    /// Reports a second path that isn't one of the same list, or that another route already answers. Adds its requests
+    /// to `claims`.
+    fn claim_second(
+        &self,
+        second: &Located<String>,
+        (hosts, own): (&[String], &[path::Segment<'_>]),
+        claims: &mut Vec<Claim>,
+        context: &mut Context<'_>,
+    ) {
+        let Some(segments) = self.segments(second, context) else { return };
+        let names = |segments: &[path::Segment<'_>]| {
+            let mut names: Vec<String> = segments.iter().filter_map(path::parameter).map(str::to_owned).collect();
+            names.sort();
+            names
+        };
+        if names(&segments) != names(own) {
+            let message = format!("the second path of routes.{} has other parameters than `path`", self.name.value);
+            let help = "both paths lead to the same list: write the same names in braces";
+            context.diagnostics.error(second.at, message, help);
+        }
+        self.claim(second, hosts, &segments, claims, context);
+    }
+
     /// Returns the name of the list: the last fixed segment of the path. Reports a path without one, unless the route
     /// has `collection`.
     fn collection(&self, segments: &[path::Segment<'_>], context: &mut Context<'_>) -> Option<String> {
@@ -300,7 +379,10 @@ impl Route<'_> {
         };
         if let Some(other) = claims.iter().find(meets) {
             let place = context.diagnostics.place_seen_from(other.at, path.at);
-            let message = format!("routes.{} and routes.{} answer the same requests", other.route, self.name.value);
+            let message = match other.route == self.name.value {
+                true => format!("both paths of routes.{} match the same requests", other.route),
+                false => format!("routes.{} and routes.{} answer the same requests", other.route, self.name.value),
+            };
             context.diagnostics.error(
                 path.at,
                 message,

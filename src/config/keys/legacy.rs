@@ -52,9 +52,19 @@ table! {
 table! {
     /// The keys of `new_clients` of a route.
     NEW_CLIENTS: NewClientsKeys {
+        /// The first cursor: the word that new clients send in place of a cursor to begin a list. Choose another one
+        /// where the word can be an item's id, and ids are the cursors (`mode = "seek"`).
+        start: Defaulted<String> => text(syntax::first_cursor).default(Text("start"));
+
+        /// A second path of the list, with the same parameters as `path`, on which every request is a new client's, for
+        /// clients that can change only their base URL. Cursors are the same on both paths, and links lead on at the
+        /// path that the client asked for. The upstream gets the list's own path.
+        path: Key<String> => text(syntax::name).example(r#""/v2/api/users""#);
+
         /// Names of parameters that mark a request as a new client's, such as the envelope's own "limit", in addition to
         /// the values that always do. Names that the dialect knows, or that are filters, can't mark a request. Nor can
-        /// a name on a list whose upstream ignores `limit`.
+        /// a name on a list whose upstream ignores `limit`. The word "prefer" stands for no parameter, but for the header
+        /// `Prefer: envelope=NAME` with an envelope of this route: all answers of the list then have `Vary: Prefer`.
         by: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
     }
 }

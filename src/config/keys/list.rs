@@ -222,7 +222,8 @@ table! {
         /// The longest `Link` header. If it would be longer, some of its links are left out, and `next` last of all.
         link_length: Defaulted<usize> => size("256B", "64KiB").default(Text("4KiB"));
 
-        /// The largest body of a POST. A larger one is refused with 413.
+        /// The largest body of a request. A larger one is refused with 413, unless the request is an old client's that
+        /// passes to the upstream.
         body_size: Defaulted<usize> => size("1KiB", "64MiB").default(Text("1MiB"));
 
         /// The deepest nesting of the JSON in the body of a POST. A body with deeper nesting is refused with 400.

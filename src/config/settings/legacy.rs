@@ -68,14 +68,24 @@ words! {
 /// The requests that are new clients' without the value of a cursor (`new_clients`).
 #[derive(Debug, Clone)]
 pub struct NewClients {
+    /// The first cursor.
+    pub start: String,
+    /// The second path of the list, on which every request is a new client's; `None` if there is none.
+    pub path: Option<Located<String>>,
     /// The names of parameters that mark a request.
     pub by: Vec<Located<String>>,
+    /// The location of "prefer" in `by`: the preference for an envelope (`Prefer: envelope=NAME`) marks a request. `None`
+    /// if it doesn't.
+    pub by_preference: Option<Location>,
 }
 
 impl NewClients {
     /// Reads the table `new_clients`. A key that isn't written has its default.
     pub(in crate::config) fn read(table: &Spanned) -> Self {
-        Self { by: NEW_CLIENTS.by.read(table) }
+        let (preference, by) =
+            NEW_CLIENTS.by.read(table).into_iter().partition::<Vec<_>, _>(|name| name.value == "prefer");
+        let by_preference = preference.first().map(|word| word.at);
+        Self { start: NEW_CLIENTS.start.read(table), path: NEW_CLIENTS.path.located(table), by, by_preference }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     downstream::{
         problem::{Code, Problem, shown},
         request::{
+            body::RequestBody,
             params::Parameters,
             preference::{self, MediaRange, Preferences},
         },
@@ -52,6 +53,8 @@ pub struct Conventions {
     others: Vec<Convention>,
     /// The conventions of services, which no client can choose.
     inner: Vec<Convention>,
+    /// `true` if the preference for an envelope marks a request as a new client's (`new_clients.by`).
+    marks_by_preference: bool,
 }
 
 /// The convention for a request, as its `Prefer` and `Accept` choose it.
@@ -72,7 +75,26 @@ impl Conventions {
     /// Creates the conventions of a route: its own, others that clients can choose, and those of services.
     #[must_use]
     pub fn new(own: Convention, others: Vec<Convention>, inner: Vec<Convention>) -> Self {
-        Self { own, others, inner }
+        Self { own, others, inner, marks_by_preference: false }
+    }
+
+    /// Makes the preference for an envelope mark a request as a new client's, if `marks` is `true`.
+    #[must_use]
+    pub fn marking_by_preference(self, marks: bool) -> Self {
+        Self { marks_by_preference: marks, ..self }
+    }
+
+    /// Returns whether the preference for an envelope marks a request. If so, all answers vary by `Prefer`.
+    #[must_use]
+    pub fn marks_by_preference(&self) -> bool {
+        self.marks_by_preference
+    }
+
+    /// Returns whether a request with these headers, query and body is marked as a new client's.
+    #[must_use]
+    pub fn is_marked(&self, headers: &HeaderMap, query: Option<&str>, body: Option<&RequestBody>) -> bool {
+        let by_value = self.all().any(|convention| convention.parameters.is_marked(query, body));
+        by_value || (self.marks_by_preference && self.choose(headers).by_preference)
     }
 
     /// Returns the route's own convention.
@@ -110,7 +132,7 @@ impl Conventions {
     pub fn varies_by(&self) -> impl Iterator<Item = HeaderName> + use<> {
         let chosen = !self.others.is_empty();
         // If a preference sets the limit, one URL has several pages, so responses vary by `Prefer`.
-        let preferred = chosen || self.own.parameters.preferred_limit().is_some();
+        let preferred = chosen || self.marks_by_preference || self.own.parameters.preferred_limit().is_some();
         let accept = chosen.then_some(http::header::ACCEPT);
         accept.into_iter().chain(preferred.then_some(preference::PREFER))
     }
@@ -127,12 +149,8 @@ impl Conventions {
             by_preference: false,
             refused: None,
         };
-        // A route with one envelope doesn't refuse a client because of its `Accept`. Test:
-        // `a_route_without_a_choice_ignores_prefer_and_accept`.
-        if self.others.is_empty() {
-            return chosen;
-        }
-        if let Some(wanted) = chosen.preferences.value(ENVELOPE) {
+        let has_choice = !self.others.is_empty();
+        if let Some(wanted) = chosen.preferences.value(ENVELOPE).filter(|_| has_choice || self.marks_by_preference) {
             if let Some(named) = self.all().find(|convention| convention.name == wanted) {
                 chosen.convention = named;
                 chosen.by_preference = true;
@@ -142,6 +160,11 @@ impl Conventions {
                 chosen.refused = Some(self.refusal(&format!("there is no envelope `{}` here", shown(wanted))));
                 return chosen;
             }
+        }
+        // A route with one envelope doesn't refuse a client because of its `Accept`. Test:
+        // `a_route_without_a_choice_ignores_prefer_and_accept`.
+        if !has_choice {
+            return chosen;
         }
         match self.accepted(&MediaRange::all(headers)) {
             // A type in `Accept` isn't a preference, so `Preference-Applied` doesn't name the envelope.

@@ -86,22 +86,27 @@ impl Problem {
     }
 
     /// Removes the links, which responses to POST don't have, and rewrites the detail to say what to send instead.
-    /// `cursor` is the name of the client's cursor parameter, if it has one.
-    pub fn leave_out_links(&mut self, cursor: Option<&str>) {
+    /// `cursor` is the name of the client's cursor parameter, if it has one, with the first cursor. A problem that names no parameter then names
+    /// the one to send.
+    pub fn leave_out_links(&mut self, cursor: Option<(&str, &str)>) {
         (self.restart, self.nearest) = (None, None);
-        // Without `start`, the request would be an old client's where the list has some.
+        // Without the first cursor, the request would be an old client's where the list has some.
         let (again, at_all) = match cursor {
-            Some(name) => (
-                format!("start again with `start` in `{name}`"),
-                format!("ask for the first page with `start` in `{name}`, and for each further one with its cursor"),
+            Some((name, first)) => (
+                format!("start again with `{first}` in `{name}`"),
+                format!("ask for the first page with `{first}` in `{name}`, and for each further one with its cursor"),
             ),
             None => ("start again at the first page".to_owned(), "start at the first page".to_owned()),
         };
-        self.detail = self
+        let detail = self
             .detail
             .replace(", or continue at `nearest`, where items may be skipped or repeated", "")
             .replace("start again at `restart`", &again)
             .replace("start at `restart` and follow its links", &at_all);
+        if detail != self.detail && self.parameter.is_none() {
+            self.parameter = cursor.map(|(name, _)| name.to_owned());
+        }
+        self.detail = detail;
     }
 
     /// Appends the `application/problem+json` document (RFC 9457).
@@ -183,9 +188,13 @@ mod tests {
         )
         .with_restart("/a");
         problem.nearest = Some("/b".to_owned());
-        problem.leave_out_links(Some("/cursor"));
+        problem.leave_out_links(Some(("/cursor", "start")));
         assert_eq!((problem.restart, problem.nearest), (None, None));
         assert_eq!(problem.detail, "lost: start again with `start` in `/cursor`");
+        assert_eq!(problem.parameter.as_deref(), Some("/cursor"), "the parameter to send");
+        let mut other = Problem::new(Code::Overloaded, "too much to do").with_restart("/a");
+        other.leave_out_links(Some(("/cursor", "start")));
+        assert_eq!((other.restart, other.parameter), (None, None));
     }
 
     #[test]

@@ -26,8 +26,8 @@ use crate::{
 };
 use body::BodyPlaces;
 use foreign::ForeignNames;
-use marks::{CursorKeys, is_first};
-pub use marks::{END, START};
+use marks::CursorKeys;
+pub use marks::END;
 pub use observed::{LegacyQuery, LegacySort};
 pub use place::{LinkTo, RequestedPosition};
 use sorting::{RequestedSort, Sorting};
@@ -58,6 +58,8 @@ pub struct Parameters {
     over_max: OverMax,
     zero_limit_is_default: bool,
     empty_cursor_is_first_page: bool,
+    /// The first cursor.
+    first: String,
     /// The names of parameters that mark a request as a new client's.
     marking: Vec<String>,
     /// `true` if the list has the mode `seek`, in which a request can name an item by its id.
@@ -141,7 +143,7 @@ struct ParsedQuery<'q> {
     any_paging: Option<String>,
     /// The dialect's parameters that state the size of the page. In a marked request, they are its limit.
     sizes: Vec<Pair<'q>>,
-    /// `true` if a parameter has the first cursor, [`START`].
+    /// `true` if a parameter has the first cursor, which is `start` by default.
     starts: bool,
     /// `true` if a parameter has the first cursor backward, [`END`].
     ends: bool,
@@ -215,6 +217,7 @@ impl Parameters {
             zero_limit_is_default: envelope.zero_limit_is_default,
             empty_cursor_is_first_page: envelope.empty_cursor_is_first_page,
             seeks: list.mode.value == Mode::Seek,
+            first: list.new_clients.start.clone(),
             marking: list.new_clients.by.iter().map(|name| name.value.clone()).collect(),
             legacy: list.legacy.clone(),
         })
@@ -285,7 +288,7 @@ impl Parameters {
     }
 
     /// Reads a query and an optional body, by the rules of [`Self::read`]. `is_new` is `true` for a request that is a
-    /// new client's without a mark, because only new clients can send it.
+    /// new client's without a mark in its query or body: a service sends it, or its preference is a mark.
     ///
     /// # Errors
     ///
@@ -298,16 +301,21 @@ impl Parameters {
     ) -> Result<ListRequest, Box<Problem>> {
         let text = query.unwrap_or_default();
         let mut sifted = self.sift(text);
+        let says_so = is_new;
         let is_new = is_new || self.is_new(&sifted, body);
         if !is_new && self.legacy.old_clients == OldClients::Pass {
             return Ok(self.read_old(text, body));
         }
-        if !self.marks(&sifted, body) {
+        if !says_so && !self.marks(&sifted, body) {
             sifted.sizes.clear();
             sifted.legacy = sifted.any_paging.take();
         }
         if let Some(body) = body {
             self.sift_body(body, &mut sifted)?;
+        }
+        if says_so && let Some(name) = sifted.legacy.as_deref().map(shown) {
+            let detail = format!("`{name}` is not a parameter of this list, which is paged by {}", self.paging_names());
+            return Err(Box::new(Problem::new(Code::ParameterInvalid, detail).with_parameter(name)));
         }
         let place = self.place(&sifted)?;
         let mut filters = self.write_filters(&sifted);
@@ -336,7 +344,7 @@ impl Parameters {
     fn sift_body(&self, body: &RequestBody, sifted: &mut ParsedQuery<'_>) -> Result<(), Box<Problem>> {
         sifted.in_body = self.in_body.own(body)?;
         sifted.in_body.retain(|(role, text)| {
-            let is_first = is_first(*role, text);
+            let is_first = self.is_first(*role, text);
             sifted.ends |= is_first && matches!(role, Role::Before | Role::BeforeId);
             sifted.starts |= is_first && !matches!(role, Role::Before | Role::BeforeId);
             !is_first
@@ -431,7 +439,7 @@ impl Parameters {
         // On a route with old clients, the first page needs a mark too. Test:
         // `links_of_the_gateway_never_lead_to_legacy_answers`.
         if let Some(name) = self.start_name().filter(|_| to.is_none() && self.has_old_clients()) {
-            link.push_written(name, START);
+            link.push_written(name, &self.first);
         }
         link.into_text()
     }
@@ -462,7 +470,7 @@ impl Parameters {
             sifted.is_marked_by_name |= self.marking.iter().any(|marking| marking.as_bytes() == &*name);
             let own = self.own(&name);
             if let Some(role) = own
-                && pair.text().is_some_and(|text| is_first(role, &text))
+                && pair.text().is_some_and(|text| self.is_first(role, &text))
             {
                 // Beside a position, the first cursor has no effect: some clients send it with every request.
                 match role {

@@ -104,6 +104,7 @@ pub(super) fn begin<'r>(
         path: &asked.target.path,
         query,
         convention: &chosen.convention.name,
+        // An old client's request has the same target. Test: `a_preference_marks_a_request_where_the_route_says_so`.
         by_preference: chosen.by_preference,
         preferred_limit: preferred.and_then(|name| chosen.preferences.value(name)),
         body: asked.body.as_ref().map(RequestBody::bytes),

@@ -8,6 +8,7 @@ use crate::{
     gateway::{
         lifecycle::snapshot::Snapshot,
         request::{path::folded, target::RequestTarget},
+        routes::table::RouteMatch,
         shared::pages::{KeptPages, generations::PurgeSubject},
     },
     upstream::request::headers::said_methods,
@@ -43,19 +44,22 @@ pub(crate) async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &R
     }
     let host = target.host.as_deref();
     let find = |path: &str| {
-        let route = snapshot.table.find(host, path).map(|found| found.route);
-        route.filter(|route| route.list.as_ref().is_some_and(|list| list.page_cache.is_some()))
+        let found = snapshot.table.find(host, path)?;
+        found.route.list.as_ref().is_some_and(|list| list.page_cache.is_some()).then_some(found)
     };
-    let lists: Vec<_> =
-        ancestors(&target.normal_path).filter_map(|path| find(path).map(|route| (route, path))).collect();
+    // A write at the second path of a list changes the same list. Test: `a_write_purges_the_pages_of_both_paths`.
+    let own =
+        |found: &RouteMatch, path: &str| found.route.list_path(&found.parameters).unwrap_or_else(|| path.to_owned());
+    let lists: Vec<(String, RouteMatch)> =
+        ancestors(&target.normal_path).filter_map(|path| find(path).map(|found| (own(&found, path), found))).collect();
     // The upstream may treat another spelling, such as `/Users//5`, as the same path. The changed list of the route
     // can't be found from that spelling, so all lists of the route are purged.
     let folded = folded(&target.normal_path);
     let other = folded.as_deref().unwrap_or(&target.normal_path).to_ascii_lowercase();
     let is_other = other != target.normal_path;
     let routes: Vec<_> = ancestors(&other).filter(|_| is_other).filter_map(find).collect();
-    let subjects = lists.iter().map(|(route, path)| PurgeSubject::Collection(&route.name, path));
-    let subjects: Vec<_> = subjects.chain(routes.iter().map(|route| PurgeSubject::Route(&route.name))).collect();
+    let subjects = lists.iter().map(|(path, found)| PurgeSubject::Collection(&found.route.name, path));
+    let subjects: Vec<_> = subjects.chain(routes.iter().map(|found| PurgeSubject::Route(&found.route.name))).collect();
     if !subjects.is_empty() {
         purge(snapshot, pages, &subjects).await;
     }

@@ -8,6 +8,7 @@ pub(crate) mod relay;
 
 use std::{pin::pin, sync::Arc};
 
+use bytes::Bytes;
 use http::{HeaderValue, Version, header};
 use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSession, proxy::Session};
 
@@ -248,7 +249,9 @@ async fn attempt(
                 *may_renew = false;
                 // The upstream closed the connection while it was idle, so the request is sent again, but only once.
                 // Test: `an_upstream_that_closes_kept_connections_fails_no_request`.
-                sent = session.as_downstream().get_retry_buffer();
+                let rest = session.as_downstream().get_retry_buffer();
+                let parts = [passing.forwarded.body.as_deref(), rest.as_deref()];
+                sent = Some(Bytes::from(parts.map(Option::unwrap_or_default).concat()));
                 connection =
                     connections.renew(visit.peers, connection, timeouts).await.map_err(RelayFault::Upstream)?;
             }

@@ -118,6 +118,7 @@ impl PassedAnswer<'_> {
         answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str())?;
         self.frame(answer, has_body)?;
         self.mark_legacy(answer)?;
+        self.vary(answer)?;
         self.tell_limits(answer)?;
         self.share(answer)
     }
@@ -209,6 +210,13 @@ impl PassedAnswer<'_> {
             answer.insert_header(name, value.clone())?;
         }
         Ok(())
+    }
+
+    /// Adds `Vary: Prefer` where this header decides whether a request gets the upstream's answer or a page.
+    fn vary(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+        let Forwarded { found, successor: Some(_), .. } = self.forwarded else { return Ok(()) };
+        let marks = found.route.list.as_ref().is_some_and(|list| list.conventions.marks_by_preference());
+        if marks { answer.append_header(header::VARY, "Prefer").map(drop) } else { Ok(()) }
     }
 
     /// Adds the headers with the client's remaining limits. These headers replace the upstream's, which describe its

@@ -228,14 +228,16 @@ impl Snapshot {
             let compiled = Route::compile(route, asked, upstream, sources, known_routes, &mut costs, diagnostics);
             routes.extend(compiled.map(Arc::new));
         }
+        let second = second_paths(settings, &routes, sources, diagnostics);
+        let entries: Vec<Arc<Route>> = routes.iter().chain(&second).map(Arc::clone).collect();
         check_own(settings, diagnostics);
         warn_of_sunsets(settings, clock::unix_seconds(), diagnostics);
         let memory_plan = MemoryPlan::of(settings, &routes, diagnostics);
         let listeners = listeners(settings, previous, diagnostics);
         let store = store(settings, keys.as_ref(), previous, diagnostics);
         let credentials = (webhook_authorities(settings, diagnostics), export_credentials(settings, diagnostics));
-        let openapi = OpenApi::compile(settings, &routes, diagnostics);
-        let table = service_paths::table(&settings.services, &routes, diagnostics);
+        let openapi = OpenApi::compile(settings, &entries, diagnostics);
+        let table = service_paths::table(&settings.services, &entries, diagnostics);
         // This check follows the compilation of all parts, to report all of their faults at once.
         if diagnostics.has_errors() {
             return None;
@@ -244,7 +246,7 @@ impl Snapshot {
         costs.forget_others();
         Some(Self {
             table,
-            guard: Guard::compile(&routes),
+            guard: Guard::compile(&entries),
             pages: pages(memory_plan.pages, previous),
             source: SnapshotSource::of(settings, &routes),
             described: described_lists::describe(settings, &routes),
@@ -313,6 +315,27 @@ fn webhook_authorities(settings: &Settings, diagnostics: &mut Diagnostics) -> Op
 fn export_credentials(settings: &Settings, diagnostics: &mut Diagnostics) -> Option<Arc<Renewable<PeerCredentials>>> {
     let ExportStoreSettings::Postgres(postgres) = &settings.services.exports.as_ref()?.store else { return None };
     tls::upstream(postgres.tls.as_ref()?, clock::unix_seconds(), diagnostics)
+}
+
+/// Compiles the second paths of lists (`new_clients.path`), each as a route of its own, which has no old clients and
+/// shares the state of the list's route. No request therefore needs to know that a list has two paths.
+fn second_paths(
+    settings: &Settings,
+    routes: &[Arc<Route>],
+    sources: (Option<&Arc<KeyRing>>, Option<&Arc<TokenVerifier>>),
+    diagnostics: &mut Diagnostics,
+) -> Vec<Arc<Route>> {
+    let compile = |route: &Arc<Route>| {
+        let own = settings.routes.iter().find(|own| own.name.value == route.name)?.for_new_clients()?;
+        let asked = settings.upstreams.get(own.upstream);
+        let (known, upstream) = (std::slice::from_ref(route), Some(Arc::clone(&route.upstream)));
+        // All faults have been reported for the list's own path.
+        let compiled = diagnostics.unreported(|diagnostics| {
+            Route::compile(&own, asked, upstream, sources, known, &mut Costs::default(), diagnostics)
+        });
+        compiled.flatten().map(Arc::new)
+    };
+    routes.iter().filter_map(compile).collect()
 }
 
 /// Checks the configuration's own dialects and envelopes, including those that no route uses.

@@ -97,7 +97,8 @@ impl OpenApi {
         }
         let described = routes.iter().filter_map(|route| {
             let own = settings.routes.iter().find(|own| own.name.value == route.name)?;
-            Some(describe(own, settings, route, &mut names, diagnostics))
+            let second = own.for_new_clients().filter(|second| second.path.value == route.path.value);
+            Some(describe(second.as_ref().unwrap_or(own), settings, route, &mut names, diagnostics))
         });
         Self { entries: described.collect(), head: DocumentHead::compile(settings), shared }
     }
@@ -158,7 +159,8 @@ fn describe(
     names: &mut Names,
     diagnostics: &mut Diagnostics,
 ) -> RouteEntry {
-    let stem = names.claim(&pascal(&settings.name.value));
+    let second = if settings.list_path.is_some() { "ForNewClients" } else { "" };
+    let stem = names.claim(&(pascal(&settings.name.value) + second));
     let path = settings.path.value.replace("{*", "{");
     let mut item = Vec::new();
     let links = LinkStart::of(settings, &whole.server);

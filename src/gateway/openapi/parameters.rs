@@ -3,7 +3,7 @@
 use super::described::{DescribedRoute, ROLES, term};
 use crate::{
     config::settings::{EnvelopeSettings, Mode, OldClients, OverMax, Role},
-    downstream::{Parameters, START, envelope::schema},
+    downstream::{Parameters, envelope::schema},
     json::Document,
     pagination::paging::Family,
 };
@@ -50,8 +50,9 @@ impl DescribedRoute<'_> {
             // `the_first_cursor_is_required_where_old_clients_are`.
             let is_first = own.has_old_clients() && own.start_name() == Some(name);
             if is_first {
-                text = format!("{}; `{START}` for the first page", text.replace("; none for the first page", ""));
-                schema = schema.with("default", START.into());
+                let start = own.first_cursor();
+                text = format!("{}; `{start}` for the first page", text.replace("; none for the first page", ""));
+                schema = schema.with("default", start.into());
             }
             let parameter = in_query(name, text, false, schema);
             let is_required = is_first && !self.offers_envelopes();

@@ -68,7 +68,7 @@ impl Failure {
     /// Removes the links, which answers to POST don't have. `cursor` is the name of the client's cursor parameter;
     /// `None` if the convention has no such parameter.
     #[must_use]
-    pub(crate) fn without_links(mut self, cursor: Option<&str>) -> Self {
+    pub(crate) fn without_links(mut self, cursor: Option<(&str, &str)>) -> Self {
         if let Self::Refused { problem, .. } = &mut self {
             problem.leave_out_links(cursor);
         }

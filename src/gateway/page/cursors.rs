@@ -95,8 +95,7 @@ impl<'a> RequestCursors<'a> {
         let order = &*sorted.order;
         // Links may spell the path differently, so the normal form is used. Test:
         // `cursors_are_valid_for_every_encoding_of_their_path`.
-        let path = &asked.target.normal_path;
-        let path = path.strip_suffix('/').unwrap_or(path);
+        let path = asked.target.collection_path();
         // The upstream may serve a different tenant for each host, so cursors are bound to the host. Test:
         // `a_cursor_is_bound_to_the_host_that_the_upstream_gets`.
         let host = asked.target.host.as_deref().filter(|_| route.serves_by_host()).unwrap_or_default();

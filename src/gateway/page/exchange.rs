@@ -310,7 +310,7 @@ impl Exchange<'_> {
     pub(crate) fn scope(self) -> LearningScope {
         let PageContext { list, asked, request, .. } = self.context;
         let filters = &request.filters.forwarded;
-        list.learning.scope(&asked.target.normal_path, filters, list.viewer(asked.client_parts()))
+        list.learning.scope(asked.target.collection_path(), filters, list.viewer(asked.client_parts()))
     }
 
     /// Builds the request to the core: `limit` items at the position of `placed`.

@@ -57,6 +57,21 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     Ok(NormalPath { text, doubt })
 }
 
+/// Normalizes the fixed segments of a route's path, as for the path of a request. Parameters stay unchanged. Returns
+/// the reason if a segment isn't valid.
+pub(crate) fn pattern(path: &str) -> Result<String, &'static str> {
+    let mut pattern = String::with_capacity(path.len());
+    for segment in path.split('/').skip(1) {
+        let segment = format!("/{segment}");
+        if segment.starts_with("/{") {
+            pattern.push_str(&segment);
+        } else {
+            pattern.push_str(&normalize(segment.as_bytes())?.text);
+        }
+    }
+    Ok(pattern)
+}
+
 /// Returns a normalized path as the most lenient server reads it; `None` if the path stays the same. Encoded slashes
 /// become slashes, repeated slashes become one slash, and segment parameters and trailing spaces are removed. Example:
 /// `/api;x//old%20` becomes `/api/old`.
@@ -179,6 +194,16 @@ impl PathTemplate {
             }
         }
         Some(Self { pieces })
+    }
+
+    /// Compiles the path of a route, with the parameters in it. Returns `None` for an invalid path.
+    pub(crate) fn of_route(path: &str) -> Option<Self> {
+        let pattern = pattern(path).ok()?;
+        let part = |segment: &str| match segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}')) {
+            Some(name) => [PathPart::Literal("/".to_owned()), PathPart::Parameter(name.to_owned())].to_vec(),
+            None => vec![PathPart::Literal(format!("/{segment}"))],
+        };
+        Some(Self { pieces: pattern.split('/').skip(1).flat_map(part).collect() })
     }
 
     /// Returns the upstream's path for a client's path and its parameters, which stay percent-encoded as the client

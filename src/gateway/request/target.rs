@@ -19,6 +19,8 @@ pub(crate) struct RequestTarget {
     pub path: String,
     /// The normalized path, which selects the route.
     pub normal_path: String,
+    /// The list's own path, if the client asked at the second path of a list (`new_clients.path`); `None` otherwise.
+    pub list_path: Option<String>,
     /// An ambiguity in the path, which a list's path must not have; `None` if there is none. See [`NormalPath::doubt`].
     pub doubt: Option<&'static str>,
     /// The query as the client sent it, without the `?`; `None` if the target has no `?`.
@@ -30,9 +32,11 @@ pub(crate) struct RequestTarget {
 }
 
 impl RequestTarget {
-    /// Returns the normalized path without a final slash.
+    /// Returns the list's own path: normalized, and without a final slash. It is the same for both paths of a list,
+    /// which therefore share their cursors. Test: `both_paths_have_the_same_cursors`.
     pub(crate) fn collection_path(&self) -> &str {
-        self.normal_path.strip_suffix('/').unwrap_or(&self.normal_path)
+        let path = self.list_path.as_ref().unwrap_or(&self.normal_path);
+        path.strip_suffix('/').unwrap_or(path)
     }
 }
 
@@ -69,6 +73,7 @@ pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> 
         // `normalize` accepts only UTF-8, so the conversion loses nothing.
         path: String::from_utf8_lossy(path).into_owned(),
         normal_path: normal_path.into_owned(),
+        list_path: None,
         doubt,
         query: query.transpose()?,
         host: authority.as_deref().map(host_of).filter(|host| !host.is_empty()),

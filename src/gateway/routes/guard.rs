@@ -14,12 +14,15 @@ use pingora::http::RequestHeader;
 
 use super::{
     route::Route,
-    table::{RouteMatch, RouteTable, pattern},
+    table::{RouteMatch, RouteTable},
     upstream::Upstream,
 };
 use crate::{
     downstream::{Code, Problem},
-    gateway::request::{path::folded, target::RequestTarget},
+    gateway::request::{
+        path::{folded, pattern},
+        target::RequestTarget,
+    },
     upstream::request::headers,
 };
 

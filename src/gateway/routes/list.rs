@@ -10,8 +10,8 @@ use crate::{
     config::{
         Diagnostics,
         settings::{
-            Budgets, CursorSettings, EnvelopeSettings, LegacySettings, ListSettings, Mode, PageSizeSettings,
-            WhenEndUnproven,
+            Budgets, CursorSettings, EnvelopeSettings, LegacySettings, ListSettings, Mode, NewClients,
+            PageSizeSettings, WhenEndUnproven,
         },
     },
     cursor::KeyRing,
@@ -75,6 +75,8 @@ pub struct List {
     pub cursor: CursorSettings,
     /// The treatment of requests by page or offset.
     pub legacy: LegacySettings,
+    /// The requests that are new clients' without the value of a cursor.
+    pub new_clients: NewClients,
     /// The headers `Deprecation` and `Sunset` of answers to legacy requests.
     pub legacy_headers: Vec<(HeaderName, HeaderValue)>,
     /// The limits of upstream requests, of time, and of sizes.
@@ -135,6 +137,7 @@ impl List {
             cursor: settings.cursor.clone(),
             legacy_headers: legacy::headers(&settings.legacy),
             legacy: settings.legacy.clone(),
+            new_clients: settings.new_clients.clone(),
             budgets: settings.budgets,
             page_cache: None,
             learning,
@@ -145,6 +148,19 @@ impl List {
     /// Returns the client of a request for this list, as the list tells its clients apart.
     pub(crate) fn viewer<'r>(&'r self, (headers, known): (&'r HeaderMap, Option<&'r KnownClient>)) -> Viewer<'r> {
         Viewer { headers, known, told_apart_by: &self.protected, bound: &self.cursor.bind }
+    }
+
+    /// Compiles only the conventions of a list that isn't served; `None` if the list has faults, which aren't reported.
+    pub(crate) fn conventions(
+        settings: &ListSettings,
+        keys: Option<&Arc<KeyRing>>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Conventions> {
+        let compiled = diagnostics.unreported(|diagnostics| {
+            let dialect = Dialect::compile(settings, diagnostics);
+            conventions(settings, dialect.as_ref(), keys, diagnostics)
+        });
+        compiled.flatten()
     }
 
     /// Counts a request by its paging. A legacy request is also counted for its client. `now` is in seconds since 1970.
@@ -244,7 +260,8 @@ fn conventions(
     });
     let inner: Vec<Option<Convention>> = inner.map(|(inner, total)| compile(&inner, &[], total)).collect();
     let (others, inner) = (others.into_iter().collect::<Option<_>>()?, inner.into_iter().collect::<Option<_>>()?);
-    Some(Conventions::new(own?, others, inner))
+    let marks_by_preference = settings.new_clients.by_preference.is_some();
+    Some(Conventions::new(own?, others, inner).marking_by_preference(marks_by_preference))
 }
 
 /// Reports names in `new_clients.by` that old clients may send too: those that the dialect knows, filters, and all names

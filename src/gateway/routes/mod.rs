@@ -7,4 +7,5 @@ pub(crate) mod list;
 pub(crate) mod observed;
 pub(crate) mod route;
 pub(crate) mod table;
+pub(crate) mod unpaged;
 pub(crate) mod upstream;

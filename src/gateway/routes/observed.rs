@@ -5,18 +5,10 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 
 use super::list::List;
-use crate::{
-    config::settings::ObserveSettings,
-    downstream::{Code, Problem},
-    gateway::outcome::metrics::Counted,
-    learn::traffic::ListTraffic,
-};
-
-/// The seconds after which a refused client may try again. An operator changes the route by hand.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("60");
+use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::Counted, learn::traffic::ListTraffic};
 
 /// A list that is observed instead of served.
 #[derive(Debug)]
@@ -51,18 +43,10 @@ impl ObservedList {
         }
     }
 
-    /// Returns 503 `not_paged` for a request of a new client, because the route has no pages; `None` for all others.
-    #[must_use]
-    pub(crate) fn refusal(&self, method: &Method, query: Option<&str>) -> Option<Problem> {
-        let reads = [Method::GET, Method::HEAD].contains(method);
-        let is_marked = reads && self.list.conventions.all().any(|known| known.parameters.is_marked(query));
-        is_marked.then(|| {
-            let detail = "this list has no pages by cursor at the moment: try again later, or page by the parameters \
-                          of the service";
-            let mut problem = Problem::new(Code::NotPaged, detail);
-            problem.retry_after = Some(RETRY_AFTER);
-            problem
-        })
+    /// Returns the name in `new_clients.by` that alone marks a query. While a route observes, such a request passes: it
+    /// may be an old client's. Test: `a_name_that_old_clients_send_too_is_reported_and_passes`.
+    pub(crate) fn marking_name(&self, query: Option<&str>) -> Option<&str> {
+        self.list.conventions.all().find_map(|known| known.parameters.marking_name(query))
     }
 
     /// Returns whether this answer is read. The first answer is read, and then one of every `every` answers.

@@ -5,9 +5,12 @@ use std::{
     sync::Arc,
 };
 
+use http::{HeaderMap, Method};
+
 use super::{
     list::{List, page_cache::RoutePages},
     observed::ObservedList,
+    unpaged::{self, SetBackList},
     upstream::Upstream,
 };
 use crate::{
@@ -17,7 +20,7 @@ use crate::{
         settings::{ConcurrencySettings, Methods, RouteSettings, UpstreamSettings},
     },
     cursor::{self, KeyRing},
-    downstream::CorsPolicy,
+    downstream::{CorsPolicy, Problem, RequestBody},
     gateway::{
         identity::{rules::IdentityRules, tokens::TokenVerifier},
         outcome::metrics::RouteMetrics,
@@ -43,6 +46,8 @@ pub struct Route {
     pub upstream: Arc<Upstream>,
     /// The template for the path of upstream requests; `None` if the client's path is used.
     pub(crate) upstream_path: Option<PathTemplate>,
+    /// The template for the list's own path, if the route is that of the list's second path; `None` for all others.
+    list_path: Option<PathTemplate>,
     /// The public address with which links begin; `None` if it isn't configured.
     pub public_url: Option<String>,
     /// `true` if the upstream's links to itself are rewritten in forwarded answers.
@@ -59,6 +64,8 @@ pub struct Route {
     pub(crate) usual: Option<Arc<cursor::CursorContext>>,
     /// The list that is observed while all requests are forwarded; `None` if the route doesn't observe.
     pub observed: Option<Box<ObservedList>>,
+    /// The list that the route would serve, if it was set back to forwarding; `None` for all other routes.
+    pub set_back: Option<Box<SetBackList>>,
     /// The metrics of the route's requests. The next snapshot's route of the same name shares them.
     pub metrics: Arc<RouteMetrics>,
     /// A hash of the settings that determine the list that the upstream returns.
@@ -85,8 +92,18 @@ impl Route {
             Some(written) => Some(PathTemplate::compile(written, &parameters, diagnostics)?),
             None => None,
         };
-        let fingerprint = fingerprint(settings, asked);
+        // A faulty path has been reported for the route of the list itself.
+        let list_path = match &settings.list_path {
+            Some(path) => Some(PathTemplate::of_route(&path.value)?),
+            None => None,
+        };
+        let own_path = settings.list_path.as_ref().unwrap_or(&settings.path);
         let known = previous.iter().find(|route| route.name == settings.name.value).map(|route| &**route);
+        // Both paths of a list share what was learnt about it.
+        let fingerprint = match known.filter(|_| list_path.is_some()) {
+            Some(list) => list.fingerprint,
+            None => fingerprint(settings, asked),
+        };
         let list = match &settings.list {
             Some(list) => {
                 // Limits that were learnt for another list would be wrong for this one. Test:
@@ -103,8 +120,12 @@ impl Route {
             Some(observe) => (None, list.map(|list| Box::new(ObservedList::new(list, observe)))),
             None => (list, None),
         };
+        let set_back = settings.set_back.as_ref().and_then(|list| {
+            let conventions = List::conventions(list, keys, diagnostics)?;
+            Some(Box::new(SetBackList { conventions, budgets: list.budgets }))
+        });
         let usual = list.as_ref().map(|list| {
-            let (route, path) = (settings.name.value.as_str(), settings.path.value.as_str());
+            let (route, path) = (settings.name.value.as_str(), own_path.value.as_str());
             // The spellings with and without a final slash have the same cursors.
             let path = path.strip_suffix('/').unwrap_or(path);
             let order = &list.dialect.default_sorted().order;
@@ -120,6 +141,7 @@ impl Route {
             // A missing upstream ends the compilation only here, to report the faults of the list as well.
             upstream: upstream?,
             upstream_path,
+            list_path,
             public_url: settings.public_url.clone(),
             rewrites_links: asked.is_some_and(|upstream| settings.rewrites_links(upstream)),
             concurrency: settings.concurrency.as_ref().map(|limits| concurrency(limits, known)),
@@ -128,6 +150,7 @@ impl Route {
             list,
             usual,
             observed,
+            set_back,
             fingerprint,
             identity: IdentityRules::compile(&settings.identity, tokens),
         })
@@ -148,6 +171,30 @@ impl Route {
     #[must_use]
     pub fn serves_by_host(&self) -> bool {
         !self.hosts.is_empty() || self.upstream.host.is_none()
+    }
+
+    /// Returns 503 `not_paged` for a request of a new client on a route that serves no pages at the moment; `None` for
+    /// all other requests, and on all other routes. Tests: `a_route_that_observes_refuses_marked_requests`,
+    /// `a_route_set_back_to_forwarding_refuses_marked_requests`.
+    #[must_use]
+    pub(crate) fn refusal(
+        &self,
+        (method, headers): (&Method, &HeaderMap),
+        query: Option<&str>,
+        body: Option<&RequestBody>,
+    ) -> Option<Problem> {
+        let observed = self.observed.as_ref().map(|observed| &observed.list.conventions);
+        let conventions = observed.or_else(|| self.set_back.as_ref().map(|list| &list.conventions))?;
+        let reads = [Method::GET, Method::HEAD].contains(method) || self.methods.take(method);
+        // On the second path of a list, every request is a new client's.
+        let by_name = || self.observed.as_ref().is_some_and(|observed| observed.marking_name(query).is_some());
+        let is_new = || self.list_path.is_some() || (conventions.is_marked(headers, query, body) && !by_name());
+        (reads && is_new()).then(unpaged::not_paged)
+    }
+
+    /// Returns the list's own path, if this is the route of the list's second path; `None` for all other routes.
+    pub(crate) fn list_path(&self, parameters: &[(String, String)]) -> Option<String> {
+        self.list_path.as_ref().map(|template| template.write("", parameters))
     }
 
     /// Returns the path and the query for the upstream. `path` and `parameters` come from the client's request.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use matchit::Router;
 
 use super::route::Route;
-use crate::{config::diagnostic::Diagnostics, gateway::request::path::normalize};
+use crate::{config::diagnostic::Diagnostics, gateway::request::path::pattern};
 
 /// The routes of a snapshot, by host and path. Routes with hosts have precedence over routes without hosts, and fixed
 /// segments over parameters. For a request to `/users/me`, the path `/users/me` has precedence over `/users/{user}`,
@@ -80,21 +80,6 @@ impl std::fmt::Debug for RouteTable {
 fn hosts(route: &Route) -> impl Iterator<Item = Option<&str>> {
     let none = route.hosts.is_empty().then_some(None);
     none.into_iter().chain(route.hosts.iter().map(|host| Some(host.as_str())))
-}
-
-/// Normalizes the fixed segments of a route's path, as for the path of a request. Parameters stay unchanged. Returns
-/// the reason if a segment isn't valid.
-pub(crate) fn pattern(path: &str) -> Result<String, &'static str> {
-    let mut pattern = String::with_capacity(path.len());
-    for segment in path.split('/').skip(1) {
-        let segment = format!("/{segment}");
-        if segment.starts_with("/{") {
-            pattern.push_str(&segment);
-        } else {
-            pattern.push_str(&normalize(segment.as_bytes())?.text);
-        }
-    }
-    Ok(pattern)
 }
 
 /// Removes the final slash, which is optional. The path `/` stays unchanged.

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, Version};
 use pingora::{http::RequestHeader, protocols::http::ServerSession, proxy::Session};
 
@@ -15,7 +16,7 @@ use super::admission::whose;
 use crate::{
     config::settings::Role,
     downstream::{
-        Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, Response,
+        Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, RequestKind, Response,
         response::{cors, legacy},
     },
     gateway::{
@@ -43,6 +44,7 @@ use crate::{
             body,
             client_request::{Client, ClientRequest},
             context::{Forwarded, Gateway, RequestContext},
+            observe,
             respond::{self, refuse},
             service::{LastingResponse, Service, ServiceAnswer, StreamedResponse},
         },
@@ -197,20 +199,57 @@ async fn decide(
     gateway.hide_form(session.req_header_mut());
     let head = session.req_header();
     let method = head.method.clone();
+    if let Some(problem) = route.refusal((&head.method, &head.headers), target.query.as_deref(), None) {
+        return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
+    }
     if let Some(observed) = &route.observed {
-        // The service would ignore the cursor, and give its first page. Test:
-        // `a_route_that_observes_refuses_marked_requests`.
-        if let Some(problem) = observed.refusal(&head.method, target.query.as_deref()) {
-            return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
-        }
         let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
         observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
+        if let Some(name) = observed.marking_name(target.query.as_deref()) {
+            observe::note_name(&route, name, &outcome.request_id);
+        }
     }
+    let body = match unless_marked(session, &route, &target, (held, outcome), snapshot).await {
+        Ok(body) => body,
+        Err(response) => return Dispatch::Respond(*response),
+    };
+    let head = session.req_header();
     // A forwarded request could reach a list by another spelling of its path, and avoid the list's policies, so the
     // guard refuses that. Test: `no_spelling_of_a_path_bypasses_the_policy_of_its_list`.
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
         Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
-        None => pass(Forwarded { found, target, client, successor: None, body: None }, &method, explained),
+        None => pass(Forwarded { found, target, client, successor: None, body }, &method, explained),
+    }
+}
+
+/// Reads the body of a request on a route that was set back to forwarding, if the body may have a mark. Returns what was
+/// read; `None` if the body is still unread.
+///
+/// # Errors
+///
+/// Returns the refusal of a marked request, or of a body that can't be read.
+async fn unless_marked(
+    session: &mut ServerSession,
+    route: &Route,
+    target: &RequestTarget,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+    snapshot: &Snapshot,
+) -> Result<Option<Bytes>, Box<Response>> {
+    let Some(list) = &route.set_back else { return Ok(None) };
+    let head = session.req_header();
+    let may_mark = list.conventions.all().any(|convention| convention.parameters.reads_bodies());
+    if !may_mark || head.method != Method::POST || !route.methods.take(&head.method) {
+        return Ok(None);
+    }
+    let headers = head.headers.clone();
+    let old = (Some(RequestKind::Unmarked), may_mark);
+    match body::read_unless_old(session, (&list.budgets).into(), held, old).await {
+        Ok(Ok(body)) => match route.refusal((&Method::POST, &headers), target.query.as_deref(), Some(&body)) {
+            Some(problem) => Err(Box::new(refuse(&problem, None, snapshot, outcome))),
+            None => Ok(Some(body.into_bytes().into())),
+        },
+        Ok(Err((_, read))) => Ok(read.map(Into::into)),
+        Err(failure) => Err(Box::new(shed(failure, None, snapshot, outcome))),
     }
 }
 
@@ -305,7 +344,7 @@ fn read_head(
     let refused = |problem: &Problem, envelope: Option<&EnvelopeTemplate>, outcome: &mut Outcome| {
         Box::new(Dispatch::Respond(refuse(problem, envelope, snapshot, outcome)))
     };
-    let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
+    let mut target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
     // `Client::of` removes the header, so the permit is taken first. Test:
     // `an_invalid_permit_is_ignored_and_no_permit_is_forwarded_or_logged`.
     let permit =
@@ -314,6 +353,7 @@ fn read_head(
     let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
         return Err(refused(&Problem::new(Code::RouteNotFound, "no route covers this path"), None, outcome));
     };
+    target.list_path = found.route.list_path(&found.parameters);
     outcome.metrics = Arc::clone(&found.route.metrics);
     let head = session.req_header();
     *cross_origin = CrossOrigin::of(&found.route, &head.headers);
@@ -387,20 +427,14 @@ async fn answer_list(
     let head = session.req_header();
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
-    let is_new = gateway.sends_as_new(&headers);
+    let sent_as_new = gateway.sends_as_new(&headers);
     let chosen = gateway.take_choice(list, &mut headers);
+    let is_new = sent_as_new || (chosen.by_preference && list.conventions.marks_by_preference());
     gateway.hide_form(session.req_header_mut());
     // Some services read filters from the body of a GET request. Such a request passes like any other of an old client,
     // and in one for a page the members are filters, as by POST. The head's framing has been checked, so the body can't
     // be another request (RFC 9110 section 9.3.1). Test: `a_get_request_with_a_body_is_read_as_one_by_post`.
     let has_body = by_post || (!session.is_body_empty() && !body::ends_empty(session).await);
-    if has_body && !by_post && route_reads_posts(&found.route) {
-        // The list's members are those of requests by POST. The body stays unread, so no other request can follow on the
-        // connection.
-        session.set_keepalive(None);
-        let problem = Problem::new(Code::RequestInvalid, "this list takes a body by POST only");
-        return Dispatch::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
-    }
     let parameters = found.parameters.clone();
     let (now, began, trace) = (clock::unix_seconds(), outcome.began(), outcome.trace.clone());
     let known = outcome.known.clone();
@@ -444,11 +478,6 @@ async fn answer_list(
     }
 }
 
-/// Returns whether a list is read by POST, and so a body by GET could have another meaning.
-fn route_reads_posts(route: &Route) -> bool {
-    route.methods.take(&Method::POST)
-}
-
 /// Serves a page, through the cache if the route has one and the request isn't explained.
 async fn page(
     gateway: &Gateway,
@@ -480,8 +509,8 @@ fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<Explai
 /// A request for a list with a body, before its page is made.
 enum PostRequest {
     Body(RequestBody),
-    /// The request passes to the upstream. The string is the link to the list's first page, and the body is `None` if it
-    /// is still unread.
+    /// The request passes to the upstream. The string is the link to the list's first page, and the bytes are what was
+    /// read of the body; `None` if nothing was.
     Passes(String, Option<Vec<u8>>),
 }
 
@@ -511,16 +540,16 @@ async fn read_body(
     if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, asked.now, || first.clone()) {
         // A client reads the refusal only after it has sent its body, so the body is read and discarded, within the
         // limits of the list.
-        if received.is_none() {
+        if !session.is_body_done() {
             let _ = body::receive(session, (&list.budgets).into(), held).await;
         }
-        problem.leave_out_links(cursor_name(chosen.convention));
+        problem.leave_out_links(first_cursor(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
     }
     // No page is opened for a request that passes, so the request is counted against the limit of legacy requests here.
     // Test: `legacy_requests_by_post_are_limited_too`.
     if let Err(failure) = limit_legacy(list, &kind, asked.now, String::new, outcome).await {
-        let failure = failure.without_links(cursor_name(chosen.convention));
+        let failure = failure.without_links(first_cursor(chosen.convention));
         return Err(Box::new(shed(failure, Some(envelope), snapshot, outcome)));
     }
     Ok(PostRequest::Passes(first, received))
@@ -575,7 +604,7 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
             // If the core refused the page, it has already written the details to `outcome.detail`.
             outcome.detail = detail.or_else(|| outcome.detail.take());
             if asked.body.is_some() {
-                problem.leave_out_links(cursor_name(chosen.convention));
+                problem.leave_out_links(first_cursor(chosen.convention));
             } else if problem.restart.is_none() && problem.code.restarts() {
                 problem.restart = Some(first_page(call));
             }
@@ -591,10 +620,12 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
     }
 }
 
-/// Returns the parameter in which clients send the cursor of the next page; `None` if the convention has none.
-fn cursor_name(convention: &Convention) -> Option<&str> {
+/// Returns the parameter in which clients send the cursor of the next page, with the first cursor; `None` if the
+/// convention has none.
+fn first_cursor(convention: &Convention) -> Option<(&str, &str)> {
     let parameters = &convention.parameters;
-    parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After))
+    let name = parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After))?;
+    Some((name, parameters.first_cursor()))
 }
 
 /// Returns the link to the first page. The link keeps the filters, the sort and the limit of the query, as far as these

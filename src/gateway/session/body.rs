@@ -57,13 +57,15 @@ pub(crate) async fn read(
     Ok(RequestBody::read(receive(session, limits, held).await?, limits.depth)?)
 }
 
-/// Reads and parses the body of a request by POST. `old` has the kind of a request that passes to the upstream without a
-/// mark in its body; `None` if it doesn't pass. If a body `may_mark`, it is read also in this case. Returns the kind,
-/// and the bytes if they were read, of a request that passes because its body can't have a mark.
+/// Reads and parses the body of a request for a list. `old` has the kind of a request that passes to the upstream
+/// without a mark in its body; `None` if it doesn't pass. If a body `may_mark`, it is read also in this case. Returns
+/// the kind, and the bytes if any were read, of a request that passes because its body can't have a mark. These bytes
+/// are only the beginning of a body that goes beyond the limits: they apply to marked requests alone. Test:
+/// `old_bodies_pass_beyond_the_limits`.
 ///
 /// # Errors
 ///
-/// Returns the same errors as [`read`].
+/// Returns the same errors as [`read`], apart from those about the limits if the request passes.
 pub(crate) async fn read_unless_old(
     session: &mut ServerSession,
     limits: BodyLimits,
@@ -75,9 +77,23 @@ pub(crate) async fn read_unless_old(
     if !may_mark || body::check_head(&session.req_header().headers).is_err() {
         return Ok(Err((kind, None)));
     }
-    let bytes = receive(session, limits, held).await?;
-    // The upstream judges an old client's body that can't be parsed.
-    Ok(RequestBody::read(bytes.clone(), limits.depth).map_err(|_| (kind, Some(bytes))))
+    let announced = announced_length(&session.req_header().headers);
+    if announced.is_some_and(|length| length > limits.size) {
+        return Ok(Err((kind, None)));
+    }
+    permit_body(session).await?;
+    let mut bytes = Vec::new();
+    let collected = collect(session, (&mut bytes, announced), limits.size, held);
+    match tokio::time::timeout(limits.time, collected).await {
+        // The upstream judges an old client's body that can't be parsed.
+        Ok(Ok(true)) => Ok(RequestBody::read(bytes.clone(), limits.depth).map_err(|_| (kind, Some(bytes)))),
+        // The rest is relayed as it comes.
+        Ok(Ok(false)) | Err(_) => Ok(Err((kind, Some(bytes)))),
+        Ok(Err(failure)) => {
+            session.set_keepalive(None);
+            Err(failure)
+        }
+    }
 }
 
 /// Reads the bytes of a request's body. First writes `100 Continue` if the client waits for it. If the body isn't read
@@ -94,8 +110,6 @@ pub(crate) async fn receive(
 ) -> Result<Vec<u8>, Failure> {
     let head = session.req_header();
     let announced = announced_length(&head.headers);
-    // An expectation of HTTP/1.0 is ignored (RFC 9110 section 10.1.1).
-    let waits = head.version == Version::HTTP_11 && expects_continue(&head.headers);
     let too_large = announced.is_some_and(|length| length > limits.size);
     let refused = match body::check_head(&head.headers) {
         Err(problem) => Some(problem),
@@ -104,7 +118,8 @@ pub(crate) async fn receive(
     if let Some(problem) = refused {
         // A client that waits for `100 Continue` sends nothing more. Other clients read the refusal only after they
         // have sent the body, so the body is read and discarded.
-        if !waits && announced.is_none_or(|length| length <= limits.size.saturating_mul(LINGER_SIZES)) {
+        if !waits_to_send(session) && announced.is_none_or(|length| length <= limits.size.saturating_mul(LINGER_SIZES))
+        {
             linger(session, limits.size).await;
         }
         if !session.is_body_done() {
@@ -112,14 +127,16 @@ pub(crate) async fn receive(
         }
         return Err(problem.into());
     }
-    // The client sends its body only after `100 Continue`. Test: `expect_100_continue_is_answered_before_the_body`.
-    if waits && !session.is_body_empty() && session.write_continue_response().await.is_err() {
-        session.set_keepalive(None);
-        return Err(broken("the connection broke before the body came").into());
-    }
-    let read = tokio::time::timeout(limits.time, collect(session, announced, limits.size, held)).await;
-    match read {
-        Ok(Ok(bytes)) => Ok(bytes),
+    permit_body(session).await?;
+    let mut bytes = Vec::new();
+    let collected = collect(session, (&mut bytes, announced), limits.size, held);
+    match tokio::time::timeout(limits.time, collected).await {
+        Ok(Ok(true)) => Ok(bytes),
+        Ok(Ok(false)) => {
+            linger(session, limits.size).await;
+            session.set_keepalive(None);
+            Err(body::too_large(limits.size).into())
+        }
         Ok(Err(failure)) => {
             session.set_keepalive(None);
             Err(failure)
@@ -131,6 +148,22 @@ pub(crate) async fn receive(
             Err(broken(&format!("the body did not come to its end within {:?}", limits.time)).into())
         }
     }
+}
+
+/// Writes `100 Continue` if the client waits for it before it sends its body. Test:
+/// `expect_100_continue_is_answered_before_the_body`.
+async fn permit_body(session: &mut ServerSession) -> Result<(), Failure> {
+    if waits_to_send(session) && !session.is_body_empty() && session.write_continue_response().await.is_err() {
+        session.set_keepalive(None);
+        return Err(broken("the connection broke before the body came").into());
+    }
+    Ok(())
+}
+
+/// Returns whether a client waits for `100 Continue`. An expectation of HTTP/1.0 is ignored (RFC 9110 section 10.1.1).
+fn waits_to_send(session: &ServerSession) -> bool {
+    let head = session.req_header();
+    head.version == Version::HTTP_11 && expects_continue(&head.headers)
 }
 
 /// Returns whether the body of a request by HTTP/2 ends without a byte; `false` for HTTP/1.1. Some clients send the end
@@ -152,30 +185,30 @@ pub(crate) async fn ends_empty(session: &mut ServerSession) -> bool {
     tokio::time::timeout(EMPTY_BODY, end).await.unwrap_or(false)
 }
 
-/// Reads a body to its end, and counts its memory in `held`.
+/// Reads a body into `bytes` until it ends, or until it is longer than `most` bytes, and counts its memory in `held`.
+/// Returns whether the body has ended. After a time limit, `bytes` has what was read.
 async fn collect(
     session: &mut ServerSession,
-    announced: Option<usize>,
+    (bytes, announced): (&mut Vec<u8>, Option<usize>),
     most: usize,
     held: &MemoryShare,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<bool, Failure> {
     // The buffer grows with the bytes received. It isn't allocated by the announced length, because a client can
     // announce any length at no cost.
-    let mut bytes = Vec::new();
-    held.reserve(&mut bytes, announced.unwrap_or(0).min(64 << 10), most)?;
-    // The loop reads at most `most` bytes, and the caller limits its time.
+    held.reserve(bytes, announced.unwrap_or(0).min(64 << 10), most)?;
+    // The loop reads at most `most` bytes and one more part, and the caller limits its time.
     loop {
         match session.read_request_body().await {
-            // A body in chunks announces no length, so the bound is checked for each part. Test: `bodies_have_a_bound`.
-            Ok(Some(part)) if part.len() > most - bytes.len() => {
-                linger(session, most).await;
-                return Err(body::too_large(most).into());
-            }
             Ok(Some(part)) => {
-                held.reserve(&mut bytes, part.len(), most)?;
+                held.reserve(bytes, part.len(), most)?;
                 bytes.extend_from_slice(&part);
+                // A body in chunks announces no length, so the bound is checked for each part. Test:
+                // `bodies_have_a_bound`.
+                if bytes.len() > most {
+                    return Ok(false);
+                }
             }
-            Ok(None) => return Ok(bytes),
+            Ok(None) => return Ok(true),
             Err(error) => return Err(fault(&error, bytes.len()).into()),
         }
     }

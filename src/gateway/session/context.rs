@@ -141,7 +141,7 @@ pub(crate) struct Forwarded {
     pub(crate) client: client_request::Client,
     /// The link to the first page by cursor, if the request is a legacy request for a list.
     pub(crate) successor: Option<String>,
-    /// The body, if the gateway has read it already; otherwise the body is relayed from the client.
+    /// The part of the body that the gateway has read already. The rest is relayed from the client.
     pub(crate) body: Option<Bytes>,
 }
 

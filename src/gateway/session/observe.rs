@@ -25,7 +25,7 @@ use crate::{
         routes::{list::List, observed::ObservedList, route::Route, table::RouteMatch},
         runtime::{clock, futures::seam},
     },
-    learn::traffic::{BODY_BY_GET, ListTraffic, TrafficFault, TrafficRequest, TrafficResponse},
+    learn::traffic::{BODY_BY_GET, ListTraffic, MARKED_BY_NAME, TrafficFault, TrafficRequest, TrafficResponse},
     pagination::{
         answer::{Answer, Standing},
         observed::{AnswerFault, judge},
@@ -206,6 +206,13 @@ pub(crate) fn end(
         outcome.detail = outcome.detail.take().or(detail);
         drop((outcome, in_flight));
     });
+}
+
+/// Reports that a request would be a new client's only because of the name of a parameter.
+pub(crate) fn note_name(route: &Route, name: &str, request_id: &str) {
+    let detail = format!("clients send `{name}` already: these requests pass now, and would get pages");
+    let key = "new_clients.by: leave this name out, unless only new clients send it";
+    tell(route, request_id, &TrafficFault { kind: MARKED_BY_NAME, detail, key: key.to_owned() });
 }
 
 /// Counts a fault, and logs it if it is the first of its kind on the route.

@@ -49,6 +49,8 @@ class ListSpec(TypedDict):
     # The path, with `{name}` for each parameter.
     path: str
     cursor: Input
+    # The first cursor.
+    start: str
     limit: Input | None
     sort: Input | None
     # The preferences that every request sends (RFC 7240).
@@ -255,7 +257,7 @@ class Transport:
             (spec["limit"], limit),
             (spec["sort"], None if sort is None else ",".join(sort)),
             # The first cursor says that this client reads pages: the server may have old clients, which send none.
-            (spec["cursor"], "start" if cursor is None else cursor),
+            (spec["cursor"], spec["start"] if cursor is None else cursor),
         ]
         for given, value in inputs:
             if given is None or value is None:

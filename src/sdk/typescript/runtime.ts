@@ -16,6 +16,8 @@ export interface ListSpec {
   /** The path, with `{name}` for each parameter. */
   readonly path: string;
   readonly cursor: Input;
+  /** The first cursor. */
+  readonly start: string;
   readonly limit: Input | null;
   readonly sort: Input | null;
   /** The preferences that every request sends (RFC 7240). */
@@ -267,7 +269,7 @@ export class Transport {
     set(spec.limit, options.limit);
     set(spec.sort, options.sort?.join(","));
     // The first cursor says that this client reads pages: the server may have old clients, which send none.
-    set(spec.cursor, options.cursor ?? "start");
+    set(spec.cursor, options.cursor ?? spec.start);
     if (prefer.length > 0) headers.set("Prefer", prefer.join(", "));
     const target = spec.path.replace(/\{([^}]*)\}/g, (_, name: string) => {
       const value = path[name] ?? "";

@@ -37,6 +37,7 @@ fn described(route: &Route, list: &List) -> Value {
         },
         // Where old clients pass, the first page needs a mark.
         "start": own.parameters.start_name().filter(|_| own.parameters.has_old_clients()),
+        "first": own.parameters.first_cursor(),
         "parameters": {
             "limit_backward": own.parameters.query_name(Role::LimitBackward),
             "cursor": own.parameters.query_name(Role::Cursor),

@@ -17,6 +17,7 @@ for (const [name, options] of screens(DESKTOP)) {
   await page.locator('.more').first().click();
   await page.locator('tr.detail').waitFor();
   await audit(name, page);
+  (saw.cut ??= {})[name] = await page.locator('.routes td[data-label], nav').evaluateAll((parts) => parts.filter((part) => part.scrollWidth > part.clientWidth).map((part) => part.dataset.label ?? part.localName));
   await page.screenshot({ path: `${folder}/${name}-open.png` });
   await context.close();
 }

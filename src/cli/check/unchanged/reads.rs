@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A path that no service has.
-const UNKNOWN: &str = "/cursorgate-check-unknown-path";
+pub(super) const UNKNOWN: &str = "/cursorgate-check-unknown-path";
 
 /// A request of an old client.
 #[derive(Clone, Debug)]

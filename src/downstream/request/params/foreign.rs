@@ -257,7 +257,7 @@ impl Parameters {
     }
 
     /// Returns the parameters that page the list, for the detail of a problem, such as "`limit` and `cursor`".
-    fn paging_names(&self) -> String {
+    pub(super) fn paging_names(&self) -> String {
         let place = [Role::Cursor, Role::After, Role::AfterId].into_iter().find_map(|role| self.name(role));
         let limit = self.name(Role::Limit).or_else(|| self.preferred_limit());
         let names: Vec<String> = limit.into_iter().chain(place).map(|name| format!("`{name}`")).collect();

@@ -2,7 +2,7 @@
 //!
 //! The gateway can't know the names of parameters that a service and its old clients use, so no name marks a request: a
 //! service may have a `cursor` of its own, filter by `after`, or ignore `limit`. Only a value does: a cursor that this
-//! gateway made, or the first cursor in its place, which is [`START`] or, backward, [`END`]. On a route with old
+//! gateway made, or the first cursor in its place, which is `start` by default or, backward, [`END`]. On a route with old
 //! clients, every other request is theirs. Test: `only_values_mark_a_request`.
 
 use std::sync::Arc;
@@ -13,8 +13,6 @@ use crate::{
     downstream::request::{body::RequestBody, filters, query},
 };
 
-/// The first cursor: the position before the first item.
-pub const START: &str = "start";
 /// The first cursor of a walk backward: the position after the last item.
 pub const END: &str = "end";
 
@@ -40,10 +38,20 @@ impl Parameters {
         Self { sizes: names.to_vec(), ..self }
     }
 
-    /// Returns whether a query is marked as a new client's.
+    /// Returns whether a request with this query and body is marked as a new client's.
     #[must_use]
-    pub fn is_marked(&self, query: Option<&str>) -> bool {
-        self.marks(&self.sift(query.unwrap_or_default()), None)
+    pub fn is_marked(&self, query: Option<&str>, body: Option<&RequestBody>) -> bool {
+        self.marks(&self.sift(query.unwrap_or_default()), body)
+    }
+
+    /// Returns the name that marks a query in which no value is a mark; `None` for all other queries.
+    #[must_use]
+    pub fn marking_name(&self, query: Option<&str>) -> Option<&str> {
+        let query = query.unwrap_or_default();
+        let mut sifted = self.sift(query);
+        let by_name = std::mem::take(&mut sifted.is_marked_by_name) && !self.marks(&sifted, None);
+        let is_there = |name: &&String| query::pairs(query).any(|pair| pair.name() == name.as_bytes());
+        self.marking.iter().filter(|_| by_name).find(is_there).map(String::as_str)
     }
 
     /// Returns whether the route has old clients, whose requests are all that have no mark.
@@ -94,7 +102,7 @@ impl Parameters {
         let in_body = |body| {
             let texts = self.in_body.texts(body);
             let by_name = |role| self.name(role).is_some_and(|name| self.marking.iter().any(|marking| marking == name));
-            texts.iter().any(|(role, text)| is_first(*role, text) || marks(*role, text) || by_name(*role))
+            texts.iter().any(|(role, text)| self.is_first(*role, text) || marks(*role, text) || by_name(*role))
         };
         sifted.starts || sifted.ends || sifted.is_marked_by_name || in_query() || body.is_some_and(in_body)
     }
@@ -152,19 +160,25 @@ impl Parameters {
         sifted
     }
 
-    /// Returns the parameter in which links to the first page have [`START`]; `None` if links can't have one.
+    /// Returns the first cursor, with which new clients begin a list.
+    #[must_use]
+    pub fn first_cursor(&self) -> &str {
+        &self.first
+    }
+
+    /// Returns the parameter in which links to the first page have the first cursor; `None` if links can't have one.
     #[must_use]
     pub fn start_name(&self) -> Option<&str> {
         [Role::Cursor, Role::After, Role::AfterId].into_iter().find_map(|role| self.query_name(role))
     }
-}
 
-/// Returns whether a value is the first cursor of a role.
-pub(super) fn is_first(role: Role, text: &str) -> bool {
-    match role {
-        Role::Cursor | Role::After | Role::AfterId => text == START,
-        Role::Before | Role::BeforeId => text == END,
-        Role::Limit | Role::LimitBackward | Role::Sort => false,
+    /// Returns whether a value is the first cursor of a role.
+    pub(super) fn is_first(&self, role: Role, text: &str) -> bool {
+        match role {
+            Role::Cursor | Role::After | Role::AfterId => text == self.first,
+            Role::Before | Role::BeforeId => text == END,
+            Role::Limit | Role::LimitBackward | Role::Sort => false,
+        }
     }
 }
 
@@ -222,7 +236,7 @@ mod tests {
             let read = known.read(Some(query)).unwrap();
             assert_ne!(read.kind, RequestKind::Cursor, "{query}");
             assert_eq!((read.place, read.limit), (RequestedPosition::First, 20), "{query}");
-            assert!(!known.is_marked(Some(query)) && known.passed(Some(query)).is_some(), "{query}");
+            assert!(!known.is_marked(Some(query), None) && known.passed(Some(query)).is_some(), "{query}");
         }
         let text = str::to_owned;
         for (known, query, place) in [
@@ -240,7 +254,7 @@ mod tests {
         ] {
             let read = known.read(Some(query)).unwrap();
             assert_eq!((read.kind, read.place), (RequestKind::Cursor, place), "{query}");
-            assert!(known.is_marked(Some(query)) && known.passed(Some(query)).is_none(), "{query}");
+            assert!(known.is_marked(Some(query), None) && known.passed(Some(query)).is_none(), "{query}");
         }
         // Marks are taken on routes without old clients too.
         let read = with(OldClients::None, &ONE).read(Some("cursor=start")).unwrap();

@@ -30,7 +30,7 @@ impl Parameters {
     /// client's.
     #[must_use]
     pub fn legacy_query(&self, query: Option<&str>) -> Option<LegacyQuery> {
-        if self.is_marked(query) {
+        if self.is_marked(query, None) {
             return None;
         }
         let sifted = self.sift_old(query.unwrap_or_default());
@@ -50,6 +50,6 @@ impl Parameters {
     /// [`RequestKind::Unmarked`] for one that does not page; `None` for a query with a mark.
     #[must_use]
     pub fn legacy_kind(&self, query: Option<&str>) -> Option<RequestKind> {
-        (!self.is_marked(query)).then(|| self.old_kind(query.unwrap_or_default()))
+        (!self.is_marked(query, None)).then(|| self.old_kind(query.unwrap_or_default()))
     }
 }

@@ -1,6 +1,6 @@
 //! The position of a request, from the client's parameters.
 
-use super::{Parameters, ParsedQuery, START};
+use super::{Parameters, ParsedQuery};
 use crate::{
     config::settings::Role,
     downstream::problem::{Code, Problem, shown},
@@ -110,7 +110,8 @@ impl Parameters {
             // cursor is refused.
             _ => {
                 let detail = format!(
-                    "`{name}` is empty: a list that has ended has no cursor; for the first page send `{START}`"
+                    "`{name}` is empty: a list that has ended has no cursor; for the first page send `{}`",
+                    self.first
                 );
                 refuse(Code::CursorInvalid, detail, name)
             }

@@ -43,6 +43,7 @@ pub(super) fn parameters() -> Parameters {
         over_max: OverMax::Clamp,
         zero_limit_is_default: false,
         empty_cursor_is_first_page: false,
+        first: "start".to_owned(),
         marking: Vec::new(),
         seeks: false,
         legacy: LegacySettings::default(),

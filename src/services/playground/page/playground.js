@@ -56,7 +56,7 @@ const byNumber = {
 };
 
 const byCursor = {
-  first: ({ limit, start }, asked) => ({ path: extended(asked.path, [[limit.parameter, asked.limit], [start, 'start'], ...asked.further]) }),
+  first: ({ limit, start, first }, asked) => ({ path: extended(asked.path, [[limit.parameter, asked.limit], [start, first], ...asked.further]) }),
   around({ first }, { links }) {
     const target = (path) => (path ? { path } : null);
     return { first: links.first ? target(links.first) : first, prev: target(links.prev), next: target(links.next), last: target(links.last) };
