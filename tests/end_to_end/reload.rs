@@ -194,12 +194,15 @@ fn a_reload_that_is_asked_for_during_the_start_comes_after_it() {
     let first = eventually("the process reads its key", reader);
     signal(process.id(), "HUP");
     give(first);
+    let mut is_given = false;
     eventually("it reloads", || {
         let said = std::fs::read_to_string(&log).expect("a file of the test");
         assert!(process.try_wait().expect("it is our child").is_none(), "it has ended: {said}");
-        // A key that is written earlier would be read by the start itself.
-        let again = said.contains("listening").then(reader).flatten();
-        again.into_iter().for_each(give);
+        // A key that is written earlier would be read by the start itself, and one that is written twice is no key.
+        if !is_given && let Some(again) = said.contains("listening").then(reader).flatten() {
+            give(again);
+            is_given = true;
+        }
         said.contains("configuration reloaded").then_some(())
     });
     signal(process.id(), "INT");

@@ -69,18 +69,18 @@ impl MemoryPlan {
 
     fn divide(settings: &Settings, routes: &[Arc<Route>], whole: usize) -> Self {
         let lists = || routes.iter().filter_map(|route| route.list.as_ref());
-        let cache = whole / 8;
+        let cache = CACHE.min(whole / 8);
         let possible = (whole / 8 * 3 / CONNECTION).min(CONNECTIONS);
         let mut plan = Self {
             whole,
             connections: settings.server.connections.unwrap_or(possible),
             routes: routes.len(),
             pages: if lists().any(|list| list.page_cache.is_some()) {
-                settings.caches.pages.unwrap_or(cache.min(CACHE))
+                settings.caches.pages.unwrap_or(cache)
             } else {
                 0
             },
-            pivots: settings.caches.pivots.size.unwrap_or(cache.min(CACHE)),
+            pivots: settings.caches.pivots.size.unwrap_or(cache),
             seeks: lists().any(|list| list.remembers),
             results: settings.services.bulk.as_ref().map_or(0, |bulk| bulk.idempotency.size),
             bodies: 0,

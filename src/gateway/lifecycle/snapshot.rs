@@ -71,6 +71,7 @@ pub struct Snapshot {
     /// The settings of `[services]`.
     pub services: ServiceSettings,
     /// What identifies the clients of services that don't belong to a route.
+    #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services ask who their clients are"))]
     pub(crate) service_identities: ServiceIdentities,
     /// The certificate authorities that verify receivers of webhooks; `None` if the system's authorities do.
     pub(crate) webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,

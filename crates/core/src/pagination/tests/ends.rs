@@ -538,7 +538,7 @@ fn a_total_beside_a_repeated_last_page_is_not_refuted() {
     for (family, count) in [(Family::Page, 100), (Family::Page, 107), (Family::Offset, 100), (Family::Offset, 107)] {
         for limit in [7, 20, 40, 50] {
             for more in [0, 1, 50, 900] {
-                let total = Some(count as u64 + more);
+                let total = Some(count + more);
                 let mut list = List { cap: 50, total, ..numbers(family, count) };
                 list.paging.sizes = Sizes::Free { least: 1, most: Some(50) };
                 let (items, pages) = list.walk_of(limit, last_page_again).unwrap();
