@@ -168,7 +168,7 @@ class Gateway:
 
 def numbers(text):
     """Reads the instructions and the calls of allocating functions from a dump."""
-    names, allocations, called = {}, 0, ""
+    names, allocations, caller, called = {}, 0, "", ""
     instructions = int(re.search(r"^(?:summary|totals): (\d+)", text, re.MULTILINE).group(1))
     for line in text.splitlines():
         if line.startswith(("fn=", "cfn=")):
@@ -178,7 +178,10 @@ def numbers(text):
                 names[number] = name
             if kind == "cfn":
                 called = names[number]
-        elif line.startswith("calls=") and ALLOCATES.match(called.split("'")[0]):
+            else:
+                caller = names[number]
+        elif line.startswith("calls=") and ALLOCATES.match(called) and not ALLOCATES.match(caller):
+            # An allocating function that calls another one counts once.
             allocations += int(line[6:].split()[0])
     return {"instructions": round(instructions / COUNTED), "allocations": round(allocations / COUNTED, 1)}
 
