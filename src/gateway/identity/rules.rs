@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{
     HeaderMap, HeaderName,
-    header::{AUTHORIZATION, COOKIE},
+    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION},
 };
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
@@ -66,6 +66,13 @@ impl IdentityRules {
     /// Finds the client of a request. Returns `None` if the request says nothing of what identifies clients, or
     /// something that can't be trusted: the client is then told apart by its headers.
     pub(crate) fn find(&self, request: RequestParts<'_>) -> Option<KnownClient> {
+        // A certificate may be that of a program that acts for many users, each with a token of its own.
+        // Test: `a_certificate_names_its_client`.
+        let is_by_certificate = self.words.contains(&IdentityWord::Certificate);
+        let is_beside = |name| request.headers.contains_key(&name) && !self.headers.contains(&name);
+        if is_by_certificate && [AUTHORIZATION, PROXY_AUTHORIZATION].into_iter().any(is_beside) {
+            return None;
+        }
         let mut hash = Sha256::new_with_prefix(self.mark);
         let (mut is_named, mut is_verified) = (false, false);
         for word in &self.words {
@@ -208,6 +215,11 @@ mod tests {
         assert_ne!(alice.name, of(Some("CN=bob")).unwrap().name);
         assert_eq!(of(None), None);
         assert_eq!(of(Some("")), None);
+        let token = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer of-a-user"))]);
+        let beside = RequestParts { headers: &token, query: None, certificate: Some("CN=alice") };
+        assert_eq!(rules.find(beside), None, "the token may be that of one of many users");
+        let both = [IdentityWord::Certificate, IdentityWord::Header(AUTHORIZATION)];
+        assert!(IdentityRules::compile(&both, None).unwrap().find(beside).is_some());
     }
 
     #[test]
