@@ -179,7 +179,7 @@ impl ListShape {
         let place = "content-range:total".to_owned();
         found.extend(seen.at(&place).map(|value| Fact { place, value }));
         for name in seen.headers.keys().filter(|name| !IRRELEVANT.contains(&name.as_str())) {
-            let place = format!("header:{}", written(name.as_str()));
+            let place = format!("header:{}", header_name(name.as_str()));
             found.extend(seen.at(&place).map(|value| Fact { place, value }));
         }
         found.truncate(MOST);
@@ -208,7 +208,7 @@ const IRRELEVANT: [&str; 16] = [
 ];
 
 /// Returns the usual spelling of a header's name. Example: `X-Total-Count` for `x-total-count`.
-fn written(name: &str) -> String {
+pub(in crate::learn) fn header_name(name: &str) -> String {
     let capital = |part: &str| {
         let mut letters = part.chars();
         letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()

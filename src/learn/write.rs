@@ -13,6 +13,7 @@ use crate::learn::{
     order::ValueOrder,
     prober::ProbeTarget,
     prober::session::{ProbeSlot, encoded},
+    shape::header_name,
 };
 
 /// The width of comments in characters.
@@ -356,10 +357,13 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
         // Braces are doubled, since single ones are variables in templates.
         pairs.push(encoded(&fixed).replace('{', "{{").replace('}', "}}"));
     }
-    let mut body = Table::new();
+    let (mut body, mut headers) = (Table::new(), Table::new());
     let mut add = |slot: &ProbeSlot, variable: &str| match slot {
         ProbeSlot::Query(name) => pairs.push(format!("{name}={variable}")),
         ProbeSlot::Body(pointer) => set(&mut body, pointer, variable),
+        ProbeSlot::Header(name) => {
+            headers.insert(header_name(name.as_str()), string(variable));
+        }
     };
     let (mut first_page, mut first_item) = (None, None);
     match &learnt.place {
@@ -389,7 +393,10 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
     // The gateway replaces the client's Accept, so the route needs the one with which the list was learnt. Test:
     // `an_accept_header_is_a_part_of_the_route`.
     if let Some(accept) = &target.accept {
-        request.insert("headers".to_owned(), Value::Table(table([("Accept", string(accept.clone()))])));
+        headers.insert("Accept".to_owned(), string(accept.clone()));
+    }
+    if !headers.is_empty() {
+        request.insert("headers".to_owned(), Value::Table(headers));
     }
     if learnt.is_aligned {
         request.insert("aligned".to_owned(), Value::Boolean(true));

@@ -1,6 +1,7 @@
 //! Lists whose next page is requested with a value from the previous answer: a token, the URL of the next page, or the
 //! id of the last item.
 
+use http::HeaderName;
 use serde_json::Value;
 
 use crate::learn::{
@@ -31,7 +32,9 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
     for fact in facts.iter().filter(|fact| is_next(fact)) {
         let Some(text) = text_of(&fact.value) else { continue };
         let pairs = query_of(&text);
-        let found = if text.contains('?') || text.starts_with("http") {
+        let found = if let Some(form) = by_header(session, learnt, &sized, &ids, fact, &text).await? {
+            Some(form)
+        } else if text.contains('?') || text.starts_with("http") {
             by_url(session, learnt, &sized, &ids, fact, &pairs).await?
         } else {
             by_token(session, learnt, &sized, &ids, fact, &text).await?
@@ -80,6 +83,9 @@ pub(super) fn is_next(fact: &Fact) -> bool {
     }
     let step = last_step(&fact.place);
     let is_text = text_of(&fact.value).is_some_and(|text| !text.is_empty() && text.len() <= LONGEST);
+    if request_header(&fact.place).is_some() {
+        return is_text;
+    }
     // Custom headers often begin with `X-`, so the prefix is removed. Test: `tokens_in_a_response_header_are_learnt`.
     let bare = step.strip_prefix('x').filter(|_| fact.place.starts_with("header:")).unwrap_or(&step);
     is_text && NEXTS.contains(&bare)
@@ -131,6 +137,28 @@ async fn by_url(
         }
     }
     Ok(None)
+}
+
+/// Returns the request header for a response header with a name such as `Next-Range`.
+fn request_header(place: &str) -> Option<HeaderName> {
+    HeaderName::from_bytes(place.strip_prefix("header:Next-")?.as_bytes()).ok()
+}
+
+/// Finds out whether `Range` takes the value of `Next-Range`, or another header the value of another one so named.
+async fn by_header(
+    session: &Session,
+    learnt: &Learnt,
+    sized: &[Setting],
+    ids: &[String],
+    fact: &Fact,
+    text: &str,
+) -> Result<Option<PlaceForm>, ProbeHalt> {
+    let Some(name) = request_header(&fact.place) else { return Ok(None) };
+    let slot = ProbeSlot::Header(name);
+    if !leads_on(session, learnt, sized, ids, &[(slot.clone(), text.to_owned())]).await? {
+        return Ok(None);
+    }
+    Ok(Some(PlaceForm::Token { slot, place: fact.place.clone(), parameter: None, previous: None }))
 }
 
 /// Finds the parameter that takes a token: likely and usual names together, then smaller groups of them (bisection).

@@ -48,14 +48,17 @@ pub enum ProbeSlot {
     Query(String),
     /// A member of the body, as a JSON Pointer.
     Body(String),
+    /// A header.
+    Header(HeaderName),
 }
 
 impl ProbeSlot {
-    /// Returns the name of the parameter, or the pointer to the member.
+    /// Returns the name of the parameter or header, or the pointer to the member.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Query(name) | Self::Body(name) => name,
+            Self::Header(name) => name.as_str(),
         }
     }
 }
@@ -224,10 +227,11 @@ impl Session {
         for (name, value) in self.target.fixed.iter().filter(|(name, _)| !overridden(name)) {
             pairs.push((name, value));
         }
-        let mut body = self.target.body.clone();
+        let (mut body, mut headers) = (self.target.body.clone(), Vec::new());
         for (slot, value) in settings {
             match (slot, &mut body) {
                 (ProbeSlot::Query(name), _) => pairs.push((name, value)),
+                (ProbeSlot::Header(name), _) => headers.push((name.clone(), value.clone())),
                 (ProbeSlot::Body(pointer), Some(body)) => set(body, pointer, value),
                 (ProbeSlot::Body(_), None) => {}
             }
@@ -238,7 +242,7 @@ impl Session {
             query: encoded(&pairs),
             body: body.map(|body| body.to_string()),
             without: None,
-            headers: Vec::new(),
+            headers,
             pause: if self.sent() == 0 { Duration::ZERO } else { self.limits.delay },
         }
     }

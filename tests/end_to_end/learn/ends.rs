@@ -84,3 +84,30 @@ fn facts_that_answers_contradict_do_not_end_a_learnt_list() {
         walk(&gateway, &rows, &How { at_rest: true, ..How::default() }, name);
     }
 }
+
+/// The parts of a list, of which each names the next one in a header, as `Range` takes it.
+fn parts(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let range = asked.exchange.request.header("range");
+    let from = range.and_then(|range| range.strip_prefix("id ]")?.split_once("..")?.0.parse().ok()).unwrap_or(0);
+    let rest: Vec<Value> = rows.iter().filter(|row| id(row) > from).cloned().collect();
+    let items = slice(&rest, 0, 50);
+    match items.last().filter(|_| rest.len() > 50) {
+        Some(last) => {
+            ("206 Partial Content", vec![("Next-Range", format!("id ]{}..; max=50", id(last)))], json!(items))
+        }
+        None => ok(json!(items)),
+    }
+}
+
+#[test]
+fn a_token_for_a_header_of_the_request_is_learnt() {
+    let rows = Rows::new(240);
+    let upstream = serve(&rows, parts);
+    let (text, said) = learn(&format!("http://{}/api/items", upstream.address), &[]);
+    assert!(
+        text.contains("next_token = \"header:Next-Range\"") && text.contains("Range = \"{token}\""),
+        "{said}{text}"
+    );
+    let gateway = Gateway::start_as_written(&text);
+    walk(&gateway, &rows, &How::default(), "a token in a header");
+}
