@@ -7,13 +7,8 @@
 
 use std::{cell::RefCell, fmt::Write as _, hint::black_box, path::Path, sync::Arc};
 
-use cursorgate::{
-    config::{Environment, load_text, settings::ContentCoding},
-    cursor::{self, ContextParts, CursorContext, ItemMint},
-    downstream::{
-        Content, EnvelopeTemplate, Facts, ItemCursors, LinkSet, render::output::Output, response::PageResponse,
-    },
-    gateway::{List, Live, Route, Snapshot, compress},
+use cursorgate_config::{Environment, load_text, settings::ContentCoding};
+use cursorgate_core::{
     json::{ItemsObject, Limits, Pointer, Shape, scan_page},
     pagination::{
         answer::Answer,
@@ -22,7 +17,14 @@ use cursorgate::{
         position::{Hint, Item, Position, Target},
         resolver::{Limit, PageRequest, Step, resolve},
     },
-    upstream::{CompiledOrder, net::memory::Memory},
+};
+use cursorgate_cursor::cursor::{self, ContextParts, CursorContext, ItemMint};
+use cursorgate_gateway::{List, Live, Route, Snapshot, compress, net::memory::Memory};
+use cursorgate_translate::{
+    downstream::{
+        Content, EnvelopeTemplate, Facts, ItemCursors, LinkSet, render::output::Output, response::PageResponse,
+    },
+    upstream::CompiledOrder,
 };
 use divan::{Bencher, counter::BytesCount};
 use http::{HeaderMap, HeaderValue};
@@ -178,7 +180,7 @@ impl Fixture {
         }
     }
 
-    fn read(&self, ask: &cursorgate::upstream::UpstreamRequest, body: Vec<u8>) -> Answer {
+    fn read(&self, ask: &cursorgate_translate::upstream::UpstreamRequest, body: Vec<u8>) -> Answer {
         let read = self.list().dialect.read(self.sorted(), ask, 200, &HeaderMap::new(), body, 128);
         read.expect("the answer is a list")
     }

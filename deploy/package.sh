@@ -10,7 +10,7 @@ export LC_ALL=C TZ=UTC
 : "${SOURCE_DATE_EPOCH:?the time of the commit, in seconds since 1970}"
 binary=$(realpath "$1")
 out=$(realpath "$2")
-version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
 name=cursorgate-$version-x86_64-linux-gnu
 stage=target/package
 rm -rf "$stage"

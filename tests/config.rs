@@ -9,10 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cursorgate::{
-    config::{self, Addresses, Environment},
-    upstream::{Costs, Dialect},
-};
+use cursorgate_config::{self as config, Addresses, Environment};
+use cursorgate_translate::upstream::{Costs, Dialect};
 
 /// The environment variables of the cases: two valid keys, a copy of the first one with a line end, and values with
 /// faults.

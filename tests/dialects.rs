@@ -6,11 +6,9 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use cursorgate::{
-    config::{self, ProcessEnvironment},
-    pagination::fetch::Fetch,
-    upstream::hold,
-};
+use cursorgate_config::{self as config, ProcessEnvironment};
+use cursorgate_core::pagination::fetch::Fetch;
+use cursorgate_translate::upstream::hold;
 
 macro_rules! contracts {
     ($($test:ident: $name:literal,)*) => {

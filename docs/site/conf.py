@@ -47,7 +47,7 @@ html_css_files = ["site.css"]
 html_js_files = ["copy.js"]
 # The order of the results of the search.
 html_search_scorer = str(Path(__file__).with_name("scorer.js"))
-html_favicon = "../../src/admin/page/icon.svg"
+html_favicon = "../../crates/gateway/src/admin/page/icon.svg"
 # The address of the site itself redirects to its front page.
 html_extra_path = ["root"]
 html_copy_source = False

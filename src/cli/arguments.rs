@@ -6,10 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::Failure;
-use crate::{
-    config::{Addresses, ProcessEnvironment},
-    json::Pointer,
-};
+use cursorgate_config::{Addresses, ProcessEnvironment};
+use cursorgate_core::json::Pointer;
 
 /// Signed cursor pagination, one envelope and links in front of legacy page= and offset= APIs.
 ///

@@ -25,12 +25,11 @@ use super::{
     arguments::{CheckArguments, CheckFormat, LiveArguments},
     report,
 };
-use crate::{
-    config::{
-        self, Diagnostics, Environment, ProcessEnvironment, WithoutSecrets, diagnostic::Severity, settings::Settings,
-    },
-    gateway::Snapshot,
+use cursorgate_config::{
+    self as config, Diagnostics, Environment, ProcessEnvironment, WithoutSecrets, diagnostic::Severity,
+    settings::Settings,
 };
+use cursorgate_gateway::Snapshot;
 
 /// The result of checking a configuration: its settings with the snapshot, which are `None` if they have errors, and
 /// all diagnostics.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Failure, cursor, report};
-use crate::cursor::KeyRing;
+use cursorgate_cursor::cursor::KeyRing;
 
 /// The largest input in bytes. A longer one is refused.
 const LARGEST: u64 = 64 << 20;

@@ -1,7 +1,8 @@
 //! `cursorgate explain-code`: the meaning of problem codes, from their page of the documentation.
 
 use super::{Failure, report};
-use crate::{config::diagnostic::nearest, downstream::Code};
+use cursorgate_config::diagnostic::nearest;
+use cursorgate_translate::downstream::Code;
 
 /// The page of the documentation with a section for each code. Test: `every_code_has_a_section_of_its_own`.
 const PAGE: &str = include_str!("../../docs/problems.md");

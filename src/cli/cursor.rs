@@ -3,10 +3,8 @@
 use std::path::Path;
 
 use super::{Failure, arguments, report};
-use crate::{
-    config::{self, ProcessEnvironment, settings::CursorKeySettings},
-    cursor::{Finding, Inspection, KeyRing, inspect as look},
-};
+use cursorgate_config::{self as config, ProcessEnvironment, settings::CursorKeySettings};
+use cursorgate_cursor::cursor::{Finding, Inspection, KeyRing, inspect as look};
 
 /// The largest number of a link's parameters that are tried as cursors. Later parameters are ignored.
 const PARAMETERS_MAX: usize = 100;
@@ -34,7 +32,7 @@ pub(super) fn keys(path: &Path) -> Result<KeyRing, Failure> {
     ring(&keys).map_err(|error| Failure::mistaken(error.to_string()))
 }
 
-fn ring(keys: &CursorKeySettings) -> Result<KeyRing, crate::cursor::KeyRingError> {
+fn ring(keys: &CursorKeySettings) -> Result<KeyRing, cursorgate_cursor::cursor::KeyRingError> {
     let of: Vec<(u32, &[u8])> = keys.keys.iter().map(|(id, key)| (*id, key.reveal())).collect();
     KeyRing::new(keys.signing_key, &of)
 }

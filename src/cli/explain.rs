@@ -11,14 +11,12 @@ use super::{
     check::summary,
     report, target,
 };
-use crate::{
-    config::{self, Environment, ProcessEnvironment, WithoutSecrets, settings::Settings},
-    gateway::{
-        Snapshot,
-        explain::{AskedRequest, ExplainedPage, RequestExplanation, RequestFate, document, explain, permit},
-        page::exchange::watched::{PlannedFetch, WatchedPage},
-        runtime::clock,
-    },
+use cursorgate_config::{self as config, Environment, ProcessEnvironment, WithoutSecrets, settings::Settings};
+use cursorgate_gateway::{
+    Snapshot,
+    explain::{AskedRequest, ExplainedPage, RequestExplanation, RequestFate, document, explain, permit},
+    page::exchange::watched::{PlannedFetch, WatchedPage},
+    runtime::clock,
 };
 
 /// The header that contains a permit, in its usual spelling.

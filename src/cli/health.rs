@@ -8,10 +8,8 @@ use std::{
 };
 
 use super::{Failure, report};
-use crate::{
-    admin::HEALTH_PATH,
-    config::{self, ProcessEnvironment},
-};
+use cursorgate_config::{self as config, ProcessEnvironment};
+use cursorgate_gateway::admin::HEALTH_PATH;
 
 /// The time limit for the connection, and for each read and write.
 const PATIENCE: Duration = Duration::from_secs(2);

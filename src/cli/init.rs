@@ -1,7 +1,8 @@
 //! `cursorgate init`: writes a first configuration.
 
+use super::target::NoFiles;
 use super::{Failure, arguments::InitArguments, report};
-use crate::config;
+use cursorgate_config as config;
 
 /// The template of the configuration, with placeholders for the arguments.
 const TEMPLATE: &str = include_str!("init/cursorgate.toml");
@@ -75,19 +76,6 @@ fn peer(url: &str) -> Result<(String, bool), Failure> {
         (false, false) => ":80",
     };
     Ok((format!("{authority}{port}"), tls))
-}
-
-/// An environment without variables and files. The new configuration needs none.
-struct NoFiles;
-
-impl config::Environment for NoFiles {
-    fn variable(&self, _name: &str) -> Option<String> {
-        None
-    }
-
-    fn read(&self, _path: &std::path::Path) -> std::io::Result<Vec<u8>> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
 }
 
 #[cfg(test)]

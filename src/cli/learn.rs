@@ -13,13 +13,11 @@ use super::{
     check, report,
     target::{ListUrl, body, headers, load},
 };
-use crate::{
-    config::ProcessEnvironment,
-    gateway::probe::ProbeSender,
-    learn::{
-        self, Certainty, Learnt, ProbeFault, ProbeLimits, ProbeOutcome, ProbeRequest, ProbeTarget, ProberStep,
-        WrittenUpstream, recording::Recording,
-    },
+use cursorgate_config::ProcessEnvironment;
+use cursorgate_gateway::probe::ProbeSender;
+use cursorgate_learn::{
+    self as learn, Certainty, Learnt, ProbeFault, ProbeLimits, ProbeOutcome, ProbeRequest, ProbeTarget, ProberStep,
+    WrittenUpstream, recording::Recording,
 };
 
 /// The largest page that a configuration is written with, in items. If the upstream's answers are small, such a page

@@ -19,10 +19,8 @@ use tracing_subscriber::{
 };
 
 use super::Failure;
-use crate::{
-    config::settings::{AccessLog, LogFormat, LogLevel, LogSettings},
-    gateway::runtime::log_queue::{LogCounts, LogQueue, Urgency},
-};
+use cursorgate_config::settings::{AccessLog, LogFormat, LogLevel, LogSettings};
+use cursorgate_gateway::runtime::log_queue::{LogCounts, LogQueue, Urgency};
 
 /// The longest time for which the process waits at its end until queued lines are written. Lines that are then still
 /// queued are lost, because the reader of the log may have stopped.

@@ -5,16 +5,21 @@ use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 
 use super::{Failure, arguments::Arguments, report};
-use crate::config::diagnostic::nearest;
+use cursorgate_config::diagnostic::nearest;
 
 const NAME: &str = "cursorgate";
 
+/// The commit that the program was built from; `unknown` if the build did not set it.
+pub(super) const COMMIT: &str = match option_env!("CURSORGATE_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// Returns the program's description for clap, with its full version.
 pub(super) fn command() -> Command {
-    let commit = option_env!("CURSORGATE_COMMIT").unwrap_or("unknown");
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     let text = format!(
-        "{}\ncommit   {commit}\nbuild    {build}, {}-{}\nTLS      {} ({})",
+        "{}\ncommit   {COMMIT}\nbuild    {build}, {}-{}\nTLS      {} ({})",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::ARCH,
         std::env::consts::OS,

@@ -30,8 +30,8 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 
-use crate::config::json_schema::json_schema;
 use arguments::{Arguments, Command, CursorCommand};
+use cursorgate_config::json_schema::json_schema;
 
 /// The exit code of a failure.
 const FAILED: u8 = 1;

@@ -3,10 +3,8 @@
 use std::path::Path;
 
 use super::{Failure, report};
-use crate::{
-    config::{self, ProcessEnvironment, WithoutSecrets},
-    gateway::{Snapshot, request::target::host_of},
-};
+use cursorgate_config::{self as config, ProcessEnvironment, WithoutSecrets};
+use cursorgate_gateway::{Snapshot, request::target::host_of};
 
 /// Prints the OpenAPI document of a configuration. The secrets of the configuration need not be available.
 pub(super) fn run(path: &Path, host: Option<&str>) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! `cursorgate dialects` and `cursorgate envelopes`: list the built-in dialects or envelopes, or print one of them.
 
 use super::{Failure, report};
-use crate::config::{diagnostic::nearest, preset_dialects, preset_envelopes};
+use cursorgate_config::{diagnostic::nearest, preset_dialects, preset_envelopes};
 
 /// A built-in dialect or envelope: its name and its text.
 type Preset = (&'static str, &'static str);

@@ -1,7 +1,7 @@
 //! `cursorgate reference`: the documentation of configuration keys.
 
 use super::{Failure, report};
-use crate::config::{diagnostic::nearest, reference};
+use cursorgate_config::{diagnostic::nearest, reference};
 
 /// Prints the reference of the configuration, or explains the keys whose path ends in `key`.
 pub(super) fn run(key: Option<&str>) -> Result<(), Failure> {

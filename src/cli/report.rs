@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Failure;
-use crate::config::Diagnostics;
+use cursorgate_config::Diagnostics;
 
 /// Writes the result of a command to standard output. If the reader closes the pipe early, as `head` does, this isn't
 /// an error.

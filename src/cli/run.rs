@@ -5,33 +5,32 @@ use std::{path::Path, sync::Arc, thread};
 use super::{
     Failure,
     logging::{self, Log},
+    manual::COMMIT,
     report,
 };
-use crate::{
+use cursorgate_config::{
+    self as config, Diagnostics, Environment, ProcessEnvironment,
+    settings::{ListenAddress, ServerSettings, Settings},
+};
+use cursorgate_gateway::{
+    self as gateway, Snapshot,
     admin::{self, Admin},
-    config::{
-        self, Diagnostics, Environment, ProcessEnvironment,
-        settings::{ListenAddress, ServerSettings, Settings},
+    lifecycle::{
+        files::{ConfigurationFiles, NotedEnvironment},
+        live::Live,
+        process::{self, Servers, SignalRuntime, Vitals},
+        reload::{Fixed, Reloader, Reloads},
+        renewal, traces,
     },
-    gateway::{
-        self, Snapshot,
-        lifecycle::{
-            files::{ConfigurationFiles, NotedEnvironment},
-            live::Live,
-            process::{self, Servers, SignalRuntime, Vitals},
-            reload::{Fixed, Reloader, Reloads},
-            renewal, traces,
-        },
-        runtime::{descriptors, sockets::Sockets},
-        server::{
-            admission::{Admission, ConnectionLimits},
-            connection::Front,
-            listen::advice,
-        },
-        session::{
-            context::{Gateway, RequestIds},
-            service::ServiceReport,
-        },
+    runtime::{descriptors, sockets::Sockets},
+    server::{
+        admission::{Admission, ConnectionLimits},
+        connection::Front,
+        listen::advice,
+    },
+    session::{
+        context::{Gateway, RequestIds},
+        service::ServiceReport,
     },
 };
 
@@ -61,7 +60,7 @@ pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Fa
     let noted = NotedEnvironment::new(&environment);
     let built = read(path, &noted)?;
     let files = noted.into_files();
-    let vitals = Vitals::default();
+    let vitals = Vitals::built_from(COMMIT);
     let log = logging::begin(built.settings.log, Arc::clone(vitals.log()))?;
     if let Err(error) = undumpable {
         tracing::warn!(%error, "memory dumps can't be forbidden: a dump of this process holds its keys");
@@ -179,7 +178,7 @@ pub(super) fn servers(
     let front = Front::new(Arc::clone(live), vitals.clone(), Arc::clone(ids), Arc::clone(clients));
     let gateway = Gateway::new(Arc::clone(live), vitals.clone(), Arc::clone(ids));
     #[cfg(feature = "services")]
-    let services = crate::services::Services::open(&gateway, &settings.services).map_err(Failure::failed)?;
+    let services = cursorgate_services::Services::open(&gateway, &settings.services).map_err(Failure::failed)?;
     #[cfg(feature = "services")]
     let (gateway, reports) = (Gateway { services: services.answering, ..gateway }, services.reports);
     #[cfg(not(feature = "services"))]

@@ -7,11 +7,9 @@ use super::{
     arguments::{SdkArguments, SdkLanguageArgument},
     report,
 };
-use crate::{
-    config::{self, ProcessEnvironment, WithoutSecrets},
-    gateway::Snapshot,
-    sdk::{self, SdkFile, SdkLanguage},
-};
+use cursorgate_config::{self as config, ProcessEnvironment, WithoutSecrets};
+use cursorgate_gateway::Snapshot;
+use cursorgate_tools::sdk::{self, SdkFile, SdkLanguage};
 
 /// Writes a client for the lists of a configuration. The secrets of the configuration need not be available.
 pub(super) fn run(arguments: SdkArguments) -> Result<(), Failure> {

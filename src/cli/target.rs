@@ -5,11 +5,9 @@ use std::{path::Path, sync::Arc};
 use http::{HeaderName, HeaderValue};
 
 use super::Failure;
-use crate::{
-    config::{self, Diagnostics, Environment, ProcessEnvironment},
-    gateway::{Snapshot, routes::upstream::Upstream},
-    learn,
-};
+use cursorgate_config::{self as config, Diagnostics, Environment, ProcessEnvironment};
+use cursorgate_gateway::{Snapshot, routes::upstream::Upstream};
+use cursorgate_learn as learn;
 
 /// The URL of a list, split into its parts.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,8 +121,8 @@ pub(super) fn headers(texts: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>
     texts.iter().map(read).collect()
 }
 
-/// An environment without variables and files. The configurations of this module need none.
-struct NoFiles;
+/// An environment without variables and files, for configurations that need none.
+pub(super) struct NoFiles;
 
 impl Environment for NoFiles {
     fn variable(&self, _name: &str) -> Option<String> {

@@ -20,11 +20,9 @@ use super::{
     arguments::WalkArguments,
     target::{self, ListUrl},
 };
-use crate::{
-    gateway::probe::ProbeSender,
-    json::Pointer,
-    walk::{Follower, Pager},
-};
+use cursorgate_core::json::Pointer;
+use cursorgate_gateway::probe::ProbeSender;
+use cursorgate_tools::walk::{Follower, Pager};
 use direct::DirectSource;
 use output::{ItemWriter, WalkState};
 use progress::WalkProgress;

@@ -58,7 +58,7 @@ fn compiled() -> Vec<String> {
     });
     let (_, files) = lists.max().expect("a library was compiled");
     let root = fs::canonicalize(file("")).expect("the repository");
-    // Paths such as `src/config/../../config/demo.toml` are shortened. Files in Cargo's own folder are not in the
+    // Paths such as `crates/config/src/../../config/demo.toml` are shortened. Files in Cargo's own folder are not in the
     // repository, so they are left out.
     let whole = files.split(' ').filter_map(|path| fs::canonicalize(root.join(path)).ok());
     let inside = whole.filter_map(|path| Some(path.strip_prefix(&root).ok()?.display().to_string()));

@@ -4,7 +4,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use cursorgate::config::preset_envelopes;
+use cursorgate_config::preset_envelopes;
 use serde_json::Value;
 
 use crate::harness::{

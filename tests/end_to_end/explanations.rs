@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use cursorgate::permit::{PermitKey, PermitScope};
+use cursorgate_cursor::permit::{PermitKey, PermitScope};
 use serde_json::Value;
 
 use crate::harness::{

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use cursorgate::config::preset_envelopes;
+use cursorgate_config::preset_envelopes;
 use serde_json::{Value, json};
 
 use crate::{

@@ -10,11 +10,11 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use cursorgate::{
-    config::{Environment, WithoutSecrets, json_schema, load_text, preset_dialects, preset_envelopes, reference},
-    downstream::Code,
-    gateway::Snapshot,
+use cursorgate_config::{
+    Environment, WithoutSecrets, json_schema, load_text, preset_dialects, preset_envelopes, reference,
 };
+use cursorgate_gateway::Snapshot;
+use cursorgate_translate::downstream::Code;
 use toml::{Table, Value};
 
 use super::{files, root};

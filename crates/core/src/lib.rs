@@ -55,5 +55,7 @@
 //! - [`json`] finds the items, keys and facts of a page as byte ranges of its body.
 //! - [`pagination`] decides where a page begins, which requests to send, and what the answers prove.
 
+#![warn(missing_docs)]
+
 pub mod json;
 pub mod pagination;

@@ -3,6 +3,8 @@
 //! [`cursor`] makes cursors of positions and opens them again. [`permit`] makes and checks permits. This crate does no
 //! I/O, reads no clock and draws no random numbers: times and keys are arguments.
 
+#![warn(missing_docs)]
+
 pub mod cursor;
 pub mod permit;
 

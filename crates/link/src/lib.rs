@@ -4,6 +4,8 @@
 //! contain several relations, separated by blanks. A syntax error ends the parsing of its field; the other fields are
 //! still parsed.
 
+#![warn(missing_docs)]
+
 use std::borrow::Cow;
 
 use http::{HeaderMap, header::LINK};

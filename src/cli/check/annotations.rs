@@ -5,15 +5,13 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::super::report;
-use crate::{
-    config::{
-        Diagnostics,
-        diagnostic::{Diagnostic, Severity},
-        settings::{Action, Settings},
-    },
-    downstream::response::level_word,
-    gateway::Snapshot,
+use cursorgate_config::{
+    Diagnostics,
+    diagnostic::{Diagnostic, Severity},
+    settings::{Action, Settings},
 };
+use cursorgate_gateway::Snapshot;
+use cursorgate_translate::downstream::response::level_word;
 
 /// Returns a JSON object with all diagnostics. The object also has the routes if the configuration could be compiled.
 pub(super) fn json(diagnostics: &Diagnostics, built: Option<&(Settings, Snapshot)>) -> String {
@@ -121,7 +119,7 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::diagnostic::Location;
+    use cursorgate_config::diagnostic::Location;
 
     fn reported() -> Diagnostics {
         let mut diagnostics = Diagnostics::default();

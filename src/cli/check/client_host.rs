@@ -1,6 +1,6 @@
 //! The host that clients of a route send, as far as the configuration says it.
 
-use crate::config::settings::{LinkOrigin, RouteSettings, ServerSettings};
+use cursorgate_config::settings::{LinkOrigin, RouteSettings, ServerSettings};
 
 /// Returns the authority of the address under which clients reach a route; `None` if the configuration has none.
 pub(super) fn of(route: &RouteSettings, server: &ServerSettings) -> Option<String> {

@@ -12,10 +12,8 @@ use super::{
     super::{Failure, arguments::CheckFormat, report},
     annotations,
 };
-use crate::{
-    config::{Diagnostics, Environment, load_contract},
-    upstream::{HeldContract, hold},
-};
+use cursorgate_config::{Diagnostics, Environment, load_contract};
+use cursorgate_translate::upstream::{HeldContract, hold};
 
 /// A contract and the result of its test.
 struct CheckedContract {

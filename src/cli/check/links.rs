@@ -1,10 +1,8 @@
 //! The description of a route's links.
 
-use crate::{
-    config::settings::{LinkOrigin, OldClients, Role, RouteSettings, Settings},
-    downstream::Parameters,
-    gateway::routes::list::List,
-};
+use cursorgate_config::settings::{LinkOrigin, OldClients, Role, RouteSettings, Settings};
+use cursorgate_gateway::routes::list::List;
+use cursorgate_translate::downstream::Parameters;
 
 /// Describes the treatment of the upstream's links to itself, in answers that are passed on: the label and the text of
 /// the line. Returns `None` if no answers are passed on. Also returns `None` if the route has neither an upstream with

@@ -7,18 +7,16 @@ use super::{
     client_host,
     unchanged::{self, ProvenRoute, Prover},
 };
-use crate::{
-    config::{
-        Diagnostics, preset_of_file,
-        settings::{ListSettings, RouteSettings, Settings},
-    },
-    gateway::{Snapshot, probe::ProbeSender, replay::Replayer, routes::route::Route},
-    learn::{
-        ProbeFault, ProbeLimits, ProbeTarget, ProberStep,
-        live::{self, ConfiguredList, LiveReport},
-    },
-    upstream::Dialect,
+use cursorgate_config::{
+    Diagnostics, preset_of_file,
+    settings::{ListSettings, RouteSettings, Settings},
 };
+use cursorgate_gateway::{Snapshot, probe::ProbeSender, replay::Replayer, routes::route::Route};
+use cursorgate_learn::{
+    ProbeFault, ProbeLimits, ProbeTarget, ProberStep,
+    live::{self, ConfiguredList, LiveReport},
+};
+use cursorgate_translate::upstream::Dialect;
 
 /// Checks each list against its upstream. Adds a diagnostic for each fault, and returns the report with a line for each
 /// route with a list.
@@ -93,7 +91,7 @@ fn review(
     // The sender adds the base path, so it is removed here.
     let asked = compiled.target(&route.path.value, &[], "");
     let path = asked.strip_prefix(upstream.base_path.as_str()).unwrap_or(&asked).to_owned();
-    let pairs = crate::learn::query_of(&format!("?{}", list.dialect.request.query.value));
+    let pairs = cursorgate_learn::query_of(&format!("?{}", list.dialect.request.query.value));
     let given = target::body(arguments.body.as_deref())?;
     let body = dialect.sends_bodies().then(|| given.unwrap_or_else(|| serde_json::json!({})));
     let probed = ProbeTarget {

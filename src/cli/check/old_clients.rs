@@ -2,14 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    config::{
-        diagnostic::Location,
-        settings::{AfterSunset, KnownBy, LegacySettings, ListSettings, OldClients, Role},
-    },
-    downstream::Parameters,
-    gateway::runtime::clock,
+use cursorgate_config::{
+    diagnostic::Location,
+    settings::{AfterSunset, KnownBy, LegacySettings, ListSettings, OldClients, Role},
 };
+use cursorgate_gateway::runtime::clock;
+use cursorgate_translate::downstream::Parameters;
 
 const DAY: u64 = 86_400;
 
@@ -87,7 +85,7 @@ fn every(old_clients: OldClients, names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::LegacyClient;
+    use cursorgate_config::settings::LegacyClient;
 
     #[test]
     fn the_sunset_is_shown_with_the_time_left() {

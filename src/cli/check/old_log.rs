@@ -18,19 +18,17 @@ use super::{
     client_host,
     unchanged::{self, Prover, Ways, reads::OldRead},
 };
-use crate::{
-    config::{
-        Diagnostics,
-        diagnostic::Location,
-        settings::{OldClients, RouteSettings, Settings},
-    },
-    gateway::{
-        Snapshot,
-        explain::{AskedRequest, RequestFate, explain},
-        replay::Replayer,
-    },
-    learn::{ProbeLimits, after_scheme, query_of},
+use cursorgate_config::{
+    Diagnostics,
+    diagnostic::Location,
+    settings::{OldClients, RouteSettings, Settings},
 };
+use cursorgate_gateway::{
+    Snapshot,
+    explain::{AskedRequest, RequestFate, explain},
+    replay::Replayer,
+};
+use cursorgate_learn::{ProbeLimits, after_scheme, query_of};
 
 /// The largest size of a file, in bytes. Larger files are refused.
 const LARGEST: u64 = 256 << 20;

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::durations::duration;
-use crate::config::settings::PageCacheSettings;
+use cursorgate_config::settings::PageCacheSettings;
 
 /// Describes which pages are stored, and for how long. Each time is at most a quarter of `life`, the lifetime of
 /// cursors. If `life` is `None`, cursors don't expire, and the times aren't limited.

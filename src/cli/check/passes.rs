@@ -4,14 +4,12 @@ use std::collections::HashSet;
 
 use http::HeaderMap;
 
-use crate::{
-    config::{
-        Diagnostics,
-        settings::{ListSettings, Mode, OldClients, Role, RouteSettings, Settings},
-    },
-    downstream::{Parameters, RequestKind},
-    gateway::{Snapshot, routes::list::List},
+use cursorgate_config::{
+    Diagnostics,
+    settings::{ListSettings, Mode, OldClients, Role, RouteSettings, Settings},
 };
+use cursorgate_gateway::{Snapshot, routes::list::List};
+use cursorgate_translate::downstream::{Parameters, RequestKind};
 
 /// The largest number of names that are combined. All built-in dialects and envelopes together have fewer on one route.
 const MOST_NAMES: usize = 40;

@@ -1,13 +1,11 @@
 //! Advice on routes whose configuration has no mistakes.
 
-use crate::{
-    config::{
-        Diagnostics,
-        settings::{ListSettings, RouteSettings, Settings},
-    },
-    gateway::Snapshot,
-    pagination::{page::Level, paging::Family},
+use cursorgate_config::{
+    Diagnostics,
+    settings::{ListSettings, RouteSettings, Settings},
 };
+use cursorgate_core::pagination::{page::Level, paging::Family};
+use cursorgate_gateway::Snapshot;
 
 /// Warns of lists without a declared order, unless the upstream finds their pages by its own tokens: nothing then shows
 /// that a page begins where the one before ended, if the list has changed.

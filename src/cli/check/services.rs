@@ -3,10 +3,8 @@
 use std::fmt::Write as _;
 
 use super::durations::duration;
-use crate::{
-    config::settings::{ExportStoreSettings, ServiceSettings, WebhookSettings},
-    gateway::{Snapshot, lifecycle::snapshot::authorizing},
-};
+use cursorgate_config::settings::{ExportStoreSettings, ServiceSettings, WebhookSettings};
+use cursorgate_gateway::{Snapshot, lifecycle::snapshot::authorizing};
 
 /// Returns the description of all services; an empty string if there are none.
 pub(super) fn described(snapshot: &Snapshot) -> String {

@@ -4,23 +4,23 @@
 use std::fmt::Write as _;
 
 use super::{durations::duration, links, old_clients, page_cache, review};
-use crate::{
-    config::settings::{
-        BrownoutEffect, CorsSettings, EndWord, IdentityWord, LegacySettings, ListSettings, Methods, Mode,
-        ObserveSettings, OverMax, QuotaSettings, Role, RouteSettings, Settings, SortTerm,
-    },
+use cursorgate_config::settings::{
+    BrownoutEffect, CorsSettings, EndWord, IdentityWord, LegacySettings, ListSettings, Methods, Mode, ObserveSettings,
+    OverMax, QuotaSettings, Role, RouteSettings, Settings, SortTerm,
+};
+use cursorgate_core::pagination::{
+    order::{Direction, Ties},
+    page::Level,
+    paging::{EndEvidence, Family, Paging, Sizes},
+    resolver::{Totals, Verify, WhenUnproven},
+};
+use cursorgate_gateway::{
+    Snapshot,
+    routes::{list::List, route::Route},
+    runtime::clock,
+};
+use cursorgate_translate::{
     downstream::Parameters,
-    gateway::{
-        Snapshot,
-        routes::{list::List, route::Route},
-        runtime::clock,
-    },
-    pagination::{
-        order::{Direction, Ties},
-        page::Level,
-        paging::{EndEvidence, Family, Paging, Sizes},
-        resolver::{Totals, Verify, WhenUnproven},
-    },
     upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts, Places},
 };
 

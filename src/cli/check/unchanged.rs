@@ -13,19 +13,17 @@ use self::{
     reads::{OldRead, ReadSource},
 };
 use super::super::Failure;
-use crate::{
-    config::{
-        Diagnostics,
-        settings::{ListSettings, RouteSettings, Settings},
-    },
-    gateway::{
-        Route, Snapshot,
-        replay::{ReplayedRequest, Replayer},
-        routes::upstream::Upstream,
-    },
-    learn::unchanged::{AnswerComparison, Meant, WholeAnswer, compare, compare_form},
-    upstream::Dialect,
+use cursorgate_config::{
+    Diagnostics,
+    settings::{ListSettings, RouteSettings, Settings},
 };
+use cursorgate_gateway::{
+    Route, Snapshot,
+    replay::{ReplayedRequest, Replayer},
+    routes::upstream::Upstream,
+};
+use cursorgate_learn::unchanged::{AnswerComparison, Meant, WholeAnswer, compare, compare_form};
+use cursorgate_translate::upstream::Dialect;
 
 /// The largest number of requests for a route, in both ways together.
 const MOST_REQUESTS: usize = 220;

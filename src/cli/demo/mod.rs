@@ -12,19 +12,17 @@ use std::{
     time::Duration,
 };
 
-use super::{Failure, keygen::new_key, logging, report, run};
-use crate::{
+use super::{Failure, keygen::new_key, logging, manual::COMMIT, report, run};
+use cursorgate_config::{self as config, Environment, settings::Settings};
+use cursorgate_gateway::{
+    Snapshot,
     admin::Admin,
-    config::{self, Environment, settings::Settings},
-    gateway::{
-        Snapshot,
-        lifecycle::{
-            live::Live,
-            process::{SignalRuntime, Vitals},
-        },
-        runtime::sockets::Sockets,
-        server::{admission::Admission, connection::Front},
+    lifecycle::{
+        live::Live,
+        process::{SignalRuntime, Vitals},
     },
+    runtime::sockets::Sockets,
+    server::{admission::Admission, connection::Front},
 };
 
 /// The configuration of the demo. Its addresses are replaced with the addresses of the run.
@@ -74,7 +72,7 @@ pub(super) fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
     let text = addresses.configuration();
     let (settings, diagnostics) = config::load_text("demo.toml", &text, &KeyOfThisRun(new_key()?));
     let run::Built { settings, snapshot, .. } = run::compile(settings, diagnostics)?;
-    let vitals = Vitals::default();
+    let vitals = Vitals::built_from(COMMIT);
     let log = logging::begin(settings.log, Arc::clone(vitals.log()))?;
     log.ends(serve(settings, snapshot, &vitals, addresses))
 }

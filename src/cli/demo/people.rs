@@ -104,9 +104,9 @@ fn person(id: u64) -> Person {
     // group have different times.
     let group = id / 13;
     let created = FIRST_DAY + group * 86_400 + if group.is_multiple_of(2) { 0 } else { id % 13 * 3_600 };
-    let created_at = crate::gateway::runtime::clock::rfc3339(created);
+    let created_at = cursorgate_gateway::runtime::clock::rfc3339(created);
     let last_login = (!scatter(id).is_multiple_of(5))
-        .then(|| crate::gateway::runtime::clock::rfc3339(created + 86_400 * (scatter(id) % 300 / 7 * 7)));
+        .then(|| cursorgate_gateway::runtime::clock::rfc3339(created + 86_400 * (scatter(id) % 300 / 7 * 7)));
     // Parsers that use 64-bit floats change this number, so the demo shows that the gateway keeps it. Test:
     // `people_of_the_demo_have_shared_times_and_nulls`.
     let serial = if id == 7 { 9_007_199_254_740_993 } else { id * 1_000_003 };

@@ -38,10 +38,10 @@ pub(super) fn file(path: &str) -> Option<Response<Vec<u8>>> {
 
 /// The last [`REMEMBERED`] requests for the list, in order.
 #[derive(Debug, Default)]
-pub(super) struct Requests(Mutex<Log>);
+pub(super) struct Requests(Mutex<RequestLog>);
 
 #[derive(Debug, Default)]
-struct Log {
+struct RequestLog {
     /// The number of all requests so far.
     count: usize,
     last: Vec<String>,

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::super::Failure;
-use crate::learn::openapi::DocumentedList;
+use cursorgate_learn::openapi::DocumentedList;
 
 /// The largest size of a document, in bytes. Larger documents are refused.
 const LARGEST: u64 = 32 << 20;

@@ -7,10 +7,8 @@ use std::{
 };
 
 use super::super::{Failure, report};
-use crate::{
-    config::{ProcessEnvironment, load_exchanges},
-    learn::recording::{RecordedExchange, Recording, har},
-};
+use cursorgate_config::{ProcessEnvironment, load_exchanges};
+use cursorgate_learn::recording::{RecordedExchange, Recording, har};
 
 /// The largest size of an archive, in bytes. Larger archives are refused.
 const ARCHIVE: u64 = 64 << 20;

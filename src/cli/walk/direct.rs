@@ -11,20 +11,17 @@ use super::super::{
     report,
     target::{self, ListUrl, NO_LISTENER},
 };
-use crate::{
-    config::{self, ProcessEnvironment},
-    gateway::{
-        Snapshot,
-        probe::ProbeSender,
-        routes::{
-            list::List,
-            route::{Route, parameter_names},
-        },
+use cursorgate_config::{self as config, ProcessEnvironment};
+use cursorgate_core::{json::Pointer, pagination::paging::Family};
+use cursorgate_gateway::{
+    Snapshot,
+    probe::ProbeSender,
+    routes::{
+        list::List,
+        route::{Route, parameter_names},
     },
-    json::Pointer,
-    pagination::paging::Family,
-    walk::{DirectPager, ListingPager, Pager},
 };
+use cursorgate_tools::walk::{DirectPager, ListingPager, Pager};
 
 /// A list of an upstream, and the dialect with which it is read.
 pub(super) struct DirectSource {
@@ -150,10 +147,8 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::{
-        cli::arguments::{Arguments, Command},
-        config::preset_dialects,
-    };
+    use crate::cli::arguments::{Arguments, Command};
+    use cursorgate_config::preset_dialects;
 
     #[test]
     fn every_built_in_dialect_can_be_named() {

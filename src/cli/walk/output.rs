@@ -15,10 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Failure;
 use super::walker::Walker;
-use crate::{
-    pagination::answer::Answer,
-    walk::{WalkPlace, WalkedPage, comparison::WalkCost},
-};
+use cursorgate_core::pagination::answer::Answer;
+use cursorgate_tools::walk::{WalkPlace, WalkedPage, comparison::WalkCost};
 
 /// The version of the state's format. A state with another version can't be resumed.
 const VERSION: u32 = 1;

@@ -10,13 +10,11 @@ use std::{
 };
 
 use super::super::report;
-use crate::{
-    gateway::runtime::clock,
-    walk::{
-        WalkedPage,
-        comparison::WalkCost,
-        report::{grouped, sized},
-    },
+use cursorgate_gateway::runtime::clock;
+use cursorgate_tools::walk::{
+    WalkedPage,
+    comparison::WalkCost,
+    report::{grouped, sized},
 };
 
 /// The shortest time between two updates of the line on a terminal.

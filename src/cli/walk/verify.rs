@@ -8,13 +8,11 @@ use super::{
     DirectSource, ItemWriter, WalkOptions, Walker, followed,
     progress::WalkProgress,
 };
-use crate::{
-    gateway::runtime::clock,
-    walk::{
-        WalkedPage,
-        comparison::{DirectListings, WalkCost, WalkVerdict, WalkedItem, WalkedList},
-        report::{ReportedEnd, ReportedWalk, WalkReport},
-    },
+use cursorgate_gateway::runtime::clock;
+use cursorgate_tools::walk::{
+    WalkedPage,
+    comparison::{DirectListings, WalkCost, WalkVerdict, WalkedItem, WalkedList},
+    report::{ReportedEnd, ReportedWalk, WalkReport},
 };
 
 /// A walk whose items are kept for the comparison.

@@ -9,13 +9,10 @@ use std::{
 use http::StatusCode;
 
 use super::output::WalkState;
-use crate::{
-    downstream::Code,
-    gateway::{probe::ProbeSender, runtime::clock},
-    learn::{ProbeAnswer, ProbeRequest},
-    upstream::request::headers::retry_after_seconds,
-    walk::{Pager, WalkPlace, WalkedPage, comparison::WalkCost, refusal},
-};
+use cursorgate_gateway::{probe::ProbeSender, runtime::clock};
+use cursorgate_learn::{ProbeAnswer, ProbeRequest};
+use cursorgate_tools::walk::{Pager, WalkPlace, WalkedPage, comparison::WalkCost, refusal};
+use cursorgate_translate::{downstream::Code, upstream::request::headers::retry_after_seconds};
 
 /// The longest `Retry-After` for which a walk waits, in seconds. A longer time ends the walk.
 const LONGEST_WAIT: u64 = 300;

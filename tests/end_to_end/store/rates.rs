@@ -2,7 +2,7 @@
 
 use super::{Flavour, StoreServer};
 
-const SCRIPT: &str = include_str!("../../../src/gateway/store/handle/rate.lua");
+const SCRIPT: &str = include_str!("../../../crates/gateway/src/store/handle/rate.lua");
 
 /// The time after which a unit of a limit is available again, in microseconds. It is longer than the test takes.
 const UNIT: i64 = 600_000_000;

@@ -1,11 +1,9 @@
 //! The causes of differences, as far as the gateway's answer shows them, with the line of the configuration to change.
 
 use super::{ProvenRoute, reads::OldRead};
-use crate::{
-    config::{diagnostic::Location, settings::Settings},
-    downstream::Code,
-    learn::unchanged::WholeAnswer,
-};
+use cursorgate_config::{diagnostic::Location, settings::Settings};
+use cursorgate_learn::unchanged::WholeAnswer;
+use cursorgate_translate::downstream::Code;
 
 /// The cause of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

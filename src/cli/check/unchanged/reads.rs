@@ -4,10 +4,8 @@ use http::{HeaderName, HeaderValue, Method, header};
 use serde_json::Value;
 
 use super::ProvenRoute;
-use crate::{
-    config::settings::{OldClients, Role},
-    learn::{after_scheme, unchanged::WholeAnswer},
-};
+use cursorgate_config::settings::{OldClients, Role};
+use cursorgate_learn::{after_scheme, unchanged::WholeAnswer};
 
 /// A path that no service has.
 pub(super) const UNKNOWN: &str = "/cursorgate-check-unknown-path";

@@ -1,0 +1,241 @@
+//! The check of `[server]`, `[listeners]`, `[admin]`, `[log]` and `[caches]`.
+
+use std::net::SocketAddr;
+
+use super::{Context, keyring, store, tls};
+use crate::{
+    diagnostic::{Located, Location},
+    keys::{ADMIN, CACHES, FILE, LISTENER, LOG, PAGES, PIVOTS, SERVER},
+    secret::Secret,
+    settings::{
+        AdminSettings, CacheSettings, CompressionSettings, ListenAddress, ListenerSettings, ListenerTls, LogSettings,
+        PivotCacheSettings, ServerSettings,
+    },
+    spanned::Spanned,
+    syntax,
+};
+
+/// The permissions of a Unix socket whose listener has no `mode`.
+const SOCKET_MODE: u32 = 0o660;
+
+/// The smallest number of bytes in the token of the admin listener. A shorter token is refused.
+const TOKEN_MIN: usize = 16;
+
+pub(super) fn server(server: &Spanned) -> ServerSettings {
+    let networks = SERVER.trusted_proxies.read(server);
+    ServerSettings {
+        public_url: SERVER.public_url.read(server).map(|url| url.trim_end_matches('/').to_owned()),
+        problem_types: SERVER.problem_types.read(server),
+        trusted_proxies: networks.iter().filter_map(|text| syntax::read_network(&text.value)).collect(),
+        forwarded_headers: SERVER.forwarded_headers.read(server),
+        client_subject: SERVER.client_subject.read(server),
+        threads: SERVER
+            .threads
+            .read(server)
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
+        head_size: SERVER.head_size.read(server),
+        memory: SERVER.memory.located(server),
+        head_timeout: SERVER.head_timeout.read(server),
+        connections: SERVER.connections.read(server),
+        connections_per_address: SERVER.connections_per_address.read(server),
+        streams_per_connection: SERVER.streams_per_connection.read(server),
+        idle_timeout: SERVER.idle_timeout.read(server),
+        drain_delay: SERVER.drain_delay.read(server),
+        shutdown_timeout: SERVER.shutdown_timeout.read(server),
+        reuse_port: SERVER.reuse_port.read(server),
+        reload_on_change: SERVER.reload_on_change.read(server),
+        compression: CompressionSettings {
+            codings: SERVER.compression.read(server),
+            least: SERVER.compression_size.read(server),
+        },
+    }
+}
+
+pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<ListenerSettings> {
+    let mut listeners: Vec<ListenerSettings> = Vec::new();
+    let table = FILE.listeners.table(root);
+    let replaced = context.environment.addresses().listen;
+    if let (Some(_), Some((second, _))) = (replaced, table.tables().nth(1)) {
+        let help = "leave --listen and CURSORGATE_LISTEN out, or have one listener";
+        context.diagnostics.error(second.at, "--listen is the address of one listener, and there are several", help);
+    }
+    for (name, written) in table.tables() {
+        let Some((address, at)) = replaced.map(|ip| (ListenAddress::Ip(ip), None)).or_else(|| {
+            let (address, at) = listen_address(&name.value, written, context)?;
+            Some((address, Some(at)))
+        }) else {
+            continue;
+        };
+        // An address of the command line isn't checked against other listeners: it is allowed only if there is a single
+        // listener, and has no location in the file.
+        if let (ListenAddress::Ip(ip), Some(at)) = (&address, at) {
+            check_free(*ip, at, &listeners, None, context);
+        } else if let (Some(other), Some(at)) =
+            (listeners.iter().find(|other| other.address.is_same_place(&address)), at)
+        {
+            let message = format!("listeners.{} has this address already", other.name);
+            context.diagnostics.error(at, message, "a listener needs an address of its own");
+        }
+        let (http2, tls) = protocols(name, written, context);
+        let proxies = LISTENER.proxy_protocol.read(written);
+        let proxy_protocol = proxies.iter().filter_map(|text| syntax::read_network(&text.value)).collect();
+        listeners.push(ListenerSettings { name: name.value.clone(), address, proxy_protocol, http2, tls });
+    }
+    if let Some(ip) = replaced {
+        check_links(&FILE.server.table(root), ip, context);
+    }
+    // Faulty listeners have been reported, and the default listener doesn't replace them, so the table is examined and
+    // not the list of listeners.
+    if table.members().is_empty() {
+        // The loopback address of a container can't be reached from outside of it, so all addresses are used there.
+        // Test: `listeners_of_a_container_can_be_reached`.
+        let ip = if context.environment.is_container() { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
+        let address = ListenAddress::Ip(replaced.unwrap_or_else(|| SocketAddr::from((ip, 8080))));
+        let (name, http2) = ("public".into(), LISTENER.http2.default());
+        listeners.push(ListenerSettings { name, address, proxy_protocol: Vec::new(), http2, tls: None });
+    }
+    listeners
+}
+
+/// Warns if `public_url` is an address of this machine with another port than `--listen`. The links of a gateway that
+/// is tried next to another one would then lead to the other one. A container isn't checked, because its published port
+/// may differ from its own.
+fn check_links(server: &Spanned, replaced: SocketAddr, context: &mut Context<'_>) {
+    let Some(url) = SERVER.public_url.located(server).filter(|_| !context.environment.is_container()) else { return };
+    let authority = url.value.split('/').nth(2).unwrap_or_default();
+    let is_here = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    // A URL without a port isn't reported, because it may be the address of a proxy. Test:
+    // `links_to_another_port_of_this_machine_are_warned_of`.
+    let port = authority.rsplit_once(':').filter(|(host, _)| is_here(host)).map(|(_, port)| port);
+    if port.is_some_and(|port| port != replaced.port().to_string()) {
+        let message = format!("links begin with {}, and --listen has port {}", url.value, replaced.port());
+        let help = "set server.public_url, or the variable that it reads, to the address that clients use";
+        context.diagnostics.warning(url.at, message, help);
+    }
+}
+
+/// Returns the address of a listener, and the location of its key. Returns `None` without a valid address, which is
+/// reported.
+fn listen_address(name: &str, listener: &Spanned, context: &mut Context<'_>) -> Option<(ListenAddress, Location)> {
+    let Some(written) = LISTENER.address.located(listener) else {
+        if LISTENER.address.find(listener).is_none() {
+            let message = format!("listeners.{name} has no address");
+            context.missing(listener.at, message, "address = \"127.0.0.1:8080\"");
+        }
+        return None;
+    };
+    let mode = LISTENER.mode.located(listener);
+    if let Some(path) = written.value.strip_prefix("unix:") {
+        let mode = mode.and_then(|mode| syntax::read_mode(&mode.value)).unwrap_or(SOCKET_MODE);
+        return Some((ListenAddress::Unix { path: path.into(), mode }, written.at));
+    }
+    if let Some(mode) = mode {
+        context.diagnostics.error(mode.at, "an IP address has no permissions", "leave `mode` out");
+    }
+    Some((ListenAddress::Ip(written.value.parse().ok()?), written.at))
+}
+
+/// Returns whether a listener accepts HTTP/2, and its TLS settings.
+fn protocols(name: &Located<String>, listener: &Spanned, context: &mut Context<'_>) -> (bool, Option<ListenerTls>) {
+    let tls = LISTENER.tls.find(listener).and_then(|tls| tls::listener(&name.value, tls, context));
+    (LISTENER.http2.read(listener), tls)
+}
+
+pub(super) fn admin(
+    root: &Spanned,
+    listeners: &[ListenerSettings],
+    context: &mut Context<'_>,
+) -> Option<AdminSettings> {
+    let replaced = context.environment.addresses().admin;
+    let Some(admin) = FILE.admin.read(root) else {
+        // `--admin` starts the admin listener even if the file has no `[admin]`. Test:
+        // `listeners_of_a_container_can_be_reached`.
+        return replaced.map(|address| AdminSettings { address, hosts: Vec::new(), token: None, explain_key: None });
+    };
+    let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
+    let token = token(&admin, context);
+    let explain_key = explain_key(&admin, context);
+    if let Some(address) = replaced {
+        check_free(address, admin.at, listeners, Some("the admin listener"), context);
+        return Some(AdminSettings { address, hosts, token, explain_key });
+    }
+    let Some(written) = ADMIN.address.located(&admin) else {
+        if ADMIN.address.find(&admin).is_none() {
+            context.missing(admin.at, "[admin] has no address", "address = \"127.0.0.1:9180\"");
+        }
+        return None;
+    };
+    let address = written.value.parse::<SocketAddr>().ok()?;
+    check_free(address, written.at, listeners, Some("the admin listener"), context);
+    Some(AdminSettings { address, hosts, token, explain_key })
+}
+
+fn token(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
+    let written = ADMIN.token.located(admin)?;
+    let token = context.secret(&written, " to 16 or more random characters")?;
+    if token.reveal().len() < TOKEN_MIN || !token.reveal().iter().all(u8::is_ascii_graphic) {
+        let message = format!("a token has at least {TOKEN_MIN} visible characters of ASCII");
+        context.diagnostics.error(written.at, message, "`cursorgate keygen` makes one");
+    }
+    Some(token)
+}
+
+/// Reads the key that signs permits for explanations. It requires `admin.token`, because explanations contain values of
+/// queries and of items.
+fn explain_key(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
+    let written = ADMIN.explain_key.located(admin)?;
+    if ADMIN.token.find(admin).is_none() {
+        let message = "admin.explain_key needs admin.token: explanations are shown to those with the token";
+        context.diagnostics.error(written.at, message, "token = \"file:/etc/cursorgate/admin.token\"");
+    }
+    let key = context.secret(&written, "; `cursorgate keygen` makes a key")?;
+    if let Some(fault) = keyring::weakness(key.reveal()) {
+        context.diagnostics.error(written.at, format!("admin.explain_key {fault}"), "`cursorgate keygen` makes one");
+    }
+    Some(key)
+}
+
+/// Reports an address that an earlier listener has, or that overlaps with the address of an earlier listener. `admin`
+/// is the name of the admin listener for messages; `None` if the address is for a listener of clients.
+fn check_free(
+    address: SocketAddr,
+    at: Location,
+    listeners: &[ListenerSettings],
+    admin: Option<&str>,
+    context: &mut Context<'_>,
+) {
+    let is_there = |other: &&ListenerSettings| other.address.ip().is_some_and(|other| overlap(other, address));
+    let Some(other) = listeners.iter().find(is_there) else { return };
+    let (message, help) = if other.address.ip() != Some(address) {
+        let message =
+            format!("listeners.{} is at {}, and one of the two is at all addresses", other.name, other.address);
+        (message, "choose another port, or two addresses")
+    } else if let Some(admin) = admin {
+        (format!("{admin} can't share an address with listeners.{}", other.name), "choose another port")
+    } else {
+        (format!("listeners.{} has this address already", other.name), "choose another port, or remove one of the two")
+    };
+    context.diagnostics.error(at, message, help);
+}
+
+/// Returns whether the process can't listen at both addresses: they are equal, or one of them is all addresses at the
+/// same port. `[::]` includes the IPv4 addresses, as is the default of Linux.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    // Each listener at port 0 gets a free port of its own, so such addresses don't overlap.
+    one.port() != 0 && one.port() == other.port() && (one == other || covers(one, other) || covers(other, one))
+}
+
+pub(super) fn log(log: &Spanned) -> LogSettings {
+    LogSettings { format: LOG.format.read(log), level: LOG.level.read(log), access: LOG.access.read(log) }
+}
+
+pub(super) fn caches(root: &Spanned, context: &mut Context<'_>) -> CacheSettings {
+    let caches = FILE.caches.table(root);
+    let pivots = CACHES.pivots.table(&caches);
+    CacheSettings {
+        pivots: PivotCacheSettings { size: PIVOTS.size.read(&pivots), ttl: PIVOTS.ttl.read(&pivots) },
+        pages: PAGES.size.read(&CACHES.pages.table(&caches)),
+        shared: CACHES.shared.find(&caches).and_then(|written| store::store(root, written, context)),
+    }
+}

@@ -1,0 +1,358 @@
+//! The check of `[services.webhooks]`.
+
+use std::time::Duration;
+
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+
+use super::{Context, identity, keyring, tls, upstream};
+use crate::{
+    diagnostic::Located,
+    key::Key,
+    keys::{FILE, WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOK_WATCH, WEBHOOKS},
+    outgoing::{EndpointUrl, OutgoingRules},
+    secret::Secret,
+    settings::{
+        EndpointPace, EventType, RouteSettings, WatchSettings, WebhookClientSettings, WebhookEndpointSettings,
+        WebhookSettings,
+    },
+    spanned::Spanned,
+    syntax, units,
+};
+
+/// The only permitted port of endpoints if `ports` isn't set.
+const USUAL_PORT: u16 = 443;
+
+/// The permitted lengths of a decoded secret, in bytes
+/// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>, section "Signature
+/// scheme").
+const SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
+
+pub(super) fn webhooks(
+    written: &Spanned,
+    root: &Spanned,
+    routes: &[RouteSettings],
+    context: &mut Context<'_>,
+) -> Option<WebhookSettings> {
+    if FILE.cursor.find(root).is_none() {
+        let help = "add [cursor] with keys: they seal the secrets of endpoints";
+        context.missing(written.at, "services.webhooks needs the keys of cursors", help);
+    }
+    let rules = rules(written, context);
+    let pace = EndpointPace { at_once: WEBHOOKS.at_once.read(written), per_second: WEBHOOKS.per_second.read(written) };
+    let endpoints = WEBHOOKS.endpoints.table(written);
+    let endpoints: Vec<_> =
+        endpoints.tables().filter_map(|(name, written)| endpoint(name, written, (&rules, pace), context)).collect();
+    let clients = WEBHOOKS.clients.find(written).and_then(|written| clients(written, (root, routes), context));
+    if clients.is_none() && WEBHOOKS.clients.find(written).is_none() && WEBHOOKS.endpoints.find(written).is_none() {
+        let help = "add [services.webhooks.endpoints.NAME], or [services.webhooks.clients]";
+        context.diagnostics.warning(
+            written.at,
+            "services.webhooks has no endpoint, and no client can register one",
+            help,
+        );
+    }
+    let watches = WEBHOOKS.watches.table(written);
+    let watches: Vec<_> = watches.tables().filter_map(|(name, written)| watch(name, written, context)).collect();
+    check_told(written, &endpoints, clients.as_ref(), context);
+    let Some(directory) = WEBHOOKS.directory.located(written) else {
+        if WEBHOOKS.directory.find(written).is_none() {
+            let help = "directory = \"/var/lib/cursorgate/webhooks\"";
+            context.missing(written.at, "services.webhooks has no directory", help);
+        }
+        return None;
+    };
+    let resolvers = WEBHOOKS.resolvers.read(written);
+    Some(WebhookSettings {
+        directory: context.path(&directory.value, directory.at).into(),
+        attempts: WEBHOOKS.attempts.read(written),
+        delay: WEBHOOKS.delay.read(written),
+        longest_delay: WEBHOOKS.longest_delay.read(written),
+        timeout: WEBHOOKS.timeout.read(written),
+        in_flight: WEBHOOKS.in_flight.read(written),
+        pace,
+        queue: WEBHOOKS.queue.read(written),
+        keep: WEBHOOKS.keep.read(written),
+        keep_deliveries: WEBHOOKS.keep_deliveries.read(written),
+        overlap: WEBHOOKS.overlap.read(written),
+        sunset_notice: sunset_notice(written),
+        rules,
+        resolvers: resolvers.iter().filter_map(|address| address.value.parse().ok()).collect(),
+        ca: WEBHOOKS.ca.located(written).map(|ca| tls::opened(&ca, context)),
+        endpoints,
+        watches,
+        clients,
+    })
+}
+
+/// Warns of watches if no endpoint gets their event, `collection.changed`.
+fn check_told(
+    written: &Spanned,
+    endpoints: &[WebhookEndpointSettings],
+    clients: Option<&WebhookClientSettings>,
+    context: &mut Context<'_>,
+) {
+    let tells = |events: &[EventType]| events.contains(&EventType::CollectionChanged);
+    let is_told = endpoints.iter().any(|endpoint| tells(&endpoint.events))
+        || clients.is_some_and(|clients| tells(&clients.events));
+    if let Some(watches) = WEBHOOKS.watches.find(written).filter(|_| !is_told) {
+        let help = "add \"collection.changed\" to the events of an endpoint";
+        context.diagnostics.warning(watches.at, "no endpoint asks for what is watched", help);
+    }
+}
+
+/// Returns the times before a sunset at which an event announces it, the longest first.
+fn sunset_notice(written: &Spanned) -> Vec<Duration> {
+    let notice = WEBHOOKS.sunset_notice.read(written);
+    let mut times: Vec<_> = notice.iter().filter_map(|text| units::duration(&text.value)).collect();
+    times.sort_unstable_by(|one, other| other.cmp(one));
+    times
+}
+
+fn watch(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) -> Option<WatchSettings> {
+    if let Err(fault) = syntax::table_name(&name.value) {
+        fault.report(name.at, &name.value, context.diagnostics);
+    }
+    let path = WEBHOOK_WATCH.path.located(written);
+    if WEBHOOK_WATCH.path.find(written).is_none() {
+        let message = format!("services.webhooks.watches.{} has no path", name.value);
+        context.missing(written.at, message, "path = \"/users?status=open&limit=50\"");
+    }
+    let headers = upstream::headers(WEBHOOK_WATCH.headers.read(written), "host", context);
+    Some(WatchSettings {
+        name: name.value.clone(),
+        path: path?,
+        host: WEBHOOK_WATCH.host.read(written).map(|host| host.to_lowercase()),
+        interval: WEBHOOK_WATCH.interval.read(written),
+        timeout: WEBHOOK_WATCH.timeout.read(written),
+        headers,
+    })
+}
+
+fn rules(written: &Spanned, context: &mut Context<'_>) -> OutgoingRules {
+    let ports = WEBHOOKS.ports.read(written);
+    let ports = ports.map(|ports| ports.into_iter().filter_map(|port| u16::try_from(port).ok()).collect());
+    let mut networks = Vec::new();
+    for text in WEBHOOKS.networks.read(written) {
+        if text.value == "unix" {
+            let help = "write a network such as \"10.1.2.0/24\"";
+            context.diagnostics.error(text.at, "webhooks can't go to a unix socket", help);
+            continue;
+        }
+        // A text that isn't a network has been reported by the schema.
+        let Some(network) = syntax::read_network(&text.value) else { continue };
+        if network.prefix == 0 {
+            let message =
+                format!("{:?} permits every address, also those of this machine and of its cloud", text.value);
+            context.diagnostics.warning(text.at, message, "name only the networks of the receivers");
+        }
+        networks.push(network);
+    }
+    OutgoingRules { http: WEBHOOKS.http.read(written), ports: ports.unwrap_or_else(|| vec![USUAL_PORT]), networks }
+}
+
+fn endpoint(
+    name: &Located<String>,
+    written: &Spanned,
+    (rules, pace): (&OutgoingRules, EndpointPace),
+    context: &mut Context<'_>,
+) -> Option<WebhookEndpointSettings> {
+    if let Err(fault) = syntax::table_name(&name.value) {
+        fault.report(name.at, &name.value, context.diagnostics);
+    }
+    let of = format!("services.webhooks.endpoints.{}", name.value);
+    for (key, example) in [
+        (WEBHOOK_ENDPOINT.url.find(written).is_some(), "url = \"https://hooks.example.com/cursorgate\""),
+        (WEBHOOK_ENDPOINT.events.find(written).is_some(), "events = [\"export.failed\"]"),
+        (WEBHOOK_ENDPOINT.secret.find(written).is_some(), "secret = \"env:NAME\""),
+    ] {
+        if !key {
+            let missing = example.split(' ').next().unwrap_or_default();
+            context.missing(written.at, format!("{of} has no {missing}"), example);
+        }
+    }
+    let url = WEBHOOK_ENDPOINT.url.located(written).and_then(|text| {
+        let read = EndpointUrl::parse(&text.value);
+        let help = "`http`, `ports` and `networks` of services.webhooks say what is permitted";
+        match read {
+            Ok(url) => match rules.refusal(&url) {
+                None => return Some(url),
+                Some(reason) => {
+                    context.diagnostics.error(text.at, format!("no event can go to this URL: {reason}"), help);
+                }
+            },
+            Err(help) => {
+                context.diagnostics.error(text.at, format!("{:?} is not the URL of an endpoint", text.value), help);
+            }
+        }
+        None
+    });
+    let events = WEBHOOK_ENDPOINT.events.read(written);
+    if events.as_ref().is_some_and(Vec::is_empty) {
+        context.diagnostics.warning(written.at, format!("{of} has no events"), "events = [\"export.failed\"]");
+    }
+    let keys = [&WEBHOOK_ENDPOINT.secret, &WEBHOOK_ENDPOINT.previous_secret];
+    let secrets: Vec<Secret> = keys.iter().filter_map(|key| secret(key, written, context)).collect();
+    Some(WebhookEndpointSettings {
+        name: name.value.clone(),
+        url: url?,
+        events: events?,
+        // Each event is signed, so an endpoint needs a secret.
+        secrets: Some(secrets).filter(|secrets| !secrets.is_empty())?,
+        pace: EndpointPace {
+            at_once: WEBHOOK_ENDPOINT.at_once.read(written).unwrap_or(pace.at_once),
+            per_second: WEBHOOK_ENDPOINT.per_second.read(written).unwrap_or(pace.per_second),
+        },
+    })
+}
+
+/// Reads and decodes the secret of a key. Returns `None` if the key isn't written. Also returns `None` for a secret
+/// that can't be opened, has another form or can be guessed, and reports it.
+fn secret(key: &Key<String>, written: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
+    let help =
+        "write \"whsec_\" and 24 to 64 random bytes in base64: `echo whsec_$(openssl rand -base64 32)` makes one";
+    let reference = key.located(written)?;
+    let opened = context.secret(&reference, &format!("; {help}"))?;
+    // Base64 occurs with and without its padding (`=`), so both forms are accepted.
+    let padding = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let text = opened.reveal();
+    let bytes = GeneralPurpose::new(&STANDARD, padding).decode(text.strip_prefix(b"whsec_").unwrap_or(text)).ok();
+    match bytes.map(Secret::new) {
+        Some(secret) if SECRET_LENGTHS.contains(&secret.reveal().len()) && !keyring::is_guessable(secret.reveal()) => {
+            Some(secret)
+        }
+        _ => {
+            context.diagnostics.error(reference.at, "this is not a secret of webhooks, or it can be guessed", help);
+            None
+        }
+    }
+}
+
+fn clients(
+    written: &Spanned,
+    (root, routes): (&Spanned, &[RouteSettings]),
+    context: &mut Context<'_>,
+) -> Option<WebhookClientSettings> {
+    let path = WEBHOOK_CLIENTS.path.read(written);
+    for route in routes {
+        let own = route.path.value.trim_end_matches('/');
+        // `/webhooks-old` isn't below `/webhooks`, so the rest of the path must be empty or begin with a slash.
+        if own.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let message = format!("requests for {path} and below go to services.webhooks, and not to this route");
+            context.diagnostics.warning(route.path.at, message, "give services.webhooks.clients another path");
+        }
+    }
+    let Some(authorize) = WEBHOOK_CLIENTS.authorize.located(written) else {
+        if WEBHOOK_CLIENTS.authorize.find(written).is_none() {
+            let help = "authorize = \"/users?limit=1\", a path that only clients with rights can ask for";
+            context.missing(written.at, "services.webhooks.clients does not say who may register endpoints", help);
+        }
+        return None;
+    };
+    Some(WebhookClientSettings {
+        path,
+        authorize,
+        principal: WEBHOOK_CLIENTS.principal.read(written),
+        identity: identity::of_webhooks(root, written, context),
+        events: WEBHOOK_CLIENTS.events.read(written),
+        per_client: WEBHOOK_CLIENTS.per_client.read(written),
+        endpoints: WEBHOOK_CLIENTS.endpoints.read(written),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::Path};
+
+    use crate::{Environment, load_text};
+
+    /// An environment with valid and invalid secrets. Each variable's name describes its secret.
+    struct Secrets;
+
+    impl Environment for Secrets {
+        fn variable(&self, name: &str) -> Option<String> {
+            let secret = match name {
+                "GOOD" => "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+                "BARE" => "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+                "SHORT" => "whsec_C2FVsBQIhrscChlQ",
+                "GUESSED" => "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+                "TEXT" => "not base64 at all, whatever its length",
+                _ => "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE",
+            };
+            Some(secret.to_owned())
+        }
+
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    /// Returns the report on a configuration with these keys in `[services.webhooks]`, and with `cursor` as its
+    /// `[cursor]`.
+    fn said(keys: &str, cursor: &str) -> String {
+        let text = format!(
+            "version = 1\nlisteners.public = {{ address = \"127.0.0.1:0\" }}\n{cursor}\n\
+             upstreams.people = {{ peers = [\"127.0.0.1:1\"] }}\n\
+             routes.rest = {{ path = \"/webhooks/{{*rest}}\", upstream = \"people\", action = \"forward\" }}\n\
+             [services.webhooks]\n{keys}\n"
+        );
+        load_text("a.toml", &text, &Secrets).1.render(false)
+    }
+
+    const CURSOR: &str = "cursor = { signing_key = 1, keys = { 1 = \"env:KEY\" } }";
+    const DIRECTORY: &str = "directory = \"/d\"";
+
+    fn endpoint(url: &str, secret: &str, keys: &str) -> String {
+        format!(
+            "{DIRECTORY}\n{keys}\n[services.webhooks.endpoints.audit]\nurl = {url:?}\nevents = [\"export.failed\"]\n\
+             secret = \"env:{secret}\"\n"
+        )
+    }
+
+    #[test]
+    fn faults_of_webhooks_are_reported() {
+        let good = |keys: &str| endpoint("https://a.example/", "GOOD", keys);
+        let of_url = |url: &str| endpoint(url, "GOOD", "");
+        let of_secret = |secret: &str| endpoint("https://a.example/", secret, "");
+        for (keys, expected) in [
+            (good(""), ""),
+            (of_secret("BARE"), ""),
+            (good("networks = [\"0.0.0.0/0\"]"), "permits every address"),
+            (good("networks = [\"::/0\"]"), "permits every address"),
+            (good("networks = [\"unix\"]"), "webhooks can't go to a unix socket"),
+            (good("").replace(DIRECTORY, ""), "services.webhooks has no directory"),
+            (DIRECTORY.to_owned(), "services.webhooks has no endpoint"),
+            (of_url("http://a.example/"), "must begin with https://"),
+            (of_url("https://a.example:8443/"), "the port 8443 is not permitted"),
+            (of_url("https://127.0.0.1/"), "the address is not a public one"),
+            (of_url("https://1.1.1.1/"), "an address has no name to compare with its certificate"),
+            (of_url("https://user@a.example/"), "is not the URL of an endpoint"),
+            (endpoint("http://127.0.0.1/", "GOOD", "http = true\nports = [80]\nnetworks = [\"127.0.0.1\"]"), ""),
+            (of_secret("SHORT"), "this is not a secret of webhooks"),
+            (of_secret("GUESSED"), "or it can be guessed"),
+            (of_secret("TEXT"), "this is not a secret of webhooks"),
+            (good("").replace("secret =", "previous_secret ="), "has no secret"),
+            (good("attempts = 2"), "attempts"),
+            (format!("{DIRECTORY}\n[services.webhooks.clients]\n"), "does not say who may register endpoints"),
+            (good("[services.webhooks.watches.a]\npath = \"/webhooks/a\""), "no endpoint asks for what is watched"),
+            (good("[services.webhooks.watches.a]\ninterval = \"1m\""), "services.webhooks.watches.a has no path"),
+            (good("watches.a = { path = \"/a\", headers = { Host = \"env:A\" } }"), "is written by the gateway"),
+            (good("watches.a = { path = \"/a\", interval = \"1ms\" }"), "interval"),
+            (
+                format!("{DIRECTORY}\n[services.webhooks.clients]\nauthorize = \"/users\"\n"),
+                "requests for /webhooks and below go to services.webhooks",
+            ),
+        ] {
+            let said = said(&keys, CURSOR);
+            let is_silent = said.is_empty() || !said.contains("services.webhooks") && !said.contains("secret");
+            assert!(
+                if expected.is_empty() { is_silent } else { said.contains(expected) },
+                "{keys}\n{expected}:\n{said}"
+            );
+        }
+        assert!(said(&good(""), "").contains("needs the keys of cursors"));
+    }
+}

@@ -1,0 +1,341 @@
+//! The keys of `[routes.NAME]`, and of `defaults`.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::{
+    legacy::{LegacyKeys, NewClientsKeys},
+    list,
+    rate_limit::RateLimitKeys,
+};
+use crate::{
+    diagnostic::Located,
+    key::{
+        Defaulted, Key,
+        Literal::{Boolean, Count, Text, Texts},
+        Word, count, duration, flag, header_names, list_of_words, named_tables, sub_table, table, text, texts, word,
+        words,
+    },
+    schema::Schema,
+    settings::{Action, Mode, OldClients, WhenEndUnproven},
+    spanned::Spanned,
+    syntax,
+};
+use cursorgate_core::pagination::{
+    order::Ties,
+    resolver::{ShortPages, Totals, Verify, WhenUnproven},
+};
+
+table! {
+    /// The keys of `[routes.NAME]`.
+    ROUTE: RouteKeys {
+        /// The hosts for which the route answers. Default: all hosts.
+        hosts: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).example(r#"["api.example.com"]"#);
+
+        /// The path, with parameters in braces: "/tenants/{tenant}/invoices". On routes that forward, `{*rest}` at the
+        /// end stands for the rest of the path.
+        path: Key<String> => text(syntax::name).sample(r#""/api/users""#);
+
+        /// The methods of requests for the list. Requests for its path with other methods are forwarded, except QUERY
+        /// and these methods in lower case, which are refused. The body of a POST is a JSON object. Each member that
+        /// isn't one of the client's parameters is a filter.
+        methods: Defaulted<Vec<ListMethod>> =>
+            list_of_words(&Schema::Word(ListMethod::WORDS)).default(Texts(&["GET", "HEAD"]));
+
+        /// The name of the upstream, one of [upstreams].
+        upstream: Key<String> => text(syntax::name).sample(r#""people""#);
+
+        /// The path at the upstream. `{path}` stands for the client's path, and a parameter such as `{tenant}` for its
+        /// value. Default: the client's path.
+        upstream_path: Key<String> => text(syntax::name).example(r#""/internal{path}""#);
+
+        /// The treatment of requests for this route.
+        action: Defaulted<Action> => word().default(Text("paginate"));
+
+        /// The observation of answers, with `action = "observe"`.
+        observe: Key<Spanned> => sub_table(ObserveKeys::KEYS).example("{ every = 1 }");
+
+        /// The dialect that describes the upstream's requests and answers: a built-in one, which `cursorgate dialects`
+        /// lists, or one of [dialects]. It is required on a route that serves or observes a list.
+        dialect: Key<String> => text(syntax::name).sample(r#""offset-limit""#);
+
+        /// The envelope that describes the requests and answers of clients: standard, bare, batch, page-info, relay,
+        /// jsonapi, hal, stripe (which needs `mode = "seek"`), aip, drf, odata, ogc, or one of [envelopes].
+        envelope: Defaulted<String> => text(syntax::name).default(Text("standard"));
+
+        /// Further envelopes, which clients can choose by their media type in `Accept`, or by their name, as in
+        /// `Prefer: envelope=relay`.
+        envelopes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).example(r#"["relay", "jsonapi"]"#);
+
+        /// The name of the list, in envelopes and descriptions. Default: the last fixed segment of `path`.
+        collection: Key<String> => text(syntax::name).example(r#""users""#);
+
+        /// The order in which the upstream lists the items: fields, with `-` for descending ones, and the id at the
+        /// end. Without this key positions are found by the items around them, which is a weaker proof (level
+        /// `anchored`).
+        order: Key<Vec<Located<String>>> =>
+            texts(&Schema::Text(syntax::sort_term)).sample(r#"["-created_at", "id"]"#);
+
+        /// The place of the id in an item (JSON Pointer). Default: the place that the dialect declares.
+        id: Key<String> => text(syntax::member_pointer).example(r#""/id""#);
+
+        /// The order of items whose other keys are equal. Default: "ordered" if the gateway asks the upstream to sort
+        /// by the id as well, else "unordered".
+        ties: Key<Ties> => word().example(r#""unordered""#);
+
+        /// The fields that orders and filters name, with the form of their values.
+        fields: Key<Spanned> => named_tables(
+            &Schema::Table(list::FieldKeys::KEYS),
+            "write fields = { NAME = { type = \"datetime\" } }",
+        ).named("created_at", super::examples::FIELDS);
+
+        /// The fields by which this endpoint can sort. Clients may sort by them, and the gateway asks the upstream for
+        /// the route's order if it consists of such fields. "id" stands for the item's id; without it, items with equal
+        /// keys may come in any order.
+        sortable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
+
+        /// The fields that this endpoint can filter by ranges, as [filter] of the dialect describes. List only fields
+        /// that really filter: many APIs ignore unknown parameters, and some compare ids as numbers but sort them as
+        /// text.
+        filterable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
+
+        /// The way in which pages are found.
+        mode: Defaulted<Mode> => word().default(Text("auto"));
+
+        /// The pages that must be proven by the upstream's answers.
+        verify: Defaulted<Verify> => word().default(Text("always"));
+
+        /// The answer if a page can't be proven.
+        unproven: Defaulted<WhenUnproven> => word().default(Text("refuse"));
+
+        /// The answer if a list ends although the upstream says that more items follow: its total is larger than the
+        /// number of items, or a flag or a link says so, and no further request could refute it. A total that is too
+        /// high and a list of which the upstream shows only the beginning can't be told apart. If the upstream shows
+        /// only the beginning, set `request.max_depth` of the dialect.
+        unproven_end: Defaulted<WhenEndUnproven> => word().default(Text("flag"));
+
+        /// The form in which clients get errors.
+        errors: Defaulted<list::ErrorForm> => word().default(Text("envelope"));
+
+        /// The answer if the budget is used up before a page is full.
+        short_pages: Defaulted<ShortPages> => word().default(Text("refuse"));
+
+        /// The number of items of a page.
+        page_size: Key<Spanned> => sub_table(list::PageSizeKeys::KEYS).section();
+
+        /// The source of the total number of items that clients are told.
+        total: Defaulted<Totals> => word().default(Text("upstream"));
+
+        /// The headers that identify the client whose view of the list an answer is. Clients with different values of
+        /// one of them share no answer. If a request has another header that could identify a client, such as
+        /// `X-Tenant-Id`, nothing of its answer is stored: add the header here. With `[]` all clients see the same
+        /// lists.
+        principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
+            "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
+        ]));
+
+        /// What identifies a client, in place of `principal`. A client with the same values is the same client for the
+        /// page cache, live pages, exports and limits, whatever its other cookies or its token's signature are:
+        /// "header:NAME" is the value of a header, "cookie:NAME" that of one cookie, "parameter:NAME" that of a private
+        /// parameter of the query, "certificate" the subject of the client's verified certificate, and "jwt:CLAIM" a
+        /// claim of the bearer token, if `server.tokens` verifies the token. With several, all of them together are the
+        /// client. A request without any of them, or with one that can't be verified, is told apart by all of its
+        /// headers, as without this key. With `[]`, `principal` identifies clients. docs/identity.md explains the
+        /// choice.
+        identity: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).default(Texts(&[]));
+
+        /// The form of the route's cursors.
+        cursor: Key<Spanned> => sub_table(list::CursorKeys::KEYS).section();
+
+        /// The names of the clients' parameters. A parameter that isn't listed here has the name that the envelope
+        /// gives it. A name that begins with a slash, such as "/payload/cursor", is a place in the body of a POST.
+        parameters: Key<Spanned> => sub_table(list::ParametersKeys::KEYS).section();
+
+        /// The clients that used this list before the gateway paged it, and what their requests get. These are all
+        /// requests that don't say by a value that they are new clients', whatever parameters they have. New clients
+        /// send `start` as their first cursor, then the cursor of each page. Names mark no request, because a service
+        /// can have parameters of its own named `limit` or `cursor`; nor do `Accept` and `Prefer`. This key is required
+        /// on routes that paginate, here or in [defaults].
+        old_clients: Key<OldClients> => word().sample(r#""pass""#);
+
+        /// Further marks of new clients.
+        new_clients: Key<Spanned> => sub_table(NewClientsKeys::KEYS).section();
+
+        /// The requests of old clients, which don't use cursors yet: dates, links, limits, and who still sends them.
+        legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
+
+        /// The page cache: pages are stored and served again without a request to the upstream, by all processes that
+        /// share a store (`caches.shared`). Without this table no page is stored. docs/caching.md explains which pages
+        /// are stored, and what their levels then mean.
+        page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
+
+        /// With `true`, the page after a served one is made in the background, with the client's own headers, and
+        /// stored. This needs `page_cache`. No page is made ahead while the upstream or the gateway is busy.
+        prefetch: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// Limits of the requests in flight. A request is in flight from its head to the last byte of its response.
+        concurrency: Key<Spanned> => sub_table(ConcurrencyKeys::KEYS).optional_section();
+
+        /// Limits of the requests that each client sends in a period. Answers have the remainder in `RateLimit` and
+        /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). With [caches.shared] all processes count
+        /// together, otherwise each counts alone. A process remembers up to 65,536 clients for each limit. Beyond that
+        /// number, it forgets clients that have used little of the limit.
+        rate_limit: Key<Spanned> => sub_table(RateLimitKeys::KEYS).optional_section();
+
+        /// The origins whose scripts may read answers. Without this table, preflight requests are forwarded, and the
+        /// CORS headers of the upstream are passed on.
+        cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();
+
+        /// The limits of a single client request.
+        budgets: Key<Spanned> => sub_table(list::BudgetsKeys::KEYS).section();
+
+        /// The upstream's own OpenAPI document, with which `cursorgate openapi` describes the items.
+        openapi: Key<Spanned> => sub_table(OpenApiKeys::KEYS)
+            .example(r#"{ file = "users.openapi.json", operation = "GET /api/users/" }"#);
+
+        /// The scheme and host with which the links of this route begin. Default: `server.public_url`.
+        public_url: Key<String> => text(syntax::base_url).example(r#""https://users.example.com""#);
+    }
+}
+
+words! {
+    /// A method of requests for a list.
+    enum ListMethod {
+        /// Requests by GET. HEAD must be listed too.
+        Get = "GET",
+        /// Requests by HEAD. GET must be listed too.
+        Head = "HEAD",
+        /// Requests by POST. The parameters of clients may be in the body.
+        Post = "POST",
+    }
+}
+
+words! {
+    Ties {
+        /// In any order. The gateway reads items with equal keys only as whole groups, and sorts each group by the id.
+        Unordered = "unordered",
+        /// Sorted by the id. The gateway can't check this, so declare it only if it is certain.
+        Ordered = "ordered",
+    }
+}
+
+words! {
+    Verify {
+        /// All pages are proven.
+        Always = "always",
+        /// Pages are proven if that takes no further request. Other pages are served unproven, with a flag.
+        WhenCheap = "when-cheap",
+        /// No page is proven. Pages are served by their offsets, so items are skipped and repeated as by `page=`.
+        Never = "never",
+    }
+}
+
+words! {
+    WhenUnproven {
+        /// An error, with a link to the first page.
+        Refuse = "refuse",
+        /// The page at the estimated place of the cursor, with a flag.
+        Flag = "flag",
+    }
+}
+
+words! {
+    ShortPages {
+        /// The request is refused with 503.
+        Refuse = "refuse",
+        /// The items so far, at least one, with a flag.
+        Serve = "serve",
+    }
+}
+
+words! {
+    Totals {
+        /// The total in the answers that list the items, if they contain one.
+        Upstream = "upstream",
+        /// No total is shown.
+        Omit = "omit",
+        /// The total in the answers that list the items. Without one, a separate request for the count has the client's
+        /// filters under the same names. If that request ignores a filter, the total is too large.
+        Count = "count",
+        /// The total at the time of the walk's first page, for all of its pages.
+        FirstPage = "first-page",
+    }
+}
+
+table! {
+    /// The keys of `observe` of a route.
+    OBSERVE: ObserveKeys {
+        /// The number of answers among which one is read: with 1 all answers are read, with 10 one in ten.
+        every: Defaulted<u32> => count(1, 1_000_000).default(Count(1));
+    }
+}
+
+table! {
+    /// The keys of `page_cache` of a route.
+    PAGE_CACHE: PageCacheKeys {
+        /// The time for which a stored page is fresh, and is served as it is. If the upstream sets a shorter time
+        /// (`max-age`, `s-maxage`, `Expires`), that time applies. Pages that the upstream forbids storing are never
+        /// stored. With "0s" the route has no cache, even if `defaults` have one.
+        ttl: Defaulted<Duration> => duration("0s", "30d").default(Text("300s"));
+
+        /// The time after `ttl` in which an old page is still served while a new one is made in the background (RFC
+        /// 5861).
+        stale_while_revalidate: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
+
+        /// The time after `ttl` in which an old page is served if no new one can be made: the upstream can't be
+        /// reached, is late, fails with 5xx, or sends an unreadable answer (RFC 5861). A 4xx of the upstream is passed
+        /// on in any case.
+        stale_if_error: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
+
+        /// With `true`, pages for a single client are stored too, separately for each `principal`, `Authorization` and
+        /// `Cookie`. These are answers marked `private`, and answers to requests with `Authorization` that aren't
+        /// marked `public`, `s-maxage` or `must-revalidate`. A shared cache must not store them for other clients (RFC
+        /// 9111, section 3.5).
+        private: Defaulted<bool> => flag().default(Boolean(false));
+    }
+}
+
+table! {
+    /// The keys of `concurrency` of a route.
+    CONCURRENCY: ConcurrencyKeys {
+        /// The largest number of requests in flight on this route, of all clients together. Further ones are answered
+        /// with 503. Without this key only the limits of the upstream and of the process apply.
+        requests: Key<usize> => count(1, 1_000_000).example("200");
+
+        /// The largest number of requests in flight on this route for each client. Further ones are answered with 429.
+        /// A client is identified by the headers in `principal`, or without them by its address, which a trusted proxy
+        /// may report; of an IPv6 address the /64 counts.
+        per_client: Key<usize> => count(1, 1_000_000).example("20");
+    }
+}
+
+table! {
+    /// The keys of `cors` of a route.
+    CORS: CorsKeys {
+        /// The origins, as browsers send them. ["*"] permits all origins, without credentials. [] has the same effect
+        /// as no `cors`.
+        origins: Key<Vec<Located<String>>> =>
+            texts(&Schema::Text(syntax::origin)).sample(r#"["https://app.example.com"]"#);
+
+        /// With `true`, scripts of these origins may send cookies and client certificates.
+        credentials: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// The time for which a browser may store the answer to a preflight request.
+        max_age: Defaulted<Duration> => duration("0s", "1d").default(Text("10m"));
+    }
+}
+
+table! {
+    /// The keys of `openapi` of a route.
+    OPENAPI: OpenApiKeys {
+        /// The path of the file: an OpenAPI document of version 3.0 or 3.1 in JSON.
+        file: Key<String> => text(syntax::name).sample(r#""users.openapi.json""#);
+
+        /// The operation whose answer contains the items: its method and its path.
+        operation: Key<String> => text(syntax::line).example(r#""GET /api/users/""#);
+
+        /// The place of the schema of an item in the document, instead of `operation`.
+        schema: Key<String> => text(syntax::line).example(r##""#/components/schemas/User""##);
+    }
+}

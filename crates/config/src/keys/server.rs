@@ -1,0 +1,364 @@
+//! The keys of `[server]`, `[listeners.NAME]`, `[admin]`, `[log]`, `[traces]`, `[cursor]` and `[caches]`.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::store::StoreKeys;
+use crate::{
+    diagnostic::Located,
+    key::{
+        Defaulted, Key,
+        Literal::{Boolean, Count, Text, Texts},
+        NamedTexts, Word, count, duration, flag, header_name, header_names, list_of_words, named_tables, named_texts,
+        secret, size, sub_table, table, text, texts, word,
+    },
+    schema::Schema,
+    settings::{AccessLog, ClientCertificate, ContentCoding, LogFormat, LogLevel, TlsVersion, TokenAlgorithm},
+    spanned::Spanned,
+    syntax,
+};
+
+table! {
+    /// The keys of `[server]`.
+    SERVER: ServerKeys {
+        /// The scheme and host with which links begin. Without this key links begin with the host that a trusted proxy
+        /// reports (see `forwarded_headers`), or else with the request's `Host` if the route lists it in `hosts`.
+        /// Without either, links begin with the path, because a client can write any `Host`.
+        public_url: Key<String> => text(syntax::base_url).sample(r#""https://api.example.com""#);
+
+        /// The beginning of `type` in problem documents, to which the code of the problem is appended. Without this key
+        /// the type is about:blank. The site that `make docs` generates has a section for each code: write its address
+        /// with "docs/problems.html#" at the end.
+        problem_types: Key<String> => text(syntax::uri).example(r#""https://docs.example.com/problems/""#);
+
+        /// The networks of proxies that are trusted to report where a request came from, such as "10.20.0.0/16". "unix"
+        /// stands for all clients of unix sockets.
+        trusted_proxies: Defaulted<Vec<Located<String>>> =>
+            texts(&Schema::Text(syntax::network)).default(Texts(&[]));
+
+        /// The headers in which trusted proxies report the client. List all that the proxies write themselves, and Host
+        /// if they check it. Such headers from other clients are neither used nor forwarded, nor are unlisted ones of
+        /// this kind, such as X-Real-IP and True-Client-IP. Links begin with the scheme, host, port and prefix in
+        /// X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Port and X-Forwarded-Prefix, or in the last value of
+        /// Forwarded, if these headers are listed. The upstream gets X-Forwarded-For, X-Forwarded-Host and
+        /// X-Forwarded-Proto from the gateway.
+        forwarded_headers: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name))
+            // Balancers and ingresses write these headers themselves, and pass on the other headers of this kind as a
+            // client wrote them.
+            .default(Texts(&["X-Forwarded-For", "X-Forwarded-Proto"]));
+
+        /// The header in which upstreams get the subject of a client's verified certificate (see `tls.clients` of a
+        /// listener), such as "CN=billing,O=Example" (RFC 4514). The same header from a client is dropped, unless the
+        /// client is a trusted proxy and `forwarded_headers` lists the header. Routes without a `principal` of their
+        /// own identify clients by it too.
+        client_subject: Key<HeaderName> => header_name(syntax::header_name).example(r#""X-Client-Subject""#);
+
+        /// The keys that verify the bearer tokens of clients, for "jwt:CLAIM" in `identity`. Tokens that these keys don't
+        /// verify still reach the upstream, but identify nobody.
+        tokens: Key<Spanned> => sub_table(TokenKeys::KEYS)
+            .example(r#"{ keys = "/etc/cursorgate/jwks.json", issuer = "https://login.example.com" }"#);
+
+        /// The number of worker threads. Default: one for each core that the process may use.
+        threads: Key<usize> => count(1, 1_024).example("4");
+
+        /// The largest request head: the request line with all headers. A larger one is answered with 431.
+        head_size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("16KiB"));
+
+        /// The memory of the whole process. What it takes at rest, for `connections`, routes and caches is set aside;
+        /// upstream answers, request bodies, and pages on their way to clients share the rest. Beyond that requests are
+        /// answered with 503. The last quarter of the rest is for pages of up to 128 KiB. Default: seven eighths of the
+        /// memory of the control group, or else half of the machine's.
+        memory: Key<usize> => size("64MiB", "1024GiB").example(r#""512MiB""#);
+
+        /// The longest time for a request head, from its first byte to its last, and for a TLS handshake. Within this
+        /// time, a head has 5 seconds, and one second more for each 512 bytes that have arrived. A connection that
+        /// takes longer is closed.
+        head_timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("10s"));
+
+        /// The largest number of connected clients. At the limit a new client takes the place of a connection without a
+        /// request; if every connection has a request, the new client gets 503. Default: 10000, or fewer if
+        /// three eighths of `memory`, at 84 KiB a connection, or the limit of open files don't suffice. The process
+        /// raises that limit as far as the system permits.
+        connections: Key<usize> => count(1, 1_000_000).example("10000");
+
+        /// The largest number of connected clients with the same address, or with the same /64 of IPv6. At the limit a
+        /// new client takes the place of a connection of that address without a request; if there is none, it gets 503.
+        /// Addresses in `trusted_proxies` have no such limit. Default: half of `connections`.
+        connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
+
+        /// The largest number of requests at the same time on one connection of HTTP/2. Clients get this number from
+        /// the gateway, and hold back further requests. All requests but the first count in `connections` and
+        /// `connections_per_address`, as if each had a connection of its own.
+        streams_per_connection: Defaulted<u32> => count(1, 1_000).default(Count(100));
+
+        /// The longest time for which a connection may wait for its next request. After that it is closed. If a load
+        /// balancer is in front of the gateway, set this time longer than the balancer keeps its idle connections.
+        idle_timeout: Defaulted<Duration> => duration("1s", "1h").default(Text("75s"));
+
+        /// The time after SIGTERM for which new clients are still accepted. During this time /readyz returns 503, and
+        /// each answer closes its connection. If a load balancer is in front of the gateway, set this time longer than
+        /// the balancer needs to notice the 503. A second SIGTERM ends this time.
+        drain_delay: Defaulted<Duration> => duration("0s", "10m").default(Text("0s"));
+
+        /// The longest time after `drain_delay` for which the process finishes requests in flight. Requests that take
+        /// longer are broken off. Kubernetes kills a process 30 seconds after SIGTERM by default, so both times
+        /// together must be shorter than that.
+        shutdown_timeout: Defaulted<Duration> => duration("0s", "1h").default(Text("25s"));
+
+        /// With `true`, the configuration is reloaded within about two seconds after a change of its file, or of a file
+        /// that it names, such as a key. Otherwise SIGHUP reloads it, and POST /reload at the admin listener. Files of
+        /// certificates are read again in any case.
+        reload_on_change: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// With `true`, other processes of the same user may listen at the same addresses (SO_REUSEPORT), so a new
+        /// process can start before the old one stops. Both then share the clients, and a request for /readyz reaches
+        /// one of them. SIGUSR2 replaces a process without this key; see docs/restarts.md.
+        reuse_port: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// The codings with which the gateway compresses its own responses: pages and problems. A client gets the
+        /// coding that its Accept-Encoding prefers, and among equals the first in this list. With `[]` no response is
+        /// compressed. Forwarded answers are not changed, except legacy pages whose links are rewritten.
+        compression: Defaulted<Vec<ContentCoding>> =>
+            list_of_words(&Schema::Word(ContentCoding::WORDS)).default(Texts(&["zstd", "br", "gzip"]));
+
+        /// The smallest body that is compressed.
+        compression_size: Defaulted<usize> => size("0B", "1GiB").default(Text("1KiB"));
+    }
+}
+
+table! {
+    /// The keys of `server.tokens`.
+    TOKENS: TokenKeys {
+        /// The file with the public keys of the tokens' issuer, a JSON Web Key Set (RFC 7517). It is read at the start
+        /// and at each reload; with `reload_on_change`, a change of the file is a reload.
+        keys: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/jwks.json""#);
+
+        /// The issuer that a token must name (`iss`). Default: any, if the keys verify the token.
+        issuer: Key<String> => text(syntax::name).example(r#""https://login.example.com""#);
+
+        /// The audiences of which a token must name one (`aud`). Default: any.
+        audience: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+
+        /// The algorithms of signatures that are accepted. All of them have a public key.
+        algorithms: Defaulted<Vec<TokenAlgorithm>> => list_of_words(&Schema::Word(TokenAlgorithm::WORDS)).default(Texts(&[
+            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+        ]));
+
+        /// The difference between the clocks of the issuer and of the gateway that is tolerated at the times from which
+        /// and until which a token is valid (`nbf`, `exp`). A token without `exp` identifies nobody.
+        leeway: Defaulted<Duration> => duration("0s", "5m").default(Text("30s"));
+    }
+}
+
+table! {
+    /// The keys of `[listeners.NAME]`.
+    LISTENER: ListenerKeys {
+        /// The address: an IP address with a port, or a unix socket such as "unix:/run/cursorgate/public.sock". Host
+        /// names are not accepted. "0.0.0.0:8080" stands for every IPv4 address, and "[::]:8080" for every address.
+        address: Key<String> => text(syntax::listen_address).sample(r#""127.0.0.1:8080""#);
+
+        /// The permissions of a unix socket. Everybody who may write to the socket may connect. Default: 0660, which is
+        /// the owner and the group.
+        mode: Key<String> => text(syntax::mode).example(r#""0660""#);
+
+        /// The networks of proxies that begin each connection with a header of the PROXY protocol, version 1 or 2. The
+        /// address in this header is the client's, for `trusted_proxies` and all limits. Connections from other
+        /// networks, and connections without the header, are closed. "unix" stands for all clients of unix sockets.
+        /// With `[]` the protocol is off.
+        proxy_protocol: Defaulted<Vec<Located<String>>> =>
+            texts(&Schema::Text(syntax::network)).default(Texts(&[]));
+
+        /// With `true`, clients may use HTTP/2 as well as HTTP/1.1: with TLS if they negotiate it (ALPN), without TLS
+        /// if they begin with it ("prior knowledge").
+        http2: Defaulted<bool> => flag().default(Boolean(true));
+
+        /// TLS, with PEM files. The files are read again within seconds of a change. If a new certificate and its key
+        /// can't be used, the previous ones stay in use, and the log, /metrics and /certificates of the admin listener
+        /// report it.
+        tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS).optional_section();
+    }
+}
+
+table! {
+    /// The keys of `tls` of a listener.
+    LISTENER_TLS: ListenerTlsKeys {
+        /// The PEM file of the certificate: the server's own first, then the certificate of each issuer, without the
+        /// root authority.
+        certificate: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/tls.crt""#);
+
+        /// The PEM file of the private key, without a passphrase.
+        key: Key<String> => secret().sample(r#""file:/etc/cursorgate/tls.key""#);
+
+        /// Further certificates. A client gets the one for the name that it requests (SNI), also if that name only
+        /// matches a wildcard. Clients that request no name or another one get `certificate` of this table.
+        certificates: Key<Spanned> => named_tables(
+            &Schema::Table(ListenerCertificateKeys::KEYS),
+            "write [listeners.NAME.tls.certificates.NAME]",
+        ).example(r#"{ shop = { certificate = "/etc/cursorgate/shop.crt", key = "file:/etc/cursorgate/shop.key" } }"#);
+
+        /// The oldest version of TLS that clients may use.
+        min_version: Defaulted<TlsVersion> => word().default(Text("1.2"));
+
+        /// The certificates of clients. To pass the subject of a certificate to upstreams and to `principal`, set
+        /// `server.client_subject`.
+        clients: Key<Spanned> => sub_table(ListenerClientsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/clients.pem" }"#);
+    }
+}
+
+table! {
+    /// The keys of `tls.certificates.NAME` of a listener.
+    LISTENER_CERTIFICATE: ListenerCertificateKeys {
+        /// The PEM file of the certificate, in the same form as in `tls`.
+        certificate: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/shop.crt""#);
+
+        /// The PEM file of the private key, without a passphrase.
+        key: Key<String> => secret().sample(r#""file:/etc/cursorgate/shop.key""#);
+    }
+}
+
+table! {
+    /// The keys of `tls.clients` of a listener.
+    LISTENER_CLIENTS: ListenerClientsKeys {
+        /// The PEM file of the authorities that issue the clients' certificates. It is read again within seconds of a
+        /// change.
+        ca: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/clients.pem""#);
+
+        /// The requirement that a client has a certificate.
+        certificate: Defaulted<ClientCertificate> => word().default(Text("required"));
+    }
+}
+
+table! {
+    /// The keys of `[admin]`.
+    ADMIN: AdminKeys {
+        /// The IP address and port of the admin listener. Everybody who can reach it can read the reports, so keep it
+        /// off the public network.
+        address: Key<String> => text(syntax::address).sample(r#""127.0.0.1:9180""#);
+
+        /// Further host names under which the admin listener answers, such as "metrics.internal". It always answers
+        /// under IP addresses and localhost, and /healthz under every name. Other names are refused, because a web page
+        /// in an operator's browser could make its own name lead here.
+        hosts: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).default(Texts(&[]));
+
+        /// The token for requests that change something, such as POST /reload: `Authorization: Bearer TOKEN`. It has at
+        /// least 16 visible ASCII characters. Without this key such requests are refused, at every address. Requests
+        /// that only read need no token, except those for explanations, and for the report on the configuration at GET
+        /// /reload.
+        token: Key<String> => secret().example(r#""file:/etc/cursorgate/admin.token""#);
+
+        /// The key that signs permits, at least 32 random bytes. `cursorgate explain --sign` makes a permit with it: a
+        /// header with which one request in production is explained. Requests with the token read the explanation at
+        /// /explanations. Without this key no request is explained; see docs/explain.md.
+        explain_key: Key<String> => secret().example(r#""file:/etc/cursorgate/explain.key""#);
+    }
+}
+
+table! {
+    /// The keys of `[log]`.
+    LOG: LogKeys {
+        /// The format of a line.
+        format: Defaulted<LogFormat> => word().default(Text("json"));
+
+        /// The least severe level that is written. Lines of every level contain no cursors, no credentials and no
+        /// values of queries.
+        level: Defaulted<LogLevel> => word().default(Text("info"));
+
+        /// The requests that have a line in the access log, whatever `level` is. The line of a request that failed
+        /// because of a fault in the gateway has the level ERROR. Other answers with 5xx, and answers that upstreams
+        /// broke off, have WARN, and all other requests INFO.
+        access: Defaulted<AccessLog> => word().default(Text("all"));
+    }
+}
+
+table! {
+    /// The keys of `[traces]`.
+    TRACES: TracesKeys {
+        /// The name of the upstream that gets the traces. Its peers are OpenTelemetry collectors that listen for OTLP
+        /// over HTTP, usually at port 4318. Its `base_path`, `tls`, `headers` and `timeouts` apply to these requests,
+        /// and no route needs to name it.
+        upstream: Key<String> => text(syntax::name).sample(r#""collector""#);
+
+        /// The number of requests among which one begins a trace: with 100, one request in a hundred. A request of a
+        /// trusted proxy (`server.trusted_proxies`) with a `traceparent` continues that trace instead, and is recorded
+        /// if the trace is.
+        every: Defaulted<u32> => count(1, 1_000_000).default(Count(100));
+
+        /// The `service.name` in the traces.
+        service_name: Defaulted<String> => text(syntax::name).default(Text("cursorgate"));
+    }
+}
+
+table! {
+    /// The keys of `[cursor]`.
+    CURSOR_KEYS: CursorKeysKeys {
+        /// The number of the key that signs new cursors. Cursors of all keys in `keys` are accepted.
+        signing_key: Key<u32> => count(0, u32::MAX as u64).sample("1");
+
+        /// The keys by their numbers, each at least 32 random bytes; `cursorgate keygen` makes one. Each cursor
+        /// contains the number of its key. To change the key, add a new one, sign with it, and remove the old one when
+        /// its cursors may end. A reload reads keys in files ("file:/etc/cursorgate/cursor.key") again; keys in the
+        /// environment change only by a restart.
+        keys: Key<NamedTexts> => named_texts(
+            &Schema::Secret,
+            "write keys = { 1 = \"env:NAME\" }; the number is in every cursor",
+        ).sample(r#"{ 1 = "env:CURSORGATE_KEY" }"#);
+
+        /// The lifetime of a cursor. An older cursor is refused with 410, at the latest after a quarter more than this
+        /// time, because the time in a cursor is rounded. Without this key a cursor is valid as long as its key is
+        /// listed.
+        ttl: Key<Duration> => TTL.example(r#""24h""#);
+
+        /// With `true`, cursors are encrypted, for lists whose sort keys are private. Otherwise everybody who has a
+        /// cursor can read it. Cursors that contain tokens of an upstream are always encrypted. A change of this key makes
+        /// the other cursors invalid that clients have.
+        sealed: Defaulted<bool> => flag().default(Boolean(false));
+    }
+}
+
+/// The type of a cursor's lifetime, in `[cursor]` and in `cursor` of a route.
+pub(super) const TTL: crate::key::Type<Duration> = duration("1s", "3650d");
+
+table! {
+    /// The keys of `[caches]`.
+    CACHES: CachesKeys {
+        /// The sort keys of items at the edges of pages, for routes with `mode = "seek"`.
+        pivots: Key<Spanned> => sub_table(PivotsKeys::KEYS).section();
+
+        /// Pages, for routes with `page_cache`, and answers of their upstreams that have an `ETag` or a
+        /// `Last-Modified`. When the gateway requests such an answer again, it asks the upstream whether the answer has
+        /// changed.
+        pages: Key<Spanned> => sub_table(PagesKeys::KEYS).section();
+
+        /// A server of Redis or Valkey that several processes share. They share the pages that they keep, the sort keys
+        /// of items that they have served, the limits of clients, and the counts of /migration. Without this table each
+        /// process has only its own. Values are encrypted with the keys of cursors, except limits, whose names are
+        /// hashed with these keys. While the store is down or slow, pages are made without it; see
+        /// docs/shared-store.md.
+        shared: Key<Spanned> => sub_table(StoreKeys::KEYS).optional_section();
+    }
+}
+
+table! {
+    /// The keys of `[caches.pages]`.
+    PAGES: PagesKeys {
+        /// The largest memory that the pages may take in this process, for all routes together. Beyond it pages that
+        /// are rarely used are removed. If no route has a `page_cache`, no memory is taken. Default: 64 MiB, or an
+        /// eighth of `server.memory` if that is less.
+        size: Key<usize> => size("64KiB", "64GiB").example(r#""256MiB""#);
+    }
+}
+
+table! {
+    /// The keys of `[caches.pivots]`.
+    PIVOTS: PivotsKeys {
+        /// The largest memory that the sort keys may take in this process. Beyond it keys that are rarely used are
+        /// removed. The next request with a cursor of such an item has to look its keys up again. Default: 64 MiB, or an
+        /// eighth of `server.memory` if that is less.
+        size: Key<usize> => size("64KiB", "64GiB").example(r#""256MiB""#);
+
+        /// The time for which the sort keys of an item are kept. After that the next request with a cursor of the item
+        /// has to look them up again.
+        ttl: Defaulted<Duration> => duration("1s", "30d").default(Text("10m"));
+    }
+}

@@ -1,0 +1,316 @@
+//! The keys of `[services]`.
+
+use std::time::Duration;
+
+use super::{postgres::PostgresKeys, webhooks::WebhookKeys};
+use crate::{
+    diagnostic::Located,
+    key::{
+        Defaulted, Key,
+        Literal::{Boolean, Count, Text, Texts},
+        NamedTexts, count, duration, flag, named_texts, size, sub_table, table, text, texts,
+    },
+    schema::Schema,
+    spanned::Spanned,
+    syntax,
+};
+
+table! {
+    /// The keys of `[services]`.
+    SERVICES: ServicesKeys {
+        /// Bulk requests: a client sends many operations in one POST, and gets all results in one answer. Each
+        /// operation runs as if the client had sent it alone. See docs/bulk.md.
+        bulk: Key<Spanned> => sub_table(BulkKeys::KEYS).optional_section();
+
+        /// Exports of whole lists as files. A client begins a job by a POST to the path of a list followed by
+        /// `/exports`. The job reads all pages of the list with the client's own credentials, and continues after a
+        /// restart. See docs/exports.md.
+        exports: Key<Spanned> => sub_table(ExportKeys::KEYS).optional_section();
+
+        /// Events that the gateway sends to endpoints, each by a signed POST. Examples: an export has ended, a list has
+        /// changed, the sunset of a route is near. See docs/webhooks.md.
+        webhooks: Key<Spanned> => sub_table(WebhookKeys::KEYS).optional_section();
+        /// GraphQL: a connection for each list that is read by GET. The gateway reads a connection by the same request
+        /// that a client of the list would send. See docs/graphql.md.
+        graphql: Key<Spanned> => sub_table(GraphqlKeys::KEYS).optional_section();
+        /// Pages that stay up to date. A client requests the path of a list followed by `/live`, and gets the page and
+        /// then its changes, as a stream of events or over a WebSocket. The gateway polls the upstream, once for all
+        /// clients that see the same page. See docs/live.md.
+        live: Key<Spanned> => sub_table(LiveKeys::KEYS).optional_section();
+        /// Tools for agents, by the Model Context Protocol over streamable HTTP. Each list that is read by GET has a
+        /// tool that reads it and, with `services.exports`, a tool that exports it. See docs/mcp.md.
+        mcp: Key<Spanned> => sub_table(McpKeys::KEYS).optional_section();
+        /// A page for operators at the path /playground/ of the admin listener. It reads a list of this gateway by page
+        /// number and by cursor, side by side, and shows the upstream requests and the proof of each page. It requires
+        /// `admin.token`. See docs/playground.md.
+        playground: Key<Spanned> => sub_table(PlaygroundKeys::KEYS).optional_section();
+    }
+}
+
+table! {
+    /// The keys of `[services.bulk]`.
+    BULK: BulkKeys {
+        /// The path of bulk requests, under every host. A POST to exactly this path goes to the service and to no
+        /// route.
+        path: Defaulted<String> => text(syntax::service_path).default(Text("/bulk"));
+
+        /// What identifies a client, whose results are kept for its `Idempotency-Key`, in the form of `identity` of a
+        /// route. Default: `identity` of [defaults].
+        identity: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).example(r#"["jwt:sub"]"#);
+
+        /// The largest number of operations in a request. A request with more is refused with 400, and none of its
+        /// operations runs.
+        operations: Defaulted<usize> => count(1, 1_000).default(Count(1_000));
+
+        /// The largest number of operations of a request that run at the same time. The others wait.
+        at_once: Defaulted<usize> => count(1, 100).default(Count(5));
+
+        /// The longest time for an operation. An operation that takes longer is cancelled, and its status is 504. The
+        /// body of the bulk request must arrive within the same time.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+
+        /// The largest body of a bulk request. A larger one is refused with 413.
+        size: Defaulted<usize> => size("1KiB", "64MiB").default(Text("1MiB"));
+
+        /// The memory for the bodies of all answers of a request together. A body that doesn't fit is omitted; the
+        /// operation has run, and its result has the status and the headers.
+        answer_size: Defaulted<usize> => size("1KiB", "1GiB").default(Text("16MiB"));
+
+        /// The results of requests with an `Idempotency-Key`. A client that repeats such a request gets the first
+        /// result again. The results are in the memory of the process, so another process or a restarted one doesn't
+        /// have them.
+        idempotency: Key<Spanned> => sub_table(IdempotencyKeys::KEYS).section();
+    }
+}
+
+table! {
+    /// The keys of `[services.bulk.idempotency]`.
+    IDEMPOTENCY: IdempotencyKeys {
+        /// The time for which an `Idempotency-Key` is kept. A request with the same key after that time runs again.
+        ttl: Defaulted<Duration> => duration("1m", "7d").default(Text("24h"));
+
+        /// The largest number of keys that are kept at a time. Requests with a new key are then answered with 503: if a
+        /// key were removed early, a repetition would run its operations twice.
+        entries: Defaulted<usize> => count(1, 100_000).default(Count(10_000));
+
+        /// The memory for results, a part of `server.memory`. When it is full, the oldest results are removed. A
+        /// repetition of their requests is answered with 409, and runs no operation.
+        size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
+    }
+}
+
+table! {
+    /// The keys of `[services.exports]`.
+    EXPORTS: ExportKeys {
+        /// The directory for jobs and results. The process creates a missing directory, which only its own account can
+        /// read. Processes of one machine that have the same directory and the same keys of cursors share the jobs: if
+        /// one process ends, another continues its jobs. The directory can't be on a network file system; for several
+        /// machines use `postgres` instead. A change takes effect after a restart.
+        directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/exports""#);
+
+        /// The largest number of jobs that this process works on at the same time. Further jobs wait. Each job sends
+        /// one request after the other.
+        at_once: Defaulted<usize> => count(1, 64).default(Count(2));
+
+        /// The largest number of unfinished jobs of a client. While a client has that many, its requests for further
+        /// jobs are answered with 429.
+        per_client: Defaulted<usize> => count(1, 1_000).default(Count(5));
+
+        /// The largest number of unfinished jobs of all clients. While there are that many, requests for further jobs
+        /// are answered with 503.
+        queue: Defaulted<usize> => count(1, 100_000).default(Count(100));
+
+        /// The largest number of attempts for a page. When the last attempt has failed, the job has failed. Refusals
+        /// for a limit (429) don't count.
+        attempts: Defaulted<u32> => count(1, 20).default(Count(3));
+
+        /// The longest time for a page. A page that takes longer is a failed attempt.
+        page_timeout: Defaulted<Duration> => duration("1s", "10m").default(Text("2m"));
+
+        /// The longest time from the request for a job to its end. A job that takes longer has failed.
+        timeout: Defaulted<Duration> => duration("1m", "30d").default(Text("24h"));
+
+        /// The largest result of a job. A job whose result would be larger has failed.
+        size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("10GiB"));
+
+        /// The time for which a finished job is kept with its result. After that the job is removed.
+        keep: Defaulted<Duration> => duration("1s", "365d").default(Text("7d"));
+
+        /// The largest number of finished jobs that are kept. Beyond it the oldest ones are removed with their results.
+        keep_jobs: Defaulted<usize> => count(1, 100_000).default(Count(100));
+
+        /// The largest size of all results together. Beyond it the jobs with the oldest results are removed.
+        keep_size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("100GiB"));
+
+        /// A PostgreSQL database (12 or newer) for jobs and results, instead of `directory`. Processes that have the
+        /// same database and the same keys of cursors share the jobs, also on different machines.
+        postgres: Key<Spanned> => sub_table(PostgresKeys::KEYS).optional_section();
+    }
+}
+
+table! {
+    /// The keys of `[services.graphql]`.
+    GRAPHQL: GraphqlKeys {
+        /// The path of GraphQL requests, under every host. A GET or POST for exactly this path goes to the service and
+        /// to no route.
+        path: Defaulted<String> => text(syntax::service_path).default(Text("/graphql"));
+
+        /// With `true`, queries may ask for the schema (`__schema`, `__type`). Everybody who can reach the path can
+        /// then learn the names of all lists and their fields.
+        introspection: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// With `true`, browsers that request `path` as HTML get a page on which queries can be written and run.
+        page: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// The names of the fields for lists, by the names of their routes. A list that isn't named here has the name
+        /// of its route in camel case: the field of the route `team-users` is `teamUsers`.
+        names: Key<NamedTexts> => named_texts(&Schema::Text(syntax::graphql_name), "write names = { ROUTE = \"field\" }")
+            .example(r#"{ team-users = "members" }"#);
+
+        /// The names of the routes whose lists have no field.
+        except: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+
+        /// The largest body of a POST, and the largest query string of a GET. A larger body is refused with 413, and a
+        /// larger query string with 414.
+        size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("64KiB"));
+
+        /// The largest number of tokens in a query: names, values and punctuation. A query with more is refused.
+        tokens: Defaulted<usize> => count(10, 100_000).default(Count(2_000));
+
+        /// The deepest nesting of selections, lists and objects in a query. A query with deeper nesting is refused.
+        depth: Defaulted<usize> => count(4, 32).default(Count(20));
+
+        /// The largest number of aliases in a query; those in a fragment count each time that the fragment is used. A
+        /// query with more is refused.
+        aliases: Defaulted<usize> => count(0, 1_000).default(Count(50));
+
+        /// The largest number of lists that a query reads, each by a request of its own. A query for more is refused.
+        lists: Defaulted<usize> => count(1, 1_000).default(Count(20));
+
+        /// The largest number of values that an answer can have, calculated from the limits of the query's lists. A
+        /// list within an item counts as one value. A query for more values is refused.
+        complexity: Defaulted<u64> => count(100, 10_000_000).default(Count(100_000));
+
+        /// The largest number of lists of a query that are read at the same time. The others wait.
+        at_once: Defaulted<usize> => count(1, 100).default(Count(5));
+
+        /// The longest time for the page of a list. A list that takes longer is an error of the answer. The body of the
+        /// request must arrive within the same time.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+
+        /// The memory for the values of an answer and for the pages that they come from. A query whose answer needs
+        /// more gets an error.
+        answer_size: Defaulted<usize> => size("64KiB", "1GiB").default(Text("16MiB"));
+
+        /// The memory for queries that clients name by their hashes, in addition to `server.memory`. When it is full,
+        /// the least used queries are removed, and their clients send them again. With "0B" no query is stored.
+        persisted_size: Defaulted<usize> => size("0B", "1GiB").default(Text("4MiB"));
+    }
+}
+
+table! {
+    /// The keys of `[services.mcp]`.
+    MCP: McpKeys {
+        /// The path of MCP requests, under every host. A request for exactly this path goes to the service and to no
+        /// route.
+        path: Defaulted<String> => text(syntax::service_path).default(Text("/mcp"));
+
+        /// The names of lists in the names of their tools, by the names of their routes. Example: the tools of `people`
+        /// are `list_people` and `export_people`. A list that isn't named here has the name of its route, with `_` in
+        /// place of characters other than letters, digits, `_` and `-`.
+        names: Key<NamedTexts> => named_texts(&Schema::Text(syntax::tool_name), "write names = { ROUTE = \"name\" }")
+            .example(r#"{ team-users = "members" }"#);
+
+        /// The names of the routes whose lists have no tool.
+        except: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+
+        /// The descriptions of lists for agents, by the names of their routes. Default: the summary and the description
+        /// of the operation in the route's OpenAPI document.
+        descriptions: Key<NamedTexts> =>
+            named_texts(&Schema::Text(syntax::lines), "write descriptions = { ROUTE = \"text\" }")
+                .example(r#"{ users = "The people of Example Inc., with their teams" }"#);
+
+        /// The origins whose scripts may use the tools. Requests with any other `Origin` are refused with 403, also if
+        /// it is the origin of their own `Host`: an attacker can make a host name lead to the gateway (DNS rebinding).
+        /// Clients other than browsers send no `Origin`.
+        origins: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::one_origin)).default(Texts(&[]));
+
+        /// The largest body of a request. A larger one is refused with 413.
+        size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("64KiB"));
+
+        /// The largest number of items in a result. If `page_size.max` of the route is smaller, that number applies. A
+        /// call for more items gets an error.
+        items: Defaulted<u32> => count(1, 1_000).default(Count(100));
+
+        /// The largest JSON of the items in a result. Items beyond it are left out, and the cursor of the result leads
+        /// to the first of them. The whole answer is larger, because a result has its JSON a second time as text.
+        result_size: Defaulted<usize> => size("4KiB", "64MiB").default(Text("64KiB"));
+
+        /// The longest time for a call of a tool. A call that takes longer gets an error. The body of the request must
+        /// arrive within the same time.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+    }
+}
+
+table! {
+    /// The keys of `[services.playground]`.
+    PLAYGROUND: PlaygroundKeys {
+        /// The longest time for a request of the page. A request that takes longer is cancelled, and the page shows an
+        /// error.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+
+        /// The largest part of an answer's body that the page gets. The page shows a longer answer without its items.
+        answer_size: Defaulted<usize> => size("1KiB", "16MiB").default(Text("1MiB"));
+    }
+}
+
+table! {
+    /// The keys of `[services.live]`.
+    LIVE: LiveKeys {
+        /// The names of the routes whose pages can be live. Each route must serve a list by GET.
+        routes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).sample(r#"["users"]"#);
+
+        /// The time between two requests for the same page. It is `min` at first. It is halved after a change, and
+        /// grows after a failure or an answer without a change, within the bounds `min` and `max`. Each time is
+        /// lengthened or shortened at random by up to a tenth.
+        interval: Key<Spanned> => sub_table(LiveIntervalKeys::KEYS).section();
+
+        /// The longest time for a request for the page. A request that takes longer has failed, and clients are told
+        /// so.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+
+        /// The time after which the gateway sends a sign of life: a comment on a stream of events that has been silent
+        /// for this time, or a ping on a WebSocket. Set it shorter than the time-out of a proxy between the gateway and
+        /// its clients.
+        heartbeat: Defaulted<Duration> => duration("1s", "5m").default(Text("15s"));
+
+        /// The longest time for a stream, after which its client reconnects. The time of each stream is lengthened or
+        /// shortened by up to a tenth, so clients don't all reconnect at once.
+        lifetime: Defaulted<Duration> => duration("1s", "24h").default(Text("1h"));
+
+        /// The largest number of clients with a live page in this process. Further requests are answered with 503. Each
+        /// client occupies a connection or a stream of HTTP/2, so keep this number well below `server.connections`.
+        subscribers: Defaulted<usize> => count(1, 1_000_000).default(Count(5_000));
+
+        /// The largest number of clients with a live page of the same route. Further requests are answered with 503.
+        per_route: Defaulted<usize> => count(1, 1_000_000).default(Count(5_000));
+
+        /// The largest number of live pages of a client, on all routes together. Further requests are answered with
+        /// 429.
+        per_client: Defaulted<usize> => count(1, 1_000_000).default(Count(100));
+    }
+}
+
+table! {
+    /// The keys of `[services.live.interval]`.
+    LIVE_INTERVAL: LiveIntervalKeys {
+        /// The shortest time between two requests for the same page, with which the requests begin. After each change
+        /// of the page the time is halved, down to this value.
+        min: Defaulted<Duration> => duration("50ms", "1h").default(Text("1s"));
+
+        /// The longest time between two requests for the same page. After each answer without a change the time grows
+        /// by half, and after each failure it doubles, up to this value. After a failure with a longer `Retry-After`
+        /// the gateway waits for that time, up to five minutes.
+        max: Defaulted<Duration> => duration("50ms", "1h").default(Text("30s"));
+    }
+}

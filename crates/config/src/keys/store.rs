@@ -1,0 +1,60 @@
+//! The keys of `[caches.shared]`.
+
+use std::time::Duration;
+
+use super::upstream::UpstreamTlsKeys;
+use crate::{
+    diagnostic::Located,
+    key::{Defaulted, Key, Literal::Text, duration, secret, sub_table, table, text, texts, word},
+    schema::Schema,
+    settings::StoreKind,
+    spanned::Spanned,
+    syntax,
+};
+
+table! {
+    /// The keys of `[caches.shared]`.
+    STORE: StoreKeys {
+        /// The host and port of the server, of some nodes of the cluster, or of the sentinels, as `kind` says. They are
+        /// tried in turn.
+        addresses: Key<Vec<Located<String>>> =>
+            texts(&Schema::Text(syntax::store_address)).sample(r#"["redis.internal:6379"]"#);
+
+        /// The kind of the servers at `addresses`.
+        kind: Defaulted<StoreKind> => word().default(Text("server"));
+
+        /// The name under which the sentinels know the master. It is required with `kind = "sentinel"`.
+        master: Key<String> => text(syntax::name).example(r#""cursorgate""#);
+
+        /// The ACL user of the gateway; docs/shared-store.md lists the rights that it needs. Default: the user
+        /// `default`.
+        username: Key<String> => text(syntax::name).example(r#""cursorgate""#);
+
+        /// The password of the user. Without this key connections are not authenticated.
+        password: Key<String> => secret().example(r#""file:/etc/cursorgate/redis.password""#);
+
+        /// The ACL user of the gateway at the sentinels, if these have passwords.
+        sentinel_username: Key<String> => text(syntax::name).example(r#""cursorgate""#);
+
+        /// The password of the user at the sentinels. Without this key connections to sentinels are not authenticated.
+        sentinel_password: Key<String> => secret().example(r#""file:/etc/cursorgate/sentinel.password""#);
+
+        /// TLS to every server. `tls = {}` verifies the certificate of each server, and that it is for the host of the
+        /// server's address, against the system's authorities. Nodes of a cluster, and masters that sentinels name, are
+        /// usually known by IP addresses: set `server_name` for these. Without this key connections are not encrypted.
+        tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/redis-ca.pem" }"#);
+
+        /// The longest time for which a request waits for each reply of the store. After that the request continues as
+        /// if there were no store. After three failures in a row a server is not asked until it has answered a test in
+        /// the background.
+        timeout: Defaulted<Duration> => duration("1ms", "1s").default(Text("10ms"));
+
+        /// The longest time for a connection to be established, including TLS and the password. No request waits for
+        /// this.
+        connect_timeout: Defaulted<Duration> => duration("10ms", "1m").default(Text("1s"));
+
+        /// The beginning of the names of all entries in the store. Gateways with the same prefix and the same keys of
+        /// cursors share their entries; gateways with other prefixes don't.
+        prefix: Defaulted<String> => text(syntax::store_prefix).default(Text("cursorgate"));
+    }
+}

@@ -1,0 +1,199 @@
+//! The keys of `[upstreams.NAME]`.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::route::RouteKeys;
+use crate::{
+    diagnostic::Located,
+    key::{
+        Defaulted, Key,
+        Literal::{Boolean, Count, Text, Texts},
+        NamedTexts, count, duration, flag, header_names, secret, sent_headers, sub_table, table, text, texts, word,
+        words,
+    },
+    schema::Schema,
+    settings::{Balance, TlsVersion, UpstreamCompression},
+    spanned::Spanned,
+    syntax,
+};
+
+words! {
+    /// The comparison of an upstream's paths.
+    enum PathCase {
+        /// /users and /USERS are different paths.
+        Sensitive = "case-sensitive",
+        /// /users and /USERS are the same path. The policies of a list's route then also apply to a request for /USERS,
+        /// which another route would forward.
+        Insensitive = "case-insensitive",
+    }
+}
+
+table! {
+    /// The keys of `[upstreams.NAME]`.
+    UPSTREAM: UpstreamKeys {
+        /// The host and port of each peer. Each address of a host is a separate peer; names are resolved again when
+        /// their DNS records expire, after 1 to 30 seconds. A peer that can't be reached is skipped for 1 second at
+        /// first and for up to 30 seconds later, and then tried with one request. If all peers are unhealthy, all of
+        /// them are used.
+        peers: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::peer)).sample(r#"["127.0.0.1:8000"]"#);
+
+        /// The DNS servers that resolve the names of peers, instead of those in /etc/resolv.conf. Names in /etc/hosts
+        /// take precedence in any case.
+        resolvers: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::resolver)).example(r#"["10.0.0.2:53"]"#);
+
+        /// The choice of the peer for a request. All upstream requests of a page go to the same peer, unless it fails.
+        balance: Defaulted<Balance> => word().default(Text("round-robin"));
+
+        /// The headers of a client by which `balance = "hash"` chooses the peer. A request without any of them is
+        /// assigned by its path.
+        balance_headers: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
+            "Authorization", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
+        ]));
+
+        /// Requests that test whether a peer is healthy. Without this table only the requests of clients show it.
+        health_check: Key<Spanned> => sub_table(HealthCheckKeys::KEYS).optional_section();
+
+        /// The number of failed answers in a row after which a peer is skipped: statuses 500, 502, 503 and 504, answers
+        /// that break off, and timeouts. The peer is skipped for 1 second at first and for up to 30 seconds later, and
+        /// then tried with one request. At most half of the peers are skipped for this reason. With 0, no peer is.
+        eject_after: Defaulted<u32> => count(0, 1_000).default(Count(5));
+
+        /// Further attempts at requests that only read: requests for pages, and forwarded requests by GET, HEAD or
+        /// OPTIONS without a body. If the upstream has closed an idle connection, an idempotent request is sent again
+        /// on a new one; this doesn't count as a retry.
+        retries: Key<Spanned> => sub_table(RetriesKeys::KEYS).section();
+
+        /// The `Host` that the upstream receives. Default: the client's own. The upstream might then serve another list
+        /// for each host, so cursors are only valid for the host of their request.
+        host_header: Key<String> => text(syntax::host_header).example(r#""people.internal""#);
+
+        /// The path that is put before every path at this upstream: with "/v1", /users becomes /v1/users.
+        base_path: Key<String> => text(syntax::base_path).example(r#""/v1""#);
+
+        /// The comparison of paths at this upstream.
+        paths: Defaulted<PathCase> => word().default(Text("case-sensitive"));
+
+        /// TLS to the peers. `tls = {}` verifies the certificate of each peer, and that it is for the peer's host,
+        /// against the system's authorities. Without this key connections are not encrypted.
+        tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS)
+            .example(r#"{ server_name = "people.internal", ca = "/etc/cursorgate/ca.pem" }"#);
+
+        /// With `true`, requests use HTTP/2. With TLS, a peer that doesn't negotiate it (ALPN) gets HTTP/1.1. Without
+        /// TLS, every peer must accept HTTP/2 at once ("prior knowledge"). WebSockets, and clients that log on by NTLM
+        /// or Negotiate, always use HTTP/1.1.
+        http2: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// Headers that are added to every request. Credentials must be secrets. Clients that log on by NTLM or
+        /// Negotiate, which authenticate a connection, don't share connections with others.
+        headers: Key<NamedTexts> => sent_headers().example(r#"{ X-Api-Key = "env:PEOPLE_API_KEY" }"#);
+
+        /// The time limits of a request to this upstream. A request that exceeds one of them has failed. If no retry
+        /// succeeds, the client gets 504, or an answer that breaks off if its head has already been sent.
+        timeouts: Key<Spanned> => sub_table(TimeoutsKeys::KEYS).section();
+
+        /// The largest number of requests to the upstream at the same time, including WebSockets. As many again wait
+        /// for up to a second. Requests beyond these, and those that have waited so long, are answered with 503.
+        connections: Defaulted<usize> => count(1, 100_000).default(Count(1_024));
+
+        /// The requests for pages in which the upstream may compress its answer by gzip. This saves bytes on the
+        /// network and costs processor time at both ends. Forwarded requests have the client's own Accept-Encoding.
+        compression: Defaulted<UpstreamCompression> => word().default(Text("remote"));
+
+        /// Defaults for the routes of this upstream: any key of a route. They take precedence over `defaults` of the
+        /// file.
+        defaults: Key<Spanned> => sub_table(RouteKeys::KEYS).excerpt("dialect = \"offset-limit\"");
+    }
+}
+
+table! {
+    /// The keys of `health_check` of an upstream.
+    HEALTH_CHECK: HealthCheckKeys {
+        /// The path of the check, with its query; `base_path` is not put before it. A status from 200 to 299 passes the
+        /// check.
+        path: Key<String> => text(syntax::check_path).example(r#""/health""#);
+
+        /// The time between two checks of a peer.
+        interval: Defaulted<Duration> => duration("100ms", "1h").default(Text("10s"));
+
+        /// The longest time for a check, from connecting to the head of the answer. A check that takes longer has
+        /// failed. It must not be longer than `interval`; if `interval` is shorter than the default, the default is
+        /// `interval`.
+        timeout: Defaulted<Duration> => duration("1ms", "1h").default(Text("2s"));
+
+        /// The number of failed checks in a row after which the peer is skipped.
+        unhealthy_after: Defaulted<u32> => count(1, 100).default(Count(3));
+
+        /// The number of passed checks in a row after which the peer is used again.
+        healthy_after: Defaulted<u32> => count(1, 100).default(Count(2));
+    }
+}
+
+table! {
+    /// The keys of `retries` of an upstream.
+    RETRIES: RetriesKeys {
+        /// The largest number of retries for a client's request, in all its upstream requests together. With 0 there
+        /// are none.
+        most: Defaulted<u32> => count(0, 10).default(Count(2));
+
+        /// The largest share of retries among all requests to this upstream, in percent. It keeps a failing upstream
+        /// from getting many additional requests. The upstream has a reserve of at most ten retries, which is full at
+        /// the start. Each request adds this share of a retry to it. While the reserve is empty, no request is retried.
+        share: Defaulted<u32> => count(0, 100).default(Count(20));
+
+        /// The longest pause before the first retry. For each further retry it doubles, up to `longest_pause`. Half of
+        /// each pause is random.
+        pause: Defaulted<Duration> => duration("1ms", "10s").default(Text("25ms"));
+
+        /// The largest value that `pause` reaches by doubling. `pause` must not be longer; if `longest_pause` is
+        /// shorter than the default of `pause`, that default is `longest_pause`.
+        longest_pause: Defaulted<Duration> => duration("1ms", "1m").default(Text("250ms"));
+
+        /// The longest `Retry-After` of a 503 for which the gateway waits before it sends the request to the same peer
+        /// again. If it is longer, the client gets the 503. If there is another healthy peer, the request goes to that
+        /// peer without this wait.
+        longest_retry_after: Defaulted<Duration> => duration("0s", "1m").default(Text("1s"));
+    }
+}
+
+table! {
+    /// The keys of `tls` of an upstream.
+    UPSTREAM_TLS: UpstreamTlsKeys {
+        /// The name that the peer's certificate must contain. Default: the peer's host.
+        server_name: Key<String> => text(syntax::host).example(r#""people.internal""#);
+
+        /// The PEM file of the authorities that are trusted. Default: the authorities of the system. The file is read
+        /// again within seconds of a change, like those of `certificate` and `key`.
+        ca: Key<String> => text(syntax::name).example(r#""/etc/cursorgate/ca.pem""#);
+
+        /// The PEM file of the certificate that the gateway presents, followed by the certificate of each issuer.
+        /// Default: the gateway presents none.
+        certificate: Key<String> => text(syntax::name).example(r#""/etc/cursorgate/client.crt""#);
+
+        /// The PEM file of the private key of `certificate`, without a passphrase.
+        key: Key<String> => secret().example(r#""file:/etc/cursorgate/client.key""#);
+
+        /// The oldest version of TLS that is used.
+        min_version: Defaulted<TlsVersion> => word().default(Text("1.2"));
+    }
+}
+
+table! {
+    /// The keys of `timeouts` of an upstream.
+    TIMEOUTS: TimeoutsKeys {
+        /// The longest time for a connection to be established, including TLS. It must not be longer than `whole`; if
+        /// `whole` is shorter than the default, the default is `whole`.
+        connect: Defaulted<Duration> => duration("1ms", "1h").default(Text("1s"));
+
+        /// The longest time until the head of the answer has arrived, and the longest silence within its body. It must
+        /// not be longer than `whole`; if `whole` is shorter than the default, the default is `whole`.
+        first_byte: Defaulted<Duration> => duration("1ms", "1h").default(Text("10s"));
+
+        /// The longest time for a request for a part of a list. In forwarded requests, the body of the request and an
+        /// answer of known length each have this time, and more as long as at least 500 bytes a second arrive.
+        /// WebSockets and event streams (text/event-stream) may be silent for an hour. If `connect` or `first_byte` is
+        /// longer than the default, the default is that value.
+        whole: Defaulted<Duration> => duration("1ms", "1h").default(Text("15s"));
+    }
+}

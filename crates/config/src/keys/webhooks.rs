@@ -1,0 +1,194 @@
+//! The keys of `[services.webhooks]`.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::{
+    diagnostic::Located,
+    key::{
+        Defaulted, Key,
+        Literal::{Boolean, Count, Text, Texts},
+        NamedTexts, Word, count, counts, duration, flag, header_names, list_of_words, named_tables, secret,
+        sent_headers, sub_table, table, text, texts,
+    },
+    schema::Schema,
+    settings::EventType,
+    spanned::Spanned,
+    syntax, units,
+};
+
+table! {
+    /// The keys of `[services.webhooks]`.
+    WEBHOOKS: WebhookKeys {
+        /// The directory for deliveries and for the endpoints that clients register. The process creates a missing
+        /// directory, which only its own account can read. Processes of one machine that have the same directory and
+        /// the same keys of cursors share the deliveries. The directory can't be on a network file system. A change
+        /// takes effect after a restart.
+        directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/webhooks""#);
+
+        /// The largest number of attempts for a delivery. When the last attempt has failed, the delivery is a dead
+        /// letter, which can be sent again.
+        attempts: Defaulted<u32> => count(3, 20).default(Count(5));
+
+        /// The longest pause after the first failed attempt. After each further one the pause is four times as long, up
+        /// to `longest_delay`. Half of each pause is random: with "5s" the first one is 2.5 to 5 seconds.
+        delay: Defaulted<Duration> => duration("100ms", "1h").default(Text("5s"));
+
+        /// The longest pause between two attempts. A longer `Retry-After` of an answer is shortened to this time.
+        longest_delay: Defaulted<Duration> => duration("100ms", "1d").default(Text("1h"));
+
+        /// The longest time for an attempt, from the look-up of the name to the end of the answer. An attempt that
+        /// takes longer has failed.
+        timeout: Defaulted<Duration> => duration("100ms", "1m").default(Text("10s"));
+
+        /// The largest number of attempts that this process makes at the same time. Further deliveries wait.
+        in_flight: Defaulted<usize> => count(1, 1_000).default(Count(50));
+
+        /// The largest number of attempts at the same time for one endpoint. Further deliveries wait.
+        at_once: Defaulted<u32> => count(1, 100).default(Count(5));
+
+        /// The largest number of attempts in a second for one endpoint. Further deliveries wait.
+        per_second: Defaulted<u32> => count(1, 1_000).default(Count(10));
+
+        /// The largest number of waiting deliveries. While there are that many, a new delivery becomes a dead letter at
+        /// once.
+        queue: Defaulted<usize> => count(1, 1_000_000).default(Count(10_000));
+
+        /// The time for which finished deliveries are kept: those that succeeded, and dead letters. After that they are
+        /// removed. A delivery that is overdue for this time becomes a dead letter.
+        keep: Defaulted<Duration> => duration("1m", "365d").default(Text("7d"));
+
+        /// The largest number of finished deliveries that are kept. Beyond it the oldest ones are removed.
+        keep_deliveries: Defaulted<usize> => count(1, 1_000_000).default(Count(10_000));
+
+        /// The time for which the previous secret of a client's endpoint also signs, after the client has replaced it
+        /// by `rotate`.
+        overlap: Defaulted<Duration> => duration("1s", "30d").default(Text("24h"));
+
+        /// The times before the `sunset` of a route's legacy requests at which `legacy.sunset_approaching` is sent.
+        sunset_notice: Defaulted<Vec<Located<String>>> =>
+            texts(&Schema::Quantity(&units::DURATION, "1s", "3650d")).default(Texts(&["30d", "7d", "1d"]));
+
+        /// With `true`, endpoints may have URLs that begin with http://. Everybody on the way can then read and change
+        /// their events.
+        http: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// The ports that the URLs of endpoints may have. Default: 443.
+        ports: Key<Vec<u32>> => counts(&Schema::Count(1, 65_535)).example("[443, 8443]");
+
+        /// Networks in which endpoints may be, in addition to public addresses, such as "10.1.2.0/24". Everybody who
+        /// may register endpoints can send requests to addresses in these networks, and read the beginnings of their
+        /// answers.
+        networks: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::network)).default(Texts(&[]));
+
+        /// The DNS servers that resolve the names of endpoints. With `[]`, the system's DNS servers are used.
+        resolvers: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::resolver)).default(Texts(&[]));
+
+        /// The PEM file of the authorities that verify the certificates of endpoints. Default: the authorities of the
+        /// system.
+        ca: Key<String> => text(syntax::name).example(r#""/etc/cursorgate/receivers.pem""#);
+
+        /// Endpoints of the operator. They get the events of all clients.
+        endpoints: Key<Spanned> => named_tables(
+            &Schema::Table(WebhookEndpointKeys::KEYS),
+            "write [services.webhooks.endpoints.NAME]",
+        ).named("audit", "");
+
+        /// Pages of lists that the gateway polls at intervals. When a page has changed, `collection.changed` is sent.
+        watches: Key<Spanned> => named_tables(
+            &Schema::Table(WebhookWatchKeys::KEYS),
+            "write [services.webhooks.watches.NAME]",
+        ).named("open-users", "");
+
+        /// Endpoints that clients register themselves, by requests to `path`. Each client sees only its own endpoints.
+        /// Without this table clients can't register any.
+        clients: Key<Spanned> => sub_table(WebhookClientKeys::KEYS).optional_section();
+    }
+}
+
+table! {
+    /// The keys of `[services.webhooks.endpoints.NAME]`.
+    WEBHOOK_ENDPOINT: WebhookEndpointKeys {
+        /// The URL to which events are sent. It must be one that `http`, `ports` and `networks` of the service permit.
+        url: Key<String> => text(syntax::line).sample(r#""https://hooks.example.com/cursorgate""#);
+
+        /// The types of events that are sent to this endpoint.
+        events: Key<Vec<EventType>> => list_of_words(&Schema::Word(EventType::WORDS)).sample(r#"["export.failed"]"#);
+
+        /// The secret that signs events: "whsec_" followed by 24 to 64 random bytes in base64.
+        secret: Key<String> => secret().sample(r#""env:WEBHOOK_SECRET""#);
+
+        /// The previous value of `secret`, which also signs events. Remove it when the receiver has the new one.
+        previous_secret: Key<String> => secret().example(r#""env:WEBHOOK_SECRET_BEFORE""#);
+
+        /// The largest number of attempts at the same time for this endpoint. Further deliveries wait. Default:
+        /// `at_once` of the service.
+        at_once: Key<u32> => count(1, 100).example("5");
+
+        /// The largest number of attempts in a second for this endpoint. Further deliveries wait. Default: `per_second`
+        /// of the service.
+        per_second: Key<u32> => count(1, 1_000).example("10");
+    }
+}
+
+table! {
+    /// The keys of `[services.webhooks.watches.NAME]`.
+    WEBHOOK_WATCH: WebhookWatchKeys {
+        /// The path of a list, with the query of a page: its limit, its sort, its filters. An event means that an item
+        /// of this page was added, removed, moved or changed. Items outside the page are not compared.
+        path: Key<String> => text(syntax::check_path).sample(r#""/users?status=open&limit=50""#);
+
+        /// The host in the requests of the watch. This key is required if the route of the list has `hosts`.
+        host: Key<String> => text(syntax::host).example(r#""api.example.com""#);
+
+        /// The time between two requests. If several processes share the directory, one of them makes each request.
+        /// After failures the time is longer, up to five minutes, or up to `interval` if that is longer.
+        interval: Defaulted<Duration> => duration("1s", "1d").default(Text("30s"));
+
+        /// The longest time for a request. A request that takes longer has failed, and no event is sent.
+        timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+
+        /// The headers of the requests, such as credentials: the gateway has no rights of its own. A change is also
+        /// sent to the endpoints of clients with the same credentials.
+        headers: Key<NamedTexts> => sent_headers().example(r#"{ Authorization = "Bearer {env:WATCH_TOKEN}" }"#);
+    }
+}
+
+table! {
+    /// The keys of `[services.webhooks.clients]`.
+    WEBHOOK_CLIENTS: WebhookClientKeys {
+        /// The path of these requests, under every host. Requests for this path and for the paths below it go to the
+        /// service and to no route.
+        path: Defaulted<String> => text(syntax::service_path).default(Text("/webhooks"));
+
+        /// The path of a route, with its query. Before a POST or PATCH of a client, such as the registration of an
+        /// endpoint, the gateway sends a GET for this path with the client's own headers. If the answer is not 2xx, the
+        /// client gets this answer, and nothing is changed. A client can always read and remove its own endpoints.
+        /// Choose a path that only clients with rights can read.
+        authorize: Key<String> => text(syntax::check_path).sample(r#""/users?limit=1""#);
+
+        /// The headers that identify a client. Clients with different values of one of them see different endpoints. A
+        /// client's endpoints get the events of its exports if the routes of these have the same `principal`.
+        principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
+            "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
+        ]));
+
+        /// What identifies a client, in place of `principal`, in the form of `identity` of a route. Default: `identity`
+        /// of [defaults], if no `principal` is written here.
+        identity: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).example(r#"["jwt:sub"]"#);
+
+        /// The types of events that clients may ask for.
+        events: Defaulted<Vec<EventType>> => list_of_words(&Schema::Word(EventType::WORDS)).default(Texts(&[
+            "collection.changed", "export.completed", "export.failed", "legacy.sunset_approaching",
+        ]));
+
+        /// The largest number of endpoints of a client. While a client has that many, it can't register another one,
+        /// and gets 409.
+        per_client: Defaulted<usize> => count(1, 1_000).default(Count(10));
+
+        /// The largest number of endpoints of all clients together. While there are that many, requests to register one
+        /// are answered with 503.
+        endpoints: Defaulted<usize> => count(1, 100_000).default(Count(1_000));
+    }
+}

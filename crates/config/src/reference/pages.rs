@@ -1,0 +1,247 @@
+//! The reference as pages of the documentation: `docs/reference.md`, and a page below `docs/reference/` for each table
+//! of a file. Each key has its own heading, to which links stay valid as long as the key exists.
+
+use std::fmt::Write as _;
+
+use super::{NAME, all, documentation, element, items, unwrapped, value};
+use crate::{
+    include,
+    key::{Definition, Shown},
+    keys,
+    schema::Schema,
+};
+
+const INTRODUCTION: &str = "\
+# Configuration keys
+
+Every key of this version, by the table that it belongs to. The definition of the keys in the program writes these pages. \
+`cursorgate reference` prints the same as one file, [config/cursorgate.toml](../config/cursorgate.toml), which loads as it \
+stands; `cursorgate reference KEY` explains one key, and `cursorgate schema` prints a JSON Schema for editors.
+
+- *NAME* in a key is a name that you choose. The name of a route is a part of each of its cursors.
+- Durations are `\"250ms\"`, `\"10s\"`, `\"5m\"`, `\"24h\"`, `\"30d\"`; sizes are `\"512B\"`, `\"64KiB\"`, `\"10MiB\"`, \
+`\"1GiB\"`; days are `2026-12-31`, without quotes.
+- Secrets are `\"env:NAME\"` or `\"file:PATH\"` and are never written in a file. Every other string can come from the \
+environment too: [variables](configuration.md#variables).
+- Relative paths begin at the folder of the file in which they are written.
+";
+
+/// The note on the page of routes that the same keys can also be defaults.
+const DEFAULTS: &str = "The same keys are in [`defaults`](../reference.md#defaults), for all routes, and in \
+                        [`upstreams.NAME.defaults`](upstreams.md#upstreamsnamedefaults), for the routes of an upstream.";
+
+/// The page that lists all other pages, and the keys that have no page of their own.
+const INDEX: &str = "reference.md";
+
+/// A key with its path, such as `routes.NAME.order`.
+type DocumentedKey = (String, &'static Definition);
+
+/// Returns the pages, each with its path below docs/ and its text in Markdown.
+#[must_use]
+pub fn pages() -> Vec<(String, String)> {
+    let known = all();
+    let tables: Vec<&DocumentedKey> = known.iter().filter(|(path, key)| !path.contains('.') && has_page(key)).collect();
+    let mut pages = vec![(INDEX.to_owned(), index(&known, &tables))];
+    for (table, key) in tables {
+        let mut text = format!("# {table}\n\n{}\n", linked(&documentation(key), table, &known));
+        let is_included = include::KEYS.iter().any(|included| included.name == *table);
+        let files = if is_included { "the first file and included ones" } else { "only the first file" };
+        let _ = write!(text, "\n**Type:** {} · **Allowed in:** {files}", kind(&key.schema));
+        let _ = writeln!(text, " · **Keys:** {}", children(table, table, &known));
+        if table == "routes" {
+            let _ = writeln!(text, "\n{DEFAULTS}");
+        }
+        for (path, key) in known.iter().filter(|(path, _)| path != table && page(path) == page(table)) {
+            section(path, key, &known, &mut text);
+        }
+        pages.push((page(table), text));
+    }
+    pages
+}
+
+/// Returns the text of [`INDEX`]: links to all pages, the keys without one, and a list of all keys.
+fn index(known: &[DocumentedKey], tables: &[&DocumentedKey]) -> String {
+    let mut text = format!("{INTRODUCTION}\n| table | contents |\n| --- | --- |\n");
+    for (table, key) in tables {
+        let documentation = documentation(key);
+        let sentence = documentation.split_inclusive(". ").next().unwrap_or_default().trim_end();
+        let _ = writeln!(text, "| [`{table}`]({}) | {} |", address(table, INDEX), linked(sentence, "", known));
+    }
+    for (path, key) in known.iter().filter(|(path, _)| page(path) == INDEX) {
+        section(path, key, known, &mut text);
+    }
+    text.push_str("\n## All keys\n");
+    for (table, _) in tables {
+        let of_table = known.iter().filter(|(path, _)| path != table && page(path) == page(table));
+        let links: Vec<String> = of_table
+            .map(|(path, _)| {
+                let short = path.strip_prefix(table.as_str()).unwrap_or(path).trim_start_matches('.');
+                let short = short.strip_prefix(NAME).map_or(short, |rest| rest.trim_start_matches('.'));
+                format!("[{short}]({})", address(path, INDEX))
+            })
+            .collect();
+        let _ = writeln!(text, "\n**{table}:** {}", links.join(", "));
+    }
+    let names: Vec<String> = tables.iter().map(|(table, _)| format!("reference/{table}\n")).collect();
+    let _ = write!(text, "\n```{{toctree}}\n:hidden:\n\n{}```\n", names.concat());
+    text
+}
+
+/// Writes the section of a key: its heading, its type and default, and its documentation.
+fn section(path: &str, key: &Definition, known: &[DocumentedKey], text: &mut String) {
+    let depth = path.split('.').filter(|part| *part != NAME).count().clamp(2, 4);
+    let _ = writeln!(text, "\n{} `{path}`\n", "#".repeat(depth));
+    let _ = write!(text, "**Type:** {}", kind(&key.schema));
+    if let Some(value) = value(key) {
+        let word = if matches!(key.shown, Shown::Default(_)) { "Default" } else { "Example" };
+        let _ = write!(text, " · **{word}:** `{value}`");
+    }
+    let _ = write!(text, " · **Scope:** {}", scope(path));
+    let below = children(path, path, known);
+    if matches!(key.shown, Shown::Excerpt(_)) {
+        let _ = write!(text, " · **Keys:** those of [`routes.NAME`]({})", address("routes", &page(path)));
+    } else if !below.is_empty() {
+        let _ = write!(text, " · **Keys:** {below}");
+    }
+    let _ = writeln!(text, "\n\n{}", linked(&documentation(key), path, known));
+    if matches!(element(&key.schema), Schema::Word(_) | Schema::BooleanOrWord(_)) {
+        text.push('\n');
+        for (word, meaning) in items(key) {
+            let _ = writeln!(text, "- `{word}`: {}", linked(&unwrapped(meaning), path, known));
+        }
+    }
+}
+
+/// Returns whether a key of the file has a page of its own.
+fn has_page(key: &Definition) -> bool {
+    matches!(key.shown, Shown::Section | Shown::OptionalSection | Shown::Named(..))
+}
+
+/// Returns the page that has the section of a key.
+fn page(path: &str) -> String {
+    let table = path.split('.').next().unwrap_or(path);
+    let Schema::Table(keys) = keys::FILE_SCHEMA else { return INDEX.to_owned() };
+    let is_table = keys.iter().any(|key| key.name == table && has_page(key));
+    if is_table { format!("reference/{table}.md") } else { INDEX.to_owned() }
+}
+
+/// Returns the relative address of a key, for a link on the page `from`.
+fn address(path: &str, from: &str) -> String {
+    let to = page(path);
+    let folder = |page: &str| page.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"));
+    let file = match (to == from, folder(from)) {
+        (true, _) => String::new(),
+        (false, folder) if folder.is_empty() => to.clone(),
+        (false, folder) => to.strip_prefix(&folder).map_or_else(|| format!("../{to}"), str::to_owned),
+    };
+    // A page begins with the heading of its table, so a link to the table needs no anchor.
+    let is_whole = to != INDEX && !path.contains('.');
+    if is_whole && !file.is_empty() { file } else { format!("{file}#{}", anchor(path)) }
+}
+
+/// Returns the anchor of a key's heading in the form that GitHub and the documentation's site generate: lower case,
+/// without dots.
+fn anchor(path: &str) -> String {
+    path.to_lowercase().replace('.', "")
+}
+
+/// Returns the scope of a key: the whole gateway, or each named table, such as `each route`.
+fn scope(path: &str) -> String {
+    let named = path.rsplit_once(&format!(".{NAME}.")).and_then(|(table, _)| table.rsplit('.').next());
+    named.map_or_else(|| "the gateway".to_owned(), |table| format!("each {}", singular(table).replace('_', " ")))
+}
+
+/// Returns the singular of a table's name: `routes` → `route`, `watches` → `watch`.
+fn singular(table: &str) -> &str {
+    table.strip_suffix("ches").map_or_else(|| table.trim_end_matches('s'), |_| &table[..table.len() - "es".len()])
+}
+
+/// Returns links to the keys of the table `table`, for the page with the section of `from`.
+fn children(table: &str, from: &str, known: &[DocumentedKey]) -> String {
+    let name = |path: &str| {
+        let below = path.strip_prefix(table)?.strip_prefix('.')?;
+        let below = below.strip_prefix(NAME).map_or(below, |rest| rest.trim_start_matches('.'));
+        (!below.contains('.')).then(|| below.to_owned())
+    };
+    let link = |(path, _): &DocumentedKey| Some(format!("[`{}`]({})", name(path)?, address(path, &page(from))));
+    known.iter().filter_map(link).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the name of a value's type in the singular or as a list, such as `list of texts`.
+fn kind(schema: &Schema) -> String {
+    match schema {
+        Schema::List(element) => format!("list of {}s", noun(element)),
+        Schema::Named(element @ Schema::Table(_), _) => format!("{}s with names", noun(element)),
+        Schema::Named(element, _) => format!("names with {}s", noun(element)),
+        schema => noun(schema).to_owned(),
+    }
+}
+
+/// Returns the noun for a single value of a schema.
+fn noun(schema: &Schema) -> &'static str {
+    match schema {
+        Schema::Boolean => "`true` or `false`",
+        Schema::Count(..) => "whole number",
+        Schema::Quantity(unit, ..) => unit.noun.trim_start_matches("a "),
+        Schema::Day => "day",
+        Schema::Text(_) => "text",
+        Schema::Word(_) => "word",
+        Schema::BooleanOrWord(_) => "`true`, `false` or word",
+        Schema::Secret => "secret",
+        Schema::SentHeaders => "names with strings or secrets",
+        Schema::List(_) => "list",
+        Schema::Table(_) | Schema::Named(..) => "table",
+        Schema::Json => "JSON value",
+        Schema::JsonMembers => "names with JSON values",
+    }
+}
+
+/// Returns documentation with links for the keys and the documents that it names.
+fn linked(text: &str, path: &str, known: &[DocumentedKey]) -> String {
+    let parts = text.split('`').enumerate().map(|(at, part)| {
+        if at % 2 == 0 {
+            return part.split(' ').map(|word| word_of(word, path)).collect::<Vec<_>>().join(" ");
+        }
+        match meant(part, path, known) {
+            Some(key) => format!("[`{part}`]({})", address(&key, &page(path))),
+            None => format!("`{part}`"),
+        }
+    });
+    parts.collect()
+}
+
+/// Returns a word of documentation in Markdown: a link if it names a document in docs/, escaped otherwise.
+fn word_of(word: &str, path: &str) -> String {
+    let name = word.trim_end_matches(['.', ',', ';', ':', ')']);
+    let up = if page(path) == INDEX { "" } else { "../" };
+    match name.strip_prefix("docs/").filter(|document| document.contains(".md")) {
+        Some(document) => format!("[{name}]({up}{document}){}", &word[name.len()..]),
+        None => word.replace('*', "\\*").replace('<', "\\<").replace('[', "\\[").replace(']', "\\]"),
+    }
+}
+
+/// Returns the key that a code span in the documentation of the key at `path` names, such as `page_size.max` or `mode =
+/// "seek"`. The name is looked up below that key, then in each table around it. Returns `None` if the code span names
+/// no other key.
+fn meant(code: &str, path: &str, known: &[DocumentedKey]) -> Option<String> {
+    let name = code.split(" = ").next().unwrap_or(code);
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return None;
+    }
+    let mut table = Some(path);
+    while let Some(around) = table {
+        let wanted = if around.is_empty() { name.to_owned() } else { format!("{around}.{name}") };
+        if let Some((found, _)) = known.iter().find(|(known, _)| *known == wanted) {
+            return (found != path).then(|| found.clone());
+        }
+        table = match around.rsplit_once('.') {
+            Some((outer, _)) => Some(outer),
+            None => (!around.is_empty()).then_some(""),
+        };
+    }
+    // A name with several segments may also be the end of a single path.
+    let end = format!(".{name}");
+    let mut ends = known.iter().filter(|(known, _)| name.contains('.') && known.ends_with(&end));
+    let found = ends.next().map(|(found, _)| found.clone());
+    found.filter(|_| ends.next().is_none())
+}

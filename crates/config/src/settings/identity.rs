@@ -1,0 +1,108 @@
+//! The settings that say who a client is: `identity` of routes and services, and `server.tokens`.
+
+use std::time::Duration;
+
+use http::{
+    HeaderName,
+    header::{AUTHORIZATION, COOKIE},
+};
+
+use crate::diagnostic::Located;
+
+/// One part of a request that identifies its client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityWord {
+    /// `header:NAME`: the value of a header.
+    Header(HeaderName),
+    /// `cookie:NAME`: the value of one cookie.
+    Cookie(String),
+    /// `certificate`: the subject of the client's verified certificate.
+    Certificate,
+    /// `parameter:NAME`: the value of a parameter of the query.
+    Parameter(String),
+    /// `jwt:CLAIM`: a claim of the bearer token, whose signature `server.tokens` verifies.
+    Claim(String),
+}
+
+impl IdentityWord {
+    /// Reads a word that `syntax::identity` accepts.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            None => (text == "certificate").then_some(Self::Certificate),
+            Some((_, "")) => None,
+            Some(("header", name)) => HeaderName::from_bytes(name.as_bytes()).ok().map(Self::Header),
+            Some(("cookie", name)) => Some(Self::Cookie(name.to_owned())),
+            Some(("parameter", name)) => Some(Self::Parameter(name.to_owned())),
+            Some(("jwt", claim)) => Some(Self::Claim(claim.to_owned())),
+            Some(_) => None,
+        }
+    }
+
+    /// Returns the header of which the word reads a part; `None` if it reads no header.
+    #[must_use]
+    pub fn header(&self) -> Option<HeaderName> {
+        match self {
+            Self::Header(name) => Some(name.clone()),
+            Self::Cookie(_) => Some(COOKIE),
+            Self::Claim(_) => Some(AUTHORIZATION),
+            Self::Certificate | Self::Parameter(_) => None,
+        }
+    }
+
+    /// Returns whether the gateway itself proves the value, and doesn't only repeat what the client wrote.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        matches!(self, Self::Certificate | Self::Claim(_))
+    }
+}
+
+impl std::fmt::Display for IdentityWord {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Header(name) => write!(formatter, "header:{name}"),
+            Self::Cookie(name) => write!(formatter, "cookie:{name}"),
+            Self::Certificate => formatter.write_str("certificate"),
+            Self::Parameter(name) => write!(formatter, "parameter:{name}"),
+            Self::Claim(name) => write!(formatter, "jwt:{name}"),
+        }
+    }
+}
+
+/// The settings of `server.tokens`: the keys that verify bearer tokens, and what the tokens must say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// The name of the file with the keys, as it was written.
+    pub file: Located<String>,
+    /// The content of the file: a JSON Web Key Set (RFC 7517).
+    pub keys: Vec<u8>,
+    pub issuer: Option<String>,
+    pub audience: Vec<String>,
+    pub algorithms: Vec<TokenAlgorithm>,
+    pub leeway: Duration,
+}
+
+super::words! {
+    /// The algorithms of signatures that `server.tokens` accepts. All of them have a public key: with a shared secret,
+    /// whoever can verify a token could also make one.
+    pub enum TokenAlgorithm {
+        /// RSA with SHA-256 (PKCS #1 v1.5).
+        Rs256 = "RS256",
+        /// RSA with SHA-384 (PKCS #1 v1.5).
+        Rs384 = "RS384",
+        /// RSA with SHA-512 (PKCS #1 v1.5).
+        Rs512 = "RS512",
+        /// RSA with SHA-256 (PSS).
+        Ps256 = "PS256",
+        /// RSA with SHA-384 (PSS).
+        Ps384 = "PS384",
+        /// RSA with SHA-512 (PSS).
+        Ps512 = "PS512",
+        /// ECDSA with the curve P-256 and SHA-256.
+        Es256 = "ES256",
+        /// ECDSA with the curve P-384 and SHA-384.
+        Es384 = "ES384",
+        /// Ed25519.
+        EdDsa = "EdDSA",
+    }
+}

@@ -1,0 +1,48 @@
+//! Metrics of certificates and of the keys that sign cursors.
+
+use super::exposition::{Exposition, MetricKind};
+use crate::{
+    lifecycle::process::Vitals,
+    lifecycle::snapshot::Snapshot,
+    tls::{Credentials, report::CertificateState},
+};
+
+/// Adds the metrics of certificates: the expiry of each, whether it is in use, and the changes of certificate files.
+pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
+    let states: Vec<_> = snapshot.credentials().flat_map(Credentials::states).collect();
+    type Value = fn(&CertificateState) -> i64;
+    let families: [(&str, &str, Value); 2] = [
+        (
+            "cursorgate_certificate_not_after_timestamp_seconds",
+            "End of a certificate, or of the authority that ends first.",
+            |state| state.not_after,
+        ),
+        ("cursorgate_certificate_in_use", "1 if a certificate is the one in its files.", |state| {
+            i64::from(state.fault.is_none())
+        }),
+    ];
+    for (name, help, value) in families {
+        let mut family = exposition.family(MetricKind::Gauge, name, &["name", "role"], help);
+        for state in &states {
+            family.sample(&[&state.name, if state.is_authority { "authorities" } else { "own" }], value(state));
+        }
+    }
+    let help = "Changes of certificate files, by result: taken into use, or at fault.";
+    let mut renewals =
+        exposition.family(MetricKind::Counter, "cursorgate_certificate_renewals_total", &["result"], help);
+    for (result, count) in vitals.renewals().counts() {
+        renewals.sample(&[result], count);
+    }
+}
+
+/// Adds the metric of cursor keys: the time since which the process has each key.
+pub(super) fn cursor_keys(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let help = "Time since which the process has had a cursor key, by the key's number and use: to sign, or only to \
+                verify. A restart resets it.";
+    let name = "cursorgate_cursor_key_since_timestamp_seconds";
+    let mut since = exposition.family(MetricKind::Gauge, name, &["key", "use"], help);
+    for key in &snapshot.cursor_keys {
+        let used = if key.signs { "sign" } else { "verify" };
+        since.sample(&[&key.number.to_string(), used], key.since);
+    }
+}

@@ -1,0 +1,21 @@
+//! Metrics of webhooks, which are 0 without `services.webhooks`.
+
+use super::exposition::{Exposition, MetricKind};
+use crate::outcome::metrics::webhooks::WebhookCounts;
+
+/// Adds the metrics of attempts, of deliveries, and of the queue.
+pub(super) fn write(exposition: &mut Exposition, counts: &WebhookCounts) {
+    let help =
+        "Attempts to deliver an event to an endpoint, by end. Forbidden: an address of the endpoint is not permitted.";
+    let mut attempts = exposition.family(MetricKind::Counter, "cursorgate_webhook_attempts_total", &["end"], help);
+    for (end, count) in counts.attempts() {
+        attempts.sample(&[end], count);
+    }
+    let help = "Deliveries of events that ended: delivered, or dead letters.";
+    let mut ended = exposition.family(MetricKind::Counter, "cursorgate_webhook_deliveries_total", &["end"], help);
+    for (end, count) in counts.deliveries() {
+        ended.sample(&[end], count);
+    }
+    let help = "Deliveries of events that wait for an attempt, of all processes that share the directory.";
+    exposition.gauge("cursorgate_webhook_queue_deliveries", help, counts.waiting());
+}

@@ -1,0 +1,117 @@
+//! Purges of cached pages, in this process and in all others that share its store. A forwarded write that succeeds
+//! purges the pages of the lists that it may have changed, for all clients.
+
+use http::{Method, StatusCode};
+use pingora::http::RequestHeader;
+
+use crate::{
+    lifecycle::snapshot::Snapshot,
+    request::{path::folded, target::RequestTarget},
+    routes::table::RouteMatch,
+    shared::pages::{KeptPages, generations::PurgeSubject},
+};
+use cursorgate_translate::upstream::request::headers::said_methods;
+
+/// The largest number of paths that one write looks up, beginning with the longest path. Lists at the remaining parent
+/// paths aren't purged.
+const MOST_SEGMENTS: usize = 32;
+
+/// Purges the pages of these subjects, including pages that are being made and pages of other processes. With a shared
+/// store, the call waits until the store has recorded the purge, or until the time limit is over.
+pub async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[PurgeSubject<'_>]) {
+    // The purge is noted before the memory is purged. From then on, no request uses a page of the store from before the
+    // purge.
+    let noted = snapshot.store.as_ref().map(|store| (store, store.note_purge(&pages.others, subjects)));
+    subjects.iter().for_each(|subject| pages.generations.purge(*subject));
+    if let Some((store, noted)) = noted {
+        store.write_purges(&pages.others, noted).await;
+    }
+}
+
+/// Purges the pages of the lists that a forwarded write may have changed: the lists at its path and at each parent
+/// path. Does nothing for a request that only reads, or that the upstream answered with neither 2xx nor 303. `PATCH
+/// /users/5/address` purges `/users/5/address`, `/users/5` and `/users`. The call precedes the response to the client,
+/// so the client's next request finds no page from before the write. Test:
+/// `pages_are_purged_by_route_by_tag_and_by_write`.
+pub async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &RequestTarget, status: StatusCode) {
+    let Some(pages) = &snapshot.pages else { return };
+    // The answer to a successful write may be a redirect to its result, by 303 (RFC 9110 section 15.4.4). Other
+    // redirects say that nothing was done yet, such as that to a login: anybody could purge by them.
+    if !(status.is_success() || status == StatusCode::SEE_OTHER) || !may_write(asked) {
+        return;
+    }
+    let host = target.host.as_deref();
+    let find = |path: &str| {
+        let found = snapshot.table.find(host, path)?;
+        found.route.list.as_ref().is_some_and(|list| list.page_cache.is_some()).then_some(found)
+    };
+    // A write at the second path of a list changes the same list. Test: `a_write_purges_the_pages_of_both_paths`.
+    let own =
+        |found: &RouteMatch, path: &str| found.route.list_path(&found.parameters).unwrap_or_else(|| path.to_owned());
+    let lists: Vec<(String, RouteMatch)> =
+        ancestors(&target.normal_path).filter_map(|path| find(path).map(|found| (own(&found, path), found))).collect();
+    // The upstream may treat another spelling, such as `/Users//5`, as the same path. The changed list of the route
+    // can't be found from that spelling, so all lists of the route are purged.
+    let folded = folded(&target.normal_path);
+    let other = folded.as_deref().unwrap_or(&target.normal_path).to_ascii_lowercase();
+    let is_other = other != target.normal_path;
+    let routes: Vec<_> = ancestors(&other).filter(|_| is_other).filter_map(find).collect();
+    let subjects = lists.iter().map(|(path, found)| PurgeSubject::Collection(&found.route.name, path));
+    let subjects: Vec<_> = subjects.chain(routes.iter().map(|found| PurgeSubject::Route(&found.route.name))).collect();
+    if !subjects.is_empty() {
+        purge(snapshot, pages, &subjects).await;
+    }
+}
+
+/// Returns whether an upstream may treat a request as a write: because of its method, or of a header that overrides the
+/// method.
+fn may_write(asked: &RequestHeader) -> bool {
+    let is_safe = |method: &[u8]| {
+        // Upstreams may ignore the case of a method, so `delete` counts as DELETE. Test:
+        // `a_request_with_an_unsafe_method_in_its_line_or_a_header_is_a_write`.
+        let method = Method::from_bytes(&method.trim_ascii().to_ascii_uppercase());
+        method.is_ok_and(|method| method.is_safe())
+    };
+    !asked.method.is_safe() || said_methods(&asked.headers).any(|method| !is_safe(method))
+}
+
+/// Returns a path without its final slash, and then its parent paths, at most [`MOST_SEGMENTS`] paths in all.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    let whole = path.strip_suffix('/').unwrap_or(path);
+    let cuts = whole.rmatch_indices('/').map(|(end, _)| &whole[..end]);
+    std::iter::once(whole).chain(cuts).filter(|path| !path.is_empty()).take(MOST_SEGMENTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_purged_with_each_path_above() {
+        let all = |path| ancestors(path).collect::<Vec<_>>();
+        assert_eq!(all("/users/5/orders/"), ["/users/5/orders", "/users/5", "/users"]);
+        assert_eq!(all("/users"), ["/users"]);
+        assert_eq!(all("/"), [""; 0]);
+        assert_eq!(all(&"/a".repeat(100)).len(), MOST_SEGMENTS);
+    }
+
+    #[test]
+    fn a_request_with_an_unsafe_method_in_its_line_or_a_header_is_a_write() {
+        for (method, header, expected) in [
+            (Method::GET, None, false),
+            (Method::HEAD, None, false),
+            (Method::OPTIONS, None, false),
+            (Method::POST, None, true),
+            (Method::DELETE, None, true),
+            (Method::GET, Some(("x-http-method-override", "delete")), true),
+            (Method::GET, Some(("x-method-override", "get")), false),
+            (Method::POST, Some(("x-http-method", "GET")), true),
+        ] {
+            let mut asked = RequestHeader::build(method.clone(), b"/users", None).unwrap();
+            if let Some((name, value)) = header {
+                asked.insert_header(name, value).unwrap();
+            }
+            assert_eq!(may_write(&asked), expected, "{method} {header:?}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The counts of webhooks in this process: attempts and deliveries by result, and waiting deliveries. Reloads don't
+//! reset them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::service_store::ServiceStore;
+
+/// The result of an attempt to deliver an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// The receiver answered with a status from 200 to 299.
+    Delivered,
+    /// The receiver answered with a redirect, which is not followed.
+    Redirected,
+    /// The receiver answered with 410.
+    Gone,
+    /// The receiver answered with another status.
+    Refused,
+    /// The receiver didn't send a complete answer in time.
+    Late,
+    /// The connection failed, or the answer was unreadable.
+    Unreached,
+    /// An address of the endpoint isn't permitted.
+    Forbidden,
+    /// The request couldn't be made: the endpoint's secret can't be decrypted, or its URL can't be sent.
+    Unsigned,
+}
+
+/// The label values for the results of attempts, in the order of [`AttemptEnd`].
+const ATTEMPT_ENDS: [&str; 8] =
+    ["delivered", "redirected", "gone", "refused", "late", "unreached", "forbidden", "unsigned"];
+
+/// The label values for the results of deliveries.
+const DELIVERY_ENDS: [&str; 2] = ["delivered", "dead"];
+
+/// The counts since the start of the process, and the current number of waiting deliveries.
+#[derive(Debug, Default)]
+pub struct WebhookCounts {
+    attempts: [AtomicU64; ATTEMPT_ENDS.len()],
+    deliveries: [AtomicU64; DELIVERY_ENDS.len()],
+    waiting: AtomicU64,
+    /// The state of the store of endpoints and deliveries.
+    pub store: ServiceStore,
+}
+
+impl AttemptEnd {
+    /// Returns the label value of the result.
+    pub fn word(self) -> &'static str {
+        ATTEMPT_ENDS[self as usize]
+    }
+}
+
+impl WebhookCounts {
+    pub fn attempt(&self, end: AttemptEnd) {
+        self.attempts[end as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts deliveries that have ended: successfully, or as dead letters.
+    pub fn finish(&self, is_delivered: bool, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.deliveries[usize::from(!is_delivered)].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Sets the number of waiting deliveries.
+    pub fn wait(&self, count: usize) {
+        self.waiting.store(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl WebhookCounts {
+    /// Returns the number of attempts for each result.
+    pub fn attempts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        ATTEMPT_ENDS.into_iter().zip(self.attempts.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Returns the number of ended deliveries for each result.
+    pub fn deliveries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        DELIVERY_ENDS.into_iter().zip(self.deliveries.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Returns the number of waiting deliveries, as last set by `wait`.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}

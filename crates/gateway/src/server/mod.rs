@@ -1,0 +1,11 @@
+//! The listeners: connections, TLS, request heads, and the dispatch of requests to services, to pages or to the
+//! upstream.
+
+pub mod admission;
+pub mod connection;
+pub mod dispatch;
+pub mod gate;
+pub mod handshakes;
+pub mod hooks;
+mod http2;
+pub mod listen;

@@ -1,0 +1,234 @@
+//! Tests of the checks of a live list: each mistake of a configuration that loads is reported with the key to change.
+
+use serde_json::{Value, json};
+
+use super::{ConfiguredList, LiveReport, begin};
+use crate::{
+    ProbeLimits,
+    testing::{Answered, SimulatedRequest, answer_to, drive, list_of, rows, slice, sorted, target},
+};
+use cursorgate_config::diagnostic::Diagnostics;
+use cursorgate_translate::upstream::Dialect;
+
+/// A legacy list by page. Pages are counted from `first` and have at most 50 items; the parameter `sort` takes one key.
+fn legacy(asked: &SimulatedRequest, all: &[Value], first: usize) -> Answered {
+    if asked.path != "/api/items/" {
+        return Answered::refused(301, json!({})).with("location", "/api/items/");
+    }
+    let mut rows = all.to_vec();
+    if let Some(sort) = asked.text("sort") {
+        let (field, descending) = sort.strip_prefix('-').map_or((sort, false), |field| (field, true));
+        if !["id", "kind", "created_at"].contains(&field) {
+            return Answered::refused(400, json!({ "error": "sort" }));
+        }
+        rows = sorted(rows, field, descending);
+    }
+    let size = asked.number("per_page").unwrap_or(25).clamp(1, 50);
+    // Like many upstreams, this one answers a page number before the first one with the first page.
+    let page = asked.number("page").unwrap_or(first).max(first);
+    let from = (page - first) * size;
+    if from >= rows.len() {
+        return Answered::refused(404, json!({ "error": "no such page" }));
+    }
+    Answered::new(
+        json!({ "data": slice(&rows, from, size), "meta": { "total": rows.len(), "more": from + size < rows.len() } }),
+    )
+}
+
+const RIGHT: &str = r#"
+[routes.items]
+old_clients = "none"
+path = "/api/items"
+upstream = "service"
+upstream_path = "{path}/"
+dialect = "own"
+order = ["id"]
+sortable = ["id", "created_at"]
+fields = { created_at = { type = "datetime", nulls = "none" } }
+page_size = { default = 20, max = 30 }
+[dialects.own]
+request = { query = "page={page}&per_page={size}", first_page = 1 }
+size = { max = 50 }
+response = { items = "/data", total = "/meta/total", has_more = "/meta/more", past_end = [{ status = 404 }] }
+sort = { query = "sort={direction}{field}", ascending = "", descending = "-", max_keys = 1 }
+"#;
+
+fn review(configuration: &str, answer: impl Fn(&SimulatedRequest) -> Answered) -> LiveReport {
+    let (settings, path) = list_of(configuration);
+    let dialect = Dialect::compile(&settings, &mut Diagnostics::default()).unwrap();
+    let at = settings.dialect.at;
+    let target = crate::ProbeTarget { path: path.clone(), ..target() };
+    let step = begin(ConfiguredList { settings, dialect, path, at }, target, ProbeLimits::default());
+    drive(step, |request| Ok(answer_to(request, &answer)))
+}
+
+fn said(report: &LiveReport) -> String {
+    report.faults.iter().map(|fault| format!("{}: {}\n", fault.message, fault.help)).collect()
+}
+
+#[test]
+fn a_list_that_looks_as_configured_has_no_fault() {
+    let all = rows(400);
+    let report = review(RIGHT, |asked| legacy(asked, &all, 1));
+    assert_eq!((said(&report).as_str(), report.ended), ("", None));
+    let from_zero = review(&RIGHT.replace("first_page = 1", "first_page = 0"), |asked| legacy(asked, &all, 0));
+    assert_eq!(said(&from_zero), "");
+}
+
+#[test]
+fn mistakes_in_valid_configurations_are_reported_with_the_key_to_change() {
+    let all = rows(400);
+    let mut faults = Vec::new();
+    for (mistake, right, wrong, key) in [
+        ("a size parameter misspelt", "per_page={size}", "page_size={size}", "\"per_page\" for \"page_size\""),
+        ("the first page is 1", "first_page = 1", "first_page = 0", "request.first_page = 1"),
+        ("a page parameter misspelt", "page={page}&", "p={page}&", "\"page={page}\" for \"p\""),
+        ("an offset on a page API", "page={page}&", "offset={offset}&", "\"page={page}\" for \"offset\""),
+        ("a total that is nowhere", "/meta/total", "/meta/count", "response.total = \"/meta/total\""),
+        ("a flag that is nowhere", "/meta/more", "/more", "there is a flag at \"/meta/more\""),
+        ("items that are nowhere", "items = \"/data\"", "items = \"/items\"", "response.items = \"/data\""),
+        ("an id that is nowhere", "items = \"/data\",", "items = \"/data\", id = \"/uuid\",", "response.id = \"/id\""),
+        ("a field that is nowhere", "order = [\"id\"]", "order = [\"-createdat\", \"id\"]", "\"created_at\""),
+        (
+            "another order",
+            "order = [\"id\"]\nsortable = [\"id\", \"created_at\"]",
+            "order = [\"score\", \"id\"]",
+            "they run by order = [\"id\"]",
+        ),
+        ("two keys where one is read", ", max_keys = 1", "", "sort.max_keys = 1"),
+        ("a field with three values", "\"created_at\"]\n", "\"created_at\", \"kind\"]\n", "422 tie_run"),
+        ("a field that is no sort", "\"created_at\"]\n", "\"created_at\", \"score\"]\n", "remove it from `sortable`"),
+        ("a cap that is too high", "size = { max = 50 }", "size = { max = 200 }", "size.max = 50"),
+        ("a redirect", "upstream_path = \"{path}/\"\n", "", "set upstream_path = \"/api/items/\""),
+        (
+            "an end that is not explained",
+            ", past_end = [{ status = 404 }]",
+            "",
+            "response.past_end = [{ status = 404 }]",
+        ),
+        (
+            "a filter that is none",
+            "[dialects.own]\n",
+            "filterable = [\"id\"]\n[dialects.own]\nfilter = { gte = \"{field}__gte={value}\", lte = \"{field}__lte={value}\" }\n",
+            "remove it from `filterable`",
+        ),
+    ] {
+        assert!(RIGHT.contains(right), "{mistake}");
+        let report = review(&RIGHT.replace(right, wrong), |asked| legacy(asked, &all, 1));
+        let said = said(&report);
+        // A mistake must be reported with its key, and with at most one other fault.
+        if !said.contains(key) || report.faults.len() > 2 {
+            faults.push(format!("{mistake}: {said:?}, ended {:?} after {}", report.ended, report.requests));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    let from_zero = review(RIGHT, |asked| legacy(asked, &all, 0));
+    assert!(said(&from_zero).contains("request.first_page = 0"), "{}", said(&from_zero));
+}
+
+#[test]
+fn an_order_by_language_or_without_case_is_reported_as_the_cause() {
+    let mut all = rows(300);
+    all.sort_by_key(|row| (row["name"].as_str().unwrap().to_lowercase(), row["id"].as_u64()));
+    let wrong = RIGHT.replace("order = [\"id\"]\nsortable = [\"id\", \"created_at\"]", "order = [\"name\", \"id\"]");
+    let said = said(&review(&wrong, |asked| legacy(asked, &all, 1)));
+    assert!(said.contains("by a language or without regard to case"), "{said}");
+}
+
+/// A list by offset whose items have numbers as ids.
+const BY_OFFSET: &str = r#"
+[routes.items]
+old_clients = "none"
+path = "/api/items"
+upstream = "service"
+dialect = "own"
+order = ["id"]
+fields = { id = { type = "number" } }
+page_size = { default = 20, max = 30 }
+[dialects.own]
+request = { query = "_offset={offset}&_count={size}" }
+size = { max = 50 }
+response = { items = "/data" }
+"#;
+
+fn by_offset(asked: &SimulatedRequest, all: &[Value]) -> Vec<Value> {
+    slice(all, asked.number("_offset").unwrap_or(0), asked.number("_count").unwrap_or(20).clamp(1, 50))
+}
+
+/// A join has several rows for an item, and repeated items are dropped within an answer. So pages overlap, although the
+/// parameter for the place is right.
+#[test]
+fn a_right_parameter_is_not_proposed_in_its_own_place() {
+    let joined: Vec<Value> =
+        rows(200).into_iter().enumerate().flat_map(|(index, row)| vec![row; 1 + usize::from(index % 5 == 4)]).collect();
+    let report = review(BY_OFFSET, |asked| {
+        let mut items = by_offset(asked, &joined);
+        items.dedup();
+        Answered::new(json!({ "data": items }))
+    });
+    let said = said(&report);
+    assert!(said.contains("\"_offset\" is right, and pages overlap"), "{said}");
+    assert!(!said.contains("write \"_offset"), "{said}");
+}
+
+/// Three pinned items are at the top of every page.
+#[test]
+fn items_in_addition_to_those_asked_for_are_no_ignored_size() {
+    let all = rows(300);
+    let report = review(BY_OFFSET, |asked| {
+        let pinned = all[290..293].iter().cloned();
+        Answered::new(json!({ "data": pinned.chain(by_offset(asked, &all[..290])).collect::<Vec<_>>() }))
+    });
+    let said = said(&report);
+    assert!(said.contains("gave 8 and 10") && said.contains("it reads _count, and adds items"), "{said}");
+    assert!(!said.contains("size.default"), "{said}");
+}
+
+#[test]
+fn a_part_is_reported_with_the_fact_that_places_it() {
+    for (header, value, key) in [
+        ("content-range", "items 0-4/300", "response.total = \"content-range:total\""),
+        ("content-range", "items 0-4/*", "response.offset = \"content-range:start\""),
+        ("next-range", "id ]5..", "response.next_token = \"header:next-range\""),
+        ("x-other", "1", "it has no Content-Range"),
+    ] {
+        let all = rows(300);
+        let report = review(BY_OFFSET, |asked| Answered {
+            status: 206,
+            ..Answered::new(json!({ "data": by_offset(asked, &all) })).with(header, value)
+        });
+        let said = said(&report);
+        assert!(said.contains(key) && !said.contains("there is one at"), "{said}");
+    }
+}
+
+#[test]
+fn an_object_in_place_of_an_array_is_reported_with_its_word() {
+    let all = rows(203);
+    let singles = review(BY_OFFSET, |asked| {
+        let rows = by_offset(asked, &all);
+        Answered::new(json!({ "data": if rows.len() == 1 { rows[0].clone() } else { json!(rows) } }))
+    });
+    let gaps = review(BY_OFFSET, |asked| {
+        let shown = by_offset(asked, &all).into_iter().enumerate().filter(|(_, row)| row["id"] != 3);
+        Answered::new(
+            json!({ "data": shown.map(|(index, row)| (index.to_string(), row)).collect::<serde_json::Map<_, _>>() }),
+        )
+    });
+    for (report, word) in [(singles, "single"), (gaps, "values")] {
+        assert_eq!(report.faults.len(), 1, "{}", said(&report));
+        assert!(said(&report).contains(&format!("response.items_object = \"{word}\"")), "{}", said(&report));
+    }
+}
+
+/// A batch service names its total after its own records.
+#[test]
+fn a_total_with_a_word_of_the_service_is_proposed() {
+    let all = rows(300);
+    let wrong = BY_OFFSET.replace("items = \"/data\"", "items = \"/data\", total = \"/total_records\"");
+    let report = review(&wrong, |asked| {
+        Answered::new(json!({ "data": by_offset(asked, &all), "total_courses": all.len(), "total_pages": 15 }))
+    });
+    let said = said(&report);
+    assert!(said.contains("response.total = \"/total_courses\""), "{said}");
+}

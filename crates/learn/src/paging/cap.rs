@@ -1,0 +1,167 @@
+//! The cap: the largest number of items in an answer, found by a request for more items than most caps allow.
+
+use std::rc::Rc;
+
+use crate::{
+    findings::{Certainty, Learnt, PlaceForm},
+    paging::ends,
+    prober::Base,
+    prober::answer::{SeenAnswer, whole},
+    prober::session::{ProbeHalt, Session, Setting},
+    shape::names::TOTALS,
+};
+
+/// The largest number of items that is requested at once.
+const LARGEST: usize = 1_000;
+
+/// The largest answer that is requested, in bytes, as estimated from the size of the items in the first answer. Of
+/// larger items, fewer are requested, but at least 20.
+const LARGEST_ANSWER: usize = 2 << 20;
+
+/// The sizes that are tried after a larger one was refused or lowered to the default.
+const SMALLER: [u32; 4] = [500, 200, 100, 50];
+
+/// The largest answer, the size with which it was requested (`None` without a size), and the number of its items.
+pub(super) struct Widest {
+    pub(super) seen: Rc<SeenAnswer>,
+    pub(super) asked: Option<u32>,
+    pub(super) count: usize,
+    /// True if the answer has fewer items than requested, and nothing shows that the list has more.
+    pub(super) is_all: bool,
+}
+
+/// Requests up to [`LARGEST`] items, and fewer after a refusal. Returns the largest answer, and adds a finding on the
+/// cap.
+pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Widest, ProbeHalt> {
+    let default = || Widest { seen: Rc::clone(&base.seen), asked: None, count: base.ids.len(), is_all: false };
+    let Some(form) = learnt.size.clone() else { return Ok(default()) };
+    if let Some(most) = form.choices.last() {
+        let seen = session.ask(&[(form.slot, most.to_string())]).await?;
+        if !seen.is_recorded() {
+            return Ok(default());
+        }
+        let count = learnt.shape.count(&seen);
+        let is_all = count < usize::try_from(*most).unwrap_or(0) && !has_more_than(learnt, base, count);
+        return Ok(Widest { seen, asked: Some(*most), count, is_all });
+    }
+    let of_item = (base.seen.body.len() / base.ids.len().max(1)).max(1);
+    let largest = u32::try_from((LARGEST_ANSWER / of_item).clamp(20, LARGEST)).unwrap_or(1_000);
+    let mut said = Vec::new();
+    let smaller = SMALLER.into_iter().filter(|size| *size < largest);
+    let mut sizes: Vec<u32> = std::iter::once(largest).chain(smaller).collect();
+    sizes.reverse();
+    let name = form.slot.name().to_owned();
+    let maximum = session.documented().parameter(&name).and_then(|own| u32::try_from(own.maximum?).ok());
+    let mut documented = maximum.filter(|maximum| (1..largest).contains(maximum));
+    // There is at most one request for each size, and for each number that the document or a refusal names.
+    while let Some(size) = sizes.pop() {
+        let first = first_of(learnt);
+        let settings: Vec<Setting> = std::iter::once((form.slot.clone(), size.to_string())).chain(first).collect();
+        let seen = session.ask(&settings).await?;
+        if !seen.is_recorded() {
+            continue;
+        }
+        let count = learnt.shape.count(&seen);
+        let asked = usize::try_from(size).unwrap_or(usize::MAX);
+        if count == 0
+            || count == base.ids.len() && count < asked && has_more_than(learnt, base, count) && said.is_empty()
+        {
+            said.push(if count == 0 {
+                format!("{} to {size}", seen.status)
+            } else {
+                format!("{count} items to {size}")
+            });
+            // A refusal often contains the largest allowed size, so a suitable number in it is tried next. Test:
+            // `an_upstream_that_refuses_unknown_parameters_is_learnt`.
+            if let Some(named) = documented.take().or_else(|| number_in(&seen, base.ids.len(), size)) {
+                sizes.push(named);
+            } else if count > 0 && sizes.len() > 2 {
+                // The answer has as many items as one without a size: either the upstream falls back to its default, or
+                // the default is its cap. One smaller size, and this count as a size, decide.
+                sizes.drain(..sizes.len() - 1);
+                sizes.insert(0, u32::try_from(count).unwrap_or(size));
+            }
+            continue;
+        }
+        let has_more =
+            count < asked && (has_more_than(learnt, base, count) || goes_on(session, learnt, &seen, count).await?);
+        let widest = Widest { seen, asked: Some(size), count, is_all: count < asked && !has_more };
+        note_cap(learnt, &name, size, &widest, &said);
+        return Ok(widest);
+    }
+    Ok(default())
+}
+
+/// Returns whether the page after an answer, of as many items as the answer has, has other items. A total that counts
+/// the items of the page would otherwise make a capped answer the whole list. Test:
+/// `a_total_that_counts_the_page_does_not_hide_the_cap`.
+async fn goes_on(session: &Session, learnt: &Learnt, seen: &SeenAnswer, count: usize) -> Result<bool, ProbeHalt> {
+    if !matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. })) {
+        return Ok(false);
+    }
+    let size = u32::try_from(count).unwrap_or(u32::MAX);
+    let after = ends::at(session, learnt, u64::from(size), size).await?;
+    let known = learnt.shape.identities(seen).unwrap_or_default();
+    let ids = learnt.shape.identities(&after).unwrap_or_default();
+    // A list that repeats its last page, or whose items move between answers, gives known items.
+    Ok(ids.iter().filter(|id| !known.contains(id)).count() * 2 > ids.len())
+}
+
+fn note_cap(learnt: &mut Learnt, name: &str, size: u32, widest: &Widest, said: &[String]) {
+    let count = widest.count;
+    let refusals = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
+    let count_size = u32::try_from(count).unwrap_or(size);
+    let (certainty, max, found, evidence) = if count_size >= size && said.is_empty() {
+        let evidence = format!("{name}={size} gave all of them; more was not asked for");
+        (Certainty::Likely, size, format!("at least {size}"), evidence)
+    } else if count_size >= size {
+        (
+            Certainty::Shown,
+            size,
+            size.to_string(),
+            format!("{name}={size} gave all of them; larger sizes did not{refusals}"),
+        )
+    } else if !widest.is_all {
+        let evidence = format!("{name}={size} gave {count} items in silence, and there are more{refusals}");
+        (Certainty::Shown, count_size, count.to_string(), evidence)
+    } else {
+        let evidence = format!("{name}={size} gave {count} items, which may be all there are{refusals}");
+        (Certainty::Likely, size, format!("none seen up to {count}"), evidence)
+    };
+    if let Some(form) = &mut learnt.size {
+        form.max = Some(max);
+    }
+    learnt.note(certainty, "largest size", found, evidence);
+}
+
+/// Returns whether the list probably has more than `count` items. The total in the first answer decides. Without a
+/// total, the list has more if `count` is a multiple of ten, which is probably a cap.
+pub(super) fn has_more_than(learnt: &Learnt, base: &Base, count: usize) -> bool {
+    let facts = learnt.shape.facts(&base.seen);
+    let total = facts.iter().filter(|fact| fact.is_named(&TOTALS)).filter_map(|fact| whole(&fact.value)).max();
+    // A number that is smaller than the number of items can't be the total, so it is ignored.
+    match total.and_then(|total| usize::try_from(total).ok()).filter(|total| *total >= base.ids.len().max(1)) {
+        Some(total) => total > count,
+        // A round number is more likely a cap than the length of the list.
+        None => count.is_multiple_of(10),
+    }
+}
+
+/// Returns the largest number in the body of a refusal that may be the cap: from `least` to less than `below`. Returns
+/// `None` if there is no such number.
+fn number_in(seen: &SeenAnswer, least: usize, below: u32) -> Option<u32> {
+    let text = seen.json.as_ref()?.to_string();
+    let numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse::<u32>().ok());
+    let least = u32::try_from(least).unwrap_or(u32::MAX);
+    // The status, which bodies of errors often repeat, is left out.
+    numbers.filter(|number| (least..below).contains(number) && *number != u32::from(seen.status)).max()
+}
+
+/// Returns the setting for the first page; `None` if the list isn't read by page. Some upstreams ignore the size in
+/// requests without a page.
+fn first_of(learnt: &Learnt) -> Option<Setting> {
+    match &learnt.place {
+        Some(PlaceForm::Page { slot, first }) => Some((slot.clone(), first.to_string())),
+        _ => None,
+    }
+}

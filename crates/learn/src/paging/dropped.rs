@@ -1,0 +1,80 @@
+//! Lists from whose answers the upstream drops items after it has applied the limit, for example those that a client
+//! may not see. Their answers have fewer items than requested, although more follow.
+
+use crate::{
+    findings::{Certainty, Learnt, SizeForm},
+    paging::ends::Sample,
+    prober::{
+        Base,
+        answer::SeenAnswer,
+        session::{ProbeHalt, Session, Setting},
+    },
+};
+
+/// The number of times as many items that are requested to see whether a name is the size.
+const MORE: usize = 3;
+
+/// Tries one name as the size of a list that drops items: a larger number must give more items, and a smaller one fewer
+/// of the same items. Adds the finding and returns `true` if so. Test:
+/// `items_dropped_after_the_limit_are_no_smaller_size`.
+pub(super) async fn confirm(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    with: &[Setting],
+    name: &str,
+) -> Result<bool, ProbeHalt> {
+    let slot = session.slot(name);
+    let sized = |size: usize| [with, &[(slot.clone(), size.to_string())]].concat();
+    let (more, fewer) = (base.ids.len() * MORE, base.ids.len() / 2);
+    let ids = |seen: &SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
+    let larger = ids(&*session.ask(&sized(more)).await?);
+    // The items that are visible at the beginning of the list are in the larger answer, too.
+    let holds = base.ids.iter().filter(|id| larger.contains(id)).count() * 10 >= base.ids.len() * 9;
+    if larger.len() <= base.ids.len() || larger.len() > more || !holds || fewer == 0 {
+        return Ok(false);
+    }
+    let smaller = ids(&*session.ask(&sized(fewer)).await?);
+    let is_part = smaller.iter().filter(|id| base.ids.contains(id)).count() * 10 >= smaller.len() * 9;
+    if smaller.is_empty() || smaller.len() > fewer || !is_part {
+        return Ok(false);
+    }
+    learnt.size = Some(SizeForm { slot, max: None, choices: Vec::new() });
+    let (few, many, unasked) = (smaller.len(), larger.len(), base.ids.len());
+    let evidence = format!("{name}={fewer} gave {few} items, {name}={more} gave {many}, and no {name} gave {unasked}");
+    learnt.note(Certainty::Shown, "size parameter", name, evidence);
+    Ok(true)
+}
+
+/// Sets `hidden` if an answer with items after it has fewer items than were requested, and than others have. Counts the
+/// answers that were full otherwise. Test: `items_dropped_after_the_limit_are_no_smaller_size`.
+pub(super) fn settle(learnt: &mut Learnt, sample: &Sample) {
+    let fronts = sample.fronts(learnt);
+    let most = sample.answers.iter().map(|(_, seen)| learnt.shape.count(seen)).max().unwrap_or(0);
+    let (mut short, mut full) = (Vec::new(), 0);
+    for (from, size, seen) in &sample.sized {
+        let (count, size) = (learnt.shape.count(seen), usize::try_from(*size).unwrap_or(usize::MAX));
+        if !fronts.iter().any(|front| std::rc::Rc::ptr_eq(front, seen)) {
+            continue;
+        }
+        // The answers with the most items may be capped, so only a smaller one lacks items.
+        match count {
+            _ if count == size => full += 1,
+            _ if count < size && count < most => short.push((*from, size, count)),
+            _ => {}
+        }
+    }
+    let Some((from, size, count)) = short.first() else {
+        learnt.full_answers = full;
+        return;
+    };
+    learnt.hidden = true;
+    let evidence = format!("{count} of {size} requested items came at item {from}, and more items follow");
+    learnt.note(Certainty::Shown, "dropped items", "some, after the limit", evidence);
+    if learnt.size.is_none() {
+        // Pages of a fixed size show their size only if no item of one is dropped.
+        learnt.default_size = u32::try_from(most).unwrap_or(learnt.default_size).max(learnt.default_size);
+        let evidence = format!("{most} items are the most that a page had; pages with more are read wrongly");
+        learnt.note(Certainty::Likely, "page size", most.to_string(), evidence);
+    }
+}

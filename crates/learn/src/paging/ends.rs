@@ -1,0 +1,605 @@
+//! The length and the end of the list, and the sample of its rows from which the order is found.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    findings::{Certainty, Learnt, PlaceForm},
+    paging::{
+        cap::{self, Widest},
+        dropped, evidence, facts, token,
+    },
+    prober::Base,
+    prober::answer::SeenAnswer,
+    prober::session::{ProbeHalt, Session, Setting},
+};
+
+/// The first offset at which the time of a deep answer is compared with the time of the first answer.
+const DEPTH: u64 = 500;
+
+/// The factor between one deep offset and the next.
+const DEEPER: u64 = 4;
+
+/// A deep answer is slow if it takes longer than this many times the time of the first one, plus [`NOTABLE`].
+const SLOWER: u32 = 3;
+
+/// The time that a deep answer may take in addition, so small differences between fast answers don't count.
+const NOTABLE: Duration = Duration::from_millis(100);
+
+/// The number of equal parts into which a list is divided. Rows are sampled where two parts meet.
+const PARTS: u64 = 3;
+
+/// The largest number of next pages that are read of a list in which each page leads to the next one.
+const FOLLOWED: usize = 3;
+
+/// Rows of the list, in its order: rows from its beginning without a gap, then rows from deeper places.
+#[derive(Debug, Default)]
+pub(crate) struct Sample {
+    pub(crate) rows: Vec<Value>,
+    /// True if the rows are the whole list.
+    pub(crate) is_whole: bool,
+    /// The number of rows from the beginning without a gap.
+    pub(crate) first_stretch: usize,
+    known: BTreeSet<String>,
+    /// For each row, the offset of the answer that it came from.
+    places: Vec<u64>,
+    /// The answers to requests for a number of items: their offsets and this number.
+    pub(super) sized: Vec<(u64, u32, Rc<SeenAnswer>)>,
+    /// True if two different items of an answer have the same id.
+    has_twins: bool,
+    /// The last page with items, if a list was read to its end in which each page leads to the next one.
+    pub(super) last: Option<Rc<SeenAnswer>>,
+    /// The answers that the list was examined with, and the offset at which each begins.
+    pub(super) answers: Vec<(u64, Rc<SeenAnswer>)>,
+}
+
+impl Sample {
+    /// Creates a sample of rows without a gap.
+    pub(crate) fn of(rows: Vec<Value>) -> Self {
+        Self { first_stretch: rows.len(), places: vec![0; rows.len()], rows, ..Self::default() }
+    }
+
+    /// Adds the new rows of the answer at offset `from`, after the rows of answers that begin no later.
+    fn add(&mut self, learnt: &Learnt, seen: &Rc<SeenAnswer>, from: u64) {
+        self.answers.push((from, Rc::clone(seen)));
+        // An item that moves or changes while the list is read may come twice, so only one answer shows two items.
+        let mut known = BTreeMap::new();
+        for row in learnt.shape.elements(seen).unwrap_or_default() {
+            let before = known.insert(learnt.shape.identity(row), row);
+            self.has_twins |= before.is_some_and(|before| before != row);
+        }
+        let identities = learnt.shape.identities(seen).unwrap_or_default();
+        let elements = learnt.shape.elements(seen).unwrap_or_default().iter().zip(identities);
+        // Answers overlap if items were added between them. Without ids, equal rows may be different items, so all rows
+        // are kept.
+        let new = elements.filter(|(_, identity)| self.known.insert(identity.clone()) || learnt.shape.id.is_none());
+        let new: Vec<Value> = new.map(|(row, _)| row.clone()).collect();
+        let at = self.places.partition_point(|place| *place <= from);
+        self.places.splice(at..at, std::iter::repeat_n(from, new.len()));
+        self.rows.splice(at..at, new);
+    }
+
+    /// Returns the number of different items that were seen.
+    pub(super) fn distinct(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Returns the answers with items after them: a later or longer answer has mostly other items.
+    pub(super) fn fronts(&self, learnt: &Learnt) -> Vec<Rc<SeenAnswer>> {
+        let ids = |seen: &SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
+        let all: Vec<(u64, Vec<String>)> = self.answers.iter().map(|(from, seen)| (*from, ids(seen))).collect();
+        let is_after = |(from, own): &(u64, Vec<String>), (at, other): &(u64, Vec<String>)| {
+            let new = other.iter().filter(|id| !own.contains(id)).count();
+            // A list that repeats its last page, or that changes meanwhile, has few other items.
+            at > from && new * 2 > other.len()
+                || at == from && own.len() < other.len() && new + own.len() >= other.len()
+        };
+        let is_front = |own: &(u64, Vec<String>)| !own.1.is_empty() && all.iter().any(|other| is_after(own, other));
+        let fronts = all.iter().zip(&self.answers).filter(|(own, _)| is_front(own));
+        fronts.map(|(_, (_, seen))| Rc::clone(seen)).collect()
+    }
+}
+
+/// Finds the cap, the facts in answers and the end of the list. Returns a sample of its rows.
+pub(crate) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Sample, ProbeHalt> {
+    let widest = cap::widest(session, learnt, base).await?;
+    let mut sample = Sample::default();
+    sample.add(learnt, &widest.seen, 0);
+    if sample.rows.len() < base.ids.len() {
+        sample = Sample::default();
+        sample.add(learnt, &base.seen, 0);
+    }
+    sample.first_stretch = sample.rows.len();
+    let paged = match &learnt.place {
+        // Some upstreams return a total only for requests with a page, so such a request is sent.
+        Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
+            let few = learnt.size.as_ref().and_then(|form| form.choices.first().copied());
+            let seen = at(session, learnt, 0, few.unwrap_or_else(|| page_size(learnt).min(5))).await?;
+            if seen.is_recorded() { seen } else { Rc::clone(&base.seen) }
+        }
+        // The few items with which the next page was found are the shortest answer with items after it.
+        Some(PlaceForm::Token { .. } | PlaceForm::After { .. } | PlaceForm::Link { .. }) => {
+            session.ask(&token::sized(learnt, base)).await?
+        }
+        _ => Rc::clone(&base.seen),
+    };
+    sample.answers.extend([(0, Rc::clone(&paged)), (0, Rc::clone(&base.seen))]);
+    if learnt.size.is_none() && matches!(learnt.place, Some(PlaceForm::Page { .. })) {
+        sample.sized.push((0, learnt.default_size, Rc::clone(&base.seen)));
+    }
+    let totals = facts::find_totals(learnt, &paged, base, &widest);
+    let total = totals.first().map(|(_, value)| *value);
+    let total = total.or_else(|| widest.is_all.then(|| u64::try_from(widest.count.max(base.ids.len())).ok()).flatten());
+    facts::find_flags(learnt, base);
+    let end = match learnt.place.clone() {
+        Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
+            numbered(session, learnt, base, &widest, total, &mut sample).await
+        }
+        Some(PlaceForm::Whole) => {
+            sample.is_whole = true;
+            Ok(())
+        }
+        Some(form) => follow(session, learnt, &form, &widest, &mut sample).await,
+        None => Ok(()),
+    };
+    // The facts are also compared with the answers if the requests are spent.
+    evidence::settle_totals(learnt, &totals, &sample);
+    evidence::settle_flags(learnt, &sample);
+    dropped::settle(learnt, &sample);
+    end?;
+    check_ids(learnt, &sample);
+    Ok(sample)
+}
+
+/// Examines the end of a list that is read by page or by offset, and samples rows from its middle.
+async fn numbered(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    widest: &Widest,
+    total: Option<u64>,
+    sample: &mut Sample,
+) -> Result<(), ProbeHalt> {
+    let mut total = total.or(recorded_pages(session, learnt, sample).await?);
+    // If items follow the last page, the number that said so was wrong, and the end is searched without it.
+    while let Searched::Contradicted = search(session, learnt, base, widest, total, sample).await? {
+        total = None;
+    }
+    Ok(())
+}
+
+/// The result of a look at the end of a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Searched {
+    Done,
+    /// The page after the one that the total calls the last has other items.
+    Contradicted,
+}
+
+/// Examines the last page and the page after it. `total` is the length that a fact or an answer states.
+async fn search(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    widest: &Widest,
+    stated: Option<u64>,
+    sample: &mut Sample,
+) -> Result<Searched, ProbeHalt> {
+    let depth = deep_enough(session, learnt, base, stated, sample).await?;
+    // An answer that may be the whole list shows that its own number of items can be requested, and no larger one.
+    let known = u32::try_from(widest.count).unwrap_or(u32::MAX).max(1);
+    let size = if widest.is_all { page_size(learnt).min(known) } else { page_size(learnt) };
+    // If the end is too deep to be requested, it is not examined. Test:
+    // `deep_pages_are_not_probed_if_answers_get_slower_with_depth`.
+    let Some(total) = stated.or(depth.end).filter(|total| *total <= depth.reached) else {
+        note_no_end(session, learnt, &depth.why);
+        return Ok(Searched::Done);
+    };
+    sample.is_whole = u64::try_from(sample.rows.len()).is_ok_and(|rows| rows >= total);
+    let last = total.saturating_sub(1) / u64::from(size) * u64::from(size);
+    let seen = at(session, learnt, last, size).await?;
+    if !seen.is_recorded() {
+        note_no_end(session, learnt, "the last page is not recorded");
+        return Ok(Searched::Done);
+    }
+    if let Some(total) = stated.filter(|_| learnt.shape.count(&seen) == 0 && !sample.is_whole) {
+        let known = u64::try_from(sample.rows.len()).unwrap_or(0);
+        let depth = search_end(session, learnt, known.min(last), last).await?;
+        let depth = bounded(learnt, depth.end.unwrap_or(known), (last, &seen), total);
+        note_no_end(session, learnt, &depth.why);
+        return Ok(Searched::Done);
+    }
+    sample.sized.push((last, size, Rc::clone(&seen)));
+    if !sample.is_whole {
+        sample.add(learnt, &seen, last);
+        middle(session, learnt, last, sample).await?;
+    }
+    let past = at(session, learnt, last + u64::from(size), size).await?;
+    let ids = learnt.shape.identities(&past).unwrap_or_default();
+    let new = ids.iter().filter(|id| !sample.known.contains(*id)).count();
+    if session.target.recorded.is_empty() && new * 2 > ids.len() {
+        sample.add(learnt, &past, last + u64::from(size));
+        sample.is_whole = false;
+        if stated.is_some() {
+            return Ok(Searched::Contradicted);
+        }
+        let evidence = "items follow a page that is short: its end was not found";
+        learnt.note(Certainty::Open, "end of the list", "further items", evidence);
+        return Ok(Searched::Done);
+    }
+    // If the list fits into one page, no answer shows the flag of a page before the last one, so `has_others` is
+    // false.
+    facts::confirm_flags(learnt, base, &seen, last > 0);
+    if let Some(offset) = bounded_offset(session, learnt, (last + u64::from(size), size), &ids).await? {
+        learnt.max_offset = Some(offset);
+        let evidence = format!("offsets above {offset} gave the items from there on, whatever size was asked for");
+        learnt.note(Certainty::Shown, "depth", format!("no offset above {offset}"), evidence);
+        return Ok(Searched::Done);
+    }
+    if past.is_recorded() {
+        let expected = stated.map(|total| total.saturating_sub(last));
+        facts::note_past_end(learnt, &seen, &past, widest, expected);
+    }
+    Ok(Searched::Done)
+}
+
+/// Returns the largest offset that the upstream takes, if it lowers larger ones without a word: then a smaller answer
+/// after the end has the first of the items that a larger one has, and a last page that comes again has the last ones.
+/// `after` is the offset and the size of an answer after the end, and `again` are its items. The offset is found by
+/// bisection. Tests: `an_offset_that_is_capped_is_not_the_last_page_again`, `a_repeated_last_page_is_no_bound`.
+async fn bounded_offset(
+    session: &Session,
+    learnt: &Learnt,
+    after: (u64, u32),
+    again: &[String],
+) -> Result<Option<u64>, ProbeHalt> {
+    let (mut high, size) = after;
+    let smaller = size / 2;
+    let can_ask = matches!(&learnt.place, Some(PlaceForm::Offset { first: 0, .. })) && !learnt.is_aligned;
+    let is_free = learnt.size.as_ref().is_some_and(|form| form.choices.is_empty());
+    if !can_ask || !is_free || smaller == 0 || again.len() <= smaller as usize || !session.target.recorded.is_empty() {
+        return Ok(None);
+    }
+    let begins = |seen: &SeenAnswer| {
+        let ids = learnt.shape.identities(seen).unwrap_or_default();
+        !ids.is_empty() && again.starts_with(&ids)
+    };
+    if !begins(&*at(session, learnt, high, smaller).await?) {
+        return Ok(None);
+    }
+    let mut low = 0;
+    // Each iteration halves the interval, so the loop ends.
+    while high - low > 1 {
+        let middle = u64::midpoint(low, high);
+        if begins(&*at(session, learnt, middle, smaller).await?) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Ok(Some(high))
+}
+
+/// Samples rows from the middle. If a list is sorted by a key with few values, ids are sorted within each value. The
+/// beginning and the end of the list could then look sorted by id. Test:
+/// `a_sort_by_few_values_is_not_taken_for_one_by_ids`.
+async fn middle(session: &Session, learnt: &Learnt, last: u64, sample: &mut Sample) -> Result<(), ProbeHalt> {
+    let size = page_size(learnt);
+    for part in 1..PARTS {
+        let from = last * part / PARTS / u64::from(size) * u64::from(size);
+        if usize::try_from(from).is_ok_and(|from| from >= sample.first_stretch) {
+            let seen = at(session, learnt, from, size).await?;
+            sample.sized.push((from, size, Rc::clone(&seen)));
+            sample.add(learnt, &seen, from);
+        }
+    }
+    Ok(())
+}
+
+fn note_no_end(session: &Session, learnt: &mut Learnt, why: &str) {
+    learnt.places.next_url = None;
+    let evidence = format!("{why}; no request went deeper than item {}", session.deepest.borrow());
+    learnt.note(Certainty::Open, "end of the list", "not looked at", evidence);
+}
+
+/// Adds the rows of the recorded pages after the first one. Returns the length of the list if one of these pages is
+/// the last one, otherwise `None`.
+async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample) -> Result<Option<u64>, ProbeHalt> {
+    let size = page_size(learnt);
+    // A live list has no recorded requests, so the loop has no iterations.
+    for page in 1..=session.target.recorded.len() {
+        let from = u64::try_from(page).unwrap_or(u64::MAX).saturating_mul(u64::from(size));
+        let seen = at(session, learnt, from, size).await?;
+        if !seen.is_recorded() {
+            break;
+        }
+        let rows = u64::try_from(learnt.shape.count(&seen)).unwrap_or(u64::MAX);
+        sample.add(learnt, &seen, from);
+        sample.first_stretch = sample.rows.len();
+        if rows < u64::from(size) {
+            return Ok(Some(from + rows));
+        }
+    }
+    Ok(None)
+}
+
+/// The result of requests at increasing offsets: the depth to which the list may be read.
+struct Depth {
+    /// The largest offset that may be requested; 0 if requests at deep offsets should end.
+    reached: u64,
+    /// The length of the list, if a search found its end; otherwise `None`.
+    end: Option<u64>,
+    /// The reason why no larger offset may be requested; empty if there is none.
+    why: String,
+}
+
+/// Returns the first offset of the search for the end: `known` rows or [`DEPTH`], whichever is larger, rounded down to
+/// a multiple of the size. The result is at least one page, since the next offsets are multiples of it.
+fn first_deep(known: u64, size: u32) -> u64 {
+    let size = u64::from(size);
+    (known.max(DEPTH) / size).max(1) * size
+}
+
+/// Requests pages at increasing offsets, as long as answers don't get slower, and samples their rows. Test:
+/// `deep_pages_are_not_probed_if_answers_get_slower_with_depth`.
+async fn deep_enough(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    total: Option<u64>,
+    sample: &mut Sample,
+) -> Result<Depth, ProbeHalt> {
+    let size = page_size(learnt);
+    let most = session.limits.depth;
+    let end = total.unwrap_or(u64::MAX);
+    if end <= DEPTH {
+        return Ok(Depth { reached: end, end: None, why: String::new() });
+    }
+    // The very first answer may include the time for a connection, so the faster of two answers is taken.
+    let first = at(session, learnt, 0, size).await?;
+    let mut from = first_deep(u64::try_from(sample.rows.len()).unwrap_or(0), size);
+    let usual = first.elapsed.min(base.seen.elapsed);
+    let mut before = Vec::new();
+    // `--depth` is the largest offset. Test: `a_long_list_is_not_read_deeper_than_allowed`.
+    while from < end && from <= most {
+        let seen = at(session, learnt, from, size).await?;
+        if !seen.is_recorded() {
+            let why = format!("the page that begins after item {from} is not recorded");
+            return Ok(Depth { reached: 0, end: None, why });
+        }
+        if seen.elapsed > usual * SLOWER + NOTABLE {
+            let (deep, first) = (seen.elapsed.as_millis(), usual.as_millis());
+            let why = format!("answers get slower with depth: {deep} ms at item {from}, {first} ms at the first");
+            learnt.note(Certainty::Shown, "depth", "slower", why.clone());
+            return Ok(Depth { reached: 0, end: None, why });
+        }
+        let rows = learnt.shape.count(&seen);
+        let ids = learnt.shape.identities(&seen).unwrap_or_default();
+        let known = u64::try_from(sample.rows.len()).unwrap_or(0);
+        if rows == 0 {
+            let depth = search_end(session, learnt, known.min(from), from).await?;
+            let Some(total) = total else { return Ok(depth) };
+            return Ok(bounded(learnt, depth.end.unwrap_or_else(|| known.min(from)), (from, &seen), total));
+        }
+        // Some upstreams answer requests after the end with the last page, so no page is empty. Test:
+        // `a_repeated_last_page_is_learnt_without_a_total`.
+        if total.is_none() && ids == before {
+            return search_repeated(session, learnt, from, &ids).await;
+        }
+        before = ids;
+        sample.sized.push((from, size, Rc::clone(&seen)));
+        sample.add(learnt, &seen, from);
+        if rows < usize::try_from(size).unwrap_or(1) && total.is_none() {
+            let end = from + u64::try_from(rows).unwrap_or(0);
+            return Ok(Depth { reached: end, end: Some(end), why: String::new() });
+        }
+        // Pages begin at multiples of the size, so the offset is rounded down to one.
+        from = from.saturating_mul(DEEPER) / u64::from(size) * u64::from(size);
+    }
+    if total.is_none_or(|total| total > most) {
+        let long = total.map_or_else(|| "the list goes on".to_owned(), |total| format!("the list has {total} items"));
+        return Ok(Depth { reached: 0, end: None, why: format!("{long}, and --depth allows {most}") });
+    }
+    Ok(Depth { reached: most, end: None, why: String::new() })
+}
+
+/// Finds the last page of a list that repeats it after the end, by bisection between the beginning and the page at
+/// offset `from`, whose items are `again`. The last page is the first one with these items.
+async fn search_repeated(session: &Session, learnt: &Learnt, from: u64, again: &[String]) -> Result<Depth, ProbeHalt> {
+    let size = u64::from(page_size(learnt));
+    let (mut low, mut high) = (0, from / size);
+    // Each iteration halves the interval, so the loop ends.
+    while high - low > 1 {
+        let middle = u64::midpoint(low, high);
+        let seen = at(session, learnt, middle * size, page_size(learnt)).await?;
+        match learnt.shape.identities(&seen) {
+            Some(ids) if ids == again => high = middle,
+            Some(_) => low = middle,
+            None => return Ok(Depth { reached: 0, end: None, why: "its end was not found".to_owned() }),
+        }
+    }
+    let end = high * size + u64::try_from(again.len()).unwrap_or(0);
+    Ok(Depth { reached: end, end: Some(end), why: String::new() })
+}
+
+/// Adds the finding that the upstream shows no item at an offset before the end that the total states. `shown` is the
+/// number of items up to the last one that it shows. Tests: `a_bound_of_the_depth_is_learnt`,
+/// `a_list_of_which_only_the_beginning_is_shown_is_told`.
+fn bounded(learnt: &mut Learnt, shown: u64, (from, seen): (u64, &SeenAnswer), total: u64) -> Depth {
+    let why = format!(
+        "the total is {total}, and {} came for the page that begins after item {from}",
+        match seen.status {
+            status @ 400.. => status.to_string(),
+            _ => "no item".to_owned(),
+        }
+    );
+    if (400..500).contains(&seen.status) {
+        learnt.max_depth = Some(shown).filter(|shown| *shown > 0);
+        learnt.note(Certainty::Shown, "depth", format!("{shown} items"), why.clone());
+    } else {
+        let advice = format!(
+            "{why}: the list ends after {shown} items, or only its beginning is shown; then write request.max_depth = {shown}"
+        );
+        learnt.note(Certainty::Open, "depth", format!("{shown} items were shown"), advice);
+    }
+    Depth { reached: 0, end: None, why }
+}
+
+/// Finds the end of a list by bisection between an offset with items and one without, in at most 12 requests.
+async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64) -> Result<Depth, ProbeHalt> {
+    if has == has_none {
+        return Ok(Depth { reached: has, end: Some(has), why: String::new() });
+    }
+    let size = page_size(learnt);
+    let (mut low, mut high) = (has / u64::from(size), has_none / u64::from(size));
+    for _ in 0..12 {
+        let middle = u64::midpoint(low, high);
+        let seen = at(session, learnt, middle * u64::from(size), size).await?;
+        if !seen.is_recorded() {
+            break;
+        }
+        let rows = learnt.shape.count(&seen);
+        let rows = u64::try_from(rows).unwrap_or(0);
+        let is_last = rows < u64::from(size) || middle + 1 >= high;
+        if rows > 0 && is_last {
+            let end = middle * u64::from(size) + rows;
+            return Ok(Depth { reached: end, end: Some(end), why: String::new() });
+        }
+        if rows == 0 {
+            high = middle;
+        } else {
+            low = middle;
+        }
+        if high <= low {
+            break;
+        }
+    }
+    Ok(Depth { reached: 0, end: None, why: "its end was not found".to_owned() })
+}
+
+/// Returns the size of the pages with which the list is examined: at most 100; the largest allowed size if only
+/// certain sizes are allowed; or the default size without a size parameter.
+fn page_size(learnt: &Learnt) -> u32 {
+    let Some(form) = &learnt.size else { return learnt.default_size.max(1) };
+    match form.choices.last() {
+        Some(most) => *most,
+        None => form.max.unwrap_or(100).clamp(1, 100),
+    }
+}
+
+/// Requests the page at an offset. For a list by page, the offset must be a multiple of the size.
+pub(crate) async fn at(session: &Session, learnt: &Learnt, from: u64, size: u32) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+    let mut settings: Vec<Setting> = learnt.size.iter().map(|form| (form.slot.clone(), size.to_string())).collect();
+    match &learnt.place {
+        Some(PlaceForm::Page { slot, first }) => {
+            settings.push((slot.clone(), (first + from / u64::from(size.max(1))).to_string()));
+        }
+        Some(PlaceForm::Offset { slot, first }) => settings.push((slot.clone(), (first + from).to_string())),
+        _ => {}
+    }
+    let deepest = (*session.deepest.borrow()).max(from);
+    session.deepest.replace(deepest);
+    session.ask(&settings).await
+}
+
+/// Reads up to [`FOLLOWED`] more pages of a list in which each page leads to the next one, and adds their rows.
+async fn follow(
+    session: &Session,
+    learnt: &mut Learnt,
+    form: &PlaceForm,
+    widest: &Widest,
+    sample: &mut Sample,
+) -> Result<(), ProbeHalt> {
+    let mut seen = Rc::clone(&widest.seen);
+    for _ in 0..FOLLOWED {
+        let Some(next) = next_settings(learnt, form, &seen, session) else {
+            sample.is_whole = true;
+            sample.last = Some(seen);
+            let evidence = format!("the page that ends with item {} leads nowhere", sample.rows.len());
+            learnt.note(Certainty::Shown, "end of the list", "no next page", evidence);
+            return Ok(());
+        };
+        let size = learnt.size.as_ref().map(|form| (form.slot.clone(), widest.asked.unwrap_or(100).to_string()));
+        // The parameters of a next URL may contain the size already. It is then not added again.
+        let size = size.filter(|(slot, _)| next.iter().all(|(own, _)| own != slot));
+        let settings: Vec<Setting> = size.into_iter().chain(next).collect();
+        let before = seen;
+        seen = session.ask(&settings).await?;
+        if !seen.is_recorded() {
+            return Ok(());
+        }
+        // Without a flag, only an empty page shows the end. The rows are then the whole list. Test:
+        // `the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page`.
+        let is_inclusive = matches!(form, PlaceForm::After { is_inclusive: true, .. });
+        let ids = learnt.shape.identities(&seen).unwrap_or_default();
+        let is_known = is_inclusive && ids.iter().all(|id| sample.known.contains(id));
+        if ids.is_empty() || is_known {
+            sample.is_whole = seen.is_success();
+            sample.last = Some(before).filter(|_| seen.is_success());
+            return Ok(());
+        }
+        let from = u64::try_from(sample.rows.len()).unwrap_or(u64::MAX);
+        sample.add(learnt, &seen, from);
+        sample.first_stretch = sample.rows.len();
+    }
+    Ok(())
+}
+
+/// Returns the parameters of the page after an answer; `None` if the answer leads to no other page.
+fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: &Session) -> Option<Vec<Setting>> {
+    let text = |place: &str| match seen.at(place)? {
+        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    match form {
+        PlaceForm::Token { slot, place, parameter: None, .. } => Some(vec![(slot.clone(), text(place)?)]),
+        PlaceForm::Token { slot, place, parameter: Some(name), .. } => {
+            let pairs = token::query_of(&text(place)?);
+            let (_, value) = pairs.into_iter().find(|(own, _)| own == name)?;
+            Some(vec![(slot.clone(), value)])
+        }
+        PlaceForm::Link { place, .. } => {
+            let pairs = token::query_of(&text(place)?);
+            Some(pairs.into_iter().map(|(name, value)| (session.slot(&name), value)).collect())
+        }
+        PlaceForm::After { slot, .. } => {
+            // A flag that says that no item follows is not believed, since this request shows whether it is right.
+            let ids = learnt.shape.identities(seen)?;
+            let last = ids.last()?;
+            // The identity of an item is JSON, so quotes are removed.
+            Some(vec![(slot.clone(), last.trim_matches('"').to_owned())])
+        }
+        _ => None,
+    }
+}
+
+/// Removes the id from the learnt shape if two different items have the same id. Test:
+/// `a_list_whose_ids_repeat_gets_no_order`.
+fn check_ids(learnt: &mut Learnt, sample: &Sample) {
+    if let Some(id) = learnt.shape.id.clone().filter(|_| sample.has_twins) {
+        learnt.shape.id = None;
+        learnt.withdraw("id");
+        let evidence = format!("two different items of an answer have the same value at {id}");
+        learnt.note(Certainty::Open, "id", "none", evidence);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_probes_the_depth_never_begins_at_offset_0() {
+        for (known, size, from) in
+            [(0, 10, 500), (999, 10, 990), (20, 1_000, 1_000), (999, 1_000, 1_000), (2_500, 1_000, 2_000), (3, 7, 497)]
+        {
+            assert_eq!(first_deep(known, size), from, "{known} known, pages of {size}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Tests of facts that answers contradict: flags, totals and sizes that would end a list too early.
+
+use serde_json::{Value, json};
+
+use super::{query, size_of};
+use crate::{
+    Certainty,
+    findings::PlaceForm,
+    testing::{Answered, LearntCase, learn, rows, slice},
+};
+
+fn finding(outcome: &LearntCase, about: &str) -> (Certainty, String, String) {
+    let found = outcome.learnt.findings.iter().filter(|finding| finding.about == about);
+    let [finding] = found.collect::<Vec<_>>()[..] else { panic!("{about}: {}", outcome.text) };
+    (finding.certainty, finding.found.clone(), finding.evidence.clone())
+}
+
+#[test]
+fn a_flag_that_is_false_with_items_after_it_is_no_flag() {
+    for (count, cap) in [(3_000, 20), (3_000, 100), (90, 20), (30, 100)] {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let from = asked.text("cursor").map_or(0, |token| token[1..].parse().unwrap());
+            let size = asked.number("limit").unwrap_or(20).min(cap);
+            let next = (from + size < all.len()).then(|| format!("c{}", from + size));
+            Answered::new(json!({ "items": slice(&all, from, size), "next_cursor": next, "truncated": false }))
+        });
+        assert_eq!(outcome.learnt.places.has_more, None, "{count} {cap}: {}", outcome.text);
+        let (certainty, found, evidence) = finding(&outcome, "flag of more");
+        assert_eq!((certainty, found.as_str()), (Certainty::Open, "not /truncated"), "{evidence}");
+        assert!(evidence.contains("it is false in"), "{evidence}");
+    }
+}
+
+#[test]
+fn a_flag_by_the_id_of_the_last_item_is_compared_with_the_next_page() {
+    for is_right in [true, false] {
+        let all = rows(250);
+        let outcome = learn(|asked| {
+            let from = asked.number("starting_after").unwrap_or(0);
+            let size = asked.number("limit").unwrap_or(10).min(100);
+            let more = is_right && from + size < all.len();
+            Answered::new(json!({ "data": slice(&all, from, size), "has_more": more }))
+        });
+        assert_eq!(outcome.learnt.place, Some(PlaceForm::After { slot: query("starting_after"), is_inclusive: false }));
+        assert_eq!(outcome.learnt.places.has_more.is_some(), is_right, "{}", outcome.text);
+        let (certainty, ..) = finding(&outcome, "flag of more");
+        assert_eq!(certainty, if is_right { Certainty::Shown } else { Certainty::Open });
+        assert_eq!(outcome.text.contains("end = \"empty-page\""), !is_right, "{}", outcome.text);
+    }
+}
+
+/// The list is too deep for its end to be looked at.
+#[test]
+fn a_flag_of_a_deep_list_is_compared_with_its_pages() {
+    for is_right in [true, false] {
+        let outcome = learn(|asked| {
+            let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+            let rows: Vec<Value> = (from..from + size).map(|id| json!({ "id": id })).collect();
+            Answered::new(json!({ "items": rows, "more": is_right, "total": 10_000_000 }))
+        });
+        assert_eq!(outcome.learnt.places.has_more.is_some(), is_right, "{}", outcome.text);
+        assert_eq!(finding(&outcome, "flag of more").0, if is_right { Certainty::Likely } else { Certainty::Open });
+    }
+}
+
+#[test]
+fn a_total_that_counts_the_page_does_not_hide_the_cap() {
+    for (count, cap) in [(257, 100), (257, 37), (95, 30), (60, 100)] {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let size = asked.number("page[size]").unwrap_or(20).min(cap);
+            let from = (asked.number("page[number]").unwrap_or(1).max(1) - 1) * size;
+            if from >= all.len() {
+                return Answered::refused(400, json!({ "error": "no such page" }));
+            }
+            let items = slice(&all, from, size);
+            Answered::new(json!({ "meta": { "page": { "total": items.len() } }, "data": items }))
+        });
+        let largest = if cap < count { u32::try_from(cap).unwrap() } else { 1_000 };
+        assert_eq!(size_of(&outcome), ("page[size]", Some(largest)), "{count} {cap}: {}", outcome.text);
+        assert_eq!(outcome.learnt.places.total, None, "{count} {cap}: {}", outcome.text);
+        assert_eq!(outcome.learnt.past_end.len(), 1, "{count} {cap}: {}", outcome.text);
+        assert_eq!(outcome.learnt.past_end[0].status, 400);
+    }
+}
+
+/// Pages have a fixed size, so all answers but the last have the same number at the place of a total.
+#[test]
+fn a_total_that_counts_a_fixed_page_is_no_total() {
+    let all = rows(130);
+    let outcome = learn(|asked| {
+        let items = slice(&all, (asked.number("page").unwrap_or(1).max(1) - 1) * 25, 25);
+        Answered::new(json!({ "count": items.len(), "items": items }))
+    });
+    assert_eq!(outcome.learnt.places.total, None, "{}", outcome.text);
+    assert!(finding(&outcome, "total").2.contains("/count is not"), "{}", outcome.text);
+    assert_eq!(finding(&outcome, "past the end").1, "an empty list", "{}", outcome.text);
+}
+
+#[test]
+fn a_total_that_shrinks_with_the_offset_is_no_total() {
+    for has_other in [true, false] {
+        let all = rows(257);
+        let outcome = learn(|asked| {
+            let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+            let mut body = json!({ "items": slice(&all, from, size), "total": all.len().saturating_sub(from) });
+            if has_other {
+                body["numFound"] = json!(all.len());
+            }
+            Answered::new(body)
+        });
+        let expected = has_other.then_some("/numFound");
+        assert_eq!(outcome.learnt.places.total.as_deref(), expected, "{}", outcome.text);
+        assert!(finding(&outcome, "total").2.contains("257 at the beginning"), "{}", outcome.text);
+        assert_eq!(finding(&outcome, "past the end").1, "an empty list", "{}", outcome.text);
+    }
+}
+
+#[test]
+fn an_offset_that_is_capped_is_not_the_last_page_again() {
+    let all = rows(257);
+    let outcome = learn(|asked| {
+        let (from, size) = (asked.number("skip").unwrap_or(0).min(100), asked.number("limit").unwrap_or(20).min(100));
+        Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
+    });
+    assert!(!outcome.learnt.repeats_last_page, "{}", outcome.text);
+    assert_eq!(outcome.learnt.max_offset, Some(100), "{}", outcome.text);
+    assert!(outcome.text.contains("max_offset = 100"), "{}", outcome.text);
+}
+
+#[test]
+fn an_offset_that_is_capped_is_found_without_a_total() {
+    for (count, most) in [(257, 100), (257, 37), (1_003, 700), (120, 100)] {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let (from, size) = (asked.number("skip").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+            Answered::new(json!({ "items": slice(&all, from.min(most), size) }))
+        });
+        // Behind the bound, the last page is as short as at the end of a list, so only a longer list shows the bound.
+        let is_shown = count - most >= 100;
+        assert_eq!(outcome.learnt.max_offset, is_shown.then_some(most as u64), "{count} {most}: {}", outcome.text);
+        assert!(!is_shown || !outcome.learnt.repeats_last_page, "{}", outcome.text);
+    }
+}
+
+#[test]
+fn a_repeated_last_page_is_no_bound() {
+    for count in [200, 257] {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let (from, size) = (asked.number("skip").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+            let from = if from < count { from } else { count.saturating_sub(size) };
+            Answered::new(json!({ "items": slice(&all, from, size), "total": count }))
+        });
+        assert_eq!(outcome.learnt.max_offset, None, "{}", outcome.text);
+    }
+}
+
+#[test]
+fn a_page_number_that_is_capped_is_not_the_last_page_again() {
+    let all = rows(257);
+    let outcome = learn(|asked| {
+        let size = asked.number("limit").unwrap_or(20).min(100);
+        let page = asked.number("page").unwrap_or(1).clamp(1, 2);
+        Answered::new(json!({ "items": slice(&all, (page - 1) * size, size), "total": all.len() }))
+    });
+    assert!(!outcome.learnt.repeats_last_page, "{}", outcome.text);
+    assert_eq!(finding(&outcome, "past the end").1, "the same page at two places", "{}", outcome.text);
+}
+
+/// Each fifth row is dropped from an answer after the limit is applied; with `late`, only rows from 150 on.
+#[test]
+fn items_dropped_after_the_limit_are_no_smaller_size() {
+    for (late, by_page, total) in
+        [(0, true, true), (0, true, false), (0, false, true), (150, true, true), (150, false, false)]
+    {
+        let all = rows(400);
+        let is_visible = |row: &&Value| row["id"].as_u64().unwrap() < late || row["id"].as_u64().unwrap() % 5 != 2;
+        let visible = all.iter().filter(is_visible).count();
+        let outcome = learn(|asked| {
+            let size = asked.number("per_page").unwrap_or(20).min(100);
+            let from = if by_page {
+                (asked.number("page").unwrap_or(1).max(1) - 1) * size
+            } else {
+                asked.number("offset").unwrap_or(0)
+            };
+            let items: Vec<Value> = slice(&all, from, size).iter().filter(is_visible).cloned().collect();
+            let mut body = json!({ "items": items });
+            if total {
+                body["total"] = json!(visible);
+            }
+            Answered::new(body)
+        });
+        let name = format!("{late} {by_page} {total}: {}", outcome.text);
+        assert_eq!(size_of(&outcome).0, "per_page", "{name}");
+        assert!(outcome.learnt.place.is_some() && outcome.learnt.hidden && outcome.learnt.full_answers == 0, "{name}");
+        assert!(outcome.text.contains("hidden = true") && !outcome.text.contains("default = 16}"), "{name}");
+        assert!(size_of(&outcome).1.is_some_and(|max| (70..=100).contains(&max)), "{name}");
+    }
+}
+
+#[test]
+fn full_answers_are_counted() {
+    let all = rows(1_003);
+    let outcome = learn(|asked| {
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+        Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
+    });
+    assert!(!outcome.learnt.hidden && outcome.learnt.full_answers > 1, "{}", outcome.text);
+}
+
+/// Requests beyond the first 500 items are refused, though the total says that there are more.
+#[test]
+fn a_bound_of_the_depth_is_learnt() {
+    for by_page in [true, false] {
+        let all = rows(1_003);
+        let outcome = learn(|asked| {
+            let size = asked.number("limit").unwrap_or(20);
+            let from = if by_page {
+                (asked.number("page").unwrap_or(1).max(1) - 1) * size
+            } else {
+                asked.number("offset").unwrap_or(0)
+            };
+            if from + size > 500 {
+                return Answered::refused(400, json!({ "error": "too deep" }));
+            }
+            Answered::new(json!({ "items": slice(&all, from, size), "total": all.len() }))
+        });
+        assert_eq!(outcome.learnt.max_depth, Some(500), "{}", outcome.text);
+        assert!(outcome.text.contains("max_depth = 500"), "{}", outcome.text);
+        assert!(outcome.learnt.past_end.is_empty(), "{}", outcome.text);
+        assert_eq!(outcome.learnt.places.total.as_deref(), Some("/total"), "{}", outcome.text);
+    }
+}
+
+/// Behind the first 100 or 600 items every answer is empty, though the total says that there are more.
+#[test]
+fn a_list_of_which_only_the_beginning_is_shown_is_told() {
+    for (shown, count) in [(100, 257), (600, 2_000)] {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+            Answered::new(json!({ "hits": slice(&all[..shown], from, size), "nbHits": all.len() }))
+        });
+        let (certainty, found, evidence) = finding(&outcome, "depth");
+        assert_eq!(certainty, Certainty::Open, "{evidence}");
+        assert!(found.contains(&shown.to_string()), "{found}: {evidence}");
+        assert!(evidence.contains(&format!("request.max_depth = {shown}")), "{evidence}");
+        assert_eq!(outcome.learnt.places.total.as_deref(), Some("/nbHits"), "{}", outcome.text);
+    }
+}

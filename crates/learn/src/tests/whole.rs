@@ -1,0 +1,231 @@
+//! Tests of lists whose paging parameters have unusual names: no answer that may be a part is called the whole list.
+
+use serde_json::{Value, json};
+
+use super::{query, size_of};
+use crate::{
+    Certainty, LearntOutcome, ProbeLimits, ProbeTarget,
+    findings::PlaceForm,
+    testing::{Answered, SimulatedRequest, attempt, learn, learn_as, rows, slice, target},
+};
+
+/// Returns the evidence for the finding on the next page, and whether a way to it was found.
+fn next_page(result: &LearntOutcome) -> (bool, String) {
+    let learnt = result.as_ref().unwrap();
+    let finding = learnt.findings.iter().find(|finding| finding.about == "next page").unwrap();
+    assert_eq!(finding.certainty == Certainty::Open, learnt.place.is_none(), "{finding:?}");
+    (learnt.place.is_some(), finding.evidence.clone())
+}
+
+/// Answers with part of 257 rows, chosen by parameters that no step knows.
+fn unknown(asked: &SimulatedRequest, count: usize, beside: impl Fn(&Value) -> Answered) -> Answered {
+    let all = rows(257);
+    let (from, size) = (asked.number("zz_from").unwrap_or(0), asked.number("zz_many").unwrap_or(count).min(count));
+    beside(&json!(slice(&all, from, size)))
+}
+
+#[test]
+fn an_answer_that_may_be_a_part_is_not_called_the_whole_list() {
+    type Beside = fn(&Value) -> Answered;
+    let shapes: [(&str, usize, Beside); 15] = [
+        ("a usual size of a page", 100, |items| Answered::new(items.clone())),
+        ("/moreItemsInServer is true", 83, |items| Answered::new(json!({ "items": items, "moreItemsInServer": true }))),
+        ("/hasMore is true", 83, |items| Answered::new(json!({ "items": items, "hasMore": "true" }))),
+        ("/isLast is false", 83, |items| Answered::new(json!({ "items": items, "isLast": false }))),
+        ("/total is 2570", 83, |items| Answered::new(json!({ "items": items, "total": "2,570" }))),
+        ("/available is 257", 83, |items| Answered::new(json!({ "items": items, "available": 257 }))),
+        ("/page/totalPages is 3", 83, |items| {
+            Answered::new(json!({ "items": items, "page": { "number": 1, "totalPages": 3 } }))
+        }),
+        ("/limit is 83", 83, |items| Answered::new(json!({ "items": items, "count": 83, "limit": 83 }))),
+        ("/exceededTransferLimit is true", 83, |items| {
+            Answered::new(json!({ "items": items, "exceededTransferLimit": true }))
+        }),
+        ("206", 83, |items| Answered { status: 206, ..Answered::new(items.clone()) }),
+        ("header:Next-Range", 83, |items| Answered::new(items.clone()).with("next-range", "id 83..; max=83")),
+        ("header:X-Total-Records is 257", 83, |items| Answered::new(items.clone()).with("x-total-records", "257")),
+        ("header:X-Page is 1", 83, |items| Answered::new(items.clone()).with("x-page", "1")),
+        ("/nextCursor/lastId", 83, |items| Answered::new(json!({ "items": items, "nextCursor": { "lastId": 83 } }))),
+        ("its Content-Range is items 0-82/*", 83, |items| {
+            Answered::new(items.clone()).with("content-range", "items 0-82/*")
+        }),
+    ];
+    for (reason, count, beside) in shapes {
+        let (result, _) = attempt(target(), ProbeLimits::default(), |asked| unknown(asked, count, beside));
+        let (is_found, evidence) = next_page(&result);
+        assert!(!is_found && evidence.contains(reason), "{reason}: {evidence}");
+    }
+}
+
+#[test]
+fn a_whole_list_is_still_learnt_beside_other_facts() {
+    let shapes = [
+        json!({ "success": true, "status": 200, "took": 91, "generated": 1_700_000_000 }),
+        json!({ "total": 37, "page": 1 }),
+        json!({ "total": 37, "page": 1, "pages": 1, "limit": 50, "offset": 0, "hasMore": false, "isLast": true }),
+        json!({ "next": null, "nextCursor": "", "version": 412, "requestId": 9_999 }),
+    ];
+    for beside in shapes {
+        let outcome = learn(|_| {
+            let mut body = beside.clone();
+            body["items"] = json!(rows(37));
+            Answered::new(body).with("x-ratelimit-limit", "5000").with("access-control-allow-credentials", "true")
+        });
+        assert_eq!(outcome.learnt.place, Some(PlaceForm::Whole), "{beside}: {}", outcome.text);
+    }
+}
+
+fn given(pairs: &[(&str, &str)]) -> ProbeTarget {
+    let fixed = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    ProbeTarget { fixed, ..target() }
+}
+
+#[test]
+fn numbers_of_the_url_are_hints_under_any_name() {
+    let offset = |first| PlaceForm::Offset { slot: query("zz_from"), first };
+    for pairs in [
+        &[("zz_many", "50"), ("zz_from", "50")][..],
+        &[("zz_from", "100"), ("zz_many", "7"), ("score", "9")],
+        &[("zz_many", "20"), ("zz_from", "0")],
+    ] {
+        let outcome = learn_as(given(pairs), ProbeLimits::default(), |asked| {
+            unknown(asked, 100, |items| Answered::new(items.clone()))
+        });
+        assert_eq!(outcome.learnt.place, Some(offset(0)), "{pairs:?}: {}", outcome.text);
+        assert_eq!(size_of(&outcome), ("zz_many", Some(100)), "{pairs:?}");
+        let filters: Vec<&str> = outcome.learnt.fixed.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(filters, pairs.iter().map(|(name, _)| *name).filter(|name| *name == "score").collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_page_of_the_url_is_a_hint_under_any_name() {
+    for (first, number, has_size) in [(1, "3", true), (0, "2", true), (1, "1", true), (1, "3", false), (0, "0", false)]
+    {
+        let all = rows(257);
+        let pairs = if has_size { vec![("blatt", number), ("je", "30")] } else { vec![("blatt", number)] };
+        let outcome = learn_as(given(&pairs), ProbeLimits::default(), |asked| {
+            let size = asked.number("je").filter(|_| has_size).unwrap_or(30).clamp(1, 100);
+            let page = asked.number("blatt").unwrap_or(first).max(first) - first;
+            Answered::new(json!({ "items": slice(&all, page * size, size), "total": all.len() }))
+        });
+        let expected = PlaceForm::Page { slot: query("blatt"), first: first as u64 };
+        assert_eq!(outcome.learnt.place, Some(expected), "{first} {number} {has_size}: {}", outcome.text);
+        assert!(outcome.learnt.fixed.is_empty());
+    }
+}
+
+#[test]
+fn a_filter_by_a_number_stays_a_filter() {
+    let all = rows(400);
+    let outcome = learn_as(given(&[("team", "3")]), ProbeLimits::default(), |asked| {
+        let team = asked.number("team");
+        let rows: Vec<Value> = all
+            .iter()
+            .filter(|row| {
+                team.is_none_or(|team| row["id"].as_u64() == Some(0) || row["id"].as_u64().unwrap() % 7 == team as u64)
+            })
+            .cloned()
+            .collect();
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+        Answered::new(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
+    });
+    assert_eq!(outcome.learnt.fixed, [("team".to_owned(), "3".to_owned())], "{}", outcome.text);
+    assert!(outcome.text.contains("query = \"team=3&offset={offset}&limit={size}\""), "{}", outcome.text);
+}
+
+/// The numbers page, and no step can use them: the offset counts only in steps that the answers don't show.
+#[test]
+fn numbers_of_the_url_that_change_the_items_are_a_doubt() {
+    let all = rows(400);
+    let (result, _) = attempt(given(&[("zz_part", "4")]), ProbeLimits::default(), |asked| {
+        let part = asked.number("zz_part").unwrap_or(9);
+        Answered::new(json!({ "items": slice(&all, part * 31, 31) }))
+    });
+    let (is_found, evidence) = next_page(&result);
+    assert!(!is_found && evidence.contains("without zz_part=4 it has other items"), "{evidence}");
+}
+
+#[test]
+fn names_that_answers_show_are_tried() {
+    let all = rows(257);
+    let echo = learn(|asked| {
+        let (size, page) = (asked.number("proSeite").unwrap_or(20).min(100), asked.number("page").unwrap_or(0));
+        Answered::new(json!({ "hits": slice(&all, page * size, size), "proSeite": size, "page": page, "nbHits": 257 }))
+    });
+    assert_eq!(size_of(&echo), ("proSeite", Some(100)), "{}", echo.text);
+    let link = learn(|asked| {
+        let (size, from) = (asked.number("_getcount").unwrap_or(20).min(100), asked.number("_getfrom").unwrap_or(0));
+        let link = |from: usize| format!("http://legacy.test/api/items?_getcount={size}&_getfrom={from}");
+        let mut links = vec![json!({ "rel": "self", "url": link(from) })];
+        if from + size < all.len() {
+            links.push(json!({ "rel": "next", "url": link(from + size) }));
+        }
+        Answered::new(json!({ "entry": slice(&all, from, size), "link": links }))
+    });
+    assert_eq!(size_of(&link), ("_getcount", Some(100)), "{}", link.text);
+    assert_eq!(link.learnt.place, Some(PlaceForm::Offset { slot: query("_getfrom"), first: 0 }), "{}", link.text);
+    let nested = learn(|asked| {
+        let size = asked.number("searchCriteria[pageSize]").unwrap_or(20).min(100);
+        let page = asked.number("searchCriteria[currentPage]").unwrap_or(1).max(1);
+        Answered::new(json!({
+            "items": slice(&all, (page - 1) * size, size),
+            "search_criteria": { "page_size": size, "current_page": page },
+            "total_count": 257,
+        }))
+    });
+    assert_eq!(size_of(&nested), ("searchCriteria[pageSize]", Some(100)), "{}", nested.text);
+    let expected = PlaceForm::Page { slot: query("searchCriteria[currentPage]"), first: 1 };
+    assert_eq!(nested.learnt.place, Some(expected), "{}", nested.text);
+}
+
+/// A body is POSTed whose number is the size, under a name that no list of names has.
+#[test]
+fn the_size_in_a_body_may_have_any_name() {
+    let all = rows(257);
+    let given =
+        ProbeTarget { body: Some(json!({ "query": { "lang": "de" }, "zz": { "many": 30, "from": 0 } })), ..target() };
+    let outcome = learn_as(given, ProbeLimits::default(), |asked| {
+        let number = |name: &str| asked.body["zz"][name].as_u64().and_then(|own| usize::try_from(own).ok());
+        let (from, size) = (number("from").unwrap_or(0), number("many").unwrap_or(30).min(100));
+        Answered::new(json!({ "hits": slice(&all, from, size) }))
+    });
+    assert_eq!(size_of(&outcome), ("/zz/many", Some(100)), "{}", outcome.text);
+}
+
+/// A list can have clients whatever its pages are. On a list without pages, a client that sends `limit` would otherwise
+/// get a part of what it gets today.
+#[test]
+fn a_learnt_route_leaves_old_clients_alone() {
+    const OLD_CLIENTS: &str = "old_clients = \"pass\"";
+    let all = rows(44);
+    let whole = learn(|_| Answered::new(json!({ "items": all })));
+    assert_eq!(whole.learnt.place, Some(PlaceForm::Whole), "{}", whole.text);
+    let tokens = learn(|asked| {
+        let from = asked.text("cursor").and_then(|token| token.strip_prefix('x')?.parse().ok()).unwrap_or(0);
+        let next = (from + 10 < 44).then(|| format!("x{}", from + 10));
+        Answered::new(json!({ "items": slice(&all, from, 10), "nextCursor": next }))
+    });
+    for outcome in [whole, tokens] {
+        assert!(outcome.text.contains(OLD_CLIENTS), "{}", outcome.text);
+    }
+}
+
+/// Three pinned items are on top of every page, so no answer has the number of items that was asked for.
+#[test]
+fn a_size_with_an_unclear_effect_is_a_doubt() {
+    let all = rows(300);
+    let (learnt, _) = attempt(target(), ProbeLimits::default(), |asked| {
+        let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+        let items = slice(&all[3..], (asked.number("page").unwrap_or(1).max(1) - 1) * size, size);
+        Answered::new(json!(all[..3].iter().cloned().chain(items).collect::<Vec<_>>()))
+    });
+    let learnt = learnt.unwrap();
+    assert_eq!(learnt.place, None, "{:?}", learnt.findings);
+    let finding = learnt.findings.iter().find(|finding| finding.about == "next page").unwrap();
+    assert!(
+        finding.evidence.contains("per_page") && finding.evidence.contains("another number of items"),
+        "{}",
+        finding.evidence
+    );
+}

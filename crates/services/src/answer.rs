@@ -1,0 +1,126 @@
+//! GET requests through the gateway whose answers are received whole. While an answer is received, its body counts in
+//! `server.memory`.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use pingora::http::RequestHeader;
+use tokio::sync::watch;
+
+use super::{
+    caller::Caller,
+    inner::{InnerProxy, InnerRequest, Unanswered},
+};
+use cursorgate_core::json::{self, Pointer};
+use cursorgate_gateway::{Snapshot, session::service::FORM};
+use cursorgate_translate::downstream::{Code, Response};
+
+/// The headers of a refused page that are passed on to the client.
+const OF_REFUSALS: [HeaderName; 4] =
+    [header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CONTENT_LANGUAGE];
+
+#[derive(Clone, Debug)]
+pub(super) struct InnerAnswer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// The reason that an inner request has no whole answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// The target isn't a valid request target, so no request was sent.
+    Unasked,
+    /// The request took too long, or its client has gone.
+    GivenUp,
+    BrokenOff,
+    /// The body doesn't fit into `server.memory`.
+    NoMemory,
+}
+
+impl NoAnswer {
+    /// Returns the code and the detail of the problem that reports this reason.
+    pub(super) const fn said(self) -> (Code, &'static str) {
+        match self {
+            Self::Unasked => (Code::RequestInvalid, "the page can't be asked for"),
+            Self::GivenUp => (Code::OperationTimeout, "the page took too long"),
+            Self::BrokenOff => (Code::UpstreamTruncated, "the page broke off"),
+            Self::NoMemory => (Code::Overloaded, "there was no memory for the page"),
+        }
+    }
+}
+
+/// Sends a GET request for `target` in the name of `caller`, and returns the whole answer. The headers of `more` are
+/// added to the caller's own. The request is given up after `time`, or once the sender of `wanted` is dropped.
+///
+/// # Errors
+///
+/// Returns the reason that there is no whole answer.
+pub(super) async fn ask(
+    (proxy, snapshot): (&Arc<InnerProxy>, &Snapshot),
+    caller: &Caller,
+    (target, more): (&str, &[(HeaderName, HeaderValue)]),
+    (time, wanted): (Duration, &mut watch::Receiver<()>),
+) -> Result<InnerAnswer, NoAnswer> {
+    let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
+    for (name, value) in caller.headers.iter().chain(more.iter().map(|(name, value)| (name, value))) {
+        // Appending fails only for an invalid header, or if the map is full. These headers are valid. All but the few
+        // of `more` come from an accepted request or from the configuration, so the map isn't full.
+        let _ = head.append_header(name.clone(), value.clone());
+    }
+    // A service only sends requests of new clients. The value names no form of services, so the page has the client's.
+    let _ = head.insert_header(FORM, "page");
+    let held = snapshot.memory.share();
+    let mut kept = Some(Vec::new());
+    let keep = |part: &[u8]| {
+        let Some(bytes) = &mut kept else { return };
+        if held.reserve(bytes, part.len(), usize::MAX).is_ok() {
+            bytes.extend_from_slice(part);
+        } else {
+            // The part that was received so far is freed at once, because memory is short.
+            kept = None;
+        }
+    };
+    let request = InnerRequest { head, body: Bytes::new() };
+    let sent = request.send(proxy, caller, (time, wanted), keep).await;
+    match (sent, kept) {
+        (Ok((status, headers)), Some(body)) => Ok(InnerAnswer { status, headers, body: body.into() }),
+        (Ok(_), None) => Err(NoAnswer::NoMemory),
+        (Err(Unanswered::GivenUp), _) => Err(NoAnswer::GivenUp),
+        (Err(Unanswered::BrokenOff), _) => Err(NoAnswer::BrokenOff),
+    }
+}
+
+impl InnerAnswer {
+    /// Returns the code and the detail of the problem in the body; `None` if the body's `code` isn't one of the
+    /// gateway's.
+    pub(super) fn problem(&self) -> Option<(String, Option<String>)> {
+        let word = |name: &str| {
+            let place = Pointer::parse(name).ok()?;
+            String::from_utf8(json::scalar::text(place.find(&self.body)?.of(&self.body))?.into_owned()).ok()
+        };
+        let code = word("/code").filter(|code| Code::ALL.iter().any(|known| known.as_str() == code))?;
+        Some((code, word("/detail")))
+    }
+
+    /// Returns the wait that `Retry-After` states in seconds; zero if the header is missing or is a date.
+    pub(super) fn retry_after(&self) -> Duration {
+        let said = self.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        said.map_or(Duration::ZERO, Duration::from_secs)
+    }
+
+    /// Returns this refusal of a list as the response to the service's own client. Only the headers in [`OF_REFUSALS`]
+    /// are kept; `Content-Length` and `Cache-Control: no-store` are added.
+    pub(super) fn passed(&self) -> Response {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_LENGTH, self.body.len().into());
+        for name in OF_REFUSALS {
+            for value in self.headers.get_all(&name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Response { status: self.status, headers, body: self.body.clone().into() }
+    }
+}

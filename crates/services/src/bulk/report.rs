@@ -1,0 +1,220 @@
+//! The answer to a bulk request: the result of each operation, and the counts of all operations.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, header};
+use serde_json::value::RawValue;
+
+use super::{
+    answer_headers::is_shown,
+    operation::OperationAnswer,
+    request::{BulkPlan, Operation, is_json},
+};
+use cursorgate_core::json::write::{push_number, push_text};
+
+/// An estimate of the bytes in a result without its body, for the capacity of the buffer.
+const AROUND: usize = 1_024;
+
+#[derive(Debug, Default)]
+pub(super) struct BulkCounts {
+    all: KindCounts,
+    /// The counts for each method and route, by a name such as `GET users`.
+    by_kind: BTreeMap<String, KindCounts>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct KindCounts {
+    succeeded: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl KindCounts {
+    fn add(&mut self, answer: Option<&OperationAnswer>) {
+        let count = match answer {
+            // A skipped operation hasn't failed, because its request wasn't sent.
+            // Test: `stop_on_error_skips_the_operations_after_a_failure`.
+            None => &mut self.skipped,
+            Some(answer) if answer.has_failed() => &mut self.failed,
+            Some(_) => &mut self.succeeded,
+        };
+        *count += 1;
+    }
+
+    /// Appends the counts as JSON members, without braces.
+    fn write(self, out: &mut Vec<u8>) {
+        let total = self.succeeded + self.failed + self.skipped;
+        let members =
+            [("total", total), ("succeeded", self.succeeded), ("failed", self.failed), ("skipped", self.skipped)];
+        for (index, (name, count)) in members.into_iter().enumerate() {
+            push_name(out, name, index > 0);
+            push_number(out, count);
+        }
+    }
+}
+
+impl BulkCounts {
+    /// Counts the operations by their answers. An operation without an answer was skipped.
+    pub(super) fn of(plan: &BulkPlan, answers: &[Option<OperationAnswer>]) -> Self {
+        let mut counts = Self::default();
+        for (operation, answer) in plan.operations.iter().zip(answers) {
+            counts.all.add(answer.as_ref());
+            counts.by_kind.entry(operation.kind.clone()).or_default().add(answer.as_ref());
+        }
+        counts
+    }
+}
+
+impl fmt::Display for BulkCounts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let KindCounts { succeeded, failed, skipped } = self.all;
+        write!(formatter, "operations: {succeeded} succeeded, {failed} failed, {skipped} skipped")
+    }
+}
+
+/// Returns the JSON of the results, in the order of the operations, and of the summary.
+pub(super) fn write(
+    plan: &BulkPlan,
+    answers: Vec<Option<OperationAnswer>>,
+    counts: &BulkCounts,
+    took: Duration,
+) -> Vec<u8> {
+    let bodies: usize = answers.iter().flatten().filter_map(|answer| answer.body.as_ref()).map(Vec::len).sum();
+    let mut out = Vec::with_capacity(bodies + AROUND * answers.len().min(64));
+    out.extend_from_slice(b"{\"results\":[");
+    for (index, (operation, answer)) in plan.operations.iter().zip(answers).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_result(operation, answer, &mut out);
+    }
+    out.extend_from_slice(b"],\"summary\":{");
+    counts.all.write(&mut out);
+    out.extend_from_slice(b",\"by_type\":{");
+    for (index, (kind, counts)) in counts.by_kind.iter().enumerate() {
+        push_name(&mut out, kind, index > 0);
+        out.push(b'{');
+        counts.write(&mut out);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"},\"duration_ms\":");
+    push_number(&mut out, millis(took));
+    out.extend_from_slice(b"}}");
+    out
+}
+
+fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    if let Some(id) = &operation.id {
+        push_name(out, "id", false);
+        push_text(out, id);
+        out.push(b',');
+    }
+    push_name(out, "type", false);
+    push_text(out, &operation.kind);
+    let Some(OperationAnswer { status, headers, body, took }) = answer else {
+        out.extend_from_slice(b",\"skipped\":true}");
+        return;
+    };
+    push_name(out, "status", true);
+    push_number(out, status.into());
+    push_name(out, "headers", true);
+    write_headers(&headers, out);
+    match body {
+        None => out.extend_from_slice(b",\"body_omitted\":true"),
+        Some(body) if body.is_empty() => {}
+        Some(body) => write_body(&body, &headers, out),
+    }
+    push_name(out, "duration_ms", true);
+    push_number(out, millis(took));
+    out.push(b'}');
+}
+
+/// Writes the headers of a result. The values of a repeated header are joined by commas.
+fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
+    let mut names: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
+    names.retain(|name| is_shown(name));
+    // Sorted, because the order of a header map is arbitrary.
+    names.sort_unstable();
+    out.push(b'{');
+    for (index, name) in names.into_iter().enumerate() {
+        let values: Vec<_> =
+            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        push_name(out, name, index > 0);
+        // The values of every repeated header except `Set-Cookie`, which is left out, can be joined (RFC 9110 section
+        // 5.3).
+        push_text(out, &values.join(", "));
+    }
+    out.push(b'}');
+}
+
+/// Writes the body of a result: valid JSON as `body`, byte for byte, other text as `body_text`, and anything else as
+/// `body_base64`.
+fn write_body(body: &[u8], headers: &HeaderMap, out: &mut Vec<u8>) {
+    // A body with a content coding, such as gzip, is neither JSON nor text, whatever its media type is.
+    // Test: `a_body_is_written_as_its_kind_allows`.
+    let is_plain = !headers.contains_key(header::CONTENT_ENCODING);
+    let content_type = headers.get(header::CONTENT_TYPE);
+    // The gateway doesn't parse pages completely, so a page can contain invalid JSON, such as `NaN`. As `body` this
+    // page would break the whole answer, so the JSON is checked here. Test: `a_body_is_written_as_its_kind_allows`.
+    let is_json = is_plain && is_json(content_type) && serde_json::from_slice::<&RawValue>(body).is_ok();
+    if is_json {
+        push_name(out, "body", true);
+        out.extend_from_slice(body);
+        return;
+    }
+    match std::str::from_utf8(body) {
+        Ok(text) if is_plain => {
+            push_name(out, "body_text", true);
+            push_text(out, text);
+        }
+        _ => {
+            push_name(out, "body_base64", true);
+            push_text(out, &STANDARD.encode(body));
+        }
+    }
+}
+
+fn push_name(out: &mut Vec<u8>, name: &str, follows: bool) {
+    if follows {
+        out.push(b',');
+    }
+    push_text(out, name);
+    out.push(b':');
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_body_is_written_as_its_kind_allows() {
+        for (fields, body, member) in [
+            (&[("content-type", "application/json")][..], &b"{\"a\": 1.0}"[..], json!({"body": {"a": 1.0}})),
+            (&[("content-type", "application/problem+json")], b"[]", json!({"body": []})),
+            (&[], b"true", json!({"body": true})),
+            (&[("content-type", "application/json")], b"{\"a\":NaN}", json!({"body_text": "{\"a\":NaN}"})),
+            (&[("content-type", "text/plain")], b"1\"<", json!({"body_text": "1\"<"})),
+            (&[("content-type", "image/png")], b"\x89P", json!({"body_base64": "iVA="})),
+            (&[("content-type", "application/json"), ("content-encoding", "x")], b"1", json!({"body_base64": "MQ=="})),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.insert(*name, http::HeaderValue::from_static(value));
+            }
+            let mut out = b"{\"x\":0".to_vec();
+            write_body(body, &headers, &mut out);
+            out.push(b'}');
+            let mut written: Value = serde_json::from_slice(&out).unwrap();
+            written.as_object_mut().unwrap().remove("x");
+            assert_eq!(written, member);
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! An export job: its definition, its progress, its end, and the JSON document that its client reads.
+
+use serde::{Deserialize, Serialize};
+
+use super::format::{Compression, ExportFormat, Formulas};
+use cursorgate_gateway::runtime::clock;
+
+/// The levels of pages as the header `Cursorgate-Level` writes them, from the strongest to the weakest.
+const LEVELS: [&str; 4] = ["exact", "checked", "anchored", "positional"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum JobState {
+    /// The job waits for its turn, or for its next attempt.
+    Queued,
+    /// A process is working on the job, or ended while it worked on the job.
+    Active,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+impl JobState {
+    /// Returns the word for the state in documents and in the store.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Active => "active",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Returns the state with this word; `None` if the word is unknown.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        [Self::Queued, Self::Active, Self::Completed, Self::Failed, Self::Cancelled]
+            .into_iter()
+            .find(|state| state.word() == word)
+    }
+
+    /// Returns whether the job has ended: completed, failed or cancelled.
+    pub(super) fn is_finished(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// The priority of a queued job. Among jobs whose clients have the same number of active jobs, the job with the highest
+/// priority begins first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Priority {
+    Low,
+    #[default]
+    Normal,
+    High,
+}
+
+/// The properties of a job that never change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JobDefinition {
+    /// The path of the list as the client wrote it.
+    pub(super) path: String,
+    /// The path of the list, normalized.
+    pub(super) normal_path: String,
+    /// The host without its port, by which the route is found; `None` if the request didn't name a host.
+    pub(super) host: Option<String>,
+    /// The URL at which the client that began the job reaches the list's exports.
+    pub(super) exports_url: String,
+    /// The filters and the sort, without private parameters.
+    pub(super) query: String,
+    pub(super) format: ExportFormat,
+    pub(super) compression: Compression,
+    #[serde(default)]
+    pub(super) priority: Priority,
+    /// The columns of a table; `None` if the client didn't name them.
+    #[serde(default)]
+    pub(super) columns: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) formulas: Formulas,
+    /// The name of the address of the client that began the job; `None` if it is unknown.
+    #[serde(default)]
+    pub(super) network: Option<String>,
+}
+
+/// A list whose exports a client requests. A job is found only under its own list.
+#[derive(Clone, Debug)]
+pub(super) struct ExportedList {
+    pub(super) normal_path: String,
+    pub(super) host: Option<String>,
+}
+
+impl ExportedList {
+    /// Returns whether `job` exports this list.
+    pub(super) fn is_of(&self, job: &ExportJob) -> bool {
+        job.definition.normal_path == self.normal_path && job.definition.host == self.host
+    }
+}
+
+/// The place from which a job continues.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum JobPlace {
+    #[default]
+    First,
+    /// The page that this query requests.
+    At(String),
+    /// All pages are in the result.
+    End,
+}
+
+/// The progress of a job, which is stored after each page. In PostgreSQL it is stored together with the page's bytes,
+/// and in a directory after the page's bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct JobProgress {
+    pub(super) next: JobPlace,
+    pub(super) pages: u64,
+    pub(super) items: u64,
+    /// The length of the result so far, in bytes.
+    pub(super) bytes: u64,
+    /// The columns of a table; `None` until they are known, and for other formats.
+    pub(super) columns: Option<Vec<String>>,
+    /// The number of item members, over all rows, that were left out because the table has no column for them.
+    pub(super) omitted: u64,
+    /// The weakest level of the pages so far, as an index into [`LEVELS`]; `None` before the first page.
+    pub(super) level: Option<usize>,
+    /// The number of pages so far that the gateway served without a proof.
+    pub(super) unproven: u64,
+    /// True if the gateway marked the end of the list as unproven.
+    pub(super) end_unproven: bool,
+    /// The list's total when the first page was read; `None` before that, and if the page has no total.
+    pub(super) total_before: Option<u64>,
+    /// The list's total after the last page was read; `None` before that, and if the total couldn't be read.
+    pub(super) total_after: Option<u64>,
+    /// The number of failed attempts to read the next page.
+    pub(super) attempts: u32,
+    /// The number of processes that ended while they worked on the next page.
+    pub(super) interruptions: u32,
+    /// The time at which the work on the result began, in seconds since 1970; `None` while the job waits for its first
+    /// turn.
+    pub(super) started: Option<u64>,
+}
+
+impl JobProgress {
+    /// Returns the progress of a job before its first page.
+    pub(super) fn begin(definition: &JobDefinition) -> Self {
+        // If the client has named columns, they are known before the first page.
+        Self { columns: definition.columns.clone(), ..Self::default() }
+    }
+
+    /// Returns whether the totals say that the list has more items than the result. A list that changes during its
+    /// export can have one total before and another one after, so both must say it. A single total counts alone.
+    fn lacks_items(&self) -> bool {
+        let totals = [self.total_before, self.total_after].into_iter().flatten();
+        totals.min().is_some_and(|total| total > self.items)
+    }
+
+    /// Adds the proof of a page: keeps the weaker of `level` and the level so far, and counts the page if it is
+    /// unproven. `level` is the value of `Cursorgate-Level`.
+    pub(super) fn add_standing(&mut self, level: &str, unproven: bool) {
+        // An unknown level counts as the weakest, so an export never promises more than its pages.
+        // Test: `an_export_has_the_level_of_its_weakest_page`.
+        let level = LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len() - 1);
+        self.level = self.level.max(Some(level));
+        self.unproven += u64::from(unproven);
+    }
+}
+
+/// The reason that a job, or its last attempt to read a page, has failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JobFault {
+    /// A stable code: the code of the page's problem, or a code of the exports service.
+    pub(super) code: String,
+    pub(super) detail: String,
+    /// The status of the page's answer; `None` if there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) status: Option<u16>,
+}
+
+impl JobFault {
+    pub(super) fn new(code: &str, detail: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), detail: detail.into(), status: None }
+    }
+}
+
+/// A job without its credentials.
+#[derive(Clone, Debug)]
+pub(super) struct ExportJob {
+    pub(super) id: String,
+    /// The name of the job's client: a hash under a key that signs cursors.
+    pub(super) owner: String,
+    pub(super) state: JobState,
+    /// The number of times that a process has taken the job. A process that took the job at a lower number has lost it.
+    pub(super) claim: i64,
+    /// The time at which the job was created, in seconds since 1970.
+    pub(super) created: u64,
+    /// The time at which the job ended, in seconds since 1970; `None` while the job is unfinished.
+    pub(super) finished: Option<u64>,
+    pub(super) definition: JobDefinition,
+    pub(super) progress: JobProgress,
+    pub(super) fault: Option<JobFault>,
+}
+
+/// The JSON document that a client reads about its job.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JobDocument<'a> {
+    id: &'a str,
+    state: JobState,
+    path: &'a str,
+    query: &'a str,
+    format: ExportFormat,
+    compression: Compression,
+    priority: Priority,
+    items: u64,
+    total: Option<u64>,
+    pages: u64,
+    bytes: u64,
+    level: Option<&'static str>,
+    attempts: u32,
+    created_at: String,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    /// The time from which the job may be removed; `None` while the job is unfinished.
+    expires_at: Option<String>,
+    status_url: String,
+    result_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a JobFault>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closing: Option<ClosingCheck<'a>>,
+}
+
+/// The guarantee of a completed export, which follows from all of its pages.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClosingCheck<'a> {
+    /// True if the result contains every item exactly once that was in the list during the whole export. For that, all
+    /// pages must be proven, and each must be `exact` or `checked`. The end must be proven too, and the total must not
+    /// be larger than the number of items.
+    complete: bool,
+    level: Option<&'static str>,
+    unproven_pages: u64,
+    /// True if the gateway marked the end of the list as unproven.
+    end_unproven: bool,
+    /// The number of items in the result.
+    items: u64,
+    total_before: Option<u64>,
+    total_after: Option<u64>,
+    /// True if the totals before and after differ; `None` if one of them is unknown. Equal totals don't prove that the
+    /// list didn't change.
+    total_changed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    omitted_members: Option<u64>,
+}
+
+/// The data of the event that announces a job's end.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EndedJob<'a> {
+    id: &'a str,
+    state: JobState,
+    path: &'a str,
+    query: &'a str,
+    format: ExportFormat,
+    compression: Compression,
+    items: u64,
+    bytes: u64,
+    status_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_url: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    worth: Option<ExportWorth>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a JobFault>,
+}
+
+/// The guarantee of a completed export, as it is written into an event.
+#[derive(Serialize)]
+struct ExportWorth {
+    complete: bool,
+    level: Option<&'static str>,
+}
+
+impl ExportJob {
+    /// Returns the data of the event that announces the job's end. The job is completed if `is_completed`, and has
+    /// failed otherwise. A completed job's event doesn't contain `fault`.
+    pub(super) fn ended<'a>(&'a self, is_completed: bool, fault: Option<&'a JobFault>) -> EndedJob<'a> {
+        let JobDefinition { path, query, exports_url, format, compression, .. } = &self.definition;
+        let status_url = format!("{exports_url}/{}", self.id);
+        let worth = || ExportWorth { complete: self.closing().complete, level: self.level() };
+        EndedJob {
+            id: &self.id,
+            state: if is_completed { JobState::Completed } else { JobState::Failed },
+            path,
+            query,
+            format: *format,
+            compression: *compression,
+            items: self.progress.items,
+            bytes: self.progress.bytes,
+            result_url: is_completed.then(|| format!("{status_url}/result")),
+            status_url,
+            // A failed export promises nothing about the pages that it contains.
+            worth: is_completed.then(worth),
+            // If the job is completed, the fault belongs to an earlier attempt.
+            error: fault.filter(|_| !is_completed),
+        }
+    }
+
+    /// Returns the document that the job's client reads. `base` is the URL of the list's exports. Finished jobs are
+    /// kept for `keep` seconds.
+    pub(super) fn document<'a>(&'a self, base: &str, keep: u64) -> JobDocument<'a> {
+        let JobDefinition { path, query, format, compression, priority, .. } = &self.definition;
+        let progress = &self.progress;
+        let status_url = format!("{base}/{}", self.id);
+        let is_completed = self.state == JobState::Completed;
+        JobDocument {
+            id: &self.id,
+            state: self.state,
+            path,
+            query,
+            format: *format,
+            compression: *compression,
+            priority: *priority,
+            items: progress.items,
+            // The total after the last page is the more recent one.
+            total: progress.total_after.or(progress.total_before),
+            pages: progress.pages,
+            bytes: progress.bytes,
+            level: self.level(),
+            attempts: progress.attempts,
+            created_at: clock::rfc3339(self.created),
+            started_at: progress.started.map(clock::rfc3339),
+            finished_at: self.finished.map(clock::rfc3339),
+            expires_at: self.finished.map(|finished| clock::rfc3339(finished.saturating_add(keep))),
+            result_url: is_completed.then(|| format!("{status_url}/result")),
+            status_url,
+            error: self.fault.as_ref(),
+            closing: is_completed.then(|| self.closing()),
+        }
+    }
+
+    fn level(&self) -> Option<&'static str> {
+        self.progress.level.and_then(|level| LEVELS.get(level)).copied()
+    }
+
+    fn closing(&self) -> ClosingCheck<'_> {
+        let progress = &self.progress;
+        let is_table = self.definition.format == ExportFormat::Csv;
+        ClosingCheck {
+            // Unproven pages and pages of a weaker level might have missed or repeated items.
+            // Test: `an_export_has_the_level_of_its_weakest_page`.
+            complete: progress.unproven == 0
+                && matches!(self.level(), Some("exact" | "checked"))
+                && !progress.end_unproven
+                && !progress.lacks_items(),
+            level: self.level(),
+            unproven_pages: progress.unproven,
+            end_unproven: progress.end_unproven,
+            items: progress.items,
+            total_before: progress.total_before,
+            total_after: progress.total_after,
+            total_changed: progress.total_before.zip(progress.total_after).map(|(before, after)| before != after),
+            columns: progress.columns.as_deref(),
+            // Other formats keep all members of an item.
+            omitted_members: is_table.then_some(progress.omitted),
+        }
+    }
+
+    /// Returns the file name for `Content-Disposition`: the last segment of the list's path, the beginning of the job's
+    /// id, and the endings of the format and the compression. Example: `people-01234567.csv.gz`.
+    pub(super) fn file_name(&self) -> String {
+        let last = self.definition.normal_path.rsplit('/').find(|segment| !segment.is_empty()).unwrap_or_default();
+        // Other characters, such as quotes, could end the value of the header, so they are left out.
+        // Test: `a_file_has_the_name_of_its_list`.
+        let is_plain = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+        let list: String = last.chars().filter(is_plain).take(64).collect();
+        let list = if list.is_empty() { "export" } else { &list };
+        // With the id, files of two exports of one list can be in the same folder.
+        let id: String = self.id.chars().take(8).collect();
+        let JobDefinition { format, compression, .. } = &self.definition;
+        format!("{list}-{id}.{}{}", format.extension(), compression.extension())
+    }
+}
+
+/// Returns whether a string can be the id of a job: 32 hexadecimal digits in lower case.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(in crate::exports) fn job() -> ExportJob {
+        ExportJob {
+            id: "0123456789abcdef0123456789abcdef".to_owned(),
+            owner: "owner".to_owned(),
+            state: JobState::Completed,
+            claim: 1,
+            created: 0,
+            finished: Some(60),
+            definition: JobDefinition {
+                network: None,
+                path: "/v1/people".to_owned(),
+                normal_path: "/v1/people".to_owned(),
+                host: None,
+                exports_url: "https://api.test/users/exports".into(),
+                query: String::new(),
+                format: ExportFormat::Csv,
+                compression: Compression::Gzip,
+                priority: Priority::Normal,
+                columns: None,
+                formulas: Formulas::Kept,
+            },
+            progress: JobProgress::default(),
+            fault: None,
+        }
+    }
+
+    #[test]
+    fn an_export_has_the_level_of_its_weakest_page() {
+        for (pages, level, complete) in [
+            (&[("exact", false), ("exact", false)][..], "exact", true),
+            (&[("exact", false), ("checked", false), ("exact", false)], "checked", true),
+            (&[("exact", false), ("anchored", false)], "anchored", false),
+            (&[("exact", true)], "exact", false),
+            (&[("unheard of", false)], "positional", false),
+        ] {
+            let mut job = job();
+            for (level, unproven) in pages {
+                job.progress.add_standing(level, *unproven);
+            }
+            let document = serde_json::to_value(job.document("/people/exports", 3_600)).unwrap();
+            assert_eq!((&document["level"], &document["closing"]["complete"]), (&level.into(), &complete.into()));
+        }
+        let document = serde_json::to_value(job().document("/people/exports", 3_600)).unwrap();
+        assert_eq!(document["resultUrl"], "/people/exports/0123456789abcdef0123456789abcdef/result");
+        assert_eq!(document["expiresAt"], "1970-01-01T01:01:00Z");
+        assert_eq!(document["closing"]["totalChanged"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn an_export_whose_totals_or_end_contradict_its_items_is_not_complete() {
+        for (items, before, after, end_unproven, complete) in [
+            (100, Some(100), Some(100), false, true),
+            (100, None, None, false, true),
+            (100, Some(257), Some(257), false, false),
+            (100, Some(257), None, false, false),
+            (100, None, None, true, false),
+            // Items came or left during the export.
+            (100, Some(100), Some(103), false, true),
+            (100, Some(103), Some(100), false, true),
+        ] {
+            let mut job = job();
+            job.progress.add_standing("checked", false);
+            (job.progress.items, job.progress.end_unproven) = (items, end_unproven);
+            (job.progress.total_before, job.progress.total_after) = (before, after);
+            let document = serde_json::to_value(job.document("/people/exports", 3_600)).unwrap();
+            let closing = &document["closing"];
+            assert_eq!(closing["complete"], complete, "{items} {before:?} {after:?} {end_unproven}: {closing}");
+            assert_eq!((&closing["items"], &closing["endUnproven"]), (&items.into(), &end_unproven.into()));
+        }
+    }
+
+    #[test]
+    fn a_file_has_the_name_of_its_list() {
+        let mut job = job();
+        assert_eq!(job.file_name(), "people-01234567.csv.gz");
+        job.definition.normal_path = "/a\"b%0A;c/".to_owned();
+        assert_eq!(job.file_name(), "ab0Ac-01234567.csv.gz");
+    }
+}

@@ -1,0 +1,236 @@
+//! The background work on jobs. A process takes queued jobs, a few at a time, raises the events of jobs that have
+//! ended, and removes finished jobs after their time.
+
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pingora::{server::ShutdownWatch, services::background::BackgroundService};
+use tokio::{sync::Notify, task::JoinSet};
+
+use super::{
+    run::ExportRun,
+    store::{ExportStore, FinishedJob, JobStoreFault},
+};
+use crate::{inner::InnerGateway, webhooks::Events};
+use cursorgate_config::settings::ExportSettings;
+use cursorgate_gateway::{lifecycle::process::Stage, runtime::futures::caught};
+
+/// The interval at which a process looks for jobs that other processes have queued or abandoned.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The number of looks from one removal of surplus finished jobs to the next.
+const LOOKS_BETWEEN: u32 = 5;
+
+pub(crate) struct ExportKeeper {
+    pub(super) inner: Arc<InnerGateway>,
+    pub(super) store: Arc<dyn ExportStore>,
+    /// Wakes the keeper when a request has queued a job.
+    pub(super) queued: Arc<Notify>,
+    /// The events of webhooks; `None` without `[services.webhooks]`.
+    pub(super) events: Option<Events>,
+}
+
+#[async_trait]
+impl BackgroundService for ExportKeeper {
+    /// Works on jobs until the process stops. Then the jobs stop after their current page, and another process
+    /// continues them.
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let vitals = self.inner.gateway().vitals.clone();
+        let mut stopping = pin!(vitals.reached(Stage::Draining));
+        let mut running = JoinSet::new();
+        let mut looks = 0_u32;
+        // Each iteration waits until a job is queued or ends, or until the next poll is due.
+        loop {
+            tokio::select! {
+                () = &mut stopping => break,
+                Some(_) = running.join_next() => {}
+                () = self.queued.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let snapshot = self.inner.gateway().live.pin();
+            let Some(settings) = &snapshot.services.exports else { continue };
+            let looked = self.look(settings, &mut running, looks.is_multiple_of(LOOKS_BETWEEN)).await;
+            looks = looks.wrapping_add(1);
+            // A fault is logged when it begins and when it ends, not each second.
+            // Test: `jobs_wait_for_a_database_that_is_away`.
+            let has_changed = vitals.exports().store.note(looked.as_ref().copied().map_err(ToString::to_string));
+            match &looked {
+                Err(fault) if has_changed => tracing::error!(%fault, "exports or their events wait"),
+                Ok(()) if has_changed => tracing::warn!("exports go on"),
+                _ => {}
+            }
+            if looked.is_err() {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        while running.join_next().await.is_some() {}
+    }
+}
+
+impl ExportKeeper {
+    /// Raises events and takes jobs. With `cleans`, also removes surplus finished jobs, and counts all jobs for the
+    /// metrics.
+    async fn look(
+        &self,
+        settings: &ExportSettings,
+        running: &mut JoinSet<()>,
+        cleans: bool,
+    ) -> Result<(), JobStoreFault> {
+        // A directory that has vanished still has its open database, which answers. Test:
+        // `a_directory_that_vanishes_is_told_of`.
+        self.store.check().await?;
+        // A fault of webhooks must not stop exports, so this fault is returned only at the end.
+        let announced = self.announce().await;
+        self.take(settings, running).await?;
+        if cleans {
+            self.remove(settings).await?;
+            let counts = self.store.counts().await?;
+            let counts: Vec<(&str, u64)> = counts.iter().map(|(state, count)| (state.word(), *count)).collect();
+            self.inner.gateway().vitals.exports().set(&counts);
+        }
+        announced
+    }
+
+    /// Raises the events of jobs that have ended. Each event is removed from its job after it was raised. If the
+    /// process ends in between, the same event is raised again with the same id, and is dropped as a duplicate.
+    async fn announce(&self) -> Result<(), JobStoreFault> {
+        let Some(events) = &self.events else { return Ok(()) };
+        for (id, announcement) in self.store.announcements().await? {
+            events.raise(serde_json::from_str(&announcement)?).await?;
+            self.store.announced(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes queued jobs until the process works on `at_once` jobs, or no job waits.
+    async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), JobStoreFault> {
+        while running.len() < settings.at_once {
+            let Some(taken) = self.store.take().await? else { break };
+            let run = ExportRun { inner: Arc::clone(&self.inner), settings: settings.clone(), taken };
+            // A draining process waits for this guard, so it doesn't end before a page that it has read is stored.
+            let in_flight = self.inner.gateway().vitals.enter();
+            running.spawn(async move {
+                match caught(pin!(run.run())).await {
+                    Ok(Ok(())) => {}
+                    // The job stays active without a lease. So it is taken again, at most `MOST_INTERRUPTIONS` times
+                    // for a page.
+                    Ok(Err(fault)) => tracing::error!(%fault, "an export is interrupted"),
+                    Err(panic) => tracing::error!(panic, "an export is interrupted"),
+                }
+                drop(in_flight);
+            });
+        }
+        Ok(())
+    }
+
+    /// Removes finished jobs that exceed the bounds of age, number or size, and results that don't belong to a job.
+    async fn remove(&self, settings: &ExportSettings) -> Result<(), JobStoreFault> {
+        for id in surplus(&self.store.finished().await?, settings) {
+            self.store.remove(id).await?;
+        }
+        self.store.sweep().await
+    }
+}
+
+/// Returns the ids of the finished jobs to remove. `finished` is in the order from the newest to the oldest job. Beyond
+/// the bounds of number and size, the oldest job of the client that has most is removed, so a client with many jobs
+/// doesn't displace those of the others. Clients at one address count as one, because a client can invent names. The
+/// bound of size never removes a job without a result.
+fn surplus<'j>(finished: &'j [FinishedJob], settings: &ExportSettings) -> Vec<&'j str> {
+    let (old, young): (Vec<_>, Vec<_>) = finished.iter().partition(|job| job.age >= settings.keep.as_secs());
+    let mut beyond: Vec<&str> = old.iter().map(|job| job.id.as_str()).collect();
+    let number = u64::try_from(settings.keep_jobs).unwrap_or(u64::MAX);
+    let young = bounded(young, number, |_| 1, &mut beyond);
+    let size = u64::try_from(settings.keep_size).unwrap_or(u64::MAX);
+    // Removing a job without a result wouldn't free space, and its weight is 0. Test: `the_newest_jobs_are_kept`.
+    bounded(young, size, |job| job.bytes, &mut beyond);
+    beyond
+}
+
+/// Removes jobs until the sum of their weights is at most `most`, and adds their ids to `beyond`. Returns the jobs that
+/// are left, in their order.
+fn bounded<'j>(
+    mut jobs: Vec<&'j FinishedJob>,
+    most: u64,
+    weight: impl Fn(&FinishedJob) -> u64,
+    beyond: &mut Vec<&'j str>,
+) -> Vec<&'j FinishedJob> {
+    let group = |job: &'j FinishedJob| -> &'j str { job.network.as_deref().unwrap_or(&job.owner) };
+    let (mut all, mut groups, mut owners) = (0_u64, HashMap::new(), HashMap::new());
+    for &job in &jobs {
+        let weight = weight(job);
+        all = all.saturating_add(weight);
+        *groups.entry(group(job)).or_insert(0_u64) += weight;
+        *owners.entry(job.owner.as_str()).or_insert(0_u64) += weight;
+    }
+    while all > most {
+        // The last of several equal jobs is the oldest one.
+        let heaviest = |place: &usize| (groups[group(jobs[*place])], owners[jobs[*place].owner.as_str()]);
+        let places = (0..jobs.len()).filter(|&place| weight(jobs[place]) > 0);
+        let Some(place) = places.max_by_key(heaviest) else { return jobs };
+        let job = jobs.remove(place);
+        let weight = weight(job);
+        all -= weight;
+        *groups.entry(group(job)).or_default() -= weight;
+        *owners.entry(job.owner.as_str()).or_default() -= weight;
+        beyond.push(&job.id);
+    }
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cursorgate_config::settings::ExportStoreSettings;
+
+    fn settings(keep: u64, keep_jobs: usize, keep_size: usize) -> ExportSettings {
+        ExportSettings {
+            store: ExportStoreSettings::Directory("/x".into()),
+            at_once: 1,
+            per_client: 1,
+            queue: 1,
+            attempts: 1,
+            page_timeout: Duration::ZERO,
+            timeout: Duration::ZERO,
+            size: 1,
+            keep: Duration::from_secs(keep),
+            keep_jobs,
+            keep_size,
+        }
+    }
+
+    #[test]
+    fn the_newest_jobs_are_kept() {
+        let job = |id: &str, age, bytes| FinishedJob {
+            id: id.to_owned(),
+            owner: "one".to_owned(),
+            network: None,
+            age,
+            bytes,
+        };
+        let finished = [job("e", 5, 40), job("d", 10, 0), job("c", 20, 70), job("b", 30, 10), job("a", 80, 0)];
+        let kept = |keep, keep_jobs, keep_size| surplus(&finished, &settings(keep, keep_jobs, keep_size)).concat();
+        assert_eq!(kept(1_000, 10, 1_000), "");
+        assert_eq!(kept(30, 10, 1_000), "ba");
+        assert_eq!(kept(1_000, 3, 1_000), "ab");
+        assert_eq!(kept(1_000, 10, 100), "bc", "jobs without a result take no room");
+    }
+
+    #[test]
+    fn a_client_with_many_jobs_displaces_only_its_own() {
+        let job = |id: String, owner: &str, network: &str, age| FinishedJob {
+            id,
+            owner: owner.to_owned(),
+            network: Some(network.to_owned()),
+            age,
+            bytes: 10,
+        };
+        // The newest job is first. A client at one address has a name of its own for each job.
+        let many = (0..20).map(|at| job(format!("m{at} "), &format!("name {at}"), "crowd", at));
+        let alice = [job("a1 ".to_owned(), "alice", "home", 100), job("a2 ".to_owned(), "alice", "home", 101)];
+        let finished: Vec<FinishedJob> = many.chain(alice).collect();
+        let by_number = surplus(&finished, &settings(1_000, 18, 10_000));
+        assert_eq!(by_number, ["m19 ", "m18 ", "m17 ", "m16 "]);
+        assert_eq!(surplus(&finished, &settings(1_000, 100, 180)), by_number, "by size");
+    }
+}

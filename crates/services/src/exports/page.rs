@@ -1,0 +1,223 @@
+//! Reads a page of a list for an export, by an inner request with the client's own headers. The items are slices of the
+//! answer.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::job::{JobDefinition, JobFault, JobPlace};
+use crate::{
+    answer::{self, InnerAnswer, NoAnswer},
+    caller::Caller,
+    inner::InnerProxy,
+    list::find_list,
+};
+use cursorgate_config::settings::Role;
+use cursorgate_core::json;
+use cursorgate_gateway::{List, Snapshot, routes::route::Route};
+use cursorgate_translate::downstream::{Code, Convention};
+
+/// The largest number of items that an export requests in one page, even if the list allows more.
+const MOST_ITEMS: u32 = 1_000;
+
+/// The longest time that an answer's `Retry-After` can delay the next attempt. A longer wait is shortened to this.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// The shortest wait after a refusal by a limit (429), also without `Retry-After`.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct ExportPage {
+    /// The items. If the envelope contains whole items, they are the upstream's bytes, otherwise the elements that the
+    /// envelope writes.
+    pub(super) items: Vec<Bytes>,
+    pub(super) next: JobPlace,
+    pub(super) total: Option<u64>,
+    pub(super) level: String,
+    pub(super) is_unproven: bool,
+    /// True if the gateway has marked the end of the list as unproven.
+    pub(super) is_end_unproven: bool,
+}
+
+/// The reason that an export didn't get a page.
+#[derive(Debug)]
+pub(super) enum PageFault {
+    /// The same request might succeed after this time. The attempt counts as failed.
+    Again(JobFault, Duration),
+    /// The client has used up a limit for this time. The attempt doesn't count as failed, because limits only slow an
+    /// export down.
+    Limited(JobFault, Duration),
+    /// Repeating the request is useless, so the job fails.
+    Final(JobFault),
+}
+
+/// The values that an export needs to request its pages.
+pub(super) struct PageReader<'r> {
+    pub(super) proxy: &'r Arc<InnerProxy>,
+    pub(super) snapshot: &'r Snapshot,
+    pub(super) caller: &'r Caller,
+    pub(super) definition: &'r JobDefinition,
+    /// The private parameters of the request that began the export. Links don't contain them, so they are added to each
+    /// page's query.
+    pub(super) private: &'r str,
+    pub(super) timeout: Duration,
+}
+
+impl PageReader<'_> {
+    /// Reads the first page, or the page with the query `next`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that the export didn't get the page.
+    pub(super) async fn page(&self, next: Option<&str>) -> Result<ExportPage, PageFault> {
+        let route = self.route()?;
+        let convention = self.convention(&route)?;
+        // Later pages have the limit of the first page, because each link to the next page contains it.
+        let first = || self.query(convention, largest(&route));
+        let answer = self.ask(&next.map_or_else(first, str::to_owned)).await?;
+        if answer.status != 200 {
+            return Err(refused(&answer));
+        }
+        read(&answer, convention).ok_or_else(|| PageFault::Final(unreadable()))?
+    }
+
+    /// Requests the first page with a limit of one item, to find out whether the list serves this client. Returns the
+    /// answer, and the list's total. The total is `None` if the answer isn't a page or has no total.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason that there is no answer.
+    pub(super) async fn probe(&self) -> Result<(InnerAnswer, Option<u64>), PageFault> {
+        let route = self.route()?;
+        let convention = self.convention(&route)?;
+        let answer = self.ask(&self.query(convention, 1)).await?;
+        let total = (answer.status == 200).then(|| total(&answer, convention)).flatten();
+        Ok((answer, total))
+    }
+
+    fn route(&self) -> Result<Arc<Route>, PageFault> {
+        let JobDefinition { host, normal_path, .. } = self.definition;
+        let found = find_list(self.snapshot, host.as_deref(), normal_path);
+        found.ok_or_else(|| {
+            PageFault::Final(JobFault::new(Code::RouteNotFound.as_str(), "the list is no longer served"))
+        })
+    }
+
+    fn convention<'l>(&self, route: &'l Route) -> Result<&'l Convention, PageFault> {
+        let list: Option<&List> = route.list.as_ref();
+        let chosen = list.map(|list| list.conventions.choose(&self.caller.headers).convention);
+        chosen.ok_or_else(|| PageFault::Final(unreadable()))
+    }
+
+    /// Returns the query of the first page with this limit.
+    fn query(&self, convention: &Convention, limit: u32) -> String {
+        let query = &self.definition.query;
+        match convention.parameters.query_name(Role::Limit) {
+            None => query.clone(),
+            Some(name) => {
+                let name: String =
+                    // The name is configured, such as `page[size]`, so it can need encoding.
+                    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
+                let separator = if query.is_empty() { "" } else { "&" };
+                format!("{query}{separator}{name}={limit}")
+            }
+        }
+    }
+
+    async fn ask(&self, query: &str) -> Result<InnerAnswer, PageFault> {
+        let queries: Vec<&str> = [query, self.private].into_iter().filter(|part| !part.is_empty()).collect();
+        let mark = if queries.is_empty() { "" } else { "?" };
+        let target = format!("{}{mark}{}", self.definition.path, queries.join("&"));
+        // No client waits for the answer. The sender stays alive, so only the time limit ends the request.
+        let (_goes_on, mut wanted) = watch::channel(());
+        let limits = (self.timeout, &mut wanted);
+        answer::ask((self.proxy, self.snapshot), self.caller, (&target, &[]), limits).await.map_err(|reason| {
+            let (code, detail) = reason.said();
+            let fault = JobFault::new(code.as_str(), detail);
+            // An invalid target stays invalid in each attempt, so the job fails.
+            if reason == NoAnswer::Unasked { PageFault::Final(fault) } else { PageFault::Again(fault, Duration::ZERO) }
+        })
+    }
+}
+
+fn largest(route: &Route) -> u32 {
+    route.list.as_ref().map_or(MOST_ITEMS, |list| list.page_size.max).min(MOST_ITEMS)
+}
+
+fn unreadable() -> JobFault {
+    JobFault::new("page_unreadable", "the items of a page could not be found in its envelope")
+}
+
+/// Returns the fault of a refusal. Refused credentials end the job, because a job never gets other credentials.
+fn refused(answer: &InnerAnswer) -> PageFault {
+    let status = answer.status;
+    let wait = answer.retry_after().min(LONGEST_WAIT);
+    let mut fault = match status {
+        401 | 403 => {
+            let detail = "the upstream does not accept the credentials of the export, or no longer accepts them: \
+                          begin another one";
+            JobFault::new("credentials_refused", detail)
+        }
+        _ => {
+            let (code, detail) = answer.problem().unwrap_or_else(|| ("page_refused".to_owned(), None));
+            JobFault::new(&code, detail.unwrap_or_else(|| format!("a page was answered with {status}")))
+        }
+    };
+    fault.status = Some(status);
+    match status {
+        // Without a wait the export would send the request again at once, and use up the client's limit.
+        429 => PageFault::Limited(fault, wait.max(LEAST_WAIT)),
+        408 | 409 | 425 | 500.. => PageFault::Again(fault, wait),
+        _ => PageFault::Final(fault),
+    }
+}
+
+fn total(answer: &InnerAnswer, convention: &Convention) -> Option<u64> {
+    let envelope = &convention.envelope;
+    let in_body = envelope.places().find("total").and_then(|place| place.find(&answer.body));
+    let in_body = in_body.and_then(|span| json::scalar::unsigned(span.of(&answer.body)));
+    in_body.or_else(|| answer.headers.get(envelope.total_header()?)?.to_str().ok()?.parse().ok())
+}
+
+/// Parses a page. Returns `None` if the answer isn't a page in the envelope of `convention`, and a fault if the link to
+/// the next page is missing.
+fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPage, PageFault>> {
+    let InnerAnswer { headers, body, .. } = answer;
+    let places = convention.envelope.places();
+    let array = places.items.as_ref()?.find(body)?;
+    let mut items = Vec::new();
+    for element in json::elements(array.of(body))? {
+        // An envelope that writes only parts of items has no place for a whole item. Its elements are exported instead.
+        let item = match &places.item {
+            Some(place) => place.find(element)?.of(element),
+            None => element,
+        };
+        items.push(body.slice_ref(item));
+    }
+    // Every page of the gateway has a level. An answer of the upstream that was only forwarded doesn't have a level, so
+    // it isn't read as a page.
+    let level = headers.get("cursorgate-level")?.to_str().ok()?.to_owned();
+    let link = cursorgate_link::find_target(headers, "next");
+    let next = link.map_or(JobPlace::End, |link| {
+        JobPlace::At(link.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default())
+    });
+    let says = |name: &str| {
+        let value = places.find(name).and_then(|place| place.find(body)).map(|span| span.of(body));
+        value.is_some_and(|value| !matches!(value, b"null" | b"false" | b"\"\""))
+    };
+    // A link that is too long is left out of the header. Without this check, the page would look like the end of the
+    // list.
+    if next == JobPlace::End && ["links.next", "next.cursor", "has_next", "has_more"].into_iter().any(says) {
+        let detail = "the link to the next page did not fit into its header: raise link_length";
+        return Some(Err(PageFault::Final(JobFault::new("link_missing", detail))));
+    }
+    Some(Ok(ExportPage {
+        items,
+        next,
+        total: total(answer, convention),
+        level,
+        is_unproven: headers.contains_key("cursorgate-unproven"),
+        is_end_unproven: headers.contains_key("cursorgate-end"),
+    }))
+}

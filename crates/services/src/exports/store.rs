@@ -1,0 +1,176 @@
+//! The interface to the stores of jobs and results, with the operations that the service, the keeper and the runs need.
+//!
+//! There are two stores. Processes of one machine can share a directory (`directory`, `table`), and processes on
+//! several machines can share a PostgreSQL database (`postgres`). Both stores follow the same rules. Only one process
+//! at a time works on a job. The place of a job always fits the length of its result. A process that has lost a job no
+//! longer changes it.
+
+mod directory;
+mod postgres;
+mod table;
+
+use std::{io, time::Duration};
+
+use async_trait::async_trait;
+
+pub(super) use self::{directory::DirectoryStore, postgres::PostgresJobs};
+use super::job::{ExportJob, ExportedList, JobFault, JobProgress, JobState};
+use crate::{database::DatabaseFault, postgres::PostgresFault};
+use cursorgate_gateway::session::service::BodySource;
+
+/// The largest number of jobs in the answer to a request for a client's exports. Older jobs are left out.
+const MOST_LISTED: usize = 100;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JobStoreFault {
+    #[error(transparent)]
+    Directory(#[from] DatabaseFault),
+    #[error("PostgreSQL: {0}")]
+    Shared(#[from] PostgresFault),
+    #[error("the result: {0}")]
+    Result(io::Error),
+}
+
+impl From<serde_json::Error> for JobStoreFault {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Directory(DatabaseFault::Content(error))
+    }
+}
+
+/// The result of an attempt to add a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    Queued,
+    /// The client has as many unfinished jobs as it may have.
+    ClientIsFull,
+    QueueIsFull,
+}
+
+/// The largest numbers of unfinished jobs, per client and in the whole queue. A job beyond these numbers isn't added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueueLimits {
+    pub(super) per_client: usize,
+    pub(super) queue: usize,
+}
+
+impl QueueLimits {
+    /// Returns the largest number of unfinished jobs of all clients at one address. Credentials aren't checked by the
+    /// gateway, so a client could otherwise invent names and fill the queue alone.
+    pub(super) fn per_network(self) -> usize {
+        self.per_client.saturating_mul(4)
+    }
+}
+
+/// The state of a job after a process has ended its work on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ended {
+    Finished(JobState),
+    /// The job waits at least this time before the next process takes it.
+    Queued(Duration),
+}
+
+/// The values that are stored when a process ends its work on a job.
+#[derive(Debug)]
+pub(super) struct JobEnd {
+    pub(super) ended: Ended,
+    pub(super) progress: JobProgress,
+    pub(super) fault: Option<JobFault>,
+    /// The event of the job's end as JSON, which the keeper raises later; `None` if there is no event.
+    pub(super) announcement: Option<String>,
+}
+
+/// The data of a finished job that decide whether it is removed.
+#[derive(Debug)]
+pub(super) struct FinishedJob {
+    pub(super) id: String,
+    /// The name of the client that began the job.
+    pub(super) owner: String,
+    /// The name of the client's address; `None` if it is unknown.
+    pub(super) network: Option<String>,
+    /// The time since the job's end, in seconds.
+    pub(super) age: u64,
+    /// The length of the job's result in bytes; 0 if there is no result.
+    pub(super) bytes: u64,
+}
+
+/// A job that this process has taken to work on it.
+pub(super) struct TakenJob {
+    pub(super) job: ExportJob,
+    /// The credentials of the job, sealed by `credentials::sealed`.
+    pub(super) credentials: Vec<u8>,
+    pub(super) lease: Box<dyn JobLease>,
+}
+
+/// A store of jobs and results. Every operation returns an error if the store has a fault.
+#[async_trait]
+pub(super) trait ExportStore: Send + Sync {
+    /// Checks that the store is there, without reading it.
+    async fn check(&self) -> Result<(), JobStoreFault> {
+        Ok(())
+    }
+
+    /// Adds a job with its sealed credentials, unless one of `limits` is reached. `owners` are all names of the job's
+    /// client. Jobs under each of these names count for the client's limit.
+    async fn add(
+        &self,
+        job: ExportJob,
+        owners: &[String],
+        credentials: Vec<u8>,
+        limits: QueueLimits,
+    ) -> Result<Added, JobStoreFault>;
+
+    /// Returns a job of a client; `None` if there is no such job, or it belongs to another client. `owners` are the
+    /// client's names, one for each cursor key.
+    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault>;
+
+    /// Returns the newest jobs that a client began for a list, at most [`MOST_LISTED`], the newest first.
+    async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault>;
+
+    /// Cancels an unfinished job. A process that is working on the job notices this at its next page.
+    async fn cancel(&self, id: &str) -> Result<(), JobStoreFault>;
+
+    /// Removes a finished job and its result.
+    async fn remove(&self, id: &str) -> Result<(), JobStoreFault>;
+
+    /// Opens a part of a result. `part` is the index of its first byte, and the number of bytes.
+    async fn read(&self, id: &str, part: (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault>;
+
+    /// Takes the next job that waits, or whose process has ended; `None` if there isn't one. Jobs of the client with
+    /// the fewest active jobs come first, so a client with many jobs doesn't delay the others. Among these jobs, the
+    /// one with the highest priority is taken, and the oldest one if the priorities are equal.
+    async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault>;
+
+    /// Returns events of ended jobs that have not been raised yet. Each pair is the id of the job and the event as
+    /// JSON. A store that several machines share reserves these events for this process for a while.
+    async fn announcements(&self) -> Result<Vec<(String, String)>, JobStoreFault>;
+
+    /// Removes the event of a job. Called after the event was raised.
+    async fn announced(&self, id: &str) -> Result<(), JobStoreFault>;
+
+    /// Returns all finished jobs, the newest first.
+    async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault>;
+
+    /// Removes results and parts of results whose job has failed, was cancelled or no longer exists.
+    async fn sweep(&self) -> Result<(), JobStoreFault>;
+
+    /// Returns the number of jobs in each state. States without jobs are left out.
+    async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault>;
+}
+
+/// The right to work on a job. A process has this right until it ends the work, or the process itself ends. It also
+/// loses the right when the job is cancelled and, in PostgreSQL, when another process takes the job after the lease has
+/// expired.
+#[async_trait]
+pub(super) trait JobLease: Send {
+    /// Cuts the result to the stored length. Returns `false` if the result was shorter than `length`; the result is
+    /// empty then.
+    async fn restore(&mut self, length: u64) -> Result<bool, JobStoreFault>;
+
+    /// Adds the bytes of a page to the result, and stores the progress. Returns `false` if the process has lost the
+    /// job; the stored job is unchanged then.
+    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault>;
+
+    /// Ends the work: stores the state, the progress and the event in one transaction. If the job is finished, its
+    /// credentials are erased. Does nothing if the process has lost the job.
+    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault>;
+}

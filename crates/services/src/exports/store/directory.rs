@@ -1,0 +1,278 @@
+//! Jobs and results in a directory, which processes of one machine can share. The directory contains an SQLite
+//! database, and a file for each result.
+//!
+//! A process locks the result file (`flock`) while it works on the job. The system releases the lock when the process
+//! ends, even by a crash, so the lock can serve as the job's lease without a clock. Bytes after the stored length
+//! belong to a page whose progress wasn't stored. These bytes are cut off before the next page is written.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncSeekExt as _},
+    task::spawn_blocking,
+};
+
+use super::{
+    Added, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, QueueLimits, TakenJob,
+    table::{JobTable, STEPS},
+};
+use crate::{
+    database::{Database, DatabaseFault},
+    exports::job::{ExportJob, ExportedList, JobProgress, JobState, is_id},
+};
+use cursorgate_gateway::{runtime::clock, session::service::BodySource};
+
+/// The largest part of a response body that is read at a time, in bytes.
+const PART: usize = 64 << 10;
+
+#[derive(Clone, Debug)]
+pub(in crate::exports) struct DirectoryStore {
+    database: Database,
+    results: PathBuf,
+    /// The device and the number of the directory of results when it was opened.
+    identity: (u64, u64),
+}
+
+/// Returns the numbers by which a directory is told apart from another one at the same path.
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+impl DirectoryStore {
+    /// Opens the store in a directory. A missing directory is created.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory or of its database.
+    pub(in crate::exports) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
+        let results = directory.join("results");
+        DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
+        let database = Database::open(&directory.join("jobs.sqlite3"), &STEPS)?;
+        let identity = identity(&fs::metadata(&results)?);
+        Ok(Self { database, results, identity })
+    }
+
+    /// Runs a function in one transaction of the database, on a thread that may block.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the function or of its transaction.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut JobTable<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, JobStoreFault> {
+        Ok(self.database.call(move |transaction| function(&mut JobTable { transaction })).await?)
+    }
+}
+
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a path to a method has one lifetime, and a transaction any"
+)]
+#[async_trait]
+impl ExportStore for DirectoryStore {
+    async fn check(&self) -> Result<(), JobStoreFault> {
+        let fault = match tokio::fs::metadata(&self.results).await {
+            Ok(found) if identity(&found) == self.identity => return Ok(()),
+            Ok(_) => io::Error::other("it is another directory than at the start: restart the process to use it"),
+            Err(error) => error,
+        };
+        Err(DatabaseFault::Directory(fault).into())
+    }
+
+    async fn add(
+        &self,
+        job: ExportJob,
+        owners: &[String],
+        credentials: Vec<u8>,
+        limits: QueueLimits,
+    ) -> Result<Added, JobStoreFault> {
+        // A job in a directory that isn't there anymore would never run.
+        self.check().await?;
+        let owners = owners.to_owned();
+        self.call(move |jobs| jobs.add(&job, &owners, &credentials, limits)).await
+    }
+
+    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
+        let (id, owners) = (id.to_owned(), owners.to_owned());
+        self.call(move |jobs| jobs.find(&id, &owners)).await
+    }
+
+    async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault> {
+        let (owners, list) = (owners.to_owned(), list.clone());
+        self.call(move |jobs| jobs.of_client(&owners, &list)).await
+    }
+
+    async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {
+        let id = id.to_owned();
+        self.call(move |jobs| jobs.cancel(&id, clock::unix_seconds())).await
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), JobStoreFault> {
+        let (removed, file) = (id.to_owned(), self.results.join(id));
+        self.call(move |jobs| jobs.remove(&removed)).await?;
+        // If this fails, `sweep` removes the file later, because its job no longer exists.
+        let _ = tokio::fs::remove_file(file).await;
+        Ok(())
+    }
+
+    async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault> {
+        let opened = async {
+            let mut file = tokio::fs::File::open(self.results.join(id)).await?;
+            file.seek(SeekFrom::Start(first)).await?;
+            Ok(file)
+        };
+        let file = opened.await.map_err(JobStoreFault::Result)?;
+        Ok(Box::new(FileBody { file, left: count }))
+    }
+
+    async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault> {
+        let candidates = self.call(|jobs| jobs.candidates(clock::unix_milliseconds())).await?;
+        for id in candidates {
+            let path = self.results.join(&id);
+            let Some(file) = blocking(move || lock(&path)).await? else { continue };
+            // The lock is taken before the claim: it proves that no other process is working on an active job.
+            // Test: `another_process_takes_over`.
+            let claimed = self.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds())).await?;
+            let Some((job, credentials)) = claimed else { continue };
+            let lease = FileLease { store: self.clone(), file: Arc::new(file), id: job.id.clone(), claim: job.claim };
+            return Ok(Some(TakenJob { job, credentials, lease: Box::new(lease) }));
+        }
+        Ok(None)
+    }
+
+    async fn announcements(&self) -> Result<Vec<(String, String)>, JobStoreFault> {
+        self.call(|jobs| jobs.announcements()).await
+    }
+
+    async fn announced(&self, id: &str) -> Result<(), JobStoreFault> {
+        let id = id.to_owned();
+        self.call(move |jobs| jobs.announced(&id)).await
+    }
+
+    async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault> {
+        self.call(|jobs| jobs.finished(clock::unix_seconds())).await
+    }
+
+    async fn sweep(&self) -> Result<(), JobStoreFault> {
+        let results = self.results.clone();
+        // The files are listed before the jobs. Otherwise the file of a job that is added in between would seem to have
+        // no job.
+        let names = blocking(move || files(&results)).await?;
+        let with_result = self.call(|jobs| jobs.with_result()).await?;
+        let results = self.results.clone();
+        blocking(move || {
+            for name in names.iter().filter(|name| is_id(name) && !with_result.contains(name)) {
+                match fs::remove_file(results.join(name)) {
+                    // Another process has removed the file already, so there is nothing to do.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed?,
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault> {
+        self.call(|jobs| jobs.counts()).await
+    }
+}
+
+/// The lease of a job: its result file, opened and locked.
+struct FileLease {
+    store: DirectoryStore,
+    file: Arc<File>,
+    id: String,
+    claim: i64,
+}
+
+#[async_trait]
+impl JobLease for FileLease {
+    async fn restore(&mut self, length: u64) -> Result<bool, JobStoreFault> {
+        let file = Arc::clone(&self.file);
+        let cut = blocking(move || {
+            let is_whole = file.metadata()?.len() >= length;
+            file.set_len(if is_whole { length } else { 0 })?;
+            Ok(is_whole)
+        });
+        cut.await
+    }
+
+    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault> {
+        let (file, progress) = (Arc::clone(&self.file), progress.clone());
+        let at = progress.bytes.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        let written = blocking(move || {
+            let mut file = &*file;
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(&bytes)?;
+            // The bytes are on the disk before their length is stored, so a loss of power can't leave a gap.
+            file.sync_data()
+        });
+        written.await?;
+        let (id, claim) = (self.id.clone(), self.claim);
+        self.store.call(move |jobs| jobs.advance(&id, claim, &progress)).await
+    }
+
+    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
+        let (id, claim) = (self.id.clone(), self.claim);
+        // `self` keeps the lock until the write is done, so no other process can take the job in its earlier state.
+        self.store.call(move |jobs| jobs.end((&id, claim), &end, clock::unix_milliseconds())).await
+    }
+}
+
+/// Opens the result file of a job and locks it. Returns `None` while another task or process has the lock.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    // Another process might be writing pages into the file, so it isn't truncated before the lock is taken.
+    // Test: `another_process_takes_over`.
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Returns the names of the files in the directory of results. The name of a result file is the id of its job.
+fn files(results: &Path) -> io::Result<Vec<String>> {
+    fs::read_dir(results)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// Runs `work`, which reads or writes files, on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, JobStoreFault> {
+    spawn_blocking(work).await.map_err(|_| DatabaseFault::Task)?.map_err(JobStoreFault::Result)
+}
+
+/// A response body that reads a range of a result file.
+struct FileBody {
+    file: tokio::fs::File,
+    left: u64,
+}
+
+#[async_trait]
+impl BodySource for FileBody {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let size = usize::try_from(self.left).unwrap_or(PART).min(PART);
+        let mut part = BytesMut::zeroed(size);
+        let read = self.file.read(&mut part).await?;
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file of the result is too short"));
+        }
+        part.truncate(read);
+        self.left -= u64::try_from(read).unwrap_or(self.left);
+        Ok(Some(part.freeze()))
+    }
+}

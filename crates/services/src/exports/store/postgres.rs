@@ -1,0 +1,516 @@
+//! Jobs and results in a PostgreSQL database, which processes on several machines can share.
+//!
+//! A single statement writes a page and the progress of its job, so the server stores both or neither. A process works
+//! on a job until its lease ends. The lease is a time by the clock of the database, which the process extends
+//! regularly. A process whose lease has ended might not notice that. So every write names the claim of the process, and
+//! the length of the result that the write continues. The write changes nothing if another process has taken the job
+//! since, or if a failover of the server has lost the last write.
+//!
+//! A result is stored as rows, each with a part of its bytes. One statement to remove a large result would take too
+//! long, so its parts are removed in several statements. `cursorgate_export_removals` lists the jobs whose parts are to
+//! be removed.
+
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use tokio_postgres::{
+    Row,
+    types::{FromSql, Type},
+};
+
+use super::{
+    Added, Ended, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, MOST_LISTED, QueueLimits, TakenJob,
+};
+use crate::{
+    database::{natural, whole},
+    exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState},
+    inner::InnerGateway,
+    postgres::{Postgres, PostgresFault, PostgresTarget, TypedValue},
+};
+use cursorgate_config::settings::{ExportStoreSettings, PostgresSettings};
+use cursorgate_gateway::session::service::BodySource;
+
+/// The SQL scripts that create and change the tables, one for each version.
+const STEPS: [&str; 1] = [TABLES];
+
+const TABLES: &str = "
+CREATE TABLE cursorgate_exports (
+    id text PRIMARY KEY,
+    number bigint GENERATED ALWAYS AS IDENTITY,
+    owner text NOT NULL,
+    state text NOT NULL CHECK (state IN ('queued', 'active', 'completed', 'failed', 'cancelled')),
+    priority bigint NOT NULL,
+    claim bigint NOT NULL DEFAULT 0,
+    lease_until timestamptz,
+    interruptions bigint NOT NULL DEFAULT 0,
+    created bigint NOT NULL,
+    not_before timestamptz NOT NULL DEFAULT '-infinity',
+    finished timestamptz,
+    bytes bigint NOT NULL DEFAULT 0,
+    definition text NOT NULL,
+    progress text NOT NULL,
+    fault text,
+    announcement text,
+    announced_until timestamptz NOT NULL DEFAULT '-infinity',
+    credentials bytea
+);
+CREATE INDEX cursorgate_exports_unfinished ON cursorgate_exports (owner) WHERE state IN ('queued', 'active');
+CREATE INDEX cursorgate_exports_by_owner ON cursorgate_exports (owner, number);
+CREATE INDEX cursorgate_exports_announced ON cursorgate_exports (id) WHERE announcement IS NOT NULL;
+CREATE TABLE cursorgate_export_parts (
+    job text NOT NULL,
+    place bigint NOT NULL,
+    bytes bytea NOT NULL,
+    PRIMARY KEY (job, place)
+);
+ALTER TABLE cursorgate_export_parts ALTER COLUMN bytes SET STORAGE EXTERNAL;
+CREATE TABLE cursorgate_export_removals (job text PRIMARY KEY);
+";
+
+/// The columns of a job, in the order in which `read` expects them.
+const COLUMNS: &str = "job.id, job.owner, job.state, job.claim, job.created, \
+     floor(extract(epoch FROM job.finished))::bigint, job.definition, job.progress, job.fault, job.interruptions";
+
+/// The largest number of bytes of a result in one row. A longer page takes several rows.
+const PART: usize = 64 << 10;
+
+/// The largest number of rows of a result that one statement reads. The next statement reads the rows after them.
+const MOST_PARTS: i64 = 16;
+
+/// The largest number of rows of a result that one statement removes.
+const MOST_SWEPT: i64 = 1_000;
+/// The largest number of rounds of a sweep, each of which removes up to [`MOST_SWEPT`] rows. The next sweep removes the
+/// rest.
+const MOST_SWEEPS: usize = 20;
+
+/// The largest number of events that are reserved for this process at a time. Other events wait for a later call.
+const MOST_ANNOUNCED: i64 = 100;
+/// The time for which events are reserved for this process, in seconds.
+const ANNOUNCING: f64 = 60.0;
+
+#[derive(Clone)]
+pub(in crate::exports) struct PostgresJobs {
+    postgres: Arc<Postgres>,
+    lease: Duration,
+}
+
+impl PostgresJobs {
+    /// Creates the store without a connection. The first operation connects, so a process can start while the server is
+    /// down.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the system if it can't start a thread for the connections' I/O.
+    pub(in crate::exports) fn open(inner: &Arc<InnerGateway>, settings: &PostgresSettings) -> io::Result<Self> {
+        // The settings are read for each connection, because a reload can change the address, the password and the
+        // certificates.
+        let inner = Arc::clone(inner);
+        let target = move || {
+            let snapshot = inner.gateway().live.pin();
+            let exports = snapshot.services.exports.as_ref()?;
+            let ExportStoreSettings::Postgres(settings) = &exports.store else { return None };
+            let credentials = snapshot.export_credentials.as_ref().map(|tls| Arc::clone(&tls.current()));
+            Some(PostgresTarget { settings: PostgresSettings::clone(settings), credentials })
+        };
+        let postgres = Arc::new(Postgres::new(settings, &STEPS, Box::new(target))?);
+        Ok(Self { postgres, lease: settings.lease })
+    }
+}
+
+#[async_trait]
+impl ExportStore for PostgresJobs {
+    async fn add(
+        &self,
+        job: ExportJob,
+        owners: &[String],
+        credentials: Vec<u8>,
+        limits: QueueLimits,
+    ) -> Result<Added, JobStoreFault> {
+        // Jobs under all names of the client count. Otherwise a change of keys would let the client exceed its limit.
+        const ADD: &str = "
+            WITH unfinished AS (
+                SELECT count(*) AS everyone, count(*) FILTER (WHERE owner = ANY($11)) AS own,
+                       count(*) FILTER (WHERE definition::json ->> 'network' = $12) AS near
+                FROM cursorgate_exports WHERE state IN ('queued', 'active')
+            ), added AS (
+                INSERT INTO cursorgate_exports (id, owner, state, priority, created, definition, progress, credentials)
+                SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM unfinished WHERE own < $9 AND near < $13 AND everyone < $10
+                RETURNING 1
+            )
+            SELECT own < $9 AND near < $13, (SELECT count(*) FROM added) = 1 FROM unfinished";
+        let (definition, progress) = (serde_json::to_string(&job.definition)?, serde_json::to_string(&job.progress)?);
+        let most = |count: usize| whole(u64::try_from(count).unwrap_or(u64::MAX));
+        let parameters: [TypedValue<'_>; 13] = [
+            (&job.id, Type::TEXT),
+            (&job.owner, Type::TEXT),
+            (&job.state.word(), Type::TEXT),
+            (&(job.definition.priority as i64), Type::INT8),
+            (&whole(job.created), Type::INT8),
+            (&definition, Type::TEXT),
+            (&progress, Type::TEXT),
+            (&credentials, Type::BYTEA),
+            (&most(limits.per_client), Type::INT8),
+            (&most(limits.queue), Type::INT8),
+            (&owners, Type::TEXT_ARRAY),
+            (&job.definition.network, Type::TEXT),
+            (&most(limits.per_network()), Type::INT8),
+        ];
+        // Two of these statements at the same time wouldn't see each other's job, and could both take the last place.
+        // So they run one after the other.
+        let rows = self.postgres.ask_alone(ADD, &parameters).await?;
+        let answer = rows.first().map(|row| Ok::<_, JobStoreFault>((cell(row, 0)?, cell(row, 1)?))).transpose()?;
+        let (has_room, is_added): (bool, bool) = answer.unwrap_or((true, false));
+        Ok(match (has_room, is_added) {
+            (_, true) => Added::Queued,
+            (false, _) => Added::ClientIsFull,
+            (true, false) => Added::QueueIsFull,
+        })
+    }
+
+    async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
+        let query = format!("SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE id = $1 AND owner = ANY($2)");
+        let rows = self.postgres.ask(&query, &[(&id, Type::TEXT), (&owners, Type::TEXT_ARRAY)]).await?;
+        rows.first().map(read).transpose()
+    }
+
+    async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE owner = ANY($1)
+                AND definition::json ->> 'normal_path' = $2
+                AND definition::json ->> 'host' IS NOT DISTINCT FROM $3
+             ORDER BY created DESC, number DESC LIMIT {MOST_LISTED}"
+        );
+        let parameters: [TypedValue<'_>; 3] =
+            [(&owners, Type::TEXT_ARRAY), (&list.normal_path, Type::TEXT), (&list.host, Type::TEXT)];
+        let rows = self.postgres.ask(&query, &parameters).await?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {
+        // One statement cancels the job and records the removal. With two, a crash in between could leave parts that
+        // are never removed.
+        const CANCEL: &str = "
+            WITH cancelled AS (
+                UPDATE cursorgate_exports
+                SET state = 'cancelled', finished = now(), lease_until = NULL, credentials = NULL
+                WHERE id = $1 AND state IN ('queued', 'active') RETURNING id
+            )
+            INSERT INTO cursorgate_export_removals SELECT id FROM cancelled ON CONFLICT DO NOTHING";
+        self.postgres.ask(CANCEL, &[(&id, Type::TEXT)]).await?;
+        Ok(())
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), JobStoreFault> {
+        const REMOVE: &str = "
+            WITH removed AS (
+                DELETE FROM cursorgate_exports WHERE id = $1 AND finished IS NOT NULL RETURNING id
+            )
+            INSERT INTO cursorgate_export_removals SELECT id FROM removed ON CONFLICT DO NOTHING";
+        self.postgres.ask(REMOVE, &[(&id, Type::TEXT)]).await?;
+        Ok(())
+    }
+
+    async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault> {
+        let postgres = Arc::clone(&self.postgres);
+        let mut body = PartsBody { postgres, job: id.to_owned(), at: first, left: count, ready: VecDeque::new() };
+        // The first bytes are read before the head is sent. So if the store is down, the client gets 503, not a
+        // truncated answer.
+        body.fill().await?;
+        Ok(Box::new(body))
+    }
+
+    async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault> {
+        // SKIP LOCKED skips a job that another process is taking at this moment, instead of waiting for it.
+        let take = format!(
+            "WITH next AS MATERIALIZED (
+                SELECT id, state FROM cursorgate_exports AS job
+                WHERE (state = 'queued' AND not_before <= now()) OR (state = 'active' AND lease_until <= now())
+                ORDER BY (SELECT count(*) FROM cursorgate_exports AS other
+                          WHERE other.owner = job.owner AND other.state = 'active' AND other.id <> job.id),
+                         priority DESC, number
+                LIMIT 1 FOR UPDATE SKIP LOCKED
+            )
+            UPDATE cursorgate_exports AS job
+            SET state = 'active', claim = claim + 1, lease_until = now() + make_interval(secs => $1),
+                interruptions = interruptions + CASE next.state WHEN 'active' THEN 1 ELSE 0 END
+            FROM next WHERE job.id = next.id RETURNING {COLUMNS}, job.credentials"
+        );
+        let rows = self.postgres.ask(&take, &[(&self.lease.as_secs_f64(), Type::FLOAT8)]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let job = read(row)?;
+        let lease = RowLease {
+            renewal: renew(self.clone(), job.id.clone(), job.claim),
+            jobs: self.clone(),
+            id: job.id.clone(),
+            claim: job.claim,
+            written: job.progress.bytes,
+        };
+        let credentials: Option<Vec<u8>> = cell(row, 10)?;
+        Ok(Some(TakenJob { job, credentials: credentials.unwrap_or_default(), lease: Box::new(lease) }))
+    }
+
+    async fn announcements(&self) -> Result<Vec<(String, String)>, JobStoreFault> {
+        const ANNOUNCE: &str = "
+            UPDATE cursorgate_exports SET announced_until = now() + make_interval(secs => $1)
+            WHERE id IN (
+                SELECT id FROM cursorgate_exports WHERE announcement IS NOT NULL AND announced_until <= now()
+                ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) RETURNING id, announcement";
+        // If the process ends before it raises an event, the reservation expires and the event is returned again. So an
+        // event can be raised twice, but is never lost.
+        let rows = self.postgres.ask(ANNOUNCE, &[(&ANNOUNCING, Type::FLOAT8), (&MOST_ANNOUNCED, Type::INT8)]).await?;
+        rows.iter().map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
+    }
+
+    async fn announced(&self, id: &str) -> Result<(), JobStoreFault> {
+        let forget = "UPDATE cursorgate_exports SET announcement = NULL WHERE id = $1";
+        self.postgres.ask(forget, &[(&id, Type::TEXT)]).await?;
+        Ok(())
+    }
+
+    async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault> {
+        const FINISHED: &str = "
+            SELECT id, floor(extract(epoch FROM now() - finished))::bigint,
+                   CASE state WHEN 'completed' THEN bytes ELSE 0 END, owner, definition::json ->> 'network'
+            FROM cursorgate_exports WHERE finished IS NOT NULL ORDER BY finished DESC, number DESC";
+        let rows = self.postgres.ask(FINISHED, &[]).await?;
+        let finished = |row: &Row| {
+            let (age, bytes) = (natural(cell(row, 1)?), natural(cell(row, 2)?));
+            Ok(FinishedJob { id: cell(row, 0)?, owner: cell(row, 3)?, network: cell(row, 4)?, age, bytes })
+        };
+        rows.iter().map(finished).collect()
+    }
+
+    async fn sweep(&self) -> Result<(), JobStoreFault> {
+        const PARTS: &str = "
+            DELETE FROM cursorgate_export_parts WHERE job = $1 AND place IN (
+                SELECT place FROM cursorgate_export_parts WHERE job = $1 ORDER BY place LIMIT $2
+            )";
+        // The removal is complete only when no part is left, because another process might be removing parts of the
+        // same result.
+        const DONE: &str = "
+            DELETE FROM cursorgate_export_removals AS removal WHERE job = $1
+            AND NOT EXISTS (SELECT FROM cursorgate_export_parts AS part WHERE part.job = removal.job)";
+        // The number of rounds is bounded, because the keeper doesn't take jobs during a sweep. The next sweep
+        // continues.
+        for _ in 0..MOST_SWEEPS {
+            let next = "SELECT job FROM cursorgate_export_removals ORDER BY job LIMIT 1";
+            let rows = self.postgres.ask(next, &[]).await?;
+            let Some(row) = rows.first() else { break };
+            let job: String = cell(row, 0)?;
+            self.postgres.ask(PARTS, &[(&job, Type::TEXT), (&MOST_SWEPT, Type::INT8)]).await?;
+            self.postgres.ask(DONE, &[(&job, Type::TEXT)]).await?;
+        }
+        Ok(())
+    }
+
+    async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault> {
+        let rows = self.postgres.ask("SELECT state, count(*) FROM cursorgate_exports GROUP BY state", &[]).await?;
+        let count = |row: &Row| Ok((state(cell(row, 0)?), natural(cell(row, 1)?)));
+        rows.iter().map(count).collect()
+    }
+}
+
+/// The lease of a job. The job's row contains the time at which the lease ends.
+struct RowLease {
+    /// The task that extends the lease.
+    renewal: JoinHandle<()>,
+    jobs: PostgresJobs,
+    id: String,
+    claim: i64,
+    /// The length of the result in bytes, which this process read with the job and updates with each page that it adds.
+    written: u64,
+}
+
+impl Drop for RowLease {
+    fn drop(&mut self) {
+        // Without renewals the lease expires, and another process can take the job.
+        self.renewal.abort();
+    }
+}
+
+/// Starts a task that extends a lease whenever a third of its duration has passed. The task ends when it is aborted, or
+/// when the process has lost the lease.
+fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
+    const RENEW: &str = "
+        UPDATE cursorgate_exports SET lease_until = now() + make_interval(secs => $3)
+        WHERE id = $1 AND claim = $2 AND state = 'active' RETURNING 1";
+    tokio::spawn(async move {
+        let lease = jobs.lease.as_secs_f64();
+        loop {
+            // An interval of a third leaves time to repeat a renewal that fails.
+            tokio::time::sleep(jobs.lease / 3).await;
+            let parameters: [TypedValue<'_>; 3] = [(&id, Type::TEXT), (&claim, Type::INT8), (&lease, Type::FLOAT8)];
+            // After a fault, a later renewal might still be in time. If no renewal is, another process can take the
+            // job, and the write of the next page detects that. Test: `a_process_that_stood_still_repeats_no_item`.
+            if jobs.postgres.ask(RENEW, &parameters).await.is_ok_and(|rows| rows.is_empty()) {
+                return;
+            }
+        }
+    })
+}
+
+#[async_trait]
+impl JobLease for RowLease {
+    async fn restore(&mut self, _length: u64) -> Result<bool, JobStoreFault> {
+        // One statement writes both the bytes and their length, so they always agree.
+        Ok(true)
+    }
+
+    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault> {
+        const ADVANCE: &str = "
+            WITH held AS (
+                UPDATE cursorgate_exports
+                SET progress = $4, bytes = $5, interruptions = 0, lease_until = now() + make_interval(secs => $6)
+                WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3 RETURNING id
+            ), written AS (
+                INSERT INTO cursorgate_export_parts (job, place, bytes)
+                SELECT held.id, part.place, part.bytes FROM held, unnest($7, $8) AS part (place, bytes)
+            )
+            SELECT 1 FROM held";
+        let parts: Vec<&[u8]> = bytes.chunks(PART).collect();
+        let places: Vec<i64> =
+            (0..parts.len()).map(|part| whole(self.written.saturating_add(length(part * PART)))).collect();
+        let parameters: [TypedValue<'_>; 8] = [
+            (&self.id, Type::TEXT),
+            (&self.claim, Type::INT8),
+            (&whole(self.written), Type::INT8),
+            (&serde_json::to_string(progress)?, Type::TEXT),
+            (&whole(progress.bytes), Type::INT8),
+            (&self.jobs.lease.as_secs_f64(), Type::FLOAT8),
+            (&places, Type::INT8_ARRAY),
+            (&parts, Type::BYTEA_ARRAY),
+        ];
+        let is_held = !self.jobs.postgres.ask(ADVANCE, &parameters).await?.is_empty();
+        if is_held {
+            self.written = progress.bytes;
+        }
+        Ok(is_held)
+    }
+
+    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
+        const END: &str = "
+            WITH ended AS (
+                UPDATE cursorgate_exports
+                SET state = $4, not_before = now() + make_interval(secs => $5), lease_until = NULL,
+                    finished = CASE WHEN $6 THEN now() END, progress = $7, fault = $8, announcement = $9,
+                    credentials = CASE WHEN $6 THEN NULL ELSE credentials END
+                WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3 RETURNING id, state
+            )
+            INSERT INTO cursorgate_export_removals SELECT id FROM ended WHERE state = 'failed' ON CONFLICT DO NOTHING";
+        let (state, wait) = match end.ended {
+            Ended::Finished(state) => (state, Duration::ZERO),
+            Ended::Queued(wait) => (JobState::Queued, wait),
+        };
+        let parameters: [TypedValue<'_>; 9] = [
+            (&self.id, Type::TEXT),
+            (&self.claim, Type::INT8),
+            (&whole(self.written), Type::INT8),
+            (&state.word(), Type::TEXT),
+            (&wait.as_secs_f64(), Type::FLOAT8),
+            (&state.is_finished(), Type::BOOL),
+            (&serde_json::to_string(&end.progress)?, Type::TEXT),
+            (&end.fault.as_ref().map(serde_json::to_string).transpose()?, Type::TEXT),
+            (&end.announcement, Type::TEXT),
+        ];
+        self.jobs.postgres.ask(END, &parameters).await?;
+        Ok(())
+    }
+}
+
+/// A response body that reads a range of a result, up to [`MOST_PARTS`] rows at a time.
+struct PartsBody {
+    postgres: Arc<Postgres>,
+    job: String,
+    /// The index of the next byte of the result to read from the database.
+    at: u64,
+    /// The number of bytes that are still to be read from the database.
+    left: u64,
+    /// The parts that have been read but not sent.
+    ready: VecDeque<Bytes>,
+}
+
+impl PartsBody {
+    /// Reads up to [`MOST_PARTS`] more parts, beginning with the part that contains the next byte. Does nothing at the
+    /// end of the range.
+    async fn fill(&mut self) -> Result<(), JobStoreFault> {
+        // The first byte of a range can lie inside a part, so the read begins with the part that contains it.
+        // Test: `a_job_is_found_and_its_result_fetched_at_any_process`.
+        const READ: &str = "
+            SELECT place, bytes FROM cursorgate_export_parts
+            WHERE job = $1 AND place < $3
+            AND place >= (SELECT max(place) FROM cursorgate_export_parts WHERE job = $1 AND place <= $2)
+            ORDER BY place LIMIT $4";
+        if self.left == 0 {
+            return Ok(());
+        }
+        let parameters: [TypedValue<'_>; 4] = [
+            (&self.job, Type::TEXT),
+            (&whole(self.at), Type::INT8),
+            (&whole(self.at.saturating_add(self.left)), Type::INT8),
+            (&MOST_PARTS, Type::INT8),
+        ];
+        let rows = self.postgres.ask(READ, &parameters).await?;
+        for row in &rows {
+            let (place, bytes): (i64, &[u8]) = (cell(row, 0)?, cell(row, 1)?);
+            // If a part doesn't continue the part before it, the result is being removed.
+            let before = self.at.checked_sub(natural(place)).and_then(|before| usize::try_from(before).ok());
+            let rest = before.and_then(|before| bytes.get(before..)).filter(|rest| !rest.is_empty());
+            let rest = rest.ok_or_else(removed)?;
+            let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+            let part = &rest[..rest.len().min(most)];
+            self.at = self.at.saturating_add(length(part.len()));
+            self.left = self.left.saturating_sub(length(part.len()));
+            self.ready.push_back(Bytes::copy_from_slice(part));
+        }
+        if self.ready.is_empty() { Err(removed()) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl BodySource for PartsBody {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if self.ready.is_empty() {
+            self.fill().await.map_err(io::Error::other)?;
+        }
+        Ok(self.ready.pop_front())
+    }
+}
+
+fn removed() -> JobStoreFault {
+    JobStoreFault::Result(io::Error::new(io::ErrorKind::UnexpectedEof, "the result has a gap: it is being removed"))
+}
+
+/// Returns the value of a column, which is given by its index.
+fn cell<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, JobStoreFault> {
+    Ok(row.try_get(column).map_err(PostgresFault::from)?)
+}
+
+/// Returns the state with this word. The fallback is never used, because the table permits only the words of states.
+fn state(word: &str) -> JobState {
+    JobState::of(word).unwrap_or(JobState::Failed)
+}
+
+fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn read(row: &Row) -> Result<ExportJob, JobStoreFault> {
+    let (definition, progress, fault): (&str, &str, Option<&str>) = (cell(row, 6)?, cell(row, 7)?, cell(row, 8)?);
+    let mut progress: JobProgress = serde_json::from_str(progress)?;
+    // The column counts, not the member of `progress`: a process that takes the job updates only the column.
+    progress.interruptions = u32::try_from(cell::<i64>(row, 9)?).unwrap_or(u32::MAX);
+    Ok(ExportJob {
+        id: cell(row, 0)?,
+        owner: cell(row, 1)?,
+        state: state(cell(row, 2)?),
+        claim: cell(row, 3)?,
+        created: natural(cell(row, 4)?),
+        finished: cell::<Option<i64>>(row, 5)?.map(natural),
+        definition: serde_json::from_str::<JobDefinition>(definition)?,
+        progress,
+        fault: fault.map(serde_json::from_str::<JobFault>).transpose()?,
+    })
+}

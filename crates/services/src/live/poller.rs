@@ -1,0 +1,337 @@
+//! The poller of a group. It requests the page again and again, one request after the other, until the page ends or the
+//! last subscriber leaves.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use http::header;
+use tokio::sync::watch;
+
+use super::{
+    group::{LiveGroup, LiveGroups, Subscription},
+    history::{LivePageEnd, LiveState, PageRefusal, ShownPage},
+    message::{Farewell, LiveMessage, LivePageFault},
+    page::LivePage,
+    rhythm::{PollRhythm, loosened},
+    window::LiveWindow,
+};
+use crate::{
+    answer::{self, NoAnswer},
+    caller::Caller,
+    inner::InnerProxy,
+    list::find_list,
+    page::version,
+    webhooks::{ChangedList, SeenList},
+};
+use cursorgate_config::settings::LiveSettings;
+use cursorgate_core::json::Pointer;
+use cursorgate_gateway::{
+    Snapshot,
+    lifecycle::process::{
+        Stage,
+        live_counts::{LiveCounts, PollResult},
+    },
+    runtime::futures::caught,
+};
+use cursorgate_translate::downstream::Code;
+
+/// The largest number of attempts to find the right group for a client. After that, the client gets no page and can try
+/// again. Several attempts are needed because only the first answer of a group shows by which headers its page varies.
+/// A client that joined before might differ in one of these headers.
+const ATTEMPTS: usize = 3;
+
+/// Subscribes a client, and waits for the first answer. `has` is the id of the page that the client has; `None` if it
+/// has none.
+///
+/// # Errors
+///
+/// Returns the reason that the client doesn't get a page.
+pub(super) async fn enter(
+    groups: &Arc<LiveGroups>,
+    proxy: &Arc<InnerProxy>,
+    (window, caller): (&LiveWindow, &Arc<Caller>),
+    has: Option<String>,
+) -> Result<Subscription, LivePageEnd> {
+    for _ in 0..ATTEMPTS {
+        let (mut subscription, begun) = groups.join(window, caller);
+        if let Some(wanted) = begun {
+            tokio::spawn(run(Arc::clone(groups), Arc::clone(subscription.group()), (Arc::clone(proxy), wanted)));
+        }
+        subscription.begin().await?;
+        // The answer can show that the page varies by a header in which this client differs from the group.
+        // Test: `a_page_that_differs_by_a_header_is_not_shared`.
+        if subscription.group().serves(caller) {
+            return Ok(subscription.resume(has));
+        }
+    }
+    Err(LivePageEnd::Closing(Farewell::Divided))
+}
+
+/// The result of one request for the page.
+enum LivePoll {
+    /// The page differs from the last page, and has been published to the subscribers.
+    Changed,
+    Unchanged,
+    /// A later request, after at least this time, might succeed.
+    Failed(PageRefusal, Duration),
+    Refused(PageRefusal),
+    Closing(Farewell),
+}
+
+/// A poller. Dropping the value removes its group from the table, and lowers the count of pollers.
+struct Poller {
+    groups: Arc<LiveGroups>,
+    group: Arc<LiveGroup>,
+    proxy: Arc<InnerProxy>,
+    counts: Arc<LiveCounts>,
+    rhythm: PollRhythm,
+    /// The id and the version of the page that was last reported to webhooks; `None` before the first report.
+    told: Option<(String, String)>,
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.counts.end_poller();
+        self.groups.remove(&self.group);
+    }
+}
+
+/// Polls the page of a group until the page is refused or is no longer live, the last subscriber leaves, or the process
+/// closes.
+async fn run(
+    groups: Arc<LiveGroups>,
+    group: Arc<LiveGroup>,
+    (proxy, mut wanted): (Arc<InnerProxy>, watch::Receiver<()>),
+) {
+    let vitals = groups.inner.gateway().vitals.clone();
+    let counts = Arc::clone(vitals.live_counts());
+    counts.begin_poller();
+    let mut poller = Poller { groups, group, proxy, counts, rhythm: PollRhythm::default(), told: None };
+    let mut closing = pin!(vitals.reached(Stage::Closing));
+    // Each iteration sends a request, publishes its result, and waits until the next request is due.
+    loop {
+        let pause = {
+            let step = pin!(poller.step(&mut wanted));
+            let mut stepping = pin!(caught(step));
+            tokio::select! {
+                biased;
+                () = &mut closing => return,
+                stepped = &mut stepping => stepped,
+            }
+        };
+        let pause = match pause {
+            Ok(Some(pause)) => pause,
+            Ok(None) => return,
+            Err(panic) => {
+                tracing::error!(panic, "a live page has failed");
+                let detail = "the gateway failed: report the request id".to_owned();
+                let fault = LivePageFault { status: 500, code: Code::Internal.as_str().to_owned(), detail };
+                poller.end(LivePageEnd::Refused(Arc::new(PageRefusal::new(fault, None))));
+                return;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = &mut closing => return,
+            _ = wanted.changed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+impl Poller {
+    /// Sends a request, and publishes its result. Returns the time until the next request, or `None` if the poller
+    /// ends.
+    async fn step(&mut self, wanted: &mut watch::Receiver<()>) -> Option<Duration> {
+        let snapshot = self.groups.inner.gateway().live.pin();
+        let Some(settings) = snapshot.services.live.as_ref() else {
+            self.end(LivePageEnd::Closing(Farewell::Unconfigured));
+            return None;
+        };
+        let caller = self.group.caller()?;
+        let polled = self.poll((&snapshot, settings), &caller, wanted).await;
+        // The last subscriber might have left during the request. The poller then ends.
+        if wanted.has_changed().is_err() {
+            return None;
+        }
+        if matches!(polled, LivePoll::Changed | LivePoll::Unchanged) {
+            self.tell(&snapshot).await;
+        }
+        let bounds = settings.interval;
+        let pause = match polled {
+            LivePoll::Changed => {
+                self.counts.count_poll(PollResult::Changed);
+                self.rhythm.changed(bounds)
+            }
+            LivePoll::Unchanged => {
+                self.counts.count_poll(PollResult::Unchanged);
+                self.recover();
+                self.rhythm.unchanged(bounds)
+            }
+            LivePoll::Failed(refusal, wait) => {
+                self.counts.count_poll(PollResult::Failed);
+                if self.group.state.borrow().shown.is_none() {
+                    // No subscriber has a page yet, so each of them gets the failure as the answer to its request.
+                    // Test: `errors_are_sent_once_and_refused_credentials_end_a_stream`.
+                    self.end(LivePageEnd::Refused(Arc::new(refusal)));
+                    return None;
+                }
+                self.warn(&refusal.fault);
+                self.rhythm.failed(bounds, wait)
+            }
+            LivePoll::Refused(refusal) => {
+                self.counts.count_poll(PollResult::Refused);
+                self.end(LivePageEnd::Refused(Arc::new(refusal)));
+                return None;
+            }
+            LivePoll::Closing(farewell) => {
+                self.end(LivePageEnd::Closing(farewell));
+                return None;
+            }
+        };
+        // While memory is short, the poller waits for at least the longest interval, to leave the memory to the
+        // requests of clients.
+        let pause = if snapshot.memory.is_short() { pause.max(bounds.max) } else { pause };
+        Some(loosened(pause))
+    }
+
+    /// Requests the page with the credentials of `caller`, and publishes it if it has changed.
+    async fn poll(
+        &self,
+        (snapshot, settings): (&Snapshot, &LiveSettings),
+        caller: &Caller,
+        wanted: &mut watch::Receiver<()>,
+    ) -> LivePoll {
+        let window = &self.group.window;
+        // The list is looked up for each request, because a reload might have removed the list or its live pages.
+        // Test: `streams_go_on_after_a_reload_while_their_page_is_live`.
+        let found = find_list(snapshot, window.host.as_deref(), &window.normal_path);
+        let Some(route) = found.filter(|route| settings.routes.contains(&route.name)) else {
+            return LivePoll::Closing(Farewell::Unconfigured);
+        };
+        let Some(list) = &route.list else { return LivePoll::Closing(Farewell::Unconfigured) };
+        let tag = self.group.state.borrow().shown.as_ref().and_then(|shown| shown.page.tag.clone());
+        let condition: Vec<_> = tag.into_iter().map(|tag| (header::IF_NONE_MATCH, tag)).collect();
+        let limits = (settings.timeout, wanted);
+        let asked = answer::ask((&self.proxy, snapshot), caller, (&window.target, &condition), limits).await;
+        let answer = match asked {
+            Ok(answer) => answer,
+            Err(NoAnswer::Unasked) => return LivePoll::Refused(unanswered(NoAnswer::Unasked)),
+            Err(reason) => return LivePoll::Failed(unanswered(reason), Duration::ZERO),
+        };
+        match answer.status {
+            200 => {
+                let convention = list.conventions.choose(&caller.headers).convention;
+                match LivePage::read(&answer, list, convention) {
+                    Some(page) => self.show(page, snapshot),
+                    None => LivePoll::Refused(no_page()),
+                }
+            }
+            304 => LivePoll::Unchanged,
+            status => {
+                let (fault, wait) = (LivePageFault::of_answer(&answer), answer.retry_after());
+                let refusal = PageRefusal::new(fault, Some(answer));
+                match status {
+                    408 | 409 | 425 | 429 | 500.. => LivePoll::Failed(refusal, wait),
+                    _ => LivePoll::Refused(refusal),
+                }
+            }
+        }
+    }
+
+    /// Publishes a page to the subscribers, unless it hasn't changed.
+    fn show(&self, page: LivePage, snapshot: &Snapshot) -> LivePoll {
+        let state = Arc::clone(&self.group.state.borrow());
+        let next = match &state.shown {
+            None => ShownPage::first(page, &snapshot.memory).map(Some),
+            Some(shown) => shown.next(page, &snapshot.memory),
+        };
+        match next {
+            // The page now varies by a header in which the subscribers differ. The group ends, and each subscriber
+            // reconnects and joins a group whose members get the same page.
+            // Test: `a_page_that_differs_by_a_header_is_not_shared`.
+            Ok(Some(shown)) if state.shown.is_some() && !self.group.serves_all(&shown.page.varies) => {
+                LivePoll::Closing(Farewell::Divided)
+            }
+            Ok(Some(shown)) => {
+                self.group.state.send_replace(Arc::new(LiveState { shown: Some(shown), ..LiveState::default() }));
+                LivePoll::Changed
+            }
+            Ok(None) => LivePoll::Unchanged,
+            Err(_) => LivePoll::Failed(unanswered(NoAnswer::NoMemory), Duration::ZERO),
+        }
+    }
+
+    /// Reports the current page to webhooks, unless it is the page that was reported last. If a report fails, it is
+    /// repeated after the next request.
+    async fn tell(&mut self, snapshot: &Snapshot) {
+        let Some(events) = &self.groups.events else { return };
+        let Some(shown) = self.group.state.borrow().shown.clone() else { return };
+        if self.told.as_ref().is_some_and(|(id, _)| *id == shown.page.id) {
+            return;
+        }
+        let LiveWindow { host, normal_path, path, list_query, has_private, key, .. } = &self.group.window;
+        let Some(route) = find_list(snapshot, host.as_deref(), normal_path) else { return };
+        let items = shown.page.places.items.as_ref().and_then(|place| Pointer::parse(place).ok());
+        let version = version(&shown.page.body, items.as_ref());
+        let data = ChangedList {
+            route: route.name.clone(),
+            path: path.clone(),
+            query: list_query.clone(),
+            watch: None,
+            etag: shown.page.tag.as_ref().and_then(|tag| tag.to_str().ok()).map(str::to_owned),
+        };
+        let before = self.told.as_ref().map(|(_, version)| version.clone());
+        let seen = SeenList { key: *key, version: version.clone(), before, data };
+        // Clients with equal headers can still differ in their private parameters. Headers don't identify clients then,
+        // so only the operator's endpoints get the event.
+        let callers = if *has_private { Vec::new() } else { self.group.callers() };
+        match events.list_seen(&callers, seen).await {
+            Ok(()) => self.told = Some((shown.page.id.clone(), version)),
+            Err(fault) => tracing::error!(%fault, "a change of a list can't be reported"),
+        }
+    }
+
+    /// Publishes that a request has failed, but only for the first of several failures in a row.
+    fn warn(&self, fault: &LivePageFault) {
+        self.group.state.send_if_modified(|state| {
+            let is_new = state.trouble.is_none();
+            if is_new {
+                let trouble = Some(Arc::new(LiveMessage::of_fault(fault, false)));
+                *state = Arc::new(LiveState { trouble, ..LiveState::clone(state) });
+            }
+            is_new
+        });
+    }
+
+    /// Publishes that requests succeed again. Does nothing if the last request succeeded.
+    fn recover(&self) {
+        self.group.state.send_if_modified(|state| {
+            let was_warned = state.trouble.is_some();
+            if was_warned {
+                *state = Arc::new(LiveState { trouble: None, ..LiveState::clone(state) });
+            }
+            was_warned
+        });
+    }
+
+    /// Publishes that the page is no longer polled. A client that subscribes after that begins a new group.
+    fn end(&self, end: LivePageEnd) {
+        self.groups.remove(&self.group);
+        self.group.state.send_modify(|state| {
+            *state = Arc::new(LiveState { end: Some(end), ..LiveState::clone(state) });
+        });
+    }
+}
+
+/// Returns the refusal for an answer that isn't a page of the gateway, or isn't UTF-8.
+fn no_page() -> PageRefusal {
+    let detail =
+        "this is not a page of the gateway: a live page is asked for by cursor, and its body is text".to_owned();
+    PageRefusal::new(LivePageFault { status: 400, code: Code::ParameterInvalid.as_str().to_owned(), detail }, None)
+}
+
+fn unanswered(reason: NoAnswer) -> PageRefusal {
+    let (code, detail) = reason.said();
+    let fault = LivePageFault { status: code.status(), code: code.as_str().to_owned(), detail: detail.to_owned() };
+    PageRefusal::new(fault, None)
+}

@@ -1,0 +1,120 @@
+//! Events: their types, the schema of each type, and their payloads.
+//!
+//! A payload has the members `type`, `timestamp` and `data`
+//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). The id of an event
+//! is the `webhook-id` in every attempt at its deliveries and in every redelivery, so receivers can recognise
+//! duplicates. The id is a hash of the event's cause. So if a process raises an event, ends before it records this, and
+//! the event is raised again, the id is the same.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use cursorgate_config::settings::EventType;
+use cursorgate_gateway::runtime::clock;
+
+/// The types of events, each with its JSON Schema.
+pub(super) const TYPES: [(EventType, &str); 4] = [
+    (EventType::CollectionChanged, include_str!("schemas/collection.changed.json")),
+    (EventType::ExportCompleted, include_str!("schemas/export.completed.json")),
+    (EventType::ExportFailed, include_str!("schemas/export.failed.json")),
+    (EventType::SunsetApproaching, include_str!("schemas/legacy.sunset_approaching.json")),
+];
+
+/// The `type` of the request that verifies an endpoint. It isn't a type of event.
+pub(super) const VERIFICATION: &str = "webhook.verification";
+
+/// Returns the type of event with this word, such as `export.completed`; `None` if the word is unknown.
+pub(super) fn type_of(word: &str) -> Option<EventType> {
+    TYPES.into_iter().map(|(event, _)| event).find(|event| event.word() == word)
+}
+
+/// The endpoints for which an event is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Audience {
+    /// The endpoints of the operator and of all clients.
+    All,
+    /// The endpoints of the operator, and of the owners with these names. A client has a name for each cursor key.
+    Client(Vec<String>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Event {
+    /// The `webhook-id` of the event's deliveries: `evt_`, followed by 32 hexadecimal digits.
+    pub(super) id: String,
+    /// The word for the event's type, such as `export.completed`.
+    pub(super) kind: String,
+    /// The time of the event, in seconds since 1970.
+    pub(super) created: u64,
+    /// The body of the event's deliveries, which is JSON.
+    pub(super) payload: String,
+    pub(super) audience: Audience,
+    /// The name of the event's subject, such as a page that has changed; `None` if the event has none. A delivery that
+    /// still waits with an earlier event about the same subject gets this event instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) subject: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Payload<'a, D> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    timestamp: String,
+    data: &'a D,
+}
+
+impl Event {
+    /// Creates an event. Its id is a hash of the type and the cause, so two events with the same type and cause are the
+    /// same event.
+    pub(crate) fn new(kind: EventType, cause: &str, created: u64, audience: Audience, data: &impl Serialize) -> Self {
+        // The hash includes the type, because events of two types with the same cause are two events.
+        // Test: `an_event_raised_again_has_the_same_id_and_payload`.
+        let digest = Sha256::digest(format!("{}\n{cause}", kind.word()));
+        let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let kind = kind.word();
+        Self {
+            id: format!("evt_{id}"),
+            kind: kind.to_owned(),
+            created,
+            payload: payload(kind, created, data),
+            audience,
+            subject: None,
+        }
+    }
+
+    /// Returns the event with this subject.
+    pub(super) fn about(self, subject: String) -> Self {
+        Self { subject: Some(subject), ..self }
+    }
+}
+
+/// Returns the body of a request to an endpoint: a JSON object with `type`, `timestamp` and `data`. `created` is in
+/// seconds since 1970.
+pub(super) fn payload(kind: &str, created: u64, data: &impl Serialize) -> String {
+    let payload = Payload { kind, timestamp: clock::rfc3339(created), data };
+    // Serializing strings, numbers, booleans and lists as JSON never fails.
+    serde_json::to_string(&payload).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_raised_again_has_the_same_id_and_payload() {
+        let event = |cause: &str, kind| Event::new(kind, cause, 60, Audience::All, &["x"]);
+        let one = event("a", EventType::ExportFailed);
+        assert_eq!(one, event("a", EventType::ExportFailed));
+        assert_ne!(one.id, event("b", EventType::ExportFailed).id);
+        assert_ne!(one.id, event("a", EventType::ExportCompleted).id);
+        assert_eq!(one.payload, r#"{"type":"export.failed","timestamp":"1970-01-01T00:01:00Z","data":["x"]}"#);
+    }
+
+    #[test]
+    fn each_type_has_a_schema_of_its_name() {
+        for (kind, schema) in TYPES {
+            let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+            assert_eq!(schema["properties"]["type"]["const"], kind.word());
+            assert_eq!(type_of(kind.word()), Some(kind));
+        }
+    }
+}

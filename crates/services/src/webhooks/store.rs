@@ -1,0 +1,345 @@
+//! The endpoints of a directory and their deliveries, in an SQLite database that processes of one machine can share.
+//!
+//! This module contains the queries for endpoints. The queries for deliveries are in `queue`, the ones for versions of
+//! watched pages in `windows`, and the ones for operators' reports in `overview`.
+
+mod overview;
+mod queue;
+mod windows;
+
+use std::path::Path;
+
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params_from_iter};
+
+pub(super) use self::{
+    overview::{CountedEndpoint, DeadLetter, Revival, Revived},
+    queue::{Claimed, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised},
+    windows::{SeenVersion, WatchRecord},
+};
+use super::endpoint::{Endpoint, EndpointState};
+use crate::database::{Database, DatabaseFault, count, natural, whole};
+
+/// The SQL scripts that create and change the tables, one for each version.
+const STEPS: [&str; 2] = [
+    "
+CREATE TABLE endpoints (
+    id TEXT PRIMARY KEY,
+    owner TEXT,
+    state TEXT NOT NULL CHECK (state IN ('unverified', 'active', 'disabled')),
+    verified INTEGER NOT NULL,
+    gone INTEGER NOT NULL DEFAULT 0,
+    events TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    -- Of an endpoint of the operator: the URL that the state is of, hashed.
+    mark TEXT,
+    -- Of an endpoint of a client: the number of the key that sealed it, and its URL and its secrets.
+    number INTEGER,
+    sealed BLOB,
+    -- The time at which its pace is whole again, in milliseconds since 1970.
+    whole_at INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX endpoints_by_owner ON endpoints (owner, created);
+
+CREATE TABLE events (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    payload TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE deliveries (
+    id TEXT PRIMARY KEY,
+    endpoint TEXT NOT NULL,
+    event TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'delivered', 'dead')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    claim INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL,
+    -- The time until which a process has it, in milliseconds since 1970.
+    held_until INTEGER NOT NULL DEFAULT 0,
+    created INTEGER NOT NULL,
+    finished INTEGER,
+    fault TEXT,
+    UNIQUE (endpoint, event)
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (endpoint, not_before) WHERE state = 'queued';
+CREATE INDEX deliveries_finished ON deliveries (finished) WHERE finished IS NOT NULL;
+CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint, created);
+CREATE INDEX deliveries_by_event ON deliveries (event);
+
+CREATE TABLE attempts (
+    delivery TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (delivery, number)
+) STRICT, WITHOUT ROWID;
+
+-- The notices of sunsets that were given.
+CREATE TABLE notices (
+    cause TEXT PRIMARY KEY,
+    given INTEGER NOT NULL
+) STRICT;
+",
+    "
+-- What an event is about, where a later one takes its place.
+ALTER TABLE events ADD COLUMN subject TEXT;
+CREATE INDEX events_by_subject ON events (subject) WHERE subject IS NOT NULL;
+
+-- Pages as they were last seen.
+CREATE TABLE windows (
+    -- By a key of cursors.
+    name TEXT PRIMARY KEY,
+    version TEXT,
+    seen INTEGER NOT NULL,
+    changed INTEGER,
+    -- Of a watch of the configuration: its name there, the time before which it is not asked for again, in milliseconds since
+    -- 1970, and the fault of the last request.
+    watch TEXT,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    fault TEXT
+) STRICT;
+CREATE INDEX windows_by_age ON windows (seen);
+",
+];
+
+const COLUMNS: &str = "id, owner, state, verified, gone, events, created, sealed";
+
+/// The largest number of endpoints that a query returns. A client can't have more endpoints than this.
+const MOST_LISTED: usize = 1_000;
+
+/// The result of an attempt to add an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Registered {
+    Added,
+    /// The client has as many endpoints as it may have.
+    ClientIsFull,
+    /// All clients together have as many endpoints as they may have.
+    AllAreFull,
+}
+
+/// An endpoint of the operator, from the configuration.
+#[derive(Clone, Debug)]
+pub(super) struct OperatorsEndpoint {
+    pub(super) id: String,
+    /// A hash of the endpoint's URL, by which a changed URL is noticed.
+    pub(super) mark: String,
+    /// The types of events that the endpoint gets, such as `export.completed`.
+    pub(super) events: Vec<String>,
+}
+
+/// The endpoints and types of events that the configuration permits.
+#[derive(Clone, Debug)]
+pub(super) struct Subscribers {
+    pub(super) operators: Vec<OperatorsEndpoint>,
+    /// The types of events to which clients can subscribe; empty if clients can't register endpoints.
+    pub(super) of_clients: Vec<String>,
+}
+
+impl Subscribers {
+    /// Returns whether there can't be an endpoint that gets events of this type.
+    pub(super) fn are_none(&self, kind: &str) -> bool {
+        let asks = |events: &Vec<String>| events.iter().any(|known| known == kind);
+        !asks(&self.of_clients) && !self.operators.iter().any(|endpoint| asks(&endpoint.events))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct WebhookStore(Database);
+
+/// The tables in a transaction. If a function returns an error, the transaction is rolled back.
+pub(super) struct WebhookTables<'c> {
+    transaction: &'c Transaction<'c>,
+}
+
+impl WebhookStore {
+    /// Opens the database in a directory. If the directory or the database is missing, it is created.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory or of its database.
+    pub(super) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
+        Database::open(&directory.join("webhooks.sqlite3"), &STEPS).map(Self)
+    }
+
+    /// Runs a function in one transaction of the database, on a thread that may block.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the function or of its transaction.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut WebhookTables<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, DatabaseFault> {
+        self.0.call(move |transaction| function(&mut WebhookTables { transaction })).await
+    }
+}
+
+impl WebhookTables<'_> {
+    /// Adds an endpoint of a client, unless the limit of this client or of all clients is reached. `owners` are all
+    /// names of the client. `number` is the number of the key that sealed the endpoint.
+    pub(super) fn register(
+        &mut self,
+        endpoint: &Endpoint,
+        owners: &[String],
+        (per_client, all): (usize, usize),
+        number: u32,
+    ) -> Result<Registered, DatabaseFault> {
+        // The endpoints are counted in the transaction that adds one, so two requests at the same time can't both take
+        // the last place. Endpoints under all names of the client count. Otherwise a change of keys would let the
+        // client exceed its limit.
+        if self.of_client(owners)?.len() >= per_client {
+            return Ok(Registered::ClientIsFull);
+        }
+        // Endpoints of the operator don't count for the limit of all clients.
+        let query = "SELECT count(*) FROM endpoints WHERE owner IS NOT NULL";
+        if count(self.transaction.query_row(query, [], |row| row.get(0))?) >= all {
+            return Ok(Registered::AllAreFull);
+        }
+        self.transaction.execute(
+            "INSERT INTO endpoints (id, owner, state, verified, events, created, number, sealed)
+             VALUES (:id, :owner, :state, 0, :events, :created, :number, :sealed)",
+            named_params! {
+                ":id": endpoint.id,
+                ":owner": endpoint.owner,
+                ":state": endpoint.state.word(),
+                ":events": serde_json::to_string(&endpoint.events)?,
+                ":created": whole(endpoint.created),
+                ":number": number,
+                ":sealed": endpoint.sealed,
+            },
+        )?;
+        Ok(Registered::Added)
+    }
+
+    /// Stores a changed endpoint of a client. `number` is the number of the key that sealed the endpoint.
+    pub(super) fn change(&mut self, endpoint: &Endpoint, number: u32) -> Result<(), DatabaseFault> {
+        self.transaction.execute(
+            "UPDATE endpoints SET owner = :owner, state = :state, verified = :verified, gone = :gone, events = :events,
+                 number = :number, sealed = :sealed
+             WHERE id = :id",
+            named_params! {
+                ":id": endpoint.id,
+                ":owner": endpoint.owner,
+                ":state": endpoint.state.word(),
+                ":verified": endpoint.is_verified,
+                ":gone": endpoint.is_gone,
+                ":events": serde_json::to_string(&endpoint.events)?,
+                ":number": number,
+                ":sealed": endpoint.sealed,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Disables an endpoint that has answered with 410.
+    pub(super) fn disable(&mut self, id: &str) -> Result<(), DatabaseFault> {
+        self.transaction.execute("UPDATE endpoints SET state = 'disabled', gone = 1 WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Removes an endpoint of a client, and all deliveries to it.
+    pub(super) fn remove(&mut self, id: &str) -> Result<(), DatabaseFault> {
+        for statement in [
+            // Attempts are removed first: they are found through the deliveries, which the next statement removes.
+            "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE endpoint = ?1)",
+            "DELETE FROM deliveries WHERE endpoint = ?1",
+            "DELETE FROM endpoints WHERE id = ?1",
+        ] {
+            self.transaction.execute(statement, [id])?;
+        }
+        self.remove_lone_events()
+    }
+
+    /// Returns the endpoint with this id, of the operator or of any client; `None` if there is no such endpoint.
+    pub(super) fn endpoint(&mut self, id: &str) -> Result<Option<Endpoint>, DatabaseFault> {
+        let query = format!("SELECT {COLUMNS} FROM endpoints WHERE id = ?1");
+        self.transaction.query_row(&query, [id], |row| Ok(read(row))).optional()?.transpose()
+    }
+
+    /// Returns an endpoint of a client; `None` if there is no such endpoint, or if it belongs to someone else. `owners`
+    /// are the client's names, one for each cursor key.
+    pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<Endpoint>, DatabaseFault> {
+        // An endpoint of the operator has no owner, so a client can't find it.
+        Ok(self.endpoint(id)?.filter(|endpoint| endpoint.owner.as_ref().is_some_and(|owner| owners.contains(owner))))
+    }
+
+    /// Returns the endpoints of a client, the oldest first. `owners` are the client's names, one for each cursor key.
+    pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<Endpoint>, DatabaseFault> {
+        let places = vec!["?"; owners.len()].join(", ");
+        let query = format!(
+            "SELECT {COLUMNS} FROM endpoints WHERE owner IN ({places}) ORDER BY created, rowid LIMIT {MOST_LISTED}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map(params_from_iter(owners), |row| Ok(read(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
+    /// Returns the active endpoints of all clients.
+    pub(super) fn of_clients(&mut self) -> Result<Vec<Endpoint>, DatabaseFault> {
+        let query = format!("SELECT {COLUMNS} FROM endpoints WHERE owner IS NOT NULL AND state = 'active'");
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([], |row| Ok(read(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
+    /// Stores an endpoint of the operator, or updates the stored one from the configuration. An endpoint whose URL has
+    /// changed is active again, even if its earlier URL has answered with 410. `now` is in seconds since 1970.
+    fn configure(&mut self, endpoint: &OperatorsEndpoint, now: u64) -> Result<(), DatabaseFault> {
+        self.transaction.execute(
+            "INSERT INTO endpoints (id, state, verified, events, created, mark)
+             VALUES (:id, 'active', 1, :events, :now, :mark)
+             ON CONFLICT (id) DO UPDATE SET
+                 state = iif(mark = :mark, state, 'active'), gone = iif(mark = :mark, gone, 0),
+                 events = :events, mark = :mark
+             WHERE mark <> :mark OR events <> :events",
+            named_params! {
+                ":id": endpoint.id,
+                ":events": serde_json::to_string(&endpoint.events)?,
+                ":now": whole(now),
+                ":mark": endpoint.mark,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Returns up to [`MOST_LISTED`] endpoints of clients that were sealed by another key than `number`.
+    pub(super) fn sealed_by_others(&mut self, number: u32) -> Result<Vec<Endpoint>, DatabaseFault> {
+        // Endpoints of the operator have no number. A comparison with NULL isn't true, so the query leaves these
+        // endpoints out.
+        let query = format!("SELECT {COLUMNS} FROM endpoints WHERE number <> ?1 LIMIT {MOST_LISTED}");
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([number], |row| Ok(read(row)))?;
+        rows.map(|row| row?).collect()
+    }
+
+    /// Returns whether the notice of a sunset with this cause has been raised.
+    pub(super) fn has_notice(&mut self, cause: &str) -> Result<bool, DatabaseFault> {
+        let query = "SELECT EXISTS (SELECT 1 FROM notices WHERE cause = ?1)";
+        Ok(self.transaction.query_row(query, [cause], |row| row.get(0))?)
+    }
+
+    /// Records that the notice of a sunset with this cause has been raised. `now` is in seconds since 1970.
+    pub(super) fn note(&mut self, cause: &str, now: u64) -> Result<(), DatabaseFault> {
+        self.transaction
+            .execute("INSERT OR IGNORE INTO notices (cause, given) VALUES (?1, ?2)", (cause, whole(now)))?;
+        Ok(())
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<Endpoint, DatabaseFault> {
+    let (state, events): (String, String) = (row.get("state")?, row.get("events")?);
+    Ok(Endpoint {
+        id: row.get("id")?,
+        owner: row.get("owner")?,
+        // The fallback is never used, because the table permits only the words of states.
+        state: EndpointState::of(&state).unwrap_or(EndpointState::Disabled),
+        is_verified: row.get("verified")?,
+        is_gone: row.get("gone")?,
+        events: serde_json::from_str(&events)?,
+        created: natural(row.get("created")?),
+        sealed: row.get::<_, Option<Vec<u8>>>("sealed")?.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

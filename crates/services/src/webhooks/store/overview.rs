@@ -1,0 +1,132 @@
+//! Queries for all endpoints and all dead letters, for the operator's report.
+
+use rusqlite::{OptionalExtension as _, named_params};
+
+use super::{
+    COLUMNS, WebhookTables,
+    queue::{self, Delivery, DeliveryState, MOST_LISTED},
+};
+use crate::{
+    database::{DatabaseFault, count, whole},
+    webhooks::endpoint::{Endpoint, EndpointState},
+};
+
+/// The largest number of endpoints that the report lists. Further endpoints are left out.
+const MOST_ENDPOINTS: usize = 1_000;
+
+/// An endpoint with the numbers of its deliveries in each state.
+#[derive(Clone, Debug)]
+pub(in crate::webhooks) struct CountedEndpoint {
+    pub(in crate::webhooks) endpoint: Endpoint,
+    pub(in crate::webhooks) queued: usize,
+    pub(in crate::webhooks) delivered: usize,
+    pub(in crate::webhooks) dead: usize,
+}
+
+/// A dead letter with the id of its endpoint.
+#[derive(Clone, Debug)]
+pub(in crate::webhooks) struct DeadLetter {
+    pub(in crate::webhooks) endpoint: String,
+    pub(in crate::webhooks) delivery: Delivery,
+}
+
+/// The selection of dead letters that are to be sent again.
+#[derive(Clone, Debug)]
+pub(in crate::webhooks) enum Revival {
+    /// A dead letter, by its id.
+    Delivery(String),
+    /// All dead letters of an endpoint, by its id.
+    Endpoint(String),
+}
+
+/// The result of queueing dead letters again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::webhooks) enum Revived {
+    /// This number of dead letters has been queued.
+    Queued(usize),
+    /// The store has no such dead letter, or no such endpoint.
+    Unknown,
+    /// The endpoint isn't active, so deliveries to it would fail again.
+    Inactive,
+}
+
+impl WebhookTables<'_> {
+    /// Returns up to [`MOST_ENDPOINTS`] endpoints: first the operator's, then the clients', each from the oldest to the
+    /// newest.
+    pub(in crate::webhooks) fn counted_endpoints(&mut self) -> Result<Vec<CountedEndpoint>, DatabaseFault> {
+        let number = |state: DeliveryState| {
+            format!("(SELECT count(*) FROM deliveries WHERE endpoint = endpoints.id AND state = '{}')", state.word())
+        };
+        let [queued, delivered, dead] =
+            [DeliveryState::Queued, DeliveryState::Delivered, DeliveryState::Dead].map(number);
+        // The operator's few endpoints are first, so the endpoints of clients can't push them out of the report.
+        let query = format!(
+            "SELECT {COLUMNS}, {queued} AS queued, {delivered} AS delivered, {dead} AS dead FROM endpoints
+             ORDER BY owner IS NOT NULL, created, rowid LIMIT {MOST_ENDPOINTS}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([], |row| {
+            let number = |name: &str| row.get(name).map(count);
+            Ok((super::read(row), number("queued")?, number("delivered")?, number("dead")?))
+        })?;
+        let counted = rows.map(|row| {
+            let (endpoint, queued, delivered, dead) = row?;
+            Ok(CountedEndpoint { endpoint: endpoint?, queued, delivered, dead })
+        });
+        counted.collect()
+    }
+
+    /// Returns up to [`MOST_LISTED`] dead letters of all endpoints, the newest first. With `before`, only dead letters
+    /// older than this delivery are returned. Returns `None` if the delivery `before` has been removed.
+    pub(in crate::webhooks) fn dead_letters(
+        &mut self,
+        before: Option<&str>,
+    ) -> Result<Option<Vec<DeadLetter>>, DatabaseFault> {
+        let mut place: Option<i64> = None;
+        if let Some(before) = before {
+            let query = "SELECT rowid FROM deliveries WHERE id = ?1";
+            place = self.transaction.query_row(query, [before], |row| row.get(0)).optional()?;
+            // Without the place of `before`, older letters can't be found, and an empty list would look like the end.
+            // Test: `the_list_of_dead_letters_continues_after_a_removed_letter`.
+            if place.is_none() {
+                return Ok(None);
+            }
+        }
+        let query = format!(
+            "SELECT {} FROM deliveries JOIN events ON events.id = event WHERE deliveries.state = 'dead'
+                 AND (?1 IS NULL OR deliveries.rowid < ?1)
+             ORDER BY deliveries.rowid DESC LIMIT {MOST_LISTED}",
+            queue::COLUMNS
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement
+            .query_map([place], |row| Ok(DeadLetter { endpoint: row.get("endpoint")?, delivery: queue::read(row)? }))?;
+        Ok(Some(rows.collect::<Result<_, _>>()?))
+    }
+
+    /// Queues dead letters again. They keep their `webhook-id`. `now` is in milliseconds since 1970.
+    pub(in crate::webhooks) fn revive(&mut self, revival: &Revival, now: u64) -> Result<Revived, DatabaseFault> {
+        let (delivery, endpoint) = match revival {
+            Revival::Delivery(id) => {
+                let query = "SELECT endpoint FROM deliveries WHERE id = ?1 AND state = 'dead'";
+                let endpoint: Option<String> = self.transaction.query_row(query, [id], |row| row.get(0)).optional()?;
+                (Some(id), endpoint)
+            }
+            Revival::Endpoint(id) => (None, Some(id.clone())),
+        };
+        let Some(endpoint) = endpoint.map(|id| self.endpoint(&id)).transpose()?.flatten() else {
+            return Ok(Revived::Unknown);
+        };
+        // The endpoint gets no deliveries in this state: the keeper would make them dead letters again, so they aren't
+        // queued. Test: `dead_letters_are_listed_and_sent_again`.
+        if endpoint.state != EndpointState::Active {
+            return Ok(Revived::Inactive);
+        }
+        let queued = self.transaction.execute(
+            "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = :now, finished = NULL
+             WHERE endpoint = :endpoint AND state = 'dead' AND (:delivery IS NULL OR id = :delivery)",
+            named_params! { ":now": whole(now), ":endpoint": endpoint.id, ":delivery": delivery },
+        )?;
+        Ok(Revived::Queued(queued))
+    }
+}

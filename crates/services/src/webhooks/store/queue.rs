@@ -1,0 +1,467 @@
+//! The queue of deliveries of events to endpoints.
+//!
+//! A process claims a delivery for slightly longer than an attempt may take. If the process ends, the delivery is due
+//! again after that time. So every delivery is attempted at least once, and a receiver can get it twice. Claims are
+//! counted, so a process that was suspended until after its claim can't change the delivery.
+
+use rusqlite::{OptionalExtension as _, Row, named_params};
+use serde::Serialize;
+
+use super::{Subscribers, WebhookTables};
+use crate::{
+    database::{DatabaseFault, count, limit, natural, whole},
+    id::new_id,
+    webhooks::{
+        endpoint::{Endpoint, EndpointState},
+        event::{Audience, Event},
+        send::AttemptRecord,
+    },
+};
+use cursorgate_config::settings::EndpointPace;
+
+/// The largest number of deliveries that a query returns. Older deliveries are found with `before`.
+pub(in crate::webhooks) const MOST_LISTED: usize = 100;
+
+/// The largest number of a delivery's attempts whose records are kept, including the attempts after redeliveries. Older
+/// records are removed.
+const MOST_ATTEMPTS: i64 = 40;
+
+/// The columns that [`read`] needs, of a delivery and its event.
+pub(super) const COLUMNS: &str =
+    "deliveries.id, deliveries.endpoint, event, kind, deliveries.state, attempts, not_before,
+    deliveries.created, finished, fault, payload";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::webhooks) enum DeliveryState {
+    /// The delivery waits for an attempt, or an attempt is running.
+    Queued,
+    Delivered,
+    /// The delivery is a dead letter: its last attempt has failed, or no attempt could be made.
+    Dead,
+}
+
+impl DeliveryState {
+    /// Returns the word for the state in documents and in the store.
+    pub(in crate::webhooks) fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Returns the state with this word; `None` if the word is unknown.
+    pub(in crate::webhooks) fn of(word: &str) -> Option<Self> {
+        [Self::Queued, Self::Delivered, Self::Dead].into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// The data of a delivery that the endpoint's client can read.
+#[derive(Clone, Debug)]
+pub(in crate::webhooks) struct Delivery {
+    pub(in crate::webhooks) id: String,
+    /// The id of the event, which is the delivery's `webhook-id`.
+    pub(in crate::webhooks) event: String,
+    pub(in crate::webhooks) kind: String,
+    pub(in crate::webhooks) state: DeliveryState,
+    /// The number of attempts since the event, or since the delivery was last queued again.
+    pub(in crate::webhooks) attempts: u32,
+    /// The time of the next attempt, in milliseconds since 1970; meaningless for a finished delivery.
+    pub(in crate::webhooks) not_before: u64,
+    /// The time at which the delivery was queued, in seconds since 1970.
+    pub(in crate::webhooks) created: u64,
+    pub(in crate::webhooks) finished: Option<u64>,
+    pub(in crate::webhooks) fault: Option<String>,
+    pub(in crate::webhooks) payload: String,
+}
+
+/// A delivery that this process has claimed.
+#[derive(Clone, Debug)]
+pub(in crate::webhooks) struct Claimed {
+    pub(in crate::webhooks) id: String,
+    pub(in crate::webhooks) endpoint: String,
+    pub(in crate::webhooks) event: String,
+    pub(in crate::webhooks) payload: String,
+    /// The number of attempts before this one.
+    pub(in crate::webhooks) attempts: u32,
+    /// The number of this claim. A later claim, or the end of the delivery, invalidates the claim.
+    pub(in crate::webhooks) claim: i64,
+}
+
+/// The next step of a delivery after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::webhooks) enum NextStep {
+    Delivered,
+    /// The delivery waits until this time, in milliseconds since 1970.
+    Again(u64),
+    Dead,
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::webhooks) struct EndedAttempt {
+    pub(in crate::webhooks) next: NextStep,
+    pub(in crate::webhooks) record: AttemptRecord,
+}
+
+/// The numbers of deliveries that resulted from an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::webhooks) struct Raised {
+    /// The number of deliveries that wait for an attempt.
+    pub(in crate::webhooks) queued: usize,
+    /// The number of deliveries that became dead letters at once, because the queue is full.
+    pub(in crate::webhooks) dead: usize,
+}
+
+/// The bounds of the finished deliveries that the store keeps.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::webhooks) struct QueueBounds {
+    /// The time for which a finished delivery is kept, in seconds.
+    pub(in crate::webhooks) keep: u64,
+    /// The largest number of finished deliveries that are kept. Older deliveries are removed.
+    pub(in crate::webhooks) deliveries: usize,
+}
+
+impl WebhookTables<'_> {
+    /// Queues a delivery for each endpoint that gets the event, unless a waiting delivery takes the event instead
+    /// (`renew`). An endpoint that already has a delivery of this event doesn't get a second delivery. `queue` is the
+    /// largest number of waiting deliveries. When it is reached, new deliveries become dead letters at once. `now` is
+    /// in seconds since 1970.
+    pub(in crate::webhooks) fn raise(
+        &mut self,
+        event: &Event,
+        subscribers: &Subscribers,
+        queue: usize,
+        now: u64,
+    ) -> Result<Raised, DatabaseFault> {
+        let mut raised = Raised::default();
+        let receivers = self.receivers(event, subscribers, now)?;
+        if receivers.is_empty() {
+            return Ok(raised);
+        }
+        self.transaction.execute(
+            "INSERT OR IGNORE INTO events (id, kind, created, payload, subject) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (&event.id, &event.kind, whole(event.created), &event.payload, &event.subject),
+        )?;
+        let mut waiting = self.waiting()?;
+        for endpoint in receivers {
+            if self.renew(&endpoint.id, event, now)? {
+                continue;
+            }
+            let is_full = waiting >= queue;
+            let Some(id) = new_id() else { return Err(DatabaseFault::Task) };
+            let added = self.transaction.execute(
+                "INSERT OR IGNORE INTO deliveries (id, endpoint, event, state, not_before, created, finished, fault)
+                 VALUES (:id, :endpoint, :event, :state, :at, :now, :finished, :fault)",
+                named_params! {
+                    ":id": id,
+                    ":endpoint": endpoint.id,
+                    ":event": event.id,
+                    ":state": if is_full { DeliveryState::Dead } else { DeliveryState::Queued }.word(),
+                    ":at": whole(now.saturating_mul(1_000)),
+                    ":now": whole(now),
+                    ":finished": is_full.then(|| whole(now)),
+                    ":fault": is_full.then_some("queue_full"),
+                },
+            )?;
+            match (added, is_full) {
+                // The delivery exists already, because a process ended before it recorded that the event was raised.
+                // Test: `an_event_is_raised_once_if_its_process_ends_around_it`.
+                (0, _) => {}
+                (_, true) => raised.dead += 1,
+                (_, false) => (raised.queued, waiting) = (raised.queued + 1, waiting + 1),
+            }
+        }
+        Ok(raised)
+    }
+
+    /// Returns whether at least one endpoint would get the event. `now` is in seconds since 1970.
+    pub(in crate::webhooks) fn has_receiver(
+        &mut self,
+        event: &Event,
+        subscribers: &Subscribers,
+        now: u64,
+    ) -> Result<bool, DatabaseFault> {
+        Ok(!self.receivers(event, subscribers, now)?.is_empty())
+    }
+
+    fn receivers(
+        &mut self,
+        event: &Event,
+        subscribers: &Subscribers,
+        now: u64,
+    ) -> Result<Vec<Endpoint>, DatabaseFault> {
+        let mut receivers = Vec::new();
+        for endpoint in &subscribers.operators {
+            self.configure(endpoint, now)?;
+            receivers.extend(self.endpoint(&endpoint.id)?);
+        }
+        // A reload might have removed the type from the types permitted to clients, although clients' endpoints still
+        // name it. So clients get only the permitted types.
+        // Test: `an_event_is_for_the_endpoints_of_its_client_and_of_the_operator`.
+        if subscribers.of_clients.contains(&event.kind) {
+            receivers.extend(match &event.audience {
+                Audience::Client(owners) => self.of_client(owners)?,
+                Audience::All => self.of_clients()?,
+            });
+        }
+        receivers.retain(|endpoint| endpoint.state == EndpointState::Active && endpoint.events.contains(&event.kind));
+        Ok(receivers)
+    }
+
+    /// Replaces the event of a waiting delivery with a newer event about the same subject. Returns `false` if no
+    /// delivery about this subject waits. A delivery that is being attempted keeps its event, because the receiver
+    /// might have read the list before the newer change. Test: `a_delivery_under_way_keeps_its_event`.
+    fn renew(&mut self, endpoint: &str, event: &Event, now: u64) -> Result<bool, DatabaseFault> {
+        let Some(subject) = &event.subject else { return Ok(false) };
+        let renewed = self.transaction.execute(
+            "UPDATE deliveries SET event = :event
+             WHERE endpoint = :endpoint AND state = 'queued' AND held_until <= :now AND id =
+                 (SELECT deliveries.id FROM deliveries JOIN events ON events.id = event
+                  WHERE endpoint = :endpoint AND deliveries.state = 'queued' AND held_until <= :now
+                      AND subject = :subject LIMIT 1)",
+            named_params! {
+                ":event": event.id,
+                ":endpoint": endpoint,
+                ":now": whole(now.saturating_mul(1_000)),
+                ":subject": subject,
+            },
+        )?;
+        // The earlier event might not have a delivery any more, so it is removed.
+        // Test: `a_delivery_under_way_keeps_its_event`.
+        let statement =
+            "DELETE FROM events WHERE subject = ?1 AND id <> ?2 AND id NOT IN (SELECT event FROM deliveries)";
+        self.transaction.execute(statement, (subject, &event.id))?;
+        Ok(renewed > 0)
+    }
+
+    /// Returns the number of deliveries that wait or are being attempted.
+    pub(in crate::webhooks) fn waiting(&mut self) -> Result<usize, DatabaseFault> {
+        let query = "SELECT count(*) FROM deliveries WHERE state = 'queued'";
+        Ok(count(self.transaction.query_row(query, [], |row| row.get(0))?))
+    }
+
+    /// Returns the ids of the endpoints that have a delivery which is due. `now` is in milliseconds since 1970.
+    pub(in crate::webhooks) fn due(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
+        let query = "SELECT DISTINCT endpoint FROM deliveries WHERE state = 'queued' AND not_before <= ?1";
+        let mut statement = self.transaction.prepare(query)?;
+        let rows = statement.query_map([whole(now)], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Claims deliveries to an endpoint that are due: as many as its rate limit permits, but at most `room`. The
+    /// deliveries that have waited longest come first. The claims last until `until`. Times are in milliseconds since
+    /// 1970.
+    pub(in crate::webhooks) fn claim(
+        &mut self,
+        endpoint: &str,
+        pace: EndpointPace,
+        room: usize,
+        (now, until): (u64, u64),
+    ) -> Result<Vec<Claimed>, DatabaseFault> {
+        // Attempts of all processes count, because the limit protects the endpoint.
+        // Test: `an_endpoint_is_attempted_at_its_pace`.
+        let query = "SELECT count(*) FROM deliveries WHERE endpoint = ?1 AND state = 'queued' AND held_until > ?2";
+        let held = count(self.transaction.query_row(query, (endpoint, whole(now)), |row| row.get(0))?);
+        let room = room.min(usize::try_from(pace.at_once).unwrap_or(usize::MAX).saturating_sub(held));
+        let query = "SELECT deliveries.id, event, attempts, claim, payload
+             FROM deliveries JOIN events ON events.id = event
+             WHERE endpoint = ?1 AND deliveries.state = 'queued' AND not_before <= ?2
+             ORDER BY not_before, deliveries.rowid LIMIT ?3";
+        let mut statement = self.transaction.prepare(query)?;
+        let rows = statement.query_map((endpoint, whole(now), limit(room)), |row| {
+            Ok(Claimed {
+                id: row.get("id")?,
+                endpoint: endpoint.to_owned(),
+                event: row.get("event")?,
+                payload: row.get("payload")?,
+                attempts: row.get("attempts")?,
+                claim: row.get::<_, i64>("claim")? + 1,
+            })
+        })?;
+        let mut claimed: Vec<Claimed> = rows.collect::<Result<_, _>>()?;
+        let turns = self.take_turns(endpoint, pace, claimed.len(), now)?;
+        claimed.truncate(turns);
+        for Claimed { id, claim, .. } in &claimed {
+            // If the process ends, the delivery is due again when the claim expires.
+            // Test: `an_event_whose_process_is_killed_at_its_delivery_arrives`.
+            let statement = "UPDATE deliveries SET claim = ?2, not_before = ?3, held_until = ?3 WHERE id = ?1";
+            self.transaction.execute(statement, (id, claim, whole(until)))?;
+        }
+        Ok(claimed)
+    }
+
+    /// Takes up to `wanted` turns from the endpoint's rate limit, and returns how many the limit permits at `now`, in
+    /// milliseconds since 1970. Example with 5 per second: after a second without deliveries, 5 turns are permitted at
+    /// once, and then another one every 200 ms. The state of the limit is `whole_at`, the time at which a whole
+    /// second's turns are permitted again.
+    pub(in crate::webhooks) fn take_turns(
+        &mut self,
+        endpoint: &str,
+        pace: EndpointPace,
+        wanted: usize,
+        now: u64,
+    ) -> Result<usize, DatabaseFault> {
+        let query = "SELECT whole_at FROM endpoints WHERE id = ?1";
+        let whole_at = self.transaction.query_row(query, [endpoint], |row| row.get(0)).optional()?;
+        // A time more than a second ahead was stored before the clock was set back, so it counts as a second ahead.
+        // Test: `a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most`.
+        let latest = now.saturating_add(1_000);
+        let whole_at = natural(whole_at.unwrap_or(0)).clamp(now, latest);
+        // The configuration permits 1 to 1,000 per second, so the clamp doesn't change the number.
+        let per_second = u64::from(pace.per_second.clamp(1, 1_000));
+        let free = (latest - whole_at) * per_second / 1_000;
+        let turns = wanted.min(usize::try_from(free).unwrap_or(usize::MAX));
+        // The time is rounded up once for all turns together, so fractions of milliseconds never add up to exceed the
+        // limit. Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
+        let taken = u64::try_from(turns).unwrap_or(u64::MAX).saturating_mul(1_000).div_ceil(per_second);
+        let statement = "UPDATE endpoints SET whole_at = ?2 WHERE id = ?1";
+        self.transaction.execute(statement, (endpoint, whole(whole_at.saturating_add(taken))))?;
+        Ok(turns)
+    }
+
+    /// Stores the end of an attempt. Returns `false` if another process has claimed the delivery in the meantime, or
+    /// the delivery has ended. `now` is in seconds since 1970.
+    pub(in crate::webhooks) fn end(
+        &mut self,
+        claimed: &Claimed,
+        ended: &EndedAttempt,
+        now: u64,
+    ) -> Result<bool, DatabaseFault> {
+        let (state, not_before) = match ended.next {
+            NextStep::Delivered => (DeliveryState::Delivered, 0),
+            NextStep::Again(at) => (DeliveryState::Queued, at),
+            NextStep::Dead => (DeliveryState::Dead, 0),
+        };
+        let changed = self.transaction.execute(
+            "UPDATE deliveries SET state = :state, attempts = attempts + 1, not_before = :not_before, held_until = 0,
+                 finished = :finished, fault = :fault
+             WHERE id = :id AND claim = :claim AND state = 'queued'",
+            named_params! {
+                ":id": claimed.id,
+                ":claim": claimed.claim,
+                ":state": state.word(),
+                ":not_before": whole(not_before),
+                ":finished": (state != DeliveryState::Queued).then(|| whole(now)),
+                ":fault": ended.record.fault,
+            },
+        )?;
+        // The record is stored in any case, because the attempt was made even if another process has claimed the
+        // delivery. Test: `a_process_that_has_lost_a_delivery_changes_nothing`.
+        let record = serde_json::to_string(&ended.record)?;
+        let statement = "INSERT INTO attempts (delivery, number, record)
+             SELECT id, (SELECT ifnull(max(number), 0) + 1 FROM attempts WHERE delivery = deliveries.id), ?2
+             FROM deliveries WHERE id = ?1";
+        self.transaction.execute(statement, (&claimed.id, record))?;
+        let statement = "DELETE FROM attempts WHERE delivery = ?1
+             AND number <= (SELECT max(number) FROM attempts WHERE delivery = ?1) - ?2";
+        self.transaction.execute(statement, (&claimed.id, MOST_ATTEMPTS))?;
+        Ok(changed == 1)
+    }
+
+    /// Turns all waiting deliveries to an endpoint into dead letters, and invalidates claims on these deliveries.
+    /// Returns the number of dead letters. `now` is in seconds since 1970.
+    pub(in crate::webhooks) fn bury(&mut self, endpoint: &str, fault: &str, now: u64) -> Result<usize, DatabaseFault> {
+        let statement =
+            "UPDATE deliveries SET state = 'dead', finished = ?2, fault = ?3, claim = claim + 1, held_until = 0
+             WHERE endpoint = ?1 AND state = 'queued'";
+        Ok(self.transaction.execute(statement, (endpoint, whole(now), fault))?)
+    }
+
+    /// Returns the delivery `id` to an endpoint; `None` if there is no such delivery.
+    pub(in crate::webhooks) fn delivery(
+        &mut self,
+        endpoint: &str,
+        id: &str,
+    ) -> Result<Option<Delivery>, DatabaseFault> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM deliveries JOIN events ON events.id = event
+             WHERE deliveries.endpoint = ?1 AND deliveries.id = ?2"
+        );
+        Ok(self.transaction.query_row(&query, [endpoint, id], read).optional()?)
+    }
+
+    /// Returns the records of the attempts at a delivery, the oldest first.
+    pub(in crate::webhooks) fn attempts(&mut self, id: &str) -> Result<Vec<AttemptRecord>, DatabaseFault> {
+        let mut statement =
+            self.transaction.prepare("SELECT record FROM attempts WHERE delivery = ?1 ORDER BY number")?;
+        let rows = statement.query_map([id], |row| row.get::<_, String>(0))?;
+        rows.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+    }
+
+    /// Returns up to [`MOST_LISTED`] deliveries to an endpoint, the newest first. With `state`, only deliveries in this
+    /// state are returned. With `before`, only deliveries older than the delivery with this id are returned.
+    pub(in crate::webhooks) fn deliveries(
+        &mut self,
+        endpoint: &str,
+        state: Option<DeliveryState>,
+        before: Option<&str>,
+    ) -> Result<Vec<Delivery>, DatabaseFault> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM deliveries JOIN events ON events.id = event
+             WHERE deliveries.endpoint = :endpoint AND (:state IS NULL OR deliveries.state = :state)
+                 AND (:before IS NULL OR deliveries.rowid < (SELECT rowid FROM deliveries WHERE id = :before))
+             ORDER BY deliveries.rowid DESC LIMIT {MOST_LISTED}"
+        );
+        let mut statement = self.transaction.prepare(&query)?;
+        let parameters =
+            named_params! { ":endpoint": endpoint, ":state": state.map(DeliveryState::word), ":before": before };
+        let rows = statement.query_map(parameters, read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Queues a finished delivery again. It keeps its `webhook-id`. `now` is in milliseconds since 1970.
+    pub(in crate::webhooks) fn redeliver(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
+        // The attempts are counted from 0 again. Otherwise one failure would make the delivery a dead letter. The
+        // records of earlier attempts stay. Test: `a_dead_letter_is_delivered_again_under_its_id`.
+        let statement = "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = ?2, finished = NULL
+             WHERE id = ?1 AND finished IS NOT NULL";
+        self.transaction.execute(statement, (id, whole(now)))?;
+        Ok(())
+    }
+
+    /// Removes finished deliveries that exceed the bounds, and events without a delivery. A delivery that has been due
+    /// for the time of `keep` becomes a dead letter, for example because no process has its endpoint in the
+    /// configuration. Returns the number of these dead letters. `now` is in seconds since 1970.
+    pub(in crate::webhooks) fn clean(&mut self, bounds: QueueBounds, now: u64) -> Result<usize, DatabaseFault> {
+        let statement = "UPDATE deliveries SET state = 'dead', finished = ?1, fault = 'expired', claim = claim + 1
+             WHERE state = 'queued' AND not_before <= ?2";
+        let oldest = now.saturating_sub(bounds.keep);
+        let expired = self.transaction.execute(statement, (whole(now), whole(oldest.saturating_mul(1_000))))?;
+        let surplus = "SELECT id FROM deliveries WHERE finished <= ?1 OR finished IS NOT NULL AND id NOT IN
+                 (SELECT id FROM deliveries WHERE finished IS NOT NULL ORDER BY finished DESC, rowid DESC LIMIT ?2)";
+        let parameters = (whole(oldest), limit(bounds.deliveries));
+        // Attempts are removed first, because they are found through their deliveries.
+        let statement = format!("DELETE FROM attempts WHERE delivery IN ({surplus})");
+        self.transaction.execute(&statement, parameters)?;
+        let removed =
+            self.transaction.execute(&format!("DELETE FROM deliveries WHERE id IN ({surplus})"), parameters)?;
+        if removed > 0 {
+            self.remove_lone_events()?;
+        }
+        Ok(expired)
+    }
+
+    /// Removes the events that no delivery needs any more.
+    pub(super) fn remove_lone_events(&mut self) -> Result<(), DatabaseFault> {
+        self.transaction.execute("DELETE FROM events WHERE id NOT IN (SELECT event FROM deliveries)", [])?;
+        Ok(())
+    }
+}
+
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let state: String = row.get("state")?;
+    Ok(Delivery {
+        id: row.get("id")?,
+        event: row.get("event")?,
+        kind: row.get("kind")?,
+        // The fallback is never used, because the table permits only the words of states.
+        state: DeliveryState::of(&state).unwrap_or(DeliveryState::Dead),
+        attempts: row.get("attempts")?,
+        not_before: natural(row.get("not_before")?),
+        created: natural(row.get("created")?),
+        finished: row.get::<_, Option<i64>>("finished")?.map(natural),
+        fault: row.get("fault")?,
+        payload: row.get("payload")?,
+    })
+}

@@ -1,0 +1,236 @@
+//! Walks by a dialect: page after page, as clients of the upstream read a list without the gateway.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use http::Method;
+
+use super::{WalkPlace, WalkedPage, refusal};
+use cursorgate_core::pagination::{
+    answer::{Answer, Standing},
+    fetch::{Fetch, Listing, Token, TokenFetch},
+    paging::{Family, Sizes},
+    window::{Offset, PageNumber, PageSize, Slice},
+};
+use cursorgate_learn::{ProbeAnswer, ProbeRequest};
+use cursorgate_translate::upstream::{Dialect, UpstreamRequest};
+
+/// The maximum depth of an answer that is read.
+const DEPTH: u16 = 128;
+
+/// A walk by a dialect.
+#[derive(Debug)]
+pub struct DirectPager<'d> {
+    pub(super) dialect: &'d Dialect,
+    /// The path at the upstream.
+    path: String,
+    /// The parameters of every request apart from paging, encoded and joined by `&`.
+    filters: String,
+    pub(super) size: u32,
+    /// A hash of the items of the previous page; `None` before the first page.
+    before: Option<u64>,
+}
+
+impl<'d> DirectPager<'d> {
+    /// Starts a walk of the list at a path. Of the parameters in `query`, the size is used, the place is ignored, and
+    /// all others are filters. Without a size, pages have `usual` items. The size is limited to the sizes that the
+    /// dialect allows.
+    #[must_use]
+    pub fn new(dialect: &'d Dialect, path: String, query: &str, usual: u32) -> Self {
+        let pairs = cursorgate_learn::query_of(&format!("?{query}"));
+        let names = dialect.paging_names();
+        let raw = query.split('&').filter(|pair| !pair.is_empty());
+        // The place and the size in the query would contradict the place and the size of each page, so they are left
+        // out. Test: `the_command_walk_follows_link_headers_and_dialects`.
+        let is_filter = |pair: &&str| {
+            let name = cursorgate_learn::query_of(&format!("?{pair}"));
+            name.first().is_none_or(|(name, _)| !names.contains(name))
+        };
+        let filters: Vec<&str> = raw.filter(is_filter).collect();
+        let size_name = dialect.size_name();
+        let said = pairs.iter().find(|(name, _)| Some(name) == size_name.as_ref());
+        let asked = said.and_then(|(_, value)| value.parse().ok()).unwrap_or(usual);
+        let size = match dialect.paging().sizes() {
+            Sizes::Free { least, most } => asked.clamp(*least, most.unwrap_or(u32::MAX)),
+            Sizes::Listed(sizes) => {
+                let largest = sizes.iter().rev().find(|size| **size <= asked).or_else(|| sizes.first());
+                largest.copied().unwrap_or(asked)
+            }
+            Sizes::Fixed(size) => *size,
+        };
+        Self { dialect, path, filters: filters.join("&"), size: size.max(1), before: None }
+    }
+
+    pub(super) fn start(&self) -> WalkPlace {
+        match self.dialect.paging().family {
+            Family::Page => WalkPlace::Page(0),
+            Family::Offset => WalkPlace::Offset(0),
+            Family::Token => WalkPlace::Token(None),
+        }
+    }
+
+    pub(super) fn ask(&self, place: &WalkPlace) -> Result<UpstreamRequest, String> {
+        let size = PageSize(self.size);
+        let slice = |slice| Fetch::Slice(slice, Listing::default());
+        let fetch = match place {
+            WalkPlace::Page(number) => slice(Slice::Page { number: PageNumber(*number), size }),
+            WalkPlace::Offset(from) => slice(Slice::Offset { from: Offset(*from), size }),
+            WalkPlace::Token(token) => {
+                let token = token.as_deref().map(|text| Token(text.into()));
+                Fetch::Token(TokenFetch { token, backward: false, size })
+            }
+            WalkPlace::Target(_) => return Err("the walk was begun by links: go on with the same options".to_owned()),
+        };
+        let sorted = self.dialect.default_sorted();
+        self.dialect.ask(sorted, &fetch, &self.filters, &self.path).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn request(&self, place: &WalkPlace) -> Result<ProbeRequest, String> {
+        let ask = self.ask(place)?;
+        // A POST may change data, so a walk does not send it. Test:
+        // `the_command_walk_follows_link_headers_and_dialects`.
+        if ask.method != Method::GET || ask.edits.is_some() {
+            return Err(format!(
+                "the dialect {} asks by {}, and a walk sends only GET",
+                self.dialect.name(),
+                ask.method
+            ));
+        }
+        let header =
+            |(name, value): (http::HeaderName, http::HeaderValue)| Some((name, value.to_str().ok()?.to_owned()));
+        let headers = ask.headers.into_iter().filter_map(header).collect();
+        Ok(ProbeRequest { headers, ..ProbeRequest::get(ask.path, ask.query) })
+    }
+
+    /// Reads the answer to a request.
+    pub(super) fn read_answer(&self, ask: &UpstreamRequest, answer: ProbeAnswer) -> Result<Answer, String> {
+        let ProbeAnswer { status, headers, body, .. } = answer;
+        let refused = refusal(status, &body);
+        let read = self.dialect.read(self.dialect.default_sorted(), ask, status, &headers, body, DEPTH);
+        read.map_err(|error| if status >= 400 { refused } else { error.to_string() })
+    }
+
+    /// Returns whether an answer has the same items as the one before, and at least one. Keeps it as the one before.
+    pub(super) fn repeats(&mut self, answer: &Answer) -> bool {
+        let shown = shown(answer);
+        !answer.items().is_empty() && self.before.replace(shown) == Some(shown)
+    }
+
+    pub(super) fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
+        let answer = self.read_answer(&self.ask(place)?, answer)?;
+        let (items, shown) = (answer.items().len(), shown(&answer));
+        let total = answer.total.map(|total| total.value);
+        let next = self.next(place, &answer);
+        // A page that is empty may be followed by others, but two empty pages in a row that promise more end the walk
+        // with an error. Test: `a_walk_ends_with_the_second_of_two_empty_pages`.
+        if items == 0 && self.before == Some(shown) && next.is_some() {
+            return Err("two empty pages in a row say that more follows".to_owned());
+        }
+        if items > 0 && self.before == Some(shown) {
+            // Some upstreams answer every page after the end with the last page. If the total shows that items follow,
+            // however, the upstream ignores the parameter of the page.
+            let passed = self.begins(place).unwrap_or_default();
+            if self.dialect.paging().repeats_last_page || total.is_some_and(|total| total <= passed) {
+                return Ok(WalkedPage { answer: Answer::without_items(Standing::PastEnd), next: None });
+            }
+            let help = "does it take other parameters than the dialect says?";
+            return Err(format!("the upstream gave the same page twice in a row: {help}"));
+        }
+        self.before = Some(shown);
+        Ok(WalkedPage { answer, next })
+    }
+
+    /// Returns the number of items before a place; `None` for a token or a link, which don't show the number.
+    pub(super) fn begins(&self, place: &WalkPlace) -> Option<u64> {
+        match place {
+            WalkPlace::Page(number) => Some(number.saturating_mul(u64::from(self.size))),
+            WalkPlace::Offset(from) => Some(*from),
+            WalkPlace::Token(_) | WalkPlace::Target(_) => None,
+        }
+    }
+
+    /// Returns the place after an answer. Returns `None` at the end: a flag that denies more items without a token, or a
+    /// missing token shows it, and without a flag, an exact total or an empty answer.
+    fn next(&self, place: &WalkPlace, answer: &Answer) -> Option<WalkPlace> {
+        let items = answer.items().len() as u64;
+        let begins = self.begins(place);
+        // A flag without the dialect's word may be wrong, so a token beside it is tried, unless the answer is empty. A
+        // dialect that vouches for its flag reads no token beside it.
+        let tries_token = begins.is_none() && items > 0 && !self.dialect.paging().tokens.by_item;
+        if answer.standing != Standing::Listed || (answer.more == Some(false) && !tries_token) {
+            return None;
+        }
+        let Some(begins) = begins else {
+            return answer.next.as_ref().map(|token| WalkPlace::Token(Some(token.0.to_string())));
+        };
+        let counted = answer.total.filter(|total| total.exact).map(|total| begins + items < total.value);
+        let more = answer.more.unwrap_or_else(|| items > 0 && counted != Some(false));
+        let next = match place {
+            WalkPlace::Page(number) => WalkPlace::Page(number + 1),
+            // The offset is increased by the number of items, which may be smaller than the requested size, and by at
+            // least 1, so an empty answer is passed.
+            _ => WalkPlace::Offset(begins + items.max(1)),
+        };
+        // A dialect for whole lists can't write a request for another place, so the walk ends.
+        (more && self.ask(&next).is_ok()).then_some(next)
+    }
+}
+
+/// Returns a hash of an answer's items, by which an upstream that repeats a page is noticed.
+fn shown(answer: &Answer) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (0..answer.items().len()).for_each(|index| answer.item(index).hash(&mut hasher));
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::Path, time::Duration};
+
+    use super::*;
+    use cursorgate_config::{Environment, diagnostic::Diagnostics, load_text};
+
+    struct OneKey;
+
+    impl Environment for OneKey {
+        fn variable(&self, name: &str) -> Option<String> {
+            (name == "KEY").then(|| "aOyTwFgPs5hzOuP-NkYfh2ErSvXeas9O1nm-EUXTEMI".to_owned())
+        }
+
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    fn dialect() -> Dialect {
+        let text = "version = 1\n[cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n[upstreams.service]\n\
+                    peers = [\"127.0.0.1:9\"]\n[routes.list]\nold_clients = \"none\"\npath = \"/items\"\nupstream = \"service\"\n\
+                    dialect = \"own\"\n[dialects.own]\nrequest = { query = \"offset={offset}&limit={size}\" }\n\
+                    response = { items = \"/data\", has_more = \"/more\", past_end = [{ status = 404 }] }\n";
+        let (settings, diagnostics) = load_text("direct.toml", text, &OneKey);
+        assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
+        let list = settings.unwrap().routes.remove(0).list.unwrap();
+        Dialect::compile(&list, &mut Diagnostics::default()).unwrap()
+    }
+
+    /// An empty page may be followed by others, for example if all of its items are hidden. A second empty page ends
+    /// the walk, with an error if it promises more items.
+    #[test]
+    fn a_walk_ends_with_the_second_of_two_empty_pages() {
+        let dialect = dialect();
+        for (status, body, ends) in
+            [(200, r#"{"data":[],"more":false}"#, true), (404, "{}", true), (200, r#"{"data":[],"more":true}"#, false)]
+        {
+            let mut pager = DirectPager::new(&dialect, "/items".to_owned(), "", 10);
+            let answer = |status, body: &str| {
+                let (headers, body) = (http::HeaderMap::new(), body.as_bytes().to_vec());
+                ProbeAnswer { status, headers, body, elapsed: Duration::ZERO }
+            };
+            let first = pager.read(&WalkPlace::Offset(0), answer(200, r#"{"data":[],"more":true}"#)).unwrap();
+            let second = pager.read(&first.next.unwrap(), answer(status, body));
+            match second {
+                Ok(page) => assert!(ends && page.next.is_none(), "{status} {body}: {:?}", page.next),
+                Err(fault) => assert!(!ends && fault.contains("two empty pages"), "{status} {body}: {fault}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Direct listings, which a walk is compared with: by a dialect, until nothing shows that more follows.
+//!
+//! A listing that ends too early would confirm a walk that ends too early in the same way. So a listing shares with the
+//! gateway how requests are written and answers are read, but not the rule by which a list ends:
+//!
+//! - By page and offset it goes on to an answer without new items, whatever a total or a flag says. Then it requests
+//!   the window that the total calls the last, and one far beyond. If either has a new item, it goes on without a hole.
+//! - By token it follows every token, whatever a flag beside it says, to an answer without one or without new items.
+//!
+//! Afterwards, [`ListingPager::ending`] compares everything that the last answers said with what was read.
+
+use std::{collections::HashSet, time::Duration};
+
+use super::{DirectPager, WalkPlace, WalkedPage, comparison::WalkedItem, ending::ListingEnd, refusal};
+use cursorgate_core::pagination::answer::{Answer, Standing};
+use cursorgate_learn::{ProbeAnswer, ProbeRequest, live::undeclared_rest};
+use cursorgate_translate::upstream::EndWitnesses;
+
+/// The place of the window far beyond the end, in items, unless twice the end is farther.
+const FAR: u64 = 1 << 20;
+
+/// The largest number of answers without new items in a row that are passed: pages of a list that is pushed on by new
+/// items can repeat items only.
+const MOST_IDLE: u32 = 3;
+
+/// The largest number of empty answers in a row whose tokens are followed.
+const MOST_EMPTY_TOKENS: u32 = 16;
+
+/// The statuses with which upstreams refuse a place after the end of a list.
+const REFUSED: [u16; 5] = [400, 404, 410, 416, 422];
+
+/// The window that a listing reads next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ListingStage {
+    /// The next window of the list.
+    Reading,
+    /// The next window on the way to a place that is known to have items: the index of an item.
+    Crossing(u64),
+    /// The window that the total calls the last.
+    LastPlace,
+    /// A window far beyond the end.
+    FarBeyond,
+}
+
+/// An answer, as a witness of the end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WitnessAnswer {
+    /// The index of its first item; 0 for an answer by token.
+    pub(super) begins: u64,
+    /// The number of its items.
+    pub(super) items: u64,
+    /// False if the upstream refused the place, or said that it is after the end.
+    pub(super) is_listed: bool,
+    pub(super) said: EndWitnesses,
+}
+
+/// A listing by a dialect.
+#[derive(Debug)]
+pub struct ListingPager<'d> {
+    direct: DirectPager<'d>,
+    stage: ListingStage,
+    /// The ids of the items so far.
+    seen: HashSet<Box<str>>,
+    /// The tokens so far.
+    tokens: HashSet<Box<str>>,
+    /// The largest number of items of an answer.
+    most: u64,
+    /// The number of answers without new items since the last one with new items.
+    idle: u32,
+    /// The places, as indices of items, that were looked at beyond an end.
+    looked_at: HashSet<u64>,
+    end: ListingEnd,
+}
+
+impl<'d> ListingPager<'d> {
+    /// Starts a listing of the list that `direct` walks.
+    #[must_use]
+    pub fn new(direct: DirectPager<'d>) -> Self {
+        Self {
+            direct,
+            stage: ListingStage::Reading,
+            seen: HashSet::new(),
+            tokens: HashSet::new(),
+            most: 1,
+            idle: 0,
+            looked_at: HashSet::new(),
+            end: ListingEnd::default(),
+        }
+    }
+
+    pub(super) fn start(&self) -> WalkPlace {
+        self.direct.start()
+    }
+
+    pub(super) fn request(&self, place: &WalkPlace) -> Result<ProbeRequest, String> {
+        self.direct.request(place)
+    }
+
+    /// Returns what the answers said about the end, and what was read.
+    #[must_use]
+    pub fn ending(&self) -> &ListingEnd {
+        &self.end
+    }
+
+    /// Continues after a request beyond the end that got no answer. Returns `None` if the request wasn't beyond the
+    /// end: then the listing fails.
+    pub(super) fn without_answer(&mut self) -> Option<WalkedPage> {
+        let is_beyond = matches!(self.stage, ListingStage::LastPlace | ListingStage::FarBeyond);
+        is_beyond.then(|| WalkedPage { answer: Answer::default(), next: self.after_look() })
+    }
+
+    pub(super) fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
+        let ask = self.direct.ask(place)?;
+        let (status, headers) = (answer.status, answer.headers.clone());
+        let refused = refusal(status, &answer.body);
+        let answer = match self.direct.read_answer(&ask, answer) {
+            Ok(answer) => answer,
+            Err(error) => {
+                if let Some(page) = self.without_answer() {
+                    return Ok(page);
+                }
+                // After items, such a status is how many upstreams answer past the end, or to a token beside a flag
+                // that denies more items. What they said before decides.
+                if !REFUSED.contains(&status) || self.seen.is_empty() {
+                    return Err(if status >= 400 { refused } else { error });
+                }
+                Answer::without_items(Standing::PastEnd)
+            }
+        };
+        let witness = WitnessAnswer {
+            begins: self.direct.begins(place).unwrap_or_default(),
+            items: answer.items().len() as u64,
+            is_listed: answer.standing == Standing::Listed,
+            said: self.direct.dialect.witnesses(&ask, &headers, &answer),
+        };
+        if witness.is_listed {
+            self.end.untold = self.direct.dialect.untold(&answer).filter(|_| witness.items > 0);
+        }
+        // A dialect for whole lists declares no fact that could refute it, so others are looked for.
+        if place == &WalkPlace::Token(None) && witness.said.token.is_none() && witness.said.claims.is_empty() {
+            let (items, count) = (self.direct.dialect.items_place().to_string(), witness.items);
+            let shown = ProbeAnswer { status, headers, body: answer.body().to_vec(), elapsed: Duration::ZERO };
+            self.end.undeclared = undeclared_rest(shown, &items, count);
+        }
+        match place {
+            WalkPlace::Token(_) => self.read_token(answer, witness),
+            _ => self.read_window(place, answer, witness),
+        }
+    }
+
+    /// Adds the items of an answer. Returns whether one of them is new.
+    fn add(&mut self, answer: &Answer) -> bool {
+        let new = WalkedItem::all(answer).filter(|item| self.seen.insert(item.id.clone())).count();
+        self.end.items = self.seen.len() as u64;
+        self.most = self.most.max(answer.items().len() as u64);
+        self.idle = if new > 0 { 0 } else { self.idle + 1 };
+        new > 0
+    }
+
+    fn read_token(&mut self, answer: Answer, witness: WitnessAnswer) -> Result<WalkedPage, String> {
+        let is_new = self.add(&answer);
+        let (denied, empty) = (witness.said.deny(), witness.items == 0);
+        let agrees = denied || answer.next.is_none();
+        let next = witness.said.token.clone();
+        let is_repeated = !empty && !is_new;
+        // By token nothing says where an answer begins, so its place is the number of items so far.
+        self.end.note(WitnessAnswer { begins: self.end.items, items: 0, ..witness }, is_new);
+        self.end.open_token = false;
+        let Some(next) = next else { return Ok(WalkedPage { answer, next: None }) };
+        let leads_back = !self.tokens.insert(next.0.as_ref().into());
+        if is_repeated || leads_back {
+            // A token that leads nowhere new is the end where the answer says so itself. Otherwise nothing is known
+            // about the items after it.
+            return match agrees {
+                true => Ok(WalkedPage { answer, next: None }),
+                false if is_repeated => Err("the upstream gave items that it gave before, and says that more follow: \
+                                             does it read the token?"
+                    .to_owned()),
+                false => Err("the next page is one that was read before: the list leads round in a circle".to_owned()),
+            };
+        }
+        if empty && (denied || self.idle > MOST_EMPTY_TOKENS) {
+            self.end.open_token = !denied;
+            return Ok(WalkedPage { answer, next: None });
+        }
+        Ok(WalkedPage { answer, next: Some(WalkPlace::Token(Some(next.0.to_string()))) })
+    }
+
+    fn read_window(&mut self, place: &WalkPlace, answer: Answer, witness: WitnessAnswer) -> Result<WalkedPage, String> {
+        if let ListingStage::LastPlace | ListingStage::FarBeyond = self.stage {
+            let has_new = WalkedItem::all(&answer).any(|item| !self.seen.contains(&item.id));
+            if self.stage == ListingStage::FarBeyond {
+                self.end.far = Some(witness.clone());
+            }
+            // The items between have to be read too, so the listing goes on where it had ended.
+            let next = if has_new {
+                self.stage = ListingStage::Crossing(witness.begins);
+                (self.end.behind, self.end.far) = (None, None);
+                self.place_from(self.end.reached())
+            } else {
+                self.after_look()
+            };
+            return Ok(WalkedPage { answer: Answer::default(), next });
+        }
+        let repeats = self.direct.repeats(&answer);
+        let (begins, items) = (witness.begins, witness.items);
+        let total = witness.said.total;
+        let is_new = self.add(&answer);
+        self.end.note(witness, is_new);
+        if let ListingStage::Crossing(to) = self.stage
+            && begins >= to
+        {
+            self.stage = ListingStage::Reading;
+        }
+        let crosses = self.stage != ListingStage::Reading;
+        if repeats && !crosses {
+            let is_passed = total.is_some_and(|total| total.value <= begins);
+            if !self.direct.dialect.paging().repeats_last_page && !is_passed {
+                let help = "does it take other parameters than the dialect says?";
+                return Err(format!("the upstream gave the same page twice in a row: {help}"));
+            }
+        }
+        let goes_on = is_new || crosses || items > 0 && !repeats && self.idle < MOST_IDLE;
+        let step = if items > 0 { items } else { self.most };
+        let next = match place {
+            WalkPlace::Page(number) => WalkPlace::Page(number + 1),
+            _ => WalkPlace::Offset(begins.saturating_add(step)),
+        };
+        // A dialect for whole lists can't write a request for another place.
+        let next = match goes_on && self.direct.ask(&next).is_ok() {
+            true => Some(next),
+            false => self.look(),
+        };
+        Ok(WalkedPage { answer, next })
+    }
+
+    /// Returns the place of the window from an item on.
+    fn place_from(&self, from: u64) -> Option<WalkPlace> {
+        let place = match self.direct.start() {
+            WalkPlace::Page(_) => WalkPlace::Page(from / u64::from(self.direct.size)),
+            WalkPlace::Offset(_) => WalkPlace::Offset(from),
+            WalkPlace::Token(_) | WalkPlace::Target(_) => return None,
+        };
+        self.direct.ask(&place).is_ok().then_some(place)
+    }
+
+    /// Looks beyond the end for the first time: returns the window that the total or the number of pages calls the
+    /// last, if that is after the window without new items; otherwise a window far beyond.
+    fn look(&mut self) -> Option<WalkPlace> {
+        let (size, end) = (u64::from(self.direct.size), self.end.reached());
+        let by_total = self.end.total().map(|total| match self.direct.start() {
+            WalkPlace::Page(_) => total.saturating_sub(1) / size * size,
+            _ => total.saturating_sub(size),
+        });
+        let by_pages = self.end.pages().map(|pages| pages.saturating_sub(1).saturating_mul(size));
+        let last = by_total.max(by_pages).filter(|last| *last > end && !self.looked_at.contains(last));
+        if let Some(place) = last.and_then(|last| self.place_from(last)) {
+            self.looked_at.extend(last);
+            self.stage = ListingStage::LastPlace;
+            return Some(place);
+        }
+        self.look_far()
+    }
+
+    fn look_far(&mut self) -> Option<WalkPlace> {
+        let size = u64::from(self.direct.size);
+        let far = self.end.reached().saturating_mul(2).max(FAR) / size * size;
+        let place = self.place_from(far).filter(|_| self.looked_at.insert(far))?;
+        self.stage = ListingStage::FarBeyond;
+        Some(place)
+    }
+
+    /// Returns the place after a look beyond the end that found nothing.
+    fn after_look(&mut self) -> Option<WalkPlace> {
+        if self.stage == ListingStage::LastPlace { self.look_far() } else { None }
+    }
+}

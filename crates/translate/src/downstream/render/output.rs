@@ -1,0 +1,162 @@
+//! The output of rendering: the bytes of a page, the ranges of its times, and a run of items that isn't copied.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::content::Content;
+use cursorgate_core::pagination::{
+    answer::Answer,
+    page::{ByteRun, Page},
+};
+
+/// The length in bytes from which a run of items is sent as a part of its own. Shorter runs are copied, because each
+/// part costs a write.
+const LEFT_FROM: usize = 256 * 1024;
+
+/// The output of rendering one page.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// All bytes except the run that is not copied.
+    pub bytes: Vec<u8>,
+    /// The ranges of the bytes for `{now}`, which change although the page doesn't.
+    pub times: Vec<Range<usize>>,
+    /// A long run of items that was not copied, and the number of bytes before it; `None` if all runs were copied.
+    left: Option<(usize, ByteRun)>,
+}
+
+/// Creates an output that begins with these bytes.
+impl From<Vec<u8>> for Output {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+}
+
+impl Output {
+    /// Returns an estimate of the bytes of items that aren't copied: the length of the first run if it is long enough,
+    /// or else 0.
+    pub fn left_of(page: &Page) -> usize {
+        let first = if page.items.is_empty() { 0 } else { page.run(0).range.len() };
+        if first < LEFT_FROM { 0 } else { first }
+    }
+
+    /// Appends a run of items. The first run that is long enough is left in its answer instead.
+    pub fn push_run(&mut self, page: &Page, run: ByteRun) {
+        // A body has at most one inserted part, so only the first long run is left in its answer.
+        if self.left.is_none() && run.range.len() >= LEFT_FROM {
+            self.left = Some((self.bytes.len(), run));
+        } else {
+            self.bytes.extend_from_slice(&page.answers[run.answer].body()[run.range]);
+        }
+    }
+
+    /// Returns the output in parts, without the ranges of `{now}`. The page's tag is computed from these bytes.
+    #[must_use]
+    pub fn lasting<'o>(&'o self, page: &'o Page) -> Vec<&'o [u8]> {
+        let mut parts = Vec::with_capacity(self.times.len() + 3);
+        let mut left = self.left.as_ref();
+        let mut at = 0;
+        let ends = self.times.iter().map(|time| (time.start, time.end));
+        for (end, goes_on) in ends.chain([(self.bytes.len(), self.bytes.len())]) {
+            // The run is added once, at its place among the times. Test:
+            // `a_long_run_is_sent_at_its_place_without_a_copy`.
+            if let Some((place, run)) = left.filter(|(place, _)| *place <= end) {
+                parts.extend([&self.bytes[at..*place], &page.answers[run.answer].body()[run.range.clone()]]);
+                (left, at) = (None, *place);
+            }
+            parts.push(&self.bytes[at..end]);
+            at = goes_on;
+        }
+        parts
+    }
+
+    /// Converts the output to a body, which takes over the answer with the run that was not copied. The other answers
+    /// are freed.
+    #[must_use]
+    pub fn into_content(self, mut answers: Vec<Answer>) -> Content {
+        match self.left {
+            None => Content::from(self.bytes),
+            Some((place, run)) => {
+                // The items of all other answers were copied, so these answers are freed here.
+                let body = Bytes::from(answers.swap_remove(run.answer).into_body());
+                Content::around(self.bytes, place, body.slice(run.range))
+            }
+        }
+    }
+
+    /// Returns the index of the answer with the run that was not copied, if there is one.
+    pub fn left_in(&self) -> Option<usize> {
+        self.left.as_ref().map(|(_, run)| run.answer)
+    }
+
+    /// Returns the length of the whole output.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.bytes.len() + self.left.as_ref().map_or(0, |(_, run)| run.range.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::downstream::{
+        EnvelopeTemplate, Facts, LinkSet,
+        fixture::{self, BARE},
+    };
+    use cursorgate_core::{json::Span, pagination::page::ItemPlace};
+
+    const WITH_TIMES: &str = r#"{ "body": { "now": "{now}", "data": ["{item}"], "again": "at {now}." } }"#;
+
+    fn rendered(text: &str, page: &Page, now: &str) -> Output {
+        let mut diagnostics = Default::default();
+        let settings = fixture::envelope(text, &mut diagnostics);
+        let template = EnvelopeTemplate::compile(&settings, "users", &mut diagnostics).unwrap();
+        let links = LinkSet::default();
+        let mut output = Output::default();
+        template.render(&Facts { now: Some(now), ..fixture::facts(&links) }, page, &mut output);
+        output
+    }
+
+    fn whole(output: Output, page: Page) -> String {
+        let length = output.length();
+        let content = output.into_content(page.into_facts().answers);
+        assert_eq!(content.len(), length);
+        String::from_utf8(content.into_parts().concat()).unwrap()
+    }
+
+    #[test]
+    fn a_long_run_is_sent_at_its_place_without_a_copy() {
+        let long = format!("{{\"id\":1,\"text\":\"{}\"}}", "x".repeat(LEFT_FROM / 3));
+        let items = [(long.as_str(), Some("1")); 7];
+        for in_first in 0..=items.len() {
+            let page = || fixture::page(&items, in_first);
+            let output = rendered(WITH_TIMES, &page(), "noon");
+            assert!(output.bytes.len() < 5 * long.len() && output.left.is_some(), "{in_first}");
+            let lasting = output.lasting(&page()).concat();
+            let data = [long.as_str(); 7].join(",");
+            let expected = format!(r#"{{"now":,"data":[{data}],"again":"at ."}}"#);
+            assert_eq!(String::from_utf8(lasting).unwrap(), expected, "{in_first}");
+            let expected = format!(r#"{{"now":"noon","data":[{data}],"again":"at noon."}}"#);
+            assert_eq!(whole(output, page()), expected, "{in_first}");
+        }
+    }
+
+    #[test]
+    fn items_are_copied_as_one_run_only_if_separated_by_commas() {
+        let texts = ["10", "20", "30", "40", "50"];
+        let places = |items: [u32; 5]| items.map(|item| ItemPlace { answer: 0, item }).to_vec();
+        for between in [",", " ,", ", ", ",,", "0"] {
+            let body = format!("[{}]", texts.join(between)).into_bytes();
+            let step = u32::try_from(2 + between.len()).unwrap();
+            let items = (0..5).map(|item| Span { start: 1 + item * step, end: 3 + item * step }).collect();
+            let answer = Answer::listed(body, items, vec![Span::ABSENT; 10]);
+            let page = Page::positional(vec![answer], places([0, 1, 2, 3, 4]));
+            assert_eq!(page.run(1).items, if between == "," { 4 } else { 1 }, "{between}");
+            assert_eq!(whole(rendered(BARE, &page, ""), page), "[10,20,30,40,50]", "{between}");
+        }
+        let answers = fixture::page(&texts.map(|text| (text, None)), 5).into_facts().answers;
+        let page = Page::positional(answers, places([4, 3, 1, 2, 0]));
+        assert_eq!((0..5).map(|at| page.run(at).items).collect::<Vec<_>>(), [1, 1, 2, 1, 1]);
+        assert_eq!(whole(rendered(BARE, &page, ""), page), "[50,40,20,30,10]");
+    }
+}
