@@ -133,7 +133,7 @@ lint: build-needs $(CARGO_DENY)
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@# The gateway without services.
 	cargo clippy --locked --package cursorgate --no-default-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --no-deps
 	@# The fuzzers are a separate workspace with a separate lock file. This command checks that they still build.
 	RUSTFLAGS="--cfg fuzzing" cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz-check
 	"$(CARGO_DENY)" --locked check bans licenses sources
