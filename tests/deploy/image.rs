@@ -1,6 +1,12 @@
 //! Tests of the Dockerfile and of its build context, without a container engine. `image.sh` builds the image.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::Command,
+    time::SystemTime,
+};
 
 use serde_json::Value;
 
@@ -42,25 +48,30 @@ fn the_build_context_of_the_image_is_a_complete_workspace() {
     assert_eq!(targets(directory.path()), targets(&file("")));
 }
 
-/// Returns the files of the repository from which the library next to the program was last compiled, sources and
-/// included files, as the compiler's dependency file lists them.
-fn compiled() -> Vec<String> {
+/// Returns the files of the repository from which the libraries next to the program were last compiled, sources and
+/// included files, as the compiler's dependency files list them.
+fn compiled() -> BTreeSet<String> {
     let folder = binary().with_file_name("deps");
     let lists = fs::read_dir(&folder).expect("the folder of the build").filter_map(|entry| Some(entry.ok()?.path()));
-    // Only the newest build of the library counts, which is the one that the program contains. Builds for tests and for
-    // clippy produce no `.rlib`.
-    let lists = lists.filter_map(|path| {
-        path.file_name()?.to_str()?.strip_prefix("cursorgate-")?.strip_suffix(".d")?;
-        let list = fs::read_to_string(&path).ok()?;
-        let (_, files) = list.lines().next()?.split_once(".d: ")?;
-        let is_library = list.lines().any(|line| line.contains(".rlib: "));
-        Some((fs::metadata(&path).ok()?.modified().ok()?, files.to_owned())).filter(|_| is_library)
-    });
-    let (_, files) = lists.max().expect("a library was compiled");
+    // Only the newest build of each library counts, which is the one that the program contains. Builds for tests and
+    // for clippy produce no `.rlib`.
+    let mut newest: BTreeMap<String, (SystemTime, String)> = BTreeMap::new();
+    for path in lists {
+        let library = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".d")?.rsplit_once('-'));
+        let Some((name, _)) = library.filter(|(name, _)| name.starts_with("cursorgate")) else { continue };
+        let list = fs::read_to_string(&path).expect("a dependency file");
+        let Some((_, files)) = list.lines().next().and_then(|line| line.split_once(".d: ")) else { continue };
+        let built = fs::metadata(&path).and_then(|data| data.modified()).expect("the time of a file");
+        let is_newer = newest.get(name).is_none_or(|(earlier, _)| *earlier < built);
+        if is_newer && list.lines().any(|line| line.contains(".rlib: ")) {
+            newest.insert(name.to_owned(), (built, files.to_owned()));
+        }
+    }
     let root = fs::canonicalize(file("")).expect("the repository");
-    // Paths such as `crates/config/src/../../config/demo.toml` are shortened. Files in Cargo's own folder are not in the
-    // repository, so they are left out.
-    let whole = files.split(' ').filter_map(|path| fs::canonicalize(root.join(path)).ok());
+    // Paths such as `crates/config/src/../../../config/demo.toml` are shortened. Files in Cargo's own folder are not in
+    // the repository, so they are left out.
+    let files = newest.values().flat_map(|(_, files)| files.split(' '));
+    let whole = files.filter_map(|path| fs::canonicalize(root.join(path)).ok());
     let inside = whole.filter_map(|path| Some(path.strip_prefix(&root).ok()?.display().to_string()));
     inside.filter(|path| !path.starts_with("target/")).collect()
 }
