@@ -5,7 +5,6 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::Failure;
 use cursorgate_config::{Addresses, ProcessEnvironment};
 use cursorgate_core::json::Pointer;
 
@@ -574,8 +573,8 @@ impl WalkArguments {
     }
 
     /// Returns the place of the id in an item, as a compiled pointer.
-    pub(super) fn id_place(&self) -> Result<Pointer, Failure> {
-        Pointer::parse(&self.id_text()).map_err(|error| Failure::mistaken(format!("--id: {error}")))
+    pub(super) fn id_place(&self) -> Result<Pointer, String> {
+        Pointer::parse(&self.id_text()).map_err(|error| format!("--id: {error}"))
     }
 }
 

@@ -81,7 +81,7 @@ struct WalkedUrl<'a> {
 
 impl<'a> WalkedUrl<'a> {
     fn parse(arguments: &WalkArguments, text: &'a str) -> Result<Self, Failure> {
-        let (url, id) = (ListUrl::parse(text)?, arguments.id_place()?);
+        let (url, id) = (ListUrl::parse(text)?, arguments.id_place().map_err(Failure::mistaken)?);
         let source = arguments.is_direct().then(|| DirectSource::find(arguments, &url)).transpose()?;
         Ok(Self { text, url, source, id })
     }

@@ -4,8 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use http::{HeaderValue, Response, header};
-
-use super::upstream::pairs;
+use percent_encoding::percent_decode_str;
 
 /// The files of the page: the path, the content type and the text of each.
 const FILES: [(&str, &str, &str); 4] = [
@@ -69,6 +68,16 @@ impl Requests {
         let requests = &log.last[log.last.len() - new..];
         serde_json::json!({ "last": log.count, "requests": requests }).to_string()
     }
+}
+
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    query.split('&').filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        // In a query, `+` also means a blank, as forms encode it
+        // (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>).
+        let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+        Some((decode(name), decode(value)))
+    })
 }
 
 #[cfg(test)]

@@ -10,12 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
-use percent_encoding::percent_decode_str;
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, services::listening::Service};
 
 use super::{
     people::{Field, Person, compare, everyone, newcomer},
-    playground::{self, Requests},
+    playground::{self, Requests, pairs},
 };
 
 /// The default number of people in an answer.
@@ -163,16 +162,6 @@ impl LegacyApi {
 
 fn missing() -> (StatusCode, String) {
     (StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".to_owned())
-}
-
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
-    query.split('&').filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        // In a query, `+` also means a blank, as forms encode it
-        // (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>).
-        let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-        Some((decode(name), decode(value)))
-    })
 }
 
 /// Reads a sort such as `-created_at,id`. Returns the fields, each with `true` if it is descending; `None` for an

@@ -11,11 +11,7 @@ use std::{
 
 use super::super::report;
 use cursorgate_gateway::runtime::clock;
-use cursorgate_tools::walk::{
-    WalkedPage,
-    comparison::WalkCost,
-    report::{grouped, sized},
-};
+use cursorgate_tools::walk::{WalkedPage, comparison::WalkCost, ending::grouped, report::sized};
 
 /// The shortest time between two updates of the line on a terminal.
 const DRAWN: Duration = Duration::from_millis(100);

@@ -162,7 +162,7 @@ fn both<'s>(
     if own != direct {
         let id = match (&options.arguments.id, source.id()) {
             (None, Some(id)) => id,
-            _ => options.arguments.id_place()?,
+            _ => options.arguments.id_place().map_err(Failure::mistaken)?,
         };
         walks.insert(0, KeptWalk::new("by cursor", followed(options, own, id)?));
     }

@@ -6,49 +6,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::keyring::{KeyRing, RingKey};
+use super::{
+    context_part::ContextPart,
+    keyring::{KeyRing, RingKey},
+};
 use crate::pagination::order::{Direction, Kind, Nulls, Order, SortKey};
-
-/// A part of the context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContextPart {
-    /// The name of the route.
-    Route,
-    /// The host of the request.
-    Host,
-    /// The path with its parameters.
-    Path,
-    /// The filters of the request.
-    Filters,
-    /// The order of the page.
-    Order,
-    /// The request headers to which the configuration binds cursors.
-    Headers,
-}
-
-impl ContextPart {
-    /// All parts, in the order of their fingerprints in a cursor.
-    pub const ALL: [Self; 6] = [Self::Route, Self::Host, Self::Path, Self::Filters, Self::Order, Self::Headers];
-
-    /// Returns the name of the part in refusals.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Route => "route",
-            Self::Host => "host",
-            Self::Path => "path",
-            Self::Filters => "filters",
-            Self::Order => "order",
-            Self::Headers => "headers",
-        }
-    }
-}
-
-impl std::fmt::Display for ContextPart {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
 
 /// The parts of a context. Each part must be in a canonical spelling, because another spelling makes another context.
 #[derive(Clone, Copy)]

@@ -13,7 +13,7 @@ use sha2::Sha256;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{
-    context::ContextPart,
+    context_part::ContextPart,
     sealed::{self, Sealer},
 };
 use crate::pagination::mark::{Mark, Marker};

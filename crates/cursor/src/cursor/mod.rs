@@ -18,6 +18,7 @@
 
 mod codec;
 mod context;
+mod context_part;
 mod expiry;
 mod frame;
 mod inspect;
@@ -29,7 +30,8 @@ mod stored;
 mod tests;
 
 pub use codec::Claims;
-pub use context::{ContextPart, ContextParts, CursorContext};
+pub use context::{ContextParts, CursorContext};
+pub use context_part::ContextPart;
 pub use expiry::Expiry;
 pub use frame::{CursorForm, TooLong};
 pub use inspect::{Finding, Inspection, Unverified, inspect};

@@ -2,6 +2,7 @@
 //! and the schema of its items.
 
 use super::{
+    input::SdkInput,
     samples::{ListSamples, sample},
     spec::SpecValue,
 };
@@ -11,10 +12,7 @@ use cursorgate_gateway::{
     List, Route,
     openapi::{Names, item_schema},
 };
-use cursorgate_translate::downstream::{
-    Convention,
-    envelope::{places::EnvelopePlaces, schema},
-};
+use cursorgate_translate::downstream::envelope::{places::EnvelopePlaces, schema};
 
 /// A list for which a client has a method.
 #[derive(Debug)]
@@ -53,14 +51,6 @@ pub(super) struct SdkItem {
     pub(super) components: Vec<(String, Document)>,
 }
 
-/// The place of a parameter in requests: the query, the body, or the `Prefer` header.
-#[derive(Clone, Debug)]
-pub(super) enum SdkInput {
-    Query(String),
-    Body(Pointer),
-    Preference(String),
-}
-
 /// The places of the facts in an answer.
 #[derive(Debug)]
 struct ListPlaces {
@@ -86,33 +76,6 @@ enum NextPlace {
 
 /// The names of the facts that a client reads from an error.
 const ERROR_FACTS: [&str; 7] = ["code", "reason", "title", "detail", "parameter", "request_id", "restart"];
-
-impl SdkInput {
-    fn of(convention: &Convention, role: Role) -> Option<Self> {
-        let parameters = &convention.parameters;
-        let preferred = parameters.preferred_limit().filter(|_| role == Role::Limit);
-        match parameters.name(role) {
-            Some(name) if name.starts_with('/') => Pointer::parse(name).ok().map(Self::Body),
-            Some(name) => Some(Self::Query(name.to_owned())),
-            None => preferred.map(|name| Self::Preference(name.to_owned())),
-        }
-    }
-
-    pub(super) fn spec(&self) -> SpecValue {
-        let (place, name) = match self {
-            Self::Query(name) => ("query", SpecValue::texts([name.as_str()])),
-            Self::Body(place) => ("body", SpecValue::place(Some(place))),
-            Self::Preference(name) => ("prefer", SpecValue::texts([name.as_str()])),
-        };
-        SpecValue::Record(vec![("place", SpecValue::text(place)), ("name", name)])
-    }
-
-    /// Returns whether a request of the list can contain the parameter. A POST request (`post`) can contain every
-    /// parameter. A GET request has no body, so it can't contain a parameter of the body.
-    fn fits(&self, post: bool) -> bool {
-        post || !matches!(self, Self::Body(_))
-    }
-}
 
 impl SdkList {
     /// Creates the description of a list. The client uses the route's own envelope.

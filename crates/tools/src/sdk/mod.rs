@@ -6,6 +6,7 @@
 //! `typescript` and `python` write the code. The code that is the same in every client is in the folders of these
 //! modules. The module doesn't do I/O.
 
+mod input;
 mod list;
 mod python;
 mod samples;

@@ -4,7 +4,8 @@ mod types;
 
 use super::{
     Api, SdkFile,
-    list::{SdkInput, SdkList},
+    input::SdkInput,
+    list::SdkList,
     samples::{AnswerSample, PARAMETER},
     spec::{SpecValue, quoted},
     words::{claim, snake},

@@ -1,6 +1,6 @@
 //! Renders answers for the tests of a client, in the gateway's own envelopes.
 
-use super::{list::SdkInput, spec::SpecValue};
+use super::{input::SdkInput, spec::SpecValue};
 use cursorgate_core::{
     json::Span,
     pagination::{

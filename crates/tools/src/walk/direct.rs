@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use http::Method;
 
-use super::{WalkPlace, WalkedPage, refusal};
+use super::page::{WalkPlace, WalkedPage, refusal};
 use cursorgate_core::pagination::{
     answer::{Answer, Standing},
     fetch::{Fetch, Listing, Token, TokenFetch},

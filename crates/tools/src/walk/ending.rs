@@ -1,6 +1,18 @@
 //! The end of a listing: what the last answers said about it, compared with what was read.
 
-use super::{listing::WitnessAnswer, report::grouped};
+use cursorgate_translate::upstream::EndWitnesses;
+
+/// An answer, as a witness of the end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WitnessAnswer {
+    /// The index of its first item; 0 for an answer by token.
+    pub(super) begins: u64,
+    /// The number of its items.
+    pub(super) items: u64,
+    /// False if the upstream refused the place, or said that it is after the end.
+    pub(super) is_listed: bool,
+    pub(super) said: EndWitnesses,
+}
 
 /// The end of a listing: its last answers with what they said about the end, and the number of items.
 #[derive(Clone, Debug, Default)]
@@ -146,4 +158,17 @@ impl ListingEnd {
             }
         }
     }
+}
+/// Writes a number with commas between thousands. Example: `1,003`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }

@@ -7,11 +7,9 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use serde_json::Value;
 
 use super::{
-    WalkPlace, WalkedPage,
-    ending::{self, EndReview},
+    ending::{self, EndReview, grouped},
     envelope::SeenEnvelope,
-    refusal,
-    report::grouped,
+    page::{WalkPlace, WalkedPage, refusal},
 };
 use cursorgate_core::{
     json::{ItemsObject, Limits, Pointer, Shape, Span, scalar, scan_page},

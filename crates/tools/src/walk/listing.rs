@@ -11,10 +11,14 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::{DirectPager, WalkPlace, WalkedPage, comparison::WalkedItem, ending::ListingEnd, refusal};
+use super::{
+    comparison::WalkedItem,
+    direct::DirectPager,
+    ending::{ListingEnd, WitnessAnswer},
+    page::{WalkPlace, WalkedPage, refusal},
+};
 use cursorgate_core::pagination::answer::{Answer, Standing};
 use cursorgate_learn::{ProbeAnswer, ProbeRequest, live::undeclared_rest};
-use cursorgate_translate::upstream::EndWitnesses;
 
 /// The place of the window far beyond the end, in items, unless twice the end is farther.
 const FAR: u64 = 1 << 20;
@@ -40,18 +44,6 @@ enum ListingStage {
     LastPlace,
     /// A window far beyond the end.
     FarBeyond,
-}
-
-/// An answer, as a witness of the end.
-#[derive(Clone, Debug, Default)]
-pub(super) struct WitnessAnswer {
-    /// The index of its first item; 0 for an answer by token.
-    pub(super) begins: u64,
-    /// The number of its items.
-    pub(super) items: u64,
-    /// False if the upstream refused the place, or said that it is after the end.
-    pub(super) is_listed: bool,
-    pub(super) said: EndWitnesses,
 }
 
 /// A listing by a dialect.

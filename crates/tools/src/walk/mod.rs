@@ -18,41 +18,16 @@ pub mod ending;
 mod envelope;
 mod follower;
 mod listing;
+mod page;
 pub mod report;
-
-use serde::{Deserialize, Serialize};
 
 pub use direct::DirectPager;
 use ending::EndReview;
 pub use follower::Follower;
 pub use listing::ListingPager;
+pub use page::{WalkPlace, WalkedPage, refusal};
 
-use cursorgate_config::diagnostic::is_hidden;
-use cursorgate_core::pagination::answer::Answer;
 use cursorgate_learn::{ProbeAnswer, ProbeRequest};
-
-/// A place at which a walk continues.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WalkPlace {
-    /// The path and the query of a page, from a link or with a cursor.
-    Target(String),
-    /// The index of a page, from 0.
-    Page(u64),
-    /// The index of an item, from 0.
-    Offset(u64),
-    /// A token of the upstream; `None` at the start.
-    Token(Option<String>),
-}
-
-/// A page of a walk.
-#[derive(Debug)]
-pub struct WalkedPage {
-    /// The items of the page; the last key of each row is the id.
-    pub answer: Answer,
-    /// The place of the next page; `None` at the end of the list.
-    pub next: Option<WalkPlace>,
-}
 
 /// The way in which a list is walked.
 #[derive(Debug)]
@@ -135,20 +110,5 @@ impl Pager<'_> {
             Self::Listing(listing) => listing.ending().review(changes),
             Self::Direct(_) => EndReview::default(),
         }
-    }
-}
-
-/// Describes an answer that isn't a page: the status, and the first two of `code`, `detail`, `message`, `title` and
-/// `error` in its body.
-pub fn refusal(status: u16, body: &[u8]) -> String {
-    const LONGEST: usize = 300;
-    let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let words = ["code", "detail", "message", "title", "error"].iter().filter_map(|name| document.get(*name)?.as_str());
-    let words: Vec<String> =
-        // The upstream could manipulate the terminal with control characters, so they are removed.
-        words.take(2).map(|text| text.chars().filter(|letter| !is_hidden(*letter)).take(LONGEST).collect()).collect();
-    match words.is_empty() {
-        true => format!("the answer is {status}"),
-        false => format!("the answer is {status}: {}", words.join(": ")),
     }
 }

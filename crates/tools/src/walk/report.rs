@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     comparison::{ItemCount, ListChanges, WalkComparison, WalkCost, WalkVerdict},
-    ending::EndReview,
+    ending::{EndReview, grouped},
 };
 
 /// The style of the page.
@@ -84,20 +84,6 @@ fn faults(found: &WalkComparison) -> [(&'static str, &ItemCount); 5] {
 
 fn items(count: usize) -> String {
     if count == 1 { "1 item".to_owned() } else { format!("{} items", grouped(count as u64)) }
-}
-
-/// Writes a number with commas between thousands. Example: `1,003`.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Writes a number of bytes with a decimal unit. Examples: `12 B`, `3.4 kB`, `5.6 MB`.
