@@ -95,7 +95,7 @@ fn serve_file(
     let _exporting = traces::begin(Arc::clone(&live), Arc::clone(vitals.spans()))?;
     let clients = Admission::new(places(&settings.server, &live));
     let ids = ids()?;
-    let (mut servers, reports) = servers(&settings, &live, (vitals, &clients, &ids), sockets)?;
+    let (mut servers, reports) = servers(&settings, &live, vitals, &clients, &ids, sockets)?;
     let connections = (clients, Arc::clone(&servers.connections));
     let admin = Admin::new(vitals.clone(), Arc::clone(&live), connections, Some(reloads.clone()), reports);
     add_admin(&mut servers, &settings, admin, Front::new(Arc::clone(&live), vitals.clone(), ids, operators()))?;
@@ -105,7 +105,7 @@ fn serve_file(
     for listener in &settings.listeners {
         tracing::info!(name = listener.name, address = %listener.address, tls = listener.tls.is_some(), "listening");
     }
-    serve((servers, signals), vitals, settings, &live, Some(reloads))
+    serve(servers, signals, vitals, settings, &live, Some(reloads))
 }
 
 /// Returns the admission of connections to the admin listener.
@@ -131,7 +131,8 @@ pub(super) fn add_admin(
 
 /// Runs the servers until a signal ends them.
 pub(super) fn serve(
-    (servers, signals): (Servers, SignalRuntime),
+    servers: Servers,
+    signals: SignalRuntime,
     vitals: &Vitals,
     settings: Settings,
     live: &Live,
@@ -172,7 +173,9 @@ pub(super) fn ids() -> Result<Arc<RequestIds>, Failure> {
 pub(super) fn servers(
     settings: &Settings,
     live: &Arc<Live>,
-    (vitals, clients, ids): (&Vitals, &Arc<Admission>, &Arc<RequestIds>),
+    vitals: &Vitals,
+    clients: &Arc<Admission>,
+    ids: &Arc<RequestIds>,
     mut sockets: Sockets,
 ) -> Result<(Servers, Vec<Arc<dyn ServiceReport>>), Failure> {
     let front = Front::new(Arc::clone(live), vitals.clone(), Arc::clone(ids), Arc::clone(clients));

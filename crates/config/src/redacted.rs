@@ -9,7 +9,6 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use toml::{Table, Value as Toml};
 
 use super::{
-    diagnostic::Located,
     schema::Schema,
     spanned::{Members, Spanned, Value},
 };
@@ -75,7 +74,7 @@ fn table(members: &Members, schema: Option<&Schema>) -> Table {
         ("url", Value::Text(url)) => Toml::String(without_path(url)),
         ("path" | "authorize", Value::Text(path)) if path.contains('?') => Toml::String(without_path_values(path)),
         ("headers", Value::Table(headers)) if matches!(of(name), Some(Schema::Named(..))) => {
-            Toml::Table(headers.iter().map(header).collect())
+            Toml::Table(headers.iter().map(|(name, value)| header(&name.value, &value.value)).collect())
         }
         _ => redacted(value, of(name)),
     };
@@ -83,12 +82,13 @@ fn table(members: &Members, schema: Option<&Schema>) -> Table {
 }
 
 /// Returns a header of a dialect. A value is shown if it is a reference, or a template such as `items={offset}-{last}`.
-fn header((name, value): &(Located<String>, Spanned)) -> (String, Toml) {
+fn header(name: &str, value: &Value) -> (String, Toml) {
     let is_shown = |text: &str| is_name(text) || text.contains('{');
-    match &value.value {
-        Value::Text(text) if is_shown(text) => (name.value.clone(), Toml::String(text.clone())),
-        _ => (name.value.clone(), Toml::String(REDACTED.to_owned())),
-    }
+    let shown = match value {
+        Value::Text(text) if is_shown(text) => text,
+        _ => REDACTED,
+    };
+    (name.to_owned(), Toml::String(shown.to_owned()))
 }
 
 /// Returns a query without its literal values: `page={page}&key=(redacted)`.

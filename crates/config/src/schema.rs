@@ -181,9 +181,9 @@ fn scalar(written: &Spanned, schema: &Schema, path: &str, diagnostics: &mut Diag
                 fault.report(at, text, diagnostics);
             }
         }
-        (Schema::Word(words), Value::Text(text)) => word(at, name, text, (words, ""), diagnostics),
+        (Schema::Word(words), Value::Text(text)) => word(at, name, text, words, "", diagnostics),
         (Schema::BooleanOrWord(words), Value::Text(text)) => {
-            word(at, name, text, (words, "true, false, "), diagnostics);
+            word(at, name, text, words, "true, false, ", diagnostics);
         }
         (Schema::Secret, Value::Text(text)) => {
             if !is_reference(text) {
@@ -341,15 +341,8 @@ fn quantity(at: Location, text: &str, unit: &Unit, least: &str, most: &str, diag
     }
 }
 
-/// Reports a text that isn't one of the words. Each list of words comes with the other values that the key accepts, for
-/// the help.
-fn word(
-    at: Location,
-    name: &str,
-    text: &str,
-    (words, others): (&[WordDefinition], &str),
-    diagnostics: &mut Diagnostics,
-) {
+/// Reports a text that isn't one of the words. `others` are the other values that the key accepts, for the help.
+fn word(at: Location, name: &str, text: &str, words: &[WordDefinition], others: &str, diagnostics: &mut Diagnostics) {
     if words.iter().any(|known| known.word == text) {
         return;
     }

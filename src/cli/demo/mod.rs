@@ -81,7 +81,7 @@ fn serve(settings: Settings, snapshot: Snapshot, vitals: &Vitals, addresses: Dem
     let live = Arc::new(Live::new(snapshot));
     let clients = Admission::new(run::places(&settings.server, &live));
     let ids = run::ids()?;
-    let (mut servers, reports) = run::servers(&settings, &live, (vitals, &clients, &ids), Sockets::default())?;
+    let (mut servers, reports) = run::servers(&settings, &live, vitals, &clients, &ids, Sockets::default())?;
     let connections = Arc::clone(&servers.connections);
     let admin = Admin::new(vitals.clone(), Arc::clone(&live), (clients, connections), None, reports);
     let front = Front::new(Arc::clone(&live), vitals.clone(), ids, run::operators());
@@ -95,7 +95,7 @@ fn serve(settings: Settings, snapshot: Snapshot, vitals: &Vitals, addresses: Dem
         // The demo keeps running if standard output is closed, so the error is ignored.
         let _ = report::output(&text);
     });
-    run::serve((servers, SignalRuntime::begin()?), vitals, settings, &live, None)
+    run::serve(servers, SignalRuntime::begin()?, vitals, settings, &live, None)
 }
 
 /// The addresses of a run of the demo.

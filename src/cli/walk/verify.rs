@@ -54,7 +54,7 @@ pub(super) fn run(options: &WalkOptions<'_>, url: &str, direct_url: &str) -> Res
     let source = DirectSource::find(arguments, &direct)?;
     let mut writer = arguments.out.as_deref().map(|path| new_file(path, url)).transpose()?;
     let progress = WalkProgress::new(1);
-    let measured = measure(options, &own, (&source, &direct), writer.as_mut(), &progress);
+    let measured = measure(options, &own, &source, &direct, writer.as_mut(), &progress);
     progress.clear();
     if let Some(writer) = writer {
         // `--verify` starts from the beginning each time, so no state is kept.
@@ -90,7 +90,8 @@ fn new_file(path: &Path, url: &str) -> Result<ItemWriter, Failure> {
 fn measure<'s>(
     options: &WalkOptions<'_>,
     own: &ListUrl,
-    (source, direct): (&'s DirectSource, &ListUrl),
+    source: &'s DirectSource,
+    direct: &ListUrl,
     writer: Option<&mut ItemWriter>,
     progress: &WalkProgress,
 ) -> Result<Measured<'s>, Failure> {
@@ -103,7 +104,7 @@ fn measure<'s>(
         Ok(listing)
     };
     let before = listed()?;
-    let walks = both(options, own, (source, direct), writer, progress)?;
+    let walks = both(options, own, source, direct, writer, progress)?;
     Ok(Measured { before, walks, after: listed()? })
 }
 
@@ -153,7 +154,8 @@ fn reported(url: &str, direct: &str, Measured { before, walks, after }: Measured
 fn both<'s>(
     options: &WalkOptions<'_>,
     own: &ListUrl,
-    (source, direct): (&'s DirectSource, &ListUrl),
+    source: &'s DirectSource,
+    direct: &ListUrl,
     mut writer: Option<&mut ItemWriter>,
     progress: &WalkProgress,
 ) -> Result<Vec<KeptWalk<'s>>, Failure> {

@@ -34,7 +34,7 @@ pub(super) fn rate_limit(root: &Spanned, route: &Spanned, context: &mut Context<
         context.missing(written.at, "`rate_limit` limits nothing", "requests = 100, or upstream_requests = 500");
     }
     RateLimitSettings {
-        requests: requests.and_then(|requests| quota(requests, per, (&RATE_LIMIT.burst, &table), context)),
+        requests: requests.and_then(|requests| quota(requests, per, RATE_LIMIT.burst.located(&table), context)),
         upstream_requests: upstream_requests.map(|most| {
             let quota = QuotaSettings { requests: most.value, per, burst: most.value };
             Located { value: quota, at: most.at }
@@ -69,11 +69,11 @@ fn clients(key: &str, root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     }
 }
 
-/// Reads the burst of a limit, and returns the limit. Returns `None` for a limit of 0 requests.
+/// Returns the limit with its burst, by default as many requests as are allowed. Returns `None` for a limit of 0 requests.
 fn quota(
     requests: u32,
     per: Duration,
-    (key, table): (&Key<u32>, &Spanned),
+    burst: Option<Located<u32>>,
     context: &mut Context<'_>,
 ) -> Option<QuotaSettings> {
     // 0 is out of the range of the key, which has been reported, and no burst fits into it. Test:
@@ -81,7 +81,6 @@ fn quota(
     if requests == 0 {
         return None;
     }
-    let burst = key.located(table);
     if let Some(burst) = burst.as_ref().filter(|burst| burst.value > requests) {
         let message = format!("`burst` is {}, and `requests` {requests}", burst.value);
         context.diagnostics.error(burst.at, message, format!("write at most {requests}, or remove `burst`"));
@@ -97,7 +96,7 @@ pub(super) fn of_legacy(legacy: &Spanned, context: &mut Context<'_>) -> Option<Q
         context.missing(table.at, "`legacy.rate_limit` has no number of requests", "requests = 20");
     }
     let requests = LEGACY_RATE_LIMIT.requests.read(table)?;
-    quota(requests, per, (&LEGACY_RATE_LIMIT.burst, table), context)
+    quota(requests, per, LEGACY_RATE_LIMIT.burst.located(table), context)
 }
 
 /// Reads `legacy.brownouts` of a route, sorted by their beginnings. Reports brownouts that overlap, and brownouts of a

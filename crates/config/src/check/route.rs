@@ -165,7 +165,7 @@ impl Route<'_> {
         let keeps_list = self.has_list() || self.is_set_back();
         let second = NEW_CLIENTS.path.located(&ROUTE.new_clients.table(&self.written)).filter(|_| keeps_list);
         if let (Some(second), Some(segments)) = (&second, &segments) {
-            self.claim_second(second, (&hosts, segments), &mut known.claims, context);
+            self.claim_second(second, &hosts, segments, &mut known.claims, context);
         }
         let methods = methods::methods(&self.written, context);
         let rate_limit = rate_limit::rate_limit(known.root, &self.written, context);
@@ -327,7 +327,8 @@ impl Route<'_> {
     fn claim_second(
         &self,
         second: &Located<String>,
-        (hosts, own): (&[String], &[path::Segment<'_>]),
+        hosts: &[String],
+        own: &[path::Segment<'_>],
         claims: &mut Vec<Claim>,
         context: &mut Context<'_>,
     ) {

@@ -36,17 +36,17 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
         context.diagnostics.error(written.at, "this cursorgate was built without services", help);
     }
     ServiceSettings {
-        bulk: bulk_table.map(|written| bulk(written, (root, routes), context)),
+        bulk: bulk_table.map(|written| bulk(written, root, routes, context)),
         exports: exports_table.and_then(|written| exports(written, context)),
         webhooks: webhooks_table.and_then(|written| webhooks::webhooks(written, root, routes, context)),
         graphql: graphql_table.map(|written| graphql::read(written, routes, context)),
-        live: live_table.map(|written| live(written, (root, routes), context)),
+        live: live_table.map(|written| live(written, root, routes, context)),
         mcp: mcp_table.map(|written| mcp::read(written, routes, context)),
         playground: playground_table.map(|written| playground(written, root, context)),
     }
 }
 
-fn bulk(written: &Spanned, (root, routes): (&Spanned, &[RouteSettings]), context: &mut Context<'_>) -> BulkSettings {
+fn bulk(written: &Spanned, root: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> BulkSettings {
     let idempotency = BULK.idempotency.table(written);
     let bulk = BulkSettings {
         path: BULK.path.read(written),
@@ -96,7 +96,7 @@ fn playground(written: &Spanned, root: &Spanned, context: &mut Context<'_>) -> P
     PlaygroundSettings { timeout: PLAYGROUND.timeout.read(written), answer_size: PLAYGROUND.answer_size.read(written) }
 }
 
-fn live(written: &Spanned, (root, routes): (&Spanned, &[RouteSettings]), context: &mut Context<'_>) -> LiveSettings {
+fn live(written: &Spanned, root: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> LiveSettings {
     let names = LIVE.routes.located(written);
     if LIVE.routes.find(written).is_none() {
         context.missing(written.at, "services.live has no routes", "routes = [\"NAME\"], each with a list");

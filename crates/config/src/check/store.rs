@@ -44,8 +44,8 @@ pub(super) fn store(root: &Spanned, store: &Spanned, context: &mut Context<'_>) 
             context.diagnostics.error(written.at, message, "kind = \"sentinel\", or remove it");
         }
     }
-    let user = user(store, (&STORE.username, &STORE.password), context);
-    let sentinel_user = self::user(store, (&STORE.sentinel_username, &STORE.sentinel_password), context);
+    let user = user(store, &STORE.username, &STORE.password, context);
+    let sentinel_user = self::user(store, &STORE.sentinel_username, &STORE.sentinel_password, context);
     let tls = STORE.tls.find(store).map(|tls| tls::upstream("caches.shared", tls, context));
     // The password of the sentinels is checked too, because they may have one although their master has none. Test:
     // `the_password_of_sentinels_needs_tls_as_well`.
@@ -69,10 +69,11 @@ pub(super) fn store(root: &Spanned, store: &Spanned, context: &mut Context<'_>) 
 /// Reads a user and its password. Reports a user without a password.
 fn user(
     store: &Spanned,
-    (username, password): (&'static Key<String>, &'static Key<String>),
+    username: &'static Key<String>,
+    password: &'static Key<String>,
     context: &mut Context<'_>,
 ) -> StoreUser {
-    let secret = self::password(("caches.shared", store), password, context);
+    let secret = self::password("caches.shared", store, password, context);
     if let Some(written) = username.located(store).filter(|_| password.find(store).is_none()) {
         let message = format!("caches.shared.{} needs a password", username.definition.name);
         context.diagnostics.error(written.at, message, format!("{} = \"file:PATH\"", password.definition.name));
@@ -83,7 +84,8 @@ fn user(
 /// Reads the password of a server; `None` if it isn't written or can't be opened. `owner` is the table of the server,
 /// for messages.
 pub(super) fn password(
-    (owner, table): (&str, &Spanned),
+    owner: &str,
+    table: &Spanned,
     key: &'static Key<String>,
     context: &mut Context<'_>,
 ) -> Option<Secret> {

@@ -45,8 +45,8 @@ pub(super) fn webhooks(
     let pace = EndpointPace { at_once: WEBHOOKS.at_once.read(written), per_second: WEBHOOKS.per_second.read(written) };
     let endpoints = WEBHOOKS.endpoints.table(written);
     let endpoints: Vec<_> =
-        endpoints.tables().filter_map(|(name, written)| endpoint(name, written, (&rules, pace), context)).collect();
-    let clients = WEBHOOKS.clients.find(written).and_then(|written| clients(written, (root, routes), context));
+        endpoints.tables().filter_map(|(name, written)| endpoint(name, written, &rules, pace, context)).collect();
+    let clients = WEBHOOKS.clients.find(written).and_then(|written| clients(written, root, routes, context));
     if clients.is_none() && WEBHOOKS.clients.find(written).is_none() && WEBHOOKS.endpoints.find(written).is_none() {
         let help = "add [services.webhooks.endpoints.NAME], or [services.webhooks.clients]";
         context.diagnostics.warning(
@@ -157,7 +157,8 @@ fn rules(written: &Spanned, context: &mut Context<'_>) -> OutgoingRules {
 fn endpoint(
     name: &Located<String>,
     written: &Spanned,
-    (rules, pace): (&OutgoingRules, EndpointPace),
+    rules: &OutgoingRules,
+    pace: EndpointPace,
     context: &mut Context<'_>,
 ) -> Option<WebhookEndpointSettings> {
     if let Err(fault) = syntax::table_name(&name.value) {
@@ -233,7 +234,8 @@ fn secret(key: &Key<String>, written: &Spanned, context: &mut Context<'_>) -> Op
 
 fn clients(
     written: &Spanned,
-    (root, routes): (&Spanned, &[RouteSettings]),
+    root: &Spanned,
+    routes: &[RouteSettings],
     context: &mut Context<'_>,
 ) -> Option<WebhookClientSettings> {
     let path = WEBHOOK_CLIENTS.path.read(written);

@@ -48,7 +48,7 @@ fn postgres(written: &Spanned, context: &mut Context<'_>) -> Option<PostgresSett
         return None;
     }
     let tls = POSTGRES.tls.find(written).map(|tls| tls::upstream(NAME, tls, context));
-    let password = store::password((NAME, written), &POSTGRES.password, context);
+    let password = store::password(NAME, written, &POSTGRES.password, context);
     if let (None, Some(password)) = (&tls, POSTGRES.password.located(written)) {
         store::warn_of_plain(&addresses, &password, context);
     }

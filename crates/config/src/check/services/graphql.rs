@@ -28,8 +28,11 @@ pub(super) fn read(written: &Spanned, routes: &[RouteSettings], context: &mut Co
         introspection: GRAPHQL.introspection.read(written),
         page: GRAPHQL.page.read(written),
         fields: OFFERING.read(
-            (written, routes),
-            (&GRAPHQL.names.read(written).unwrap_or_default(), &GRAPHQL.except.read(written), &Vec::new()),
+            written,
+            routes,
+            &GRAPHQL.names.read(written).unwrap_or_default(),
+            &GRAPHQL.except.read(written),
+            &Vec::new(),
             context,
         ),
         size: GRAPHQL.size.read(written),

@@ -26,12 +26,11 @@ pub(super) fn read(written: &Spanned, routes: &[RouteSettings], context: &mut Co
     McpSettings {
         path,
         lists: OFFERING.read(
-            (written, routes),
-            (
-                &MCP.names.read(written).unwrap_or_default(),
-                &MCP.except.read(written),
-                &MCP.descriptions.read(written).unwrap_or_default(),
-            ),
+            written,
+            routes,
+            &MCP.names.read(written).unwrap_or_default(),
+            &MCP.except.read(written),
+            &MCP.descriptions.read(written).unwrap_or_default(),
             context,
         ),
         origins: MCP.origins.read(written).into_iter().map(|origin| origin.value.to_ascii_lowercase()).collect(),

@@ -29,8 +29,11 @@ impl Offering {
     /// list has its name in `names`, or else the converted name of its route. Reports two lists with the same name.
     pub(super) fn read(
         &self,
-        (written, routes): (&Spanned, &[RouteSettings]),
-        (names, except, descriptions): (&NamedTexts, &[Located<String>], &NamedTexts),
+        written: &Spanned,
+        routes: &[RouteSettings],
+        names: &NamedTexts,
+        except: &[Located<String>],
+        descriptions: &NamedTexts,
         context: &mut Context<'_>,
     ) -> Vec<OfferedListSettings> {
         let Self { table, place, part, sample, .. } = self;
