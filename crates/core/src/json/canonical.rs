@@ -2,9 +2,9 @@
 //! spelling is only compared, never sent.
 
 use super::{
-    JsonError,
     reader::{JsonReader, Read},
     scalar::{self, ScalarKind},
+    shape::JsonError,
 };
 
 /// The reason why a value has no canonical spelling.

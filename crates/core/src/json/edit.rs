@@ -2,8 +2,8 @@
 //! between members is left out.
 
 use super::{
-    JsonError,
     reader::{JsonReader, Read},
+    shape::JsonError,
     write::push_text,
 };
 

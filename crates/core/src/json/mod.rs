@@ -18,6 +18,8 @@ pub mod pointer;
 mod reader;
 pub mod scalar;
 pub mod scan;
+mod shape;
+mod span;
 mod strings;
 mod tokens;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -26,6 +28,7 @@ mod tokens;
     reason = "functions that are compiled for an instruction set have to be called, and given their bytes"
 )]
 mod vector;
+mod window;
 pub mod write;
 
 pub use canonical::{CanonicalError, canonical};
@@ -33,30 +36,6 @@ pub use document::Document;
 pub use edit::{Edit, Edits, add_edit, edited};
 pub use members::{Member, elements, members};
 pub use pointer::{Pointer, PointerError};
-pub use scan::{ItemsObject, JsonError, Limits, PageSpans, Shape, scan_facts, scan_page};
-
-/// A half-open byte range of a body. Bodies are at most 4 GiB.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// The offset of the first byte.
-    pub start: u32,
-    /// The offset after the last byte.
-    pub end: u32,
-}
-
-impl Span {
-    /// The range of a missing member. It is empty, which the range of a JSON value never is.
-    pub const ABSENT: Self = Self { start: 0, end: 0 };
-
-    /// Returns whether this is the range of a missing member.
-    #[must_use]
-    pub const fn is_absent(self) -> bool {
-        self.start == self.end
-    }
-
-    /// Returns the bytes of this range. `body` must be the body in which the range was found.
-    #[must_use]
-    pub fn of(self, body: &[u8]) -> &[u8] {
-        &body[self.start as usize..self.end as usize]
-    }
-}
+pub use scan::{scan_facts, scan_page};
+pub use shape::{ItemsObject, JsonError, Limits, PageSpans, Shape};
+pub use span::Span;

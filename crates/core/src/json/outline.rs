@@ -16,12 +16,13 @@
 //! the places of names, colons and commas (`{"a" 1}`, `[1,,2]`).
 
 use super::{
-    JsonError,
-    blocks::{Before, WINDOW_BYTES, WindowMarker, WindowMarks},
+    blocks::WindowMarker,
     name::{Name, Wanted},
     plan::Direct,
     reader::{Elements, JsonReader, Read},
+    shape::JsonError,
     tokens::TokenReader,
+    window::{Before, WINDOW_BYTES, WindowMarks},
 };
 
 mod elements;

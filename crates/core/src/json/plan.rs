@@ -6,7 +6,7 @@
 
 use super::name::{Name, Wanted};
 use super::pointer::{Pointer, PointerStep};
-use super::scan::{ItemsObject, Shape};
+use super::shape::{ItemsObject, Shape};
 
 /// A place in one of the trees, as an index into the nodes of its plan.
 pub(super) type PlanPlace = usize;

@@ -6,8 +6,6 @@
 
 use std::fmt;
 
-use super::{Span, scan};
-
 /// The largest number of steps of a pointer, which bounds the recursion of a scan. Longer pointers are refused; no real
 /// answer is nested so deep.
 const MAX_STEPS: usize = 64;
@@ -90,15 +88,6 @@ impl Pointer {
                 PointerStep::Matching { .. } => None,
             })
             .collect()
-    }
-
-    /// Returns the range of this place in a JSON value, relative to the start of `value`. If a member comes twice, the
-    /// last one counts. `None` if the place is missing or `value` isn't JSON.
-    ///
-    /// This method finds a single place. [`scan_page`](super::scan_page) finds all places of a page together.
-    #[must_use]
-    pub fn find(&self, value: &[u8]) -> Option<Span> {
-        scan::find(value, self)
     }
 }
 

@@ -4,9 +4,10 @@
 //! level, so nesting never uses the thread's stack.
 
 use super::{
-    JsonError, Span,
     name::{Name, Wanted},
     plan::Direct,
+    shape::JsonError,
+    span::Span,
     tokens::TokenReader,
 };
 

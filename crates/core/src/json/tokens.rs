@@ -1,9 +1,6 @@
 //! A reader of the tokens of a JSON text, which accepts exactly the tokens of RFC 8259.
 
-use super::{JsonError, name::Name, strings::string_end};
-
-/// The bytes of a byte order mark, which may precede a text.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+use super::{name::Name, shape::JsonError, span::BYTE_ORDER_MARK, strings::string_end};
 
 /// The byte that [`TokenReader::byte`] returns at the end of the text. No token begins with this byte.
 const END: u8 = 0;

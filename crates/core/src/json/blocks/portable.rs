@@ -1,6 +1,6 @@
 //! The marking of blocks with instructions that every processor has.
 
-use super::{Before, Blocks, Met, WindowMarks, odd};
+use crate::json::window::{Before, Blocks, Met, WindowMarks, odd};
 
 /// Marks a window, and updates `before` for the next window. The caller has checked that the text is UTF-8.
 pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut WindowMarks) -> Met {

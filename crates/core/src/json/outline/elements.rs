@@ -4,7 +4,7 @@
 //! the general path.
 
 use super::{Outline, Read};
-use crate::json::{Span, plan::Direct, tokens::TokenReader};
+use crate::json::{plan::Direct, span::Span, tokens::TokenReader};
 
 impl Outline<'_, '_> {
     /// Passes the object that begins at the next byte, and adds its row to `columns`. `None` if the general path must

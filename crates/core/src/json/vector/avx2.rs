@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{FIRST_HIGH, FIRST_LOW, SECOND_HIGH, SIGNS};
-use crate::json::blocks::{Before, Blocks, Met, WindowMarks};
+use crate::json::window::{Before, Blocks, Met, WindowMarks};
 
 /// Returns the index of the first quote, backslash or control character among 16 bytes, or 16 if there is none.
 #[inline(always)]

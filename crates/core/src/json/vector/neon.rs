@@ -3,7 +3,7 @@
 use std::arch::{aarch64::*, is_aarch64_feature_detected};
 
 use super::{FIRST_HIGH, FIRST_LOW, SECOND_HIGH, SIGNS};
-use crate::json::blocks::{Before, Blocks, Met, WindowMarks, odd};
+use crate::json::window::{Before, Blocks, Met, WindowMarks, odd};
 
 /// The proof that this processor has NEON.
 #[derive(Clone, Copy, Debug)]
