@@ -45,8 +45,10 @@ table! {
 
         /// The comparisons with which ranges of the list are requested. Each is a parameter `name=value`, and an item
         /// must match all that are sent. With {group}, a number, in all comparisons, an item must match all parameters
-        /// of at least one group. If the request has no variable such as {page}, {offset} or {token}, the list is read
-        /// only by ranges, and a page is at most as large as one answer.
+        /// of at least one group. A comparison is needed only in the direction of the list: `gte` or `gt`, or `lte` or
+        /// `lt` for falling values. Without the opposite one, pages backward are found by offset. If the request has no
+        /// variable such as {page}, {offset} or {token}, the list is read only by ranges, and a page is at most as large
+        /// as one answer. Pages backward then need both comparisons and a sort.
         filter: Key<Spanned> => sub_table(FILTER_KEYS).section();
 
         /// The request for a single item.

@@ -18,7 +18,7 @@ use crate::{
         response::caching::storing::{PageStorage, page_storage},
     },
     gateway::outcome::{access_log::Outcome, failure::Failure, trace::RequestTrace},
-    pagination::page::Page,
+    pagination::{page::Page, refusal::Refusal},
     upstream::net::{
         fetch::{AskedPeer, Fetcher},
         memory::MemoryShare,
@@ -59,7 +59,9 @@ pub(crate) async fn serve(
     }
     let start = cursors.start(&context)?;
     let (limit, backward) = (start.limit, start.cursor.target.position.is_backward());
-
+    if backward && !context.reads_back() {
+        return Err(Failure::refusal(Refusal::Unsupported, |_| None));
+    }
     drop(phase);
 
     // Resolve: the core names the fetches that it needs, until it serves or refuses the page.
