@@ -68,6 +68,11 @@ pub enum PlaceForm {
         /// The place of the previous page's URL; `None` if no answer has one.
         previous: Option<String>,
     },
+    /// Requests contain all members of an object from the previous answer, each as the parameter of its name.
+    Members {
+        /// The place of the object in an answer.
+        place: String,
+    },
     /// The list has no paging: every answer is the whole list.
     Whole,
 }

@@ -373,7 +373,7 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
         }
         Some(PlaceForm::Token { slot, .. }) => add(slot, "{token}"),
         Some(PlaceForm::After { slot, .. }) => add(slot, "{after}"),
-        Some(PlaceForm::Link { .. } | PlaceForm::Whole) | None => {}
+        Some(PlaceForm::Link { .. } | PlaceForm::Members { .. } | PlaceForm::Whole) | None => {}
     }
     if let Some(form) = &learnt.size {
         add(&form.slot, "{size}");
@@ -468,6 +468,7 @@ fn response(learnt: &Learnt) -> Table {
             add("next_url", &Some(place.clone()));
             add("prev_url", previous);
         }
+        Some(PlaceForm::Members { place }) => add("next_params", &Some(place.clone())),
         Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
             add("next_url", &places.next_url);
             add("prev_url", &places.prev_url);

@@ -101,6 +101,8 @@ pub struct DialectResponse {
     pub prev_token: Option<Located<String>>,
     pub token_param: Option<Located<String>>,
     pub next_params: Option<Located<String>>,
+    /// The parameters of members of `next_params` that are sent under other names.
+    pub param_names: Vec<(Located<String>, Located<String>)>,
     pub next_page: Option<Located<String>>,
     pub last_page: Option<Located<String>>,
     pub page: Option<Located<String>>,
@@ -154,6 +156,7 @@ impl DialectResponse {
             prev_token: None,
             token_param: None,
             next_params: None,
+            param_names: Vec::new(),
             next_page: None,
             last_page: None,
             page: None,

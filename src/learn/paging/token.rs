@@ -7,7 +7,7 @@ use crate::learn::{
     findings::{Certainty, Learnt, PlaceForm},
     paging::doubt,
     prober::Base,
-    prober::answer::{step, whole},
+    prober::answer::{SeenAnswer, step, whole},
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
     shape::Fact,
     shape::names::{AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
@@ -43,7 +43,7 @@ pub(in crate::learn) async fn find(session: &Session, learnt: &mut Learnt, base:
             return Ok(());
         }
     }
-    if let Some(form) = by_members(session, learnt, &sized, &ids, &facts).await? {
+    if let Some(form) = by_members(session, learnt, &sized, &ids, &first, &facts).await? {
         note(learnt, &form);
         learnt.place = Some(form);
         return Ok(());
@@ -181,13 +181,15 @@ async fn by_token(
     Ok(slot.map(|slot| PlaceForm::Token { slot, place: fact.place.clone(), parameter: None, previous: None }))
 }
 
-/// Finds the parameter that takes a member of an object for the next page, as in `"nextCursor": { "lastId": 7 }`. The
-/// parameter has the name of the member. Returns `None` if no member leads on alone.
+/// Finds the parameter that takes a member of an object for the next page, as in `"nextCursor": { "lastId": 7 }`, or
+/// all members of such an object together. The parameters have the names of the members. Returns `None` if they don't
+/// lead on.
 async fn by_members(
     session: &Session,
-    learnt: &mut Learnt,
+    learnt: &Learnt,
     sized: &[Setting],
     ids: &[String],
+    first: &SeenAnswer,
     facts: &[Fact],
 ) -> Result<Option<PlaceForm>, ProbeHalt> {
     let member = |fact: &Fact| {
@@ -203,14 +205,31 @@ async fn by_members(
             return Ok(Some(PlaceForm::Token { slot, place, parameter: None, previous: None }));
         }
     }
-    let all: Vec<Setting> = members.iter().map(|(slot, text, _)| (slot.clone(), text.clone())).collect();
-    if all.len() > 1 && leads_on(session, learnt, sized, ids, &all).await? {
-        let names: Vec<&str> = members.iter().map(|(slot, ..)| slot.name()).collect();
-        let evidence =
-            "together they gave other items, and none of them alone: no dialect sends two values of an answer";
-        learnt.note(Certainty::Open, "next page", names.join(" with "), evidence);
+    // A query has no unique form for nulls and for values within values, and a body takes no further members. Test:
+    // `members_that_lead_on_only_together_are_sent_together`.
+    let outers: Vec<&str> = members.iter().filter_map(|(.., place)| Some(place.rsplit_once('/')?.0)).collect();
+    for place in outers.iter().enumerate().filter(|(at, outer)| !outers[..*at].contains(outer)).map(|(_, outer)| *outer)
+    {
+        let Some(all) = members_at(first, place).filter(|all| all.len() > 1 && session.target.body.is_none()) else {
+            continue;
+        };
+        let all: Vec<Setting> = all.into_iter().map(|(name, text)| (session.slot(&name), text)).collect();
+        if leads_on(session, learnt, sized, ids, &all).await? {
+            return Ok(Some(PlaceForm::Members { place: place.to_owned() }));
+        }
     }
     Ok(None)
+}
+
+/// Returns the members of the object at a place of an answer, as texts; `None` if it is no object, or if a member has
+/// no form in a query.
+pub(super) fn members_at(seen: &SeenAnswer, place: &str) -> Option<Vec<(String, String)>> {
+    let Value::Object(members) = seen.at(place)? else { return None };
+    let text = |value: Value| match value {
+        Value::Bool(flag) => Some(flag.to_string()),
+        other => text_of(&other),
+    };
+    members.into_iter().map(|(name, value)| Some((name, text(value)?))).collect()
 }
 
 /// Finds the parameter that takes the id of the last item. If there is one, adds the finding and returns `true`.
@@ -309,6 +328,10 @@ fn note(learnt: &mut Learnt, form: &PlaceForm) {
         PlaceForm::Link { place, .. } => (
             format!("the URL at {place}"),
             "its parameters together gave other items, and none of them alone".to_owned(),
+        ),
+        PlaceForm::Members { place } => (
+            format!("all members of {place}"),
+            "sent together as parameters they gave other items, and none of them alone".to_owned(),
         ),
         _ => return,
     };
