@@ -301,6 +301,54 @@ fn requests_of_an_access_log_are_classified_and_sent() {
     assert!(report.contains("1 request like `GET /about` would not pass: 404 route_not_found"), "{report}");
 }
 
+/// A list whose path has parameters is compared with the values of a path that the command line gives. Without one, the
+/// report says that it isn't covered.
+#[test]
+fn lists_with_parameters_in_their_paths_are_compared_by_a_sample() {
+    let upstream = Upstream::start(|exchange| {
+        let path = exchange.request.path().to_owned();
+        match path.strip_prefix("/teams/a%20b") {
+            Some(rest) => {
+                exchange.request.target = exchange.request.target.replacen("/teams/a%20b", "", 1);
+                assert!(rest.starts_with("/items"), "{path}");
+                service(exchange)
+            }
+            None if path == "/v1/teams/a%20b/items" => service(exchange),
+            None if path == "/v3/a%20b/things" => exchange.reply("200 OK", &JSON, b"[]"),
+            None => exchange.reply("404 Not Found", &JSON, b"{\"error\":\"not found\"}"),
+        }
+    });
+    let text = |rest: &str| {
+        let more = format!("path = \"/teams/{{team}}/items\"\n{rest}");
+        configuration(&upstream).replace("path = \"/items\"", &more)
+    };
+    let with = |more: &[&'static str]| [&LIVE[..], more].concat();
+    let (code, report) = check(&text(""), &LIVE);
+    assert_eq!(code, Some(0), "{report}");
+    let said = "not asked, and old clients not compared: --sample takes a path for /teams/{team}/items";
+    assert!(report.contains(said), "{report}");
+    assert_eq!(upstream.count(), 0, "nothing is sent");
+    let (code, report) = check(&text(""), &with(&["--sample", "/teams/a%20b/items"]));
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("looks as configured"), "{report}");
+    let line =
+        report.lines().find(|line| line.contains("old requests unchanged")).unwrap_or_else(|| panic!("{report}"));
+    let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] >= 20, "{line}");
+    // A difference is found as on other lists, and the second path is asked for with the same values.
+    let marked = text("new_clients = { by = [\"cursor\"] }");
+    let (code, report) = check(&marked, &with(&["--sample", "/teams/a%20b/items/"]));
+    assert_eq!(code, Some(2), "{report}");
+    assert!(report.contains("old clients get another answer to `GET /teams/a%20b/items?cursor=abc`"), "{report}");
+    let second = text("new_clients = { path = \"/v3/{team}/things\" }");
+    let (code, report) = check(&second, &with(&["--sample", "/teams/a%20b/items"]));
+    assert_eq!(code, Some(2), "{report}");
+    assert!(report.contains("the service itself answers 200 at /v3/a%20b/things"), "{report}");
+    let (code, report) = check(&text(""), &with(&["--sample", "/things"]));
+    assert_eq!(code, Some(2), "{report}");
+    assert!(report.contains("--sample /things: no list of the configuration has this path"), "{report}");
+}
+
 /// A service whose list is filtered by the body of a GET request.
 fn filtered_by_body(exchange: &mut Exchange) -> io::Result<After> {
     if exchange.request.path() != "/items" {

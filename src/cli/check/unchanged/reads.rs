@@ -76,17 +76,17 @@ impl OldRead {
     /// Returns whether the request is one of the list's own path.
     pub(super) fn is_of_list(&self, of: ProvenRoute<'_>) -> bool {
         let path = self.target.split('?').next().unwrap_or_default();
-        path.trim_end_matches('/') == of.route.path.value.trim_end_matches('/')
+        path.trim_end_matches('/') == of.sample.path.trim_end_matches('/')
     }
 }
 
 /// Returns the path of the list in the spelling that the service answers.
 pub(super) fn plain_path(of: ProvenRoute<'_>) -> ListPath {
     let base = of.compiled.upstream.base_path.as_str();
-    let asked = of.compiled.target(&of.route.path.value, &[], "");
+    let asked = of.compiled.target(&of.sample.path, &of.sample.parameters, "");
     let direct = asked.strip_prefix(base).unwrap_or(&asked).to_owned();
     let slash = if direct.ends_with('/') && direct != "/" { "/" } else { "" };
-    ListPath { target: format!("{}{slash}", of.route.path.value.trim_end_matches('/')), direct }
+    ListPath { target: format!("{}{slash}", of.sample.path.trim_end_matches('/')), direct }
 }
 
 /// Returns the requests. Those for the list are left out if the route doesn't let old requests pass.
