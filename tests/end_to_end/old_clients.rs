@@ -301,6 +301,36 @@ fn requests_of_an_access_log_are_classified_and_sent() {
     assert!(report.contains("1 request like `GET /about` would not pass: 404 route_not_found"), "{report}");
 }
 
+/// If no order is declared, the live check asks twice, and warns if it doesn't see the same sequence.
+#[test]
+fn a_list_that_is_not_seen_to_keep_its_order_is_reported() {
+    let warned = |turns: bool, drops: bool, order: &str| {
+        let answers = AtomicU64::new(0);
+        let upstream = Upstream::start(move |exchange: &mut Exchange| {
+            if exchange.request.path() != "/items" {
+                return service(exchange);
+            }
+            let answer = answers.fetch_add(1, Ordering::Relaxed);
+            let mut data: Vec<Value> = rows().into_iter().take(30).collect();
+            if turns {
+                data.rotate_left(usize::try_from(answer % 7).expect("small"));
+            }
+            if drops {
+                data.remove(usize::try_from(answer % 30).expect("small"));
+            }
+            exchange.reply("200 OK", &JSON, json!({ "data": data, "total": ROWS }).to_string().as_bytes())
+        });
+        let text = configuration(&upstream).replace("order = [\"id\"]\n", order);
+        let (_, report) = check(&text, &LIVE);
+        let begins = "items: no order is declared, and two equal requests got ";
+        report.split_once(begins).map(|(_, rest)| rest.split([':', ',']).next().unwrap_or_default().to_owned())
+    };
+    assert_eq!(warned(true, false, ""), Some("the same items in another order".to_owned()));
+    assert_eq!(warned(false, true, ""), Some("other items".to_owned()));
+    assert_eq!(warned(false, false, ""), None);
+    assert_eq!(warned(true, false, "order = [\"id\"]\n"), None, "the order of the answers is checked instead");
+}
+
 /// A list whose path has parameters is compared with the values of a path that the command line gives. Without one, the
 /// report says that it isn't covered.
 #[test]

@@ -4,7 +4,7 @@
 mod causes;
 pub(super) mod reads;
 
-use std::{fmt::Write as _, thread, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, thread, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method};
 
@@ -24,6 +24,7 @@ use crate::{
         routes::upstream::Upstream,
     },
     learn::unchanged::{AnswerComparison, Meant, WholeAnswer, compare, compare_form},
+    pagination::paging::Family,
     upstream::Dialect,
 };
 
@@ -175,7 +176,8 @@ impl Prover<'_> {
         let mut found: Vec<Differing> = Vec::new();
         let mut ended = self.each(of, body, &mut proof, &mut found).err();
         if ended.is_none() {
-            ended = self.find_second(of, &mut proof, diagnostics).err();
+            let second = self.find_second(of, &mut proof, diagnostics);
+            ended = second.and_then(|()| self.find_sequence(of, &mut proof, diagnostics)).err();
         }
         proof.ended = ended.map(|ProofHalt(why)| why);
         proof.differing = found.iter().map(|differing| differing.requests.len()).sum();
@@ -235,6 +237,39 @@ impl Prover<'_> {
             );
             diagnostics.error(second.at, message, "choose a path at which the service has nothing");
         }
+        Ok(())
+    }
+
+    /// Warns of a list without a declared order of which two equal requests don't show the same sequence. Lists by token
+    /// need none, and lists by POST aren't asked.
+    fn find_sequence(
+        &self,
+        of: ProvenRoute<'_>,
+        proof: &mut Proof,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), ProofHalt> {
+        let ProvenRoute { route, list, dialect, .. } = of;
+        if list.declared || dialect.paging().family == Family::Token || dialect.sends_bodies() {
+            return Ok(());
+        }
+        let (ways, bare) = (ways(of), OldRead::get("", reads::plain_path(of)));
+        let mut sequence = || {
+            let answer = self.direct(ways.upstream, &self.request(&bare, ways.authority.clone()), proof)?;
+            Ok(reads::sequence(of, &answer).unwrap_or_default())
+        };
+        let (one, two) = (sequence()?, sequence()?);
+        if one == two {
+            return Ok(());
+        }
+        let [all, again] = [&one, &two].map(|sequence| sequence.iter().collect::<BTreeSet<_>>());
+        let seen = match all == again {
+            true => "the same items in another order: pages of such a list skip and repeat items",
+            false => "other items, so it was not seen whether the list keeps its order",
+        };
+        let message = format!("{}: no order is declared, and two equal requests got {seen}", route.name.value);
+        let help = "declare an order that the service keeps, and sortable if the service can be asked for it; or check \
+                    again while the list rests";
+        diagnostics.warning(route.name.at, message, help);
         Ok(())
     }
 
