@@ -468,7 +468,13 @@ fn response(learnt: &Learnt) -> Table {
             add("next_url", &Some(place.clone()));
             add("prev_url", previous);
         }
-        Some(PlaceForm::Members { place }) => add("next_params", &Some(place.clone())),
+        Some(PlaceForm::Members { place, names }) => {
+            add("next_params", &Some(place.clone()));
+            if !names.is_empty() {
+                let names = names.iter().map(|(member, name)| (member.clone(), string(name.clone()))).collect();
+                response.insert("param_names".to_owned(), Value::Table(names));
+            }
+        }
         Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
             add("next_url", &places.next_url);
             add("prev_url", &places.prev_url);

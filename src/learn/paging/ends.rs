@@ -573,9 +573,8 @@ fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: 
             let pairs = token::query_of(&text(place)?);
             Some(pairs.into_iter().map(|(name, value)| (session.slot(&name), value)).collect())
         }
-        PlaceForm::Members { place } => {
-            let members = token::members_at(seen, place)?;
-            Some(members.into_iter().map(|(name, text)| (session.slot(&name), text)).collect())
+        PlaceForm::Members { place, names } => {
+            Some(token::settings_of(session, &token::members_at(seen, place)?, names))
         }
         PlaceForm::After { slot, .. } => {
             // A flag that says that no item follows is not believed, since this request shows whether it is right.
