@@ -370,7 +370,8 @@ pub(super) struct LiveArguments {
     #[arg(long, value_name = "JSON", requires = "live")]
     pub(super) body: Option<String>,
     /// The path of a list whose route has parameters, such as /teams/7/items: these requests have its values. Without
-    /// one, such a list isn't asked. This option may be given several times.
+    /// one, and without a path in the file of --old-clients, such a list isn't asked. This option may be given several
+    /// times.
     #[arg(long, value_name = "PATH", requires = "live")]
     pub(super) sample: Vec<String>,
     /// The pause between two requests, in milliseconds. Default: 100.

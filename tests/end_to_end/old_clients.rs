@@ -352,7 +352,9 @@ fn lists_with_parameters_in_their_paths_are_compared_by_a_sample() {
         let more = format!("path = \"/teams/{{team}}/items\"\n{rest}");
         configuration(&upstream).replace("path = \"/items\"", &more)
     };
-    let with = |more: &[&'static str]| [&LIVE[..], more].concat();
+    fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&LIVE[..], more].concat()
+    }
     let (code, report) = check(&text(""), &LIVE);
     assert_eq!(code, Some(0), "{report}");
     let said = "not asked, and old clients not compared: --sample takes a path for /teams/{team}/items";
@@ -365,6 +367,14 @@ fn lists_with_parameters_in_their_paths_are_compared_by_a_sample() {
         report.lines().find(|line| line.contains("old requests unchanged")).unwrap_or_else(|| panic!("{report}"));
     let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     assert!(numbers[0] == numbers[1] && numbers[0] >= 20, "{line}");
+    // A log of old clients has paths too.
+    let directory = Directory::new();
+    let log = directory.file("access.log");
+    let line = "::1 - - [01/Jan/2026:00:00:00 +0000] \"GET /teams/a%20b/items?page=2 HTTP/1.1\" 200 5\n";
+    std::fs::write(&log, line).expect("a file in the test's directory");
+    let (code, report) = check(&text(""), &with(&["--old-clients", log.to_str().expect("UTF-8")]));
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("old requests unchanged"), "{report}");
     // A difference is found as on other lists, and the second path is asked for with the same values.
     let marked = text("new_clients = { by = [\"cursor\"] }");
     let (code, report) = check(&marked, &with(&["--sample", "/teams/a%20b/items/"]));

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use super::{
     super::{Failure, arguments::LiveArguments, report, target},
-    client_host,
+    client_host, old_log,
     unchanged::{self, ProvenRoute, Prover, SamplePath, parameters_of},
 };
 use crate::{
@@ -42,11 +42,16 @@ pub(super) fn ask(
     if let Some(path) = arguments.sample.iter().find(|path| !settings.routes.iter().any(|route| is_of(path, route))) {
         return Err(Failure::mistaken(format!("--sample {path}: no list of the configuration has this path")));
     }
+    // The paths of a log are those of real clients.
+    let mut samples = arguments.sample.clone();
+    if let Some(log) = &arguments.old_clients {
+        samples.extend(old_log::paths(log)?);
+    }
     for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
         let Some(list) = &route.list else { continue };
         let name = &route.name.value;
         let client_host = client_host::of(route, &settings.server);
-        let Some(sample) = SamplePath::of(route, snapshot, client_host.as_deref(), &arguments.sample) else {
+        let Some(sample) = SamplePath::of(route, snapshot, client_host.as_deref(), &samples) else {
             let path = &route.path.value;
             let _ = writeln!(
                 text,
