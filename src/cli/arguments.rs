@@ -366,6 +366,11 @@ pub(super) struct LiveArguments {
     /// The body of these requests, for lists by POST. On other lists, a GET request with this body is tried too.
     #[arg(long, value_name = "JSON", requires = "live")]
     pub(super) body: Option<String>,
+    /// The path of a list whose route has parameters, such as /teams/7/items: these requests have its values. Without
+    /// one, and without a path in the file of --old-clients, such a list isn't asked. This option may be given several
+    /// times.
+    #[arg(long, value_name = "PATH", requires = "live")]
+    pub(super) sample: Vec<String>,
     /// The pause between two requests, in milliseconds. Default: 100.
     #[arg(long, value_name = "MILLISECONDS", requires = "live")]
     pub(super) delay: Option<u64>,

@@ -90,6 +90,7 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
 /// the file says.
 fn confirm(arguments: &LearnArguments, path: &Path) -> Result<(), Failure> {
     let live = LiveArguments {
+        sample: Vec::new(),
         live: true,
         header: arguments.header.clone(),
         body: arguments.body.clone(),

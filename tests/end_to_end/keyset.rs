@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use crate::harness::{
     eventually,
     gateway::Gateway,
+    http::Response,
     metric,
     rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration, ids, walk},
     upstream::Upstream,
@@ -203,4 +204,109 @@ fn a_filter_that_is_read_by_date_or_in_another_zone_skips_no_row() {
             assert!(filtered > 2, "{what}: the filter was tried {filtered} times");
         }
     }
+}
+
+/// Starts an upstream whose list falls by score and can't be sorted. Its only filter is `until`, a largest score.
+/// Answers have at most twelve rows.
+fn until(rows: &Rows) -> Upstream {
+    let served = rows.clone();
+    Upstream::start(move |exchange| {
+        let request = &exchange.request;
+        let number = |name| request.parameter(name).and_then(|text| text.parse::<usize>().ok());
+        let most = request.parameter("until").and_then(|text| text.parse::<u64>().ok());
+        let mut rows = served.all();
+        rows.retain(|row| most.is_none_or(|most| row.score <= most));
+        rows.sort_by_key(|row| (Reverse(row.score), row.id));
+        let from = rows.len().min(number("offset").unwrap_or(0));
+        let end = rows.len().min(from + number("limit").unwrap_or(10).min(12));
+        let page: Vec<String> = rows[from..end].iter().map(Row::json).collect();
+        let body = format!(r#"{{"more":{},"items":[{}]}}"#, end < rows.len(), page.join(","));
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+    })
+}
+
+/// Returns the configuration of a route on [`until`] with this query.
+fn until_route(upstream: &Upstream, query: &str) -> String {
+    format!(
+        "[upstreams.legacy]\npeers = [\"{}\"]\n[routes.users]\npath = \"/users\"\nupstream = \"legacy\"\n\
+         dialect = \"until\"\nmode = \"keyset\"\norder = [\"-score\", \"id\"]\nfilterable = [\"score\"]\n\
+         envelopes = [\"relay\"]\npage_size = {{ default = 5, max = 8 }}\n\
+         fields = {{ id = {{ type = \"number\" }}, score = {{ type = \"number\", nulls = \"none\" }} }}\n\
+         [dialects.until]\nrequest = {{ query = \"{query}\" }}\nsize = {{ max = 12 }}\n\
+         response = {{ items = \"/items\", has_more = \"/more\", end = \"flag\" }}\n\
+         filter = {{ lte = \"until={{value}}\" }}\n",
+        upstream.address
+    )
+}
+
+/// Walks forward while rows are added at the head, and others are removed. The rows that stay are each returned once,
+/// and each page is requested by the filter.
+fn walk_until(gateway: &Gateway, rows: &Rows, upstream: &Upstream) -> Vec<Response> {
+    let before = upstream.count();
+    let mut expected: Vec<u64> = (1..=60).rev().collect();
+    let pages = walk(gateway, "/users?limit=7", "next", &[], |number, page| {
+        let last = *ids(page).last().expect("no page is empty");
+        assert_eq!(page.header("cursorgate-level"), Some("exact"), "page {number}");
+        rows.change(|rows| {
+            rows.retain(|row| row.id == last || row.id % 13 != 0);
+            rows.extend(
+                (0..10).map(|index| Row::new(1_000 + number as u64 * 10 + index, 5_000 + number as u64 * 10 + index)),
+            );
+        });
+        expected.retain(|id| *id >= last || id % 13 != 0);
+    });
+    assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), expected);
+    let asked: Vec<String> = upstream.requests()[before..].iter().map(|request| request.query().to_owned()).collect();
+    let filtered = asked.iter().filter(|query| query.contains("until=")).count();
+    assert_eq!(filtered, pages.len() - 1, "{asked:?}");
+    pages
+}
+
+/// If a filter exists only in the direction of the list, pages forward are requested by it, and pages backward by
+/// offset.
+#[test]
+fn a_filter_in_one_direction_leads_forward_and_offsets_lead_back() {
+    let rows = Rows::count(60);
+    let upstream = until(&rows);
+    let settings = until_route(&upstream, "offset={offset}&limit={size}");
+    let told = crate::command_line::accepted_by_check(&settings);
+    assert!(told.contains("keyset: by range filters on score, backward and else by offset"), "{told}");
+    let gateway = Gateway::start(&settings);
+    walk_until(&gateway, &rows, &upstream);
+    let forward = walk(&gateway, "/users?limit=7", "next", &[], |_, _| {});
+    let back = forward.last().and_then(|last| last.link("prev")).expect("a page before the last one");
+    let mut seen = ids(forward.last().expect("a last page"));
+    for page in walk(&gateway, &back, "prev", &[], |_, _| {}) {
+        seen.splice(0..0, ids(&page));
+    }
+    assert_eq!(seen, forward.iter().flat_map(ids).collect::<Vec<_>>());
+}
+
+/// Without offsets nothing leads back, so pages have no previous and no last page, and a request for one is refused
+/// before the upstream is asked.
+#[test]
+fn a_filter_in_one_direction_without_offsets_leads_only_forward() {
+    let rows = Rows::count(60);
+    let upstream = until(&rows);
+    let settings = until_route(&upstream, "limit={size}");
+    let told = crate::command_line::accepted_by_check(&settings);
+    assert!(told.contains("; no pages backward, since the order can't be asked for from its end"), "{told}");
+    let gateway = Gateway::start(&settings);
+    for page in walk_until(&gateway, &rows, &upstream) {
+        let pagination = &page.json()["pagination"];
+        assert!(pagination["prevCursor"].is_null() && page.link("prev").is_none(), "{page:?}");
+        assert_eq!(page.link("last"), None, "{page:?}");
+    }
+    let relay = |query: &str| gateway.send("GET", &format!("/users?{query}"), &[("Prefer", "envelope=relay")], b"");
+    let second = relay("first=3&after=start");
+    let cursor = second.json()["pageInfo"]["endCursor"].as_str().expect("a cursor").to_owned();
+    let after = relay(&format!("first=3&after={cursor}")).json();
+    assert!(after["edges"].as_array().is_some_and(|edges| edges.len() == 3), "{after}");
+    assert_eq!(after["pageInfo"]["hasPreviousPage"], false, "{after}");
+    let before = upstream.count();
+    for query in [format!("last=3&before={cursor}"), "last=3&before=end".to_owned()] {
+        let refused = relay(&query);
+        assert_eq!(refused.outcome(), "400 range_unsupported", "{query}: {refused:?}");
+    }
+    assert_eq!(upstream.count(), before, "nothing is asked for");
 }

@@ -146,7 +146,7 @@ fn serve(rows: &Rows, family: Family) -> Upstream {
 }
 
 /// Learns a list by the command line. Returns the configuration and the output of the command.
-fn learn(url: &str, more: &[&str]) -> (String, String) {
+pub(crate) fn learn(url: &str, more: &[&str]) -> (String, String) {
     let directory = Directory::new();
     let file = directory.file("learnt.toml");
     let mut command = command();
@@ -314,6 +314,48 @@ fn seven_undescribed_services_are_learnt_and_walked() {
         let levels = hold(name, family, arguments, how);
         assert!(levels.contains(level), "{name}: {levels:?}");
     }
+}
+
+/// Answers from after two values on, and refuses one of them without the other. The items are in the order of their
+/// ids.
+fn after_two_values(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let from = match (asked.number("lastId"), asked.text("lastOccurredAt")) {
+        (Some(last), Some(_)) => rows.iter().take_while(|row| id(row) <= last as u64).count(),
+        (None, None) => 0,
+        _ => return ("400 Bad Request", Vec::new(), json!({ "error": "lastId and lastOccurredAt belong together" })),
+    };
+    let page = slice(rows, from, asked.number("limit").unwrap_or(20).min(50));
+    let last = page.last().filter(|_| from + page.len() < rows.len());
+    let next = last.map(|row| json!({ "lastId": row["id"], "lastOccurredAt": row["occurred_at"] }));
+    ok(json!({ "data": page, "nextCursor": next }))
+}
+
+/// If an answer has several values that lead on only together, `learn` writes that they are sent together.
+#[test]
+fn values_that_lead_on_only_together_are_learnt_and_walked() {
+    hold("two values together", after_two_values, &[], How::default());
+    // The values may have other names in answers than in requests.
+    let rows = Rows::new(120);
+    let upstream = serve(&rows, |asked, rows| {
+        let (status, headers, mut body) = after_two_values(asked, rows);
+        if let Some(next) = body["nextCursor"].as_object().cloned() {
+            body["nextCursor"] = json!({ "id": next["lastId"], "at": next["lastOccurredAt"] });
+        }
+        (status, headers, body)
+    });
+    let gateway = Gateway::start(&format!(
+        "[upstreams.service]\npeers = [\"{}\"]\n[routes.items]\npath = \"/api/items\"\nupstream = \"service\"\n\
+         dialect = \"own\"\norder = [\"id\"]\nfields = {{ id = {{ type = \"number\" }} }}\nold_clients = \"pass\"\n\
+         [dialects.own]\nrequest = {{ query = \"limit={{size}}\" }}\nsize = {{ max = 50 }}\n\
+         response = {{ items = \"/data\", next_params = \"/nextCursor\", \
+         param_names = {{ id = \"lastId\", at = \"lastOccurredAt\" }} }}\n",
+        upstream.address
+    ));
+    walk(&gateway, &rows, &How::default(), "two values under other names");
+    let old = "/api/items?lastId=70&limit=3";
+    let direct = http::send(upstream.address, "GET", old, &[], b"");
+    let through = gateway.get(old);
+    assert_eq!((through.status, through.text()), (400, direct.text()), "an old client's request passes");
 }
 
 /// Records pages 1 to 11 in an HTTP archive, and pages 12 and 13 in a file of exchanges, in the same folder.

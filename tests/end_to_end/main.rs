@@ -85,3 +85,4 @@ mod tutorial;
 mod walk;
 mod walks;
 mod webhooks;
+mod workspace;

@@ -6,6 +6,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use crate::harness::{
+    Directory, eventually,
     gateway::Gateway,
     http::Response,
     upstream::{After, Exchange, Upstream},
@@ -173,6 +174,50 @@ fn the_second_path_is_described() {
     assert_ne!(first.1, second.1, "each operation has a name of its own");
     let routes = crate::harness::http::get(gateway.admin, "/routes").json();
     assert_eq!(routes["routes"][0]["new_clients"]["path"], "/v2/teams/{team}/items", "{routes}");
+}
+
+/// Exports and live pages have the second path too, with the same items.
+#[test]
+fn exports_and_live_pages_are_at_the_second_path_too() {
+    let upstream = Upstream::start(service);
+    let results = Directory::new();
+    let services = format!(
+        "[services.exports]\ndirectory = {:?}\n[services.live]\nroutes = [\"items\"]\n",
+        results.file("exports")
+    );
+    let text = configuration(&upstream, &format!("old_clients = \"pass\"\n{SECOND}"));
+    let gateway = Gateway::start(&format!("{text}{services}"));
+    let client = [("Authorization", "Bearer one"), ("Content-Type", "application/json")];
+    for base in ["", "/v2"] {
+        let list = format!("{base}/teams/3/items");
+        let begun = gateway.send("POST", &format!("{list}/exports"), &client, b"{}");
+        assert_eq!(begun.status, 202, "{begun:?}");
+        let job = begun.header("location").expect("a location").to_owned();
+        assert!(job.starts_with(&format!("{list}/exports/")), "{job}");
+        let ended = eventually("the end of the export", || {
+            let status = gateway.send("GET", &job, &client, b"").json();
+            Some(status).filter(|status| status["finishedAt"].is_string())
+        });
+        assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(ROWS)), "{ended}");
+        let result = gateway.send("GET", &format!("{job}/result"), &client, b"");
+        let read = result.text().lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["id"].as_u64());
+        assert_eq!(read.collect::<Option<Vec<u64>>>(), Some(expected(3)), "{list}");
+        // A live page begins with the page itself.
+        let mut connection = gateway.connect();
+        let asked =
+            format!("GET {list}/live?limit=7 HTTP/1.1\r\nHost: gateway.test\r\nAccept: text/event-stream\r\n\r\n");
+        connection.send(asked.as_bytes()).expect("the gateway listens");
+        let (status, _) = connection.head().expect("a head");
+        assert_eq!(status, 200, "{list}/live");
+        let mut events = String::new();
+        while !events.contains("\n\n") || !events.contains("paginatedData") {
+            events.push_str(&String::from_utf8_lossy(&connection.chunk().expect("an event")));
+        }
+        let data = events.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_else(|| panic!("{events}"));
+        let page: Value = serde_json::from_str(data).expect("JSON");
+        let page = if page["data"].is_array() { page } else { page["page"].clone() };
+        assert_eq!(page["data"].as_array().map(Vec::len), Some(7), "{events}");
+    }
 }
 
 /// Where the usual word can be an id, another one begins a list.

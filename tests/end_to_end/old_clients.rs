@@ -301,6 +301,94 @@ fn requests_of_an_access_log_are_classified_and_sent() {
     assert!(report.contains("1 request like `GET /about` would not pass: 404 route_not_found"), "{report}");
 }
 
+/// If no order is declared, the live check asks twice, and warns if it doesn't see the same sequence.
+#[test]
+fn a_list_that_is_not_seen_to_keep_its_order_is_reported() {
+    let warned = |turns: bool, drops: bool, order: &str| {
+        let answers = AtomicU64::new(0);
+        let upstream = Upstream::start(move |exchange: &mut Exchange| {
+            if exchange.request.path() != "/items" {
+                return service(exchange);
+            }
+            let answer = answers.fetch_add(1, Ordering::Relaxed);
+            let mut data: Vec<Value> = rows().into_iter().take(30).collect();
+            if turns {
+                data.rotate_left(usize::try_from(answer % 7).expect("small"));
+            }
+            if drops {
+                data.remove(usize::try_from(answer % 30).expect("small"));
+            }
+            exchange.reply("200 OK", &JSON, json!({ "data": data, "total": ROWS }).to_string().as_bytes())
+        });
+        let text = configuration(&upstream).replace("order = [\"id\"]\n", order);
+        let (_, report) = check(&text, &LIVE);
+        let begins = "items: no order is declared, and two equal requests got ";
+        report.split_once(begins).map(|(_, rest)| rest.split([':', ',']).next().unwrap_or_default().to_owned())
+    };
+    assert_eq!(warned(true, false, ""), Some("the same items in another order".to_owned()));
+    assert_eq!(warned(false, true, ""), Some("other items".to_owned()));
+    assert_eq!(warned(false, false, ""), None);
+    assert_eq!(warned(true, false, "order = [\"id\"]\n"), None, "the order of the answers is checked instead");
+}
+
+/// A list whose path has parameters is compared with the values of a path that the command line gives. Without one, the
+/// report says that it isn't covered.
+#[test]
+fn lists_with_parameters_in_their_paths_are_compared_by_a_sample() {
+    let upstream = Upstream::start(|exchange| {
+        let path = exchange.request.path().to_owned();
+        match path.strip_prefix("/teams/a%20b") {
+            Some(rest) => {
+                exchange.request.target = exchange.request.target.replacen("/teams/a%20b", "", 1);
+                assert!(rest.starts_with("/items"), "{path}");
+                service(exchange)
+            }
+            None if path == "/v1/teams/a%20b/items" => service(exchange),
+            None if path == "/v3/a%20b/things" => exchange.reply("200 OK", &JSON, b"[]"),
+            None => exchange.reply("404 Not Found", &JSON, b"{\"error\":\"not found\"}"),
+        }
+    });
+    let text = |rest: &str| {
+        let more = format!("path = \"/teams/{{team}}/items\"\n{rest}");
+        configuration(&upstream).replace("path = \"/items\"", &more)
+    };
+    fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&LIVE[..], more].concat()
+    }
+    let (code, report) = check(&text(""), &LIVE);
+    assert_eq!(code, Some(0), "{report}");
+    let said = "not asked, and old clients not compared: --sample takes a path for /teams/{team}/items";
+    assert!(report.contains(said), "{report}");
+    assert_eq!(upstream.count(), 0, "nothing is sent");
+    let (code, report) = check(&text(""), &with(&["--sample", "/teams/a%20b/items"]));
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("looks as configured"), "{report}");
+    let line =
+        report.lines().find(|line| line.contains("old requests unchanged")).unwrap_or_else(|| panic!("{report}"));
+    let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] >= 20, "{line}");
+    // A log of old clients has paths too.
+    let directory = Directory::new();
+    let log = directory.file("access.log");
+    let line = "::1 - - [01/Jan/2026:00:00:00 +0000] \"GET /teams/a%20b/items?page=2 HTTP/1.1\" 200 5\n";
+    std::fs::write(&log, line).expect("a file in the test's directory");
+    let (code, report) = check(&text(""), &with(&["--old-clients", log.to_str().expect("UTF-8")]));
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("old requests unchanged"), "{report}");
+    // A difference is found as on other lists, and the second path is asked for with the same values.
+    let marked = text("new_clients = { by = [\"cursor\"] }");
+    let (code, report) = check(&marked, &with(&["--sample", "/teams/a%20b/items/"]));
+    assert_eq!(code, Some(2), "{report}");
+    assert!(report.contains("old clients get another answer to `GET /teams/a%20b/items?cursor=abc`"), "{report}");
+    let second = text("new_clients = { path = \"/v3/{team}/things\" }");
+    let (code, report) = check(&second, &with(&["--sample", "/teams/a%20b/items"]));
+    assert_eq!(code, Some(2), "{report}");
+    assert!(report.contains("the service itself answers 200 at /v3/a%20b/things"), "{report}");
+    let (code, report) = check(&text(""), &with(&["--sample", "/things"]));
+    assert_eq!(code, Some(2), "{report}");
+    assert!(report.contains("--sample /things: no list of the configuration has this path"), "{report}");
+}
+
 /// A service whose list is filtered by the body of a GET request.
 fn filtered_by_body(exchange: &mut Exchange) -> io::Result<After> {
     if exchange.request.path() != "/items" {

@@ -14,6 +14,7 @@ use crate::{
     harness::{
         Directory,
         gateway::{Gateway, command},
+        http,
         rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration},
         upstream::Upstream,
     },
@@ -183,4 +184,33 @@ fn a_client_in_python_is_strictly_typed_and_walks_every_envelope() {
     run(Command::new(&python).args(["-W", "error", "-m", "unittest", "tests.test_client"]), &folder);
     let said = run(Command::new(&python).args(["-W", "error", "walk.py"]).arg(lists.gateway.url("")), &folder);
     lists.compare(&said, &["by tasks"]);
+}
+
+/// A client that a public generator writes from the document of a route, as `learn` writes the route, reads all items
+/// of the list, though nobody tells it a limit or the word for the first page. The service's old clients get what they
+/// got.
+#[test]
+fn a_client_of_a_public_generator_reads_a_learnt_list_to_its_end() {
+    let rows = Rows::count(173);
+    let upstream = Upstream::start(move |exchange| rows.answer(exchange));
+    let (configuration, _) = super::learn::learn(&format!("http://{}/users", upstream.address), &[]);
+    let gateway = Gateway::start_as_written(&configuration);
+    let directory = Directory::new();
+    let host = gateway.admin.to_string();
+    let document = http::send(gateway.admin, "GET", "/openapi.json", &[("Host", &host)], b"");
+    assert_eq!(document.status, 200, "{document:?}");
+    fs::write(directory.file("document.json"), document.body).expect("a file in the test's directory");
+    // Without this file, the generator formats what it writes.
+    fs::write(directory.file("generator.yaml"), "post_hooks: []\n").expect("a file in the test's directory");
+    fs::copy(source("generated.py"), directory.file("walk.py")).expect("a copy");
+    let python = environment("sdk/python/bin/python");
+    let mut generate = Command::new(python.with_file_name("openapi-python-client"));
+    generate.args(["generate", "--path", "document.json", "--output-path", "generated", "--meta", "none"]);
+    run(generate.args(["--config", "generator.yaml", "--fail-on-warning"]), directory.path());
+    let walk = ["-W", "error", "walk.py", &gateway.url("")];
+    let said = run(Command::new(&python).args(walk), directory.path());
+    let ids: Vec<u64> = serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{fault}: {said}"));
+    assert_eq!(ids, (1..=173).collect::<Vec<u64>>());
+    let old = "/users?page=2&per_page=30";
+    assert_eq!(gateway.get(old).text(), http::get(upstream.address, old).text());
 }

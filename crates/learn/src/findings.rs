@@ -68,6 +68,13 @@ pub enum PlaceForm {
         /// The place of the previous page's URL; `None` if no answer has one.
         previous: Option<String>,
     },
+    /// Requests contain all members of an object from the previous answer, each as a parameter.
+    Members {
+        /// The place of the object in an answer.
+        place: String,
+        /// The members whose parameters have other names, with these names.
+        names: Vec<(String, String)>,
+    },
     /// The list has no paging: every answer is the whole list.
     Whole,
 }

@@ -456,15 +456,55 @@ fn names_within_a_next_page_object_are_tried() {
     let (slot, place) = (query("lastRowId"), "/paging/nextCursor/lastRowId".to_owned());
     let form = PlaceForm::Token { slot, place, parameter: None, previous: None };
     assert_eq!(outcome.learnt.place, Some(form), "{}", outcome.text);
-    // One value of the answer isn't enough: the reader is told the names, and no wrong route is written.
-    let (learnt, _) = attempt(target(), ProbeLimits::default(), |asked| answer(asked, true));
-    let learnt = learnt.unwrap();
-    assert_eq!(learnt.place, None);
-    assert!(
-        learnt.findings.iter().any(|finding| finding.found == "lastCreatedAt with lastRowId"),
-        "{:?}",
-        learnt.findings
-    );
+    let outcome = learn(|asked| answer(asked, true));
+    let form = PlaceForm::Members { place: "/paging/nextCursor".to_owned(), names: Vec::new() };
+    assert_eq!(outcome.learnt.place, Some(form), "{}", outcome.text);
+    assert!(outcome.text.contains("next_params = \"/paging/nextCursor\""), "{}", outcome.text);
+}
+
+/// The parameters of a next page object may have longer names than its members.
+#[test]
+fn longer_names_of_members_are_tried() {
+    let all = rows(300);
+    for (id, at, is_found) in [("lastId", "lastAt", true), ("after_id", "after_at", true), ("row", "time", false)] {
+        let answer = |asked: &SimulatedRequest| {
+            let size = asked.number("limit").unwrap_or(20).min(100);
+            let from = asked.number(id).filter(|_| asked.text(at).is_some()).unwrap_or(0);
+            let page = slice(&all, from, size);
+            let next = page.last().filter(|_| from + size < all.len());
+            let next = next.map(|row| json!({ "id": row["id"], "at": row["created_at"] }));
+            Answered::new(json!({ "items": page, "nextCursor": next }))
+        };
+        let (learnt, text) = attempt(target(), ProbeLimits::default(), answer);
+        let names = vec![("at".to_owned(), at.to_owned()), ("id".to_owned(), id.to_owned())];
+        let form = PlaceForm::Members { place: "/nextCursor".to_owned(), names };
+        assert_eq!(learnt.unwrap().place, is_found.then_some(form), "{id}");
+        drop(text);
+        if is_found {
+            let outcome = learn(answer);
+            let written = format!("param_names = {{ at = {at:?}, id = {id:?} }}");
+            assert!(outcome.text.contains(&written), "{}", outcome.text);
+        }
+    }
+}
+
+/// An object with a value that a query can't repeat doesn't continue the list.
+#[test]
+fn members_that_lead_on_only_together_are_sent_together() {
+    let all = rows(300);
+    for (other, is_found) in [(json!(true), true), (json!("x y"), true), (json!(null), false), (json!([1]), false)] {
+        let answer = |asked: &SimulatedRequest| {
+            let size = asked.number("limit").unwrap_or(20).min(100);
+            let from = asked.number("row").filter(|_| asked.text("other").is_some()).unwrap_or(0);
+            let page = slice(&all, from, size);
+            let next = page.last().filter(|_| from + size < all.len());
+            let next = next.map(|row| json!({ "row": row["id"], "other": other }));
+            Answered::new(json!({ "items": page, "nextCursor": next }))
+        };
+        let (learnt, _) = attempt(target(), ProbeLimits::default(), answer);
+        let place = learnt.unwrap().place;
+        assert_eq!(matches!(place, Some(PlaceForm::Members { .. })), is_found, "{other}: {place:?}");
+    }
 }
 
 #[test]

@@ -377,7 +377,7 @@ fn request(learnt: &Learnt, target: &ProbeTarget) -> Table {
         }
         Some(PlaceForm::Token { slot, .. }) => add(slot, "{token}"),
         Some(PlaceForm::After { slot, .. }) => add(slot, "{after}"),
-        Some(PlaceForm::Link { .. } | PlaceForm::Whole) | None => {}
+        Some(PlaceForm::Link { .. } | PlaceForm::Members { .. } | PlaceForm::Whole) | None => {}
     }
     if let Some(form) = &learnt.size {
         add(&form.slot, "{size}");
@@ -474,6 +474,13 @@ fn response(learnt: &Learnt) -> Table {
         Some(PlaceForm::Link { place, previous }) => {
             add("next_url", &Some(place.clone()));
             add("prev_url", previous);
+        }
+        Some(PlaceForm::Members { place, names }) => {
+            add("next_params", &Some(place.clone()));
+            if !names.is_empty() {
+                let names = names.iter().map(|(member, name)| (member.clone(), string(name.clone()))).collect();
+                response.insert("param_names".to_owned(), Value::Table(names));
+            }
         }
         Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
             add("next_url", &places.next_url);

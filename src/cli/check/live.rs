@@ -4,14 +4,14 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use super::{
     super::{Failure, arguments::LiveArguments, report, target},
-    client_host,
-    unchanged::{self, ProvenRoute, Prover},
+    client_host, old_log,
+    unchanged::{self, ProvenRoute, Prover, SamplePath, parameters_of},
 };
 use cursorgate_config::{
     Diagnostics, preset_of_file,
-    settings::{ListSettings, RouteSettings, Settings},
+    settings::{RouteSettings, Settings},
 };
-use cursorgate_gateway::{Snapshot, probe::ProbeSender, replay::Replayer, routes::route::Route};
+use cursorgate_gateway::{Snapshot, probe::ProbeSender, replay::Replayer};
 use cursorgate_learn::{
     ProbeFault, ProbeLimits, ProbeTarget, ProberStep,
     live::{self, ConfiguredList, LiveReport},
@@ -33,22 +33,39 @@ pub(super) fn ask(
     let body = target::body(arguments.body.as_deref())?;
     let replayer = Replayer::start(settings).map_err(|error| unchanged::unready(&error))?;
     let prover = Prover { settings, snapshot, replayer, headers, delay };
+    let is_of = |path: &str, route: &RouteSettings| {
+        let host = client_host::of(route, &settings.server);
+        route.list.is_some() && parameters_of(route, snapshot, host.as_deref(), path).is_some()
+    };
+    if let Some(path) = arguments.sample.iter().find(|path| !settings.routes.iter().any(|route| is_of(path, route))) {
+        return Err(Failure::mistaken(format!("--sample {path}: no list of the configuration has this path")));
+    }
+    // The paths of a log are those of real clients.
+    let mut samples = arguments.sample.clone();
+    if let Some(log) = &arguments.old_clients {
+        samples.extend(old_log::paths(log)?);
+    }
     for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
         let Some(list) = &route.list else { continue };
         let name = &route.name.value;
-        if route.path.value.contains('{') {
-            let _ = writeln!(text, "  {name:<14}  not asked: its path has parameters");
-            continue;
-        }
-        let Some(dialect) = Dialect::compile(list, &mut Diagnostics::default()) else { continue };
         let client_host = client_host::of(route, &settings.server);
-        let of = ProvenRoute { route, list, dialect: &dialect, compiled, client_host: client_host.as_deref() };
+        let Some(sample) = SamplePath::of(route, snapshot, client_host.as_deref(), &samples) else {
+            let path = &route.path.value;
+            let _ = writeln!(
+                text,
+                "  {name:<14}  not asked, and old clients not compared: --sample takes a path for {path}"
+            );
+            continue;
+        };
+        let Some(dialect) = Dialect::compile(list, &mut Diagnostics::default()) else { continue };
+        let (dialect, sample) = (&dialect, &sample);
+        let of = ProvenRoute { route, list, dialect, compiled, sample, client_host: client_host.as_deref() };
         // Every other request would be refused too.
         if !prover.takes_host(of, diagnostics) {
             let _ = writeln!(text, "  {name:<14}  not asked: the service refuses the Host of the gateway's clients");
             continue;
         }
-        let Some(report) = review((route, list, compiled), client_host.clone(), arguments)? else { continue };
+        let Some(report) = review(of, client_host.clone(), arguments)? else { continue };
         let answers =
             report.ended.is_none() && !report.faults.iter().any(|fault| fault.message.contains("gives no answer"));
         let proof = answers.then(|| prover.prove(of, body.as_ref(), diagnostics));
@@ -81,15 +98,16 @@ fn own_dialect(route: &str, base: &str, help: &str) -> String {
 ///
 /// Requests have the `Host` that the gateway sends for a client at `client_host`.
 fn review(
-    (route, list, compiled): (&RouteSettings, &ListSettings, &Route),
+    of: ProvenRoute<'_>,
     client_host: Option<String>,
     arguments: &LiveArguments,
 ) -> Result<Option<LiveReport>, Failure> {
+    let ProvenRoute { route, list, compiled, sample, .. } = of;
     let Some(dialect) = Dialect::compile(list, &mut Diagnostics::default()) else { return Ok(None) };
     let headers = target::headers(&arguments.header)?;
     let upstream = Arc::clone(&compiled.upstream);
     // The sender adds the base path, so it is removed here.
-    let asked = compiled.target(&route.path.value, &[], "");
+    let asked = compiled.target(&sample.path, &sample.parameters, "");
     let path = asked.strip_prefix(upstream.base_path.as_str()).unwrap_or(&asked).to_owned();
     let pairs = cursorgate_learn::query_of(&format!("?{}", list.dialect.request.query.value));
     let given = target::body(arguments.body.as_deref())?;

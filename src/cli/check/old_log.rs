@@ -122,6 +122,19 @@ pub(super) fn review(
     Ok(text)
 }
 
+/// Returns the paths of the GET requests in a file, the most frequent ones first.
+pub(super) fn paths(file: &Path) -> Result<Vec<String>, Failure> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for ((method, target), count) in OldLog::read(file)?.requests {
+        if method == Method::GET && !may_change(&target) {
+            *counts.entry(target.split('?').next().unwrap_or_default().to_owned()).or_default() += count;
+        }
+    }
+    let mut paths: Vec<(String, usize)> = counts.into_iter().collect();
+    paths.sort_by(|(path, count), (other, fewer)| fewer.cmp(count).then_with(|| path.cmp(other)));
+    Ok(paths.into_iter().map(|(path, _)| path).collect())
+}
+
 /// Sends one request of each kind in both ways. Returns a line about them.
 fn replay(
     settings: &Settings,

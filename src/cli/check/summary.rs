@@ -220,6 +220,9 @@ fn mode(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, names: &[St
             let fields: Vec<&str> = list.filterable.iter().map(|field| field.value.as_str()).collect();
             let otherwise = match places {
                 Places::Ranges => "no offset or page can be asked for".to_owned(),
+                _ if promise.mode == Mode::Keyset && !dialect.default_sorted().filters_back => {
+                    format!("backward and else by {family}{names}")
+                }
                 _ => format!("else by {family}{names}"),
             };
             match fields.as_slice() {
@@ -271,8 +274,10 @@ fn level(list: &ListSettings, promise: &Guarantee, dialect: &Dialect) -> String 
     if paging.family == Family::Token {
         text.push_str(way_back(list, paging));
     }
-    if dialect.places() == Places::Ranges && !sorted.flips {
-        text.push_str("; no pages backward, since the order can't be asked for from its end");
+    if !dialect.reads_back(sorted) {
+        let why =
+            if sorted.flips { "the filters lead only forward" } else { "the order can't be asked for from its end" };
+        let _ = write!(text, "; no pages backward, since {why}");
     }
     if list.unproven == WhenUnproven::Flag {
         text.push_str("; pages that can't be proven are served and flagged");

@@ -4,7 +4,7 @@
 mod causes;
 pub(super) mod reads;
 
-use std::{fmt::Write as _, thread, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, thread, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method};
 
@@ -17,6 +17,7 @@ use cursorgate_config::{
     Diagnostics,
     settings::{ListSettings, RouteSettings, Settings},
 };
+use cursorgate_core::pagination::paging::Family;
 use cursorgate_gateway::{
     Route, Snapshot,
     replay::{ReplayedRequest, Replayer},
@@ -55,8 +56,49 @@ pub(super) struct ProvenRoute<'s> {
     pub(super) list: &'s ListSettings,
     pub(super) dialect: &'s Dialect,
     pub(super) compiled: &'s Route,
+    /// The path of the requests, and the values that it has for the parameters of the route.
+    pub(super) sample: &'s SamplePath,
     /// The host that clients of the gateway send.
     pub(super) client_host: Option<&'s str>,
+}
+
+/// A path of a route with values for its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SamplePath {
+    pub(super) path: String,
+    pub(super) parameters: Vec<(String, String)>,
+}
+
+impl SamplePath {
+    /// Returns the path of a route, with the values that one of these paths has. Returns `None` if the route has
+    /// parameters, and none of the paths is of the route.
+    pub(super) fn of(route: &RouteSettings, snapshot: &Snapshot, host: Option<&str>, paths: &[String]) -> Option<Self> {
+        let template = &route.path.value;
+        if !template.contains('{') {
+            return Some(Self { path: template.clone(), parameters: Vec::new() });
+        }
+        let parameters = paths.iter().find_map(|path| parameters_of(route, snapshot, host, path))?;
+        Some(Self { path: with_values(template, &parameters), parameters })
+    }
+}
+
+/// Returns the values of a path for the parameters of a route; `None` if the path is another route's.
+pub(super) fn parameters_of(
+    route: &RouteSettings,
+    snapshot: &Snapshot,
+    host: Option<&str>,
+    path: &str,
+) -> Option<Vec<(String, String)>> {
+    let host = host.map(|host| host.rsplit_once(':').map_or(host, |(host, _)| host));
+    let found = snapshot.table.find(host, path)?;
+    (found.route.name == route.name.value).then_some(found.parameters)
+}
+
+/// Writes values into the parameters of a path.
+fn with_values(template: &str, parameters: &[(String, String)]) -> String {
+    parameters.iter().fold(template.to_owned(), |path, (name, value)| {
+        path.replace(&format!("{{{name}}}"), value).replace(&format!("{{*{name}}}"), value)
+    })
 }
 
 /// The result of the proof for a route.
@@ -132,7 +174,8 @@ impl Prover<'_> {
         let mut found: Vec<Differing> = Vec::new();
         let mut ended = self.each(of, body, &mut proof, &mut found).err();
         if ended.is_none() {
-            ended = self.find_second(of, &mut proof, diagnostics).err();
+            let second = self.find_second(of, &mut proof, diagnostics);
+            ended = second.and_then(|()| self.find_sequence(of, &mut proof, diagnostics)).err();
         }
         proof.ended = ended.map(|ProofHalt(why)| why);
         proof.differing = found.iter().map(|differing| differing.requests.len()).sum();
@@ -176,24 +219,55 @@ impl Prover<'_> {
         proof: &mut Proof,
         diagnostics: &mut Diagnostics,
     ) -> Result<(), ProofHalt> {
-        // Without values for its parameters, the path can't be asked for.
-        let second = of.list.new_clients.path.as_ref().filter(|path| !path.value.contains('{'));
-        let Some(second) = second else { return Ok(()) };
-        let ways = ways(of);
+        let Some(second) = &of.list.new_clients.path else { return Ok(()) };
+        let (path, ways) = (with_values(&second.value, &of.sample.parameters), ways(of));
         let mut asked = |path: &str| {
             let read = OldRead::recorded(Method::GET, path.to_owned(), path.to_owned());
             self.direct(ways.upstream, &self.request(&read, ways.authority.clone()), proof)
         };
         // Some services answer every path alike.
-        let (status, unknown) = (asked(&second.value)?.status, asked(reads::UNKNOWN)?.status);
+        let (status, unknown) = (asked(&path)?.status, asked(reads::UNKNOWN)?.status);
         if status != unknown {
             let message = format!(
-                "{}: the service itself answers {status} at {}, and {unknown} at an unknown path: its clients would get \
-                 pages instead",
-                of.route.name.value, second.value
+                "{}: the service itself answers {status} at {path}, and {unknown} at an unknown path: its clients would \
+                 get pages instead",
+                of.route.name.value
             );
             diagnostics.error(second.at, message, "choose a path at which the service has nothing");
         }
+        Ok(())
+    }
+
+    /// Warns of a list without a declared order of which two equal requests don't show the same sequence. Lists by token
+    /// need none, and lists by POST aren't asked.
+    fn find_sequence(
+        &self,
+        of: ProvenRoute<'_>,
+        proof: &mut Proof,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), ProofHalt> {
+        let ProvenRoute { route, list, dialect, .. } = of;
+        if list.declared || dialect.paging().family == Family::Token || dialect.sends_bodies() {
+            return Ok(());
+        }
+        let (ways, bare) = (ways(of), OldRead::get("", reads::plain_path(of)));
+        let mut sequence = || {
+            let answer = self.direct(ways.upstream, &self.request(&bare, ways.authority.clone()), proof)?;
+            Ok(reads::sequence(of, &answer).unwrap_or_default())
+        };
+        let (one, two) = (sequence()?, sequence()?);
+        if one == two {
+            return Ok(());
+        }
+        let [all, again] = [&one, &two].map(|sequence| sequence.iter().collect::<BTreeSet<_>>());
+        let seen = match all == again {
+            true => "the same items in another order: pages of such a list skip and repeat items",
+            false => "other items, so it was not seen whether the list keeps its order",
+        };
+        let message = format!("{}: no order is declared, and two equal requests got {seen}", route.name.value);
+        let help = "declare an order that the service keeps, and sortable if the service can be asked for it; or check \
+                    again while the list rests";
+        diagnostics.warning(route.name.at, message, help);
         Ok(())
     }
 

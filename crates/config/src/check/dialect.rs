@@ -230,6 +230,7 @@ fn read_response(response: &Spanned, context: &mut Context<'_>) -> Option<Dialec
         prev_token: RESPONSE.prev_token.located(response),
         token_param: RESPONSE.token_param.located(response),
         next_params: RESPONSE.next_params.located(response),
+        param_names: RESPONSE.param_names.read(response).unwrap_or_default(),
         next_page: RESPONSE.next_page.located(response),
         last_page: RESPONSE.last_page.located(response),
         page: RESPONSE.page.located(response),

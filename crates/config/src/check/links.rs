@@ -1,7 +1,7 @@
 //! The check of links: reports links that clients can't follow.
 
 use super::Context;
-use crate::settings::{LinkOrigin, ListSettings, OldClients, RouteSettings, ServerSettings, UpstreamSettings};
+use crate::settings::{LinkOrigin, ListSettings, OldClients, Role, RouteSettings, ServerSettings, UpstreamSettings};
 
 /// Warns of links that clients can't follow: relative links of pages, and links that upstreams write to themselves.
 pub(super) fn check(
@@ -37,7 +37,7 @@ fn check_kept(route: &RouteSettings, upstream: &UpstreamSettings, context: &mut 
 fn check_relative(server: &ServerSettings, routes: &[RouteSettings], context: &mut Context<'_>) {
     let is_relative = |route: &&RouteSettings| {
         // Answers to POST have no links, so only routes with GET are checked.
-        let serves_links = route.list.is_some() && route.observe.is_none() && route.methods.get;
+        let serves_links = example(route).is_some() && route.observe.is_none() && route.methods.get;
         serves_links && route.link_origin(server) == LinkOrigin::Unknown
     };
     let (shared, others): (Vec<&RouteSettings>, Vec<&RouteSettings>) =
@@ -48,8 +48,9 @@ fn check_relative(server: &ServerSettings, routes: &[RouteSettings], context: &m
     }
     for route in &shared {
         let message = format!(
-            "links of routes.{} are relative ({}?cursor=…): scripts of other origins resolve them against their own page",
-            route.name.value, route.path.value
+            "links of routes.{} are relative ({}): scripts of other origins resolve them against their own page",
+            route.name.value,
+            example(route).unwrap_or_default()
         );
         context.diagnostics.warning(route.path.at, message, help.clone());
     }
@@ -59,9 +60,17 @@ fn check_relative(server: &ServerSettings, routes: &[RouteSettings], context: &m
             count => format!("{count} routes"),
         };
         let message = format!(
-            "links of {of} are relative ({}?cursor=…): clients such as Python's requests can't follow them",
-            first.path.value
+            "links of {of} are relative ({}): clients such as Python's requests can't follow them",
+            example(first).unwrap_or_default()
         );
         context.diagnostics.warning(first.path.at, message, help);
     }
+}
+
+/// Returns an example of a link to another page of a list; `None` if clients send cursors in bodies, so there is none.
+fn example(route: &RouteSettings) -> Option<String> {
+    let list = route.list.as_ref()?;
+    let named = |role| list.parameters.renamed.iter().chain(&list.envelope.parameters).find(|(own, _)| *own == role);
+    let (_, name) = [Role::Cursor, Role::After, Role::AfterId].into_iter().find_map(named)?;
+    (!name.value.starts_with('/')).then(|| format!("{}?{}=…", route.path.value, name.value))
 }

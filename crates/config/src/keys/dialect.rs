@@ -45,8 +45,10 @@ table! {
 
         /// The comparisons with which ranges of the list are requested. Each is a parameter `name=value`, and an item
         /// must match all that are sent. With {group}, a number, in all comparisons, an item must match all parameters
-        /// of at least one group. If the request has no variable such as {page}, {offset} or {token}, the list is read
-        /// only by ranges, and a page is at most as large as one answer.
+        /// of at least one group. A comparison is needed only in the direction of the list: `gte` or `gt`, or `lte` or
+        /// `lt` for falling values. Without the opposite one, pages backward are found by offset. If the request has no
+        /// variable such as {page}, {offset} or {token}, the list is read only by ranges, and a page is at most as large
+        /// as one answer. Pages backward then need both comparisons and a sort.
         filter: Key<Spanned> => sub_table(FILTER_KEYS).section();
 
         /// The request for a single item.
@@ -196,8 +198,14 @@ table! {
         /// The name of the parameter with the token, if `next_token` and `prev_token` are URLs that contain it.
         token_param: Key<String> => text(syntax::name).example(r#""cursor""#);
 
-        /// The place of an object whose members are added to the query for the next page.
+        /// The place of an object whose members are added together to the query for the next page, each as a parameter.
+        /// If it is null or missing, or if all its members are null, there is no next page.
         next_params: Key<String> => text(syntax::pointer).example(r#""/continue""#);
+
+        /// The names of the parameters for members of `next_params` that the upstream expects under other names.
+        param_names: Key<NamedTexts> =>
+            named_texts(&Schema::Text(syntax::name), "write param_names = { MEMBER = \"PARAMETER\" }")
+                .example(r#"{ id = "lastId", createdAt = "lastCreatedAt" }"#);
 
         /// The place of the number of the next page. If it is null or missing, no more items follow.
         next_page: Key<String> => text(syntax::place).example(r#""/meta/next_page""#);

@@ -5,6 +5,7 @@ use crate::{
     key::words,
     tree::LocatedTree,
 };
+use cursorgate_core::pagination::order::Direction;
 
 /// A dialect (`config/dialects/NAME.toml` or `[dialects.NAME]`), with `extends` followed.
 #[derive(Debug, Clone)]
@@ -98,6 +99,8 @@ pub struct DialectResponse {
     pub prev_token: Option<Located<String>>,
     pub token_param: Option<Located<String>>,
     pub next_params: Option<Located<String>>,
+    /// The parameters of members of `next_params` that are sent under other names.
+    pub param_names: Vec<(Located<String>, Located<String>)>,
     pub next_page: Option<Located<String>>,
     pub last_page: Option<Located<String>>,
     pub page: Option<Located<String>>,
@@ -151,6 +154,7 @@ impl DialectResponse {
             prev_token: None,
             token_param: None,
             next_params: None,
+            param_names: Vec::new(),
             next_page: None,
             last_page: None,
             page: None,
@@ -265,18 +269,18 @@ pub struct DialectTerms {
 }
 
 impl DialectTerms {
-    /// Returns whether ranges that include their boundary can be requested in both directions: by `lte` and `gte`, or
-    /// by `from` and `to`.
+    /// Returns whether the items from a value on, the value included, can be requested in a list with this direction.
     #[must_use]
-    pub fn is_inclusive(&self) -> bool {
-        (self.lte.is_some() && self.gte.is_some()) || (self.from.is_some() && self.to.is_some())
+    pub fn has_from_on(&self, direction: Direction) -> bool {
+        let compared = if direction == Direction::Ascending { &self.gte } else { &self.lte };
+        compared.is_some() || self.from.is_some()
     }
 
-    /// Returns whether ranges that exclude their boundary can be requested in both directions: by `lt` and `gt`, or by
-    /// `after` and `before`.
+    /// Returns whether the items after a value can be requested in a list with this direction.
     #[must_use]
-    pub fn is_exclusive(&self) -> bool {
-        (self.lt.is_some() && self.gt.is_some()) || (self.after.is_some() && self.before.is_some())
+    pub fn has_after(&self, direction: Direction) -> bool {
+        let compared = if direction == Direction::Ascending { &self.gt } else { &self.lt };
+        compared.is_some() || self.after.is_some()
     }
 }
 

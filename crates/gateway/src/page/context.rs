@@ -134,6 +134,11 @@ impl<'r> PageContext<'r> {
         }))
     }
 
+    /// Returns whether the list can be read backward in the requested order.
+    pub(super) fn reads_back(&self) -> bool {
+        self.list.dialect.reads_back(&self.sorted)
+    }
+
     /// Returns the parameters of the client's convention.
     pub(super) fn parameters(&self) -> &'r Parameters {
         &self.chosen.convention.parameters

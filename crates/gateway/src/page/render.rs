@@ -42,17 +42,22 @@ pub fn render(
 /// The sealed cursors of the next, the previous and the last page.
 struct NeighbourCursors {
     next: Option<String>,
+    /// The cursor of the previous page; `None` if there is none, or if the list can't be read backward.
     previous: Option<String>,
-    /// The cursor of the last page; `None` if the last page is unknown or the cursor would be too long. A page doesn't
-    /// need a link to the last page.
+    /// The cursor of the last page; `None` if the last page is unknown, the list can't be read backward, or the cursor
+    /// would be too long. A page doesn't need a link to the last page.
     last: Option<String>,
 }
 
 impl NeighbourCursors {
-    fn seal(cursors: &RequestCursors<'_>, page: &Page) -> Result<Self, TooLong> {
-        let seal = |target: &Option<Target>| target.as_ref().map(|target| cursors.seal(target)).transpose();
-        let last = page.last.as_ref().and_then(|target| cursors.seal(target).ok());
-        Ok(Self { next: seal(&page.next)?, previous: seal(&page.previous)?, last })
+    fn seal(context: &PageContext<'_>, cursors: &RequestCursors<'_>, page: &Page) -> Result<Self, TooLong> {
+        let seal = |target: &Target| cursors.seal(target);
+        let next = page.next.as_ref().map(seal).transpose()?;
+        if !context.reads_back() {
+            return Ok(Self { next, previous: None, last: None });
+        }
+        let last = page.last.as_ref().and_then(|target| seal(target).ok());
+        Ok(Self { next, previous: page.previous.as_ref().map(seal).transpose()?, last })
     }
 }
 
@@ -83,7 +88,7 @@ fn draft(
     let PageContext { asked, list, chosen, .. } = context;
     let envelope = &chosen.convention.envelope;
     let needs = envelope.needs();
-    let sealed = NeighbourCursors::seal(cursors, page)?;
+    let sealed = NeighbourCursors::seal(context, cursors, page)?;
     let first = context.first_link();
     let link_set = links(context, page, &sealed, &first);
     let echoed = asked.body.as_ref().map(|body| body.find(envelope.request_places())).unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::{
     outcome::{access_log::Outcome, failure::Failure, trace::RequestTrace},
 };
 use cursorgate_config::settings::WhenEndUnproven;
-use cursorgate_core::pagination::page::Page;
+use cursorgate_core::pagination::{page::Page, refusal::Refusal};
 use cursorgate_translate::downstream::{
     Response,
     response::caching::storing::{PageStorage, page_storage},
@@ -59,7 +59,9 @@ pub async fn serve(
     }
     let start = cursors.start(&context)?;
     let (limit, backward) = (start.limit, start.cursor.target.position.is_backward());
-
+    if backward && !context.reads_back() {
+        return Err(Failure::refusal(Refusal::Unsupported, |_| None));
+    }
     drop(phase);
 
     // Resolve: the core names the fetches that it needs, until it serves or refuses the page.

@@ -93,7 +93,7 @@ fn places(learnt: &Learnt, document: &DocumentedList, agreed: &mut Vec<String>, 
             | PlaceForm::Token { slot, .. }
             | PlaceForm::After { slot, .. },
         ) => slot,
-        Some(PlaceForm::Link { .. }) => return,
+        Some(PlaceForm::Link { .. } | PlaceForm::Members { .. }) => return,
         Some(PlaceForm::Whole) | None => {
             for name in document.numbers_named(&PAGES).chain(document.numbers_named(&OFFSETS)) {
                 found.push(("next page", name, "no effect of it".to_owned()));

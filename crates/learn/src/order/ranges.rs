@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::{
-    findings::{Certainty, Learnt, RangeForm},
+    findings::{Certainty, Learnt, PlaceForm, RangeForm},
     order::{ValueOrder, upstream_name},
     paging::ends::Sample,
     prober::Base,
@@ -50,10 +50,11 @@ const KEPT: usize = 4;
 
 /// Finds the range filters on the first key of the order, or on the id if the list is sorted only by it.
 pub(crate) async fn find(session: &Session, learnt: &mut Learnt, _: &Base, sample: &Sample) -> Result<(), ProbeHalt> {
-    let Some(column) = Column::of(learnt, sample).filter(|_| session.target.body.is_none() && session.left() > KEPT)
-    else {
-        return Ok(());
-    };
+    // A list by token is read by its tokens alone, and a filter could be the parameter that leads on. Test:
+    // `a_feed_that_includes_the_item_asked_for_is_learnt`.
+    let is_numbered = matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }));
+    let may_try = is_numbered && session.target.body.is_none() && session.left() > KEPT;
+    let Some(column) = Column::of(learnt, sample).filter(|_| may_try) else { return Ok(()) };
     let onward = if column.descending { LTE } else { GTE };
     // Each spelling gets a different value. The first value is not used, because a filter by it has no effect.
     let places: Vec<usize> = (1..column.starts.len()).take(TOGETHER).collect();
@@ -138,18 +139,14 @@ async fn confirm(
             form.terms.push((OPERATIONS[operation], template));
         }
     }
-    let has = |name: &str| form.terms.iter().any(|(own, _)| *own == name);
-    // Pages are read in both directions, so both directions need a filter.
-    if !(has("gte") && has("lte") || has("gt") && has("lt")) {
-        let evidence = format!("{} works only in one direction", shown.join(", "));
+    // Pages after an item need a filter in the direction of the list. Without one in the other direction, pages before
+    // an item are found by offset. Test: `a_filter_in_one_direction_is_written_if_it_leads_on`.
+    let onward = if column.descending { ["lte", "lt"] } else { ["gte", "gt"] };
+    if !form.terms.iter().any(|(own, _)| onward.contains(own)) {
+        let evidence = format!("{} leads only to the items before a value", shown.join(", "));
         learnt.note(Certainty::Open, "range filters", "not usable", evidence);
         return Ok(());
     }
-    // A comparison without its opposite would work in one direction only, so it is left out. Test:
-    // `a_filter_without_its_opposite_is_left_out`.
-    let pairs = [("gte", "lte"), ("gt", "lt")].into_iter().filter(|(greater, less)| has(greater) && has(less));
-    let kept: Vec<&str> = pairs.flat_map(|(greater, less)| [greater, less]).collect();
-    form.terms.retain(|(own, _)| kept.contains(own));
     form.fields.push(column.known_as.clone());
     let evidence = format!("each began or ended where item {} of the list is", column.starts[place] + 1);
     let used: Vec<&str> = form.terms.iter().map(|(_, template)| template.as_str()).collect();

@@ -123,9 +123,9 @@ pub(crate) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) ->
             if seen.is_recorded() { seen } else { Rc::clone(&base.seen) }
         }
         // The few items with which the next page was found are the shortest answer with items after it.
-        Some(PlaceForm::Token { .. } | PlaceForm::After { .. } | PlaceForm::Link { .. }) => {
-            session.ask(&token::sized(learnt, base)).await?
-        }
+        Some(
+            PlaceForm::Token { .. } | PlaceForm::After { .. } | PlaceForm::Link { .. } | PlaceForm::Members { .. },
+        ) => session.ask(&token::sized(learnt, base)).await?,
         _ => Rc::clone(&base.seen),
     };
     sample.answers.extend([(0, Rc::clone(&paged)), (0, Rc::clone(&base.seen))]);
@@ -567,6 +567,9 @@ fn next_settings(learnt: &Learnt, form: &PlaceForm, seen: &SeenAnswer, session: 
         PlaceForm::Link { place, .. } => {
             let pairs = token::query_of(&text(place)?);
             Some(pairs.into_iter().map(|(name, value)| (session.slot(&name), value)).collect())
+        }
+        PlaceForm::Members { place, names } => {
+            Some(token::settings_of(session, &token::members_at(seen, place)?, names))
         }
         PlaceForm::After { slot, .. } => {
             // A flag that says that no item follows is not believed, since this request shows whether it is right.

@@ -8,7 +8,7 @@ use crate::{
     findings::{Certainty, Learnt, PlaceForm},
     paging::doubt,
     prober::Base,
-    prober::answer::{step, whole},
+    prober::answer::{SeenAnswer, step, whole},
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
     shape::Fact,
     shape::names::{AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
@@ -46,7 +46,7 @@ pub(crate) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
             return Ok(());
         }
     }
-    if let Some(form) = by_members(session, learnt, &sized, &ids, &facts).await? {
+    if let Some(form) = by_members(session, learnt, &sized, &ids, &first, &facts).await? {
         note(learnt, &form);
         learnt.place = Some(form);
         return Ok(());
@@ -209,13 +209,15 @@ async fn by_token(
     Ok(slot.map(|slot| PlaceForm::Token { slot, place: fact.place.clone(), parameter: None, previous: None }))
 }
 
-/// Finds the parameter that takes a member of an object for the next page, as in `"nextCursor": { "lastId": 7 }`. The
-/// parameter has the name of the member. Returns `None` if no member leads on alone.
+/// Finds the parameter that takes a member of an object for the next page, as in `"nextCursor": { "lastId": 7 }`, or
+/// all members of such an object together. The parameters have the names of the members, or longer ones. Returns `None`
+/// if they don't lead on.
 async fn by_members(
     session: &Session,
-    learnt: &mut Learnt,
+    learnt: &Learnt,
     sized: &[Setting],
     ids: &[String],
+    first: &SeenAnswer,
     facts: &[Fact],
 ) -> Result<Option<PlaceForm>, ProbeHalt> {
     let member = |fact: &Fact| {
@@ -231,14 +233,60 @@ async fn by_members(
             return Ok(Some(PlaceForm::Token { slot, place, parameter: None, previous: None }));
         }
     }
-    let all: Vec<Setting> = members.iter().map(|(slot, text, _)| (slot.clone(), text.clone())).collect();
-    if all.len() > 1 && leads_on(session, learnt, sized, ids, &all).await? {
-        let names: Vec<&str> = members.iter().map(|(slot, ..)| slot.name()).collect();
-        let evidence =
-            "together they gave other items, and none of them alone: no dialect sends two values of an answer";
-        learnt.note(Certainty::Open, "next page", names.join(" with "), evidence);
+    // A query has no unique form for nulls and for values within values, and a body takes no further members. Test:
+    // `members_that_lead_on_only_together_are_sent_together`.
+    let outers: Vec<&str> = members.iter().filter_map(|(.., place)| Some(place.rsplit_once('/')?.0)).collect();
+    for place in outers.iter().enumerate().filter(|(at, outer)| !outers[..*at].contains(outer)).map(|(_, outer)| *outer)
+    {
+        let Some(all) = members_at(first, place).filter(|_| session.target.body.is_none()) else { continue };
+        if all.len() > 1 && leads_on(session, learnt, sized, ids, &settings_of(session, &all, &[])).await? {
+            return Ok(Some(PlaceForm::Members { place: place.to_owned(), names: Vec::new() }));
+        }
+        // All names are tried at once, and one by one only if some of them lead on.
+        let guesses = renamed(&all);
+        let every: Vec<Setting> = guesses.iter().flat_map(|names| settings_of(session, &all, names)).collect();
+        if !leads_on(session, learnt, sized, ids, &every).await? {
+            continue;
+        }
+        for names in guesses {
+            if leads_on(session, learnt, sized, ids, &settings_of(session, &all, &names)).await? {
+                return Ok(Some(PlaceForm::Members { place: place.to_owned(), names }));
+            }
+        }
     }
     Ok(None)
+}
+
+/// Returns other names for the parameters of members: with each of some usual words before them, as `lastId` and
+/// `last_id` for `id`.
+fn renamed(members: &[(String, String)]) -> Vec<Vec<(String, String)>> {
+    let with = |word: &str, is_snake: bool| {
+        let name = |name: &str| match (is_snake, name.split_at_checked(1)) {
+            (false, Some((first, rest))) => format!("{word}{}{rest}", first.to_uppercase()),
+            _ => format!("{word}_{name}"),
+        };
+        members.iter().map(|(member, _)| (member.clone(), name(member))).collect()
+    };
+    ["last", "after", "cursor", "next"].iter().flat_map(|word| [with(word, false), with(word, true)]).collect()
+}
+
+/// Returns the members of the object at a place of an answer, as texts; `None` if it is no object, or if a member has
+/// no form in a query.
+pub(super) fn members_at(seen: &SeenAnswer, place: &str) -> Option<Vec<(String, String)>> {
+    let Value::Object(members) = seen.at(place)? else { return None };
+    let text = |value: Value| match value {
+        Value::Bool(flag) => Some(flag.to_string()),
+        other => text_of(&other),
+    };
+    members.into_iter().map(|(name, value)| Some((name, text(value)?))).collect()
+}
+
+/// Returns the parameters for members. `names` has the members whose parameters have other names.
+pub(super) fn settings_of(session: &Session, members: &[(String, String)], names: &[(String, String)]) -> Vec<Setting> {
+    let named = |member: &String| {
+        names.iter().find(|(own, _)| own == member).map_or_else(|| member.clone(), |(_, name)| name.clone())
+    };
+    members.iter().map(|(member, text)| (session.slot(&named(member)), text.clone())).collect()
 }
 
 /// Finds the parameter that takes the id of the last item. If there is one, adds the finding and returns `true`.
@@ -338,6 +386,12 @@ fn note(learnt: &mut Learnt, form: &PlaceForm) {
             format!("the URL at {place}"),
             "its parameters together gave other items, and none of them alone".to_owned(),
         ),
+        PlaceForm::Members { place, names } => {
+            let names: Vec<&str> = names.iter().map(|(_, name)| name.as_str()).collect();
+            let named = if names.is_empty() { String::new() } else { format!(", as {}", names.join(" and ")) };
+            let evidence = "sent together as parameters they gave other items, and none of them alone";
+            (format!("all members of {place}{named}"), evidence.to_owned())
+        }
         _ => return,
     };
     learnt.note(Certainty::Shown, "next page", found, evidence);

@@ -74,17 +74,17 @@ impl OldRead {
     /// Returns whether the request is one of the list's own path.
     pub(super) fn is_of_list(&self, of: ProvenRoute<'_>) -> bool {
         let path = self.target.split('?').next().unwrap_or_default();
-        path.trim_end_matches('/') == of.route.path.value.trim_end_matches('/')
+        path.trim_end_matches('/') == of.sample.path.trim_end_matches('/')
     }
 }
 
 /// Returns the path of the list in the spelling that the service answers.
 pub(super) fn plain_path(of: ProvenRoute<'_>) -> ListPath {
     let base = of.compiled.upstream.base_path.as_str();
-    let asked = of.compiled.target(&of.route.path.value, &[], "");
+    let asked = of.compiled.target(&of.sample.path, &of.sample.parameters, "");
     let direct = asked.strip_prefix(base).unwrap_or(&asked).to_owned();
     let slash = if direct.ends_with('/') && direct != "/" { "/" } else { "" };
-    ListPath { target: format!("{}{slash}", of.route.path.value.trim_end_matches('/')), direct }
+    ListPath { target: format!("{}{slash}", of.sample.path.trim_end_matches('/')), direct }
 }
 
 /// Returns the requests. Those for the list are left out if the route doesn't let old requests pass.
@@ -160,7 +160,7 @@ fn sort(source: &ReadSource<'_>) -> Option<String> {
 /// Returns a query with a filter by a member of the first item.
 fn filter(source: &ReadSource<'_>) -> Option<String> {
     let item = first_item(source)?;
-    let id = id_place(source);
+    let id = id_place(source.of);
     let members = item.as_object()?.iter().filter(|(name, _)| format!("/{name}") != id);
     let mut texts = members.filter_map(|(name, value)| match value {
         Value::Number(number) => Some((name, number.to_string())),
@@ -255,7 +255,7 @@ fn others(source: &ReadSource<'_>) -> Vec<OldRead> {
         return Vec::new();
     }
     let mut reads = Vec::new();
-    if let Some(id) = first_item(source).as_ref().and_then(|item| item.pointer(&id_place(source)).cloned()) {
+    if let Some(id) = first_item(source).as_ref().and_then(|item| item.pointer(&id_place(source.of)).cloned()) {
         let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
         let id = percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC).to_string();
         let slash = if path.target.ends_with('/') { "/" } else { "" };
@@ -269,13 +269,23 @@ fn others(source: &ReadSource<'_>) -> Vec<OldRead> {
 
 /// Returns the first item of the service's answer without parameters.
 fn first_item(source: &ReadSource<'_>) -> Option<Value> {
-    let list = source.of.list;
-    let place = list.dialect.response.items.value.replace("{collection}", &list.collection);
-    source.first.json()?.pointer(&place)?.as_array()?.first().cloned()
+    items(source.of, source.first)?.into_iter().next()
 }
 
-fn id_place(source: &ReadSource<'_>) -> String {
-    let list = source.of.list;
+/// Returns the items of an answer of the list; `None` if it has none at the place of the dialect.
+fn items(of: ProvenRoute<'_>, answer: &WholeAnswer) -> Option<Vec<Value>> {
+    let place = of.list.dialect.response.items.value.replace("{collection}", &of.list.collection);
+    answer.json()?.pointer(&place)?.as_array().cloned()
+}
+
+/// Returns the ids of the items of an answer as JSON, in its order. An item without an id counts as a whole.
+pub(super) fn sequence(of: ProvenRoute<'_>, answer: &WholeAnswer) -> Option<Vec<String>> {
+    let place = id_place(of);
+    Some(items(of, answer)?.iter().map(|item| item.pointer(&place).unwrap_or(item).to_string()).collect())
+}
+
+fn id_place(of: ProvenRoute<'_>) -> String {
+    let list = of.list;
     let own = list.id.as_ref().or(list.dialect.response.id.as_ref());
     own.map_or_else(|| "/id".to_owned(), |id| id.value.clone())
 }

@@ -42,6 +42,16 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Filtering {
     if draft.wild && dice.chance(10) {
         columns[0] = Comparisons::default();
     }
+    // Some endpoints filter only in one direction, such as feeds with nothing but `until`.
+    if draft.is_free() && dice.chance(15) {
+        let rises = dice.chance(50);
+        for column in &mut columns {
+            *column = match rises {
+                true => Comparisons { less: false, less_or_equal: false, ..*column },
+                false => Comparisons { greater: false, greater_or_equal: false, ..*column },
+            };
+        }
+    }
     let filters = Filters { columns, either: dice.chance(40), both: dice.chance(70), sorts_by_id: dice.chance(40) };
     Filtering { reads: Reads::AsTold, filters: Arc::new(filters), ignored: draft.wild && dice.chance(10) }
 }

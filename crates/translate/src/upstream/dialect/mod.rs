@@ -330,6 +330,13 @@ impl Dialect {
         self.places
     }
 
+    /// Returns whether pages of an order can be requested backward. Without offsets, only filters can show the items
+    /// before an item. In a list by token, the tokens decide instead.
+    #[must_use]
+    pub fn reads_back(&self, sorted: &CompiledOrder) -> bool {
+        self.places != Places::Ranges || sorted.filters_back
+    }
+
     /// Returns the guarantee of a route with these settings for the pages of an order.
     #[must_use]
     pub fn guarantee(&self, sorted: &CompiledOrder, list: &ListSettings) -> Guarantee {

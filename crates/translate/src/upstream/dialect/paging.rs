@@ -267,6 +267,9 @@ fn check_tokens(
     {
         fault(end.at, "end = \"same-token\", and there is no token", "set another proof of an end, or leave `end` out");
     }
+    if let Some((member, _)) = response.param_names.first().filter(|_| response.next_params.is_none()) {
+        fault(member.at, "param_names is for the members of next_params", "set next_params, or remove param_names");
+    }
     let sound = faults.is_empty();
     for (at, message, help) in faults {
         diagnostics.error(at, message, help);

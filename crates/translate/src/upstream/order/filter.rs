@@ -105,8 +105,8 @@ struct Compared<'a> {
 impl FilterTemplate {
     /// Compiles `[filter]`. Reports a fault and returns `None` if it is invalid.
     pub fn compile(filter: &DialectFilter, diagnostics: &mut Diagnostics) -> Option<Self> {
-        if let Some(fault) = lonely_term(filter) {
-            diagnostics.error(filter.at, fault.0, fault.1);
+        if let Some((message, help)) = incomplete_filter(filter) {
+            diagnostics.error(filter.at, message, help);
             return None;
         }
         let form = match &filter.query {
@@ -228,10 +228,14 @@ impl FilterTemplate {
     }
 
     fn comparisons(&self, field: &str, key: &SortKey) -> Comparisons {
-        // A dialect has words for both sides or for neither, so either side can be looked up.
-        let has = |comparison| match &self.form {
-            FilterForm::Parameters(parameters) => parameters.words.find(field, comparison, false).is_some(),
-            FilterForm::Expression(expression) => expression.words.find(field, comparison, false).is_some(),
+        let has = |comparison| {
+            // The core filters only from a value on, so a comparison for smaller values is for a list with falling
+            // values. Test: `a_filter_in_one_direction_is_used_in_that_direction`.
+            let falls = matches!(comparison, Comparison::Less | Comparison::LessOrEqual);
+            match &self.form {
+                FilterForm::Parameters(parameters) => parameters.words.find(field, comparison, falls).is_some(),
+                FilterForm::Expression(expression) => expression.words.find(field, comparison, falls).is_some(),
+            }
         };
         let written = match &self.form {
             FilterForm::Parameters(parameters) => {
@@ -313,31 +317,22 @@ impl<T> Terms<T> {
     }
 }
 
-/// Returns the message and help for a comparison without its counterpart, or for a setting of expressions without
-/// `query`; `None` if there is no such fault.
-fn lonely_term(filter: &DialectFilter) -> Option<(Cow<'static, str>, Cow<'static, str>)> {
+/// Returns the message and help for a comparison with null without its counterpart, or for a setting of expressions
+/// without `query`; `None` if there is no such fault.
+fn incomplete_filter(filter: &DialectFilter) -> Option<(Cow<'static, str>, &'static str)> {
     let all = [&filter.terms].into_iter().chain(filter.fields.iter().map(|(_, terms)| terms));
     for terms in all {
-        for (one, other, names) in [
-            (&terms.lt, &terms.gt, ("lt", "gt")),
-            (&terms.lte, &terms.gte, ("lte", "gte")),
-            (&terms.null, &terms.not_null, ("null", "not_null")),
-            (&terms.from, &terms.to, ("from", "to")),
-            (&terms.after, &terms.before, ("after", "before")),
-        ] {
-            let (here, missing) = match (one, other) {
-                (Some(_), None) => names,
-                (None, Some(_)) => (names.1, names.0),
-                _ => continue,
-            };
-            let message = format!("the filter has {here} and no {missing}");
-            let help = format!("set {missing} as well: pages are read in both directions");
-            return Some((message.into(), help.into()));
-        }
+        let (here, missing) = match (&terms.null, &terms.not_null) {
+            (Some(_), None) => ("null", "not_null"),
+            (None, Some(_)) => ("not_null", "null"),
+            _ => continue,
+        };
+        let message = format!("the filter has {here} and no {missing}");
+        return Some((message.into(), "set both: items with a value and items without one are requested separately"));
     }
     if filter.query.is_none() && (filter.and.is_some() || filter.or.is_some() || filter.merge.is_some()) {
         let help = "set query, the parameter that takes the expression: query = \"filter={filter}\"";
-        return Some(("and, or and merge are for expressions".into(), help.into()));
+        return Some(("and, or and merge are for expressions".into(), help));
     }
     None
 }

@@ -5,9 +5,9 @@ use super::{
     sort::CompiledOrder,
 };
 use crate::upstream::template::places::Places;
-use cursorgate_config::settings::{ListSettings, Mode};
+use cursorgate_config::settings::{ListSettings, Mode, SortTerm};
 use cursorgate_core::pagination::{
-    order::Order,
+    order::{Direction, Order, SortKey},
     page::Level,
     paging::{Family, Paging, Sizes},
     resolver::Verify,
@@ -35,9 +35,21 @@ pub struct Modes {
     by_range: bool,
     /// `true` if items can be looked up by id.
     looks_up: bool,
-    /// The fields by which pages can be found if they are the first key. Each comes with whether its filters include
-    /// the anchor.
-    first_keys: Vec<(String, bool)>,
+    first_keys: Vec<FirstKey>,
+}
+
+/// A key by which pages can be found if an order begins with it.
+#[derive(Clone, Debug)]
+struct FirstKey {
+    term: SortTerm,
+    /// `true` if filters on the key include the anchor.
+    shows_anchor: bool,
+}
+
+/// Returns the first key of an order.
+fn first_term(order: &Order) -> SortTerm {
+    let SortKey { name, direction, .. } = order.strong().first().unwrap_or_else(|| order.id());
+    SortTerm { field: name.clone(), direction: *direction }
 }
 
 impl Modes {
@@ -46,13 +58,17 @@ impl Modes {
         let ordered = list.order.iter().map(|term| term.value.field.as_str());
         let sortable = list.sortable.iter().map(|field| field.value.as_str());
         let names = ordered.chain(sortable).chain(["id"]);
-        let usable = names.filter(|name| keyset_obstacle(list, places, Some(name)).is_none());
+        let terms = names.flat_map(|name| {
+            let in_direction = |direction| SortTerm { field: name.to_owned(), direction };
+            [Direction::Ascending, Direction::Descending].map(in_direction)
+        });
+        let usable = terms.filter(|term| keyset_obstacle(list, places, Some(term)).is_none());
         Self {
             wanted: list.mode.value,
             by_token: places == Places::Tokens,
             by_range: places == Places::Ranges,
             looks_up: list.dialect.item.is_some(),
-            first_keys: usable.map(|name| (name.to_owned(), shows_its_end(list, name))).collect(),
+            first_keys: usable.map(|term| FirstKey { shows_anchor: shows_its_end(list, &term), term }).collect(),
         }
     }
 
@@ -84,9 +100,9 @@ impl Modes {
     /// Returns whether filters on the first key include the anchor; `None` if pages of this order can't be found by
     /// filters.
     pub fn filter_shows(&self, order: &Order) -> Option<bool> {
-        let first = &order.strong().first().unwrap_or_else(|| order.id()).name;
-        let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.places_items());
-        usable.map(|(_, shows)| *shows)
+        let first = first_term(order);
+        let usable = self.first_keys.iter().find(|key| key.term == first).filter(|_| order.places_items());
+        usable.map(|key| key.shows_anchor)
     }
 }
 
@@ -98,9 +114,10 @@ pub fn guarantee(list: &ListSettings, paging: &Paging, places: Places, sorted: &
 
 fn why(list: &ListSettings, places: Places, sorted: &CompiledOrder) -> String {
     let order = &sorted.order;
-    let first = order.strong().first().unwrap_or_else(|| order.id()).name.as_str();
+    let term = first_term(order);
+    let first = &term.field;
     let dialect = &list.dialect.name;
-    let obstacle = keyset_obstacle(list, places, order.is_declared().then_some(first));
+    let obstacle = keyset_obstacle(list, places, order.is_declared().then_some(&term));
     let missing = |Obstacle { needs, help }: Obstacle| {
         format!("keyset, whose pages cost the same at any depth, needs {needs}: {help}")
     };
@@ -174,8 +191,9 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
         return checked(format!("{name} hides items after the limit, so an end is only seen by asking twice"));
     }
     let by_filter = sorted.filters.is_some();
-    let first = &order.strong().first().unwrap_or_else(|| order.id()).name;
-    if by_filter && !shows_its_end(list, first) {
+    let first = first_term(order);
+    if by_filter && !shows_its_end(list, &first) {
+        let first = first.field;
         return checked(format!("{name} filters {first} without its own value, so no answer shows where it begins"));
     }
     // A page of the flipped list shows both sides of the boundary between two pages, so only lists that don't flip are

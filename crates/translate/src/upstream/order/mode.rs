@@ -6,9 +6,11 @@ use super::fields::last_step;
 use crate::upstream::template::places::Places;
 use cursorgate_config::{
     diagnostic::Diagnostics,
-    settings::{DialectFilter, DialectTerms, FieldSettings, ListSettings, Mode, OldClients, Quote, QuotedKind},
+    settings::{
+        DialectFilter, DialectTerms, FieldSettings, ListSettings, Mode, OldClients, Quote, QuotedKind, SortTerm,
+    },
 };
-use cursorgate_core::pagination::order::{Kind, Nulls};
+use cursorgate_core::pagination::order::{Direction, Kind, Nulls};
 
 /// The name of the id in `order`, `sortable`, `filterable` and `fields`.
 const ID: &str = "id";
@@ -17,8 +19,9 @@ const ID: &str = "id";
 /// don't name. Returns `false` if there is an error.
 pub fn check(list: &ListSettings, places: Places, diagnostics: &mut Diagnostics) -> bool {
     let name = &list.dialect.name;
-    let first = list.order.first().map_or(ID, |term| term.value.field.as_str());
-    let first = list.declared.then_some(first);
+    let first = list.order.first().map(|term| term.value.clone());
+    let first = first.unwrap_or_else(|| SortTerm { field: ID.to_owned(), direction: list.id_direction });
+    let first = list.declared.then_some(&first);
     let mode = list.mode.value;
     let obstacle = match mode {
         Mode::Keyset => keyset_obstacle(list, places, first),
@@ -75,17 +78,18 @@ impl Obstacle {
 }
 
 /// Returns the reason why the pages of an order can't be found by range filters on its first key; `None` if they can.
-/// `first` is `None` if no order is declared, and `id` for the item's id.
-pub fn keyset_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
+/// `first` is `None` if no order is declared. Its field is `id` for the item's id.
+pub fn keyset_obstacle(list: &ListSettings, places: Places, first: Option<&SortTerm>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
     if places == Places::Tokens {
         let help = format!("{dialect} pages by token or link");
         return Some(Obstacle::new("offsets or page numbers", help));
     }
-    let Some(first) = first else {
+    let Some(SortTerm { field: first, direction }) = first else {
         let help = "write the order of the list: order = [\"-created_at\", \"id\"]";
         return Some(Obstacle::new("a declared order", help));
     };
+    let (first, direction) = (first.as_str(), *direction);
     let needs = match places {
         Places::Ranges => format!("range filters on {first}, since {dialect} takes no offset or page number"),
         _ => format!("range filters on {first}"),
@@ -113,8 +117,14 @@ pub fn keyset_obstacle(list: &ListSettings, places: Places, first: Option<&str>)
         let names: Vec<&str> = filter.fields.iter().map(|(name, _)| name.value.as_str()).collect();
         return Some(Obstacle::new(needs, format!("{dialect} filters by {} only", names.join(", "))));
     };
-    if !terms.is_exclusive() && !has_inclusive(filter, terms) {
-        return Some(Obstacle::new(needs, format!("{dialect} has no comparisons for less and for greater")));
+    // The words of the other direction are only needed for pages backward. Test:
+    // `a_filter_in_one_direction_is_used_in_that_direction`.
+    if !terms.has_after(direction) && !terms.has_from_on(direction) {
+        let words = if direction == Direction::Ascending { "gte or gt" } else { "lte or lt" };
+        return Some(Obstacle::new(
+            needs,
+            format!("{dialect} has no {words} for what follows a {first} in this order"),
+        ));
     }
     field_obstacle(first, field, filter, terms, dialect)
 }
@@ -122,9 +132,9 @@ pub fn keyset_obstacle(list: &ListSettings, places: Places, first: Option<&str>)
 /// Returns the reason why the cursors of an order can't contain only ids; `None` if they can. The keys of a cursor's
 /// item are looked up by its id, which needs the dialect's `[item]` unless the id is the first key. A first key without
 /// filters isn't an obstacle, because the place is then searched for.
-fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
+fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&SortTerm>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
-    match first {
+    match first.map(|term| term.field.as_str()) {
         _ if places == Places::Tokens => {
             let help = format!("{dialect} pages by token or link");
             Some(Obstacle::new("offsets or page numbers", help))
@@ -143,26 +153,18 @@ fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Op
 
 /// Returns whether the range at the start of a page can include the item of the cursor. It can if ranges include their
 /// own end (`x >= 10`), or begin at a neighbouring value (`x > 9`), which numbers and date-times have.
-pub fn shows_its_end(list: &ListSettings, name: &str) -> bool {
+pub fn shows_its_end(list: &ListSettings, first: &SortTerm) -> bool {
+    let SortTerm { field: name, direction } = first;
     let Some(filter) = &list.dialect.filter else {
         return false;
     };
     let Some(terms) = terms_for(filter, &upstream_name(list, name)) else {
         return false;
     };
-    let kind = list.fields.iter().find(|field| field.name == name).map(|field| &field.kind);
+    let kind = list.fields.iter().find(|field| field.name == *name).map(|field| &field.kind);
     let has_neighbours = matches!(kind, Some(Kind::Number | Kind::NumberInString | Kind::Datetime));
-    has_inclusive(filter, terms) || (has_neighbours && terms.is_exclusive())
-}
-
-/// Returns whether ranges that include their own end can be written in both directions: with words for such ranges, or
-/// with `lt` and `gt` and `eq` as an alternative.
-fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
-    let either = terms.eq.is_some() && alternatives(filter, terms);
-    terms.is_inclusive()
-        || ((terms.lte.is_some() || (terms.lt.is_some() && either))
-            && (terms.gte.is_some() || (terms.gt.is_some() && either)))
-        || (terms.is_exclusive() && either)
+    let with_equal = terms.eq.is_some() && alternatives(filter, terms);
+    terms.has_from_on(*direction) || (terms.has_after(*direction) && (has_neighbours || with_equal))
 }
 
 /// Returns whether alternatives can be written, that is, two comparisons of which one must hold.

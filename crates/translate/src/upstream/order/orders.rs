@@ -199,8 +199,23 @@ impl Orders {
         let by_keys = matches!(mode, Mode::Keyset | Mode::Seek) && self.modes.filter_shows(&order).is_some();
         let filters = self.filter.as_ref().filter(|_| by_keys);
         let filters = filters.map(|filter| filter.filters(&order, &self.fields, sorts_by_id)).map(Arc::new);
+        // Pages before an item are read by filters in the flipped list.
+        let filters_back = by_keys && flips && self.modes.filter_shows(&order.flipped()).is_some();
         let order = Arc::new(order);
-        CompiledOrder { order, query, asked, flips, filters, mode, flipped, by_id, by_id_flipped, edits, shape }
+        CompiledOrder {
+            order,
+            query,
+            asked,
+            flips,
+            filters_back,
+            filters,
+            mode,
+            flipped,
+            by_id,
+            by_id_flipped,
+            edits,
+            shape,
+        }
     }
 
     /// Writes the query that asks for these keys of an order, up to the number that the upstream accepts. Also returns

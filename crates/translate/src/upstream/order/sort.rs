@@ -34,6 +34,8 @@ pub struct CompiledOrder {
     pub asked: usize,
     /// `true` if the list can be requested in reverse.
     pub flips: bool,
+    /// `true` if filters can show the items before an item.
+    pub filters_back: bool,
     /// The filters that the endpoint has on keys; `None` unless pages of this order are found by keys.
     pub filters: Option<Arc<Filters>>,
     /// The mode by which pages of this order are found.

@@ -62,8 +62,16 @@ pub struct TokenReading {
 enum TokenSource {
     Text(ResponsePlace),
     Link(ResponsePlace),
-    /// An object whose members are parameters: the index of its fact.
-    Members(usize),
+    Members(MemberParameters),
+}
+
+/// An object whose members are parameters.
+#[derive(Clone, Debug)]
+struct MemberParameters {
+    /// The index of the object's fact.
+    fact: usize,
+    /// The names of members whose parameters have other names, with these names.
+    names: Vec<(String, String)>,
 }
 
 /// The tokens of an answer: for the next page and for the previous page.
@@ -98,7 +106,9 @@ impl TokenReading {
         let members = response.next_params.as_ref().map(|source| places.fact(source));
         sound &= !matches!(members, Some(None));
         let of_place = if style == TokenStyle::Pairs { TokenSource::Link } else { TokenSource::Text };
-        let next = next.map(of_place).or_else(|| members.flatten().map(TokenSource::Members));
+        let names = || response.param_names.iter().map(|(member, name)| (member.value.clone(), name.value.clone()));
+        let members = members.flatten().map(|fact| MemberParameters { fact, names: names().collect() });
+        let next = next.map(of_place).or_else(|| members.map(TokenSource::Members));
         sound.then_some(Self {
             style,
             next,
@@ -188,7 +198,7 @@ impl TokenReading {
                 }
                 None => None,
             },
-            Some(TokenSource::Members(fact)) => members(response.fact(*fact))?,
+            Some(TokenSource::Members(members)) => members.read(response.fact(members.fact))?,
         };
         match text {
             // A cursor with such a long token would be refused when a client sends it, so the answer is malformed.
@@ -230,30 +240,38 @@ pub fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Returns the members of an object as encoded parameters; `None` for null and for an object without members.
-fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
-    if scalar::kind(raw) == ScalarKind::Null {
-        return Ok(None);
-    }
-    let unreadable =
-        || ReadingError::Malformed("the continuation of the list is not an object of strings and numbers".to_owned());
-    let Some(members) = cursorgate_core::json::members(raw) else {
-        return Err(unreadable());
-    };
-    let mut pairs = String::new();
-    for (name, value) in members {
-        let name = std::str::from_utf8(&name).map_err(|_| unreadable())?;
-        let value = match scalar::kind(value) {
-            ScalarKind::Text => scalar::text(value).ok_or_else(unreadable)?,
-            ScalarKind::Number | ScalarKind::Boolean(_) => Cow::Borrowed(value),
-            // Nulls, arrays and objects have no unique form in a query, so the answer is malformed. Test:
-            // `parameters_that_continue_are_texts_and_numbers`.
-            ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => return Err(unreadable()),
+impl MemberParameters {
+    /// Returns the members of an object as encoded parameters; `None` for null, and for an object without members or
+    /// with nothing but nulls.
+    fn read(&self, raw: &[u8]) -> Result<Option<String>, ReadingError> {
+        if scalar::kind(raw) == ScalarKind::Null {
+            return Ok(None);
+        }
+        let unreadable = || {
+            ReadingError::Malformed("the continuation of the list is not an object of strings and numbers".to_owned())
         };
-        let value = std::str::from_utf8(&value).map_err(|_| unreadable())?;
-        append_pair(&mut pairs, &format!("{}={}", encode_value(name), encode_value(value)));
+        let Some(members) = cursorgate_core::json::members(raw) else {
+            return Err(unreadable());
+        };
+        if members.iter().all(|(_, value)| scalar::kind(value) == ScalarKind::Null) {
+            return Ok(None);
+        }
+        let mut pairs = String::new();
+        for (name, value) in members {
+            let name = std::str::from_utf8(&name).map_err(|_| unreadable())?;
+            let name = self.names.iter().find(|(member, _)| member == name).map_or(name, |(_, parameter)| parameter);
+            let value = match scalar::kind(value) {
+                ScalarKind::Text => scalar::text(value).ok_or_else(unreadable)?,
+                ScalarKind::Number | ScalarKind::Boolean(_) => Cow::Borrowed(value),
+                // Nulls, arrays and objects have no unique form in a query, so the answer is malformed. Test:
+                // `parameters_that_continue_are_texts_and_numbers`.
+                ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => return Err(unreadable()),
+            };
+            let value = std::str::from_utf8(&value).map_err(|_| unreadable())?;
+            append_pair(&mut pairs, &format!("{}={}", encode_value(name), encode_value(value)));
+        }
+        Ok(Some(pairs))
     }
-    Ok(Some(pairs).filter(|pairs| !pairs.is_empty()))
 }
 
 #[cfg(test)]

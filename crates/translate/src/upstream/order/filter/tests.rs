@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::upstream::{
     Dialect, Unaskable,
-    testing::{AT, at, compile, faults},
+    testing::{AT, at, compile, faults, term},
 };
 use cursorgate_config::{
     diagnostic::Located,
@@ -384,6 +384,32 @@ fn the_core_gets_the_comparisons_that_can_be_requested() {
     assert_eq!(usable(|list| list.mode = at(Mode::Offset)), None);
 }
 
+#[test]
+fn a_filter_in_one_direction_is_used_in_that_direction() {
+    let no = DialectTerms::default;
+    let [gte, lte, from] = ["{field}_min={value}", "{field}_max={value}", "start={value}"].map(some);
+    let [gte, lte, from] = [DialectTerms { gte, ..no() }, DialectTerms { lte, ..no() }, DialectTerms { from, ..no() }];
+    // The words, the order, whether filters show what follows an item, and what comes before it.
+    for (terms, order, onward, back) in [
+        (&gte, "created_at", true, false),
+        (&gte, "-created_at", false, false),
+        (&lte, "-created_at", true, false),
+        (&lte, "created_at", false, false),
+        (&from, "created_at", true, true),
+        (&from, "-created_at", true, true),
+    ] {
+        let dialect = compile(|list| {
+            by(list, DialectFilter { terms: terms.clone(), ..nothing() }, Kind::Datetime);
+            list.mode = at(Mode::Auto);
+            list.order = vec![at(term(order))];
+        });
+        let sorted = dialect.default_sorted();
+        assert_eq!((sorted.filters.is_some(), sorted.filters_back), (onward, back), "{order} {terms:?}");
+        let mode = if onward { Mode::Keyset } else { Mode::Offset };
+        assert_eq!(sorted.mode, mode, "{order} {terms:?}");
+    }
+}
+
 /// A function that returns a valid filter.
 type Right = fn() -> DialectFilter;
 
@@ -392,10 +418,8 @@ type Change = fn(&mut DialectFilter);
 
 #[test]
 fn faults_are_reported_with_their_correction() {
-    let cases: [(Right, Change, &str); 18] = [
-        (suffixes, |f| f.terms.gt = None, "the filter has lt and no gt; set gt as well"),
-        (suffixes, |f| f.terms.lte = None, "the filter has gte and no lte; set lte as well"),
-        (suffixes, |f| f.terms.null = None, "the filter has not_null and no null"),
+    let cases: [(Right, Change, &str); 15] = [
+        (suffixes, |f| f.terms.null = None, "the filter has not_null and no null; set both"),
         (
             suffixes,
             |f| f.terms.eq = some("{field}"),
@@ -409,7 +433,6 @@ fn faults_are_reported_with_their_correction() {
             "unknown variable {name}; variables here: {field} {value} {gr",
         ),
         (suffixes, |f| f.and = some("{a},{b}"), "and, or and merge are for expressions; set query"),
-        (suffixes, |f| f.terms.from = some("startkey={value}"), "the filter has from and no to; set to as well"),
         (suffixes, |f| f.terms = DialectTerms::default(), "the filter has no comparisons"),
         (groups, |f| f.terms.eq = some("{field}={value}"), "some comparisons are in groups, and some are not"),
         (odata, |f| f.query = some("$filter=x"), "filter.query is the parameter that takes the expression"),

@@ -130,8 +130,8 @@ fn an_id_is_filtered_by_under_its_unescaped_name() {
                 filter.fields = vec![(at(name), std::mem::take(&mut filter.terms))];
             }
         });
-        assert_eq!(super::keyset_obstacle(&list, super::Places::Offsets, Some("id")), None, "{place}");
-        assert!(super::shows_its_end(&list, "id"), "{place}");
+        assert_eq!(super::keyset_obstacle(&list, super::Places::Offsets, Some(&term("id"))), None, "{place}");
+        assert!(super::shows_its_end(&list, &term("id")), "{place}");
     }
 }
 

@@ -248,9 +248,16 @@ fn parameters_that_continue_are_texts_and_numbers() {
     );
     assert_eq!(next(&dialect, &body("{}")), None);
     assert_eq!(next(&dialect, &body("null")), None);
-    for wrong in ["[]", "\"x\"", "{\"a\":{}}", "{\"a\":null}"] {
+    assert_eq!(next(&dialect, &body(r#"{"a":null,"b":null}"#)), None, "nothing continues the list");
+    for wrong in ["[]", "\"x\"", "{\"a\":{}}", "{\"a\":null,\"b\":1}"] {
         assert!(matches!(read(&dialect, None, false, &body(wrong)), Err(ReadingError::Malformed(_))), "{wrong}");
     }
+    let renamed = compile(|list| {
+        list.dialect.request.query = at("limit={size}");
+        list.dialect.response.next_params = Some(at("/continue"));
+        list.dialect.response.param_names = vec![(at("id"), at("last&Id"))];
+    });
+    assert_eq!(next(&renamed, &body(r#"{"id":7,"at":"x"}"#)).as_deref(), Some("last%26Id=7&at=x"));
     let asked = ask(&dialect, &follow(Some("q=y&a=1"), false, 5), "q=x");
     assert_eq!(asked.query, "limit=5&sort=-created_at,id&q=y&a=1", "what continues takes the place of what was asked");
 }
