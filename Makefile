@@ -2,6 +2,7 @@
 # on your machine. .ci/run uses the same targets.
 #
 #   make demo              runs a legacy API with the gateway in front of it, and prints three commands to try
+#   make build             builds the program, target/release/cursorgate, in some ten minutes on two cores
 #   make test              runs `make lint`, `make site-check` and all tests
 #   make lint              checks formatting, clippy, rustdoc and dependencies; prints smells, such as long files
 #   make docs              builds the documentation as a site below target/docs. Checks its links, commands and
@@ -86,16 +87,22 @@ endef
 
 # The binaries of these targets run only on this machine, so they link the system's OpenSSL if it is installed: building
 # OpenSSL takes minutes. Tests, and builds without this file, compile it in.
-demo bench cost: export OPENSSL_NO_VENDOR = $(shell pkg-config --exists openssl 2>/dev/null && echo 1 || echo 0)
+demo build bench cost: export OPENSSL_NO_VENDOR = $(shell pkg-config --exists openssl 2>/dev/null && echo 1 || echo 0)
 
 # The list at the top of this file.
 .PHONY: help
 help:
 	@sed -n '4,/^$$/s/^# \{0,3\}//p' $(firstword $(MAKEFILE_LIST))
 
+# The demo needs no speed, so it is built without optimisation, in a third of the time.
 .PHONY: demo
 demo: build-needs openssl-needs
-	cargo run --release --locked -- demo
+	@[ -x target/debug/cursorgate ] || echo "The first build takes some three minutes on two cores."
+	cargo run --locked -- demo
+
+.PHONY: build
+build: build-needs openssl-needs
+	cargo build --release --locked
 
 .PHONY: test
 test: lint site-check test-env
