@@ -31,7 +31,7 @@ pub use dialect::{
     DialectSize, DialectSort, DialectTerms, EndWord, ItemsObjectWord, Quote, QuotedKind, TotalCounts,
 };
 pub use envelope::{EnvelopeSettings, ErrorSettings};
-pub use identity::{IdentityWord, TokenAlgorithm, TokenSettings};
+pub use identity::{AnswerPlace, IdentityAnswerSettings, IdentityWord, TokenAlgorithm, TokenSettings};
 pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacySettings, NewClients, OldClients};
 pub use list::{
     Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageCacheSettings, PageSizeSettings,
@@ -57,6 +57,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The keys that verify bearer tokens; `None` if no token is verified.
     pub tokens: Option<TokenSettings>,
+    /// The request whose answer says who a client is; `None` if no upstream is asked.
+    pub identity_answer: Option<IdentityAnswerSettings>,
     /// The listeners of clients; at least one.
     pub listeners: Vec<ListenerSettings>,
     pub admin: Option<AdminSettings>,

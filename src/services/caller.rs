@@ -13,15 +13,19 @@ use crate::{
     gateway::{
         identity::{
             KnownClient,
+            answers::IdentityAnswer,
             headers::is_impersonal,
             rules::{IdentityRules, RequestParts},
         },
         lifecycle::snapshot::Snapshot,
+        outcome::access_log::Outcome,
         request::identity::REQUEST_ID,
         routes::route::Route,
         server::admission::whose,
         session::{
             client_request::{Client, certificate},
+            context::Gateway,
+            identity,
             service::FORM,
         },
     },
@@ -110,18 +114,24 @@ impl Caller {
     }
 
     /// Gives the client its names under these rules, by the headers that the caller has now. `query` is the query of the
-    /// request. A name stays after the request: a token that has expired since then was valid.
-    pub(super) fn identify<'r>(
+    /// request. A name stays after the request: a token that has expired since then was valid. Returns what the upstream
+    /// says about the client's credentials; `None` if it wasn't asked.
+    pub(super) async fn identify<'r>(
         &mut self,
         rules: impl IntoIterator<Item = Option<&'r Arc<IdentityRules>>>,
         query: Option<&str>,
         (client, snapshot): (&Client, &Snapshot),
-    ) {
-        for rules in rules.into_iter().flatten() {
+        (gateway, outcome): (&Gateway, &Outcome),
+    ) -> Option<Arc<IdentityAnswer>> {
+        let rules: Vec<&IdentityRules> = rules.into_iter().flatten().map(|rules| &**rules).collect();
+        let said = identity::ask(rules.iter().copied(), &self.headers, (gateway, snapshot), outcome).await;
+        for rules in rules {
             let certificate = certificate(self.tls.as_deref(), &self.headers, (snapshot, client.is_proxy));
-            let found = rules.find(RequestParts { headers: &self.headers, query, certificate });
+            let parts = RequestParts { headers: &self.headers, query, certificate, answer: said.as_deref() };
+            let found = rules.find(parts);
             self.known.extend(found.map(|known| (rules.mark(), known)));
         }
+        said
     }
 
     /// Returns the name that these rules have given to the client.
@@ -316,7 +326,7 @@ fn is_inherited(name: &HeaderName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::IdentityWord;
+    use crate::{config::settings::IdentityWord, gateway::identity::rules::IdentitySources};
 
     fn caller(fields: &[(&'static str, &'static str)], client: [u8; 4]) -> Caller {
         let mut headers = HeaderMap::new();
@@ -333,10 +343,10 @@ mod tests {
     #[test]
     fn a_client_with_a_name_stays_the_same_client() {
         let words = ["cookie:session", "header:x-user"].map(|word| IdentityWord::read(word).unwrap());
-        let rules = IdentityRules::compile(&words, None).unwrap();
+        let rules = IdentityRules::compile(&words, &IdentitySources::default()).unwrap();
         let named = |fields: &[_], is_verified| {
             let mut caller = caller(fields, [192, 0, 2, 1]);
-            let parts = RequestParts { headers: &caller.headers, query: None, certificate: None };
+            let parts = RequestParts { headers: &caller.headers, query: None, certificate: None, answer: None };
             let found = rules.find(parts).map(|known| KnownClient { is_verified, ..known });
             caller.known.extend(found.map(|known| (rules.mark(), known)));
             caller

@@ -7,6 +7,7 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::PathBuf,
+    sync::{Arc, Mutex},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -24,7 +25,7 @@ use crate::{
         gateway::{Gateway, free_port},
         http,
         rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration},
-        upstream::{Exchange, Request, Upstream},
+        upstream::{Exchange, Gate, Request, Upstream},
     },
     tls::{
         authority::{ALWAYS, Authority, Identity},
@@ -58,13 +59,15 @@ struct Case {
     returns: bool,
 }
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 16] = [
     Case { kind: Kind::Header, identity: &[], name: "a header", returns: true },
     Case { kind: Kind::Header, identity: &["header:X-Api-Key"], name: "a header", returns: true },
     Case { kind: Kind::Bearer, identity: &[], name: "a token, renewed", returns: false },
     Case { kind: Kind::Bearer, identity: &["jwt:sub"], name: "a token, renewed", returns: true },
+    Case { kind: Kind::Bearer, identity: &["answer:/user/id"], name: "a token, renewed", returns: true },
     Case { kind: Kind::Cookie, identity: &[], name: "a cookie beside others", returns: false },
     Case { kind: Kind::Cookie, identity: &["cookie:session"], name: "a cookie beside others", returns: true },
+    Case { kind: Kind::Cookie, identity: &["answer:X-User"], name: "a cookie beside others", returns: true },
     Case { kind: Kind::Query, identity: &["parameter:api_key"], name: "a key in the query", returns: true },
     Case { kind: Kind::Certificate, identity: &[], name: "a certificate beside cookies", returns: false },
     Case { kind: Kind::Certificate, identity: &["certificate"], name: "a certificate beside cookies", returns: true },
@@ -205,6 +208,10 @@ impl World {
             let Some(user) = user_at_upstream(kind, &exchange.request) else {
                 return exchange.reply("401 Unauthorized", &[("Content-Type", "application/json")], b"{}");
             };
+            if exchange.request.path() == "/me" {
+                let body = json!({ "user": { "id": user } }).to_string();
+                return exchange.reply("200 OK", &[("X-User", &user)], body.as_bytes());
+            }
             exchange.request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
             exchange.request.headers.push(("Authorization".to_owned(), user));
             rows.answer(exchange)
@@ -217,7 +224,10 @@ impl World {
         let (certificate, of_server) = authority.issue(&["api.test"], ALWAYS).files(&folder, "api");
         let by_certificate = matches!(kind, Kind::Certificate | Kind::ProxyCertificate);
         let secure = by_certificate.then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
-        let mut server = format!("[server]\ntokens = {{ keys = {:?} }}\n", folder.file("jwks.json"));
+        let mut server = format!(
+            "[server]\nidentity_answer = {{ upstream = \"legacy\", path = \"/me\" }}\ntokens = {{ keys = {:?} }}\n",
+            folder.file("jwks.json")
+        );
         match kind {
             Kind::Certificate => server += "client_subject = \"X-Client-Subject\"\n",
             Kind::ProxyCertificate => {
@@ -409,11 +419,11 @@ impl World {
             let path = if self.kind == Kind::Query { "/users?limit=4&api_key=KEY" } else { "/users?limit=4" };
             let path = path.replace("KEY", User::name(user));
             let body = json!({ "operations": [{ "method": "GET", "path": path }] }).to_string();
-            let before = self.upstream.requests().len();
+            let before = self.asked().len();
             let answer = self.ask_with(user, "POST", "/bulk", (&[("Idempotency-Key", "\"import-1\"")], &body));
             assert_eq!(answer.status, 200, "{:?} {user:?}: {}", self.kind, answer.body);
             self.is_own(user, &answer);
-            self.upstream.requests().len() == before
+            self.asked().len() == before
         };
         assert!(!run(User::Alice));
         [run(User::AliceAgain), run(User::Bob)]
@@ -445,7 +455,7 @@ impl World {
         let cursor = first.json()["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
         let finds = |user: User| {
             let target = format!("/users?limit=5&cursor={cursor}");
-            let before = self.upstream.requests().len();
+            let before = self.asked().len();
             let page = self.ask_with(user, "GET", &target, (&[("Cache-Control", "no-store")], ""));
             // The path of an item has no key, so this upstream refuses the look-up.
             if self.kind == Kind::Query && page.status == 401 {
@@ -454,12 +464,17 @@ impl World {
             assert_eq!(page.status, 200, "{:?} {user:?}: {}", self.kind, page.body);
             self.is_own(user, &page);
             // Whoever has no remembered item looks it up by its id.
-            let requests = self.upstream.requests();
+            let requests = self.asked();
             !requests[before..]
                 .iter()
                 .any(|request| request.path().rsplit('/').next().is_some_and(|id| id.parse::<u64>().is_ok()))
         };
         [finds(User::AliceAgain), finds(User::Bob)]
+    }
+
+    /// Returns the requests for the list and its items so far.
+    fn asked(&self) -> Vec<Request> {
+        self.upstream.requests().into_iter().filter(|request| request.path() != "/me").collect()
     }
 
     fn limits(&self) -> [bool; 2] {
@@ -518,4 +533,216 @@ fn nobody_sees_what_is_of_another_client_and_everybody_finds_its_own() {
     println!("{table}");
     assert!(wrong.is_empty(), "{wrong:#?}\n{table}");
     assert!(include_str!("../../docs/identity.md").contains(&table), "docs/identity.md has another table");
+}
+
+/// A service that says at `/me` whose credentials a request has, and that can revoke them.
+struct Service {
+    gateway: Gateway,
+    upstream: Upstream,
+    state: Arc<Mutex<ServiceState>>,
+    _folder: Directory,
+}
+
+#[derive(Default)]
+struct ServiceState {
+    revoked: Vec<&'static str>,
+    /// The answer at `/me`; `None` for the user.
+    me: Option<(&'static str, &'static str)>,
+    /// The gate for which an answer at `/me` waits.
+    gate: Option<Gate>,
+}
+
+impl Service {
+    /// Starts a service whose users have the tokens `NAME-NUMBER`.
+    fn start(server: &str) -> Self {
+        let rows = Rows::default();
+        for name in ["alice", "bob"] {
+            rows.change_of(name, |own| {
+                own.extend((1..=8).map(|id| Row { id, score: id * 10, note: format!("of {name}") }));
+            });
+        }
+        let state: Arc<Mutex<ServiceState>> = Arc::default();
+        let shared = Arc::clone(&state);
+        let upstream = Upstream::start(move |exchange: &mut Exchange| {
+            let token = exchange.request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+            let token = token.unwrap_or_default().to_owned();
+            let (is_revoked, me, gate) = {
+                let state = shared.lock().expect("no panic");
+                (state.revoked.iter().any(|revoked| *revoked == token), state.me, state.gate.clone())
+            };
+            let user = token.split('-').next().filter(|name| ["alice", "bob"].contains(name)).map(str::to_owned);
+            let Some(user) = user.filter(|_| !is_revoked) else {
+                let headers = [("WWW-Authenticate", "Bearer realm=\"people\"")];
+                return exchange.reply("401 Unauthorized", &headers, b"{}");
+            };
+            if exchange.request.path() == "/me" {
+                gate.iter().for_each(Gate::wait);
+                let body = json!({ "id": user, "roles": [user] }).to_string();
+                let (status, body) = me.unwrap_or(("200 OK", &body));
+                return exchange.reply(status, &[("Content-Type", "application/json")], body.as_bytes());
+            }
+            exchange.request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
+            exchange.request.headers.push(("Authorization".to_owned(), user));
+            rows.answer(exchange)
+        });
+        let folder = Directory::new();
+        let route = format!(
+            "{BY_SCORE}\npage_cache = {{ ttl = \"60s\", private = true }}\nold_clients = \"none\"\n\
+             identity = [\"answer:/id\"]\n"
+        );
+        let text = format!(
+            "[server]\nidentity_answer = {{ upstream = \"legacy\", path = \"/me?fields=id\", ttl = \"1s\" }}\n{server}\
+             [services.exports]\ndirectory = {:?}\n{}",
+            folder.file("exports"),
+            configuration(upstream.address, BY_OFFSET, &route)
+        );
+        Self { gateway: Gateway::start(&text), upstream, state, _folder: folder }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut ServiceState)) {
+        change(&mut self.state.lock().expect("no panic"));
+    }
+
+    fn ask(&self, method: &str, target: &str, token: &str) -> http::Response {
+        let bearer = format!("Bearer {token}");
+        let mut headers = vec![("Authorization", bearer.as_str()), ("Cookie", "_ga=1"), ("User-Agent", "u")];
+        headers.extend([("X-Tenant-Id", "t"), ("Content-Type", "application/json")]);
+        self.gateway.send(method, target, &headers, if method == "POST" { b"{}" } else { b"" })
+    }
+
+    fn page(&self, token: &str) -> (String, bool) {
+        let page = self.ask("GET", "/users?limit=3", token);
+        assert_eq!(page.status, 200, "{token}: {}", page.text());
+        let hit = page.header("cache-status").is_some_and(|status| status.contains("hit"));
+        (page.text().to_owned(), hit)
+    }
+
+    /// Returns the requests that asked who a client is.
+    fn asked(&self) -> Vec<Request> {
+        self.upstream.requests().into_iter().filter(|request| request.path() == "/me").collect()
+    }
+
+    /// Begins an export, and returns its path once it has ended.
+    fn export(&self, token: &str) -> String {
+        let begun = self.ask("POST", "/users/exports", token);
+        assert_eq!(begun.status, 202, "{}", begun.text());
+        let job = format!("/users/exports/{}", begun.json()["id"].as_str().expect("an id"));
+        eventually("the end of the export", || {
+            let status = self.ask("GET", &job, token).json();
+            status["finishedAt"].is_string().then(|| assert_eq!(status["state"], "completed", "{status}"))
+        });
+        job
+    }
+}
+
+/// Row: A22
+#[test]
+fn revoked_credentials_open_no_export() {
+    let service = Service::start("");
+    let job = service.export("alice-1");
+    let result = format!("{job}/result");
+    let opened = |token| {
+        let result = service.ask("GET", &result, token);
+        if result.status == 200 {
+            assert!(result.text().contains("of alice") && !result.text().contains("of bob"));
+        }
+        result.status
+    };
+    assert_eq!((opened("alice-1"), opened("alice-2"), opened("bob-1"), opened("mallory-1")), (200, 200, 404, 401));
+
+    service.change(|state| state.revoked = vec!["alice-1"]);
+    eventually("the end of what was said before", || (opened("alice-1") == 401).then_some(()));
+    for (method, target) in [("GET", "/users/exports"), ("GET", &job), ("DELETE", &job), ("POST", "/users/exports")] {
+        let refused = service.ask(method, target, "alice-1");
+        assert_eq!(refused.outcome(), "401 credentials_refused", "{method} {target}");
+        assert_eq!(refused.header("www-authenticate"), Some("Bearer realm=\"people\""));
+    }
+    // The user itself isn't gone: another token of hers opens it.
+    assert_eq!(opened("alice-3"), 200);
+    service.change(|state| state.me = Some(("403 Forbidden", "{}")));
+    assert_eq!(service.ask("GET", &job, "alice-4").outcome(), "403 credentials_refused");
+
+    // Nothing is opened while nobody says whose credentials these are.
+    for answer in [
+        ("503 Service Unavailable", "{}"),
+        ("500 Internal Server Error", "{}"),
+        ("302 Found", "{}"),
+        ("404 Not Found", r#"{"id":"alice"}"#),
+    ] {
+        service.change(|state| state.me = Some(answer));
+        assert_eq!(service.ask("GET", &result, "alice-5").outcome(), "502 upstream_unavailable", "{answer:?}");
+    }
+    for body in ["", "[]", r#"{"id":null}"#, r#"{"id":["alice"]}"#, r#"{"name":"alice"}"#, "{"] {
+        service.change(|state| state.me = Some(("200 OK", body)));
+        let token = format!("alice-6{}", body.len());
+        assert_eq!(service.ask("GET", &result, &token).status, 404, "{body}: nobody is named");
+    }
+    service.change(|state| state.me = None);
+    assert_eq!((opened("alice-5"), service.ask("DELETE", &job, "alice-5").status), (200, 204));
+}
+
+/// Row: A22
+#[test]
+fn an_answer_names_only_the_credentials_for_which_it_was_given() {
+    let service = Service::start("");
+    let of_alice = service.page("alice-1");
+    assert!(of_alice.0.contains("of alice") && !of_alice.1);
+    assert_eq!(service.page("alice-2"), (of_alice.0.clone(), true));
+    let of_bob = service.page("bob-1");
+    assert!(of_bob.0.contains("of bob") && !of_bob.0.contains("of alice") && !of_bob.1);
+
+    // The request has the credentials, and nothing else of the client's request.
+    for request in service.asked() {
+        assert_eq!((request.method.as_str(), request.target.as_str()), ("GET", "/me?fields=id"));
+        assert_eq!(request.header("cookie"), Some("_ga=1"));
+        for name in ["x-tenant-id", "user-agent", "x-forwarded-for", "x-request-id", "via"] {
+            assert_eq!(request.header(name), None, "{name}");
+        }
+    }
+
+    // If nobody says who it is, a client has its own pages, and sees none of others.
+    for (at, answer) in [("503 Service Unavailable", "{}"), ("502 Bad Gateway", ""), ("200 OK", "{}")].iter().enumerate() {
+        service.change(|state| state.me = Some(*answer));
+        for name in ["alice", "bob"] {
+            let token = format!("{name}-down{at}");
+            let page = service.page(&token);
+            assert!(page.0.contains(&format!("of {name}")) && !page.1, "{token}: nothing is shared");
+        }
+    }
+    // What was stored meanwhile isn't the named client's either.
+    service.change(|state| state.me = None);
+    assert!(!service.page("bob-down0").0.contains("of alice"));
+    let repeated = [("Authorization", "Bearer alice-1"), ("Authorization", "Bearer bob-1")];
+    assert_eq!(service.gateway.send("GET", "/users?limit=3", &repeated, b"").outcome(), "400 request_invalid");
+}
+
+#[test]
+fn concurrent_requests_with_the_same_credentials_ask_once() {
+    let service = Service::start("");
+    let gate = Gate::default();
+    service.change(|state| state.gate = Some(gate.clone()));
+    std::thread::scope(|scope| {
+        for limit in 1..=6 {
+            let service = &service;
+            scope.spawn(move || service.ask("GET", &format!("/users?limit={limit}"), "alice-1").status);
+        }
+        eventually("all requests are there", || {
+            (service.gateway.metric("cursorgate_requests_in_flight") >= Some(6)).then_some(())
+        });
+        assert_eq!(service.asked().len(), 1);
+        gate.open();
+    });
+    assert_eq!(service.asked().len(), 1);
+    // A refusal is remembered too, for a moment; a failure isn't.
+    service.change(|state| state.gate = None);
+    for _ in 0..3 {
+        assert_eq!(service.ask("GET", "/users?limit=3", "mallory-1").status, 401);
+    }
+    assert!(service.asked().len() < 4, "{}", service.asked().len());
+    let before = service.asked().len();
+    service.change(|state| state.me = Some(("503 Service Unavailable", "{}")));
+    for _ in 0..3 {
+        service.page("bob-1");
+    }
+    assert!(service.asked().len() >= before + 3);
 }

@@ -1,10 +1,14 @@
-//! The check of `identity` of routes and services, and of `server.tokens`.
+//! The check of `identity` of routes and services, and of `server.tokens` and `server.identity_answer`.
 
-use super::Context;
+use http::HeaderName;
+
+use super::{Context, route::unknown_upstream};
 use crate::config::{
     diagnostic::Located,
-    keys::{FILE, ROUTE, SERVER, TOKENS, WEBHOOK_CLIENTS},
-    settings::{IdentityWord, ListSettings, RouteSettings, TokenSettings, UpstreamSettings},
+    keys::{FILE, IDENTITY_ANSWER, ROUTE, SERVER, TOKENS, WEBHOOK_CLIENTS},
+    settings::{
+        IdentityAnswerSettings, IdentityWord, ListSettings, RouteSettings, TokenSettings, UpstreamSettings,
+    },
     spanned::Spanned,
 };
 
@@ -44,7 +48,9 @@ pub(super) fn of_webhooks(root: &Spanned, clients: &Spanned, context: &mut Conte
 }
 
 fn words(written: &[Located<String>], root: &Spanned, context: &mut Context<'_>) -> Vec<IdentityWord> {
-    let has_tokens = SERVER.tokens.find(&FILE.server.table(root)).is_some();
+    let server = FILE.server.table(root);
+    let has_tokens = SERVER.tokens.find(&server).is_some();
+    let has_answer = SERVER.identity_answer.find(&server).is_some();
     let mut words = Vec::new();
     for text in written {
         let Some(word) = IdentityWord::read(&text.value) else { continue };
@@ -54,6 +60,10 @@ fn words(written: &[Located<String>], root: &Spanned, context: &mut Context<'_>)
                 "server.tokens = { keys = \"/etc/cursorgate/jwks.json\", issuer = \"https://login.example.com\" }";
             context.missing(text.at, message, help);
         }
+        if matches!(word, IdentityWord::Answer(_)) && !has_answer {
+            let message = format!("{:?} needs a request whose answer says who the client is", text.value);
+            context.missing(text.at, message, "server.identity_answer = { upstream = \"NAME\", path = \"/me\" }");
+        }
         if words.contains(&word) {
             context.diagnostics.error(text.at, format!("{:?} is listed twice", text.value), "remove one of them");
             continue;
@@ -61,6 +71,67 @@ fn words(written: &[Located<String>], root: &Spanned, context: &mut Context<'_>)
         words.push(word);
     }
     words
+}
+
+/// Returns the headers by which the clients of an `identity` are told apart, also those that it doesn't name.
+pub(super) fn headers(root: &Spanned, identity: &[Located<String>]) -> Vec<HeaderName> {
+    let words = || identity.iter().filter_map(|text| IdentityWord::read(&text.value));
+    let mut headers: Vec<HeaderName> = words().filter_map(|word| word.header()).collect();
+    if words().any(|word| matches!(word, IdentityWord::Answer(_)))
+        && let Some(answer) = SERVER.identity_answer.find(&FILE.server.table(root))
+    {
+        headers.extend(IDENTITY_ANSWER.credentials.read(answer));
+    }
+    headers
+}
+
+/// Reads `server.identity_answer`; `None` without the table, or if its upstream or its path is at fault, which is
+/// reported.
+pub(super) fn answer(root: &Spanned, context: &mut Context<'_>) -> Option<IdentityAnswerSettings> {
+    let server = FILE.server.table(root);
+    let table = SERVER.identity_answer.find(&server)?;
+    let upstreams = FILE.upstreams.table(root);
+    let upstream = IDENTITY_ANSWER.upstream.located(table);
+    if IDENTITY_ANSWER.upstream.find(table).is_none() {
+        let help = "upstream = \"NAME\" of the [upstreams.NAME] that knows who a client is";
+        context.missing(table.at, "server.identity_answer names no upstream", help);
+    }
+    if IDENTITY_ANSWER.path.find(table).is_none() {
+        let help = "path = \"/me\", which answers with the user of the credentials";
+        context.missing(table.at, "server.identity_answer has no path", help);
+    }
+    let upstream = upstream?;
+    let Some(index) = upstreams.tables().position(|(known, _)| known.value == upstream.value) else {
+        unknown_upstream(&upstream, &upstreams, context);
+        return None;
+    };
+    let credentials = IDENTITY_ANSWER.credentials.read(table);
+    if credentials.is_empty() {
+        let help = "credentials = [\"Authorization\"], the headers that your upstream checks";
+        context.diagnostics.error(table.at, "server.identity_answer sends no credentials", help);
+    }
+    Some(IdentityAnswerSettings {
+        upstream: index,
+        path: IDENTITY_ANSWER.path.located(table)?,
+        credentials,
+        ttl: IDENTITY_ANSWER.ttl.read(table),
+    })
+}
+
+/// Reports a header of the upstream that replaces the client's credentials: all clients would have one name.
+pub(super) fn check_answer(
+    answer: Option<&IdentityAnswerSettings>,
+    upstreams: &[UpstreamSettings],
+    context: &mut Context<'_>,
+) {
+    let Some((answer, upstream)) = answer.and_then(|answer| Some((answer, upstreams.get(answer.upstream)?))) else {
+        return;
+    };
+    for (name, _) in upstream.headers.iter().filter(|(name, _)| answer.credentials.contains(name)) {
+        let message = format!("upstreams.{} replaces {name} of clients, so all clients get one answer", upstream.name);
+        let help = "leave the header out of `credentials`, and list those that the upstream checks";
+        context.diagnostics.error(answer.path.at, message, help);
+    }
 }
 
 /// Reports parameters of `identity` that aren't private: links would show them.

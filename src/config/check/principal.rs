@@ -2,11 +2,10 @@
 
 use http::HeaderName;
 
-use super::Context;
+use super::{Context, identity};
 use crate::config::{
-    diagnostic::Located,
     keys::{FILE, LEGACY, LEGACY_CLIENT, ROUTE, SERVER},
-    settings::{IdentityWord, KnownBy, ListSettings},
+    settings::{KnownBy, ListSettings},
     spanned::Spanned,
 };
 
@@ -25,19 +24,14 @@ pub(super) fn read(root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
     let mut names = ROUTE.principal.read(route);
     if ROUTE.principal.find(route).is_none() {
         names.extend(SERVER.client_subject.read(&FILE.server.table(root)));
-        add_headers(&mut names, &ROUTE.identity.read(route));
-    }
-    names
-}
-
-/// Adds the headers of an `identity`. They identify clients that `identity` doesn't name, such as one whose token isn't
-/// valid.
-pub(super) fn add_headers(names: &mut Vec<HeaderName>, identity: &[Located<String>]) {
-    for name in identity.iter().filter_map(|text| IdentityWord::read(&text.value)?.header()) {
-        if !names.contains(&name) {
-            names.push(name);
+        // They identify clients that `identity` doesn't name, such as one whose token isn't valid.
+        for name in identity::headers(root, &ROUTE.identity.read(route)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
     }
+    names
 }
 
 /// Warns if `principal` of the route lacks `server.client_subject`, the header with the subject of a client's

@@ -1,4 +1,5 @@
-//! The settings that say who a client is: `identity` of routes and services, and `server.tokens`.
+//! The settings that say who a client is: `identity` of routes and services, `server.tokens` and
+//! `server.identity_answer`.
 
 use std::time::Duration;
 
@@ -22,6 +23,17 @@ pub enum IdentityWord {
     Parameter(String),
     /// `jwt:CLAIM`: a claim of the bearer token, whose signature `server.tokens` verifies.
     Claim(String),
+    /// `answer:PLACE`: a part of the upstream's answer to `server.identity_answer`.
+    Answer(AnswerPlace),
+}
+
+/// The place of a client's name in an answer of the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerPlace {
+    /// `/user/id`: a member of the body, as a JSON Pointer.
+    Member(String),
+    /// `X-User-Id`: a header.
+    Header(HeaderName),
 }
 
 impl IdentityWord {
@@ -35,25 +47,33 @@ impl IdentityWord {
             Some(("cookie", name)) => Some(Self::Cookie(name.to_owned())),
             Some(("parameter", name)) => Some(Self::Parameter(name.to_owned())),
             Some(("jwt", claim)) => Some(Self::Claim(claim.to_owned())),
+            Some(("answer", pointer)) if pointer.starts_with('/') => {
+                Some(Self::Answer(AnswerPlace::Member(pointer.to_owned())))
+            }
+            Some(("answer", name)) => {
+                HeaderName::from_bytes(name.as_bytes()).ok().map(|name| Self::Answer(AnswerPlace::Header(name)))
+            }
             Some(_) => None,
         }
     }
 
-    /// Returns the header of which the word reads a part; `None` if it reads no header.
+    /// Returns the header of the request of which the word reads a part; `None` if it reads no header. An answer depends
+    /// on all headers of `server.identity_answer`.
     #[must_use]
     pub fn header(&self) -> Option<HeaderName> {
         match self {
             Self::Header(name) => Some(name.clone()),
             Self::Cookie(_) => Some(COOKIE),
             Self::Claim(_) => Some(AUTHORIZATION),
-            Self::Certificate | Self::Parameter(_) => None,
+            Self::Certificate | Self::Parameter(_) | Self::Answer(_) => None,
         }
     }
 
-    /// Returns whether the gateway itself proves the value, and doesn't only repeat what the client wrote.
+    /// Returns whether the gateway itself or the upstream proves the value, and doesn't only repeat what the client
+    /// wrote.
     #[must_use]
     pub fn is_verified(&self) -> bool {
-        matches!(self, Self::Certificate | Self::Claim(_))
+        matches!(self, Self::Certificate | Self::Claim(_) | Self::Answer(_))
     }
 }
 
@@ -65,6 +85,8 @@ impl std::fmt::Display for IdentityWord {
             Self::Certificate => formatter.write_str("certificate"),
             Self::Parameter(name) => write!(formatter, "parameter:{name}"),
             Self::Claim(name) => write!(formatter, "jwt:{name}"),
+            Self::Answer(AnswerPlace::Member(pointer)) => write!(formatter, "answer:{pointer}"),
+            Self::Answer(AnswerPlace::Header(name)) => write!(formatter, "answer:{name}"),
         }
     }
 }
@@ -80,6 +102,17 @@ pub struct TokenSettings {
     pub audience: Vec<String>,
     pub algorithms: Vec<TokenAlgorithm>,
     pub leeway: Duration,
+}
+
+/// The settings of `server.identity_answer`: the request to an upstream whose answer says who a client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityAnswerSettings {
+    /// The index of the upstream in [`Settings::upstreams`](super::Settings::upstreams).
+    pub upstream: usize,
+    pub path: Located<String>,
+    /// The headers of the client that the request has, and no others.
+    pub credentials: Vec<HeaderName>,
+    pub ttl: Duration,
 }
 
 super::words! {

@@ -11,6 +11,7 @@
 //! - **Unknown**: a header might identify the client, and nothing says that it does ([`headers`]). Nothing is shared
 //!   with such a request.
 
+pub(crate) mod answers;
 pub(crate) mod headers;
 pub(crate) mod rules;
 pub(crate) mod tokens;
@@ -27,8 +28,8 @@ use http::{
 pub(crate) struct KnownClient {
     /// A SHA-256 of everything that names the client.
     pub(crate) name: [u8; 32],
-    /// `true` if the gateway itself has proven the name, by a signature or a certificate. Other credentials of the
-    /// request then say nothing more about who the client is.
+    /// `true` if the name is proven: by a signature, by a certificate, or by the upstream's own answer. Other credentials
+    /// of the request then say nothing more about who the client is.
     pub(crate) is_verified: bool,
     /// The headers of which the name contains what matters.
     pub(crate) covered: Vec<HeaderName>,

@@ -36,10 +36,13 @@ use crate::{
     cursor::KeyRing,
     downstream::EnvelopeTemplate,
     gateway::{
-        identity::{rules::IdentityRules, tokens::TokenVerifier},
+        identity::{
+            rules::{IdentityRules, IdentitySources},
+            tokens::TokenVerifier,
+        },
         openapi::OpenApi,
         outcome::metrics::RouteMetrics,
-        routes::{collector::Collector, guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
+        routes::{collector::Collector, guard::Guard, identity_source::IdentitySource, route::Route, table::RouteTable, upstream::Upstream},
         runtime::clock,
         shared::{
             explanations::Explanations,
@@ -70,6 +73,8 @@ pub struct Snapshot {
     pub server: ServerSettings,
     /// The settings of `[services]`.
     pub services: ServiceSettings,
+    /// The upstream that says who a client is; `None` if none is asked.
+    pub(crate) identity_source: Option<Arc<IdentitySource>>,
     /// What identifies the clients of services that don't belong to a route.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services ask who their clients are"))]
     pub(crate) service_identities: ServiceIdentities,
@@ -121,8 +126,8 @@ pub(crate) struct ServiceIdentities {
 }
 
 impl ServiceIdentities {
-    fn compile(settings: &ServiceSettings, tokens: Option<&Arc<TokenVerifier>>) -> Self {
-        let compile = |words: &[IdentityWord]| IdentityRules::compile(words, tokens);
+    fn compile(settings: &ServiceSettings, sources: &IdentitySources) -> Self {
+        let compile = |words: &[IdentityWord]| IdentityRules::compile(words, sources);
         let clients = settings.webhooks.as_ref().and_then(|webhooks| webhooks.clients.as_ref());
         Self {
             bulk: settings.bulk.as_ref().and_then(|bulk| compile(&bulk.identity)),
@@ -220,8 +225,11 @@ impl Snapshot {
             .map(|upstream| Upstream::compile(upstream, known_upstreams, diagnostics).map(Arc::new))
             .collect();
         let mut costs = previous.map(|previous| Costs::after(&previous.costs)).unwrap_or_default();
-        let tokens = tokens(settings, diagnostics);
-        let sources = (keys.as_ref(), tokens.as_ref());
+        let answer = settings.identity_answer.as_ref();
+        let identity_source = answer.and_then(|answer| IdentitySource::compile(answer, &upstreams, settings));
+        let answers = identity_source.as_ref().map(|source| Arc::clone(&source.answers));
+        let identities = IdentitySources { tokens: tokens(settings, diagnostics), answers };
+        let sources = (keys.as_ref(), &identities);
         let mut routes = Vec::with_capacity(settings.routes.len());
         for route in &settings.routes {
             let upstream = upstreams.get(route.upstream).and_then(Clone::clone);
@@ -256,7 +264,8 @@ impl Snapshot {
             upstreams: upstreams.into_iter().flatten().collect(),
             listeners,
             server: settings.server.clone(),
-            service_identities: ServiceIdentities::compile(&settings.services, tokens.as_ref()),
+            service_identities: ServiceIdentities::compile(&settings.services, &identities),
+            identity_source,
             services: settings.services.clone(),
             webhook_authorities: credentials.0,
             export_credentials: credentials.1,
@@ -323,7 +332,7 @@ fn export_credentials(settings: &Settings, diagnostics: &mut Diagnostics) -> Opt
 fn second_paths(
     settings: &Settings,
     routes: &[Arc<Route>],
-    sources: (Option<&Arc<KeyRing>>, Option<&Arc<TokenVerifier>>),
+    sources: (Option<&Arc<KeyRing>>, &IdentitySources),
     diagnostics: &mut Diagnostics,
 ) -> Vec<Arc<Route>> {
     let compile = |route: &Arc<Route>| {

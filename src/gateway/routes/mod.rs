@@ -3,6 +3,7 @@
 pub(crate) mod collector;
 pub(crate) mod cross_origin;
 pub(crate) mod guard;
+pub(crate) mod identity_source;
 pub(crate) mod list;
 pub(crate) mod observed;
 pub(crate) mod route;

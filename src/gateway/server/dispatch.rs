@@ -44,6 +44,7 @@ use crate::{
             body,
             client_request::{Client, ClientRequest},
             context::{Forwarded, Gateway, RequestContext},
+            identity,
             observe,
             respond::{self, refuse},
             service::{LastingResponse, Service, ServiceAnswer, StreamedResponse},
@@ -303,17 +304,20 @@ async fn enter(
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
     let mut identifying = vec![protected, snapshot.server.client_subject.as_slice()];
+    identifying.extend(route.identity.iter().map(|rules| rules.headers()));
     identifying.extend(route.limits.iter().map(|limits| limits.named_by()));
     identifying.extend(route.concurrency.iter().map(|concurrency| concurrency.named_by()));
     if let Err(problem) = check(&head.headers, &identifying, &snapshot.server.forwarded_headers) {
         return Err(Box::new(Dispatch::Respond(refuse(&problem, envelope_of(gateway, list, head), snapshot, outcome))));
     }
     // The client is found before its limits are charged.
-    outcome.known = route.identity.as_ref().and_then(|rules| {
+    if let Some(rules) = &route.identity {
+        let answer = identity::ask([&**rules], &head.headers, (gateway, snapshot), outcome).await;
         let certificate = routed.client.certificate(session, snapshot);
-        let query = routed.target.query.as_deref();
-        rules.find(RequestParts { headers: &head.headers, query, certificate }).map(Arc::new)
-    });
+        let (query, answer) = (routed.target.query.as_deref(), answer.as_deref());
+        outcome.known =
+            rules.find(RequestParts { headers: &head.headers, query, certificate, answer }).map(Arc::new);
+    }
     match admit_client(&routed, snapshot, head, outcome).await {
         Ok(entered) => *place = entered,
         Err(failure) => {

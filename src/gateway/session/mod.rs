@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod client_request;
 pub(crate) mod compress;
 pub(crate) mod context;
+pub(crate) mod identity;
 pub(crate) mod observe;
 pub(crate) mod pace;
 pub(crate) mod respond;

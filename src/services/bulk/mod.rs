@@ -135,7 +135,7 @@ impl Bulk {
         let mut caller = Caller::of(session, outcome.client);
         let query = session.req_header().uri.query().map(str::to_owned);
         let rules = snapshot.service_identities.bulk.as_ref();
-        caller.identify([rules], query.as_deref(), (client, snapshot));
+        caller.identify([rules], query.as_deref(), (client, snapshot), (self.inner.gateway(), outcome)).await;
         let rules = rules.map(|rules| &**rules);
         let limits = BodyLimits { size: settings.size, depth: DEPTH, time: settings.timeout };
         let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());

@@ -50,12 +50,14 @@ use crate::{
     downstream::{Code, LinkBase, Problem, Response},
     gateway::{
         Snapshot,
+        identity::answers::IdentityAnswer,
         outcome::{access_log::Outcome, failure::Failure},
         runtime::clock,
         server::dispatch::unless_gone,
         session::{
             body::{self, BodyLimits},
             client_request::Client,
+            context::Gateway,
             service::{Service, ServiceAnswer, StreamedResponse},
         },
     },
@@ -114,7 +116,7 @@ impl Service for Exports {
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let method = session.req_header().method.clone();
-        let call = identify(session, client, snapshot, outcome)?;
+        let call = identify(session, (client, snapshot), (self.inner.gateway(), outcome)).await?;
         match (&call.target.resource, method) {
             (ExportResource::Collection, Method::POST) => {
                 let limits = BodyLimits { size: BODY_SIZE, depth: BODY_DEPTH, time: call.settings.page_timeout };
@@ -311,11 +313,15 @@ impl ExportCall<'_> {
 }
 
 /// Determines the list, the resource and the client of a request.
-fn identify<'c>(
+///
+/// # Errors
+///
+/// Returns 401 or 403 `credentials_refused` if the upstream refuses the client's credentials, and 502
+/// `upstream_unavailable` if the upstream doesn't say who the client is.
+async fn identify<'c>(
     session: &ServerSession,
-    client: &Client,
-    snapshot: &'c Arc<Snapshot>,
-    outcome: &Outcome,
+    (client, snapshot): (&Client, &'c Arc<Snapshot>),
+    (gateway, outcome): (&Gateway, &Outcome),
 ) -> Result<ExportCall<'c>, Failure> {
     let target = ExportTarget::read(snapshot, session.req_header());
     let parts = target.zip(snapshot.services.exports.as_ref()).zip(snapshot.keys.as_deref());
@@ -336,13 +342,36 @@ fn identify<'c>(
     // Test: `an_export_with_a_key_in_its_query_is_that_of_the_key`.
     let private = request::private_name(&target.route, &caller.headers, target.list.query.as_deref());
     let rules = [target.route.identity.as_ref(), snapshot.service_identities.webhooks.as_ref()];
-    caller.identify(rules, target.list.query.as_deref(), (client, snapshot));
+    let query = target.list.query.as_deref();
+    let said = caller.identify(rules, query, (client, snapshot), (gateway, outcome)).await;
+    // A list asks its upstream for each page, but the file of a job is there without it.
+    // Test: `revoked_credentials_open_no_export`.
+    if target.route.identity.as_ref().is_some_and(|rules| rules.need_answer()) {
+        authorize(said.as_deref())?;
+    }
     let name = caller.owner_at(ClientRules::of_route(&target.route), &private);
     // A job that was begun before a change of keys has its client's name under the earlier key, so the names under all
     // keys are used.
     let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
     let owners = numbers.filter_map(|number| keys.stored_name(number, NAME, "owner", &name)).collect();
     Ok(ExportCall { snapshot, settings, keys, target, caller, owners, base })
+}
+
+/// Checks that the upstream hasn't refused the client's credentials, by its answer about who the client is.
+fn authorize(said: Option<&IdentityAnswer>) -> Result<(), Failure> {
+    match said {
+        None | Some(IdentityAnswer::Said(_)) => Ok(()),
+        Some(IdentityAnswer::Refused(status, challenge)) => {
+            let detail = "the upstream does not accept the credentials of the request";
+            let mut problem = Problem::new(Code::CredentialsRefused, detail);
+            (problem.status, problem.challenge) = (*status, challenge.clone());
+            Err(Box::new(problem).into())
+        }
+        Some(IdentityAnswer::Unknown | IdentityAnswer::Unanswered) => {
+            let said = "the upstream does not say whose credentials these are: try again in a moment";
+            Err(Failure::logged(Code::UpstreamUnavailable, said, "server.identity_answer".to_owned()))
+        }
+    }
 }
 
 /// Returns the stored name of a client's address; `None` if the address is unknown.

@@ -86,7 +86,7 @@ impl Service for LivePages {
             // This doesn't happen: `takes` accepts only requests for live pages that the configuration permits.
             return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
         };
-        let call = LiveCall::new(below, session, (client, snapshot), outcome)?;
+        let call = LiveCall::new(below, session, (client, snapshot), (self.groups.inner.gateway(), outcome)).await?;
         // The place is taken before the page is requested, so a subscriber that exceeds a limit doesn't cost the
         // upstream a request.
         let place = self.places.enter(settings, (&call.route.name, call.subscriber()))?;

@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     downstream::{Code, CorsPolicy, Problem, response::cors},
-    gateway::{Snapshot, outcome::access_log::Outcome, routes::route::Route, session::client_request::Client},
+    gateway::{
+        Gateway, Snapshot, outcome::access_log::Outcome, routes::route::Route, session::client_request::Client,
+    },
     services::{
         caller::{Caller, ClientRules},
         list::BelowList,
@@ -72,11 +74,11 @@ impl LiveCall {
     /// # Errors
     ///
     /// Returns 403 `origin_refused` if a script isn't permitted to open a WebSocket.
-    pub(super) fn new(
+    pub(super) async fn new(
         below: BelowList,
         session: &ServerSession,
         (client, snapshot): (&Client, &Snapshot),
-        outcome: &Outcome,
+        (gateway, outcome): (&Gateway, &Outcome),
     ) -> Result<Self, Box<Problem>> {
         let route = Arc::clone(&below.route);
         let headers = &session.req_header().headers;
@@ -92,7 +94,7 @@ impl LiveCall {
             caller.headers.insert(header::HOST, host);
         }
         let rules = [route.identity.as_ref(), snapshot.service_identities.webhooks.as_ref()];
-        caller.identify(rules, below.list.query.as_deref(), (client, snapshot));
+        caller.identify(rules, below.list.query.as_deref(), (client, snapshot), (gateway, outcome)).await;
         let client = caller.viewer_at(ClientRules::of_route(&route));
         Ok(Self { route, caller: Arc::new(caller), client, below, base })
     }

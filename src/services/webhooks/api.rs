@@ -40,6 +40,7 @@ use crate::{
         session::{
             body::{self, BodyLimits},
             client_request::Client,
+            context::Gateway,
             service::{Service, ServiceAnswer},
         },
         shared::clients::{ClientHash, rate_limit::RateLimit},
@@ -122,7 +123,7 @@ impl Service for Webhooks {
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        let call = identify(session, (client, snapshot), outcome)?;
+        let call = identify(session, (client, snapshot), (self.inner.gateway(), outcome)).await?;
         let is_post = call.method == Method::POST;
         let needs_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
         let body = match needs_body {
@@ -455,10 +456,10 @@ impl WebhookCall<'_> {
 }
 
 /// Returns the client of a request, and the resource that the request names.
-fn identify<'c>(
+async fn identify<'c>(
     session: &ServerSession,
     (client, snapshot): (&Client, &'c Arc<Snapshot>),
-    outcome: &Outcome,
+    (gateway, outcome): (&Gateway, &Outcome),
 ) -> Result<WebhookCall<'c>, Failure> {
     let nothing = || Box::new(Problem::new(Code::RouteNotFound, "no route covers this path, or not with this method"));
     let parts = snapshot.services.webhooks.as_ref().zip(snapshot.keys.as_deref());
@@ -474,7 +475,7 @@ fn identify<'c>(
         caller.headers.insert(header::HOST, host);
     }
     let rules = snapshot.service_identities.webhooks.as_ref();
-    caller.identify([rules], target.query.as_deref(), (client, snapshot));
+    caller.identify([rules], target.query.as_deref(), (client, snapshot), (gateway, outcome)).await;
     let client = caller.owner_at(by(snapshot, clients), "");
     let (method, query, owners) = (head.method.clone(), target.query, owners(keys, &client));
     Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })
