@@ -11,6 +11,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
+    process::Stdio,
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
@@ -20,7 +21,7 @@ use self::place::{Place, over_each_store};
 use crate::{
     harness::{
         PATIENCE, eventually,
-        gateway::Gateway,
+        gateway::{Gateway, command, free_port},
         http::{self, Response},
         list::{PLAIN, Setup, body, serve, users},
         metric,
@@ -579,4 +580,72 @@ fn an_export_without_credentials_is_refused() {
     let setup = Setup { route: "principal = []", ..PLAIN };
     let public = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
     assert_eq!(begin(&public, "/users/exports", &[], &json!({})).status, 202);
+}
+
+/// Another account could read or change a store that the gateway uses, or lead it elsewhere by a link.
+#[test]
+fn exports_in_reach_of_other_accounts_are_refused() {
+    let upstream = Upstream::start(serve(users(3)));
+    let place = Place::directory();
+    let Place::Directory(directory) = &place else { panic!("it is one") };
+    let gateway = start(&upstream, &place, "");
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    finished(&gateway, &job, &[ONE]);
+
+    // A link in the place of a result isn't followed.
+    let id = job.rsplit('/').next().expect("an id");
+    let (file, elsewhere) = (directory.file(&format!("exports/results/{id}")), directory.file("elsewhere"));
+    std::fs::write(&elsewhere, "of another account".repeat(1_000)).expect("a file");
+    std::fs::remove_file(&file).expect("it is there");
+    std::os::unix::fs::symlink(&elsewhere, &file).expect("a link");
+    let linked = result(&gateway, &job, &[ONE]);
+    assert_eq!(linked.outcome(), "503 store_unavailable");
+    assert!(!linked.text().contains("of another account"));
+    drop(gateway);
+    std::fs::remove_file(&file).expect("it is there");
+
+    let refused = || {
+        let port = free_port();
+        let configuration = format!(
+            "version = 1\nlisteners.public = {{ address = \"127.0.0.1:{}\" }}\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n{}{}",
+            port,
+            Setup { route: "old_clients = \"none\"", ..PLAIN }.configuration(upstream.address),
+            place.table("")
+        );
+        let written = directory.file("refused.toml");
+        std::fs::write(&written, configuration).expect("a file");
+        let key = "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE";
+        let mut command = command();
+        command.env("KEY", key).args(["run", "--config"]).arg(&written);
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let ended = eventually("its end, or its service", || {
+            let is_serving = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+            let status = process.try_wait().expect("a process");
+            status.map(|status| !status.success()).or_else(|| is_serving().then_some(false))
+        });
+        let _ = process.kill();
+        let output = process.wait_with_output().expect("it ends");
+        ended.then(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(directory.file(name), std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    for (name, mode, own) in [
+        ("exports", 0o777, 0o700),
+        ("exports/jobs.sqlite3", 0o666, 0o600),
+        ("exports/jobs.sqlite3", 0o604, 0o600),
+        ("exports/results", 0o705, 0o700),
+    ] {
+        set(name, mode);
+        let said = refused().expect("it doesn't start");
+        assert!(said.contains("other accounts") && said.contains("chmod o-rwx"), "{name} {mode:o}: {said}");
+        set(name, own);
+    }
+    let database = directory.file("exports/jobs.sqlite3");
+    std::fs::rename(&database, directory.file("moved")).expect("it is there");
+    std::os::unix::fs::symlink(directory.file("moved"), &database).expect("a link");
+    assert!(refused().expect("it doesn't start").contains("services.exports"));
+    std::fs::rename(directory.file("moved"), &database).expect("it is there");
+    let again = start(&upstream, &place, "");
+    assert_eq!(status(&again, &job, &[ONE])["state"], "completed");
 }
