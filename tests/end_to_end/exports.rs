@@ -11,6 +11,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
+    process::Stdio,
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
@@ -20,7 +21,7 @@ use self::place::{Place, over_each_store};
 use crate::{
     harness::{
         PATIENCE, eventually,
-        gateway::Gateway,
+        gateway::{Gateway, command, free_port},
         http::{self, Response},
         list::{PLAIN, Setup, body, serve, users},
         metric,
@@ -73,7 +74,13 @@ fn status(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
 /// Waits for the end of a job and returns the document with its status.
 fn finished(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
     eventually("the end of the export", || {
-        Some(status(gateway, job, headers)).filter(|document| document["finishedAt"].is_string())
+        let answer = gateway.send("GET", job, headers, b"");
+        // Requests for the state have a limit, too.
+        if answer.status == 429 {
+            return None;
+        }
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        Some(answer.json()).filter(|document| document["finishedAt"].is_string())
     })
 }
 
@@ -579,4 +586,119 @@ fn an_export_without_credentials_is_refused() {
     let setup = Setup { route: "principal = []", ..PLAIN };
     let public = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
     assert_eq!(begin(&public, "/users/exports", &[], &json!({})).status, 202);
+}
+
+/// Another account could read or change a store that the gateway uses, or lead it elsewhere by a link.
+#[test]
+fn exports_in_reach_of_other_accounts_are_refused() {
+    let upstream = Upstream::start(serve(users(3)));
+    let place = Place::directory();
+    let Place::Directory(directory) = &place else { panic!("it is one") };
+    let gateway = start(&upstream, &place, "");
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    finished(&gateway, &job, &[ONE]);
+
+    // A link in the place of a result isn't followed.
+    let id = job.rsplit('/').next().expect("an id");
+    let (file, elsewhere) = (directory.file(&format!("exports/results/{id}")), directory.file("elsewhere"));
+    std::fs::write(&elsewhere, "of another account".repeat(1_000)).expect("a file");
+    std::fs::remove_file(&file).expect("it is there");
+    std::os::unix::fs::symlink(&elsewhere, &file).expect("a link");
+    let linked = result(&gateway, &job, &[ONE]);
+    assert_eq!(linked.outcome(), "503 store_unavailable");
+    assert!(!linked.text().contains("of another account"));
+    drop(gateway);
+    std::fs::remove_file(&file).expect("it is there");
+
+    let refused = || {
+        let port = free_port();
+        let configuration = format!(
+            "version = 1\nlisteners.public = {{ address = \"127.0.0.1:{}\" }}\n[cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n{}{}",
+            port,
+            Setup { route: "old_clients = \"none\"", ..PLAIN }.configuration(upstream.address),
+            place.table("")
+        );
+        let written = directory.file("refused.toml");
+        std::fs::write(&written, configuration).expect("a file");
+        let key = "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE";
+        let mut command = command();
+        command.env("KEY", key).args(["run", "--config"]).arg(&written);
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let ended = eventually("its end, or its service", || {
+            let is_serving = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+            let status = process.try_wait().expect("a process");
+            status.map(|status| !status.success()).or_else(|| is_serving().then_some(false))
+        });
+        let _ = process.kill();
+        let output = process.wait_with_output().expect("it ends");
+        ended.then(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(directory.file(name), std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    for (name, mode, own) in [
+        ("exports", 0o777, 0o700),
+        ("exports/jobs.sqlite3", 0o666, 0o600),
+        ("exports/jobs.sqlite3", 0o604, 0o600),
+        ("exports/results", 0o705, 0o700),
+    ] {
+        set(name, mode);
+        let said = refused().expect("it doesn't start");
+        assert!(said.contains("other accounts") && said.contains("chmod o-rwx"), "{name} {mode:o}: {said}");
+        set(name, own);
+    }
+    let database = directory.file("exports/jobs.sqlite3");
+    std::fs::rename(&database, directory.file("moved")).expect("it is there");
+    std::os::unix::fs::symlink(directory.file("moved"), &database).expect("a link");
+    assert!(refused().expect("it doesn't start").contains("services.exports"));
+    std::fs::rename(directory.file("moved"), &database).expect("it is there");
+    let again = start(&upstream, &place, "");
+    assert_eq!(status(&again, &job, &[ONE])["state"], "completed");
+}
+
+#[test]
+fn requests_for_exports_have_the_limits_of_their_list() {
+    let upstream = Upstream::start(serve(users(3)));
+    let place = Place::directory();
+    let setup = Setup { route: "rate_limit = { requests = 4, per = \"1h\" }", ..PLAIN };
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
+    // They are counted apart from pages, so asking for the state doesn't slow an export down.
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    let outcomes: Vec<String> = (0..6).map(|_| gateway.send("GET", "/users/exports", &[ONE], b"").outcome()).collect();
+    assert_eq!(outcomes.last().map(String::as_str), Some("429 rate_limited"), "{outcomes:?}");
+    for (method, target) in [("GET", job.clone()), ("GET", format!("{job}/result")), ("DELETE", job.clone())] {
+        assert_eq!(gateway.send(method, &target, &[ONE], b"").outcome(), "429 rate_limited", "{method} {target}");
+    }
+    let other = gateway.send("GET", "/users/exports", &[TWO], b"");
+    assert_eq!(other.status, 200, "another client has a limit of its own");
+    assert!(other.header("ratelimit").is_some());
+}
+
+/// Row: A24
+#[test]
+fn noise_in_a_cookie_makes_no_new_client() {
+    let gate = Gate::default();
+    let (items, held) = (users(300), gate.clone());
+    let upstream = Upstream::start(move |exchange| {
+        if exchange.request.parameter("offset") != Some("0") {
+            held.wait();
+        }
+        let page = body(exchange, &items);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    let begin_all = |gateway: &Gateway, count: usize| {
+        let begun = (0..count).filter(|at| {
+            let cookie = format!("x={at}");
+            let headers = [ONE, ("Cookie", cookie.as_str())];
+            begin(gateway, "/users/exports", &headers, &json!({})).status == 202
+        });
+        begun.count()
+    };
+    // By default the address bounds the clients that a client makes of itself. With a `key`, it stays one client.
+    for (more, most) in [("", 8), ("key = \"header:Authorization\"", 2), ("key = \"address\"", 2)] {
+        let place = Place::directory();
+        let gateway = start(&upstream, &place, &format!("per_client = 2\nqueue = 100\nat_once = 1\n{more}"));
+        assert_eq!(begin_all(&gateway, 12), most, "{more}");
+    }
+    gate.open();
 }

@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod budget;
 mod bytes;
 mod connecting;
 mod crowd;

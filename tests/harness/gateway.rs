@@ -151,6 +151,24 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
+/// Makes a control group with this much memory below the one of this process. Returns `None` where that isn't possible,
+/// which is usual: the group must be delegated with its memory (cgroups(7), version 2). Groups without processes cost
+/// nothing, so this one stays.
+fn control_group(memory: u64) -> Option<PathBuf> {
+    let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let folder = PathBuf::from("/sys/fs/cgroup").join(own);
+    let delegated = std::fs::read_to_string(folder.join("cgroup.subtree_control")).ok()?;
+    if !delegated.split_whitespace().any(|controller| controller == "memory") {
+        return None;
+    }
+    let made = folder.join(format!("cursorgate-tests-{}", std::process::id()));
+    std::fs::create_dir_all(&made).ok()?;
+    std::fs::write(made.join("memory.max"), memory.to_string()).ok()?;
+    let _ = std::fs::write(made.join("memory.swap.max"), "0");
+    Some(made)
+}
+
 impl Gateway {
     /// Starts a gateway with this configuration, to which listeners, log and cursor keys are added, and waits until it
     /// serves.
@@ -200,6 +218,29 @@ impl Gateway {
             let mut limited = Command::new("prlimit");
             limited.arg(format!("--nofile={soft}:{hard}")).arg(binary());
             (prepared(limited), Stdio::piped())
+        })
+    }
+
+    /// Starts a gateway that the system ends if it takes too much memory: in a control group with this much memory if the
+    /// machine lets the tests make one, and otherwise with this much address space.
+    pub(crate) fn start_confined(group: u64, addresses: u64, configuration: &str) -> Self {
+        let made = control_group(group);
+        Self::start_by(Keys::One, configuration, || {
+            // Both commands replace themselves with the gateway, so the process id is the gateway's.
+            let confined = match &made {
+                Some(folder) => {
+                    let mut shell = Command::new("sh");
+                    shell.args(["-c", "echo $$ > \"$1\"; shift; exec \"$@\"", "sh"]);
+                    shell.arg(folder.join("cgroup.procs")).arg(binary());
+                    shell
+                }
+                None => {
+                    let mut limited = Command::new("prlimit");
+                    limited.arg(format!("--as={addresses}")).arg(binary());
+                    limited
+                }
+            };
+            (prepared(confined), Stdio::piped())
         })
     }
 

@@ -90,6 +90,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     }
     let server = server::server(&FILE.server.table(root));
     let tokens = identity::tokens(root, context);
+    let identity_answer = identity::answer(root, context);
     let listeners = server::listeners(root, context);
     let admin = server::admin(root, &listeners, context);
     let log = server::log(&FILE.log.table(root));
@@ -98,6 +99,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     let api = api::api(root, context);
     tls::check_subject(root, &server, context);
     let upstreams = upstream::upstreams(root, context);
+    identity::check_answer(identity_answer.as_ref(), &upstreams, context);
     exposure::check(root, &server, &listeners, admin.as_ref(), context);
     for upstream in &upstreams {
         exposure::check_peers(&upstream.peers, &listeners, admin.as_ref(), context);
@@ -118,6 +120,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     Settings {
         server,
         tokens,
+        identity_answer,
         listeners,
         admin,
         log,

@@ -443,13 +443,16 @@ pub(super) fn header_name(text: &str) -> Checked {
 
 /// Accepts a word of `identity`, such as "cookie:session".
 pub(super) fn identity(text: &str) -> Checked {
-    let help = "write \"jwt:sub\", \"cookie:session\", \"header:X-User\", \"parameter:api_key\" or \"certificate\"";
+    let help = "write \"jwt:sub\", \"answer:/id\", \"cookie:session\", \"header:X-User\", \"parameter:api_key\" or \
+                \"certificate\"";
     let fault = |message: String| Err(SyntaxFault::new(message, help));
     match text.split_once(':') {
         Some((_, "")) => fault(format!("{text:?} names nothing")),
         Some(("header", name)) => header_name(name),
         Some(("cookie", name)) if !name.bytes().all(is_token) => fault(format!("{name:?} is not the name of a cookie")),
         Some(("cookie" | "parameter" | "jwt", _)) => Ok(()),
+        Some(("answer", place)) if place.starts_with('/') => member_pointer(place),
+        Some(("answer", name)) => header_name(name),
         None if text == "certificate" => Ok(()),
         _ => fault(format!("{text:?} identifies nobody")),
     }

@@ -1,15 +1,16 @@
 //! An SQLite database in a directory, which processes of one machine share. Every call is one transaction.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rustix::{fs::OFlags, process::geteuid};
 
 /// The longest time that a call waits for the transaction of another process. After that, the call fails.
 const BUSY: Duration = Duration::from_secs(10);
@@ -28,9 +29,37 @@ pub(super) enum DatabaseFault {
     Task,
 }
 
-/// An open database with one connection, which the calls of this process use one after the other.
+/// The flags that open a file only if it isn't a symbolic link, which another account could have put there.
+pub(super) const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
+
+/// Checks that other accounts can't change a directory of services, or a file in it. `what` is the access that others
+/// must not have: 0o002 for a directory, in which they could replace files, and 0o007 for a file. Access of the group
+/// is left to the operator, because volumes of Kubernetes give it.
+///
+/// # Errors
+///
+/// Returns the fault with the command that mends it.
+pub(super) fn check_private(path: &Path, what: u32) -> io::Result<()> {
+    let found = fs::metadata(path)?;
+    let own = geteuid().as_raw();
+    // Test: `exports_in_reach_of_other_accounts_are_refused`.
+    let fault = if ![own, 0].contains(&found.uid()) {
+        format!("{} belongs to another account: chown {own} {0}", path.display())
+    } else if found.mode() & what != 0 {
+        format!("other accounts can change or read {}: chmod o-rwx {0}, or name a folder in it", path.display())
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, fault))
+}
+
+/// An open database. The calls of this process use its connections one after the other: those that write the first one,
+/// and those that only read the second one.
 #[derive(Clone, Debug)]
-pub(super) struct Database(Arc<Mutex<Connection>>);
+pub(super) struct Database {
+    writing: Arc<Mutex<Connection>>,
+    reading: Arc<Mutex<Connection>>,
+}
 
 impl Database {
     /// Opens a database. A missing one is created, with its directory (mode 0700) and its file (mode 0600). `steps` are
@@ -42,14 +71,23 @@ impl Database {
     /// Returns the fault of the directory or of the database, and [`DatabaseFault::Later`] if the database has a later
     /// version than `steps` leads to.
     pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Self, DatabaseFault> {
-        if let Some(directory) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        }
+        let directory = path.parent().unwrap_or(path);
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        check_private(directory, 0o002)?;
+        // The directory itself may be reached by a link, such as that of systemd's `DynamicUser`.
+        let path = fs::canonicalize(directory)?.join(path.file_name().unwrap_or_default());
         // SQLite gives its other files, such as the write-ahead log, the permissions of this file. So the file is
         // created with its mode before SQLite opens it.
-        OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-        let mut database = Connection::open(path)?;
-        database.busy_timeout(BUSY)?;
+        OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(NO_LINK).open(&path)?;
+        check_private(&path, 0o007)?;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let open = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open_with_flags(&path, flags)?;
+            connection.busy_timeout(BUSY)?;
+            Ok(connection)
+        };
+        let mut database = open()?;
         // This pragma returns a row with the new mode, which isn't needed.
         database.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         // With `FULL`, a committed transaction survives a loss of power.
@@ -68,7 +106,22 @@ impl Database {
         }
         transaction.pragma_update(None, "user_version", i64::try_from(steps.len()).unwrap_or(i64::MAX))?;
         transaction.commit()?;
-        Ok(Self(Arc::new(Mutex::new(database))))
+        let reading = open()?;
+        reading.pragma_update(None, "query_only", "ON")?;
+        Ok(Self { writing: Arc::new(Mutex::new(database)), reading: Arc::new(Mutex::new(reading)) })
+    }
+
+    /// Runs `function`, which only reads, in a transaction, on a thread that may block. It waits for no write, and no
+    /// write waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the function or of the transaction, and [`DatabaseFault::Task`] if the function panics.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, DatabaseFault> {
+        run(Arc::clone(&self.reading), TransactionBehavior::Deferred, function).await
     }
 
     /// Runs `function` in a transaction, on a thread that may block. If the function fails, the transaction is rolled
@@ -81,20 +134,27 @@ impl Database {
         &self,
         function: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseFault> + Send + 'static,
     ) -> Result<T, DatabaseFault> {
-        let database = Arc::clone(&self.0);
-        let called = tokio::task::spawn_blocking(move || {
-            // A panic under the lock has rolled its transaction back, so the connection can be used again.
-            let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
-            // A deferred transaction that reads before it writes would fail at once if another process has written in
-            // between: `BUSY` doesn't apply to this error (`SQLITE_BUSY_SNAPSHOT`). So the transaction takes the write
-            // lock at its beginning.
-            let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let result = function(&transaction)?;
-            transaction.commit()?;
-            Ok(result)
-        });
-        called.await.map_err(|_| DatabaseFault::Task)?
+        // A deferred transaction that reads before it writes would fail at once if another process has written in
+        // between: `BUSY` doesn't apply to this error (`SQLITE_BUSY_SNAPSHOT`). So the transaction takes the write lock
+        // at its beginning.
+        run(Arc::clone(&self.writing), TransactionBehavior::Immediate, function).await
     }
+}
+
+async fn run<T: Send + 'static>(
+    database: Arc<Mutex<Connection>>,
+    behavior: TransactionBehavior,
+    function: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+) -> Result<T, DatabaseFault> {
+    let called = tokio::task::spawn_blocking(move || {
+        // A panic under the lock has rolled its transaction back, so the connection can be used again.
+        let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = database.transaction_with_behavior(behavior)?;
+        let result = function(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    });
+    called.await.map_err(|_| DatabaseFault::Task)?
 }
 
 /// Returns a number in the type that a database stores. A number that doesn't fit becomes the largest one that does.

@@ -135,11 +135,18 @@ table! {
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
 
+        /// Headers that say nothing about a person, in addition to those that the gateway knows, such as `User-Agent` and
+        /// `Traceparent`. A request with such a header is kept and shared like one without it, so list no header by which
+        /// your upstream decides what a client sees. Bulk requests and webhooks have the list of [defaults].
+        impersonal: Defaulted<Vec<HeaderName>> =>
+            header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
+
         /// What identifies a client, in place of `principal`. A client with the same values is the same client for the
         /// page cache, live pages, exports and limits, whatever its other cookies or its token's signature are:
         /// "header:NAME" is the value of a header, "cookie:NAME" that of one cookie, "parameter:NAME" that of a private
-        /// parameter of the query, "certificate" the subject of the client's verified certificate, and "jwt:CLAIM" a
-        /// claim of the bearer token, if `server.tokens` verifies the token. With several, all of them together are the
+        /// parameter of the query, "certificate" the subject of the client's verified certificate, "jwt:CLAIM" a claim of
+        /// the bearer token, if `server.tokens` verifies the token, and "answer:PLACE" what the upstream answers to
+        /// `server.identity_answer`: a member such as "/user/id" or a header. With several, all of them together are the
         /// client. A request without any of them, or with one that can't be verified, is told apart by all of its
         /// headers, as without this key. With `[]`, `principal` identifies clients. docs/identity.md explains the
         /// choice.

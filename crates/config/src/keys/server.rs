@@ -59,6 +59,11 @@ table! {
         tokens: Key<Spanned> => sub_table(TokenKeys::KEYS)
             .example(r#"{ keys = "/etc/cursorgate/jwks.json", issuer = "https://login.example.com" }"#);
 
+        /// The request that asks an upstream who a client is, for "answer:PLACE" in `identity`. It has the client's
+        /// credentials, and nothing else of the client's request.
+        identity_answer: Key<Spanned> => sub_table(IdentityAnswerKeys::KEYS)
+            .example(r#"{ upstream = "people", path = "/me" }"#);
+
         /// The number of worker threads. Default: one for each core that the process may use.
         threads: Key<usize> => count(1, 1_024).example("4");
 
@@ -130,9 +135,21 @@ table! {
 table! {
     /// The keys of `server.tokens`.
     TOKENS: TokenKeys {
-        /// The file with the public keys of the tokens' issuer, a JSON Web Key Set (RFC 7517). It is read at the start
-        /// and at each reload; with `reload_on_change`, a change of the file is a reload.
+        /// The public keys of the tokens' issuer, a JSON Web Key Set (RFC 7517): a file, or the issuer's `jwks_uri`, which
+        /// is `https`, or `http` on this machine. A file is read at the start and at each reload; with
+        /// `reload_on_change`, a change of the file is a reload. A URL is read at the start, each `refresh`, and when a
+        /// token names another key, but not more often than each 5 seconds. Redirects aren't followed.
         keys: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/jwks.json""#);
+
+        /// The PEM file of the authorities that are trusted for the URL. Default: the authorities of the system.
+        ca: Key<String> => text(syntax::name).example(r#""/etc/cursorgate/ca.pem""#);
+
+        /// The interval at which the URL is read.
+        refresh: Defaulted<Duration> => duration("1s", "24h").default(Text("1h"));
+
+        /// The time for which keys are used after the last time that the URL was read. After that no token is verified
+        /// until it is read again.
+        keep: Defaulted<Duration> => duration("1s", "30d").default(Text("24h"));
 
         /// The issuer that a token must name (`iss`). Default: any, if the keys verify the token.
         issuer: Key<String> => text(syntax::name).example(r#""https://login.example.com""#);
@@ -148,6 +165,28 @@ table! {
         /// The difference between the clocks of the issuer and of the gateway that is tolerated at the times from which
         /// and until which a token is valid (`nbf`, `exp`). A token without `exp` identifies nobody.
         leeway: Defaulted<Duration> => duration("0s", "5m").default(Text("30s"));
+    }
+}
+
+table! {
+    /// The keys of `server.identity_answer`.
+    IDENTITY_ANSWER: IdentityAnswerKeys {
+        /// The name of the upstream that knows the client. Its `base_path`, `tls`, `headers` and `timeouts` apply.
+        upstream: Key<String> => text(syntax::name).sample(r#""people""#);
+
+        /// The path, which may have a query. Clients with valid credentials get 2xx, all others 401 or 403. With another
+        /// status, or if the upstream doesn't answer, nobody is identified.
+        path: Key<String> => text(syntax::check_path).sample(r#""/me""#);
+
+        /// The credentials: the headers of a client that this request has. A client without any of them isn't asked for.
+        /// Different values are different requests, so list only the headers that your upstream checks.
+        credentials: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
+            "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
+        ]));
+
+        /// The time for which an answer is used for the same credentials. A credential that the upstream has revoked
+        /// opens exports for this long at most. Refusals are used for at most 5 seconds, failures never.
+        ttl: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
     }
 }
 

@@ -1,4 +1,5 @@
-//! The settings that say who a client is: `identity` of routes and services, and `server.tokens`.
+//! The settings that say who a client is: `identity` of routes and services, `server.tokens` and
+//! `server.identity_answer`.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use http::{
     header::{AUTHORIZATION, COOKIE},
 };
 
+use super::UpstreamSettings;
 use crate::diagnostic::Located;
 
 /// One part of a request that identifies its client.
@@ -22,6 +24,17 @@ pub enum IdentityWord {
     Parameter(String),
     /// `jwt:CLAIM`: a claim of the bearer token, whose signature `server.tokens` verifies.
     Claim(String),
+    /// `answer:PLACE`: a part of the upstream's answer to `server.identity_answer`.
+    Answer(AnswerPlace),
+}
+
+/// The place of a client's name in an answer of the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerPlace {
+    /// `/user/id`: a member of the body, as a JSON Pointer.
+    Member(String),
+    /// `X-User-Id`: a header.
+    Header(HeaderName),
 }
 
 impl IdentityWord {
@@ -35,25 +48,33 @@ impl IdentityWord {
             Some(("cookie", name)) => Some(Self::Cookie(name.to_owned())),
             Some(("parameter", name)) => Some(Self::Parameter(name.to_owned())),
             Some(("jwt", claim)) => Some(Self::Claim(claim.to_owned())),
+            Some(("answer", pointer)) if pointer.starts_with('/') => {
+                Some(Self::Answer(AnswerPlace::Member(pointer.to_owned())))
+            }
+            Some(("answer", name)) => {
+                HeaderName::from_bytes(name.as_bytes()).ok().map(|name| Self::Answer(AnswerPlace::Header(name)))
+            }
             Some(_) => None,
         }
     }
 
-    /// Returns the header of which the word reads a part; `None` if it reads no header.
+    /// Returns the header of the request of which the word reads a part; `None` if it reads no header. An answer depends
+    /// on all headers of `server.identity_answer`.
     #[must_use]
     pub fn header(&self) -> Option<HeaderName> {
         match self {
             Self::Header(name) => Some(name.clone()),
             Self::Cookie(_) => Some(COOKIE),
             Self::Claim(_) => Some(AUTHORIZATION),
-            Self::Certificate | Self::Parameter(_) => None,
+            Self::Certificate | Self::Parameter(_) | Self::Answer(_) => None,
         }
     }
 
-    /// Returns whether the gateway itself proves the value, and doesn't only repeat what the client wrote.
+    /// Returns whether the gateway itself or the upstream proves the value, and doesn't only repeat what the client
+    /// wrote.
     #[must_use]
     pub fn is_verified(&self) -> bool {
-        matches!(self, Self::Certificate | Self::Claim(_))
+        matches!(self, Self::Certificate | Self::Claim(_) | Self::Answer(_))
     }
 }
 
@@ -65,21 +86,52 @@ impl std::fmt::Display for IdentityWord {
             Self::Certificate => formatter.write_str("certificate"),
             Self::Parameter(name) => write!(formatter, "parameter:{name}"),
             Self::Claim(name) => write!(formatter, "jwt:{name}"),
+            Self::Answer(AnswerPlace::Member(pointer)) => write!(formatter, "answer:{pointer}"),
+            Self::Answer(AnswerPlace::Header(name)) => write!(formatter, "answer:{name}"),
         }
     }
 }
 
 /// The settings of `server.tokens`: the keys that verify bearer tokens, and what the tokens must say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct TokenSettings {
-    /// The name of the file with the keys, as it was written.
-    pub file: Located<String>,
-    /// The content of the file: a JSON Web Key Set (RFC 7517).
-    pub keys: Vec<u8>,
+    /// The file or the URL of the keys, as it was written.
+    pub written: Located<String>,
+    pub keys: TokenKeySource,
     pub issuer: Option<String>,
     pub audience: Vec<String>,
     pub algorithms: Vec<TokenAlgorithm>,
     pub leeway: Duration,
+}
+
+/// The place of a JSON Web Key Set (RFC 7517).
+#[derive(Clone, Debug)]
+pub enum TokenKeySource {
+    /// The content of a file.
+    File(Vec<u8>),
+    Url(Box<TokenKeyUrl>),
+}
+
+/// The URL of a JSON Web Key Set.
+#[derive(Clone, Debug)]
+pub struct TokenKeyUrl {
+    /// The server, as an upstream that no route has.
+    pub upstream: UpstreamSettings,
+    /// The path and query.
+    pub target: String,
+    pub refresh: Duration,
+    pub keep: Duration,
+}
+
+/// The settings of `server.identity_answer`: the request to an upstream whose answer says who a client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityAnswerSettings {
+    /// The index of the upstream in [`Settings::upstreams`](super::Settings::upstreams).
+    pub upstream: usize,
+    pub path: Located<String>,
+    /// The headers of the client that the request has, and no others.
+    pub credentials: Vec<HeaderName>,
+    pub ttl: Duration,
 }
 
 super::words! {

@@ -14,6 +14,7 @@ use crate::{
     lifecycle::snapshot::Snapshot,
     net::connection::Connections,
     outcome::metrics::{exports::ExportCounts, service_store::ServiceStore},
+    runtime::clock,
     server::admission::Admission,
     shared::pages::{KeptPages, generations::PURGES},
 };
@@ -56,6 +57,7 @@ fn expose(
     process::connections(&mut exposition, clients);
     credentials::certificates(&mut exposition, snapshot, vitals);
     credentials::cursor_keys(&mut exposition, snapshot);
+    credentials::token_keys(&mut exposition, snapshot, clock::instant());
     process::state(&mut exposition, vitals);
     process::build(&mut exposition, vitals.commit());
     process::configuration(&mut exposition, snapshot);

@@ -9,18 +9,31 @@ use http::{
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
-use super::{KnownClient, tokens::TokenVerifier};
+use super::{
+    KnownClient,
+    answers::{IdentityAnswer, IdentityAnswers, SentCredentials},
+    tokens::TokenVerifier,
+};
 use cursorgate_config::settings::IdentityWord;
 
 /// What identifies the clients of a route or of a service. There is at least one word.
 #[derive(Debug)]
 pub struct IdentityRules {
     words: Vec<IdentityWord>,
-    tokens: Option<Arc<TokenVerifier>>,
+    sources: IdentitySources,
     /// The headers of the words.
     headers: Vec<HeaderName>,
     /// A hash of the words, by which names under the same rules are found again.
     mark: [u8; 32],
+}
+
+/// What verifies the names of clients.
+#[derive(Clone, Debug, Default)]
+pub struct IdentitySources {
+    /// The keys of tokens; `None` if no token is verified.
+    pub tokens: Option<Arc<TokenVerifier>>,
+    /// The answers of the upstream; `None` if none is asked.
+    pub answers: Option<Arc<IdentityAnswers>>,
 }
 
 /// The parts of a request that can identify its client.
@@ -31,6 +44,8 @@ pub struct RequestParts<'r> {
     pub query: Option<&'r str>,
     /// The subject of the client's verified certificate.
     pub certificate: Option<&'r str>,
+    /// What the upstream says about the credentials; `None` if it wasn't asked.
+    pub answer: Option<&'r IdentityAnswer>,
 }
 
 /// What a request says about one word.
@@ -45,21 +60,36 @@ enum WordFinding {
 
 impl IdentityRules {
     /// Compiles an `identity`; `None` if it has no words.
-    pub fn compile(words: &[IdentityWord], tokens: Option<&Arc<TokenVerifier>>) -> Option<Arc<Self>> {
+    pub fn compile(words: &[IdentityWord], sources: &IdentitySources) -> Option<Arc<Self>> {
         if words.is_empty() {
             return None;
         }
         let mut headers: Vec<HeaderName> = words.iter().filter_map(IdentityWord::header).collect();
+        if words.iter().any(|word| matches!(word, IdentityWord::Answer(_))) {
+            headers.extend(sources.answers.iter().flat_map(|answers| answers.credentials()).cloned());
+        }
         headers.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         headers.dedup();
         let text: Vec<String> = words.iter().map(ToString::to_string).collect();
         let mark = Sha256::digest(text.join("\n")).into();
-        Some(Arc::new(Self { words: words.to_vec(), tokens: tokens.map(Arc::clone), headers, mark }))
+        Some(Arc::new(Self { words: words.to_vec(), sources: sources.clone(), headers, mark }))
     }
 
     /// Returns a hash of the rules. Rules with the same hash give a client the same name.
     pub fn mark(&self) -> [u8; 32] {
         self.mark
+    }
+
+    /// Returns whether the upstream must be asked who a client is.
+    pub fn need_answer(&self) -> bool {
+        self.words.iter().any(|word| matches!(word, IdentityWord::Answer(_)))
+    }
+
+    /// Returns whether the token of a request names a key that isn't known.
+    pub fn lack_key(&self, headers: &HeaderMap) -> bool {
+        let reads_tokens = self.words.iter().any(|word| matches!(word, IdentityWord::Claim(_)));
+        let tokens = self.sources.tokens.as_ref().filter(|_| reads_tokens);
+        tokens.zip(headers.get(AUTHORIZATION)).is_some_and(|(tokens, value)| tokens.lacks_key(value.as_bytes()))
     }
 
     /// Finds the client of a request. Returns `None` if the request says nothing of what identifies clients, or
@@ -109,11 +139,20 @@ impl IdentityRules {
                 match (values.next(), values.next()) {
                     (None, _) => WordFinding::Nothing,
                     (Some(value), None) => {
-                        let verified = self.tokens.as_ref().and_then(|tokens| tokens.claim(value.as_bytes(), claim));
+                        let verified =
+                            self.sources.tokens.as_ref().and_then(|tokens| tokens.claim(value.as_bytes(), claim));
                         verified.map_or(WordFinding::Doubtful, WordFinding::Value)
                     }
                     (Some(_), Some(_)) => WordFinding::Doubtful,
                 }
+            }
+            IdentityWord::Answer(place) => {
+                let Some(answers) = &self.sources.answers else { return WordFinding::Doubtful };
+                if answers.credentials_of(request.headers) == SentCredentials::None {
+                    return WordFinding::Nothing;
+                }
+                let said = request.answer.and_then(|answer| answers.said(answer, place));
+                said.map_or(WordFinding::Doubtful, |said| WordFinding::Value(said.to_vec()))
             }
         }
     }
@@ -159,8 +198,8 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let rules = IdentityRules::compile(&words, None).unwrap();
-        rules.find(RequestParts { headers: &headers, query: Some(query), certificate: None })
+        let rules = IdentityRules::compile(&words, &IdentitySources::default()).unwrap();
+        rules.find(RequestParts { headers: &headers, query: Some(query), certificate: None, answer: None })
     }
 
     fn name(words: &[&str], fields: &[(&'static str, &'static str)]) -> Option<[u8; 32]> {
@@ -206,27 +245,28 @@ mod tests {
 
     #[test]
     fn a_certificate_names_its_client() {
-        let rules = IdentityRules::compile(&[IdentityWord::Certificate], None).unwrap();
+        let rules = IdentityRules::compile(&[IdentityWord::Certificate], &IdentitySources::default()).unwrap();
         let headers = HeaderMap::new();
-        let of = |certificate| rules.find(RequestParts { headers: &headers, query: None, certificate });
+        let of = |certificate| rules.find(RequestParts { headers: &headers, query: None, certificate, answer: None });
         let alice = of(Some("CN=alice")).unwrap();
         assert!(alice.is_verified);
         assert_ne!(alice.name, of(Some("CN=bob")).unwrap().name);
         assert_eq!(of(None), None);
         assert_eq!(of(Some("")), None);
         let token = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer of-a-user"))]);
-        let beside = RequestParts { headers: &token, query: None, certificate: Some("CN=alice") };
+        let beside = RequestParts { headers: &token, query: None, certificate: Some("CN=alice"), answer: None };
         assert_eq!(rules.find(beside), None, "the token may be that of one of many users");
         let both = [IdentityWord::Certificate, IdentityWord::Header(AUTHORIZATION)];
-        assert!(IdentityRules::compile(&both, None).unwrap().find(beside).is_some());
+        assert!(IdentityRules::compile(&both, &IdentitySources::default()).unwrap().find(beside).is_some());
     }
 
     #[test]
     fn a_client_is_not_named_by_what_can_not_be_trusted() {
         let words = [IdentityWord::Certificate, IdentityWord::Claim("sub".to_owned())];
-        let rules = IdentityRules::compile(&words, None).unwrap();
+        let rules = IdentityRules::compile(&words, &IdentitySources::default()).unwrap();
         let token = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer forged"))]);
-        let of = |headers| rules.find(RequestParts { headers, query: None, certificate: Some("CN=alice") });
+        let of =
+            |headers| rules.find(RequestParts { headers, query: None, certificate: Some("CN=alice"), answer: None });
         assert_eq!(of(&token), None);
         assert!(of(&HeaderMap::new()).is_some(), "a request without a token");
     }

@@ -8,4 +8,5 @@ pub mod process;
 pub mod reload;
 pub mod renewal;
 pub mod snapshot;
+pub mod token_keys;
 pub mod traces;

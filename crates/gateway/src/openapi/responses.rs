@@ -319,6 +319,7 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
         | Code::StoreUnavailable
         | Code::LiveLimit
         | Code::OriginRefused
+        | Code::CredentialsRefused
         | Code::RangeUnsatisfiable => false,
         _ => true,
     }

@@ -55,6 +55,8 @@ pub enum CallKind {
     /// A single item, for its keys.
     Item,
     Count,
+    /// The client of credentials.
+    Identity,
     /// A forwarded client request.
     Forward,
 }
@@ -66,6 +68,7 @@ impl CallKind {
             Self::Token => "token",
             Self::Item => "item",
             Self::Count => "count",
+            Self::Identity => "identity",
             Self::Forward => "forward",
         }
     }

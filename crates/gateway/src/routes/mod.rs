@@ -3,9 +3,11 @@
 pub mod collector;
 pub mod cross_origin;
 pub mod guard;
+pub mod identity_source;
 pub mod list;
 pub mod observed;
 pub mod route;
 pub mod table;
+pub mod token_keys;
 pub mod unpaged;
 pub mod upstream;

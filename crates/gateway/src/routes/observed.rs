@@ -8,7 +8,10 @@ use std::sync::{
 use http::{HeaderMap, Method};
 
 use super::list::List;
-use crate::outcome::metrics::Counted;
+use crate::{
+    identity::KnownClient,
+    outcome::{metrics::Counted, migration::CountedClient},
+};
 use cursorgate_config::settings::ObserveSettings;
 use cursorgate_learn::traffic::ListTraffic;
 
@@ -35,13 +38,14 @@ impl ObservedList {
     pub fn note_paging(
         &self,
         (method, headers): (&Method, &HeaderMap),
-        query: Option<&str>,
+        (query, known): (Option<&str>, Option<&KnownClient>),
         now: u64,
         counted: &mut Counted,
     ) {
         let kind = self.list.conventions.own().parameters.legacy_kind(query);
         if let Some(kind) = kind.filter(|_| [Method::GET, Method::HEAD].contains(method)) {
-            self.list.note_paging(&kind, headers, (query, now), counted);
+            let client = CountedClient { headers, query: query.unwrap_or_default(), known };
+            self.list.note_paging(&kind, client, now, counted);
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
     upstream::Upstream,
 };
 use crate::{
-    identity::{rules::IdentityRules, tokens::TokenVerifier},
+    identity::rules::{IdentityRules, IdentitySources},
     outcome::metrics::RouteMetrics,
     request::path::PathTemplate,
     runtime::clock,
@@ -82,7 +82,7 @@ impl Route {
         settings: &RouteSettings,
         asked: Option<&UpstreamSettings>,
         upstream: Option<Arc<Upstream>>,
-        (keys, tokens): (Option<&Arc<KeyRing>>, Option<&Arc<TokenVerifier>>),
+        (keys, sources): (Option<&Arc<KeyRing>>, &IdentitySources),
         previous: &[Arc<Self>],
         costs: &mut Costs,
         diagnostics: &mut Diagnostics,
@@ -152,7 +152,7 @@ impl Route {
             observed,
             set_back,
             fingerprint,
-            identity: IdentityRules::compile(&settings.identity, tokens),
+            identity: IdentityRules::compile(&settings.identity, sources),
         })
     }
 

@@ -39,6 +39,7 @@ use crate::{
         body,
         client_request::{Client, ClientRequest},
         context::{Forwarded, Gateway, RequestContext},
+        identity::{self, IdentityCall},
         observe,
         respond::{self, refuse},
         service::{LastingResponse, Service, ServiceAnswer, StreamedResponse},
@@ -201,7 +202,8 @@ async fn decide(
     }
     if let Some(observed) = &route.observed {
         let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
-        observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
+        let client = (target.query.as_deref(), outcome.known.as_deref());
+        observed.note_paging(request, client, now, &mut outcome.counted);
         if let Some(name) = observed.marking_name(target.query.as_deref()) {
             observe::note_name(&route, name, &outcome.request_id);
         }
@@ -306,11 +308,12 @@ async fn enter(
         return Err(Box::new(Dispatch::Respond(refuse(&problem, envelope_of(gateway, list, head), snapshot, outcome))));
     }
     // The client is found before its limits are charged.
-    outcome.known = route.identity.as_ref().and_then(|rules| {
+    if let Some(rules) = &route.identity {
+        let answer = identity::ask(&[&**rules], &head.headers, IdentityCall { gateway, snapshot, outcome }).await;
         let certificate = routed.client.certificate(session, snapshot);
-        let query = routed.target.query.as_deref();
-        rules.find(RequestParts { headers: &head.headers, query, certificate }).map(Arc::new)
-    });
+        let (query, answer) = (routed.target.query.as_deref(), answer.as_deref());
+        outcome.known = rules.find(RequestParts { headers: &head.headers, query, certificate, answer }).map(Arc::new);
+    }
     match admit_client(&routed, snapshot, head, outcome).await {
         Ok(entered) => *place = entered,
         Err(failure) => {

@@ -5,6 +5,7 @@ pub mod body;
 pub mod client_request;
 pub mod compress;
 pub mod context;
+pub mod identity;
 pub mod observe;
 pub mod pace;
 pub mod respond;

@@ -181,13 +181,14 @@ fn bounded<'j>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cursorgate_config::settings::ExportStoreSettings;
+    use cursorgate_config::settings::{CountedBy, ExportStoreSettings};
 
     fn settings(keep: u64, keep_jobs: usize, keep_size: usize) -> ExportSettings {
         ExportSettings {
             store: ExportStoreSettings::Directory("/x".into()),
             at_once: 1,
             per_client: 1,
+            key: CountedBy::Principal,
             queue: 1,
             attempts: 1,
             page_timeout: Duration::ZERO,

@@ -134,7 +134,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use cursorgate_config::settings::LiveInterval;
+    use cursorgate_config::settings::{CountedBy, LiveInterval};
 
     #[test]
     fn places_are_bounded_and_given_back() {
@@ -148,6 +148,7 @@ mod tests {
             subscribers: 4,
             per_route: 3,
             per_client: 2,
+            key: CountedBy::Principal,
         };
         let counts: Arc<LiveCounts> = Arc::default();
         let places = SubscriberPlaces::new(Arc::clone(&counts));
@@ -181,6 +182,7 @@ mod tests {
             subscribers: 1_000,
             per_route: 1_000,
             per_client: 2,
+            key: CountedBy::Principal,
         };
         let places = SubscriberPlaces::new(Arc::default());
         let enter = |client: u8, network: u8| {

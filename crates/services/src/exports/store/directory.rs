@@ -25,7 +25,7 @@ use super::{
     table::{JobTable, STEPS},
 };
 use crate::{
-    database::{Database, DatabaseFault},
+    database::{Database, DatabaseFault, NO_LINK, check_private},
     exports::job::{ExportJob, ExportedList, JobProgress, JobState, is_id},
 };
 use cursorgate_gateway::{runtime::clock, session::service::BodySource};
@@ -55,6 +55,7 @@ impl DirectoryStore {
     pub(in crate::exports) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
         let results = directory.join("results");
         DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
+        check_private(&results, 0o007)?;
         let database = Database::open(&directory.join("jobs.sqlite3"), &STEPS)?;
         let identity = identity(&fs::metadata(&results)?);
         Ok(Self { database, results, identity })
@@ -70,6 +71,18 @@ impl DirectoryStore {
         function: impl FnOnce(&mut JobTable<'_>) -> Result<T, DatabaseFault> + Send + 'static,
     ) -> Result<T, JobStoreFault> {
         Ok(self.database.call(move |transaction| function(&mut JobTable { transaction })).await?)
+    }
+
+    /// Runs a function that only reads, which waits for no write.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the function or of its transaction.
+    async fn look<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut JobTable<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, JobStoreFault> {
+        Ok(self.database.read(move |transaction| function(&mut JobTable { transaction })).await?)
     }
 }
 
@@ -91,24 +104,24 @@ impl ExportStore for DirectoryStore {
     async fn add(
         &self,
         job: ExportJob,
-        owners: &[String],
+        counted: &[String],
         credentials: Vec<u8>,
         limits: QueueLimits,
     ) -> Result<Added, JobStoreFault> {
         // A job in a directory that isn't there anymore would never run.
         self.check().await?;
-        let owners = owners.to_owned();
-        self.call(move |jobs| jobs.add(&job, &owners, &credentials, limits)).await
+        let counted = counted.to_owned();
+        self.call(move |jobs| jobs.add(&job, &counted, &credentials, limits)).await
     }
 
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
         let (id, owners) = (id.to_owned(), owners.to_owned());
-        self.call(move |jobs| jobs.find(&id, &owners)).await
+        self.look(move |jobs| jobs.find(&id, &owners)).await
     }
 
     async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault> {
         let (owners, list) = (owners.to_owned(), list.clone());
-        self.call(move |jobs| jobs.of_client(&owners, &list)).await
+        self.look(move |jobs| jobs.of_client(&owners, &list)).await
     }
 
     async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {
@@ -126,7 +139,8 @@ impl ExportStore for DirectoryStore {
 
     async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault> {
         let opened = async {
-            let mut file = tokio::fs::File::open(self.results.join(id)).await?;
+            let mut file =
+                tokio::fs::OpenOptions::new().read(true).custom_flags(NO_LINK).open(self.results.join(id)).await?;
             file.seek(SeekFrom::Start(first)).await?;
             Ok(file)
         };
@@ -135,7 +149,7 @@ impl ExportStore for DirectoryStore {
     }
 
     async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault> {
-        let candidates = self.call(|jobs| jobs.candidates(clock::unix_milliseconds())).await?;
+        let candidates = self.look(|jobs| jobs.candidates(clock::unix_milliseconds())).await?;
         for id in candidates {
             let path = self.results.join(&id);
             let Some(file) = blocking(move || lock(&path)).await? else { continue };
@@ -150,7 +164,7 @@ impl ExportStore for DirectoryStore {
     }
 
     async fn announcements(&self) -> Result<Vec<(String, String)>, JobStoreFault> {
-        self.call(|jobs| jobs.announcements()).await
+        self.look(|jobs| jobs.announcements()).await
     }
 
     async fn announced(&self, id: &str) -> Result<(), JobStoreFault> {
@@ -159,7 +173,7 @@ impl ExportStore for DirectoryStore {
     }
 
     async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault> {
-        self.call(|jobs| jobs.finished(clock::unix_seconds())).await
+        self.look(|jobs| jobs.finished(clock::unix_seconds())).await
     }
 
     async fn sweep(&self) -> Result<(), JobStoreFault> {
@@ -167,7 +181,7 @@ impl ExportStore for DirectoryStore {
         // The files are listed before the jobs. Otherwise the file of a job that is added in between would seem to have
         // no job.
         let names = blocking(move || files(&results)).await?;
-        let with_result = self.call(|jobs| jobs.with_result()).await?;
+        let with_result = self.look(|jobs| jobs.with_result()).await?;
         let results = self.results.clone();
         blocking(move || {
             for name in names.iter().filter(|name| is_id(name) && !with_result.contains(name)) {
@@ -183,7 +197,7 @@ impl ExportStore for DirectoryStore {
     }
 
     async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault> {
-        self.call(|jobs| jobs.counts()).await
+        self.look(|jobs| jobs.counts()).await
     }
 }
 
@@ -233,7 +247,8 @@ impl JobLease for FileLease {
 fn lock(path: &Path) -> io::Result<Option<File>> {
     // Another process might be writing pages into the file, so it isn't truncated before the lock is taken.
     // Test: `another_process_takes_over`.
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).custom_flags(NO_LINK).open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

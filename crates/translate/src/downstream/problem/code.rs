@@ -20,7 +20,7 @@ macro_rules! codes {
                 }
             }
 
-            /// Returns the HTTP status of problems with this code. [`Code::has_status`] describes the only exception.
+            /// Returns the HTTP status of problems with this code. [`Code::has_status`] describes the exceptions.
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self {
@@ -73,6 +73,8 @@ codes! {
     IdempotencyKeyInvalid = "idempotency_key_invalid", 400, "The idempotency key can't be read";
     /// The framing, the path or the headers of the request are malformed, or a GET request has a body.
     RequestInvalid = "request_invalid", 400, "The request is not well formed";
+    /// The upstream refuses the credentials, or has revoked them.
+    CredentialsRefused = "credentials_refused", 401, "The credentials are refused";
     /// Scripts of this origin aren't allowed to open a WebSocket or to use tools.
     OriginRefused = "origin_refused", 403, "Scripts of this origin are not admitted";
     /// The path has no route.
@@ -164,11 +166,13 @@ codes! {
 }
 
 impl Code {
-    /// Returns whether a problem with this code can have a status: the code's own, or for `upstream_unavailable` also
-    /// 503, if the upstream answered 503.
+    /// Returns whether a problem with this code can have a status: the code's own, for `upstream_unavailable` also 503 and
+    /// for `credentials_refused` also 403, if the upstream answered so.
     #[must_use]
     pub const fn has_status(self, status: u16) -> bool {
-        self.status() == status || (matches!(self, Self::UpstreamUnavailable) && status == 503)
+        self.status() == status
+            || (matches!(self, Self::UpstreamUnavailable) && status == 503)
+            || (matches!(self, Self::CredentialsRefused) && status == 403)
     }
 
     /// Returns the value of `retryable` in problems with this code: `true` if clients should send the same request

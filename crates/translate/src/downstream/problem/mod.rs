@@ -10,7 +10,7 @@ use cursorgate_core::json::write::{push_number, push_text};
 /// A refusal as clients get it: in the error form of their envelope, or as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The HTTP status: the code's own, or the upstream's 503 ([`Code::has_status`]).
+    /// The HTTP status: the code's own, or the upstream's 503 or 403 ([`Code::has_status`]).
     pub status: u16,
     /// The stable code, on which clients branch.
     pub code: Code,
@@ -36,6 +36,8 @@ pub struct Problem {
     pub retry_after: Option<HeaderValue>,
     /// `Content-Range` of a 416, with the length of the result: `bytes */LENGTH`; `None` for other statuses.
     pub content_range: Option<HeaderValue>,
+    /// The upstream's `WWW-Authenticate`, for `credentials_refused`; `None` if it sent none.
+    pub challenge: Option<HeaderValue>,
 }
 
 impl From<Box<Self>> for Problem {
@@ -61,6 +63,7 @@ impl Problem {
             allowed: Vec::new(),
             retry_after: None,
             content_range: None,
+            challenge: None,
         }
     }
 

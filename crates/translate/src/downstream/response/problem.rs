@@ -2,7 +2,7 @@
 
 use http::{
     HeaderValue,
-    header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use super::Response;
@@ -42,6 +42,9 @@ impl Response {
         }
         if let Some(value) = &problem.content_range {
             response.headers.insert(CONTENT_RANGE, value.clone());
+        }
+        if let Some(value) = &problem.challenge {
+            response.headers.insert(WWW_AUTHENTICATE, value.clone());
         }
         response
     }
