@@ -20,7 +20,7 @@ use crate::{
         refusal::Refusal,
         window::{Offset, Slice},
     },
-    upstream::Dialect,
+    upstream::{Dialect, Places},
 };
 
 /// The largest number of answers that are recorded. A search may read more answers. The later answers aren't recorded,
@@ -89,6 +89,11 @@ impl RefusalEvidence {
                     .or_else(|| self.gap(dialect.name()))
                     .or_else(|| self.sum())
             }
+            Refusal::TooDeep if dialect.places() == Places::Ranges => Some(
+                "requests name only ranges, and the answer to one has not all items of the page: more items have the same \
+                 keys than an answer holds, or answers have become smaller"
+                    .to_owned(),
+            ),
             Refusal::TooDeep => self.deepest(),
             Refusal::Unsorted(_)
             | Refusal::PivotGone { .. }
