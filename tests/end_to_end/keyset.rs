@@ -310,3 +310,26 @@ fn a_filter_in_one_direction_without_offsets_leads_only_forward() {
     }
     assert_eq!(upstream.count(), before, "nothing is asked for");
 }
+
+/// If more items share a score than an answer has, no range shows those after the answer. The page is refused, and the
+/// list doesn't end there.
+#[test]
+fn equal_items_beyond_an_answer_without_offsets_do_not_end_the_list() {
+    let score = |id| if (21..=50).contains(&id) { 500 } else { id * 10 };
+    let rows = Rows::new((1..=60).map(|id| Row::new(id, score(id))));
+    let upstream = until(&rows);
+    let gateway = Gateway::start(&until_route(&upstream, "limit={size}"));
+    let (mut target, mut seen) = ("/users?limit=5".to_owned(), Vec::new());
+    let refused = loop {
+        let page = gateway.get(&target);
+        if page.status != 200 {
+            break page;
+        }
+        seen.extend(ids(&page));
+        target = page.link("next").unwrap_or_else(|| panic!("no end comes after {seen:?}: {page:?}"));
+    };
+    assert_eq!(refused.outcome(), "400 too_deep", "{refused:?}");
+    assert_eq!(seen, (51..=60).rev().collect::<Vec<u64>>(), "the rows before the equal ones");
+    let told = || gateway.log().iter().any(|line| line.contains("requests name only ranges")).then_some(());
+    eventually("the operator is told", told);
+}

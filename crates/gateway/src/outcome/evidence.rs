@@ -18,7 +18,10 @@ use cursorgate_core::pagination::{
     refusal::Refusal,
     window::{Offset, Slice},
 };
-use cursorgate_translate::{downstream::Code, upstream::Dialect};
+use cursorgate_translate::{
+    downstream::Code,
+    upstream::{Dialect, Places},
+};
 
 /// The largest number of answers that are recorded. A search may read more answers. The later answers aren't recorded,
 /// because the first ones are enough for an explanation.
@@ -86,6 +89,11 @@ impl RefusalEvidence {
                     .or_else(|| self.gap(dialect.name()))
                     .or_else(|| self.sum())
             }
+            Refusal::TooDeep if dialect.places() == Places::Ranges => Some(
+                "requests name only ranges, and the answer to one has not all items of the page: more items have the same \
+                 keys than an answer holds, or answers have become smaller"
+                    .to_owned(),
+            ),
             Refusal::TooDeep => self.deepest(),
             Refusal::Unsorted(_)
             | Refusal::PivotGone { .. }

@@ -101,7 +101,10 @@ pub fn compile_paging(
     };
     let mut paging = Paging::new(family, sizes?);
     paging.max_depth = settings.request.max_depth;
-    paging.max_offset = settings.request.max_offset.as_ref().map(|most| most.value);
+    // An answer to a range begins with its first item, so no later item of the range can be requested. Test:
+    // `equal_items_beyond_an_answer_without_offsets_do_not_end_the_list`.
+    let by_range = (way == PagingScheme::Range).then_some(0);
+    paging.max_offset = settings.request.max_offset.as_ref().map(|most| most.value).or(by_range);
     paging.end = end?;
     paging.repeats_last_page = response.repeats_last_page;
     paging.hidden = response.hidden;
