@@ -14,6 +14,7 @@ use crate::{
         Snapshot,
         lifecycle::process::{Vitals, live_counts::LiveCounts},
         outcome::metrics::{exports::ExportCounts, service_store::ServiceStore},
+        runtime::clock,
         server::admission::Admission,
         shared::pages::{KeptPages, generations::PURGES},
     },
@@ -64,6 +65,7 @@ fn expose(
     process::connections(&mut exposition, clients);
     credentials::certificates(&mut exposition, snapshot, vitals);
     credentials::cursor_keys(&mut exposition, snapshot);
+    credentials::token_keys(&mut exposition, snapshot, clock::instant());
     process::state(&mut exposition, vitals);
     process::build(&mut exposition);
     process::configuration(&mut exposition, snapshot);

@@ -20,7 +20,7 @@ use crate::{
             live::Live,
             process::{self, Servers, SignalRuntime, Vitals},
             reload::{Fixed, Reloader, Reloads},
-            renewal, traces,
+            renewal, token_keys, traces,
         },
         runtime::{descriptors, sockets::Sockets},
         server::{
@@ -92,6 +92,7 @@ fn serve_file(
     last.start(&diagnostics);
     let reloads = Reloader::new((path.to_owned(), environment, files), Arc::clone(&live), fixed, log, last).begin()?;
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
+    token_keys::begin(Arc::clone(&live))?;
     // The guard lives until the last request has ended, so the spans of that request are exported too.
     let _exporting = traces::begin(Arc::clone(&live), Arc::clone(vitals.spans()))?;
     let clients = Admission::new(places(&settings.server, &live));

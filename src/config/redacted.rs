@@ -199,7 +199,7 @@ peers = ["127.0.0.1:1"]
 headers = { X-Api-Key = "env:API_KEY", X-Plain = "CANARY-in-a-header" }
 [dialects.own]
 extends = "page-limit"
-request = { query = "page={page}&limit={size}&key=CANARY", headers = { X-Api-Key = "CANARY", Range = "{page}-{size}" } }
+request = { query = "page={page}&limit={size}&key=CANARY", headers = { X-Partner = "CANARY", Range = "{page}-{size}" } }
 [services.webhooks]
 directory = "webhooks"
 [services.webhooks.watches.people]

@@ -382,9 +382,7 @@ fn sent_headers(members: &Members, diagnostics: &mut Diagnostics) {
 }
 
 fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnostics) {
-    let lower = name.to_ascii_lowercase();
-    let is_credential =
-        ["authorization", "cookie", "key", "token", "secret", "password"].iter().any(|word| lower.contains(word));
+    let is_credential = is_credential(name);
     let pieces = match variables::pieces(text) {
         Ok(pieces) => pieces,
         // A text with an unclosed brace may contain a secret, so the whole text is masked. Test:
@@ -413,6 +411,12 @@ fn sent_header(name: &str, text: &str, at: Location, diagnostics: &mut Diagnosti
         };
         diagnostics.error(at, SECRET_IN_FILE, help);
     }
+}
+
+/// Returns whether a header with this name is probably a credential.
+pub(super) fn is_credential(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    ["authorization", "cookie", "key", "token", "secret", "password"].iter().any(|word| lower.contains(word))
 }
 
 const SECRET_IN_FILE: &str = "a secret can't be written in the file";

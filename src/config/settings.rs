@@ -31,7 +31,9 @@ pub use dialect::{
     DialectSize, DialectSort, DialectTerms, EndWord, ItemsObjectWord, Quote, QuotedKind, TotalCounts,
 };
 pub use envelope::{EnvelopeSettings, ErrorSettings};
-pub use identity::{AnswerPlace, IdentityAnswerSettings, IdentityWord, TokenAlgorithm, TokenSettings};
+pub use identity::{
+    AnswerPlace, IdentityAnswerSettings, IdentityWord, TokenAlgorithm, TokenKeySource, TokenKeyUrl, TokenSettings,
+};
 pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacySettings, NewClients, OldClients};
 pub use list::{
     Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageCacheSettings, PageSizeSettings,
@@ -40,7 +42,7 @@ pub use list::{
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use services::{
-    BulkSettings, ExportSettings, ExportStoreSettings, GraphqlSettings, IdempotencySettings, LiveInterval,
+    BulkSettings, CountedBy, ExportSettings, ExportStoreSettings, GraphqlSettings, IdempotencySettings, LiveInterval,
     LiveSettings, McpSettings, OfferedListSettings, PlaygroundSettings, PostgresSettings, ServiceSettings,
 };
 pub use store::{StoreKind, StoreSettings, StoreUser};
@@ -95,7 +97,11 @@ impl Settings {
             ExportStoreSettings::Directory(_) => None,
         });
         let upstreams = settings.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut());
-        for tls in upstreams.chain(store).chain(exports) {
+        let tokens = settings.tokens.as_mut().and_then(|tokens| match &mut tokens.keys {
+            TokenKeySource::Url(url) => url.upstream.tls.as_mut(),
+            TokenKeySource::File(_) => None,
+        });
+        for tls in upstreams.chain(store).chain(exports).chain(tokens) {
             (tls.ca, tls.pair) = (None, None);
         }
         if let Some(webhooks) = &mut settings.services.webhooks {

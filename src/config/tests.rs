@@ -108,6 +108,7 @@ fn a_key_is_explained_by_the_end_of_its_path() {
     assert_eq!(paths("page_size.max"), ["routes.NAME.page_size.max"]);
     assert_eq!(paths("head_size"), ["server.head_size"]);
     let ttls = [
+        "server.identity_answer.ttl",
         "cursor.ttl",
         "caches.pivots.ttl",
         "services.bulk.idempotency.ttl",

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    config::settings::CountedBy,
     gateway::{
         identity::{
             KnownClient,
@@ -17,17 +18,15 @@ use crate::{
             headers::is_impersonal,
             rules::{IdentityRules, RequestParts},
         },
-        lifecycle::snapshot::Snapshot,
-        outcome::access_log::Outcome,
         request::identity::REQUEST_ID,
         routes::route::Route,
         server::admission::whose,
         session::{
             client_request::{Client, certificate},
-            context::Gateway,
-            identity,
+            identity::{self, IdentityCall},
             service::FORM,
         },
+        shared::clients::credential,
     },
     upstream::request::headers::EXPLAIN,
 };
@@ -73,19 +72,26 @@ pub(super) struct Caller {
 }
 
 /// How the clients of a list or of a service are identified.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ClientRules<'r> {
     /// The headers that identify a client without a name.
     pub(super) principal: &'r [HeaderName],
     /// The rules that give clients their names; `None` if only headers identify clients.
     pub(super) rules: Option<&'r IdentityRules>,
+    /// The headers that say nothing about a person, in addition to those that the gateway knows.
+    pub(super) impersonal: &'r [HeaderName],
 }
 
 impl<'r> ClientRules<'r> {
     /// Returns how the clients of a route are identified.
     pub(super) fn of_route(route: &'r Route) -> Self {
         let principal = route.list.as_ref().map_or(&[][..], |list| &list.principal);
-        Self { principal, rules: route.identity.as_deref() }
+        let impersonal = route.list.as_ref().map_or(&[][..], |list| &list.impersonal);
+        Self { principal, rules: route.identity.as_deref(), impersonal }
+    }
+
+    fn identifies(&self, name: &HeaderName) -> bool {
+        self.principal.contains(name) || !is_impersonal(name, self.impersonal)
     }
 
     /// Returns whether all clients see the same list.
@@ -116,17 +122,17 @@ impl Caller {
     /// Gives the client its names under these rules, by the headers that the caller has now. `query` is the query of the
     /// request. A name stays after the request: a token that has expired since then was valid. Returns what the upstream
     /// says about the client's credentials; `None` if it wasn't asked.
-    pub(super) async fn identify<'r>(
+    pub(super) async fn identify(
         &mut self,
-        rules: impl IntoIterator<Item = Option<&'r Arc<IdentityRules>>>,
+        rules: &[Option<&Arc<IdentityRules>>],
         query: Option<&str>,
-        (client, snapshot): (&Client, &Snapshot),
-        (gateway, outcome): (&Gateway, &Outcome),
+        client: &Client,
+        call: IdentityCall<'_>,
     ) -> Option<Arc<IdentityAnswer>> {
-        let rules: Vec<&IdentityRules> = rules.into_iter().flatten().map(|rules| &**rules).collect();
-        let said = identity::ask(rules.iter().copied(), &self.headers, (gateway, snapshot), outcome).await;
+        let rules: Vec<&IdentityRules> = rules.iter().flatten().map(|rules| &***rules).collect();
+        let said = identity::ask(&rules, &self.headers, call).await;
         for rules in rules {
-            let certificate = certificate(self.tls.as_deref(), &self.headers, (snapshot, client.is_proxy));
+            let certificate = certificate(self.tls.as_deref(), &self.headers, (call.snapshot, client.is_proxy));
             let parts = RequestParts { headers: &self.headers, query, certificate, answer: said.as_deref() };
             let found = rules.find(parts);
             self.known.extend(found.map(|known| (rules.mark(), known)));
@@ -135,7 +141,7 @@ impl Caller {
     }
 
     /// Returns the name that these rules have given to the client.
-    fn known(&self, rules: Option<&IdentityRules>) -> Option<&KnownClient> {
+    pub(super) fn known(&self, rules: Option<&IdentityRules>) -> Option<&KnownClient> {
         let mark = rules?.mark();
         self.known.iter().find(|(known, _)| *known == mark).map(|(_, known)| known)
     }
@@ -148,13 +154,13 @@ impl Caller {
     }
 
     /// Returns a SHA-256 of this client and `key`. Two clients that send the same key have different names. A client
-    /// without a name under `rules` is identified by the host that it requests, its certificate and all headers that
+    /// without a name is identified by the host that it requests, its certificate and all headers that
     /// could identify it. A client with neither a certificate nor such a header is identified by its address.
     ///
     /// Headers about the origin of a request, such as `Forwarded`, have been removed unless a trusted proxy wrote them
     /// ([`Client::of`](crate::gateway::session::client_request::Client::of)), so a client can't pose as another one.
-    pub(super) fn name_of(&self, key: &str, rules: Option<&IdentityRules>) -> [u8; 32] {
-        self.named(key, "", (self.known(rules), true), |name| !is_impersonal(name))
+    pub(super) fn name_of(&self, key: &str, clients: ClientRules<'_>) -> [u8; 32] {
+        self.named(key, "", (self.known(clients.rules), true), |name| clients.identifies(name))
     }
 
     /// Returns the name of this client at a list, by which it owns what is stored for it. `private` are the private
@@ -165,21 +171,21 @@ impl Caller {
     pub(super) fn owner_at(&self, clients: ClientRules<'_>, private: &str) -> [u8; 32] {
         // Test: `clients_of_a_list_are_distinguished_by_all_that_identifies_them`.
         let known = (self.known(clients.rules), false);
-        self.named("", private, known, |name| clients.principal.contains(name) || !is_impersonal(name))
+        self.named("", private, known, |name| clients.identifies(name))
     }
 
     /// Returns the name of this client at a list, by which it sees a page. A client with a verified name is also told
     /// apart by the headers that might select what it sees, such as `X-Tenant-Id`.
     pub(super) fn viewer_at(&self, clients: ClientRules<'_>) -> [u8; 32] {
         let known = (self.known(clients.rules), true);
-        self.named("", "", known, |name| clients.principal.contains(name) || !is_impersonal(name))
+        self.named("", "", known, |name| clients.identifies(name))
     }
 
     /// Returns whether this client has sent a credential: a name, a certificate, or a header that could identify it. A
     /// client without one is known only by its address, which all clients of one proxy share.
     pub(super) fn has_credentials(&self, clients: ClientRules<'_>) -> bool {
         let has_certificate = self.tls.as_ref().is_some_and(|tls| !tls.cert_digest.is_empty());
-        let has_header = || self.headers.keys().any(|name| clients.principal.contains(name) || !is_impersonal(name));
+        let has_header = || self.headers.keys().any(|name| clients.identifies(name));
         has_certificate || self.known(clients.rules).is_some() || has_header()
     }
 
@@ -187,6 +193,26 @@ impl Caller {
     /// Returns `None` if the address is unknown.
     pub(super) fn network(&self) -> Option<[u8; 32]> {
         self.client.map(|client| Sha256::digest(whose(client).to_string()).into())
+    }
+
+    /// Returns the name under which a limit counts this client. `own` is its name at the list or the service. A header
+    /// that is missing or repeated counts as none, because servers differ in which of two values they read.
+    pub(super) fn counted_by(&self, key: &CountedBy, own: [u8; 32]) -> [u8; 32] {
+        let near = || self.network().unwrap_or(own);
+        match key {
+            CountedBy::Principal => own,
+            CountedBy::Address => near(),
+            CountedBy::Header(name) => {
+                let mut values = self.headers.get_all(name).iter();
+                match (values.next(), values.next()) {
+                    (Some(value), None) => {
+                        let hash = Sha256::new_with_prefix(b"the value of a header\0");
+                        hash.chain_update(credential(name, value)).finalize().into()
+                    }
+                    _ => near(),
+                }
+            }
+        }
     }
 
     /// Returns the hash of everything that identifies this client. `sees` tells whether the headers that a verified name
@@ -337,7 +363,7 @@ mod tests {
     }
 
     fn by_headers(principal: &[HeaderName]) -> ClientRules<'_> {
-        ClientRules { principal, rules: None }
+        ClientRules { principal, rules: None, impersonal: &[] }
     }
 
     #[test]
@@ -351,10 +377,11 @@ mod tests {
             caller.known.extend(found.map(|known| (rules.mark(), known)));
             caller
         };
-        let clients = ClientRules { principal: &[header::AUTHORIZATION, header::COOKIE], rules: Some(&rules) };
+        let clients =
+            ClientRules { principal: &[header::AUTHORIZATION, header::COOKIE], rules: Some(&rules), impersonal: &[] };
         let names = |fields: &[_], is_verified| {
             let caller = named(fields, is_verified);
-            (caller.owner_at(clients, ""), caller.viewer_at(clients), caller.name_of("k", clients.rules))
+            (caller.owner_at(clients, ""), caller.viewer_at(clients), caller.name_of("k", clients))
         };
         let one = [("cookie", "session=1; _ga=1"), ("host", "a")];
         assert_eq!(names(&one, false), names(&[("cookie", "_ga=2; session=1"), ("host", "a")], false));
@@ -381,7 +408,7 @@ mod tests {
     #[test]
     fn a_key_belongs_to_the_client_that_sent_it() {
         let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
-        let name = |fields: &[_], client| caller(fields, client).name_of("k", None);
+        let name = |fields: &[_], client| caller(fields, client).name_of("k", by_headers(&[]));
         let one = [("authorization", "Bearer one"), ("host", "a")];
         assert_eq!(name(&one, here), name(&one, there), "credentials tell more than addresses");
         let traced = [("authorization", "Bearer one"), ("traceparent", "00-x"), ("host", "a"), ("user-agent", "x")];
@@ -395,7 +422,7 @@ mod tests {
             assert_ne!(name(&one, here), name(other, here), "{other:?}");
         }
         assert_ne!(name(&[], here), name(&[], there));
-        assert_ne!(caller(&one, here).name_of("k", None), caller(&one, here).name_of("l", None));
+        assert_ne!(caller(&one, here).name_of("k", by_headers(&[])), caller(&one, here).name_of("l", by_headers(&[])));
     }
 
     #[test]
@@ -447,7 +474,7 @@ mod tests {
         own.tls = Some(Arc::new(tls));
         let read = Caller::of_bytes(&own.to_bytes()).unwrap();
         assert_eq!((&read.headers, &read.address, read.client), (&own.headers, &own.address, own.client));
-        assert_eq!(read.name_of("k", None), own.name_of("k", None), "with its certificate");
+        assert_eq!(read.name_of("k", by_headers(&[])), own.name_of("k", by_headers(&[])), "with its certificate");
         assert!(Caller::of_bytes(b"{}").is_none());
     }
 }

@@ -104,6 +104,7 @@ fn route() -> ListSettings {
         page_size: PageSizeSettings { default: 20, max: 100, over_max: None, at: AT },
         total: Totals::Upstream,
         principal: Vec::new(),
+        impersonal: Vec::new(),
         cursor: CursorSettings::default(),
         parameters: ParameterSettings::default(),
         page_cache: None,

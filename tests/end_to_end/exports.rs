@@ -74,7 +74,13 @@ fn status(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
 /// Waits for the end of a job and returns the document with its status.
 fn finished(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
     eventually("the end of the export", || {
-        Some(status(gateway, job, headers)).filter(|document| document["finishedAt"].is_string())
+        let answer = gateway.send("GET", job, headers, b"");
+        // Requests for the state have a limit, too.
+        if answer.status == 429 {
+            return None;
+        }
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        Some(answer.json()).filter(|document| document["finishedAt"].is_string())
     })
 }
 
@@ -648,4 +654,51 @@ fn exports_in_reach_of_other_accounts_are_refused() {
     std::fs::rename(directory.file("moved"), &database).expect("it is there");
     let again = start(&upstream, &place, "");
     assert_eq!(status(&again, &job, &[ONE])["state"], "completed");
+}
+
+#[test]
+fn requests_for_exports_have_the_limits_of_their_list() {
+    let upstream = Upstream::start(serve(users(3)));
+    let place = Place::directory();
+    let setup = Setup { route: "rate_limit = { requests = 4, per = \"1h\" }", ..PLAIN };
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
+    // They are counted apart from pages, so asking for the state doesn't slow an export down.
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    let outcomes: Vec<String> = (0..6).map(|_| gateway.send("GET", "/users/exports", &[ONE], b"").outcome()).collect();
+    assert_eq!(outcomes.last().map(String::as_str), Some("429 rate_limited"), "{outcomes:?}");
+    for (method, target) in [("GET", job.clone()), ("GET", format!("{job}/result")), ("DELETE", job.clone())] {
+        assert_eq!(gateway.send(method, &target, &[ONE], b"").outcome(), "429 rate_limited", "{method} {target}");
+    }
+    let other = gateway.send("GET", "/users/exports", &[TWO], b"");
+    assert_eq!(other.status, 200, "another client has a limit of its own");
+    assert!(other.header("ratelimit").is_some());
+}
+
+/// Row: A24
+#[test]
+fn noise_in_a_cookie_makes_no_new_client() {
+    let gate = Gate::default();
+    let (items, held) = (users(300), gate.clone());
+    let upstream = Upstream::start(move |exchange| {
+        if exchange.request.parameter("offset") != Some("0") {
+            held.wait();
+        }
+        let page = body(exchange, &items);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    let begin_all = |gateway: &Gateway, count: usize| {
+        let begun = (0..count).filter(|at| {
+            let cookie = format!("x={at}");
+            let headers = [ONE, ("Cookie", cookie.as_str())];
+            begin(gateway, "/users/exports", &headers, &json!({})).status == 202
+        });
+        begun.count()
+    };
+    // By default the address bounds the clients that a client makes of itself. With a `key`, it stays one client.
+    for (more, most) in [("", 8), ("key = \"header:Authorization\"", 2), ("key = \"address\"", 2)] {
+        let place = Place::directory();
+        let gateway = start(&upstream, &place, &format!("per_client = 2\nqueue = 100\nat_once = 1\n{more}"));
+        assert_eq!(begin_all(&gateway, 12), most, "{more}");
+    }
+    gate.open();
 }

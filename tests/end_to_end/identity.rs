@@ -89,8 +89,18 @@ const CASES: [Case; 16] = [
 ];
 
 /// What a user finds of what was stored before: of its own, or of the other user.
-const ASKED: [&str; 7] =
-    ["page cache", "exports", "bulk results", "webhooks", "remembered items", "limits", "live page"];
+const ASKED: [&str; 8] =
+    ["page cache", "exports", "bulk results", "webhooks", "remembered items", "limits", "migration board", "live page"];
+
+/// A cell of the table.
+#[derive(Clone, Copy, Debug)]
+enum Cell {
+    /// Whether the user who returns, and whether the other user, is the client for whom it was stored.
+    Found([bool; 2]),
+    Refused,
+    /// Clients are counted together.
+    Together,
+}
 
 /// The users: alice, alice again with what changes from request to request, and bob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,16 +126,41 @@ fn encoded(bytes: impl AsRef<[u8]>) -> String {
 
 /// Returns a token of a user that is valid until this time, in seconds since 1970.
 fn token(key: &PKey<Private>, user: &str, until: u64) -> String {
+    signed(key, "1", user, until)
+}
+
+/// Returns a token that names its key by an id.
+fn signed(key: &PKey<Private>, id: &str, user: &str, until: u64) -> String {
     let claims = json!({ "iss": "https://login.test", "sub": user, "exp": until });
-    let message = format!("{}.{}", encoded(r#"{"alg":"RS256","kid":"1"}"#), encoded(claims.to_string()));
+    let header = json!({ "alg": "RS256", "kid": id });
+    let message = format!("{}.{}", encoded(header.to_string()), encoded(claims.to_string()));
     let mut signer = Signer::new(MessageDigest::sha256(), key).expect("a signer");
     format!("{message}.{}", encoded(signer.sign_oneshot_to_vec(message.as_bytes()).expect("a signature")))
 }
 
 fn keys(key: &PKey<Private>) -> String {
-    let rsa = key.rsa().expect("an RSA key");
-    let (n, e) = (encoded(rsa.n().to_vec()), encoded(rsa.e().to_vec()));
-    json!({ "keys": [{ "kty": "RSA", "kid": "1", "use": "sig", "n": n, "e": e }] }).to_string()
+    set_of(&[(key, "1")])
+}
+
+/// Returns a JSON Web Key Set with these keys and their ids.
+fn set_of(keys: &[(&PKey<Private>, &str)]) -> String {
+    let jwk = |(key, id): &(&PKey<Private>, &str)| {
+        let rsa = key.rsa().expect("an RSA key");
+        let (n, e) = (encoded(rsa.n().to_vec()), encoded(rsa.e().to_vec()));
+        json!({ "kty": "RSA", "kid": id, "use": "sig", "n": n, "e": e })
+    };
+    let of_later = json!({ "kty": "LATER", "kid": "0" });
+    json!({ "keys": keys.iter().map(jwk).chain([of_later]).collect::<Vec<_>>() }).to_string()
+}
+
+fn rsa() -> PKey<Private> {
+    PKey::from_rsa(Rsa::generate(2048).expect("a key")).expect("a key")
+}
+
+/// Returns the time, in seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "tokens end by the gateway's own clock")]
+fn seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
 /// Returns the user of a request as the upstream knows it, which here doesn't verify tokens.
@@ -217,7 +252,7 @@ impl World {
             rows.answer(exchange)
         });
         let folder = Directory::new();
-        let key = PKey::from_rsa(Rsa::generate(2048).expect("a key")).expect("a key");
+        let key = rsa();
         std::fs::write(folder.file("jwks.json"), keys(&key)).expect("a file");
         let authority = Authority::new("root");
         let ca = authority.file(&folder, "ca.pem");
@@ -258,11 +293,14 @@ impl World {
             folder.file("exports"),
             folder.file("webhooks"),
         );
-        let text = format!("{server}{listener}{services}{}", configuration(upstream.address, BY_OFFSET, &route));
+        let old = format!(
+            "[routes.old]\npath = \"/old\"\nupstream_path = \"/users\"\nupstream = \"legacy\"\ndialect = \"rows\"\n\
+             order = [\"-score\", \"id\"]\nfields = {{ id = {{ type = \"number\", nulls = \"none\" }}, \
+             score = {{ type = \"number\", nulls = \"none\" }} }}\nold_clients = \"pass\"\n{private}"
+        );
+        let text = format!("{server}{listener}{services}{old}{}", configuration(upstream.address, BY_OFFSET, &route));
         let certificates = ["alice", "bob"].map(|name| authority.issue(&[name], ALWAYS));
-        #[expect(clippy::disallowed_methods, reason = "tokens end by the gateway's own clock")]
-        let began = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-        let gateway = Gateway::start(&text);
+        let (began, gateway) = (seconds(), Gateway::start(&text));
         Self { kind, gateway, secure, ca, upstream, key, began, certificates, _folder: folder }
     }
 
@@ -477,6 +515,26 @@ impl World {
         self.upstream.requests().into_iter().filter(|request| request.path() != "/me").collect()
     }
 
+    /// Returns `None` if the board counts all clients together.
+    fn board(&self) -> Option<[bool; 2]> {
+        let clients = || {
+            let report = http::get(self.gateway.admin, "/migration").json();
+            let routes = report["routes"].as_array().expect("routes").clone();
+            let route = routes.into_iter().find(|route| route["route"] == "old").expect("the route");
+            route["clients"].as_array().map(Vec::len)
+        };
+        let mut counts = vec![clients()?];
+        for user in [User::Alice, User::AliceAgain, User::Bob] {
+            let answer = self.ask(user, "GET", "/old?offset=0&limit=2");
+            assert_eq!(answer.status, 200, "{:?} {user:?}: {}", self.kind, answer.body);
+            self.is_own(user, &answer);
+            counts.push(clients()?);
+        }
+        // A client that nobody names is in no line of its own.
+        let is_named = counts[1] > counts[0];
+        Some([is_named && counts[2] == counts[1], is_named && counts[3] == counts[2]])
+    }
+
     fn limits(&self) -> [bool; 2] {
         let passes = |user| self.ask(user, "GET", "/limited").status != 429;
         assert!(passes(User::Alice) && passes(User::Alice) && !passes(User::Alice), "{:?}", self.kind);
@@ -485,17 +543,19 @@ impl World {
 }
 
 /// The cells of a row: whether the user who returns, and the other user, are the client for whom it was stored.
-fn row(case: &Case) -> [Option<[bool; 2]>; 7] {
+fn row(case: &Case) -> [Cell; 8] {
     let world = World::new(case);
+    let unless_refused = |found: Option<[bool; 2]>| found.map_or(Cell::Refused, Cell::Found);
     [
-        Some(world.page_cache()),
-        world.exports(),
-        Some(world.bulk()),
-        world.webhooks(),
-        Some(world.remembered()),
-        Some(world.limits()),
+        Cell::Found(world.page_cache()),
+        unless_refused(world.exports()),
+        Cell::Found(world.bulk()),
+        unless_refused(world.webhooks()),
+        Cell::Found(world.remembered()),
+        Cell::Found(world.limits()),
+        world.board().map_or(Cell::Together, Cell::Found),
         // Polls go on for a moment, and the others count requests.
-        Some(world.live()),
+        Cell::Found(world.live()),
     ]
 }
 
@@ -514,9 +574,16 @@ fn nobody_sees_what_is_of_another_client_and_everybody_finds_its_own() {
         write!(table, "| {} | {} |", case.name, if words.is_empty() { "–".to_owned() } else { words.join(", ") })
             .expect("a string");
         for (asked, cell) in ASKED.iter().zip(cells) {
-            let Some([again, other]) = cell else {
-                table += " refused |";
-                continue;
+            let [again, other] = match cell {
+                Cell::Found(found) => found,
+                Cell::Refused => {
+                    table += " refused |";
+                    continue;
+                }
+                Cell::Together => {
+                    table += " together |";
+                    continue;
+                }
             };
             let is_public = case.kind == Kind::Nothing;
             if again != case.returns || other != is_public {
@@ -701,7 +768,9 @@ fn an_answer_names_only_the_credentials_for_which_it_was_given() {
     }
 
     // If nobody says who it is, a client has its own pages, and sees none of others.
-    for (at, answer) in [("503 Service Unavailable", "{}"), ("502 Bad Gateway", ""), ("200 OK", "{}")].iter().enumerate() {
+    for (at, answer) in
+        [("503 Service Unavailable", "{}"), ("502 Bad Gateway", ""), ("200 OK", "{}")].iter().enumerate()
+    {
         service.change(|state| state.me = Some(*answer));
         for name in ["alice", "bob"] {
             let token = format!("{name}-down{at}");
@@ -745,4 +814,158 @@ fn concurrent_requests_with_the_same_credentials_ask_once() {
         service.page("bob-1");
     }
     assert!(service.asked().len() >= before + 3);
+}
+
+/// A list that the operator extends: headers that say nothing about a person.
+///
+/// Row: A22
+#[test]
+fn a_header_that_is_called_impersonal_names_nobody() {
+    let rows = Rows::count(5);
+    let own = rows.clone();
+    let upstream = Upstream::start(move |exchange: &mut Exchange| own.answer(exchange));
+    for (impersonal, is_one) in [("", false), ("impersonal = [\"X-Request-Source\"]", true)] {
+        let folder = Directory::new();
+        let route = format!("{BY_SCORE}\npage_cache = {{ ttl = \"60s\", private = true }}\nold_clients = \"none\"\n");
+        let text = format!(
+            "[defaults]\n{impersonal}\n[services.bulk]\n[services.exports]\ndirectory = {:?}\n{}",
+            folder.file("exports"),
+            configuration(upstream.address, BY_OFFSET, &route)
+        );
+        let gateway = Gateway::start(&text);
+        let ask = |method: &str, target: &str, source: &str, body: &str| {
+            let mut headers = vec![("Authorization", "Bearer a"), ("X-Request-Source", source)];
+            headers.push(("Content-Type", "application/json"));
+            headers.extend((target == "/bulk").then_some(("Idempotency-Key", "\"one\"")));
+            gateway.send(method, target, &headers, body.as_bytes())
+        };
+        ask("GET", "/users?limit=2", "web", "");
+        let page = ask("GET", "/users?limit=2", "app", "");
+        let hit = page.header("cache-status").is_some_and(|status| status.contains("hit"));
+        assert_eq!(hit, is_one, "{impersonal}");
+        let begun = ask("POST", "/users/exports", "web", "{}");
+        assert_eq!(begun.status, 202, "{}", begun.text());
+        let job = format!("/users/exports/{}", begun.json()["id"].as_str().expect("an id"));
+        assert_eq!(ask("GET", &job, "app", "").status == 200, is_one, "{impersonal}");
+        let operations = r#"{"operations":[{"method":"GET","path":"/users?limit=1"}]}"#;
+        assert_eq!(ask("POST", "/bulk", "web", operations).status, 200);
+        let before = upstream.count();
+        assert_eq!(ask("POST", "/bulk", "app", operations).status, 200);
+        assert_eq!(upstream.count() == before, is_one, "{impersonal}");
+    }
+}
+
+/// An issuer that publishes its keys.
+struct Issuer {
+    upstream: Upstream,
+    set: Arc<Mutex<Option<String>>>,
+}
+
+impl Issuer {
+    fn start(set: &str) -> Self {
+        let set = Arc::new(Mutex::new(Some(set.to_owned())));
+        let shared = Arc::clone(&set);
+        let upstream = Upstream::start(move |exchange: &mut Exchange| match &*shared.lock().expect("no panic") {
+            Some(set) => exchange.reply("200 OK", &[("Content-Type", "application/json")], set.as_bytes()),
+            None => exchange.reply("503 Service Unavailable", &[], b""),
+        });
+        Self { upstream, set }
+    }
+
+    /// Changes the keys; `None` if the issuer fails.
+    fn publish(&self, set: Option<&str>) {
+        *self.set.lock().expect("no panic") = set.map(str::to_owned);
+    }
+}
+
+/// Starts a gateway that has the keys of tokens from an issuer. Returns also its upstream.
+fn with_keys_of(issuer: &Issuer, more: &str) -> (Gateway, Upstream) {
+    let rows = Rows::count(5);
+    let upstream = Upstream::start(move |exchange: &mut Exchange| rows.answer(exchange));
+    let route = format!(
+        "{BY_SCORE}\npage_cache = {{ ttl = \"60s\", private = true }}\nold_clients = \"none\"\nidentity = [\"jwt:sub\"]\n"
+    );
+    let text = format!(
+        "[server]\ntokens = {{ keys = \"http://{}/jwks.json?v=1\"{more} }}\n{}",
+        issuer.upstream.address,
+        configuration(upstream.address, BY_OFFSET, &route)
+    );
+    (Gateway::start(&text), upstream)
+}
+
+/// Returns whether two tokens are those of one client, who has a page of this size.
+fn are_one(gateway: &Gateway, limit: u32, one: &str, other: &str) -> bool {
+    let page = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let page = gateway.send("GET", &format!("/users?limit={limit}"), &[("Authorization", bearer.as_str())], b"");
+        assert_eq!(page.status, 200, "{}", page.text());
+        page.header("cache-status").is_some_and(|status| status.contains("hit"))
+    };
+    page(one);
+    page(other)
+}
+
+/// Row: A22
+#[test]
+fn the_keys_of_tokens_are_read_from_their_url_and_rotate() {
+    let (first, second, forger) = (rsa(), rsa(), rsa());
+    let issuer = Issuer::start(&set_of(&[(&first, "1")]));
+    let (gateway, _upstream) = with_keys_of(&issuer, "");
+    let until = |more| seconds() + 3_600 + more;
+    let of = |key, id, user| signed(key, id, user, until(0));
+    let renewed = |key, id, user| signed(key, id, user, until(60));
+    // The first request waits for the keys.
+    assert!(are_one(&gateway, 1, &of(&first, "1", "alice"), &renewed(&first, "1", "alice")));
+    assert!(!are_one(&gateway, 1, &of(&first, "1", "alice"), &of(&first, "1", "bob")));
+    assert_eq!(issuer.upstream.requests()[0].target, "/jwks.json?v=1");
+    assert_eq!(issuer.upstream.requests()[0].header("authorization"), None);
+
+    // A key that the issuer doesn't publish names nobody, whatever its id is, and costs no more than a request.
+    for id in ["1", "2", "3"] {
+        assert!(!are_one(&gateway, 2, &of(&forger, id, "alice"), &renewed(&forger, id, "alice")), "{id}");
+        assert!(!are_one(&gateway, 1, &of(&first, "1", "alice"), &of(&forger, id, "alice")), "{id}");
+    }
+    assert!(issuer.upstream.count() <= 3, "{}", issuer.upstream.count());
+
+    // The first token with a new key makes the gateway read the URL again, and both keys hold.
+    issuer.publish(Some(&set_of(&[(&second, "2"), (&first, "1")])));
+    let mut limit = 10;
+    eventually("the new key", || {
+        // Each try has pages of its own, because a client that nobody names finds its own pages.
+        limit += 1;
+        let (one, other) = (of(&second, "2", "alice"), renewed(&second, "2", "alice"));
+        are_one(&gateway, limit, &one, &other).then_some(())
+    });
+    assert!(are_one(&gateway, 1, &of(&first, "1", "alice"), &renewed(&second, "2", "alice")));
+    assert_eq!(gateway.metric("cursorgate_token_keys"), Some(2));
+    assert!(gateway.metric(r#"cursorgate_token_key_reads_total{result="loaded"}"#) >= Some(2));
+    assert!(!are_one(&gateway, 1, &of(&first, "1", "alice"), &of(&forger, "2", "alice")));
+}
+
+#[test]
+fn keys_of_tokens_are_used_while_their_issuer_is_away_but_not_for_ever() {
+    let key = rsa();
+    let issuer = Issuer::start(&set_of(&[(&key, "1")]));
+    let (gateway, _upstream) = with_keys_of(&issuer, ", refresh = \"1s\", keep = \"4s\"");
+    let one = signed(&key, "1", "alice", seconds() + 3_600);
+    let other = signed(&key, "1", "alice", seconds() + 3_660);
+    assert!(are_one(&gateway, 1, &one, &other));
+    let failed = r#"cursorgate_token_key_reads_total{result="failed"}"#;
+    for fault in [None, Some("{"), Some(r#"{"keys":[]}"#), Some(&*"[".repeat(300 << 10))] {
+        issuer.publish(fault);
+        let before = gateway.metric(failed);
+        eventually("a read that fails", || (gateway.metric(failed) > before).then_some(()));
+        issuer.publish(Some(&set_of(&[(&key, "1")])));
+        assert!(are_one(&gateway, 1, &one, &other), "the keys from before are used");
+        let loaded = r#"cursorgate_token_key_reads_total{result="loaded"}"#;
+        let before = gateway.metric(loaded);
+        eventually("a read", || (gateway.metric(loaded) > before).then_some(()));
+    }
+    issuer.publish(None);
+    eventually("the end of the keys", || (gateway.metric("cursorgate_token_keys") == Some(0)).then_some(()));
+    assert!(!are_one(&gateway, 2, &one, &other), "no token is verified");
+    issuer.publish(Some(&set_of(&[(&key, "1")])));
+    eventually("the keys", || (gateway.metric("cursorgate_token_keys") == Some(1)).then_some(()));
+    assert!(are_one(&gateway, 3, &one, &other));
+    assert!(gateway.log().iter().any(|line| line.contains("server.tokens.keep")));
 }

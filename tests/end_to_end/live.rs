@@ -315,6 +315,21 @@ fn subscribers_are_bounded() {
     LiveStream::open(&gateway, "/users/live", &[]).follow();
 }
 
+/// Row: A24
+#[test]
+fn noise_in_a_cookie_makes_no_new_subscriber() {
+    for (more, most) in [("", 16), ("key = \"header:Authorization\"", 1), ("key = \"address\"", 1)] {
+        let (_upstream, _rows, gateway) = start(&format!("per_client = 1\n{more}"));
+        let held: Vec<LiveStream> = (0..20)
+            .filter_map(|at| {
+                let cookie = format!("x={at}");
+                LiveStream::try_open(&gateway, "/users/live", &[ONE, ("Cookie", cookie.as_str())]).ok()
+            })
+            .collect();
+        assert_eq!(held.len(), most, "{more}");
+    }
+}
+
 /// Starts an upstream that serves a list until a test sets a status, which then is the answer to each request.
 fn failing() -> (Upstream, Arc<Mutex<Option<&'static str>>>) {
     let status = Arc::new(Mutex::new(None));

@@ -222,6 +222,28 @@ fn cached_pages_are_separated_by_the_headers_in_vary() {
     assert_eq!(upstream.count(), 4);
 }
 
+/// Upstreams that negotiate the language don't always send `Vary`.
+///
+/// Row: A22
+#[test]
+fn readers_of_different_languages_share_no_page() {
+    let upstream = Upstream::start(|exchange| {
+        let language = exchange.request.header("accept-language").unwrap_or("none").to_owned();
+        let body = format!(r#"{{"total":1,"items":[{{"id":1,"language":"{language}"}}]}}"#);
+        exchange.reply("200 OK", &[], body.as_bytes())
+    });
+    let gateway = start(&KEPT, &upstream);
+    for (language, hits) in [("de", false), ("en", false), ("de", true), ("en", true)] {
+        let page = gateway.send("GET", "/users", &[("Accept-Language", language)], b"");
+        assert_eq!((page.json()["data"][0]["language"].as_str(), is_hit(&page)), (Some(language), hits));
+    }
+    // What the gateway itself negotiates parts no pages.
+    for accepted in ["application/json", "*/*"] {
+        let headers = [("Accept-Language", "de"), ("Accept", accepted), ("Accept-Encoding", "identity")];
+        assert!(is_hit(&gateway.send("GET", "/users", &headers, b"")), "{accepted}");
+    }
+}
+
 /// A page for a made-up host is served only for that host. Upstreams get the host of the client's request, and may
 /// write it into their items.
 ///

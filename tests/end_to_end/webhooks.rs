@@ -311,6 +311,24 @@ fn registrations_are_checked_and_bounded() {
     assert_eq!(types["events"].as_array().map(Vec::len), Some(2));
 }
 
+/// Row: A24
+#[test]
+fn noise_in_a_cookie_registers_no_further_endpoints() {
+    let upstream = Upstream::start(serve(users(3)));
+    for (more, most) in [("", 8), ("key = \"header:Authorization\"\n", 2), ("key = \"address\"\n", 2)] {
+        let (directory, receiver) = (Directory::new(), Receiver::start());
+        let tables = format!("{CLIENTS}per_client = 2\nendpoints = 100\n{more}");
+        let services = services(&directory, &[receiver.port()], "", &tables);
+        let gateway = Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)));
+        let order = json!({ "url": receiver.url("/"), "events": ["export.failed"] });
+        let registered = (0..12).filter(|at| {
+            let cookie = format!("x={at}");
+            post(&gateway, "/webhooks", &[ONE, ("Cookie", cookie.as_str())], &order).status == 201
+        });
+        assert_eq!(registered.count(), most, "{more}");
+    }
+}
+
 #[test]
 fn an_endpoint_is_active_once_it_has_answered_its_challenge() {
     let upstream = Upstream::start(serve(users(3)));

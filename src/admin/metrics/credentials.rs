@@ -1,8 +1,10 @@
-//! Metrics of certificates and of the keys that sign cursors.
+//! Metrics of certificates, of the keys that sign cursors, and of the keys that verify tokens.
+
+use std::time::Instant;
 
 use super::exposition::{Exposition, MetricKind};
 use crate::{
-    gateway::{Snapshot, lifecycle::process::Vitals},
+    gateway::{Snapshot, lifecycle::process::Vitals, routes::token_keys::TokenKeys},
     tls::{Credentials, report::CertificateState},
 };
 
@@ -43,5 +45,25 @@ pub(super) fn cursor_keys(exposition: &mut Exposition, snapshot: &Snapshot) {
     for key in &snapshot.cursor_keys {
         let used = if key.signs { "sign" } else { "verify" };
         since.sample(&[&key.number.to_string(), used], key.since);
+    }
+}
+
+/// Adds the metrics of the keys of tokens. Without a URL of keys there are none.
+pub(super) fn token_keys(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
+    let keys = snapshot.token_keys.as_deref();
+    let help = "Keys that verify tokens, from the URL in server.tokens.keys.";
+    let mut count = exposition.family(MetricKind::Gauge, "cursorgate_token_keys", &[], help);
+    if let Some(keys) = keys {
+        count.sample(&[], keys.verifier.count());
+    }
+    let help = "Time since the keys of tokens were read from their URL.";
+    let mut age = exposition.family(MetricKind::Gauge, "cursorgate_token_keys_age_seconds", &[], help);
+    if let Some(read) = keys.and_then(|keys| keys.age(now)) {
+        age.sample(&[], read.as_secs());
+    }
+    let help = "Reads of the URL of the keys of tokens, by result.";
+    let mut reads = exposition.family(MetricKind::Counter, "cursorgate_token_key_reads_total", &["result"], help);
+    for (result, count) in keys.map(TokenKeys::counts).into_iter().flatten() {
+        reads.sample(&[result], count);
     }
 }

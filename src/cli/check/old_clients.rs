@@ -65,6 +65,7 @@ pub(super) fn old(legacy: &LegacySettings, names: &[String], now: u64) -> String
     match legacy.client.as_ref().map(|client| &client.known_by) {
         Some(KnownBy::Header(name)) => drop(write!(text, "; counted by {name}")),
         Some(KnownBy::Parameter(name)) => drop(write!(text, "; counted by {name}=")),
+        Some(KnownBy::Identity) => text.push_str("; counted by identity"),
         None => {}
     }
     text

@@ -187,9 +187,16 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
 /// Returns the headers as they are written. Reports names that no header can have.
 fn checked(headers: Option<NamedTexts>, context: &mut Context<'_>) -> NamedTexts {
     let headers = headers.unwrap_or_default();
-    for (header, _) in &headers {
+    for (header, value) in &headers {
         if let Err(fault) = syntax::header_name(&header.value) {
             context.diagnostics.error(header.at, fault.message, fault.help);
+        }
+        // Reports show the headers of a dialect. Those of an upstream are hidden, and may refer to a secret.
+        if schema::is_credential(&header.value) && !value.value.contains('{') {
+            context.diagnostics.mask(value.at);
+            let help =
+                format!("write it in `headers` of the upstream: headers = {{ {} = \"env:NAME\" }}", header.value);
+            context.diagnostics.error(value.at, "a secret can't be written in a dialect", help);
         }
     }
     headers

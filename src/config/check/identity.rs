@@ -2,15 +2,20 @@
 
 use http::HeaderName;
 
-use super::{Context, route::unknown_upstream};
+use super::{Context, route::unknown_upstream, upstream};
 use crate::config::{
     diagnostic::Located,
     keys::{FILE, IDENTITY_ANSWER, ROUTE, SERVER, TOKENS, WEBHOOK_CLIENTS},
+    outgoing::{EndpointHost, EndpointUrl},
     settings::{
-        IdentityAnswerSettings, IdentityWord, ListSettings, RouteSettings, TokenSettings, UpstreamSettings,
+        IdentityAnswerSettings, IdentityWord, ListSettings, RouteSettings, TokenKeySource, TokenKeyUrl, TokenSettings,
+        UpstreamSettings,
     },
-    spanned::Spanned,
+    spanned::{Spanned, Value},
 };
+
+/// The name of the upstream of `server.tokens.keys`, which no `[upstreams.NAME]` has.
+const URL_OF_KEYS: &str = "server.tokens";
 
 /// Reads `identity` of a merged route; empty if the route identifies clients by `principal`. Reports a route with both
 /// keys, and claims of tokens without keys that verify them.
@@ -100,22 +105,17 @@ pub(super) fn answer(root: &Spanned, context: &mut Context<'_>) -> Option<Identi
         let help = "path = \"/me\", which answers with the user of the credentials";
         context.missing(table.at, "server.identity_answer has no path", help);
     }
+    let (credentials, ttl) = (IDENTITY_ANSWER.credentials.read(table), IDENTITY_ANSWER.ttl.read(table));
     let upstream = upstream?;
     let Some(index) = upstreams.tables().position(|(known, _)| known.value == upstream.value) else {
         unknown_upstream(&upstream, &upstreams, context);
         return None;
     };
-    let credentials = IDENTITY_ANSWER.credentials.read(table);
     if credentials.is_empty() {
         let help = "credentials = [\"Authorization\"], the headers that your upstream checks";
         context.diagnostics.error(table.at, "server.identity_answer sends no credentials", help);
     }
-    Some(IdentityAnswerSettings {
-        upstream: index,
-        path: IDENTITY_ANSWER.path.located(table)?,
-        credentials,
-        ttl: IDENTITY_ANSWER.ttl.read(table),
-    })
+    Some(IdentityAnswerSettings { upstream: index, path: IDENTITY_ANSWER.path.located(table)?, credentials, ttl })
 }
 
 /// Reports a header of the upstream that replaces the client's credentials: all clients would have one name.
@@ -154,15 +154,30 @@ pub(super) fn check_parameters(
 }
 
 /// Warns of routes of one upstream that identify their clients by different means, because a client of both is then two
-/// clients.
+/// clients. Routes without a list have no `principal`, so only their `identity` is compared.
 pub(super) fn compare(routes: &[RouteSettings], upstreams: &[UpstreamSettings], context: &mut Context<'_>) {
+    let principal = |route: &RouteSettings| {
+        let mut names = route.list.as_ref()?.principal.clone();
+        names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        Some(names).filter(|_| route.identity.is_empty())
+    };
+    let differ = |one: &RouteSettings, other: &RouteSettings| {
+        let principals = principal(one).zip(principal(other));
+        one.identity != other.identity || principals.is_some_and(|(one, other)| one != other)
+    };
     for (index, upstream) in upstreams.iter().enumerate() {
-        let mut of_upstream = routes.iter().filter(|route| route.upstream == index && !is_public(route));
-        let Some(first) = of_upstream.next() else { continue };
-        let Some(other) = of_upstream.find(|route| route.identity != first.identity) else { continue };
-        let said = |route: &RouteSettings| match route.identity.as_slice() {
-            [] => "`principal`".to_owned(),
-            words => words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
+        let of_upstream: Vec<_> = routes.iter().filter(|route| route.upstream == index && !is_public(route)).collect();
+        let pairs = of_upstream
+            .iter()
+            .enumerate()
+            .flat_map(|(at, one)| of_upstream[..at].iter().map(move |known| (*known, *one)));
+        let Some((first, other)) = pairs.into_iter().find(|(first, other)| differ(first, other)) else { continue };
+        let said = |route: &RouteSettings| match (route.identity.as_slice(), principal(route)) {
+            ([], Some(names)) if principal(first).zip(principal(other)).is_some() => {
+                names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(" and ")
+            }
+            ([], _) => "`principal`".to_owned(),
+            (words, _) => words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
         };
         let message = format!(
             "routes.{} identifies clients by {}, and routes.{} by {}",
@@ -171,8 +186,9 @@ pub(super) fn compare(routes: &[RouteSettings], upstreams: &[UpstreamSettings], 
             first.name.value,
             said(first)
         );
+        let key = if first.identity == other.identity { "principal" } else { "identity" };
         let help =
-            format!("a client of both is two clients: write one `identity` in [upstreams.{}.defaults]", upstream.name);
+            format!("a client of both is two clients: write one `{key}` in [upstreams.{}.defaults]", upstream.name);
         context.diagnostics.warning(other.name.at, message, help);
     }
 }
@@ -193,19 +209,75 @@ pub(super) fn tokens(root: &Spanned, context: &mut Context<'_>) -> Option<TokenS
         }
         return None;
     };
-    let keys = match context.file(&file.value, file.at) {
-        Ok(keys) => keys,
-        Err((message, help)) => {
-            context.diagnostics.error(file.at, message, help);
-            return None;
-        }
-    };
+    let is_url = ["http://", "https://"].iter().any(|scheme| file.value.starts_with(scheme));
+    let keys = if is_url { url_of_keys(&file, table, context)? } else { file_of_keys(&file, table, context)? };
     Some(TokenSettings {
-        file: Located { value: file.value, at: file.at },
+        written: Located { value: file.value, at: file.at },
         keys,
         issuer: TOKENS.issuer.read(table),
         audience: TOKENS.audience.read(table).into_iter().map(|audience| audience.value).collect(),
         algorithms: TOKENS.algorithms.read(table),
         leeway: TOKENS.leeway.read(table),
     })
+}
+
+fn file_of_keys(file: &Located<String>, table: &Spanned, context: &mut Context<'_>) -> Option<TokenKeySource> {
+    let of_url = [TOKENS.ca.find(table), TOKENS.refresh.find(table), TOKENS.keep.find(table)];
+    // The reference has the defaults of all keys.
+    let is_default = |key: &&Spanned| {
+        let defaults =
+            [TOKENS.refresh.read(table) == TOKENS.refresh.default(), TOKENS.keep.read(table) == TOKENS.keep.default()];
+        defaults == [true; 2] && TOKENS.ca.find(table).is_none_or(|ca| ca.at != key.at)
+    };
+    if let Some(key) = of_url.into_iter().flatten().find(|key| !is_default(key)) {
+        context.diagnostics.warning(key.at, "this has no effect on a file", "remove it, or write a URL in `keys`");
+    }
+    match context.file(&file.value, file.at) {
+        Ok(keys) => Some(TokenKeySource::File(keys)),
+        Err((message, help)) => {
+            context.diagnostics.error(file.at, message, help);
+            None
+        }
+    }
+}
+
+/// Reads the URL of keys as an upstream of its own, which has the defaults of all other keys.
+fn url_of_keys(written: &Located<String>, table: &Spanned, context: &mut Context<'_>) -> Option<TokenKeySource> {
+    let url = match EndpointUrl::parse(&written.value) {
+        Ok(url) => url,
+        Err(help) => {
+            context.diagnostics.error(written.at, "this is not a URL of keys", help);
+            return None;
+        }
+    };
+    let is_loopback = match &url.host {
+        EndpointHost::Address(address) => address.is_loopback(),
+        EndpointHost::Name(name) => name == "localhost",
+    };
+    // Whoever can change the keys can be every client.
+    if !url.is_secure && !is_loopback {
+        context.diagnostics.error(written.at, "keys from another machine need TLS", "write https://");
+        return None;
+    }
+    let at = written.at;
+    let text = |value: String| Spanned { value: Value::Text(value), at };
+    let member = |name: &str, value: Spanned| (Located { value: name.to_owned(), at }, value);
+    let peer = text(format!("{}:{}", url.host, url.port));
+    let mut members = vec![
+        member("peers", Spanned { value: Value::List(vec![peer]), at }),
+        member("host_header", text(url.authority())),
+    ];
+    if url.is_secure {
+        let ca = TOKENS.ca.find(table).map(|ca| member("ca", ca.clone()));
+        let name = member("server_name", text(url.host.to_string()));
+        members.push(member("tls", Spanned { value: Value::Table([name].into_iter().chain(ca).collect()), at }));
+    }
+    let upstream = upstream::upstream(URL_OF_KEYS, &Spanned { value: Value::Table(members), at }, context);
+    let (refresh, keep) = (TOKENS.refresh.read(table), TOKENS.keep.read(table));
+    if keep < refresh {
+        let place = TOKENS.keep.find(table).or_else(|| TOKENS.refresh.find(table)).map_or(at, |key| key.at);
+        let help = "write at least a few times `refresh`, so that an issuer may be away for a while";
+        context.diagnostics.error(place, "`keep` is shorter than `refresh`", help);
+    }
+    Some(TokenKeySource::Url(Box::new(TokenKeyUrl { upstream, target: url.target, refresh, keep })))
 }

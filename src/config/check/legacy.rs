@@ -25,6 +25,15 @@ pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context
         old_clients: old_clients.map_or(OldClients::Pass, |written| written.value),
         ..LegacySettings::default()
     };
+    // The board counts the clients that the route tells apart.
+    let by_identity = || LegacyClient {
+        known_by: KnownBy::Identity,
+        shows_value: false,
+        names: Vec::new(),
+        max: LEGACY_CLIENT.max.default(),
+    };
+    let has_identity = !ROUTE.identity.read(route).is_empty();
+    let settings = LegacySettings { client: has_identity.then(by_identity), ..settings };
     let Some(written) = ROUTE.legacy.find(route) else { return settings };
     let (deprecation, sunset) = (LEGACY.deprecation.located(written), LEGACY.sunset.located(written));
     if let (Some(deprecation), Some(sunset)) = (&deprecation, &sunset)
@@ -44,7 +53,10 @@ pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context
         rate_limit: rate_limit::of_legacy(written, context),
         brownouts: rate_limit::brownouts(written, settings.old_clients, context),
         documentation: LEGACY.documentation.read(written),
-        client: LEGACY.client.find(written).and_then(|written| client(written, route, context)),
+        client: match LEGACY.client.find(written) {
+            Some(written) => client(written, route, context),
+            None => settings.client.clone(),
+        },
         ..settings
     }
 }

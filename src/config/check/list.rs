@@ -83,6 +83,7 @@ impl Route<'_> {
             page_size,
             total: ROUTE.total.read(self.written),
             principal: principal::read(root, self.written),
+            impersonal: principal::impersonal(root, self.written, context),
             cursor: self.cursor(root),
             parameters,
             legacy,

@@ -1,10 +1,13 @@
 //! The principal of a route: the headers that identify its clients. Clients with different principals share no pages.
 
-use http::HeaderName;
+use http::{
+    HeaderName,
+    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION},
+};
 
 use super::{Context, identity};
 use crate::config::{
-    keys::{FILE, LEGACY, LEGACY_CLIENT, ROUTE, SERVER},
+    keys::{CURSOR, FILE, LEGACY, LEGACY_CLIENT, ROUTE, SERVER},
     settings::{KnownBy, ListSettings},
     spanned::Spanned,
 };
@@ -32,6 +35,21 @@ pub(super) fn read(root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
         }
     }
     names
+}
+
+/// Reads `impersonal` of a merged route, and reports headers in it that identify clients.
+pub(super) fn impersonal(root: &Spanned, route: &Spanned, context: &mut Context<'_>) -> Vec<HeaderName> {
+    let Some(names) = ROUTE.impersonal.located(route) else { return Vec::new() };
+    let bound = CURSOR.bind.read(&ROUTE.cursor.table(route));
+    let identifying = [read(root, route), bound, vec![AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION]].concat();
+    if let Some(name) = names.value.iter().find(|name| identifying.contains(name)) {
+        let message = format!("{name} identifies clients, and `impersonal` says that it doesn't");
+        context.diagnostics.error(names.at, message, "remove it here, or from what identifies clients");
+    } else if let Some(name) = names.value.iter().find(|name| is_credential(name.as_str())) {
+        let message = format!("{name} looks like a credential: clients that differ in it share pages");
+        context.diagnostics.warning(names.at, message, "is it really the same for all clients?");
+    }
+    names.value
 }
 
 /// Warns if `principal` of the route lacks `server.client_subject`, the header with the subject of a client's
@@ -70,6 +88,6 @@ pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<
             let help = format!("parameters = {{ private = [\"{name}\"] }} keeps it out of links and cursors");
             context.diagnostics.warning(at, message, help);
         }
-        KnownBy::Header(_) | KnownBy::Parameter(_) => {}
+        KnownBy::Header(_) | KnownBy::Parameter(_) | KnownBy::Identity => {}
     }
 }

@@ -7,9 +7,9 @@ mod offered;
 
 use super::{Context, identity, webhooks};
 use crate::config::{
-    keys::{ADMIN, BULK, EXPORTS, FILE, IDEMPOTENCY, LIVE, LIVE_INTERVAL, PLAYGROUND, SERVICES},
+    keys::{ADMIN, BULK, EXPORTS, FILE, IDEMPOTENCY, LIVE, LIVE_INTERVAL, PLAYGROUND, ROUTE, SERVICES},
     settings::{
-        BulkSettings, ExportSettings, IdempotencySettings, LiveInterval, LiveSettings, PlaygroundSettings,
+        BulkSettings, CountedBy, ExportSettings, IdempotencySettings, LiveInterval, LiveSettings, PlaygroundSettings,
         RouteSettings, ServiceSettings,
     },
     spanned::Spanned,
@@ -51,6 +51,8 @@ fn bulk(written: &Spanned, (root, routes): (&Spanned, &[RouteSettings]), context
     let bulk = BulkSettings {
         path: BULK.path.read(written),
         identity: identity::of_service(BULK.identity.read(written), root, context),
+        impersonal: ROUTE.impersonal.read(&FILE.defaults.table(root)),
+        key: CountedBy::read(&BULK.key.read(written)),
         operations: BULK.operations.read(written),
         at_once: BULK.at_once.read(written),
         timeout: BULK.timeout.read(written),
@@ -74,6 +76,7 @@ fn exports(written: &Spanned, context: &mut Context<'_>) -> Option<ExportSetting
         store: exports::store(written, context)?,
         at_once: EXPORTS.at_once.read(written),
         per_client: EXPORTS.per_client.read(written),
+        key: CountedBy::read(&EXPORTS.key.read(written)),
         queue: EXPORTS.queue.read(written),
         attempts: EXPORTS.attempts.read(written),
         page_timeout: EXPORTS.page_timeout.read(written),
@@ -129,6 +132,7 @@ fn live(written: &Spanned, (root, routes): (&Spanned, &[RouteSettings]), context
         subscribers: LIVE.subscribers.read(written),
         per_route: LIVE.per_route.read(written),
         per_client: LIVE.per_client.read(written),
+        key: CountedBy::read(&LIVE.key.read(written)),
     }
 }
 

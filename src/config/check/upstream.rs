@@ -33,7 +33,8 @@ pub(super) fn upstreams(root: &Spanned, context: &mut Context<'_>) -> Vec<Upstre
     table.tables().map(|(name, written)| upstream(&name.value, written, context)).collect()
 }
 
-fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> UpstreamSettings {
+/// Reads an upstream.
+pub(super) fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> UpstreamSettings {
     let peers = UPSTREAM.peers.read(written).unwrap_or_default();
     let nothing = match UPSTREAM.peers.find(written) {
         None => Some(written.at),

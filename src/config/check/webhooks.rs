@@ -12,12 +12,12 @@ use super::{Context, identity, keyring, tls, upstream};
 use crate::config::{
     diagnostic::Located,
     key::Key,
-    keys::{FILE, WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOK_WATCH, WEBHOOKS},
+    keys::{FILE, ROUTE, WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOK_WATCH, WEBHOOKS},
     outgoing::{EndpointUrl, OutgoingRules},
     secret::Secret,
     settings::{
-        EndpointPace, EventType, RouteSettings, WatchSettings, WebhookClientSettings, WebhookEndpointSettings,
-        WebhookSettings,
+        CountedBy, EndpointPace, EventType, RouteSettings, WatchSettings, WebhookClientSettings,
+        WebhookEndpointSettings, WebhookSettings,
     },
     spanned::Spanned,
     syntax, units,
@@ -257,8 +257,10 @@ fn clients(
         authorize,
         principal: WEBHOOK_CLIENTS.principal.read(written),
         identity: identity::of_webhooks(root, written, context),
+        impersonal: ROUTE.impersonal.read(&FILE.defaults.table(root)),
         events: WEBHOOK_CLIENTS.events.read(written),
         per_client: WEBHOOK_CLIENTS.per_client.read(written),
+        key: CountedBy::read(&WEBHOOK_CLIENTS.key.read(written)),
         endpoints: WEBHOOK_CLIENTS.endpoints.read(written),
     })
 }

@@ -24,7 +24,8 @@ table! {
         links: Key<LegacyLinks> => word().example(r#""rewrite""#);
 
         /// The identification of clients that still send legacy requests, for /migration and /metrics of the admin
-        /// listener. Without this table legacy requests are counted for each route only.
+        /// listener. Without this table they are counted for each client that `identity` names, or for each route if it
+        /// has no `identity`.
         client: Key<Spanned> => sub_table(LegacyClientKeys::KEYS).optional_section();
 
         /// The day in the `Deprecation` header of legacy answers (RFC 9745).

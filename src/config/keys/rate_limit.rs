@@ -94,7 +94,7 @@ words! {
 }
 
 /// Accepts "principal", "address" or "header:" with the name of a header: the property that identifies clients.
-fn key(text: &str) -> Result<(), SyntaxFault> {
+pub(super) fn key(text: &str) -> Result<(), SyntaxFault> {
     match text.strip_prefix("header:") {
         Some(name) => syntax::header_name(name),
         None if matches!(text, "principal" | "address") => Ok(()),

@@ -137,6 +137,12 @@ table! {
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
 
+        /// Headers that say nothing about a person, in addition to those that the gateway knows, such as `User-Agent` and
+        /// `Traceparent`. A request with such a header is kept and shared like one without it, so list no header by which
+        /// your upstream decides what a client sees. Bulk requests and webhooks have the list of [defaults].
+        impersonal: Defaulted<Vec<HeaderName>> =>
+            header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
+
         /// What identifies a client, in place of `principal`. A client with the same values is the same client for the
         /// page cache, live pages, exports and limits, whatever its other cookies or its token's signature are:
         /// "header:NAME" is the value of a header, "cookie:NAME" that of one cookie, "parameter:NAME" that of a private

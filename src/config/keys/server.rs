@@ -62,7 +62,7 @@ table! {
         /// The request that asks an upstream who a client is, for "answer:PLACE" in `identity`. It has the client's
         /// credentials, and nothing else of the client's request.
         identity_answer: Key<Spanned> => sub_table(IdentityAnswerKeys::KEYS)
-            .example(r#"{ upstream = "legacy", path = "/me" }"#);
+            .example(r#"{ upstream = "people", path = "/me" }"#);
 
         /// The number of worker threads. Default: one for each core that the process may use.
         threads: Key<usize> => count(1, 1_024).example("4");
@@ -135,9 +135,21 @@ table! {
 table! {
     /// The keys of `server.tokens`.
     TOKENS: TokenKeys {
-        /// The file with the public keys of the tokens' issuer, a JSON Web Key Set (RFC 7517). It is read at the start
-        /// and at each reload; with `reload_on_change`, a change of the file is a reload.
+        /// The public keys of the tokens' issuer, a JSON Web Key Set (RFC 7517): a file, or the issuer's `jwks_uri`, which
+        /// is `https`, or `http` on this machine. A file is read at the start and at each reload; with
+        /// `reload_on_change`, a change of the file is a reload. A URL is read at the start, each `refresh`, and when a
+        /// token names another key, but not more often than each 5 seconds. Redirects aren't followed.
         keys: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/jwks.json""#);
+
+        /// The PEM file of the authorities that are trusted for the URL. Default: the authorities of the system.
+        ca: Key<String> => text(syntax::name).example(r#""/etc/cursorgate/ca.pem""#);
+
+        /// The interval at which the URL is read.
+        refresh: Defaulted<Duration> => duration("1s", "24h").default(Text("1h"));
+
+        /// The time for which keys are used after the last time that the URL was read. After that no token is verified
+        /// until it is read again.
+        keep: Defaulted<Duration> => duration("1s", "30d").default(Text("24h"));
 
         /// The issuer that a token must name (`iss`). Default: any, if the keys verify the token.
         issuer: Key<String> => text(syntax::name).example(r#""https://login.example.com""#);
@@ -160,7 +172,7 @@ table! {
     /// The keys of `server.identity_answer`.
     IDENTITY_ANSWER: IdentityAnswerKeys {
         /// The name of the upstream that knows the client. Its `base_path`, `tls`, `headers` and `timeouts` apply.
-        upstream: Key<String> => text(syntax::name).sample(r#""legacy""#);
+        upstream: Key<String> => text(syntax::name).sample(r#""people""#);
 
         /// The path, which may have a query. Clients with valid credentials get 2xx, all others 401 or 403. With another
         /// status, or if the upstream doesn't answer, nobody is identified.

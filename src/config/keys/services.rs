@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{postgres::PostgresKeys, webhooks::WebhookKeys};
+use super::{postgres::PostgresKeys, rate_limit, webhooks::WebhookKeys};
 use crate::config::{
     diagnostic::Located,
     key::{
@@ -57,6 +57,10 @@ table! {
         /// What identifies a client, whose results are kept for its `Idempotency-Key`, in the form of `identity` of a
         /// route. Default: `identity` of [defaults].
         identity: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).example(r#"["jwt:sub"]"#);
+
+        /// The property that identifies clients for the limits of requests that go on without their clients, and of keys,
+        /// as in `rate_limit`: "principal", "address", or a header such as "header:X-Api-Key".
+        key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
         /// The largest number of operations in a request. A request with more is refused with 400, and none of its
         /// operations runs.
@@ -115,6 +119,10 @@ table! {
         /// The largest number of unfinished jobs of a client. While a client has that many, its requests for further
         /// jobs are answered with 429.
         per_client: Defaulted<usize> => count(1, 1_000).default(Count(5));
+
+        /// The property that identifies clients for `per_client`, as in `rate_limit`: "principal", "address", or a header such
+        /// as "header:X-Api-Key". All clients of an address together have four times `per_client`.
+        key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
         /// The largest number of unfinished jobs of all clients. While there are that many, requests for further jobs
         /// are answered with 503.
@@ -298,6 +306,10 @@ table! {
         /// The largest number of live pages of a client, on all routes together. Further requests are answered with
         /// 429.
         per_client: Defaulted<usize> => count(1, 1_000_000).default(Count(100));
+
+        /// The property that identifies clients for `per_client`, as in `rate_limit`: "principal", "address", or a header such
+        /// as "header:X-Api-Key". All clients of an address together have 16 times `per_client`.
+        key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::rate_limit;
 use crate::config::{
     diagnostic::Located,
     key::{
@@ -186,6 +187,10 @@ table! {
         /// The largest number of endpoints of a client. While a client has that many, it can't register another one,
         /// and gets 409.
         per_client: Defaulted<usize> => count(1, 1_000).default(Count(10));
+
+        /// The property that identifies clients for `per_client`, as in `rate_limit`: "principal", "address", or a header such
+        /// as "header:X-Api-Key". All clients of an address together have four times `per_client`.
+        key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
         /// The largest number of endpoints of all clients together. While there are that many, requests to register one
         /// are answered with 503.

@@ -8,6 +8,7 @@ use http::{
     header::{AUTHORIZATION, COOKIE},
 };
 
+use super::UpstreamSettings;
 use crate::config::diagnostic::Located;
 
 /// One part of a request that identifies its client.
@@ -92,16 +93,34 @@ impl std::fmt::Display for IdentityWord {
 }
 
 /// The settings of `server.tokens`: the keys that verify bearer tokens, and what the tokens must say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct TokenSettings {
-    /// The name of the file with the keys, as it was written.
-    pub file: Located<String>,
-    /// The content of the file: a JSON Web Key Set (RFC 7517).
-    pub keys: Vec<u8>,
+    /// The file or the URL of the keys, as it was written.
+    pub written: Located<String>,
+    pub keys: TokenKeySource,
     pub issuer: Option<String>,
     pub audience: Vec<String>,
     pub algorithms: Vec<TokenAlgorithm>,
     pub leeway: Duration,
+}
+
+/// The place of a JSON Web Key Set (RFC 7517).
+#[derive(Clone, Debug)]
+pub enum TokenKeySource {
+    /// The content of a file.
+    File(Vec<u8>),
+    Url(Box<TokenKeyUrl>),
+}
+
+/// The URL of a JSON Web Key Set.
+#[derive(Clone, Debug)]
+pub struct TokenKeyUrl {
+    /// The server, as an upstream that no route has.
+    pub upstream: UpstreamSettings,
+    /// The path and query.
+    pub target: String,
+    pub refresh: Duration,
+    pub keep: Duration,
 }
 
 /// The settings of `server.identity_answer`: the request to an upstream whose answer says who a client is.

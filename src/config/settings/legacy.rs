@@ -135,4 +135,6 @@ pub enum KnownBy {
     Header(http::HeaderName),
     /// The value of a query parameter, by its decoded name.
     Parameter(String),
+    /// The name that `identity` of the route gives.
+    Identity,
 }

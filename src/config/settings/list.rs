@@ -48,6 +48,7 @@ pub struct ListSettings {
     pub total: Totals,
     /// The headers that identify the principal.
     pub principal: Vec<http::HeaderName>,
+    pub impersonal: Vec<http::HeaderName>,
     pub cursor: CursorSettings,
     pub parameters: ParameterSettings,
     pub legacy: LegacySettings,

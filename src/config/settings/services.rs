@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use http::HeaderName;
+
 use super::{IdentityWord, UpstreamTls, WebhookSettings};
 use crate::config::{diagnostic::Located, secret::Secret};
 
@@ -103,6 +105,7 @@ pub struct LiveSettings {
     pub per_route: usize,
     /// The largest number of live pages of a client.
     pub per_client: usize,
+    pub key: CountedBy,
 }
 
 /// The bounds of the time between two requests for the same live page (`services.live.interval`).
@@ -156,6 +159,7 @@ pub struct ExportSettings {
     pub at_once: usize,
     /// The largest number of unfinished jobs of a client.
     pub per_client: usize,
+    pub key: CountedBy,
     /// The largest number of unfinished jobs of all clients.
     pub queue: usize,
     /// The number of attempts for a page.
@@ -177,6 +181,9 @@ pub struct BulkSettings {
     pub path: String,
     /// What identifies clients; empty if all of their headers do.
     pub identity: Vec<IdentityWord>,
+    /// The headers that say nothing about a person, as [defaults] lists them.
+    pub impersonal: Vec<HeaderName>,
+    pub key: CountedBy,
     /// The largest number of operations in a request.
     pub operations: usize,
     pub at_once: usize,
@@ -195,4 +202,27 @@ pub struct IdempotencySettings {
     pub entries: usize,
     /// The memory for the results of requests, in bytes.
     pub size: usize,
+}
+
+/// What the limits of a service count as one client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CountedBy {
+    /// Its name, or the headers in `principal`.
+    Principal,
+    Address,
+    /// The value of this header.
+    Header(HeaderName),
+}
+
+impl CountedBy {
+    /// Reads a text that `keys::rate_limit::key` accepts.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let header = text.strip_prefix("header:").and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        match header {
+            Some(name) => Self::Header(name),
+            None if text == "address" => Self::Address,
+            None => Self::Principal,
+        }
+    }
 }

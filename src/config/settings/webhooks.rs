@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 
-use super::IdentityWord;
+use super::{CountedBy, IdentityWord};
 use crate::config::{
     diagnostic::Located,
     key::words,
@@ -102,8 +102,11 @@ pub struct WebhookClientSettings {
     pub principal: Vec<HeaderName>,
     /// What identifies clients; empty if `principal` does.
     pub identity: Vec<IdentityWord>,
+    /// The headers that say nothing about a person, as [defaults] lists them.
+    pub impersonal: Vec<HeaderName>,
     /// The types of events that clients may ask for.
     pub events: Vec<EventType>,
     pub per_client: usize,
+    pub key: CountedBy,
     pub endpoints: usize,
 }

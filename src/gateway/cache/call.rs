@@ -93,6 +93,7 @@ pub(super) fn begin<'r>(
     let scope = KeptScope::new(KeptScopeParts {
         viewer: viewer(call, cache),
         route: &route.name,
+        headers,
         settings: &cache.fingerprint,
         host: asked.target.authority.as_deref().unwrap_or_default(),
         reached: reached.as_str(),

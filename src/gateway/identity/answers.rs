@@ -41,7 +41,7 @@ pub(crate) enum IdentityAnswer {
 
 /// The credentials of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Credentials {
+pub(crate) enum SentCredentials {
     None,
     /// A SHA-256 of all of them.
     Some([u8; 32]),
@@ -82,7 +82,7 @@ impl IdentityAnswers {
     }
 
     /// Returns the credentials among the headers of a request.
-    pub(crate) fn credentials_of(&self, headers: &HeaderMap) -> Credentials {
+    pub(crate) fn credentials_of(&self, headers: &HeaderMap) -> SentCredentials {
         let mut hash = Sha256::new();
         let mut has_one = false;
         for name in &self.credentials {
@@ -92,14 +92,14 @@ impl IdentityAnswers {
                 continue;
             };
             if values.next().is_some() {
-                return Credentials::Doubtful;
+                return SentCredentials::Doubtful;
             }
             hash.update([1]);
             hash.update((value.len() as u64).to_le_bytes());
             hash.update(value);
             has_one = true;
         }
-        if has_one { Credentials::Some(hash.finalize().into()) } else { Credentials::None }
+        if has_one { SentCredentials::Some(hash.finalize().into()) } else { SentCredentials::None }
     }
 
     /// Returns the answer that is kept for these credentials; `None` if there is none, or if it is too old.
@@ -160,10 +160,8 @@ mod tests {
     use super::*;
 
     fn answers() -> Arc<IdentityAnswers> {
-        let places = vec![
-            AnswerPlace::Member("/user/id".to_owned()),
-            AnswerPlace::Header(HeaderName::from_static("x-user")),
-        ];
+        let places =
+            vec![AnswerPlace::Member("/user/id".to_owned()), AnswerPlace::Header(HeaderName::from_static("x-user"))];
         let credentials = vec![header::AUTHORIZATION, header::COOKIE];
         IdentityAnswers::new(credentials, places, Duration::from_secs(30))
     }
@@ -203,7 +201,7 @@ mod tests {
     #[test]
     fn only_what_the_upstream_says_is_kept_and_not_for_long() {
         let answers = answers();
-        let now = Instant::now();
+        let now = crate::gateway::runtime::clock::instant();
         let body = br#"{"user":{"id":"alice"}}"#;
         for (status, seconds) in [(200, 30), (401, 5), (403, 5), (302, 0), (404, 0), (429, 0), (503, 0)] {
             let answer = Arc::new(answers.read(status, &HeaderMap::new(), body));
@@ -222,11 +220,11 @@ mod tests {
         let answers = answers();
         let of = |pairs: &[_]| answers.credentials_of(&of(pairs));
         let alice = of(&[("authorization", "Bearer a"), ("user-agent", "x")]);
-        assert!(matches!(alice, Credentials::Some(_)));
+        assert!(matches!(alice, SentCredentials::Some(_)));
         assert_eq!(alice, of(&[("authorization", "Bearer a"), ("x-other", "y")]));
         assert_ne!(alice, of(&[("authorization", "Bearer a"), ("cookie", "session=b")]));
         assert_ne!(alice, of(&[("cookie", "Bearer a")]));
-        assert_eq!(of(&[("x-other", "y")]), Credentials::None);
-        assert_eq!(of(&[("authorization", "Bearer a"), ("authorization", "Bearer b")]), Credentials::Doubtful);
+        assert_eq!(of(&[("x-other", "y")]), SentCredentials::None);
+        assert_eq!(of(&[("authorization", "Bearer a"), ("authorization", "Bearer b")]), SentCredentials::Doubtful);
     }
 }

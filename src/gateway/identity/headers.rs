@@ -4,7 +4,7 @@
 //! three groups:
 //!
 //! - A header of the principal identifies the client. Items are stored under its value.
-//! - A header of the closed list in this file never identifies a client. It is ignored.
+//! - A header of the closed list in this file, or of `impersonal`, never identifies a client. It is ignored.
 //! - Any other header might identify a client, and only the upstream knows. Items aren't stored for such a request.
 //!   Example: with `principal = ["authorization"]`, a request with `X-Tenant-Id` isn't cached, whether or not it also
 //!   has `Authorization`, because `Authorization` might be a key that all users of an application share.
@@ -145,9 +145,25 @@ const IMPERSONAL: [&str; 117] = [
     "x-requested-with",
 ];
 
-/// Returns the first header that might identify a client, but is not in `keyed`; `None` if there is no such header.
-pub(crate) fn unknown<'h>(headers: &'h HeaderMap, keyed: &[HeaderName]) -> Option<&'h HeaderName> {
-    headers.keys().find(|name| !keyed.contains(name) && !is_impersonal(name))
+/// Returns the headers by which a client negotiates the form or the language of a list, sorted by their names. Upstreams
+/// that negotiate don't always send `Vary`, so clients that differ in one of these headers never share a page.
+pub(crate) fn negotiating(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
+    let negotiates = |name: &HeaderName| name.as_str().starts_with("accept") || name.as_str() == "prefer";
+    let found = headers.iter().filter(|(name, _)| negotiates(name));
+    let mut found: Vec<(&str, &[u8])> = found.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    // The sort is stable: the values of a repeated header keep their order.
+    found.sort_by_key(|(name, _)| *name);
+    found
+}
+
+/// Returns the first header that might identify a client, but is neither in `keyed` nor in `impersonal`; `None` if there
+/// is no such header.
+pub(crate) fn unknown<'h>(
+    headers: &'h HeaderMap,
+    keyed: &[HeaderName],
+    impersonal: &[HeaderName],
+) -> Option<&'h HeaderName> {
+    headers.keys().find(|name| !keyed.contains(name) && !is_impersonal(name, impersonal))
 }
 
 /// The headers that metrics count by their names: those that often identify clients, sorted. All others are counted as
@@ -184,9 +200,10 @@ pub(crate) fn counted(name: &HeaderName) -> &'static str {
     COUNTED.binary_search(&name.as_str()).map_or("other", |at| COUNTED[at])
 }
 
-/// Returns whether a header is known never to identify a client.
-pub(crate) fn is_impersonal(name: &HeaderName) -> bool {
-    IMPERSONAL.binary_search(&name.as_str()).is_ok()
+/// Returns whether a header never identifies a client: it is in the list of this file, or the configuration says so by
+/// `impersonal`.
+pub(crate) fn is_impersonal(name: &HeaderName, impersonal: &[HeaderName]) -> bool {
+    IMPERSONAL.binary_search(&name.as_str()).is_ok() || impersonal.contains(name)
 }
 
 /// Checks the headers that identify the client of a request: each of them has one value, and `Connection` names none of
@@ -266,10 +283,10 @@ mod tests {
             (&["baggage"], false),
         ] {
             let headers = of(names);
-            assert_eq!(unknown(&headers, &principal).is_none(), is_remembered, "{names:?}");
+            assert_eq!(unknown(&headers, &principal, &[]).is_none(), is_remembered, "{names:?}");
         }
         let bound = [http::header::AUTHORIZATION, HeaderName::from_static("x-tenant-id")];
-        assert!(unknown(&of(&["x-tenant-id"]), &bound).is_none(), "cursors are bound to the header");
+        assert!(unknown(&of(&["x-tenant-id"]), &bound, &[]).is_none(), "cursors are bound to the header");
     }
 
     #[test]
@@ -277,7 +294,7 @@ mod tests {
         assert!(IMPERSONAL.is_sorted() && COUNTED.is_sorted());
         assert_eq!(counted(&HeaderName::from_static("x-tenant-id")), "x-tenant-id");
         assert_eq!(counted(&HeaderName::from_static("x-made-up")), "other");
-        assert!(IMPERSONAL.iter().all(|name| is_impersonal(&HeaderName::from_static(name))));
+        assert!(IMPERSONAL.iter().all(|name| is_impersonal(&HeaderName::from_static(name), &[])));
     }
 
     #[test]

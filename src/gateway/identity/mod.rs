@@ -43,8 +43,10 @@ impl KnownClient {
 
     /// Returns the headers of a request that might decide what the client sees, although they don't say who it is,
     /// sorted by their names. Example: the `X-Tenant-Id` of a user who belongs to two tenants.
-    pub(crate) fn beside<'h>(&self, headers: &'h HeaderMap) -> Vec<(&'h str, &'h [u8])> {
-        let beside = headers.iter().filter(|(name, _)| !headers::is_impersonal(name) && !self.covers(name));
+    /// `impersonal` are further headers that do neither.
+    pub(crate) fn beside<'h>(&self, headers: &'h HeaderMap, impersonal: &[HeaderName]) -> Vec<(&'h str, &'h [u8])> {
+        let decides = |name: &HeaderName| !headers::is_impersonal(name, impersonal) && !self.covers(name);
+        let beside = headers.iter().filter(|(name, _)| decides(name));
         let mut beside: Vec<(&str, &[u8])> = beside.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         // The sort is stable: the values of a repeated header keep their order, which can matter.
         beside.sort_by_key(|(name, _)| *name);
@@ -62,6 +64,8 @@ pub(crate) struct Viewer<'r> {
     pub(crate) told_apart_by: &'r [HeaderName],
     /// The headers to which cursors are bound. They count for clients with a name, too.
     pub(crate) bound: &'r [HeaderName],
+    /// The headers that say nothing about a person, in addition to those of the list in [`headers`].
+    pub(crate) impersonal: &'r [HeaderName],
 }
 
 impl Viewer<'_> {
@@ -75,14 +79,18 @@ impl Viewer<'_> {
     /// no such header.
     pub(crate) fn doubt(&self) -> Option<&HeaderName> {
         match self.known {
-            None => headers::unknown(self.headers, self.told_apart_by),
+            None => headers::unknown(self.headers, self.told_apart_by, self.impersonal),
             Some(known) if known.is_verified => None,
             // Test: `a_name_that_nobody_verified_hides_no_other_header`.
             Some(known) => self
                 .headers
                 .keys()
-                .find(|name| !known.covers(name) && !self.bound.contains(name) && !headers::is_impersonal(name)),
+                .find(|name| !known.covers(name) && !self.bound.contains(name) && !self.is_impersonal(name)),
         }
+    }
+
+    fn is_impersonal(&self, name: &HeaderName) -> bool {
+        headers::is_impersonal(name, self.impersonal)
     }
 
     /// Passes everything that tells this viewer apart to `add`, part by part. Two viewers with the same parts see the
@@ -106,7 +114,7 @@ impl Viewer<'_> {
         add(b"");
         add(&known.name);
         add_headers(self.bound, &mut add);
-        let beside = if known.is_verified { known.beside(self.headers) } else { Vec::new() };
+        let beside = if known.is_verified { known.beside(self.headers, self.impersonal) } else { Vec::new() };
         for (name, value) in beside {
             add(name.as_bytes());
             add(value);
@@ -145,7 +153,7 @@ mod tests {
 
     fn parts(known: Option<&KnownClient>, headers: &HeaderMap) -> Vec<Vec<u8>> {
         let mut parts = Vec::new();
-        let viewer = Viewer { headers, known, told_apart_by: &[AUTHORIZATION, COOKIE], bound: &[] };
+        let viewer = Viewer { headers, known, told_apart_by: &[AUTHORIZATION, COOKIE], bound: &[], impersonal: &[] };
         viewer.parts(|part| parts.push(part.to_vec()));
         parts
     }
@@ -155,14 +163,16 @@ mod tests {
         let user = HeaderName::from_static("x-user");
         let doubt = |is_verified, headers: &HeaderMap| {
             let known = known(is_verified, HeaderName::from_static("x-user"));
-            let viewer = Viewer { headers, known: Some(&known), told_apart_by: &[AUTHORIZATION], bound: &[] };
+            let viewer =
+                Viewer { headers, known: Some(&known), told_apart_by: &[AUTHORIZATION], bound: &[], impersonal: &[] };
             viewer.doubt().cloned()
         };
         assert_eq!(doubt(false, &of(&[("x-user", "a"), ("user-agent", "b")])), None);
         let with_token = of(&[("x-user", "a"), ("authorization", "b")]);
         assert_eq!(doubt(false, &with_token), Some(AUTHORIZATION));
         assert_eq!(doubt(true, &with_token), None);
-        let without = Viewer { headers: &with_token, known: None, told_apart_by: &[AUTHORIZATION], bound: &[] };
+        let without =
+            Viewer { headers: &with_token, known: None, told_apart_by: &[AUTHORIZATION], bound: &[], impersonal: &[] };
         assert_eq!(without.doubt(), Some(&user));
         assert!(without.is_certain(true));
     }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     KnownClient,
-    answers::{Credentials, IdentityAnswer, IdentityAnswers},
+    answers::{IdentityAnswer, IdentityAnswers, SentCredentials},
     tokens::TokenVerifier,
 };
 use crate::config::settings::IdentityWord;
@@ -81,14 +81,16 @@ impl IdentityRules {
         self.mark
     }
 
-    /// Returns the headers of the words, each of which must have one value.
-    pub(crate) fn headers(&self) -> &[HeaderName] {
-        &self.headers
-    }
-
     /// Returns whether the upstream must be asked who a client is.
     pub(crate) fn need_answer(&self) -> bool {
         self.words.iter().any(|word| matches!(word, IdentityWord::Answer(_)))
+    }
+
+    /// Returns whether the token of a request names a key that isn't known.
+    pub(crate) fn lack_key(&self, headers: &HeaderMap) -> bool {
+        let reads_tokens = self.words.iter().any(|word| matches!(word, IdentityWord::Claim(_)));
+        let tokens = self.sources.tokens.as_ref().filter(|_| reads_tokens);
+        tokens.zip(headers.get(AUTHORIZATION)).is_some_and(|(tokens, value)| tokens.lacks_key(value.as_bytes()))
     }
 
     /// Finds the client of a request. Returns `None` if the request says nothing of what identifies clients, or
@@ -138,7 +140,8 @@ impl IdentityRules {
                 match (values.next(), values.next()) {
                     (None, _) => WordFinding::Nothing,
                     (Some(value), None) => {
-                        let verified = self.sources.tokens.as_ref().and_then(|tokens| tokens.claim(value.as_bytes(), claim));
+                        let verified =
+                            self.sources.tokens.as_ref().and_then(|tokens| tokens.claim(value.as_bytes(), claim));
                         verified.map_or(WordFinding::Doubtful, WordFinding::Value)
                     }
                     (Some(_), Some(_)) => WordFinding::Doubtful,
@@ -146,7 +149,7 @@ impl IdentityRules {
             }
             IdentityWord::Answer(place) => {
                 let Some(answers) = &self.sources.answers else { return WordFinding::Doubtful };
-                if answers.credentials_of(request.headers) == Credentials::None {
+                if answers.credentials_of(request.headers) == SentCredentials::None {
                     return WordFinding::Nothing;
                 }
                 let said = request.answer.and_then(|answer| answers.said(answer, place));
@@ -263,7 +266,8 @@ mod tests {
         let words = [IdentityWord::Certificate, IdentityWord::Claim("sub".to_owned())];
         let rules = IdentityRules::compile(&words, &IdentitySources::default()).unwrap();
         let token = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer forged"))]);
-        let of = |headers| rules.find(RequestParts { headers, query: None, certificate: Some("CN=alice"), answer: None });
+        let of =
+            |headers| rules.find(RequestParts { headers, query: None, certificate: Some("CN=alice"), answer: None });
         assert_eq!(of(&token), None);
         assert!(of(&HeaderMap::new()).is_some(), "a request without a token");
     }

@@ -1,16 +1,17 @@
 //! The verification of bearer tokens: JSON Web Tokens (RFC 7519) whose signatures the keys of `server.tokens` verify.
 //!
 //! OpenSSL does the arithmetic, so that tokens are verified by the library that verifies certificates. Only keys from
-//! the file of the configuration count: what a token says about keys (`jwk`, `jku`, `x5c`) is ignored.
+//! the file or the URL of the configuration count: what a token says about keys (`jwk`, `jku`, `x5c`) is ignored.
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey, Validation,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     decode, decode_header,
     errors::{Error, ErrorKind},
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
     signature::{self, Verifier},
 };
 use openssl::{
@@ -26,9 +27,9 @@ use openssl::{
 };
 use serde_json::{Map, Value};
 
-use crate::config::settings::{TokenAlgorithm, TokenSettings};
+use crate::config::settings::{TokenAlgorithm, TokenKeySource, TokenSettings};
 
-/// The largest number of keys in a file. The keys of a token without a key id are tried one after the other.
+/// The largest number of keys in a set. The keys of a token without a key id are tried one after the other.
 const MOST_KEYS: usize = 64;
 
 /// Claims that say what the bearer may do, and through which application. They are a part of every name, because two
@@ -59,7 +60,8 @@ const SMALLEST_RSA: i32 = 2048;
 
 /// The keys that verify tokens, and what the tokens must say.
 pub(crate) struct TokenVerifier {
-    keys: Vec<TokenKey>,
+    /// The keys; none before the first time that they are read from a URL.
+    keys: ArcSwap<Vec<TokenKey>>,
     algorithms: Vec<Algorithm>,
     issuer: Option<String>,
     /// The checks of times and audiences. The algorithm is filled in for each token.
@@ -75,12 +77,12 @@ struct TokenKey {
 
 impl std::fmt::Debug for TokenVerifier {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "TokenVerifier({} keys)", self.keys.len())
+        write!(formatter, "TokenVerifier({} keys)", self.count())
     }
 }
 
 impl TokenVerifier {
-    /// Reads the keys.
+    /// Reads the keys, if they are in a file.
     ///
     /// # Errors
     ///
@@ -88,16 +90,12 @@ impl TokenVerifier {
     pub(crate) fn compile(settings: &TokenSettings) -> Result<Arc<Self>, String> {
         // The provider belongs to the process. It is the same for each configuration, so a second installation may fail.
         let _ = PROVIDER.install_default();
-        let set: JwkSet = serde_json::from_slice(&settings.keys)
-            .map_err(|error| format!("{} is not a JSON Web Key Set: {error}", settings.file.value))?;
-        if set.keys.len() > MOST_KEYS {
-            return Err(format!("{} has more than {MOST_KEYS} keys", settings.file.value));
-        }
-        let keys: Vec<TokenKey> = set.keys.iter().filter_map(TokenKey::read).collect();
-        if keys.is_empty() {
-            let message = "has no public key that verifies tokens: RSA of at least 2048 bits, P-256, P-384 or Ed25519";
-            return Err(format!("{} {message}", settings.file.value));
-        }
+        let keys = match &settings.keys {
+            TokenKeySource::File(text) => {
+                read_set(text).map_err(|fault| format!("{} {fault}", settings.written.value))?
+            }
+            TokenKeySource::Url(_) => Vec::new(),
+        };
         let mut checks = Validation::new(Algorithm::RS256);
         let mut required = vec!["exp"];
         (checks.leeway, checks.validate_nbf) = (settings.leeway.as_secs(), true);
@@ -108,7 +106,42 @@ impl TokenVerifier {
         }
         checks.set_required_spec_claims(&required);
         let algorithms = settings.algorithms.iter().map(|known| algorithm(*known)).collect();
-        Ok(Arc::new(Self { keys, algorithms, issuer: settings.issuer.clone(), checks }))
+        Ok(Arc::new(Self { keys: ArcSwap::from_pointee(keys), algorithms, issuer: settings.issuer.clone(), checks }))
+    }
+
+    /// Returns the number of keys.
+    pub(crate) fn count(&self) -> usize {
+        self.keys.load().len()
+    }
+
+    /// Replaces the keys by those of a set, and returns whether the ids of the keys have changed.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the set. The keys then stay.
+    pub(crate) fn renew(&self, text: &[u8]) -> Result<bool, String> {
+        let keys = read_set(text)?;
+        let before = self.keys.swap(Arc::new(keys));
+        let now = self.keys.load();
+        Ok(before.iter().map(|key| &key.id).ne(now.iter().map(|key| &key.id)))
+    }
+
+    /// Drops all keys, so no token is verified.
+    pub(crate) fn forget(&self) {
+        self.keys.store(Arc::default());
+    }
+
+    /// Takes over the keys of an earlier verifier of the same URL.
+    pub(crate) fn continue_from(&self, earlier: &Self) {
+        self.keys.store(earlier.keys.load_full());
+    }
+
+    /// Returns whether a bearer token names a key that isn't known, so it might be a new one.
+    pub(crate) fn lacks_key(&self, authorization: &[u8]) -> bool {
+        let Some(header) = bearer(authorization).and_then(|token| decode_header(token).ok()) else { return false };
+        let keys = self.keys.load();
+        let is_known = || keys.iter().any(|key| header.kid.is_none() || key.id == header.kid);
+        self.algorithms.contains(&header.alg) && !is_known()
     }
 
     /// Returns what a verified token in the value of `Authorization` says by a claim, together with its issuer, because
@@ -127,11 +160,7 @@ impl TokenVerifier {
     }
 
     fn verified(&self, authorization: &[u8]) -> Option<Map<String, Value>> {
-        let at = authorization.iter().position(u8::is_ascii_whitespace)?;
-        let (scheme, token) = (&authorization[..at], authorization[at..].trim_ascii());
-        if !scheme.eq_ignore_ascii_case(b"bearer") {
-            return None;
-        }
+        let token = bearer(authorization)?;
         let header = decode_header(token).ok()?;
         // Extensions that a verifier must understand aren't understood (RFC 7515, section 4.1.11).
         if header.crit.is_some() || !self.algorithms.contains(&header.alg) {
@@ -145,7 +174,8 @@ impl TokenVerifier {
         // The token's own algorithm is the only one that counts, and only with a key of its kind.
         // Test: `tokens_that_no_key_signed_are_refused`.
         let checks = Validation { algorithms: vec![header.alg], ..self.checks.clone() };
-        let mut meant = self.keys.iter().filter(is_meant);
+        let keys = self.keys.load();
+        let mut meant = keys.iter().filter(is_meant);
         let claims = meant.find_map(|key| decode::<Map<String, Value>>(token, &key.key, &checks).ok())?.claims;
         let is_of_issuer = match &self.issuer {
             Some(issuer) => claims.get("iss").and_then(Value::as_str) == Some(issuer),
@@ -153,6 +183,32 @@ impl TokenVerifier {
         };
         is_of_issuer.then_some(claims)
     }
+}
+
+/// Returns the bearer token in the value of `Authorization`.
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let at = authorization.iter().position(u8::is_ascii_whitespace)?;
+    let (scheme, token) = (&authorization[..at], authorization[at..].trim_ascii());
+    scheme.eq_ignore_ascii_case(b"bearer").then_some(token)
+}
+
+/// Reads a JSON Web Key Set. Keys of an unknown kind are left out (RFC 7517, section 5).
+fn read_set(text: &[u8]) -> Result<Vec<TokenKey>, String> {
+    #[derive(serde::Deserialize)]
+    struct KeySet {
+        keys: Vec<Value>,
+    }
+    let set: KeySet = serde_json::from_slice(text).map_err(|error| format!("is not a JSON Web Key Set: {error}"))?;
+    if set.keys.len() > MOST_KEYS {
+        return Err(format!("has more than {MOST_KEYS} keys"));
+    }
+    let known = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+    let keys: Vec<TokenKey> = known.filter_map(|key| TokenKey::read(&key)).collect();
+    if keys.is_empty() {
+        let message = "has no public key that verifies tokens: RSA of at least 2048 bits, P-256, P-384 or Ed25519";
+        return Err(message.to_owned());
+    }
+    Ok(keys)
 }
 
 impl TokenKey {

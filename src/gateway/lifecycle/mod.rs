@@ -8,4 +8,5 @@ pub(crate) mod process;
 pub(crate) mod reload;
 pub(crate) mod renewal;
 pub(crate) mod snapshot;
+pub(crate) mod token_keys;
 pub(crate) mod traces;

@@ -30,7 +30,8 @@ use crate::{
         redacted::RedactedConfiguration,
         settings::{
             AdminSettings, AfterSunset, CursorKeySettings, ExportStoreSettings, IdentityWord, LegacySettings,
-            ListenerSettings, Network, Role, ServerSettings, ServiceSettings, Settings, TlsVersion, UpstreamTls,
+            ListenerSettings, Network, Role, ServerSettings, ServiceSettings, Settings, TlsVersion, TokenKeySource,
+            UpstreamTls,
         },
     },
     cursor::KeyRing,
@@ -42,7 +43,10 @@ use crate::{
         },
         openapi::OpenApi,
         outcome::metrics::RouteMetrics,
-        routes::{collector::Collector, guard::Guard, identity_source::IdentitySource, route::Route, table::RouteTable, upstream::Upstream},
+        routes::{
+            collector::Collector, guard::Guard, identity_source::IdentitySource, route::Route, table::RouteTable,
+            token_keys::TokenKeys, upstream::Upstream,
+        },
         runtime::clock,
         shared::{
             explanations::Explanations,
@@ -75,6 +79,8 @@ pub struct Snapshot {
     pub services: ServiceSettings,
     /// The upstream that says who a client is; `None` if none is asked.
     pub(crate) identity_source: Option<Arc<IdentitySource>>,
+    /// The URL of the keys of tokens; `None` if they are in a file.
+    pub(crate) token_keys: Option<Arc<TokenKeys>>,
     /// What identifies the clients of services that don't belong to a route.
     #[cfg_attr(not(feature = "services"), expect(dead_code, reason = "only services ask who their clients are"))]
     pub(crate) service_identities: ServiceIdentities,
@@ -140,8 +146,20 @@ impl ServiceIdentities {
 fn tokens(settings: &Settings, diagnostics: &mut Diagnostics) -> Option<Arc<TokenVerifier>> {
     let settings = settings.tokens.as_ref()?;
     TokenVerifier::compile(settings)
-        .map_err(|fault| diagnostics.error(settings.file.at, fault, "write the keys as the issuer publishes them"))
+        .map_err(|fault| diagnostics.error(settings.written.at, fault, "write the keys as the issuer publishes them"))
         .ok()
+}
+
+/// Compiles the URL of the keys of tokens; `None` if there is no URL, or for faults, which are reported.
+fn token_keys(
+    settings: &Settings,
+    identities: &IdentitySources,
+    previous: Option<&Snapshot>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Arc<TokenKeys>> {
+    let (tokens, verifier) = (settings.tokens.as_ref()?, identities.tokens.as_ref()?);
+    let TokenKeySource::Url(url) = &tokens.keys else { return None };
+    TokenKeys::compile(url, verifier, previous.and_then(|previous| previous.token_keys.as_ref()), diagnostics)
 }
 
 /// The configuration from which a snapshot was compiled.
@@ -229,6 +247,7 @@ impl Snapshot {
         let identity_source = answer.and_then(|answer| IdentitySource::compile(answer, &upstreams, settings));
         let answers = identity_source.as_ref().map(|source| Arc::clone(&source.answers));
         let identities = IdentitySources { tokens: tokens(settings, diagnostics), answers };
+        let token_keys = token_keys(settings, &identities, previous, diagnostics);
         let sources = (keys.as_ref(), &identities);
         let mut routes = Vec::with_capacity(settings.routes.len());
         for route in &settings.routes {
@@ -266,6 +285,7 @@ impl Snapshot {
             server: settings.server.clone(),
             service_identities: ServiceIdentities::compile(&settings.services, &identities),
             identity_source,
+            token_keys,
             services: settings.services.clone(),
             webhook_authorities: credentials.0,
             export_credentials: credentials.1,
@@ -299,7 +319,8 @@ impl Snapshot {
     /// database of exports and the shared store. The renewal thread reads these files again.
     pub(crate) fn credentials(&self) -> impl Iterator<Item = &dyn Credentials> {
         let listeners = self.listeners.iter().filter_map(|(_, protocols)| protocols.tls.as_deref());
-        let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.peers.credentials());
+        let of_keys = self.token_keys.iter().map(|keys| &keys.upstream);
+        let upstreams = self.upstreams.iter().chain(of_keys).filter_map(|upstream| upstream.peers.credentials());
         let listeners = listeners.map(|tls| -> &dyn Credentials { tls });
         let store = self.store.iter().filter_map(|store| store.credentials());
         let receivers = self.webhook_authorities.iter().chain(&self.export_credentials);
@@ -545,7 +566,7 @@ mod tests {
         let profile = UpstreamProfile { cap: Some(100), run: 7, filters_in_vain: 0 };
         let learning = &first.routes[0].list.as_ref().unwrap().learning;
         let none = http::HeaderMap::new();
-        let viewer = Viewer { headers: &none, known: None, told_apart_by: &[], bound: &[] };
+        let viewer = Viewer { headers: &none, known: None, told_apart_by: &[], bound: &[], impersonal: &[] };
         let scope = learning.scope("/users", "", viewer);
         learning.add(scope, profile);
         for (peer, known) in [("127.0.0.1:1", profile), ("127.0.0.1:2", UpstreamProfile::default())] {

@@ -19,7 +19,7 @@ use crate::{
     config::settings::{KnownBy, LegacyClient},
     cursor::KeyRing,
     downstream::request::query,
-    gateway::shared::clients::credential,
+    gateway::{identity::KnownClient, shared::clients::credential},
 };
 pub(crate) use hours::HourlyCounts;
 use hours::Hours;
@@ -57,6 +57,15 @@ struct Who {
     max: usize,
     /// The keyed hash of the empty string. It differs if the signing key has changed.
     key: u64,
+}
+
+/// The parts of a request by which its client is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CountedClient<'r> {
+    pub(crate) headers: &'r HeaderMap,
+    pub(crate) query: &'r str,
+    /// The client that `identity` has found.
+    pub(crate) known: Option<&'r KnownClient>,
 }
 
 #[derive(Debug, Default)]
@@ -138,10 +147,10 @@ impl Usage {
 
     /// Counts a legacy request. `is_unmarked` is `true` if the request has no paging parameter. `now` is in seconds
     /// since 1970.
-    pub(crate) fn count(&self, headers: &HeaderMap, query: &str, keys: &KeyRing, (is_unmarked, now): (bool, u64)) {
+    pub(crate) fn count(&self, client: CountedClient<'_>, keys: &KeyRing, (is_unmarked, now): (bool, u64)) {
         self.all.add(is_unmarked, now);
         let Some(who) = &self.who else { return };
-        match who.is_known_by(headers, query) {
+        match who.is_known_by(client) {
             Some(value) => self.tally(who, &value, keys.client_mark(&value)).add(is_unmarked, now),
             None => self.unidentified.add(is_unmarked, now),
         }
@@ -258,8 +267,9 @@ impl Who {
 
     /// Returns the value that identifies the client of a request; `None` if the request has no such value. The scheme
     /// of `Authorization` isn't part of the value.
-    fn is_known_by(&self, headers: &HeaderMap, query: &str) -> Option<Vec<u8>> {
+    fn is_known_by(&self, CountedClient { headers, query, known }: CountedClient<'_>) -> Option<Vec<u8>> {
         let value = match &self.known_by {
+            KnownBy::Identity => known?.name.to_vec(),
             KnownBy::Header(name) => credential(name, headers.get(name)?).to_vec(),
             KnownBy::Parameter(name) => {
                 query::pairs(query).find(|pair| &*pair.name() == name.as_bytes())?.value().into_owned()
@@ -348,7 +358,8 @@ mod tests {
         let pairs = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap()));
-        usage.count(&pairs.collect(), query, &keys(7), (query.is_empty(), now));
+        let client = CountedClient { headers: &pairs.collect(), query, known: None };
+        usage.count(client, &keys(7), (query.is_empty(), now));
     }
 
     /// Returns `name requests last_seen` for each client with requests, then for the others and for unidentified

@@ -14,7 +14,7 @@ use crate::{
     },
     gateway::{
         lifecycle::snapshot::Snapshot,
-        outcome::{access_log::Outcome, failure::Failure},
+        outcome::{access_log::Outcome, failure::Failure, migration::CountedClient},
         routes::{list::List, route::Route},
         session::client_request::ClientRequest,
         shared::{
@@ -163,7 +163,9 @@ fn refuse_stray_cursor(list: &List, parameters: &Parameters, query: Option<&str>
 
 /// Records the kind of a request's paging. A legacy request is also counted for its client.
 pub(crate) fn note_paging(list: &List, asked: &ClientRequest, kind: &RequestKind, outcome: &mut Outcome) {
-    list.note_paging(kind, &asked.headers, (asked.query(), asked.now), &mut outcome.counted);
+    let (headers, known) = asked.client_parts();
+    let client = CountedClient { headers, query: asked.query().unwrap_or_default(), known };
+    list.note_paging(kind, client, asked.now, &mut outcome.counted);
 }
 
 /// Charges a legacy request to the limits for legacy requests; other requests aren't charged. `now` is in seconds since

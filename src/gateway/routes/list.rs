@@ -22,7 +22,10 @@ use crate::{
     },
     gateway::{
         identity::{KnownClient, Viewer},
-        outcome::{metrics::Counted, migration::Usage},
+        outcome::{
+            metrics::Counted,
+            migration::{CountedClient, Usage},
+        },
         runtime::clock,
         shared::learning::Learning,
     },
@@ -67,6 +70,8 @@ pub struct List {
     pub tells_total: bool,
     /// The headers that identify clients.
     pub principal: Vec<HeaderName>,
+    /// Further headers that say nothing about a person.
+    pub impersonal: Vec<HeaderName>,
     /// The headers of the principal and of cursor contexts. A client's `Connection` header must not remove them.
     pub protected: Vec<HeaderName>,
     /// The headers by which pages vary.
@@ -132,6 +137,7 @@ impl List {
             counts: settings.dialect.count.is_some() || tells_total,
             tells_total,
             principal: settings.principal.clone(),
+            impersonal: settings.impersonal.clone(),
             protected,
             varies,
             cursor: settings.cursor.clone(),
@@ -147,7 +153,13 @@ impl List {
 
     /// Returns the client of a request for this list, as the list tells its clients apart.
     pub(crate) fn viewer<'r>(&'r self, (headers, known): (&'r HeaderMap, Option<&'r KnownClient>)) -> Viewer<'r> {
-        Viewer { headers, known, told_apart_by: &self.protected, bound: &self.cursor.bind }
+        Viewer {
+            headers,
+            known,
+            told_apart_by: &self.protected,
+            bound: &self.cursor.bind,
+            impersonal: &self.impersonal,
+        }
     }
 
     /// Compiles only the conventions of a list that isn't served; `None` if the list has faults, which aren't reported.
@@ -164,13 +176,7 @@ impl List {
     }
 
     /// Counts a request by its paging. A legacy request is also counted for its client. `now` is in seconds since 1970.
-    pub(crate) fn note_paging(
-        &self,
-        kind: &RequestKind,
-        headers: &HeaderMap,
-        (query, now): (Option<&str>, u64),
-        counted: &mut Counted,
-    ) {
+    pub(crate) fn note_paging(&self, kind: &RequestKind, client: CountedClient<'_>, now: u64, counted: &mut Counted) {
         let word = match kind {
             RequestKind::Cursor => "cursor",
             RequestKind::Legacy { .. } => "legacy",
@@ -180,7 +186,7 @@ impl List {
         self.usage.count_paging(word, now);
         if legacy::is_legacy(kind, &self.legacy) {
             let is_unmarked = matches!(kind, RequestKind::Unmarked);
-            self.usage.count(headers, query.unwrap_or_default(), &self.keys, (is_unmarked, now));
+            self.usage.count(client, &self.keys, (is_unmarked, now));
         }
     }
 

@@ -8,5 +8,6 @@ pub(crate) mod list;
 pub(crate) mod observed;
 pub(crate) mod route;
 pub(crate) mod table;
+pub(crate) mod token_keys;
 pub(crate) mod unpaged;
 pub(crate) mod upstream;

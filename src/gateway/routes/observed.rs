@@ -8,7 +8,14 @@ use std::sync::{
 use http::{HeaderMap, Method};
 
 use super::list::List;
-use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::Counted, learn::traffic::ListTraffic};
+use crate::{
+    config::settings::ObserveSettings,
+    gateway::{
+        identity::KnownClient,
+        outcome::{metrics::Counted, migration::CountedClient},
+    },
+    learn::traffic::ListTraffic,
+};
 
 /// A list that is observed instead of served.
 #[derive(Debug)]
@@ -33,13 +40,14 @@ impl ObservedList {
     pub(crate) fn note_paging(
         &self,
         (method, headers): (&Method, &HeaderMap),
-        query: Option<&str>,
+        (query, known): (Option<&str>, Option<&KnownClient>),
         now: u64,
         counted: &mut Counted,
     ) {
         let kind = self.list.conventions.own().parameters.legacy_kind(query);
         if let Some(kind) = kind.filter(|_| [Method::GET, Method::HEAD].contains(method)) {
-            self.list.note_paging(&kind, headers, (query, now), counted);
+            let client = CountedClient { headers, query: query.unwrap_or_default(), known };
+            self.list.note_paging(&kind, client, now, counted);
         }
     }
 

@@ -44,7 +44,7 @@ use crate::{
             body,
             client_request::{Client, ClientRequest},
             context::{Forwarded, Gateway, RequestContext},
-            identity,
+            identity::{self, IdentityCall},
             observe,
             respond::{self, refuse},
             service::{LastingResponse, Service, ServiceAnswer, StreamedResponse},
@@ -205,7 +205,8 @@ async fn decide(
     }
     if let Some(observed) = &route.observed {
         let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
-        observed.note_paging(request, target.query.as_deref(), now, &mut outcome.counted);
+        let client = (target.query.as_deref(), outcome.known.as_deref());
+        observed.note_paging(request, client, now, &mut outcome.counted);
         if let Some(name) = observed.marking_name(target.query.as_deref()) {
             observe::note_name(&route, name, &outcome.request_id);
         }
@@ -304,7 +305,6 @@ async fn enter(
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
     let mut identifying = vec![protected, snapshot.server.client_subject.as_slice()];
-    identifying.extend(route.identity.iter().map(|rules| rules.headers()));
     identifying.extend(route.limits.iter().map(|limits| limits.named_by()));
     identifying.extend(route.concurrency.iter().map(|concurrency| concurrency.named_by()));
     if let Err(problem) = check(&head.headers, &identifying, &snapshot.server.forwarded_headers) {
@@ -312,11 +312,10 @@ async fn enter(
     }
     // The client is found before its limits are charged.
     if let Some(rules) = &route.identity {
-        let answer = identity::ask([&**rules], &head.headers, (gateway, snapshot), outcome).await;
+        let answer = identity::ask(&[&**rules], &head.headers, IdentityCall { gateway, snapshot, outcome }).await;
         let certificate = routed.client.certificate(session, snapshot);
         let (query, answer) = (routed.target.query.as_deref(), answer.as_deref());
-        outcome.known =
-            rules.find(RequestParts { headers: &head.headers, query, certificate, answer }).map(Arc::new);
+        outcome.known = rules.find(RequestParts { headers: &head.headers, query, certificate, answer }).map(Arc::new);
     }
     match admit_client(&routed, snapshot, head, outcome).await {
         Ok(entered) => *place = entered,

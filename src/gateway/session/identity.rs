@@ -10,7 +10,7 @@ use super::context::Gateway;
 use crate::{
     gateway::{
         identity::{
-            answers::{Credentials, IdentityAnswer},
+            answers::{IdentityAnswer, SentCredentials},
             rules::IdentityRules,
         },
         lifecycle::snapshot::Snapshot,
@@ -29,30 +29,43 @@ use crate::{
 /// The largest size of an answer, in bytes. A larger one says nothing.
 const ANSWER: usize = 64 << 10;
 
-/// Returns what the upstream says about the credentials of a request. Returns `None` if none of the rules needs it, or
+/// The request whose client is sought, and the gateway that asks for it.
+#[derive(Clone, Copy)]
+pub(crate) struct IdentityCall<'r> {
+    pub(crate) gateway: &'r Gateway,
+    pub(crate) snapshot: &'r Snapshot,
+    pub(crate) outcome: &'r Outcome,
+}
+
+/// Asks for what names the client of a request: keys that its token names, and what the upstream says about its
+/// credentials, which is returned. Returns `None` if none of the rules needs it, or
 /// if the request has no credentials. Concurrent requests with the same credentials share one answer, also a failure, so
 /// an upstream that is down isn't asked by one after the other.
-pub(crate) async fn ask<'r>(
-    rules: impl IntoIterator<Item = &'r IdentityRules>,
+pub(crate) async fn ask(
+    rules: &[&IdentityRules],
     headers: &HeaderMap,
-    (gateway, snapshot): (&Gateway, &Snapshot),
-    outcome: &Outcome,
+    call: IdentityCall<'_>,
 ) -> Option<Arc<IdentityAnswer>> {
-    let source = snapshot.identity_source.as_ref()?;
-    if !rules.into_iter().any(IdentityRules::need_answer) {
-        return None;
+    let IdentityCall { snapshot, .. } = call;
+    let mut needs_answer = false;
+    for rules in rules {
+        needs_answer |= rules.need_answer();
+        if let Some(keys) = snapshot.token_keys.as_ref().filter(|_| rules.lack_key(headers)) {
+            keys.wait_for_new().await;
+        }
     }
+    let source = snapshot.identity_source.as_ref().filter(|_| needs_answer)?;
     let credentials = match source.answers.credentials_of(headers) {
-        Credentials::None => return None,
-        Credentials::Doubtful => return Some(Arc::new(IdentityAnswer::Unknown)),
-        Credentials::Some(credentials) => credentials,
+        SentCredentials::None => return None,
+        SentCredentials::Doubtful => return Some(Arc::new(IdentityAnswer::Unknown)),
+        SentCredentials::Some(credentials) => credentials,
     };
     if let Some(kept) = source.answers.find(&credentials, clock::instant()) {
         return Some(kept);
     }
     // The time of an answer counts from its request, because the upstream may have judged at once.
     let began = clock::instant();
-    let asking = Box::pin(async { Ok::<_, Infallible>(request(source, headers, (gateway, snapshot), outcome).await) });
+    let asking = Box::pin(async { Ok::<_, Infallible>(request(source, headers, call).await) });
     match source.asking.join(credentials, asking).await {
         Ok(LookUpResult::Asked(answer)) => {
             source.answers.keep(credentials, &answer, began);
@@ -67,8 +80,7 @@ pub(crate) async fn ask<'r>(
 async fn request(
     source: &IdentitySource,
     headers: &HeaderMap,
-    (gateway, snapshot): (&Gateway, &Snapshot),
-    outcome: &Outcome,
+    IdentityCall { gateway, snapshot, outcome }: IdentityCall<'_>,
 ) -> IdentityAnswer {
     let upstream = &source.upstream;
     let Ok(mut head) = head(source, headers) else { return IdentityAnswer::Unknown };

@@ -106,7 +106,7 @@ mod tests {
             learning.scope(
                 path,
                 filters,
-                Viewer { headers: &headers, known: None, told_apart_by: &principal, bound: &[] },
+                Viewer { headers: &headers, known: None, told_apart_by: &principal, bound: &[], impersonal: &[] },
             )
         };
         let views: std::collections::HashSet<usize> = ["", "expand=x", "status=a", "status=a&expand=x"]

@@ -301,7 +301,7 @@ mod tests {
     }
 
     fn viewer<'r>(headers: &'r HeaderMap, told_apart_by: &'r [HeaderName]) -> Viewer<'r> {
-        Viewer { headers, known: None, told_apart_by, bound: &[] }
+        Viewer { headers, known: None, told_apart_by, bound: &[], impersonal: &[] }
     }
 
     fn now() -> Instant {

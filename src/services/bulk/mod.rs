@@ -45,11 +45,12 @@ use crate::{
         session::{
             body::{self, BodyLimits},
             client_request::Client,
+            identity::IdentityCall,
             service::{Service, ServiceAnswer, is_for},
         },
     },
     services::{
-        caller::Caller,
+        caller::{Caller, ClientRules},
         inner::{InnerGateway, failed},
     },
     upstream::net::memory::MemoryShare,
@@ -135,8 +136,10 @@ impl Bulk {
         let mut caller = Caller::of(session, outcome.client);
         let query = session.req_header().uri.query().map(str::to_owned);
         let rules = snapshot.service_identities.bulk.as_ref();
-        caller.identify([rules], query.as_deref(), (client, snapshot), (self.inner.gateway(), outcome)).await;
-        let rules = rules.map(|rules| &**rules);
+        let call = IdentityCall { gateway: self.inner.gateway(), snapshot, outcome };
+        caller.identify(&[rules], query.as_deref(), client, call).await;
+        let clients =
+            ClientRules { principal: &[], rules: rules.map(|rules| &**rules), impersonal: &settings.impersonal };
         let limits = BodyLimits { size: settings.size, depth: DEPTH, time: settings.timeout };
         let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());
         // If one operation is invalid, no operation of the request runs. Test: `a_malformed_request_runs_no_operation`.
@@ -145,7 +148,8 @@ impl Bulk {
         let gateway = self.inner.proxy().await?;
         let of_run = snapshot.memory.share();
         of_run.take(plan.size() + if key.is_some() { body.len() } else { 0 })?;
-        let owner = Owner { client: caller.name_of("", rules), network: caller.network() };
+        let owner =
+            Owner { client: caller.counted_by(&settings.key, caller.name_of("", clients)), network: caller.network() };
         // The place is taken before the key is claimed, so a request that is refused can be repeated with its key.
         // Test: `requests_without_their_clients_are_bounded`.
         let place = key.as_ref().map(|_| self.detached.enter(owner)).transpose()?;
@@ -154,7 +158,7 @@ impl Bulk {
         let claim = match key {
             None => None,
             Some(key) => {
-                let name = caller.name_of(&key, rules);
+                let name = caller.name_of(&key, clients);
                 match self.keys.claim((name, owner), &body, settings.idempotency, clock::instant()) {
                     KnownKey::New(claim) => Some(claim),
                     KnownKey::Done(result) => return Ok(Some(result)),

@@ -81,6 +81,9 @@ pub(super) struct JobDefinition {
     /// The name of the address of the client that began the job; `None` if it is unknown.
     #[serde(default)]
     pub(super) network: Option<String>,
+    /// The name under which limits count the client; `None` if it is the owner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) counted: Option<String>,
 }
 
 /// A list whose exports a client requests. A job is found only under its own list.
@@ -405,6 +408,7 @@ mod tests {
             finished: Some(60),
             definition: JobDefinition {
                 network: None,
+                counted: None,
                 path: "/v1/people".to_owned(),
                 normal_path: "/v1/people".to_owned(),
                 host: None,

@@ -183,13 +183,14 @@ fn bounded<'j>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::ExportStoreSettings;
+    use crate::config::settings::{CountedBy, ExportStoreSettings};
 
     fn settings(keep: u64, keep_jobs: usize, keep_size: usize) -> ExportSettings {
         ExportSettings {
             store: ExportStoreSettings::Directory("/x".into()),
             at_once: 1,
             per_client: 1,
+            key: CountedBy::Principal,
             queue: 1,
             attempts: 1,
             page_timeout: Duration::ZERO,

@@ -45,7 +45,7 @@ use super::{
     webhooks::Events,
 };
 use crate::{
-    config::settings::{ExportSettings, ExportStoreSettings},
+    config::settings::{CountedBy, ExportSettings, ExportStoreSettings},
     cursor::KeyRing,
     downstream::{Code, LinkBase, Problem, Response},
     gateway::{
@@ -53,13 +53,14 @@ use crate::{
         identity::answers::IdentityAnswer,
         outcome::{access_log::Outcome, failure::Failure},
         runtime::clock,
-        server::dispatch::unless_gone,
+        server::{admission::whose, dispatch::unless_gone},
         session::{
             body::{self, BodyLimits},
             client_request::Client,
-            context::Gateway,
+            identity::IdentityCall,
             service::{Service, ServiceAnswer, StreamedResponse},
         },
+        shared::clients::{LimitedClient, limit_store::LimitStore, route_limits::LimitedRequest},
     },
     upstream::net::memory::MemoryShare,
 };
@@ -88,6 +89,8 @@ struct ExportCall<'c> {
     caller: Caller,
     /// The names of the client under each cursor key. The name under the signing key is the first.
     owners: Vec<String>,
+    /// The names under which limits count the client, in the same order; empty if these are the `owners`.
+    counted: Vec<String>,
     /// The URL of the list's exports, such as `https://api.example.com/users/exports`.
     base: String,
 }
@@ -116,7 +119,13 @@ impl Service for Exports {
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let method = session.req_header().method.clone();
-        let call = identify(session, (client, snapshot), (self.inner.gateway(), outcome)).await?;
+        let asked = IdentityCall { gateway: self.inner.gateway(), snapshot, outcome };
+        let call = identify(session, client, snapshot, asked).await?;
+        // A request that begins a job asks for a page of the list, which counts as one. Test:
+        // `requests_for_exports_have_the_limits_of_their_list`.
+        if (&call.target.resource, &method) != (&ExportResource::Collection, &Method::POST) {
+            call.charge(session, client, outcome).await?;
+        }
         match (&call.target.resource, method) {
             (ExportResource::Collection, Method::POST) => {
                 let limits = BodyLimits { size: BODY_SIZE, depth: BODY_DEPTH, time: call.settings.page_timeout };
@@ -205,6 +214,7 @@ impl Exports {
             columns: order.columns,
             formulas: order.formulas,
             network: network_of(caller, keys),
+            counted: call.counted.first().cloned(),
         };
         let proxy = self.inner.proxy().await?;
         let timeout = settings.page_timeout;
@@ -239,7 +249,8 @@ impl Exports {
             return Err(Failure::logged(Code::Internal, FAILED, "no key".to_owned()));
         };
         let limits = QueueLimits { per_client: settings.per_client, queue: settings.queue };
-        let added = self.store.add(job.clone(), owners, credentials, limits).await.map_err(failed)?;
+        let counted = if call.counted.is_empty() { owners } else { &call.counted };
+        let added = self.store.add(job.clone(), counted, credentials, limits).await.map_err(failed)?;
         if let Some(problem) = refusal(added, settings.per_client) {
             return Err(Box::new(problem).into());
         }
@@ -289,6 +300,30 @@ fn failed(fault: JobStoreFault) -> Failure {
 }
 
 impl ExportCall<'_> {
+    /// Counts the request in a limit of its own, with the numbers of the list's rate limit. A client that asks for the
+    /// state of its export doesn't slow the export down.
+    ///
+    /// # Errors
+    ///
+    /// Returns the refusal if the client has used up the limit.
+    async fn charge(&self, session: &ServerSession, client: &Client, outcome: &mut Outcome) -> Result<(), Failure> {
+        let route = &self.target.route;
+        let Some(limits) = &route.limits else { return Ok(()) };
+        let client = LimitedClient {
+            headers: &session.req_header().headers,
+            address: whose(outcome.client.unwrap_or(client.address)),
+            known: self.caller.known(route.identity.as_deref()),
+        };
+        let store = self.snapshot.store.clone();
+        let apart = format!("{} {NAME}", route.name);
+        let shared = store.map(|store| -> (Arc<dyn LimitStore>, &str) { (store, &apart) });
+        let limited = LimitedRequest::begin(limits, client, shared).apart();
+        outcome.limited.insert(Box::new(limited)).admit().await.map_err(|refusal| {
+            outcome.counted.limit = Some(refusal.policy.word());
+            refusal.into()
+        })
+    }
+
     /// Returns the list whose exports this request names.
     fn list(&self) -> ExportedList {
         let list = &self.target.list;
@@ -320,8 +355,9 @@ impl ExportCall<'_> {
 /// `upstream_unavailable` if the upstream doesn't say who the client is.
 async fn identify<'c>(
     session: &ServerSession,
-    (client, snapshot): (&Client, &'c Arc<Snapshot>),
-    (gateway, outcome): (&Gateway, &Outcome),
+    client: &Client,
+    snapshot: &'c Arc<Snapshot>,
+    call: IdentityCall<'_>,
 ) -> Result<ExportCall<'c>, Failure> {
     let target = ExportTarget::read(snapshot, session.req_header());
     let parts = target.zip(snapshot.services.exports.as_ref()).zip(snapshot.keys.as_deref());
@@ -332,7 +368,7 @@ async fn identify<'c>(
     let headers = &session.req_header().headers;
     let address = client.public_address(&target.list, headers, &target.route, snapshot);
     let base = LinkBase::new(&address, &format!("{}/exports", target.list.path)).url("");
-    let mut caller = Caller::of(session, outcome.client);
+    let mut caller = Caller::of(session, call.outcome.client);
     // An absolute target overrides `Host` (RFC 9112 section 3.2.2). Inner requests have a relative target, so they need
     // the host in `Host`.
     if let Some(Ok(host)) = target.list.authority.as_deref().map(HeaderValue::from_str) {
@@ -343,7 +379,7 @@ async fn identify<'c>(
     let private = request::private_name(&target.route, &caller.headers, target.list.query.as_deref());
     let rules = [target.route.identity.as_ref(), snapshot.service_identities.webhooks.as_ref()];
     let query = target.list.query.as_deref();
-    let said = caller.identify(rules, query, (client, snapshot), (gateway, outcome)).await;
+    let said = caller.identify(&rules, query, client, call).await;
     // A list asks its upstream for each page, but the file of a job is there without it.
     // Test: `revoked_credentials_open_no_export`.
     if target.route.identity.as_ref().is_some_and(|rules| rules.need_answer()) {
@@ -352,9 +388,16 @@ async fn identify<'c>(
     let name = caller.owner_at(ClientRules::of_route(&target.route), &private);
     // A job that was begun before a change of keys has its client's name under the earlier key, so the names under all
     // keys are used.
-    let numbers = std::iter::once(keys.signing_number()).chain(keys.numbers());
-    let owners = numbers.filter_map(|number| keys.stored_name(number, NAME, "owner", &name)).collect();
-    Ok(ExportCall { snapshot, settings, keys, target, caller, owners, base })
+    let numbers: Vec<u32> = std::iter::once(keys.signing_number()).chain(keys.numbers()).collect();
+    let names = |kind: &str, name: &[u8; 32]| -> Vec<String> {
+        numbers.iter().filter_map(|number| keys.stored_name(*number, NAME, kind, name)).collect()
+    };
+    let owners = names("owner", &name);
+    let counted = match &settings.key {
+        CountedBy::Principal => Vec::new(),
+        key => names("counted", &caller.counted_by(key, name)),
+    };
+    Ok(ExportCall { snapshot, settings, keys, target, caller, owners, counted, base })
 }
 
 /// Checks that the upstream hasn't refused the client's credentials, by its answer about who the client is.

@@ -111,12 +111,12 @@ pub(super) trait ExportStore: Send + Sync {
         Ok(())
     }
 
-    /// Adds a job with its sealed credentials, unless one of `limits` is reached. `owners` are all names of the job's
-    /// client. Jobs under each of these names count for the client's limit.
+    /// Adds a job with its sealed credentials, unless one of `limits` is reached. `counted` are all names under which
+    /// limits count the job's client. Jobs under each of these names count for the client's limit.
     async fn add(
         &self,
         job: ExportJob,
-        owners: &[String],
+        counted: &[String],
         credentials: Vec<u8>,
         limits: QueueLimits,
     ) -> Result<Added, JobStoreFault>;

@@ -49,6 +49,7 @@ use crate::{
         server::dispatch::unless_gone,
         session::{
             client_request::Client,
+            identity::IdentityCall,
             service::{LastingResponse, Service, ServiceAnswer},
         },
     },
@@ -86,10 +87,11 @@ impl Service for LivePages {
             // This doesn't happen: `takes` accepts only requests for live pages that the configuration permits.
             return Err(Box::new(Problem::new(Code::RouteNotFound, "no route covers this path")).into());
         };
-        let call = LiveCall::new(below, session, (client, snapshot), (self.groups.inner.gateway(), outcome)).await?;
+        let asked = IdentityCall { gateway: self.groups.inner.gateway(), snapshot, outcome };
+        let call = LiveCall::new(below, session, client, asked).await?;
         // The place is taken before the page is requested, so a subscriber that exceeds a limit doesn't cost the
         // upstream a request.
-        let place = self.places.enter(settings, (&call.route.name, call.subscriber()))?;
+        let place = self.places.enter(settings, (&call.route.name, call.subscriber(&settings.key)))?;
         let proxy = self.groups.inner.proxy().await?;
         let stay = LiveStay::begin(place, settings, &self.groups.inner.gateway().vitals);
         // A WebSocket opens before a page is requested, because the client's first message can name another page.

@@ -136,7 +136,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::settings::LiveInterval;
+    use crate::config::settings::{CountedBy, LiveInterval};
 
     #[test]
     fn places_are_bounded_and_given_back() {
@@ -150,6 +150,7 @@ mod tests {
             subscribers: 4,
             per_route: 3,
             per_client: 2,
+            key: CountedBy::Principal,
         };
         let counts: Arc<LiveCounts> = Arc::default();
         let places = SubscriberPlaces::new(Arc::clone(&counts));
@@ -183,6 +184,7 @@ mod tests {
             subscribers: 1_000,
             per_route: 1_000,
             per_client: 2,
+            key: CountedBy::Principal,
         };
         let places = SubscriberPlaces::new(Arc::default());
         let enter = |client: u8, network: u8| {

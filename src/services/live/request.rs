@@ -12,9 +12,13 @@ use super::{
     window::LiveWindow,
 };
 use crate::{
+    config::settings::CountedBy,
     downstream::{Code, CorsPolicy, Problem, response::cors},
     gateway::{
-        Gateway, Snapshot, outcome::access_log::Outcome, routes::route::Route, session::client_request::Client,
+        Snapshot,
+        identity::headers::negotiating,
+        routes::route::Route,
+        session::{client_request::Client, identity::IdentityCall},
     },
     services::{
         caller::{Caller, ClientRules},
@@ -77,9 +81,10 @@ impl LiveCall {
     pub(super) async fn new(
         below: BelowList,
         session: &ServerSession,
-        (client, snapshot): (&Client, &Snapshot),
-        (gateway, outcome): (&Gateway, &Outcome),
+        client: &Client,
+        call: IdentityCall<'_>,
     ) -> Result<Self, Box<Problem>> {
+        let IdentityCall { snapshot, outcome, .. } = call;
         let route = Arc::clone(&below.route);
         let headers = &session.req_header().headers;
         let base = client.public_address(&below.list, headers, &route, snapshot).as_str().to_owned();
@@ -94,14 +99,14 @@ impl LiveCall {
             caller.headers.insert(header::HOST, host);
         }
         let rules = [route.identity.as_ref(), snapshot.service_identities.webhooks.as_ref()];
-        caller.identify(rules, below.list.query.as_deref(), (client, snapshot), (gateway, outcome)).await;
+        caller.identify(&rules, below.list.query.as_deref(), client, call).await;
         let client = caller.viewer_at(ClientRules::of_route(&route));
         Ok(Self { route, caller: Arc::new(caller), client, below, base })
     }
 
-    /// Returns the client by its credentials and by its address.
-    pub(super) fn subscriber(&self) -> Subscriber {
-        Subscriber { client: self.client, network: self.caller.network() }
+    /// Returns the client as limits count it: by `key`, and by its address.
+    pub(super) fn subscriber(&self, key: &CountedBy) -> Subscriber {
+        Subscriber { client: self.caller.counted_by(key, self.client), network: self.caller.network() }
     }
 
     /// Returns the path of the list, without the segment of live pages.
@@ -126,16 +131,7 @@ impl LiveCall {
         for bytes in [&self.client[..], self.base.as_bytes(), target.as_bytes()] {
             part(bytes);
         }
-        // Upstreams with content negotiation don't always send `Vary`. So clients that differ in these headers never
-        // share a page.
-        let negotiates = |name: &HeaderName| name.as_str().starts_with("accept") || name.as_str() == "prefer";
-        let mut negotiating: Vec<(&str, &[u8])> = (self.caller.headers.iter())
-            .filter(|(name, _)| negotiates(name))
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-            .collect();
-        // The sort is stable: the values of a repeated header keep their order.
-        negotiating.sort_by_key(|(name, _)| *name);
-        for (name, value) in negotiating {
+        for (name, value) in negotiating(&self.caller.headers) {
             part(name.as_bytes());
             part(value);
         }

@@ -22,12 +22,12 @@ use super::{
     request::{self, CheckedChange, EndpointChange, Registration, WebhookResource},
     send::{AttemptRecord, Message, Sender},
     signature::SigningSecrets,
-    store::{Delivery, Registered, WebhookStore, WebhookTables},
+    store::{Delivery, EndpointLimits, Registered, RegisteringClient, WebhookStore, WebhookTables},
 };
 use crate::{
     config::{
         outgoing::EndpointUrl,
-        settings::{EndpointPace, QuotaSettings, WebhookClientSettings, WebhookSettings},
+        settings::{CountedBy, EndpointPace, QuotaSettings, WebhookClientSettings, WebhookSettings},
     },
     cursor::KeyRing,
     downstream::{Code, Problem, Response},
@@ -40,7 +40,7 @@ use crate::{
         session::{
             body::{self, BodyLimits},
             client_request::Client,
-            context::Gateway,
+            identity::IdentityCall,
             service::{Service, ServiceAnswer},
         },
         shared::clients::{ClientHash, rate_limit::RateLimit},
@@ -123,7 +123,9 @@ impl Service for Webhooks {
         snapshot: &Arc<Snapshot>,
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<ServiceAnswer>, Failure> {
-        let call = identify(session, (client, snapshot), (self.inner.gateway(), outcome)).await?;
+        let call =
+            identify(session, client, snapshot, IdentityCall { gateway: self.inner.gateway(), snapshot, outcome })
+                .await?;
         let is_post = call.method == Method::POST;
         let needs_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
         let body = match needs_body {
@@ -226,9 +228,9 @@ impl Webhooks {
             sealed: sealed(call.keys, &parts, &id)?,
             id,
         };
-        let (owners, limits) = (call.owners.clone(), (call.clients.per_client, call.clients.endpoints));
-        let (number, added) = (call.keys.signing_number(), endpoint.clone());
-        match self.call(move |tables| tables.register(&added, &owners, limits, number)).await? {
+        let limits = EndpointLimits { per_client: call.clients.per_client, all: call.clients.endpoints };
+        let (number, added, client) = (call.keys.signing_number(), endpoint.clone(), call.counted());
+        match self.call(move |tables| tables.register(&added, &client, limits, number)).await? {
             Registered::Added => Ok(call.shown(201, &endpoint, true)),
             Registered::ClientIsFull => {
                 let detail = format!("there are {} endpoints of this client: remove one", call.clients.per_client);
@@ -441,6 +443,16 @@ impl Webhooks {
 }
 
 impl WebhookCall<'_> {
+    /// Returns the client as limits count it.
+    fn counted(&self) -> RegisteringClient {
+        let names = match &self.clients.key {
+            CountedBy::Principal => self.owners.clone(),
+            key => owners(self.keys, &self.caller.counted_by(key, self.client)),
+        };
+        let network = self.caller.network().and_then(|network| owners(self.keys, &network).into_iter().next());
+        RegisteringClient { names, network }
+    }
+
     /// Returns the document of an endpoint as an answer. With `is_new`, the document contains the newest secret.
     fn shown(&self, status: u16, endpoint: &Endpoint, is_new: bool) -> Response {
         let parts = SealedParts::open(self.keys, &endpoint.id, &endpoint.sealed);
@@ -458,8 +470,9 @@ impl WebhookCall<'_> {
 /// Returns the client of a request, and the resource that the request names.
 async fn identify<'c>(
     session: &ServerSession,
-    (client, snapshot): (&Client, &'c Arc<Snapshot>),
-    (gateway, outcome): (&Gateway, &Outcome),
+    client: &Client,
+    snapshot: &'c Arc<Snapshot>,
+    call: IdentityCall<'_>,
 ) -> Result<WebhookCall<'c>, Failure> {
     let nothing = || Box::new(Problem::new(Code::RouteNotFound, "no route covers this path, or not with this method"));
     let parts = snapshot.services.webhooks.as_ref().zip(snapshot.keys.as_deref());
@@ -470,12 +483,12 @@ async fn identify<'c>(
     let target = target::read(head)?;
     let rest = target.path.strip_prefix(&clients.path).unwrap_or_default();
     let resource = WebhookResource::read(rest, &head.method).ok_or_else(nothing)?;
-    let mut caller = Caller::of(session, outcome.client);
+    let mut caller = Caller::of(session, call.outcome.client);
     if let Some(Ok(host)) = target.authority.as_deref().map(HeaderValue::from_str) {
         caller.headers.insert(header::HOST, host);
     }
     let rules = snapshot.service_identities.webhooks.as_ref();
-    caller.identify([rules], target.query.as_deref(), (client, snapshot), (gateway, outcome)).await;
+    caller.identify(&[rules], target.query.as_deref(), client, call).await;
     let client = caller.owner_at(by(snapshot, clients), "");
     let (method, query, owners) = (head.method.clone(), target.query, owners(keys, &client));
     Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })

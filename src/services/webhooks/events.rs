@@ -145,7 +145,8 @@ pub(in crate::services) fn audience(snapshot: &Snapshot, caller: Option<&Caller>
 
 /// Returns how the clients that own endpoints are identified.
 pub(super) fn by<'r>(snapshot: &'r Snapshot, clients: &'r WebhookClientSettings) -> ClientRules<'r> {
-    ClientRules { principal: &clients.principal, rules: snapshot.service_identities.webhooks.as_deref() }
+    let rules = snapshot.service_identities.webhooks.as_deref();
+    ClientRules { principal: &clients.principal, rules, impersonal: &clients.impersonal }
 }
 
 /// Returns the names of clients as owners of endpoints, under each cursor key.

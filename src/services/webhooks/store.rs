@@ -20,7 +20,7 @@ use super::endpoint::{Endpoint, EndpointState};
 use crate::services::database::{Database, DatabaseFault, count, natural, whole};
 
 /// The SQL scripts that create and change the tables, one for each version.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
 CREATE TABLE endpoints (
     id TEXT PRIMARY KEY,
@@ -100,6 +100,11 @@ CREATE TABLE windows (
 ) STRICT;
 CREATE INDEX windows_by_age ON windows (seen);
 ",
+    "
+-- The name under which limits count the client; the owner's if it is missing. And the name of its address.
+ALTER TABLE endpoints ADD COLUMN counted TEXT;
+ALTER TABLE endpoints ADD COLUMN network TEXT;
+",
 ];
 
 const COLUMNS: &str = "id, owner, state, verified, gone, events, created, sealed";
@@ -174,33 +179,65 @@ impl WebhookStore {
     }
 }
 
+/// The number of clients whose endpoints one address may have.
+const CLIENTS_OF_NETWORK: usize = 4;
+
+/// A client as limits count it.
+#[derive(Clone, Debug)]
+pub(super) struct RegisteringClient {
+    /// Its names, one for each cursor key; the one under the signing key is the first.
+    pub(super) names: Vec<String>,
+    /// The name of its address; `None` if the address is unknown.
+    pub(super) network: Option<String>,
+}
+
+/// The largest numbers of endpoints, per client and of all clients.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EndpointLimits {
+    pub(super) per_client: usize,
+    pub(super) all: usize,
+}
+
 impl WebhookTables<'_> {
-    /// Adds an endpoint of a client, unless the limit of this client or of all clients is reached. `owners` are all
-    /// names of the client. `number` is the number of the key that sealed the endpoint.
+    /// Adds an endpoint of a client, unless the limit of this client, of its address or of all clients is reached.
+    /// `number` is the number of the key that sealed the endpoint.
     pub(super) fn register(
         &mut self,
         endpoint: &Endpoint,
-        owners: &[String],
-        (per_client, all): (usize, usize),
+        client: &RegisteringClient,
+        limits: EndpointLimits,
         number: u32,
     ) -> Result<Registered, DatabaseFault> {
         // The endpoints are counted in the transaction that adds one, so two requests at the same time can't both take
         // the last place. Endpoints under all names of the client count. Otherwise a change of keys would let the
         // client exceed its limit.
-        if self.of_client(owners)?.len() >= per_client {
+        let places = vec!["?"; client.names.len()].join(", ");
+        let query = format!(
+            "SELECT count(*) FILTER (WHERE coalesce(counted, owner) IN ({places})), count(*) FILTER (WHERE network = ?)
+             FROM endpoints WHERE owner IS NOT NULL"
+        );
+        let parameters = client.names.iter().map(Some).chain([client.network.as_ref()]);
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (own, near): (i64, i64) = self.transaction.query_row(&query, params_from_iter(parameters), read)?;
+        // A client has a new name with each value of a header that no upstream checks. Test:
+        // `noise_in_a_cookie_makes_no_new_client`.
+        let per_network = limits.per_client.saturating_mul(CLIENTS_OF_NETWORK);
+        if count(own) >= limits.per_client || count(near) >= per_network {
             return Ok(Registered::ClientIsFull);
         }
         // Endpoints of the operator don't count for the limit of all clients.
         let query = "SELECT count(*) FROM endpoints WHERE owner IS NOT NULL";
-        if count(self.transaction.query_row(query, [], |row| row.get(0))?) >= all {
+        if count(self.transaction.query_row(query, [], |row| row.get(0))?) >= limits.all {
             return Ok(Registered::AllAreFull);
         }
         self.transaction.execute(
-            "INSERT INTO endpoints (id, owner, state, verified, events, created, number, sealed)
-             VALUES (:id, :owner, :state, 0, :events, :created, :number, :sealed)",
+            "INSERT INTO endpoints (id, owner, counted, network, state, verified, events, created, number, sealed)
+             VALUES (:id, :owner, :counted, :network, :state, 0, :events, :created, :number, :sealed)",
             named_params! {
                 ":id": endpoint.id,
                 ":owner": endpoint.owner,
+                ":counted": client.names.first(),
+                ":network": client.network,
                 ":state": endpoint.state.word(),
                 ":events": serde_json::to_string(&endpoint.events)?,
                 ":created": whole(endpoint.created),

@@ -31,7 +31,7 @@ use crate::{
     services::{
         answer::{self, InnerAnswer, NoAnswer},
         backoff::Backoff,
-        caller::Caller,
+        caller::{Caller, ClientRules},
         database::DatabaseFault,
         inner::InnerGateway,
         list::find_list,
@@ -258,7 +258,7 @@ impl<'w> WatchTurn<'w> {
         let caller = Arc::new(Caller::of_headers(headers));
         let mut hash = Sha256::new();
         // The name has a fixed length, so no two pairs of a name and a path have the same bytes.
-        hash.update(caller.name_of("watch", None));
+        hash.update(caller.name_of("watch", ClientRules::default()));
         hash.update(watch.path.value.as_bytes());
         Self { snapshot, watch, caller, key: hash.finalize().into() }
     }

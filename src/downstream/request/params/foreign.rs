@@ -213,7 +213,7 @@ impl Parameters {
         // The parameter that identifies legacy clients is declared too, whatever it means in other APIs.
         let client = list.legacy.client.as_ref().and_then(|client| match &client.known_by {
             KnownBy::Parameter(name) => Some(name),
-            KnownBy::Header(_) => None,
+            KnownBy::Header(_) | KnownBy::Identity => None,
         });
         let filters = declared.filters.iter().chain(&list.filterable).map(|name| &name.value);
         let filters = filters.chain(declared.query.iter().map(|(name, _)| &name.value));

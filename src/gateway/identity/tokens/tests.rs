@@ -73,8 +73,8 @@ impl Issuer {
 
 fn verifier_of(keys: &Value) -> Result<Arc<TokenVerifier>, String> {
     TokenVerifier::compile(&TokenSettings {
-        file: Located { value: "jwks.json".to_owned(), at: Location { source: 0, start: 0, end: 0 } },
-        keys: keys.to_string().into_bytes(),
+        written: Located { value: "jwks.json".to_owned(), at: Location { source: 0, start: 0, end: 0 } },
+        keys: TokenKeySource::File(keys.to_string().into_bytes()),
         issuer: Some("https://login".to_owned()),
         audience: vec!["api".to_owned()],
         algorithms: vec![TokenAlgorithm::Rs256, TokenAlgorithm::Ps256, TokenAlgorithm::Es256, TokenAlgorithm::EdDsa],

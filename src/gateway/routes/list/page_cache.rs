@@ -128,7 +128,7 @@ mod tests {
         };
         let headers = |name| HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]);
         let of = |private, headers: &HeaderMap| {
-            cache(private).policy(&Viewer { headers, known: None, told_apart_by: &[], bound: &[] })
+            cache(private).policy(&Viewer { headers, known: None, told_apart_by: &[], bound: &[], impersonal: &[] })
         };
         let policy = |is_authorized, keeps_private| StoringPolicy { is_authorized, keeps_private };
         assert_eq!(of(true, &headers(AUTHORIZATION)), policy(true, true));

@@ -173,6 +173,13 @@ impl LimitedRequest {
         Self { limits: Arc::clone(limits), client: found, stored, charged: 0, applied: Vec::with_capacity(2) }
     }
 
+    /// Counts the request apart from those for pages, with the same numbers. `begin` then needs another name of the route
+    /// for the shared store.
+    pub(crate) fn apart(mut self) -> Self {
+        self.client = ClientHash(self.client.0.rotate_left(32) ^ u64::MAX);
+        self
+    }
+
     /// Charges one request and one upstream request. [`Self::settle`] later replaces this one upstream request with the
     /// real number.
     ///

@@ -1,9 +1,12 @@
 //! Keys of entries in the page cache: hashes of everything that decides what a client may see, the principal first.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ACCEPT, ACCEPT_ENCODING},
+};
 use sha2::{Digest, Sha256};
 
-use crate::gateway::identity::Viewer;
+use crate::gateway::identity::{Viewer, headers::negotiating};
 
 /// The key of an entry: the first 128 bits of a SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +24,8 @@ pub(crate) struct KeptScopeParts<'a> {
     /// The client for whom entries are.
     pub(crate) viewer: Viewer<'a>,
     pub(crate) route: &'a str,
+    /// All headers of the request. Those by which the client negotiates count.
+    pub(crate) headers: &'a HeaderMap,
     /// A hash of the route's settings, which a reload may have changed.
     pub(crate) settings: &'a [u8; 32],
     /// The host as the request names it. Upstreams get the host, and may write it into their items, so a made-up host
@@ -119,6 +124,13 @@ impl KeptScope {
         hash.add(parts.settings);
         hash.add(parts.host.as_bytes());
         hash.add(parts.reached.as_bytes());
+        // The gateway writes these two itself, and the convention that they choose is a part of the page's key. Test:
+        // `readers_of_different_languages_share_no_page`.
+        let own = [ACCEPT.as_str(), ACCEPT_ENCODING.as_str()];
+        for (name, value) in negotiating(parts.headers).into_iter().filter(|(name, _)| !own.contains(name)) {
+            hash.add(name.as_bytes());
+            hash.add(value);
+        }
         Self(hash.0)
     }
 
@@ -186,7 +198,7 @@ mod tests {
     }
 
     fn viewer<'r>(headers: &'r HeaderMap, told_apart_by: &'r [HeaderName]) -> Viewer<'r> {
-        Viewer { headers, known: None, told_apart_by, bound: &[] }
+        Viewer { headers, known: None, told_apart_by, bound: &[], impersonal: &[] }
     }
 
     const PAGE: PageKeyParts<'_> = PageKeyParts {
@@ -209,6 +221,7 @@ mod tests {
         let base = KeptScopeParts {
             viewer: viewer(&none, &principal),
             route: "one",
+            headers: &none,
             settings: &[7; 32],
             host: "a",
             reached: "b",
@@ -221,6 +234,8 @@ mod tests {
             headers(&[("authorization", "x"), ("cookie", "x")]),
             headers(&[("authorization", "xcookie")]),
         ];
+        let negotiated = [("accept-language", "de"), ("accept-charset", "de"), ("prefer", "de")];
+        let negotiated = negotiated.map(|pair| headers(&[pair]));
         let mut scopes = vec![
             base,
             KeptScopeParts { viewer: viewer(&none, &principal[..1]), ..base },
@@ -230,6 +245,7 @@ mod tests {
             KeptScopeParts { reached: "c", ..base },
             KeptScopeParts { host: "ab", reached: "", ..base },
         ];
+        scopes.extend(negotiated.iter().map(|headers| KeptScopeParts { headers, ..base }));
         scopes.extend(views.iter().map(|view| KeptScopeParts { viewer: viewer(view, &principal), ..base }));
         let pages = [
             PAGE,
@@ -252,7 +268,8 @@ mod tests {
             }
         }
         let unlike = headers(&[("accept", "x")]);
-        let same = KeptScope::new(KeptScopeParts { viewer: viewer(&unlike, &principal), ..base }).page(PAGE);
+        let same = KeptScopeParts { viewer: viewer(&unlike, &principal), headers: &unlike, ..base };
+        let same = KeptScope::new(same).page(PAGE);
         assert!(!known.insert(same), "a header that is not a credential decides nothing");
     }
 
@@ -260,8 +277,8 @@ mod tests {
     #[test]
     fn keys_of_cached_pages_differ_by_the_headers_in_vary() {
         let none = HeaderMap::new();
-        let base =
-            KeptScopeParts { viewer: viewer(&none, &[]), route: "one", settings: &[7; 32], host: "", reached: "" };
+        let viewer = viewer(&none, &[]);
+        let base = KeptScopeParts { viewer, route: "one", headers: &none, settings: &[7; 32], host: "", reached: "" };
         let key = KeptScope::new(base).page(PAGE);
         let language = [http::header::ACCEPT_LANGUAGE];
         let keys: std::collections::HashSet<KeptKey> = [

@@ -19,8 +19,9 @@ fn now() -> Instant {
 
 fn key(query: &str) -> KeptKey {
     let none = HeaderMap::new();
-    let viewer = Viewer { headers: &none, known: None, told_apart_by: &[], bound: &[] };
-    let scope = KeptScopeParts { viewer, route: "users", settings: &[0; 32], host: "", reached: "" };
+    let viewer = Viewer { headers: &none, known: None, told_apart_by: &[], bound: &[], impersonal: &[] };
+    let scope =
+        KeptScopeParts { viewer, route: "users", headers: viewer.headers, settings: &[0; 32], host: "", reached: "" };
     KeptScope::new(scope).page(PageKeyParts {
         address: "",
         path: "/users",

@@ -129,14 +129,15 @@ impl ExportStore for PostgresJobs {
     async fn add(
         &self,
         job: ExportJob,
-        owners: &[String],
+        counted: &[String],
         credentials: Vec<u8>,
         limits: QueueLimits,
     ) -> Result<Added, JobStoreFault> {
         // Jobs under all names of the client count. Otherwise a change of keys would let the client exceed its limit.
         const ADD: &str = "
             WITH unfinished AS (
-                SELECT count(*) AS everyone, count(*) FILTER (WHERE owner = ANY($11)) AS own,
+                SELECT count(*) AS everyone,
+                       count(*) FILTER (WHERE coalesce(definition::json ->> 'counted', owner) = ANY($11)) AS own,
                        count(*) FILTER (WHERE definition::json ->> 'network' = $12) AS near
                 FROM cursorgate_exports WHERE state IN ('queued', 'active')
             ), added AS (
@@ -158,7 +159,7 @@ impl ExportStore for PostgresJobs {
             (&credentials, Type::BYTEA),
             (&most(limits.per_client), Type::INT8),
             (&most(limits.queue), Type::INT8),
-            (&owners, Type::TEXT_ARRAY),
+            (&counted, Type::TEXT_ARRAY),
             (&job.definition.network, Type::TEXT),
             (&most(limits.per_network()), Type::INT8),
         ];

@@ -59,19 +59,19 @@ impl JobTable<'_> {
     pub(super) fn add(
         &mut self,
         job: &ExportJob,
-        owners: &[String],
+        counted: &[String],
         credentials: &[u8],
         limits: QueueLimits,
     ) -> Result<Added, DatabaseFault> {
         // Jobs under all names of the client count. Otherwise a change of keys would let the client exceed its limit.
         // Test: `a_change_of_keys_does_not_raise_the_limit_of_a_clients_exports`.
-        let places = vec!["?"; owners.len()].join(", ");
+        let places = vec!["?"; counted.len()].join(", ");
         let unfinished = format!(
-            "SELECT count(*), count(*) FILTER (WHERE owner IN ({places})),
+            "SELECT count(*), count(*) FILTER (WHERE coalesce(definition ->> 'counted', owner) IN ({places})),
                     count(*) FILTER (WHERE definition ->> 'network' = ?)
              FROM jobs WHERE state IN ('queued', 'active')"
         );
-        let parameters = owners.iter().map(Some).chain([job.definition.network.as_ref()]);
+        let parameters = counted.iter().map(Some).chain([job.definition.network.as_ref()]);
         let (all, own, near): (i64, i64, i64) =
             self.transaction.query_row(&unfinished, params_from_iter(parameters), |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -330,6 +330,7 @@ mod tests {
     fn job(id: &str, owner: &str, priority: Priority, created: u64) -> ExportJob {
         let definition = JobDefinition {
             network: None,
+            counted: None,
             path: "/users".to_owned(),
             normal_path: "/users".to_owned(),
             host: None,

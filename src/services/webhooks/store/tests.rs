@@ -50,6 +50,14 @@ fn endpoint(id: &str, owner: &str, state: EndpointState) -> Endpoint {
     }
 }
 
+fn client(owner: &str) -> RegisteringClient {
+    RegisteringClient { names: vec![owner.to_owned()], network: None }
+}
+
+fn limits(per_client: usize, all: usize) -> EndpointLimits {
+    EndpointLimits { per_client, all }
+}
+
 fn ended(next: NextStep) -> EndedAttempt {
     let record = r#"{"at":"","durationMs":1,"request":{"method":"POST","headers":[]},"response":null,"error":"late"}"#;
     let record: AttemptRecord = serde_json::from_str(record).unwrap();
@@ -70,7 +78,7 @@ async fn an_event_is_for_the_endpoints_of_its_client_and_of_the_operator() {
                 ("2", "one", EndpointState::Unverified),
                 ("3", "two", EndpointState::Active),
             ] {
-                let added = tables.register(&endpoint(id, owner, state), &[owner.to_owned()], (10, 10), 1)?;
+                let added = tables.register(&endpoint(id, owner, state), &client(owner), limits(10, 10), 1)?;
                 assert_eq!(added, Registered::Added);
             }
             let raised = tables.raise(&event("a"), &subscribers("x"), 10, 5)?;
@@ -96,8 +104,8 @@ async fn an_event_is_for_the_endpoints_of_its_client_and_of_the_operator() {
             let none = Subscribers { of_clients: Vec::new(), ..subscribers("y") };
             assert_eq!(tables.raise(&event("g"), &none, 99, 5)?, Raised { queued: 1, dead: 0 }, "clients have none");
             let further = endpoint("9", "one", EndpointState::Active);
-            assert_eq!(tables.register(&further, &one, (2, 10), 1)?, Registered::ClientIsFull);
-            assert_eq!(tables.register(&further, &one, (9, 3), 1)?, Registered::AllAreFull);
+            assert_eq!(tables.register(&further, &client("one"), limits(2, 10), 1)?, Registered::ClientIsFull);
+            assert_eq!(tables.register(&further, &client("one"), limits(9, 3), 1)?, Registered::AllAreFull);
             tables.remove("1")?;
             assert_eq!(
                 (tables.find("1", &one)?.is_none(), tables.due(5_000)?),

@@ -74,6 +74,7 @@ pub(in crate::downstream::request::params) fn list(
         page_size: PageSizeSettings { default: 20, max: 100, over_max: None, at: NOWHERE },
         total: Totals::Upstream,
         principal: Vec::new(),
+        impersonal: Vec::new(),
         cursor: CursorSettings::default(),
         parameters: ParameterSettings {
             renamed: roles(renamed),
