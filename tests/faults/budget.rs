@@ -163,7 +163,7 @@ fn a_confined_process_outlives_a_crowd() {
 ///
 /// Row: A18, F54, F66
 #[test]
-#[ignore = "takes half a minute and all of the machine: make confined"]
+#[ignore = "takes a minute and all of the machine: make confined"]
 fn a_confined_process_outlives_ten_times_its_load() {
     fill(&Load { idle: 600, partial: 400, stopped: 120, bulk: 400, operations: 1_000, exports: 400, honest: 400 });
 }
