@@ -348,8 +348,8 @@ impl Visit<'_> {
 
     /// Returns the number of empty answers in a row up to the page's last answer in its direction. An answer that was
     /// requested again counts once. Answers in the other direction show items before those of the answers in this one,
-    /// whenever they came, so they interrupt no row: had they been requested first, the same answers would come from the
-    /// same list. Regression: `a-gap-after-a-place-that-was-found-behind-it`.
+    /// whenever they came, so they interrupt no row: had they been requested first, the same answers would come from
+    /// the same list. Regression: `a-gap-after-a-place-that-was-found-behind-it`.
     pub(crate) fn empty_answers(&self) -> u32 {
         let shown = &self.visited.shown;
         let mut onward: Vec<&Shown> = shown.iter().rev().filter(|shown| shown.backward == self.at.backward).collect();

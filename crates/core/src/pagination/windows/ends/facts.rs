@@ -29,8 +29,8 @@ pub(super) struct PastAnswer {
     standing: Standing,
     more: Option<bool>,
     total: Option<Total>,
-    /// The keys of the answer's last item in the gateway's order, as an answer of one item; `None` if it has none, or if
-    /// it isn't noted.
+    /// The keys of the answer's last item in the gateway's order, as an answer of one item; `None` if it has none, or
+    /// if it isn't noted.
     last: Option<Answer>,
     /// The digest of the ids of the answer's items.
     digest: u64,
@@ -307,8 +307,8 @@ impl SeenAnswers {
     }
 }
 
-/// Returns the keys of an answer's last item in the gateway's order, as an answer of one item; `None` if it has no item.
-/// Ties come in any order, so it may be any item of the last run. Test:
+/// Returns the keys of an answer's last item in the gateway's order, as an answer of one item; `None` if it has no
+/// item. Ties come in any order, so it may be any item of the last run. Test:
 /// `an_item_of_the_last_run_that_comes_before_its_anchor_is_beyond_it`.
 fn last_of(answer: &Answer, order: &Order) -> Option<Answer> {
     let end = answer.items.len().checked_sub(1)?;
