@@ -354,8 +354,9 @@ pub(super) fn ends_at_or_after(answer: &Answer, order: &Order, anchor: &Anchor) 
 }
 
 /// Returns whether an item of the answer comes before `anchor`.
-pub(super) fn begins_before(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
-    !answer.items.is_empty() && rows::relate(answer, order, 0, anchor).is_some_and(|relation| relation.whole.is_lt())
+pub(super) fn shows_before(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
+    let is_before = |item| rows::relate(answer, order, item, anchor).is_some_and(|relation| relation.whole.is_lt());
+    (0..answer.items.len()).any(is_before)
 }
 
 /// Returns whether all items of an answer, at least one, come before `last`.
