@@ -16,6 +16,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::{
+    fetch::{Fetch, Listing},
     judge::draft::Ground,
     limits::{AFTER_FILTER_REQUESTS, FILTER_DETOUR, PAGES_IN_VAIN, PAGES_WITHOUT_FILTER},
     order::Order,
@@ -62,15 +63,26 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
     // `a_page_without_an_item_that_was_deleted_is_served`.
     let is_refuted = up.requests - before >= budget
         || up.fetch(vec![left_out.fetch.clone()]).await?.iter().any(|answer| left_out.is_shown_by(answer, &order));
-    if is_refuted { Err(Refusal::PositionLost { nearest: place_near(&page, limit) }.into()) } else { Ok(page) }
+    if is_refuted {
+        Err(Refusal::PositionLost { nearest: place_near(&page, &left_out.fetch, limit) }.into())
+    } else {
+        Ok(page)
+    }
 }
 
 /// Returns a place in the list near a page that is refused: the page's offset, or the offset of the last page if the
-/// page is empty or after the end by its total.
-fn place_near(page: &Page, limit: u64) -> Offset {
+/// page is empty or after the end by its total. The answer to `shown` shows an item that the page lacks. If it is from
+/// the whole list, the list goes at least up to its place. See `regressions/the-nearest-place-after-a-purge.txt`.
+fn place_near(page: &Page, shown: &Fetch, limit: u64) -> Offset {
     let end = page.total.filter(|total| total.exact).map_or(u64::MAX, |total| total.value);
-    let is_in_list = !page.items.is_empty() && page.offset < end;
-    Offset(if is_in_list { page.offset } else { page.offset.min(end).saturating_sub(limit) })
+    if !page.items.is_empty() && page.offset < end {
+        return Offset(page.offset);
+    }
+    let last_page = page.offset.min(end).saturating_sub(limit);
+    Offset(match shown {
+        Fetch::Slice(slice, listing) if listing.is_same_list(&Listing::default()) => last_page.min(slice.begins().0),
+        _ => last_page,
+    })
 }
 
 /// Reads a page by filters, from the flipped list, or from the whole list. If the dialect can't write a filter, reads

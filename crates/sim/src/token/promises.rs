@@ -346,27 +346,37 @@ impl Visit<'_> {
         if after_a_gap || (!led && lies) { Ok(()) } else { Err("ends: no next, and there was more".to_owned()) }
     }
 
-    /// Returns the number of empty answers in a row up to the page's last answer in its direction.
+    /// Returns the number of empty answers in a row up to the page's last answer in its direction. An answer that was
+    /// requested again counts once. Answers in the other direction show items before those of the answers in this one,
+    /// whenever they came, so they interrupt no row: had they been requested first, the same answers would come from
+    /// the same list. Regression: `a-gap-after-a-place-that-was-found-behind-it`.
     pub(crate) fn empty_answers(&self) -> u32 {
         let shown = &self.visited.shown;
-        let empty = shown.iter().rev().take_while(|shown| shown.items.is_empty()).count();
-        empty as u32 + if empty == shown.len() { self.at.empty } else { 0 }
+        let mut onward: Vec<&Shown> = shown.iter().rev().filter(|shown| shown.backward == self.at.backward).collect();
+        let is_all = onward.len() == shown.len();
+        onward.dedup_by(|earlier, later| earlier.token == later.token);
+        let empty = onward.iter().take_while(|shown| shown.items.is_empty()).count();
+        empty as u32 + if is_all && empty == onward.len() { self.at.empty } else { 0 }
     }
 
     /// Checks G1 in a declared order: the items that answers showed beyond the place, up to the page's last item, are
     /// on the page. An item that came among items that an earlier answer had already shown is not due.
+    ///
+    /// Nor is an item before the first items of the list: an answer that begins the list shows its state without the
+    /// item, and G1 speaks of items in every state that answers show. The answers fit a list that the item joined
+    /// between the two. Regression: `an-item-at-the-start-of-an-answer-asked-for-again`.
     fn check_shown(&self) -> Result<(), String> {
         if !self.shape().is_declared() {
             return Ok(());
         }
-        let (items, mut bounds) = (self.read(), None::<(Seen, Seen)>);
+        let (items, mut bounds, mut shows_edge) = (self.read(), None::<(Seen, Seen)>, false);
         for shown in &self.visited.shown {
             for item in self.way(&shown.items) {
                 let ahead = self.at.anchor.is_none_or(|anchor| self.after(item, anchor));
                 let new = match bounds {
                     None => true,
                     Some((_, last)) if shown.backward == self.at.backward => self.after(item, last),
-                    Some((first, _)) => self.after(first, item),
+                    Some((first, _)) => !shows_edge && self.after(first, item),
                 };
                 let reached = self.is_over() || items.last().is_some_and(|last| self.after(*last, item));
                 if ahead
@@ -378,6 +388,7 @@ impl Visit<'_> {
                     return Err(format!("G1: {item:?} was shown at {} and is not served", shown.when));
                 }
             }
+            shows_edge |= if self.at.backward { shown.at_end } else { shown.at_start };
             for item in &shown.items {
                 let (first, last) = bounds.get_or_insert((*item, *item));
                 if self.after(*item, *last) {

@@ -141,6 +141,8 @@ impl Traits {
 /// The true content of an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
+    /// The token that led to the answer; `None` for the first page.
+    pub(crate) token: Option<Token>,
     pub(crate) items: Vec<Seen>,
     pub(crate) backward: bool,
     /// The time at which the answer was given.
@@ -208,6 +210,7 @@ impl<'a> Upstream<'a> {
     fn honest(&mut self, world: &World, fetch: &TokenFetch) -> (Answer, Shown) {
         let parsed = fetch.token.as_ref().map(|token| self.parse(&token.0));
         let mut shown = Shown {
+            token: fetch.token.clone(),
             items: Vec::new(),
             backward: fetch.backward,
             when: world.now,

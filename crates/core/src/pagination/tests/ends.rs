@@ -549,3 +549,22 @@ fn a_total_beside_a_repeated_last_page_is_not_refuted() {
         }
     }
 }
+
+/// The last run comes in another order than by id, so an item that clients get after the anchor comes before it.
+#[test]
+fn an_item_of_the_last_run_that_comes_before_its_anchor_is_beyond_it() {
+    for (count, cap) in [(40, 33), (47, 33), (74, 51), (31, 9)] {
+        let run = [("2000", "9"), ("2000", "8")].map(|(rank, id)| (rank.to_owned(), id.to_owned()));
+        let rows = (1_000..1_000 + count).map(|row| (row.to_string(), row.to_string())).chain(run);
+        let mut list = List { cap, ..List::new(Family::Page, rows) };
+        list.paging.sizes = Sizes::Free { least: 1, most: Some(cap * 2) };
+        for limit in [1, 2] {
+            let key = |digits: &str| KeyValue::Number(digits.into());
+            let anchor = Anchor { keys: vec![key("2000")], id: key("8") };
+            let hint = Hint { offset: Offset(count + 1), run: 1, honoured: cap, ..Hint::default() };
+            let page = list.page(Target { position: Position::After(anchor), hint }, limit).unwrap();
+            let items: Vec<&[u8]> = (0..page.items.len()).map(|item| page.item(item)).collect();
+            assert_eq!(items, [b"20009"], "{count} rows, capped to {cap}, pages of {limit}");
+        }
+    }
+}

@@ -157,7 +157,7 @@ impl KeyReader<'_> {
             }
             // Offsets count rows that are left out, or the list has changed: the end is judged by all answers. Test:
             // `a_gap_is_crossed_and_its_page_is_checked`.
-            Confirmed::Before if self.may_suppose_end() => Ok(self.suppose_end()),
+            Confirmed::Before if self.may_suppose_end() && !self.shows_more(short) => Ok(self.suppose_end()),
             Confirmed::Before => Ok(self.goes_on_elsewhere()),
         }
     }
@@ -174,6 +174,12 @@ impl KeyReader<'_> {
             && self.draft.way() == Way::Forward
             && !self.draft.seeks_the_end()
             && self.claimed.may_be_refuted()
+    }
+
+    /// Returns whether an answer to a slice shows items after those taken: the page must read them.
+    fn shows_more(&self, slice: Slice) -> bool {
+        let last = self.draft.last_before_the_end();
+        self.seen.is_past_in(slice, &self.request.order, last.as_ref())
     }
 
     /// Returns whether an answer ends with the item after which the page begins. A page by number must have been

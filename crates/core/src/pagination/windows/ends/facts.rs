@@ -3,6 +3,7 @@
 use std::{
     cmp::Ordering,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    iter,
     ops::Range,
 };
 
@@ -13,7 +14,7 @@ use crate::pagination::{
     order::Order,
     paging::CountedThings,
     position::{Anchor, WalkFacts},
-    rows,
+    rows::{self, NextItem},
     window::Slice,
 };
 
@@ -28,7 +29,8 @@ pub(super) struct PastAnswer {
     standing: Standing,
     more: Option<bool>,
     total: Option<Total>,
-    /// The keys of the last item of the answer, as an answer of one item; `None` if it has none, or if it isn't noted.
+    /// The keys of the answer's last item in the gateway's order, as an answer of one item; `None` if it has none, or
+    /// if it isn't noted.
     last: Option<Answer>,
     /// The digest of the ids of the answer's items.
     digest: u64,
@@ -171,6 +173,16 @@ impl SeenAnswers {
         beyond.map(|seen| seen.slice).min_by_key(|slice| end_of(*slice))
     }
 
+    /// Returns whether an answer to this slice shows an item after `last`.
+    pub(in crate::pagination::windows) fn is_past_in(
+        &self,
+        slice: Slice,
+        order: &Order,
+        last: Option<&Anchor>,
+    ) -> bool {
+        self.listed().any(|seen| seen.slice == slice && seen.is_past(order, last))
+    }
+
     /// Returns the slice that shows the farthest item at or before `last`, and the offset after this item; `None` if no
     /// answer shows one.
     pub(super) fn shown_to(&self, order: &Order, last: Option<&Anchor>) -> Option<(u64, Slice)> {
@@ -295,10 +307,16 @@ impl SeenAnswers {
     }
 }
 
-/// Returns the keys of an answer's last item, as an answer of one item; `None` if it has no item.
+/// Returns the keys of an answer's last item in the gateway's order, as an answer of one item; `None` if it has no
+/// item. Ties come in any order, so it may be any item of the last run. Test:
+/// `an_item_of_the_last_run_that_comes_before_its_anchor_is_beyond_it`.
 fn last_of(answer: &Answer, order: &Order) -> Option<Answer> {
-    let last = answer.items.len().checked_sub(1)?;
-    Some(rows::keys_of(answer, order, last..last + 1))
+    let end = answer.items.len().checked_sub(1)?;
+    let tied = |item: &usize| rows::follow(answer, order, *item, end) == Some(NextItem::Tied);
+    let is_later = |item, last| rows::compare_tied(answer, order, item, last) == Some(Ordering::Greater);
+    let later = |last, item| if is_later(item, last) { item } else { last };
+    let last = (0..end).rev().take_while(tied).fold(end, later);
+    Some(rows::keys_of(answer, order, iter::once(last)))
 }
 
 /// Returns the digest of the ids of an answer's items, in their sequence.
@@ -336,8 +354,9 @@ pub(super) fn ends_at_or_after(answer: &Answer, order: &Order, anchor: &Anchor) 
 }
 
 /// Returns whether an item of the answer comes before `anchor`.
-pub(super) fn begins_before(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
-    !answer.items.is_empty() && rows::relate(answer, order, 0, anchor).is_some_and(|relation| relation.whole.is_lt())
+pub(super) fn shows_before(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
+    let is_before = |item| rows::relate(answer, order, item, anchor).is_some_and(|relation| relation.whole.is_lt());
+    (0..answer.items.len()).any(is_before)
 }
 
 /// Returns whether all items of an answer, at least one, come before `last`.

@@ -189,7 +189,10 @@ impl KeyReader<'_> {
         for _ in 0..SWEEP_STEPS {
             let begins = asked.slice.begins().0;
             let is_near = facts::ends_at_or_after(&answer, &order, &anchor);
-            if facts::begins_before(&answer, &order, &anchor) || begins == 0 {
+            // Opaque values give an item no place, but the items of an answer that doesn't reach the near side come
+            // before it all the same. Regression: `crates/sim/regressions/a-row-between-opaque-values.txt`.
+            let is_far = !is_near && !answer.items.is_empty();
+            if is_far || facts::shows_before(&answer, &order, &anchor) || begins == 0 {
                 let Ok(view) = self.view(answer, asked) else { return Ok(None) };
                 if is_near {
                     return Ok(Some(look_at(asked, view, Witness::None)));
