@@ -19,6 +19,7 @@ use crate::pagination::{
     refusal::Refusal,
     slices::AskedSlice,
     upstream::Stop,
+    window::Offset,
 };
 
 impl KeyReader<'_> {
@@ -59,8 +60,16 @@ impl KeyReader<'_> {
         self.asker.probe(false);
         match outcome? {
             Some(turn) => Ok(turn),
-            None => Err(Stop::Refused(refusal).into()),
+            None => Err(Stop::Refused(self.after_sweep(refusal)).into()),
         }
+    }
+
+    /// Returns a refusal after a sweep in vain. The sweep's answers may state a total below the place that it names.
+    fn after_sweep(&self, refusal: Refusal) -> Refusal {
+        let Refusal::PositionLost { nearest } = refusal else { return refusal };
+        let limit = u64::from(self.request.limit);
+        let total = self.seen.newest_total().filter(|total| total.exact && total.value <= nearest.0);
+        Refusal::PositionLost { nearest: total.map_or(nearest, |total| Offset(total.value.saturating_sub(limit))) }
     }
 
     /// Returns whether a sweep may read the page: by proofs, and if an answer was short.
