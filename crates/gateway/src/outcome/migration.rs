@@ -136,7 +136,7 @@ impl Usage {
 
     /// Counts a legacy request. `is_unmarked` is `true` if the request has no paging parameter. `now` is in seconds
     /// since 1970.
-    pub fn count(&self, headers: &HeaderMap, query: &str, keys: &KeyRing, (is_unmarked, now): (bool, u64)) {
+    pub fn count(&self, headers: &HeaderMap, query: &str, keys: &KeyRing, is_unmarked: bool, now: u64) {
         self.all.add(is_unmarked, now);
         let Some(who) = &self.who else { return };
         match who.is_known_by(headers, query) {
@@ -346,7 +346,7 @@ mod tests {
         let pairs = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap()));
-        usage.count(&pairs.collect(), query, &keys(7), (query.is_empty(), now));
+        usage.count(&pairs.collect(), query, &keys(7), query.is_empty(), now);
     }
 
     /// Returns `name requests last_seen` for each client with requests, then for the others and for unidentified

@@ -180,7 +180,7 @@ impl List {
         self.usage.count_paging(word, now);
         if legacy::is_legacy(kind, &self.legacy) {
             let is_unmarked = matches!(kind, RequestKind::Unmarked);
-            self.usage.count(headers, query.unwrap_or_default(), &self.keys, (is_unmarked, now));
+            self.usage.count(headers, query.unwrap_or_default(), &self.keys, is_unmarked, now);
         }
     }
 
