@@ -89,7 +89,7 @@ fn serve_file(
     let last = Arc::clone(vitals.last_reload());
     // The start counts as a reload, with its warnings. Test: `the_start_is_reported_with_its_warnings`.
     last.start(&diagnostics);
-    let reloads = Reloader::new((path.to_owned(), environment, files), Arc::clone(&live), fixed, log, last).begin()?;
+    let reloads = Reloader::new(path.to_owned(), environment, files, Arc::clone(&live), fixed, log, last).begin()?;
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
     token_keys::begin(Arc::clone(&live))?;
     // The guard lives until the last request has ended, so the spans of that request are exported too.
@@ -142,7 +142,7 @@ pub(super) fn serve(
     // The snapshot contains the keys in the form in which they are used. The settings are dropped, because they contain
     // the keys as text.
     drop(settings);
-    Ok(process::run(servers, signals, (vitals, live), reloads)?)
+    Ok(process::run(servers, signals, vitals, live, reloads)?)
 }
 
 /// Raises the limit of file descriptors, and returns the limits of client connections that it and the memory permit.

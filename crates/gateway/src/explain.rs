@@ -125,7 +125,7 @@ pub async fn explain(snapshot: &Snapshot, request: AskedRequest) -> RequestExpla
     target.list_path = found.route.list_path(&found.parameters);
     let (route, others) = (found.route.clone(), others(snapshot, Some(&found.route), &target));
     let fate = match route.list.as_ref().filter(|_| route.methods.take(&request.method)) {
-        Some(list) => paged(snapshot, request, (found, list), target, head.headers.clone()).await,
+        Some(list) => paged(snapshot, request, found, list, target, head.headers.clone()).await,
         None => match route.refusal((&request.method, &head.headers), target.query.as_deref(), None) {
             Some(problem) => {
                 RequestFate::Refused(format!("{} {}: {}", problem.status, problem.code.as_str(), problem.detail))
@@ -199,7 +199,8 @@ fn why_not(route: &Route, target: &RequestTarget) -> String {
 async fn paged(
     snapshot: &Snapshot,
     request: AskedRequest,
-    (found, list): (RouteMatch, &List),
+    found: RouteMatch,
+    list: &List,
     target: RequestTarget,
     mut headers: HeaderMap,
 ) -> RequestFate {

@@ -163,7 +163,7 @@ pub(super) fn write_item(out: &mut Vec<u8>, item: &Item) {
             write_anchor(out, anchor);
         }
         Item::Marked(MarkedItem { item, around, offset }) => {
-            write_marked(out, *item, (&around.before, &around.after), *offset);
+            write_marked(out, *item, &around.before, &around.after, *offset);
         }
     }
 }
@@ -186,9 +186,9 @@ pub(super) fn write_keyed<'a>(
 
 /// Appends the payload of a cursor of an item with marks: the item's mark, the marks before and after it, and its
 /// estimated offset.
-pub(super) fn write_marked(out: &mut Vec<u8>, item: Mark, around: (&[Mark], &[Mark]), offset: Offset) {
+pub(super) fn write_marked(out: &mut Vec<u8>, item: Mark, before: &[Mark], after: &[Mark], offset: Offset) {
     out.push(MARKED_ITEM);
-    write_marked_item(out, item, around, offset);
+    write_marked_item(out, item, before, after, offset);
 }
 
 fn kind(position: &Position) -> u8 {

@@ -198,10 +198,17 @@ impl<'a> ItemMint<'a> {
         readable && made.is_ok()
     }
 
-    /// Appends the cursor of an item with marks to `out`. `around` are the marks of the items before and after it, and
-    /// `offset` is its estimated offset. Returns `false` and appends nothing if the cursor would be too long.
-    pub fn push_marked(&mut self, item: Mark, around: (&[Mark], &[Mark]), offset: Offset, out: &mut Vec<u8>) -> bool {
-        self.0.push(out, |payload| codec::write_marked(payload, item, around, offset)).is_ok()
+    /// Appends the cursor of an item with marks to `out`. `before` and `after` are the marks of the items around it,
+    /// and `offset` is its estimated offset. Returns `false` and appends nothing if the cursor would be too long.
+    pub fn push_marked(
+        &mut self,
+        item: Mark,
+        before: &[Mark],
+        after: &[Mark],
+        offset: Offset,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.0.push(out, |payload| codec::write_marked(payload, item, before, after, offset)).is_ok()
     }
 }
 

@@ -148,7 +148,7 @@ impl KeptCall<'_> {
         let begin = self.making_begins();
         let mut made = MadePage::default();
         // The future is large, so it is boxed.
-        let served = Box::pin(serve(self.call, (None, Some(&mut made)), self.fetcher, (held, outcome))).await?;
+        let served = Box::pin(serve(self.call, (None, Some(&mut made)), self.fetcher, held, outcome)).await?;
         let Served::Response(response) = served else { return Ok(MadeResponse::Apart(served)) };
         let Some(storage) = made.storage.take().filter(|_| response.status == 200) else {
             if response.status == 200 {
@@ -157,11 +157,11 @@ impl KeptCall<'_> {
             }
             return Ok(MadeResponse::Apart(Served::Response(self.conditional(response))));
         };
-        let page = Arc::new(self.stored(&response, &storage, (&made, begin), outcome));
+        let page = Arc::new(self.stored(&response, &storage, &made, begin, outcome));
         match self.kept.pages.store(self.place, &storage.varies, &self.call.asked.headers, &page) {
             Some(at) => {
                 outcome.counted.stored = true;
-                self.put_elsewhere((&page, &at), &storage, begin);
+                self.put_elsewhere(&page, &at, &storage, begin);
                 Ok(MadeResponse::Stored { page, at, is_validated: made.is_validated })
             }
             // The page was purged while it was made, so only this request gets it. Test:
@@ -185,7 +185,8 @@ impl KeptCall<'_> {
         self,
         response: &Response,
         storage: &PageStorage,
-        (made, begin): (&MadePage, MakingBegin),
+        made: &MadePage,
+        begin: MakingBegin,
         outcome: &Outcome,
     ) -> StoredPage {
         let mut headers = response.headers.clone();

@@ -53,8 +53,8 @@ impl<'r> KeptCall<'r> {
     pub(super) async fn find_elsewhere(self) -> Option<(Arc<StoredPage>, StoredPlace)> {
         let (pages, headers) = (self.kept.pages, &self.call.asked.headers);
         let store = self.call.snapshot.store.as_ref()?;
-        let asked = (&self.subjects()[..], self.kept.before);
-        let (page, place) = store.find_page(pages, (self.place, headers), asked).await?;
+        let found = store.find_page(pages, self.place, headers, &self.subjects(), self.kept.before).await;
+        let (page, place) = found?;
         let used = page.life.at(clock::instant());
         // The page in memory is as good as another page that isn't fresh, so the page in memory stays.
         if self.place.found.is_some() && !matches!(used, PageUse::Fresh(_)) {
@@ -67,14 +67,9 @@ impl<'r> KeptCall<'r> {
 
     /// Stores a page for other processes. The page isn't stored if the counter of purges wasn't known when its making
     /// began: other processes couldn't find out whether the page has been purged.
-    pub(super) fn put_elsewhere(
-        self,
-        (page, at): (&StoredPage, &StoredPlace),
-        storage: &PageStorage,
-        begin: MakingBegin,
-    ) {
+    pub(super) fn put_elsewhere(self, page: &StoredPage, at: &StoredPlace, storage: &PageStorage, begin: MakingBegin) {
         if let (Some(store), Some(count)) = (&self.call.snapshot.store, begin.count) {
-            store.put_page((self.place, at), page, (count, &storage.tags));
+            store.put_page(self.place, at, page, count, &storage.tags);
         }
     }
 }

@@ -33,7 +33,8 @@ pub async fn serve(
     call: ListCall<'_>,
     owners: CallOwners<'_>,
     fetcher: &Fetcher,
-    (held, outcome): (&MemoryShare, &mut Outcome),
+    held: &MemoryShare,
+    outcome: &mut Outcome,
 ) -> Result<Served, Failure> {
     let directives = RequestDirectives::read(&call.asked.headers);
     // The response to a request with `no-store` isn't stored (RFC 9111 section 5.2.1.5), so the request bypasses the
@@ -42,7 +43,7 @@ pub async fn serve(
     let Some((cache, pages)) = usable else {
         outcome.counted.cache = Some(CacheUse::Bypass.word());
         tell_unknown(call, outcome);
-        let served = Box::pin(serve::serve(call, (None, None), fetcher, (held, outcome))).await?;
+        let served = Box::pin(serve::serve(call, (None, None), fetcher, held, outcome)).await?;
         return Ok(with_status(served, CacheUse::Bypass));
     };
     let (kept, key) = begin(call, call.asked.query(), cache, pages);
@@ -53,14 +54,14 @@ pub async fn serve(
     if let Some(page) = &place.found
         && let Some(used) = use_of(page, directives)
     {
-        return hit(kept_call, owners, (page, used), (held, outcome));
+        return hit(kept_call, owners, page, used, held, outcome);
     }
     // `only-if-cached` rules out upstream requests, but not a look-up in the shared store (RFC 9111 section 5.2.1.7).
     if directives.only_if_cached {
         if let Some((page, _)) = kept_call.find_elsewhere().await
             && let Some(used) = use_of(&page, directives)
         {
-            return hit(kept_call, owners, (&page, used), (held, outcome));
+            return hit(kept_call, owners, &page, used, held, outcome);
         }
         outcome.counted.cache = Some("not_cached");
         return Err(Problem::new(
@@ -83,14 +84,14 @@ pub async fn serve(
     // A page of another process counts as a kept page, so the directives of the request apply to it.
     if let Ok(FlightEnd::Found(page)) = &ended {
         if let Some(used) = use_of(page, directives) {
-            return hit(kept_call, owners, (page, used), (held, outcome));
+            return hit(kept_call, owners, page, used, held, outcome);
         }
         ended = kept_call.make(held, outcome).await.map(FlightEnd::Own);
     }
     if let Ok(FlightEnd::Own(MadeResponse::Stored { page, .. }) | FlightEnd::Shared(page)) = &ended {
         background::prefetch(call, owners, fetcher, page, outcome);
     }
-    end(kept_call, (directives, because), ended, (held, outcome)).await
+    end(kept_call, directives, because, ended, held, outcome).await
 }
 
 /// Returns the use of a kept page; `None` if the page is old, or if the directives of the request exclude it.
@@ -109,24 +110,28 @@ fn use_of(page: &StoredPage, directives: RequestDirectives) -> Option<CacheUse> 
 fn hit(
     call: KeptCall<'_>,
     owners: CallOwners<'_>,
-    (page, used): (&Arc<StoredPage>, CacheUse),
-    (held, outcome): (&MemoryShare, &mut Outcome),
+    page: &Arc<StoredPage>,
+    used: CacheUse,
+    held: &MemoryShare,
+    outcome: &mut Outcome,
 ) -> Result<Served, Failure> {
     // No client waits for the new page (RFC 5861 section 3). Test: `a_stale_page_is_served_while_a_new_one_is_made`.
     if let CacheUse::Stale(_) = used {
         background::refresh(call.call, owners, call.fetcher, page, outcome);
     }
     background::prefetch(call.call, owners, call.fetcher, page, outcome);
-    from_cache(call, page, used, (held, outcome))
+    from_cache(call, page, used, held, outcome)
 }
 
 /// Returns the response to a request whose page was made or waited for. If the upstream failed, an old page is served
 /// in place of the failure where that is allowed.
 async fn end(
     call: KeptCall<'_>,
-    (directives, because): (RequestDirectives, MadeBecause),
+    directives: RequestDirectives,
+    because: MadeBecause,
     mut ended: Result<FlightEnd, Failure>,
-    (held, outcome): (&MemoryShare, &mut Outcome),
+    held: &MemoryShare,
+    outcome: &mut Outcome,
 ) -> Result<Served, Failure> {
     let now = clock::instant();
     // The look-up in the shared store may have put an old page into memory, so the memory is searched again. Test:
@@ -157,16 +162,16 @@ async fn end(
             Ok(with_status(served, used))
         }
         Ok(FlightEnd::Shared(page) | FlightEnd::Found(page)) => {
-            from_cache(call, &page, CacheUse::Collapsed, (held, outcome))
+            from_cache(call, &page, CacheUse::Collapsed, held, outcome)
         }
         Ok(FlightEnd::Failed(code)) => match old {
-            Some(page) => from_cache(call, page, CacheUse::OnError(code), (held, outcome)),
+            Some(page) => from_cache(call, page, CacheUse::OnError(code), held, outcome),
             None => Err(Problem::new(Code::UpstreamUnavailable, "the upstream failed").into()),
         },
         Err(failure) => match (old, of_upstream(&failure)) {
             (Some(page), Some(code)) => {
                 outcome.detail = Some(failure.summary().to_owned());
-                from_cache(call, page, CacheUse::OnError(code), (held, outcome))
+                from_cache(call, page, CacheUse::OnError(code), held, outcome)
             }
             _ => Err(failure),
         },
@@ -178,7 +183,8 @@ fn from_cache(
     call: KeptCall<'_>,
     page: &StoredPage,
     used: CacheUse,
-    (held, outcome): (&MemoryShare, &mut Outcome),
+    held: &MemoryShare,
+    outcome: &mut Outcome,
 ) -> Result<Served, Failure> {
     // If the client reads slowly, the response keeps these bytes in memory after the cache has dropped the page, so the
     // request takes memory for them.

@@ -27,7 +27,8 @@ pub fn begin(
     explained: &mut ExplainedRequest,
     snapshot: &Snapshot,
     method: &http::Method,
-    (found, target): (&RouteMatch, &RequestTarget),
+    found: &RouteMatch,
+    target: &RequestTarget,
 ) {
     let route = &found.route;
     explained.note(
@@ -66,11 +67,7 @@ pub fn forward(explained: &mut ExplainedRequest, route: &Route, target: &str, wh
 }
 
 /// Records that the request gets no page and is forwarded, with the reason.
-pub fn not_paged(
-    explained: &mut ExplainedRequest,
-    (found, target): (&RouteMatch, &RequestTarget),
-    method: &http::Method,
-) {
+pub fn not_paged(explained: &mut ExplainedRequest, found: &RouteMatch, target: &RequestTarget, method: &http::Method) {
     let asked = found.route.passed_target(&target.path, &found.parameters, target.query.as_deref().unwrap_or_default());
     forward(explained, &found.route, &asked, &not_a_page(&found.route, method));
 }

@@ -81,7 +81,9 @@ impl AnswerLinks {
         &mut self,
         answer: &mut ResponseHeader,
         has_body: bool,
-        (asked, settings, held): (CodedRequest<'_>, &CompressionSettings, &MemoryShare),
+        asked: CodedRequest<'_>,
+        settings: &CompressionSettings,
+        held: &MemoryShare,
     ) -> pingora::Result<()> {
         let own = self.places.iter().flat_map(|places| &places.headers);
         // A redirect to the upstream itself would take the client past the gateway. Test:

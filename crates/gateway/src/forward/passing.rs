@@ -110,7 +110,7 @@ impl PassedAnswer<'_> {
         self.bound_retry(answer)?;
         if let Some(links) = &mut self.links {
             let asked = CodedRequest { headers: &self.asked.headers, has_certificate: client.has_certificate };
-            links.head(answer, has_body, (asked, self.compression, self.held))?;
+            links.head(answer, has_body, asked, self.compression, self.held)?;
         }
         answer.set_version(Version::HTTP_11);
         answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str())?;

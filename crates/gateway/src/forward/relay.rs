@@ -125,7 +125,7 @@ pub async fn relay(
         relay.waited(clock::instant().saturating_duration_since(before));
         let goes_on = match heard {
             Heard::Client(body) => relay.client(session, connection, body).await?,
-            Heard::Upstream(Ok(part)) => relay.upstream(session, (connection, part), passing).await?,
+            Heard::Upstream(Ok(part)) => relay.upstream(session, connection, part, passing).await?,
             Heard::Upstream(Err(error)) => return Err(RelayFault::Upstream(relay.cause(error))),
             Heard::Nothing => relay.late()?,
         };
@@ -263,7 +263,8 @@ impl Relay {
     async fn upstream(
         &mut self,
         session: &mut Session,
-        (connection, part): (&Connection, AnswerPart),
+        connection: &Connection,
+        part: AnswerPart,
         passing: &mut PassedAnswer<'_>,
     ) -> Result<bool, RelayFault> {
         match part {

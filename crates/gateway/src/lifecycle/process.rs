@@ -419,7 +419,8 @@ pub struct Servers {
 pub fn run(
     servers: Servers,
     SignalRuntime { runtime, reload }: SignalRuntime,
-    (vitals, live): (&Vitals, &Live),
+    vitals: &Vitals,
+    live: &Live,
     reloads: Option<Reloads>,
 ) -> std::io::Result<()> {
     let Servers { gateway, companion, mut sockets, clients, connections } = servers;
@@ -449,7 +450,7 @@ pub fn run(
         let succession = Succession { wanted, sockets: Arc::new(sockets) };
         tokio::select! {
             biased;
-            () = until_the_end((ends, succession), vitals, live, (close, clients)) => Ok(()),
+            () = until_the_end(ends, succession, vitals, live, close, clients) => Ok(()),
             never = housekeeping.keep() => match never {},
             never = upkeep::keep(live, connections, vitals) => match never {},
             _ = has_ended.recv() => Err(std::io::Error::other("the server ended by itself")),
@@ -481,10 +482,12 @@ fn take_over(sockets: &mut Sockets) -> std::io::Result<()> {
 /// Waits until the process may end, through the stages that the signal calls for. `close` ends idle connections and the
 /// server of clients. `clients` returns the number of open connections.
 async fn until_the_end(
-    (mut ends, mut succession): (Ends, Succession),
+    mut ends: Ends,
+    mut succession: Succession,
     vitals: &Vitals,
     live: &Live,
-    (close, clients): (impl FnOnce(), impl Fn() -> usize),
+    close: impl FnOnce(),
+    clients: impl Fn() -> usize,
 ) {
     let ending = tokio::select! {
         ending = ends.next() => ending,

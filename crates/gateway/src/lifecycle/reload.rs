@@ -287,7 +287,9 @@ impl Reloader {
     /// the process was started. `log` has the log settings, and the function that changes them.
     #[must_use]
     pub fn new(
-        (path, environment, files): (PathBuf, ProcessEnvironment, ConfigurationFiles),
+        path: PathBuf,
+        environment: ProcessEnvironment,
+        files: ConfigurationFiles,
         live: Arc<Live>,
         fixed: Fixed,
         log: (LogSettings, Box<dyn Fn(LogSettings) + Send>),

@@ -64,9 +64,9 @@ impl Checker {
     }
 
     /// Makes a check and records its result. A check passes if the status is 2xx.
-    pub async fn check(&self, peers: &Peers, (name, check): (usize, PendingCheck), request: &CheckRequest<'_>) {
+    pub async fn check(&self, peers: &Peers, name: usize, check: PendingCheck, request: &CheckRequest<'_>) {
         let Some(settings) = peers.check() else { return };
-        let asked = self.ask(peers, (name, &check), settings, request);
+        let asked = self.ask(peers, name, &check, settings, request);
         let asked = tokio::time::timeout(settings.timeout, asked).await;
         let result = match asked {
             Ok(Ok(200..=299)) => Ok(()),
@@ -80,7 +80,8 @@ impl Checker {
     async fn ask(
         &self,
         peers: &Peers,
-        (name, check): (usize, &PendingCheck),
+        name: usize,
+        check: &PendingCheck,
         settings: &HealthCheckSettings,
         request: &CheckRequest<'_>,
     ) -> Result<u16, FetchError> {

@@ -133,7 +133,7 @@ impl Fetcher {
         let mut may_renew = true;
         // `Visit::retry` bounds the number of attempts.
         let fetched = loop {
-            let asked = self.attempt(visit, &mut may_renew, (request, body), bounds).await;
+            let asked = self.attempt(visit, &mut may_renew, request, body, bounds).await;
             let now = visit.peers.now();
             let pause = flaw(&asked, &bounds).and_then(|flaw| visit.retry(flaw, now, bounds.now + bounds.whole));
             let Some(pause) = pause else { break asked? };
@@ -153,7 +153,8 @@ impl Fetcher {
         &self,
         visit: &Visit<'_>,
         may_renew: &mut bool,
-        (request, body): (&RequestHeader, &[u8]),
+        request: &RequestHeader,
+        body: &[u8],
         bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
         let mut connection = self.connections.open(visit, &request.headers, bounds.timeouts).await?;

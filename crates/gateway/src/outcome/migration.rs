@@ -145,7 +145,7 @@ impl Usage {
 
     /// Counts a legacy request. `is_unmarked` is `true` if the request has no paging parameter. `now` is in seconds
     /// since 1970.
-    pub fn count(&self, client: CountedClient<'_>, keys: &KeyRing, (is_unmarked, now): (bool, u64)) {
+    pub fn count(&self, client: CountedClient<'_>, keys: &KeyRing, is_unmarked: bool, now: u64) {
         self.all.add(is_unmarked, now);
         let Some(who) = &self.who else { return };
         match who.is_known_by(client) {
@@ -357,7 +357,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap()));
         let client = CountedClient { headers: &pairs.collect(), query, known: None };
-        usage.count(client, &keys(7), (query.is_empty(), now));
+        usage.count(client, &keys(7), query.is_empty(), now);
     }
 
     /// Returns `name requests last_seen` for each client with requests, then for the others and for unidentified

@@ -258,7 +258,7 @@ impl<'a> RequestCursors<'a> {
         let (scope, store) = (self.scope.as_ref()?, self.store?);
         let NumberedMarker { number, marker } = made_by.unwrap_or(&self.signing);
         let found = store.get(StoredKind::Pivot, *number, &scope.digest(id, Some(mark)), self.now).await?;
-        self.pivots.take_in(scope, (id, mark), (&found.bytes, marker), (found.left, self.instant))
+        self.pivots.take_in(scope, id, mark, &found, marker, self.instant)
     }
 
     /// Returns the pivot for an id that a client sent as text. The id is a number if it looks like a number and the
@@ -340,7 +340,7 @@ impl<'a> RequestCursors<'a> {
             && let Some(bytes) = item.stored()
         {
             let of = scope.digest(&anchor.id, Some(fingerprint));
-            store.put(StoredKind::Pivot, key.number, &of, &bytes, (self.pivots.limits().ttl, self.now));
+            store.put(StoredKind::Pivot, key.number, &of, &bytes, self.pivots.limits().ttl, self.now);
         }
     }
 

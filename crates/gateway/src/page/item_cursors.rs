@@ -64,7 +64,7 @@ impl<'a> ItemCursorWriter<'a> {
         let after = &marks[index + 1..(index + 1 + Marks::AHEAD).min(marks.len())];
         // The offset is only a hint, because hidden items may precede the page.
         let offset = Offset(self.page.offset.saturating_add(index as u64));
-        Some(mint.push_marked(*marks.get(index)?, (before, after), offset, out))
+        Some(mint.push_marked(*marks.get(index)?, before, after, offset, out))
     }
 }
 

@@ -44,7 +44,8 @@ pub async fn serve(
     call: ListCall<'_>,
     (record, made): (Option<&PageRecord>, Option<&mut MadePage>),
     fetcher: &Fetcher,
-    (held, outcome): (&MemoryShare, &mut Outcome),
+    held: &MemoryShare,
+    outcome: &mut Outcome,
 ) -> Result<Served, Failure> {
     let trace = call.asked.trace.as_deref();
     // Open: list, parameters, order and position.

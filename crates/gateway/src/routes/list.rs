@@ -186,7 +186,7 @@ impl List {
         self.usage.count_paging(word, now);
         if legacy::is_legacy(kind, &self.legacy) {
             let is_unmarked = matches!(kind, RequestKind::Unmarked);
-            self.usage.count(client, &self.keys, (is_unmarked, now));
+            self.usage.count(client, &self.keys, is_unmarked, now);
         }
     }
 

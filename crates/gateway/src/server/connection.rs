@@ -152,13 +152,15 @@ impl Front {
     pub async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
-        (stream, http2): (Stream, bool),
-        (place, mut expected): (&AdmittedConnection, Option<InFlight>),
+        stream: Stream,
+        http2: bool,
+        place: &AdmittedConnection,
+        mut expected: Option<InFlight>,
         shutdown: &mut ShutdownWatch,
     ) {
         let multiplexed = Multiplexed { live: &self.live, vitals: &self.vitals, ids: &self.ids, place };
         if http2 && stream.selected_alpn_proto() == Some(ALPN::H2) {
-            return Box::pin(multiplexed.serve(app, stream, (BytesMut::new(), expected), shutdown)).await;
+            return Box::pin(multiplexed.serve(app, stream, BytesMut::new(), expected, shutdown)).await;
         }
         // With TLS, the protocol has been negotiated. Without TLS, a client may begin with the preface of HTTP/2. Test:
         // `clients_negotiate_their_protocol`.
@@ -171,7 +173,7 @@ impl Front {
                 biased;
                 // A complete head takes precedence over a displacement: `begin` then reports whether the connection
                 // still has its place.
-                awaited = self.await_head(io, place, (kept.is_none(), knows_preface), shutdown) => awaited,
+                awaited = self.await_head(io, place, kept.is_none(), knows_preface, shutdown) => awaited,
                 was_new = place.displaced() => {
                     if was_new {
                         // Bytes that the system doesn't take at once are dropped.
@@ -186,13 +188,13 @@ impl Front {
                 Awaited::Head(head) if place.begin() => head,
                 Awaited::Head(_) => return,
                 Awaited::Preface(prefix) => {
-                    return Box::pin(multiplexed.serve(app, connection.into_stream(), (prefix, expected), shutdown))
+                    return Box::pin(multiplexed.serve(app, connection.into_stream(), prefix, expected, shutdown))
                         .await;
                 }
                 Awaited::Refused { problem, asked } => {
                     // A client that does not read its refusal in time loses it.
                     tokio::select! {
-                        _ = tokio::time::timeout(REFUSING, self.refuse(io, &problem, (place.address(), asked))) => return,
+                        _ = tokio::time::timeout(REFUSING, self.refuse(io, &problem, place.address(), asked)) => return,
                         _ = place.displaced() => return,
                     }
                 }
@@ -233,7 +235,8 @@ impl Front {
         &self,
         io: &mut BufWriter<Stream>,
         place: &AdmittedConnection,
-        (is_first, knows_preface): (bool, bool),
+        is_first: bool,
+        knows_preface: bool,
         shutdown: &mut ShutdownWatch,
     ) -> Awaited {
         let idle = self.live.pin().server.idle_timeout;
@@ -254,7 +257,7 @@ impl Front {
         let takes_preface = is_first && knows_preface;
         let server = &self.live.pin().server;
         let mut reading = HeadScanner::default();
-        if let Some(all) = complete(&mut reading, (&mut bytes, 0), server.head_size, takes_preface) {
+        if let Some(all) = complete(&mut reading, &mut bytes, 0, server.head_size, takes_preface) {
             return all;
         }
         // From here on, this connection is displaced before quiet connections that aren't in the middle of a head.
@@ -273,7 +276,7 @@ impl Front {
                 Ok(_) => return Awaited::Over(Some(Dropped::HeadCut)),
                 Err(_) => return Awaited::Over(Some(Dropped::HeadTimeout)),
             }
-            if let Some(all) = complete(&mut reading, (&mut bytes, scanned), server.head_size, takes_preface) {
+            if let Some(all) = complete(&mut reading, &mut bytes, scanned, server.head_size, takes_preface) {
                 return all;
             }
         }
@@ -285,7 +288,8 @@ impl Front {
         &self,
         io: &mut BufWriter<Stream>,
         problem: &Problem,
-        (client, asked): (IpAddr, Option<(Method, Vec<u8>)>),
+        client: IpAddr,
+        asked: Option<(Method, Vec<u8>)>,
     ) {
         let bytes = {
             let snapshot = self.live.pin();
@@ -329,7 +333,8 @@ fn head_deadline(came: usize, most: Duration) -> Duration {
 /// already examined the first `scanned` bytes.
 fn complete(
     reading: &mut HeadScanner,
-    (bytes, scanned): (&mut BytesMut, usize),
+    bytes: &mut BytesMut,
+    scanned: usize,
     head_size: usize,
     takes_preface: bool,
 ) -> Option<Awaited> {

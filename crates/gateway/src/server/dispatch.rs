@@ -88,26 +88,18 @@ struct Routed {
     permit: Option<HeaderValue>,
 }
 
-/// The parts of a request's context that its dispatch fills.
-struct Filled<'c> {
-    cross_origin: &'c mut Option<CrossOrigin>,
-    place: &'c mut Option<RequestPlace>,
-    explained: &'c mut Option<Box<ExplainedRequest>>,
-}
-
 /// Answers a request: decides how, and then writes the response or forwards the request.
 ///
 /// # Errors
 ///
 /// Returns an error if the upstream's answer to a forwarded request breaks off after it has begun.
 pub async fn answer(gateway: &Gateway, session: &mut Session, context: &mut RequestContext) -> pingora::Result<()> {
-    let RequestContext { snapshot, outcome, cross_origin, held, place, slot, explained, .. } = context;
     let decided = {
         // The future is large, so it is pinned here and never moved.
-        let deciding =
-            pin!(decide(gateway, session, snapshot, (held, outcome), Filled { cross_origin, place, explained }));
+        let deciding = pin!(decide(gateway, session, context));
         caught(deciding).await
     };
+    let RequestContext { snapshot, outcome, cross_origin, held, slot, .. } = context;
     let verdict = match decided {
         Ok(Dispatch::Forward(forwarded)) => match admit(&forwarded, held).await {
             Ok(taken) => {
@@ -161,28 +153,21 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Requ
 }
 
 /// Decides how a request is answered. Pages and answers of services are made here; nothing is written yet.
-async fn decide(
-    gateway: &Gateway,
-    session: &mut Session,
-    snapshot: &Arc<Snapshot>,
-    (held, outcome): (&MemoryShare, &mut Outcome),
-    Filled { cross_origin, place, explained }: Filled<'_>,
-) -> Dispatch {
-    seam(&outcome.path, "decide");
+async fn decide(gateway: &Gateway, session: &mut Session, context: &mut RequestContext) -> Dispatch {
+    seam(&context.outcome.path, "decide");
     let session = session.as_downstream_mut();
     let head = session.req_header();
     // Heads of HTTP/1.1 were checked before Pingora parsed them, so only heads of HTTP/2 are checked here.
     if head.version == Version::HTTP_2
-        && let Err(problem) = head::check_parsed(head, snapshot.server.head_size)
+        && let Err(problem) = head::check_parsed(head, context.snapshot.server.head_size)
     {
-        return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
+        return Dispatch::Respond(refuse(&problem, None, &context.snapshot, &mut context.outcome));
     }
-    if let Some(service) = gateway.services.iter().find(|service| service.takes(snapshot, head)) {
+    if let Some(service) = gateway.services.iter().find(|service| service.takes(&context.snapshot, head)) {
         // The future is boxed, because only requests for services need it.
-        return Box::pin(ask_service(&**service, session, snapshot, (held, outcome), cross_origin)).await;
+        return Box::pin(ask_service(&**service, session, context)).await;
     }
-    let filled = Filled { cross_origin, place, explained: &mut *explained };
-    let routed = match enter(gateway, session, snapshot, outcome, filled).await {
+    let routed = match enter(gateway, session, context).await {
         Ok(routed) => routed,
         Err(verdict) => return *verdict,
     };
@@ -191,8 +176,9 @@ async fn decide(
     // `other_methods_on_a_list_reach_the_upstream_untouched`.
     let list = route.list.as_ref().filter(|_| route.methods.take(&session.req_header().method));
     if let Some(list) = list {
-        return answer_list(gateway, session, snapshot, (held, outcome, explained), list, routed).await;
+        return answer_list(gateway, session, context, list, routed).await;
     }
+    let RequestContext { snapshot, outcome, held, explained, .. } = context;
     let Routed { found, target, client, .. } = routed;
     gateway.hide_form(session.req_header_mut());
     let head = session.req_header();
@@ -208,7 +194,7 @@ async fn decide(
             observe::note_name(&route, name, &outcome.request_id);
         }
     }
-    let body = match unless_marked(session, &route, &target, (held, outcome), snapshot).await {
+    let body = match unless_marked(session, &route, &target, held, outcome, snapshot).await {
         Ok(body) => body,
         Err(response) => return Dispatch::Respond(*response),
     };
@@ -231,7 +217,8 @@ async fn unless_marked(
     session: &mut ServerSession,
     route: &Route,
     target: &RequestTarget,
-    (held, outcome): (&MemoryShare, &mut Outcome),
+    held: &MemoryShare,
+    outcome: &mut Outcome,
     snapshot: &Snapshot,
 ) -> Result<Option<Bytes>, Box<Response>> {
     let Some(list) = &route.set_back else { return Ok(None) };
@@ -253,13 +240,8 @@ async fn unless_marked(
 }
 
 /// Lets a service answer a request, with the cross-origin policy that the service names.
-async fn ask_service(
-    service: &dyn Service,
-    session: &mut ServerSession,
-    snapshot: &Arc<Snapshot>,
-    (held, outcome): (&MemoryShare, &mut Outcome),
-    cross_origin: &mut Option<CrossOrigin>,
-) -> Dispatch {
+async fn ask_service(service: &dyn Service, session: &mut ServerSession, context: &mut RequestContext) -> Dispatch {
+    let RequestContext { snapshot, outcome, cross_origin, held, .. } = context;
     outcome.service = Some(service.name());
     let head = session.req_header();
     if let Some(route) = service.policy(snapshot, head) {
@@ -270,7 +252,7 @@ async fn ask_service(
         }
     }
     let client = Client::of(session, snapshot);
-    match service.answer(session, &client, snapshot, (held, outcome)).await {
+    match service.answer(session, &client, snapshot, held, outcome).await {
         Ok(Some(ServiceAnswer::Whole(response))) => Dispatch::Respond(response),
         Ok(Some(ServiceAnswer::Streamed(response))) => Dispatch::Stream(response),
         Ok(Some(ServiceAnswer::Lasting(response))) => Dispatch::Converse(response),
@@ -287,17 +269,16 @@ async fn ask_service(
 async fn enter(
     gateway: &Gateway,
     session: &mut ServerSession,
-    snapshot: &Snapshot,
-    outcome: &mut Outcome,
-    Filled { cross_origin, place, explained }: Filled<'_>,
+    context: &mut RequestContext,
 ) -> Result<Routed, Box<Dispatch>> {
-    let routed = read_head(gateway, session, snapshot, outcome, cross_origin)?;
+    let routed = read_head(gateway, session, context)?;
+    let RequestContext { snapshot, outcome, place, explained, .. } = context;
     let head = session.req_header();
     let route = &routed.found.route;
     // The explanation begins before the steps that may refuse the request, so refusals are explained too. Test:
     // `refusals_and_forwarded_requests_are_explained_too`.
     if let Some(permit) = &routed.permit {
-        *explained = explain(permit, (gateway, snapshot), &head.method, &routed);
+        *explained = explain(permit, gateway, snapshot, &head.method, &routed);
     }
     let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
     let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
@@ -337,10 +318,9 @@ async fn enter(
 fn read_head(
     gateway: &Gateway,
     session: &mut ServerSession,
-    snapshot: &Snapshot,
-    outcome: &mut Outcome,
-    cross_origin: &mut Option<CrossOrigin>,
+    context: &mut RequestContext,
 ) -> Result<Routed, Box<Dispatch>> {
+    let RequestContext { snapshot, outcome, cross_origin, .. } = context;
     let refused = |problem: &Problem, envelope: Option<&EnvelopeTemplate>, outcome: &mut Outcome| {
         Box::new(Dispatch::Respond(refuse(problem, envelope, snapshot, outcome)))
     };
@@ -404,14 +384,15 @@ async fn admit_client(
 /// Begins to explain a request. Returns `None` if the permit isn't valid, or if too many requests are explained.
 fn explain(
     permit: &HeaderValue,
-    (gateway, snapshot): (&Gateway, &Snapshot),
+    gateway: &Gateway,
+    snapshot: &Snapshot,
     method: &Method,
     routed: &Routed,
 ) -> Option<Box<ExplainedRequest>> {
     let Routed { found, target, .. } = routed;
     let scope = PermitScope { route: &found.route.name, path: &target.normal_path };
     let mut explained = gateway.explanations(snapshot)?.begin(permit, scope, clock::unix_seconds())?;
-    served::begin(&mut explained, snapshot, method, (found, target));
+    served::begin(&mut explained, snapshot, method, found, target);
     Some(explained)
 }
 
@@ -419,11 +400,11 @@ fn explain(
 async fn answer_list(
     gateway: &Gateway,
     session: &mut ServerSession,
-    snapshot: &Arc<Snapshot>,
-    (held, outcome, explained): (&MemoryShare, &mut Outcome, &mut Option<Box<ExplainedRequest>>),
+    context: &mut RequestContext,
     list: &List,
     Routed { found, target, client, .. }: Routed,
 ) -> Dispatch {
+    let RequestContext { snapshot, outcome, held, explained, .. } = context;
     let head = session.req_header();
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
@@ -441,7 +422,7 @@ async fn answer_list(
     let mut asked = ClientRequest { target, parameters, headers, body: None, is_new, client, known, now, began, trace };
     if has_body {
         let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
-        let read = match read_body(session, call, (held, outcome)).await {
+        let read = match read_body(session, call, held, outcome).await {
             Ok(read) => read,
             Err(response) => return Dispatch::Respond(*response),
         };
@@ -459,7 +440,7 @@ async fn answer_list(
     let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
     let record = explained.as_ref().map(|_| Box::<PageRecord>::default());
     let served = {
-        let page = pin!(page(gateway, call, (snapshot, &found.route), record.as_deref(), (held, outcome)));
+        let page = pin!(page(gateway, call, snapshot, &found.route, record.as_deref(), held, outcome));
         unless_gone(session, page).await
     };
     if let (Some(explained), Some(record)) = (explained.as_mut(), record) {
@@ -482,26 +463,28 @@ async fn answer_list(
 async fn page(
     gateway: &Gateway,
     call: ListCall<'_>,
-    (snapshot, route): (&Arc<Snapshot>, &Arc<Route>),
+    snapshot: &Arc<Snapshot>,
+    route: &Arc<Route>,
     record: Option<&PageRecord>,
-    (held, outcome): (&MemoryShare, &mut Outcome),
+    held: &MemoryShare,
+    outcome: &mut Outcome,
 ) -> Result<Served, Failure> {
     let fetcher = &gateway.fetcher;
     match (&call.list.page_cache, record) {
         (Some(_), None) => {
             let owners = CallOwners { snapshot, route, is_running: !gateway.vitals.is_stopping() };
             // The future is boxed, because only routes with a cache need it.
-            Box::pin(cache::serve::serve(call, owners, fetcher, (held, outcome))).await
+            Box::pin(cache::serve::serve(call, owners, fetcher, held, outcome)).await
         }
         // An explanation shows the requests to the upstream, so an explained request does not use the cache.
-        _ => serve(call, (record, None), fetcher, (held, outcome)).await,
+        _ => serve(call, (record, None), fetcher, held, outcome).await,
     }
 }
 
 /// Returns the decision to forward a request. Records it in the explanation of a request that is explained.
 fn pass(forwarded: Forwarded, method: &Method, explained: &mut Option<Box<ExplainedRequest>>) -> Dispatch {
     if let Some(explained) = explained {
-        served::not_paged(explained, (&forwarded.found, &forwarded.target), method);
+        served::not_paged(explained, &forwarded.found, &forwarded.target, method);
     }
     Dispatch::Forward(Box::new(forwarded))
 }
@@ -522,7 +505,8 @@ enum PostRequest {
 async fn read_body(
     session: &mut ServerSession,
     call: ListCall<'_>,
-    (held, outcome): (&MemoryShare, &mut Outcome),
+    held: &MemoryShare,
+    outcome: &mut Outcome,
 ) -> Result<PostRequest, Box<Response>> {
     let ListCall { snapshot, asked, list, chosen, .. } = call;
     let Convention { parameters, envelope, .. } = chosen.convention;

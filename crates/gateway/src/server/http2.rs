@@ -100,7 +100,8 @@ impl Multiplexed<'_> {
         &self,
         app: &Arc<A>,
         stream: Stream,
-        (prefix, expected): (BytesMut, Option<InFlight>),
+        prefix: BytesMut,
+        expected: Option<InFlight>,
         shutdown: &mut ShutdownWatch,
     ) {
         let digest = Arc::new(Digest {
@@ -124,7 +125,7 @@ impl Multiplexed<'_> {
             Ok(Err(_)) => return self.place.admission().count(Dropped::HeadCut),
             Err(_) => return self.place.admission().count(Dropped::HeadTimeout),
         };
-        let ending = self.accept(app, &mut connection, ((&digest, &watched), expected), shutdown).await;
+        let ending = self.accept(app, &mut connection, &digest, &watched, expected, shutdown).await;
         match ending {
             ConnectionEnd::Over => return,
             ConnectionEnd::Idle => connection.graceful_shutdown(),
@@ -143,7 +144,9 @@ impl Multiplexed<'_> {
         &self,
         app: &Arc<A>,
         connection: &mut ServerConnection,
-        ((digest, watched), mut expected): ((&Arc<Digest>, &Watched), Option<InFlight>),
+        digest: &Arc<Digest>,
+        watched: &Watched,
+        mut expected: Option<InFlight>,
         shutdown: &mut ShutdownWatch,
     ) -> ConnectionEnd {
         let mut streams: Vec<StreamHold> = Vec::new();
@@ -205,7 +208,7 @@ impl Multiplexed<'_> {
                 is_stopping = true;
                 connection.graceful_shutdown();
             }
-            streams.extend(self.begin(app, session, streams.is_empty(), (expected.take(), shutdown)));
+            streams.extend(self.begin(app, session, streams.is_empty(), expected.take(), shutdown));
         }
     }
 
@@ -237,7 +240,8 @@ impl Multiplexed<'_> {
         app: &Arc<A>,
         mut session: HttpSession,
         is_first: bool,
-        (expected, shutdown): (Option<InFlight>, &ShutdownWatch),
+        expected: Option<InFlight>,
+        shutdown: &ShutdownWatch,
     ) -> Option<StreamHold> {
         // A client may leave a whole buffer of each stream unread, so the memory of a buffer is taken in advance. Test:
         // `slow_readers_by_http2_take_bounded_memory`.

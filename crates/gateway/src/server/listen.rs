@@ -130,7 +130,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
             let (app, front, shutdown) = (Arc::clone(&self.app), Arc::clone(&self.front), shutdown.clone());
             loops.spawn(async move {
                 match StreamAcceptor::new(socket) {
-                    Ok(socket) => accept(socket, listener.as_deref(), &app, (&front, until), shutdown).await,
+                    Ok(socket) => accept(socket, listener.as_deref(), &app, &front, until, shutdown).await,
                     Err(error) => tracing::error!(%error, "a listener failed"),
                 }
             });
@@ -156,7 +156,8 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     socket: StreamAcceptor,
     listener: Option<&str>,
     app: &Arc<A>,
-    (front, until): (&Arc<Front>, Stage),
+    front: &Arc<Front>,
+    until: Stage,
     shutdown: ShutdownWatch,
 ) {
     // The queue counts as an expected client, so the process runs until the queue is empty.
@@ -169,7 +170,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
             () = &mut ended => break,
         };
         match accepted {
-            Ok(client) => admit(client, is_expected(), listener, app, front, &shutdown).await,
+            Ok((stream, address)) => admit(stream, address, is_expected(), listener, app, front, &shutdown).await,
             // The client left before it was accepted, so there is nothing to serve.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -182,14 +183,15 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     }
     // The kernel would reset the connections in the queue of a closed socket, so they are accepted first. Test:
     // `successors_lose_no_request`.
-    for client in socket.close(usize::try_from(BACKLOG).unwrap_or(0)) {
-        admit(client, is_expected(), listener, app, front, &shutdown).await;
+    for (stream, address) in socket.close(usize::try_from(BACKLOG).unwrap_or(0)) {
+        admit(stream, address, is_expected(), listener, app, front, &shutdown).await;
     }
 }
 
 /// Serves a client in a task of its own, or refuses it.
 async fn admit<A: HttpServerApp + Send + Sync + 'static>(
-    (stream, address): (AcceptedStream, IpAddr),
+    stream: AcceptedStream,
+    address: IpAddr,
     expected: Option<InFlight>,
     listener: Option<&str>,
     app: &Arc<A>,
@@ -207,7 +209,7 @@ async fn admit<A: HttpServerApp + Send + Sync + 'static>(
     match front.enter(address, by_proxy).await {
         Ok(place) => {
             let (app, front, shutdown) = (Arc::clone(app), Arc::clone(front), shutdown.clone());
-            tokio::spawn(async move { converse(stream, protocols, &app, &front, (place, expected), shutdown).await });
+            tokio::spawn(async move { converse(stream, protocols, &app, &front, place, expected, shutdown).await });
         }
         Err(refusal) if protocols.tls.is_none() => stream.turn_away(&refusal),
         // A refusal can't be sent before the TLS handshake, so the connection closes without one.
@@ -222,7 +224,8 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     ListenerProtocols { tls, http2, proxies }: ListenerProtocols,
     app: &Arc<A>,
     front: &Front,
-    (mut place, expected): (AdmittedConnection, Option<InFlight>),
+    mut place: AdmittedConnection,
+    expected: Option<InFlight>,
     mut shutdown: ShutdownWatch,
 ) {
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
@@ -277,7 +280,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
             }
         }
     };
-    front.serve(app, (stream, http2), (&place, expected), &mut shutdown).await;
+    front.serve(app, stream, http2, &place, expected, &mut shutdown).await;
 }
 
 /// Sends the refusal to a client that gets no place. Bytes that the system doesn't accept at once are dropped.

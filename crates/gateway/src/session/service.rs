@@ -52,7 +52,8 @@ pub trait Service: Send + Sync {
         session: &mut ServerSession,
         client: &Client,
         snapshot: &Arc<Snapshot>,
-        seen: (&MemoryShare, &mut Outcome),
+        held: &MemoryShare,
+        outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure>;
 }
 

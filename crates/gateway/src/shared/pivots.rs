@@ -17,7 +17,7 @@ use quick_cache::{Weighter, sync::Cache};
 use sha2::{Digest, Sha256};
 
 use super::single_flight::SingleFlight;
-use crate::identity::Viewer;
+use crate::{identity::Viewer, store::handle::StoredValue};
 use cursorgate_core::pagination::{
     self,
     answer::Answer,
@@ -114,19 +114,21 @@ impl Pivots {
         self.known.insert(scope.key(&anchor.id, Some(fingerprint)), Arc::new(known));
     }
 
-    /// Caches an item that another process has stored, for the time that it has `left`, and returns it. Returns `None`
-    /// if the bytes are malformed, or the keys do not have this fingerprint by this marker.
+    /// Caches an item that another process has stored as `value`, for the time that the value has left, and returns it.
+    /// Returns `None` if the bytes are malformed, or the keys do not have this fingerprint by this marker.
     pub fn take_in(
         &self,
         scope: &PivotScope,
-        (id, fingerprint): (&KeyValue, Mark),
-        (bytes, marker): (&[u8], &Marker),
-        (left, now): (Duration, Instant),
+        id: &KeyValue,
+        fingerprint: Mark,
+        value: &StoredValue,
+        marker: &Marker,
+        now: Instant,
     ) -> Option<Arc<KnownItem>> {
         // The process that stored the item may keep items for longer than this process does, so the shorter time
         // counts.
-        let until = now.checked_add(left.min(self.limits.ttl))?;
-        let known = stored::read(bytes, until)?;
+        let until = now.checked_add(value.left.min(self.limits.ttl))?;
+        let known = stored::read(&value.bytes, until)?;
         // With keys other than the item had when its cursor was made, the cursor would lead to another place, so the
         // item isn't used.
         if pagination::fingerprint::fingerprint(marker, &known.keys) != fingerprint {

@@ -26,16 +26,16 @@ const SIZE: usize = 32 * VALUE;
 impl SharedStore {
     /// Publishes the value of a process. The value is valid until the process replaces it, but at most for `ttl`. `now`
     /// is in seconds since 1970. No request waits for the write.
-    pub fn publish(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) {
-        for (name, command) in self.publications(process, value, (ttl, now)).into_iter().flatten() {
+    pub fn publish(&self, process: &str, value: &[u8], ttl: Duration, now: u64) {
+        for (name, command) in self.publications(process, value, ttl, now).into_iter().flatten() {
             let size = command.get_packed_command().len();
             self.link.tell(&name, command, size);
         }
     }
 
     /// Publishes the last value of a process that is about to end, and waits for the store.
-    pub async fn publish_last(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) {
-        for (name, command) in self.publications(process, value, (ttl, now)).into_iter().flatten() {
+    pub async fn publish_last(&self, process: &str, value: &[u8], ttl: Duration, now: u64) {
+        for (name, command) in self.publications(process, value, ttl, now).into_iter().flatten() {
             let stored = self.link.ask_within(PATIENCE, &name, command, 0).await;
             self.counts().write(if stored.is_ok() { Written::Stored } else { Written::Failed });
         }
@@ -43,7 +43,7 @@ impl SharedStore {
 
     /// Returns the two commands that publish a value and extend the time to live of the board, each with the name of
     /// the board; `None` if the value can't be sealed.
-    fn publications(&self, process: &str, value: &[u8], (ttl, now): (Duration, u64)) -> Option<[(String, Cmd); 2]> {
+    fn publications(&self, process: &str, value: &[u8], ttl: Duration, now: u64) -> Option<[(String, Cmd); 2]> {
         let key = self.keys.signing_number();
         let name = self.keys.stored_name(key, &self.prefix, BOARD, b"")?;
         // The value is sealed for the board and the process, so it can't be opened under another name. Test:

@@ -111,14 +111,15 @@ impl SharedStore {
     /// `None` if the store doesn't return the value within the time limit, or if the value has expired by `now`, in
     /// seconds since 1970.
     pub async fn get(&self, kind: StoredKind, key: u32, of: &[u8], now: u64) -> Option<StoredValue> {
-        self.get_within(self.link.settings.timeout, (kind, key), of, now).await
+        self.get_within(self.link.settings.timeout, kind, key, of, now).await
     }
 
     /// Does the same as [`Self::get`] with the time limit `patience`.
     async fn get_within(
         &self,
         patience: Duration,
-        (kind, key): (StoredKind, u32),
+        kind: StoredKind,
+        key: u32,
         of: &[u8],
         now: u64,
     ) -> Option<StoredValue> {
@@ -153,7 +154,7 @@ impl SharedStore {
     /// Stores a value of a kind for the bytes `of`, for the time `ttl` from `now` on. Its name is made by the key with
     /// the number `key`. No request waits for the write, and it may be lost. Values of more than [`VALUE`] bytes are
     /// not stored.
-    pub fn put(&self, kind: StoredKind, key: u32, of: &[u8], value: &[u8], (ttl, now): (Duration, u64)) {
+    pub fn put(&self, kind: StoredKind, key: u32, of: &[u8], value: &[u8], ttl: Duration, now: u64) {
         if !self.link.is_up() {
             self.counts().write(Written::Dropped);
             return;

@@ -157,7 +157,7 @@ impl StoreLink {
         command: Cmd,
         size: usize,
     ) -> impl Future<Output = Result<Value, StoreFault>> + 'a {
-        self.exchange(self.settings.timeout, name, (command, size), false)
+        self.exchange(self.settings.timeout, name, command, size, false)
     }
 
     /// Does the same as [`Self::ask`] with another time limit.
@@ -168,7 +168,7 @@ impl StoreLink {
         command: Cmd,
         size: usize,
     ) -> impl Future<Output = Result<Value, StoreFault>> + 'a {
-        self.exchange(patience, name, (command, size), false)
+        self.exchange(patience, name, command, size, false)
     }
 
     /// Sends a command that changes the value of a name, and waits for the reply within the time limit of the
@@ -178,14 +178,15 @@ impl StoreLink {
         name: &'a str,
         command: Cmd,
     ) -> impl Future<Output = Result<Value, StoreFault>> + 'a {
-        self.exchange(self.settings.timeout, name, (command, 0), true)
+        self.exchange(self.settings.timeout, name, command, 0, true)
     }
 
     async fn exchange(
         &self,
         patience: Duration,
         name: &str,
-        (command, size): (Cmd, usize),
+        command: Cmd,
+        size: usize,
         writes: bool,
     ) -> Result<Value, StoreFault> {
         if !self.is_up() {

@@ -67,7 +67,7 @@ pub(super) fn pair(
 ) -> Option<CredentialPart<CertKey>> {
     let at = |role| if role == FileRole::Key { settings.key.at } else { settings.certificate.at };
     let part = CredentialPart::pair(settings, now).map_err(|fault| tell(&fault, at(fault.role), diagnostics)).ok()?;
-    remark(&settings.certificate, &part.certificates(), (purpose, now), diagnostics);
+    remark(&settings.certificate, &part.certificates(), purpose, now, diagnostics);
     Some(part)
 }
 
@@ -81,7 +81,7 @@ pub(super) fn authorities(
 ) -> Option<CredentialPart<Box<[X509]>>> {
     let part =
         CredentialPart::authorities(name, &ca.value, now).map_err(|fault| tell(&fault, ca.at, diagnostics)).ok()?;
-    remark(ca, &part.certificates(), (Purpose::Authority, now), diagnostics);
+    remark(ca, &part.certificates(), Purpose::Authority, now, diagnostics);
     Some(part)
 }
 
@@ -89,12 +89,7 @@ fn tell(fault: &FileFault, at: Location, diagnostics: &mut Diagnostics) {
     diagnostics.error(at, &fault.message, &fault.help);
 }
 
-fn remark(
-    file: &Located<String>,
-    certificates: &[X509],
-    (purpose, now): (Purpose, u64),
-    diagnostics: &mut Diagnostics,
-) {
+fn remark(file: &Located<String>, certificates: &[X509], purpose: Purpose, now: u64, diagnostics: &mut Diagnostics) {
     for remark in report::remarks(&file.value, certificates, purpose, now) {
         diagnostics.warning(file.at, remark.message, remark.help);
     }

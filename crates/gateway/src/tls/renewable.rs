@@ -91,10 +91,8 @@ impl CredentialPart<CertKey> {
         Self::open(
             settings.name.clone(),
             files,
-            (
-                |files| pem::pair(files[0], files[1]),
-                |pair| std::iter::once(pair.leaf()).chain(pair.intermediates()).collect(),
-            ),
+            |files| pem::pair(files[0], files[1]),
+            |pair| std::iter::once(pair.leaf()).chain(pair.intermediates()).collect(),
             now,
         )
     }
@@ -106,23 +104,20 @@ impl CredentialPart<Box<[X509]>> {
         Self::open(
             name.to_owned(),
             files,
-            (
-                |files| pem::certificates(files[0], FileRole::Authorities).map(Vec::into_boxed_slice),
-                |all| all.iter().collect(),
-            ),
+            |files| pem::certificates(files[0], FileRole::Authorities).map(Vec::into_boxed_slice),
+            |all| all.iter().collect(),
             now,
         )
     }
 }
 
-/// The functions of a kind of part: from files to the value, and from the value to its certificates.
-type PartKind<T> = (fn(&[PemFile<'_>]) -> Result<T, FileFault>, fn(&T) -> Vec<&X509>);
-
 impl<T> CredentialPart<T> {
+    /// Reads a part. `parse` makes its value from its files, and `certificates` returns the certificates in the value.
     fn open(
         name: String,
         files: Vec<(FileRole, String)>,
-        (parse, certificates): PartKind<T>,
+        parse: fn(&[PemFile<'_>]) -> Result<T, FileFault>,
+        certificates: fn(&T) -> Vec<&X509>,
         now: u64,
     ) -> Result<Self, FileFault> {
         let (seen, value) = read(&files, parse);

@@ -81,7 +81,8 @@ impl Service for Bulk {
         session: &mut ServerSession,
         client: &Client,
         snapshot: &Arc<Snapshot>,
-        (held, outcome): (&MemoryShare, &mut Outcome),
+        held: &MemoryShare,
+        outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         // This doesn't happen: `takes` accepts a request only if this snapshot has the settings.
         let Some(settings) = &snapshot.services.bulk else { return Ok(None) };

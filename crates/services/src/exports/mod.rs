@@ -114,7 +114,8 @@ impl Service for Exports {
         session: &mut ServerSession,
         client: &Client,
         snapshot: &Arc<Snapshot>,
-        (held, outcome): (&MemoryShare, &mut Outcome),
+        held: &MemoryShare,
+        outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let method = session.req_header().method.clone();
         let asked = IdentityCall { gateway: self.inner.gateway(), snapshot, outcome };

@@ -116,7 +116,8 @@ impl Service for Graphql {
         session: &mut ServerSession,
         _client: &Client,
         snapshot: &Arc<Snapshot>,
-        (held, outcome): (&MemoryShare, &mut Outcome),
+        held: &MemoryShare,
+        outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         // This doesn't happen: `takes` accepts a request only if this snapshot has the settings.
         let Some(settings) = &snapshot.services.graphql else { return Ok(None) };

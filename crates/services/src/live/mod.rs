@@ -78,7 +78,8 @@ impl Service for LivePages {
         session: &mut ServerSession,
         client: &Client,
         snapshot: &Arc<Snapshot>,
-        (_, outcome): (&MemoryShare, &mut Outcome),
+        _held: &MemoryShare,
+        outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let below = request::read(snapshot, session.req_header());
         let Some((below, settings)) = below.zip(snapshot.services.live.as_ref()) else {

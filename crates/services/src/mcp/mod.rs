@@ -144,7 +144,8 @@ impl Service for Mcp {
         session: &mut ServerSession,
         _client: &Client,
         snapshot: &Arc<Snapshot>,
-        (held, outcome): (&MemoryShare, &mut Outcome),
+        held: &MemoryShare,
+        outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         // This doesn't happen: `takes` accepts a request only if this snapshot has the settings.
         let Some(settings) = &snapshot.services.mcp else { return Ok(None) };

@@ -119,7 +119,8 @@ impl Service for Webhooks {
         session: &mut ServerSession,
         client: &Client,
         snapshot: &Arc<Snapshot>,
-        (held, outcome): (&MemoryShare, &mut Outcome),
+        held: &MemoryShare,
+        outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let call =
             identify(session, client, snapshot, IdentityCall { gateway: self.inner.gateway(), snapshot, outcome })

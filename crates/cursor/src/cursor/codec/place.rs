@@ -98,7 +98,7 @@ pub(super) fn read_marks(rest: &mut ByteReader<'_>) -> Option<Marks> {
     Some(Marks { before: side(counts & 3)?, after: side(counts >> 2)? })
 }
 
-pub(super) fn write_marked_item(out: &mut Vec<u8>, item: Mark, (before, after): (&[Mark], &[Mark]), offset: Offset) {
+pub(super) fn write_marked_item(out: &mut Vec<u8>, item: Mark, before: &[Mark], after: &[Mark], offset: Offset) {
     write_mark(out, item);
     write_around(out, before, after);
     write_varint(out, offset.0);

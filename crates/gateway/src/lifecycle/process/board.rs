@@ -50,7 +50,7 @@ impl Publication {
         }
         *self = Self { at: now, counts: hash };
         if let Some(bytes) = counts.write() {
-            store.publish(process, &bytes, (Duration::from_secs(KEPT), now));
+            store.publish(process, &bytes, Duration::from_secs(KEPT), now);
         }
     }
 }
@@ -60,7 +60,7 @@ pub(super) async fn publish_last(snapshot: &Snapshot, process: &str, now: u64) {
     if let Some(store) = snapshot.store.as_ref().filter(|store| store.link.is_up())
         && let Some(bytes) = counts(snapshot, now).ended().write()
     {
-        let published = store.publish_last(process, &bytes, (Duration::from_secs(KEPT), now));
+        let published = store.publish_last(process, &bytes, Duration::from_secs(KEPT), now);
         // After a timeout, the counts of the last publication stay in the store.
         let _ = tokio::time::timeout(LAST, published).await;
     }

@@ -73,8 +73,8 @@ fn tend(upstream: &Arc<Upstream>, checker: &Arc<Checker>) {
     for name in upstream.peers.names() {
         name.refresh(now);
     }
-    for due in Checker::due(&upstream.peers, now) {
+    for (name, check) in Checker::due(&upstream.peers, now) {
         let (upstream, checker) = (Arc::clone(upstream), Arc::clone(checker));
-        tokio::spawn(async move { checker.check(&upstream.peers, due, &upstream.check_request()).await });
+        tokio::spawn(async move { checker.check(&upstream.peers, name, check, &upstream.check_request()).await });
     }
 }

@@ -24,13 +24,13 @@ const ANY: &str = "localhost";
 /// Compiles the table of routes, and reports the paths of services that lead to no suitable route.
 pub(super) fn table(services: &ServiceSettings, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> RouteTable {
     let table = RouteTable::compile(routes, diagnostics);
-    check(services, (&table, routes), diagnostics);
+    check(services, &table, routes, diagnostics);
     table
 }
 
 /// Reports the paths of webhooks that lead nowhere: an error for a watched path at which no list answers GET, and a
 /// warning for `authorize` without a route.
-fn check(services: &ServiceSettings, (table, routes): (&RouteTable, &[Arc<Route>]), diagnostics: &mut Diagnostics) {
+fn check(services: &ServiceSettings, table: &RouteTable, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) {
     let Some(webhooks) = &services.webhooks else { return };
     if let Some(clients) = &webhooks.clients
         && authorizing(&clients.authorize.value, table, routes).is_none()

@@ -206,7 +206,8 @@ impl Health {
     pub fn checked(
         &self,
         result: Result<(), String>,
-        (unhealthy_after, healthy_after): (u32, u32),
+        unhealthy_after: u32,
+        healthy_after: u32,
         now: Instant,
     ) -> Option<HealthChange> {
         let mut state = self.locked();
@@ -351,7 +352,7 @@ mod tests {
         let now = now();
         for (most, rests_after) in [(0, None), (2, Some(2))] {
             let health = Health::new(now);
-            assert!(is_unhealthy(health.checked(Err("503".to_owned()), (1, 1), now)));
+            assert!(is_unhealthy(health.checked(Err("503".to_owned()), 1, 1, now)));
             for number in 1..=3 {
                 health.failed("500", most, || true, now);
                 let rests = health.locked().rest.is_some();
@@ -373,7 +374,7 @@ mod tests {
     fn health_checks_change_health_after_enough_of_them_in_a_row() {
         let now = now();
         let health = Health::new(now);
-        let check = |passes: bool| health.checked(passes.then_some(()).ok_or_else(|| "503".to_owned()), (3, 2), now);
+        let check = |passes: bool| health.checked(passes.then_some(()).ok_or_else(|| "503".to_owned()), 3, 2, now);
         assert_eq!([check(false), check(false), check(true), check(false), check(false)], [const { None }; 5]);
         assert_eq!(check(false), Some(HealthChange::Unhealthy("its health check fails: 503".to_owned())));
         assert_eq!(health.readiness(true, now + 60 * SECOND), Readiness::Resting, "no trial");
@@ -392,7 +393,7 @@ mod tests {
     fn changed_health_checks_start_without_results() {
         let now = now();
         let health = Health::new(now);
-        assert!(is_unhealthy(health.checked(Err("503".to_owned()), (1, 1), now)));
+        assert!(is_unhealthy(health.checked(Err("503".to_owned()), 1, 1, now)));
         health.forget_checks(now);
         assert!(!health.ails());
     }

@@ -272,7 +272,7 @@ impl Peers {
     /// Records the result of a health check of a peer, and logs a change of the peer's health.
     pub fn checked(&self, peer: &Peer, result: Result<(), String>, now: Instant) {
         let Some(check) = self.check() else { return };
-        self.log(peer, peer.health.checked(result, (check.unhealthy_after, check.healthy_after), now));
+        self.log(peer, peer.health.checked(result, check.unhealthy_after, check.healthy_after, now));
     }
 
     fn log(&self, peer: &Peer, change: Option<HealthChange>) {

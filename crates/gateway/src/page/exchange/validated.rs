@@ -90,7 +90,7 @@ impl Validation<'_> {
         let Self { kept, key, client, subjects, known } = self;
         let stored = answer_storage(&fetched.headers, kept.policy).ok().and_then(|names| {
             let stamp = kept.pages.generations.stamp(kept.before, subjects.iter().copied());
-            StoredAnswer::new(&fetched.headers, &fetched.body, (&names, client), stamp)
+            StoredAnswer::new(&fetched.headers, &fetched.body, &names, client, stamp)
         });
         match stored {
             Some(stored) => kept.pages.keep_answer(*key, stored),

@@ -76,7 +76,7 @@ impl SharedPage {
     /// If the clock of this machine is ahead of the clock of the machine that made the page, the page counts as older
     /// than it is. If this clock is slow, the page may count as younger, but never as younger than when it was made.
     /// Returns `None` if the page is older than the clock of this process can express.
-    pub fn into_page(self, (stamp, shared): (Stamp, SharedStamp), now: u64) -> Option<StoredPage> {
+    pub fn into_page(self, stamp: Stamp, shared: SharedStamp, now: u64) -> Option<StoredPage> {
         let Self { made, life, level, paging, next, headers, body, .. } = self;
         // The difference is never negative, so with a slow clock the page is as old as when it was made, and not
         // younger. Test: `a_page_ages_by_the_clocks_of_two_machines`.
@@ -88,12 +88,14 @@ impl SharedPage {
 }
 
 /// Returns the bytes of a page with its tags. `begun` is the state of the counter of purges when the making of the page
-/// began. The last argument is the time now by both clocks: monotonic, and in milliseconds since 1970. Returns `None`
-/// if the page has an unknown level or paging, or more headers or tags than the bounds.
+/// began. `now` and `milliseconds` are the same time by both clocks: monotonic, and in milliseconds since 1970. Returns
+/// `None` if the page has an unknown level or paging, or more headers or tags than the bounds.
 pub fn write_page(
     page: &StoredPage,
-    (begun, tags): (PurgeCount, &[String]),
-    (now, milliseconds): (Instant, u64),
+    begun: PurgeCount,
+    tags: &[String],
+    now: Instant,
+    milliseconds: u64,
 ) -> Option<Vec<u8>> {
     let PageLife { made, age, fresh, while_revalidate, if_error } = page.life;
     // The monotonic clock of one process means nothing to another process, so the time since 1970 is written.
@@ -251,7 +253,7 @@ mod tests {
             paging: "unmarked",
             next: Some("cursor=x".into()),
             life,
-            stamp: Generations::default().stamp(0, std::iter::empty()),
+            stamp: stamp(),
             shared: None,
             is_refreshing: AtomicBool::new(false),
         }
@@ -264,9 +266,12 @@ mod tests {
         }
     }
 
-    fn stamps() -> (Stamp, SharedStamp) {
-        let shared = SharedStamp { learnt: 1, places: [7].into() };
-        (Generations::default().stamp(0, std::iter::empty()), shared)
+    fn stamp() -> Stamp {
+        Generations::default().stamp(0, std::iter::empty())
+    }
+
+    fn shared() -> SharedStamp {
+        SharedStamp { learnt: 1, places: [7].into() }
     }
 
     #[test]
@@ -275,10 +280,10 @@ mod tests {
         for next in [None, Some("".into()), Some("cursor=x".into())] {
             let page = StoredPage { next, ..page(now) };
             let tags = ["red".to_owned(), String::new()];
-            let bytes = write_page(&page, (BEGUN, &tags), (now + Duration::from_secs(2), NOW + 2_000)).unwrap();
+            let bytes = write_page(&page, BEGUN, &tags, now + Duration::from_secs(2), NOW + 2_000).unwrap();
             let read = read(&bytes, now).unwrap();
             assert_eq!((read.begun, read.tags.as_slice(), read.made), (BEGUN, &tags[..], NOW));
-            let read = read.into_page(stamps(), NOW).unwrap();
+            let read = read.into_page(stamp(), shared(), NOW).unwrap();
             assert_eq!((&read.headers, &read.body, &read.next), (&page.headers, &page.body, &page.next));
             assert_eq!((read.level, read.paging, read.life), (page.level, page.paging, page.life));
         }
@@ -286,23 +291,23 @@ mod tests {
         let Some(SharedEntry::Varies(read)) = read_entry(write_varies(&names).unwrap(), now) else { panic!() };
         assert_eq!(read, names);
         let no_form = StoredPage { level: "none", ..page(now) };
-        assert_eq!(write_page(&no_form, (BEGUN, &[]), (now, NOW)), None);
+        assert_eq!(write_page(&no_form, BEGUN, &[], now, NOW), None);
     }
 
     /// The age of a page follows from the clocks of two machines, which may differ.
     #[test]
     fn a_page_ages_by_the_clocks_of_two_machines() {
         let now = instant();
-        let bytes = write_page(&page(now), (BEGUN, &[]), (now, NOW)).unwrap();
+        let bytes = write_page(&page(now), BEGUN, &[], now, NOW).unwrap();
         for (later, age) in [(0, 3), (900, 3), (1_000, 4), (61_000, 64)] {
-            let page = read(&bytes, now).unwrap().into_page(stamps(), NOW + later).unwrap();
+            let page = read(&bytes, now).unwrap().into_page(stamp(), shared(), NOW + later).unwrap();
             assert_eq!((page.life.age_at(now), page.life.fresh), (age, Duration::from_secs(60)));
         }
-        let page = read(&bytes, now).unwrap().into_page(stamps(), NOW - 5_000).unwrap();
+        let page = read(&bytes, now).unwrap().into_page(stamp(), shared(), NOW - 5_000).unwrap();
         assert_eq!(page.life.age_at(now), 3, "a clock that is slow");
         // The monotonic clock might not reach back that far. The page is then a miss. Otherwise the page has its full
         // age.
-        let old = read(&bytes, now).unwrap().into_page(stamps(), u64::MAX);
+        let old = read(&bytes, now).unwrap().into_page(stamp(), shared(), u64::MAX);
         assert!(old.is_none_or(|page| page.life.age_at(now) > 1 << 40));
     }
 
@@ -311,7 +316,7 @@ mod tests {
     #[test]
     fn hostile_bytes_are_read_or_refused() {
         let now = instant();
-        let page = write_page(&page(now), (BEGUN, &["red".to_owned()]), (now, NOW)).unwrap();
+        let page = write_page(&page(now), BEGUN, &["red".to_owned()], now, NOW).unwrap();
         let varies = write_varies(&[http::header::ACCEPT_LANGUAGE, http::header::ORIGIN]).unwrap();
         for (bytes, body) in [(&page, b"{\"data\":[]}".len()), (&varies, 0)] {
             for end in 0..bytes.len() - body {
@@ -324,7 +329,7 @@ mod tests {
                     match read_entry(changed, now) {
                         Some(SharedEntry::Page(read)) => {
                             assert!(read.body.len() <= bytes.len() && read.headers.len() <= bytes.len());
-                            if let Some(read) = read.into_page(stamps(), NOW) {
+                            if let Some(read) = read.into_page(stamp(), shared(), NOW) {
                                 read.life.at(now);
                                 read.life.serves_on_error(now);
                             }

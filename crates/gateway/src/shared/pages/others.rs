@@ -238,7 +238,8 @@ impl OtherPurges {
     /// the question for the page, and `series` is the series in its reply.
     pub fn admit(
         &self,
-        (asked, series): (&PurgeQuestion, u64),
+        asked: &PurgeQuestion,
+        series: u64,
         begun: PurgeCount,
         places: Box<[u16]>,
     ) -> Option<SharedStamp> {

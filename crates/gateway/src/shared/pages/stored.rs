@@ -135,7 +135,8 @@ impl StoredAnswer {
     pub fn new(
         headers: &HeaderMap,
         body: &[u8],
-        (names, request): (&[HeaderName], &HeaderMap),
+        names: &[HeaderName],
+        request: &HeaderMap,
         stamp: Stamp,
     ) -> Option<Self> {
         let (etag, modified) = validators(headers);

@@ -73,8 +73,10 @@ impl SharedStore {
     pub async fn find_page(
         &self,
         pages: &KeptPages,
-        (place, headers): (&PagePlace, &HeaderMap),
-        (subjects, before): (&[PurgeSubject<'_>], u64),
+        place: &PagePlace,
+        headers: &HeaderMap,
+        subjects: &[PurgeSubject<'_>],
+        before: u64,
     ) -> Option<(StoredPage, PagePlace)> {
         if !self.link.is_up() {
             self.counts().answer(Answered::Down, Duration::ZERO);
@@ -87,7 +89,7 @@ impl SharedStore {
         // younger.
         let now = clock::instant();
         let (entry, purges) =
-            tokio::join!(self.entry_of(place, headers, (key, now)), self.ask_purges(&name, asked.from()));
+            tokio::join!(self.entry_of(place, headers, key, now), self.ask_purges(&name, asked.from()));
         // The purges are learnt whether there is a page or not, because they also drop pages from memory.
         let series = match purges {
             Ok(news) => others.learn(&asked, news.as_ref()),
@@ -100,9 +102,9 @@ impl SharedStore {
         };
         let subjects = || subjects.iter().copied().chain(page.tags.iter().map(|tag| PurgeSubject::Tag(tag)));
         let places = self.places(subjects());
-        let admitted = series.and_then(|series| others.admit((&asked, series), page.begun, places));
+        let admitted = series.and_then(|series| others.admit(&asked, series, page.begun, places));
         let stamp = pages.generations.stamp(before, subjects());
-        let used = admitted.and_then(|shared| page.into_page((stamp, shared), clock::unix_milliseconds()));
+        let used = admitted.and_then(|shared| page.into_page(stamp, shared, clock::unix_milliseconds()));
         self.counts().page(if used.is_some() { PageAnswered::Hit } else { PageAnswered::Purged });
         let names = names.as_deref().unwrap_or_else(|| place.names());
         Some((used?, place.varied(names, headers)))
@@ -110,12 +112,12 @@ impl SharedStore {
 
     /// Returns the page of a place. Two questions are needed if the store has the headers by which pages differ under
     /// the first key, and the page under another key. Both share one time limit, which counts from `now`.
-    async fn entry_of(&self, place: &PagePlace, headers: &HeaderMap, (key, now): (u32, Instant)) -> Option<FoundPage> {
-        match self.entry(place.key(), (key, now)).await? {
+    async fn entry_of(&self, place: &PagePlace, headers: &HeaderMap, key: u32, now: Instant) -> Option<FoundPage> {
+        match self.entry(place.key(), key, now).await? {
             SharedEntry::Page(page) => Some((page, None)),
             SharedEntry::Varies(names) if place.names().is_empty() => {
                 let key_of_page = place.first().varied(&names, headers);
-                match self.entry(key_of_page, (key, now)).await? {
+                match self.entry(key_of_page, key, now).await? {
                     SharedEntry::Page(page) => Some((page, Some(names))),
                     // Headers are stored only under first keys, so a page takes two questions at most.
                     SharedEntry::Varies(_) => None,
@@ -127,21 +129,16 @@ impl SharedStore {
     }
 
     /// Returns the entry of a key, within the rest of the time limit, which counts from `now`.
-    async fn entry(&self, page: KeptKey, (key, now): (u32, Instant)) -> Option<SharedEntry> {
+    async fn entry(&self, page: KeptKey, key: u32, now: Instant) -> Option<SharedEntry> {
         let left = self.link.settings.timeout.saturating_sub(clock::instant().saturating_duration_since(now));
-        let found = self.get_within(left, (StoredKind::Page, key), &name_of(page), clock::unix_seconds()).await?;
+        let found = self.get_within(left, StoredKind::Page, key, &name_of(page), clock::unix_seconds()).await?;
         form::read_entry(found.bytes, now)
     }
 
     /// Stores a page for other processes, after it was stored in memory at `at`. `begun` is the state of the counter of
     /// purges when the making of the page began. No request waits for the write. Pages of more than [`VALUE`] bytes are
     /// not stored.
-    pub fn put_page(
-        &self,
-        (place, at): (&PagePlace, &StoredPlace),
-        page: &StoredPage,
-        (begun, tags): (PurgeCount, &[String]),
-    ) {
+    pub fn put_page(&self, place: &PagePlace, at: &StoredPlace, page: &StoredPage, begun: PurgeCount, tags: &[String]) {
         if !self.link.is_up() || page.body.len() > VALUE {
             return;
         }
@@ -151,14 +148,14 @@ impl SharedStore {
         let left = whole.saturating_sub(now.saturating_duration_since(made));
         let key = self.keys.signing_number();
         // The time to live is rounded up to a whole second.
-        let times = (Duration::from_secs(left.as_secs() + 1), milliseconds / 1_000);
+        let (ttl, seconds) = (Duration::from_secs(left.as_secs() + 1), milliseconds / 1_000);
         if !at.names.is_empty()
             && let Some(names) = form::write_varies(&at.names)
         {
-            self.put(StoredKind::Page, key, &name_of(place.first()), &names, times);
+            self.put(StoredKind::Page, key, &name_of(place.first()), &names, ttl, seconds);
         }
-        if let Some(bytes) = form::write_page(page, (begun, tags), (now, milliseconds)) {
-            self.put(StoredKind::Page, key, &name_of(at.key), &bytes, times);
+        if let Some(bytes) = form::write_page(page, begun, tags, now, milliseconds) {
+            self.put(StoredKind::Page, key, &name_of(at.key), &bytes, ttl, seconds);
         }
     }
 
@@ -251,7 +248,7 @@ impl SharedStore {
     async fn count_purge(&self, name: &str, went_back: Option<u64>, places: &[u16]) -> Result<PurgeCount, StoreFault> {
         // A random number names the series, because nothing else distinguishes it from other series.
         let series = getrandom::u64().map_err(|_| StoreFault::Down)?;
-        let reply = self.link.ask(name, purge_command(name, (series, went_back), places), 0).await?;
+        let reply = self.link.ask(name, purge_command(name, series, went_back, places), 0).await?;
         let Value::Array(parts) = &reply else { return Err(StoreFault::Refused) };
         let [name, number] = parts.as_slice() else { return Err(StoreFault::Refused) };
         let count = |name, number| Some(PurgeCount { series: read_counter(name)?, number: read_score(number)? });
@@ -271,7 +268,7 @@ fn name_of(page: KeptKey) -> Vec<u8> {
 
 /// Returns the command that runs the script. `series` is the number for a new series, if the script has to begin one.
 /// `went_back` is the number of a series that has to be replaced.
-fn purge_command(name: &str, (series, went_back): (u64, Option<u64>), places: &[u16]) -> Cmd {
+fn purge_command(name: &str, series: u64, went_back: Option<u64>, places: &[u16]) -> Cmd {
     let mut command = redis::cmd("EVAL");
     command.arg(PURGE).arg(1).arg(name).arg(KEPT.as_secs());
     command.arg(counter(series)).arg(went_back.map(counter).unwrap_or_default()).arg(places);

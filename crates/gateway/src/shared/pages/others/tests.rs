@@ -16,7 +16,7 @@ fn told(purges: &OtherPurges, reply: Option<&PurgeNews>) -> (PurgeQuestion, Opti
 /// Returns whether a page with place 7 may be used. `begun` is the series and the number at which its making began.
 fn admits(purges: &OtherPurges, asked: &PurgeQuestion, series: u64, begun: (u64, u64)) -> bool {
     let begun = PurgeCount { series: begun.0, number: begun.1 };
-    purges.admit((asked, series), begun, [7].into()).is_some()
+    purges.admit(asked, series, begun, [7].into()).is_some()
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_late_reply_of_the_store_is_not_taken_for_a_counter_that_went_back() {
 fn pages_in_memory_are_dropped_when_a_purge_is_learnt() {
     let purges = OtherPurges::default();
     let (asked, _) = told(&purges, Some(&news(9, 3, &[(7, 3)])));
-    let stamp = purges.admit((&asked, 9), PurgeCount { series: 9, number: 3 }, [7, 8].into()).unwrap();
+    let stamp = purges.admit(&asked, 9, PurgeCount { series: 9, number: 3 }, [7, 8].into()).unwrap();
     assert!(purges.is_valid(&stamp));
     told(&purges, None);
     told(&purges, Some(&news(10, 1, &[(9, 1)])));
