@@ -10,6 +10,9 @@ MOST=3
 # The names of the tests that passed only when they ran once more.
 NOTED=target/passed-when-run-alone
 
+# Most tests wait for processes, so there are more of them at a time than processors.
+export RUST_TEST_THREADS=$((2 * $(nproc)))
+
 said=$(mktemp)
 walked=$(mktemp)
 trap 'rm -f "$said" "$walked"; kill $(jobs -p) 2>/dev/null || true' EXIT
