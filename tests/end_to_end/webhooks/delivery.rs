@@ -228,7 +228,7 @@ fn an_endpoint_has_a_pace_of_its_own() {
 fn a_secret_is_replaced_without_a_gap() {
     let upstream = Upstream::start(serve(users(3)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
-    let gateway = start(&upstream, &directory, &receiver, "overlap = \"2s\"");
+    let gateway = start(&upstream, &directory, &receiver, "overlap = \"8s\"");
     let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
     let rotated = post(&gateway, &format!("{}/rotate", endpoint.path), &[ONE], &Value::Null);
     assert_eq!(rotated.status, 200, "{rotated:?}");
