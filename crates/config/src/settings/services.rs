@@ -181,7 +181,7 @@ pub struct BulkSettings {
     pub path: String,
     /// What identifies clients; empty if all of their headers do.
     pub identity: Vec<IdentityWord>,
-    /// The headers that say nothing about a person, as [defaults] lists them.
+    /// The headers that say nothing about a person, as `[defaults]` lists them.
     pub impersonal: Vec<HeaderName>,
     pub key: CountedBy,
     /// The largest number of operations in a request.

@@ -102,7 +102,7 @@ pub struct WebhookClientSettings {
     pub principal: Vec<HeaderName>,
     /// What identifies clients; empty if `principal` does.
     pub identity: Vec<IdentityWord>,
-    /// The headers that say nothing about a person, as [defaults] lists them.
+    /// The headers that say nothing about a person, as `[defaults]` lists them.
     pub impersonal: Vec<HeaderName>,
     /// The types of events that clients may ask for.
     pub events: Vec<EventType>,
