@@ -48,14 +48,16 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Copies the core, the simulator, the lock file, and the parts of the workspace's manifest that both packages
-    /// need.
+    /// Copies the core, the simulator, the page with which a test of the core compares it, the lock file, and the parts
+    /// of the workspace's manifest that both packages need.
     pub(crate) fn new(root: &Path, walks: u64, limit: Duration) -> Result<Self, String> {
         let folder = root.join("target/mutants");
         let fill = || -> io::Result<()> {
             for member in MEMBERS {
                 copy(&root.join(member), &folder.join(member))?;
             }
+            fs::create_dir_all(folder.join("docs"))?;
+            fs::copy(root.join("docs/guarantees.md"), folder.join("docs/guarantees.md"))?;
             write(&folder.join("Cargo.toml"), manifest(&fs::read_to_string(root.join("Cargo.toml"))?).as_bytes())?;
             fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).map(drop)
         };
