@@ -54,7 +54,8 @@ pub(super) fn usable<'r>(call: ListCall<'r>, owners: CallOwners<'r>) -> Option<(
 
 /// Returns the client of a request, as the cache tells clients apart.
 fn viewer<'r>(call: ListCall<'r>, cache: &'r RoutePages) -> Viewer<'r> {
-    Viewer { told_apart_by: &cache.keyed, ..call.list.viewer(call.asked.client_parts()) }
+    let (headers, known) = call.asked.client_parts();
+    Viewer { told_apart_by: &cache.keyed, ..call.list.viewer(headers, known) }
 }
 
 /// Counts a request whose page isn't stored because a header might identify its client, and logs that once for each

@@ -14,6 +14,7 @@ use quick_cache::sync::Cache;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::exact::is_exact;
 use cursorgate_config::settings::AnswerPlace;
 
 /// The largest number of answers that are kept. Each takes about 200 bytes.
@@ -28,7 +29,7 @@ const LONGEST_CHALLENGE: usize = 256;
 /// An answer of the upstream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum IdentityAnswer {
-    /// The upstream knows the client. For each place, the SHA-256 of the text or number there; `None` if there is
+    /// The upstream knows the client. For each place, the SHA-256 of the text or whole number there; `None` if there is
     /// neither.
     Said(Box<[Option<[u8; 32]>]>),
     /// The upstream refuses the credentials, with this status, 401 or 403, and this `WWW-Authenticate`.
@@ -139,7 +140,7 @@ impl IdentityAnswers {
                 let value = body.pointer(pointer)?;
                 let is_name = value.is_number() || value.as_str().is_some_and(|text| !text.is_empty());
                 // As JSON, the number 1 and the text "1" differ.
-                is_name.then(|| Sha256::digest(value.to_string()).into())
+                (is_name && is_exact(value)).then(|| Sha256::digest(value.to_string()).into())
             }
         };
         IdentityAnswer::Said(self.places.iter().map(said).collect())
@@ -188,7 +189,7 @@ mod tests {
         for body in ["", "{", "[]", r#"{"id":1}"#, r#"{"user":{"id":""}}"#, r#"{"user":{"id":null}}"#] {
             assert_eq!(said(body), None, "{body}");
         }
-        for id in ["true", "[1]", "{}"] {
+        for id in ["true", "[1]", "{}", "36893488147419103233", "1.5"] {
             assert_eq!(said(&format!(r#"{{"user":{{"id":{id}}}}}"#)), None, "{id}");
         }
         let header = AnswerPlace::Header(HeaderName::from_static("x-user"));

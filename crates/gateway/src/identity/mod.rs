@@ -12,6 +12,7 @@
 //!   with such a request.
 
 pub mod answers;
+mod exact;
 pub mod headers;
 pub mod rules;
 pub mod tokens;

@@ -27,6 +27,7 @@ use openssl::{
 };
 use serde_json::{Map, Value};
 
+use super::exact::is_exact;
 use cursorgate_config::settings::{TokenAlgorithm, TokenKeySource, TokenSettings};
 
 /// The largest number of keys in a set. The keys of a token without a key id are tried one after the other.
@@ -155,6 +156,9 @@ impl TokenVerifier {
             value => value.is_number(),
         })?;
         let rights = OF_RIGHTS.map(|name| claims.get(name));
+        if !is_exact(value) || !rights.into_iter().flatten().all(is_exact) {
+            return None;
+        }
         // As JSON, the number 1 and the text "1" differ, and each part ends where the next one begins.
         serde_json::to_vec(&(claims.get("iss"), rights, value)).ok()
     }

@@ -108,7 +108,8 @@ impl<'a> RequestCursors<'a> {
         let remembers = list.remembers || context.chosen.convention.names_items();
         // Without a known principal, one client's item could be found by another client (`gateway::identity`),
         // so no items are cached. Test: `pages_of_callers_known_by_other_headers_are_not_shared`.
-        let viewer = list.viewer(asked.client_parts());
+        let (client_headers, known) = asked.client_parts();
+        let viewer = list.viewer(client_headers, known);
         let remembers = remembers && viewer.is_certain(list.principal.is_empty());
         let scope = remembers.then(|| {
             let filters = &request.filters.forwarded;

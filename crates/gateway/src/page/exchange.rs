@@ -311,7 +311,8 @@ impl Exchange<'_> {
     pub fn scope(self) -> LearningScope {
         let PageContext { list, asked, request, .. } = self.context;
         let filters = &request.filters.forwarded;
-        list.learning.scope(asked.target.collection_path(), filters, list.viewer(asked.client_parts()))
+        let (headers, known) = asked.client_parts();
+        list.learning.scope(asked.target.collection_path(), filters, list.viewer(headers, known))
     }
 
     /// Builds the request to the core: `limit` items at the position of `placed`.

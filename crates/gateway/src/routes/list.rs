@@ -152,7 +152,7 @@ impl List {
     }
 
     /// Returns the client of a request for this list, as the list tells its clients apart.
-    pub fn viewer<'r>(&'r self, (headers, known): (&'r HeaderMap, Option<&'r KnownClient>)) -> Viewer<'r> {
+    pub fn viewer<'r>(&'r self, headers: &'r HeaderMap, known: Option<&'r KnownClient>) -> Viewer<'r> {
         Viewer {
             headers,
             known,

@@ -170,7 +170,7 @@ fn has_body(headers: &HeaderMap) -> bool {
 /// Returns a hash of the client, who decides which items are in an answer.
 fn principal((headers, known): (&HeaderMap, Option<&KnownClient>), list: &List) -> u64 {
     let mut hasher = DefaultHasher::new();
-    list.viewer((headers, known)).hash_into(&mut hasher);
+    list.viewer(headers, known).hash_into(&mut hasher);
     hasher.finish()
 }
 
