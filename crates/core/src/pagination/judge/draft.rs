@@ -283,9 +283,11 @@ impl Draft {
         }
     }
 
-    /// Returns whether the page claims that the list ends after its last item.
+    /// Returns whether the page claims that the list ends after its last item. While the last page is still read
+    /// towards the start, it claims nothing: it isn't served yet.
     pub(in crate::pagination) fn claims_the_end(&self) -> bool {
-        self.more.after == Some(false) && (self.way() == Way::Forward || self.wanted.is_last || self.is_nothing())
+        let is_whole_last_page = self.wanted.is_last && (self.is_full() || self.more.before == Some(false));
+        self.more.after == Some(false) && (self.way() == Way::Forward || is_whole_last_page || self.is_nothing())
     }
 
     /// Returns whether the page ends with the last item of the list.

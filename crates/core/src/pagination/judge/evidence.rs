@@ -161,6 +161,9 @@ impl Evidence {
             falls_short: false,
             ..view
         };
+        // A flag or a link of the flipped list leads towards the start of the list. Regression:
+        // `crates/sim/regressions/a-flag-of-the-flipped-list.txt`.
+        view.answer.more = None;
         view.check_order(order)?;
         Ok(view)
     }
