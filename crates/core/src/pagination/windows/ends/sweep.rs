@@ -214,7 +214,7 @@ impl KeyReader<'_> {
             // An answer covers no more rows than answers of the walk have items, so the next slice begins no farther
             // before this one. Its other rows overlap, and may show the near side once more.
             let step = match self.request.paging.family {
-                Family::Offset => self.walk_facts().most.clamp(2, size),
+                Family::Offset => self.walk_facts().most.max(2).min(size),
                 _ => size,
             };
             let slice = self.window_at(begins.saturating_sub(u64::from(step)), size);
