@@ -2,6 +2,7 @@
 //! if a route has no `cors`.
 
 use crate::harness::{
+    Directory,
     gateway::Gateway,
     http::Response,
     list::{PLAIN, Setup, body, users},
@@ -184,4 +185,82 @@ fn without_cors_the_upstream_decides() {
     }
     let own = asked(&gateway, "/users?cursor=start&limit=abc", EVIL);
     assert_eq!(all(&own, "access-control-allow-origin"), "", "nobody said that it may be read: {own:?}");
+}
+
+/// The routes of a gateway with services: a list and a catch-all, each with a `cors`; empty for none.
+fn with_services(of_list: &str, of_rest: &str, services: &str) -> (Upstream, Gateway, Directory) {
+    let items = users(60);
+    let upstream = Upstream::start(move |exchange| {
+        let body = body(exchange, &items);
+        let headers = [("Content-Type", "application/json"), ("Access-Control-Allow-Origin", "*")];
+        exchange.reply("200 OK", &headers, body.as_bytes())
+    });
+    let directory = Directory::new();
+    let text = Setup { route: "ROUTE", more: "MORE", ..PLAIN }.configuration(upstream.address);
+    let route = format!("old_clients = \"pass\"\n{of_list}");
+    let more = format!(
+        "[routes.rest]\npath = \"/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n{of_rest}\n\
+         [services]\n{services}\n[services.graphql]\n[services.bulk]\n[services.exports]\ndirectory = {:?}\n\
+         [services.live]\nroutes = [\"users\"]\n[services.mcp]\n",
+        directory.file("exports"),
+    );
+    let gateway = Gateway::start(&text.replace("ROUTE", &route).replace("MORE", &more));
+    (upstream, gateway, directory)
+}
+
+/// Scripts of the origins of a list may use the services that read it, and no route answers a preflight for a service.
+#[test]
+fn services_have_the_policy_of_their_lists() {
+    const OF_APP: &str = "cors = { origins = [\"https://app.example.com\"] }";
+    const OF_ALL: &str = "cors = { origins = [\"*\"] }";
+    let targets = [("POST", "/graphql"), ("POST", "/bulk"), ("POST", "/users/exports"), ("GET", "/users/live")];
+    // The third value has the services that scripts of the application may use: those in the sequence above.
+    let cases = [
+        (OF_APP, OF_APP, "", [true; 4]),
+        (OF_APP, OF_ALL, "", [true, false, true, true]),
+        ("", OF_APP, "", [false; 4]),
+        ("", "", OF_APP, [true, true, false, false]),
+        (OF_ALL, OF_ALL, "cors = { origins = [] }", [false, false, true, true]),
+    ];
+    for (of_list, of_rest, of_services, expected) in cases {
+        let (upstream, gateway, _directory) = with_services(of_list, of_rest, of_services);
+        for ((method, target), may) in targets.into_iter().zip(expected) {
+            let case = format!("{of_list:?} {of_rest:?} {of_services:?} {target}");
+            let headers = [
+                ("Origin", APP),
+                ("Access-Control-Request-Method", method),
+                ("Access-Control-Request-Headers", "content-type"),
+            ];
+            let preflight = gateway.send("OPTIONS", target, &headers, b"");
+            assert_eq!(preflight.status, if may { 204 } else { 403 }, "{case}: {preflight:?}");
+            assert_eq!(may_read(&preflight, APP, false), may, "{case}: {preflight:?}");
+            assert_eq!(upstream.count(), 0, "no preflight reaches the upstream: {case}");
+        }
+        let query = br#"{"query":"{ users(first: 2) { edges { node } } }"}"#;
+        let operations = br#"{"operations":[{"method":"GET","path":"/users?cursor=start&limit=2"}]}"#;
+        let bodies: [&[u8]; 3] = [query, operations, br#"{"format":"ndjson"}"#];
+        for (place, body) in bodies.into_iter().enumerate() {
+            let ((method, target), may) = (targets[place], expected[place]);
+            let headers = [("Origin", APP), ("Content-Type", "application/json"), ("Authorization", "Bearer one")];
+            let answer = gateway.send(method, target, &headers, body);
+            assert!(answer.status < 300, "{target}: {answer:?}");
+            assert_eq!(may_read(&answer, APP, false), may, "{of_list:?} {of_rest:?} {target}: {answer:?}");
+            if target.ends_with("exports") {
+                let result = format!("{}/result", answer.json()["statusUrl"].as_str().expect("a URL"));
+                let path = result.find("/users").map(|at| &result[at..]).expect("a path");
+                let download = || gateway.send("GET", path, &[("Origin", APP), ("Authorization", "Bearer one")], b"");
+                let mut downloaded = download();
+                for _ in 0..200 {
+                    if downloaded.status == 200 {
+                        break;
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    downloaded = download();
+                }
+                assert_eq!((downloaded.status, may_read(&downloaded, APP, false)), (200, may), "{downloaded:?}");
+            }
+        }
+        let tools = gateway.send("OPTIONS", "/mcp", &[("Origin", APP), ("Access-Control-Request-Method", "POST")], b"");
+        assert_eq!(tools.status, 403, "the tools have origins of their own: {tools:?}");
+    }
 }

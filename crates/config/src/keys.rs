@@ -31,7 +31,7 @@ pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, R
 pub(super) use openapi::{API, FLOW, FLOWS, SECURITY_SCHEME, SecurityKind};
 pub(super) use postgres::POSTGRES;
 pub(super) use rate_limit::{BROWNOUT, BrownoutAnswer, LEGACY_RATE_LIMIT, RATE_LIMIT};
-pub(super) use route::{CONCURRENCY, CORS, ListMethod, OBSERVE, OPENAPI, PAGE_CACHE, ROUTE};
+pub(super) use route::{CONCURRENCY, CORS, CorsKeys, ListMethod, OBSERVE, OPENAPI, PAGE_CACHE, ROUTE};
 pub(super) use server::{
     ADMIN, CACHES, CURSOR_KEYS, IDENTITY_ANSWER, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG,
     PAGES, PIVOTS, SERVER, TOKENS, TRACES,

@@ -3,15 +3,16 @@
 use std::fmt::Write as _;
 
 use super::durations::duration;
-use cursorgate_config::settings::{ExportStoreSettings, ServiceSettings, WebhookSettings};
+use cursorgate_config::settings::{CorsSettings, ExportStoreSettings, ServiceSettings, WebhookSettings};
 use cursorgate_gateway::{Snapshot, lifecycle::snapshot::authorizing};
 
 /// Returns the description of all services; an empty string if there are none.
 pub(super) fn described(snapshot: &Snapshot) -> String {
-    let ServiceSettings { bulk, exports, graphql, live, mcp, playground, webhooks } = &snapshot.services;
+    let ServiceSettings { bulk, exports, graphql, live, mcp, playground, webhooks, cors } = &snapshot.services;
     let mut text = String::new();
     if let Some(bulk) = bulk {
         begin(&mut text, "bulk", &format!("POST {}: up to {} requests in one", bulk.path, bulk.operations));
+        scripts(&mut text, cors.of_routes.as_ref());
     }
     if let Some(exports) = exports {
         begin(&mut text, "exports", "each list by GET, at its path with /exports after it");
@@ -30,6 +31,7 @@ pub(super) fn described(snapshot: &Snapshot) -> String {
             "graphql",
             &format!("{}, with a field for each of {} lists", graphql.path, graphql.fields.len()),
         );
+        scripts(&mut text, cors.of_lists.as_ref());
     }
     if let Some(live) = live {
         begin(&mut text, "live", &format!("{}, at the path of the list with /live after it", live.routes.join(", ")));
@@ -67,6 +69,13 @@ fn of_webhooks(webhooks: &WebhookSettings, snapshot: &Snapshot) -> String {
         line(&mut text, "watches", &format!("{} every {}: {}", watch.path.value, duration(watch.interval), watch.name));
     }
     text
+}
+
+/// Writes the origins whose scripts may use a service, if there are any.
+fn scripts(out: &mut String, cors: Option<&CorsSettings>) {
+    if let Some(cors) = cors {
+        line(out, "scripts", &format!("of {}", cors.origins.join(", ")));
+    }
 }
 
 /// Writes the first line about a service.

@@ -201,7 +201,7 @@ impl Route<'_> {
             identity,
             concurrency: concurrency(known.root, &self.written),
             rate_limit,
-            cors: cors::cors(&self.written, context),
+            cors: ROUTE.cors.written(&self.written).and_then(|written| cors::cors(&written, context)),
             legacy_links: ROUTE.legacy.find(&self.written).and_then(|legacy| LEGACY.links.located(legacy)),
             list,
             set_back,

@@ -5,7 +5,7 @@ mod graphql;
 mod mcp;
 mod offered;
 
-use super::{Context, identity, webhooks};
+use super::{Context, cors, identity, webhooks};
 use crate::{
     keys::{ADMIN, BULK, EXPORTS, FILE, IDEMPOTENCY, LIVE, LIVE_INTERVAL, PLAYGROUND, ROUTE, SERVICES},
     settings::{
@@ -35,7 +35,7 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
         let help = "build it with the feature `services`, which is on by default";
         context.diagnostics.error(written.at, "this cursorgate was built without services", help);
     }
-    ServiceSettings {
+    let settings = ServiceSettings {
         bulk: bulk_table.map(|written| bulk(written, root, routes, context)),
         exports: exports_table.and_then(|written| exports(written, context)),
         webhooks: webhooks_table.and_then(|written| webhooks::webhooks(written, root, routes, context)),
@@ -43,7 +43,10 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
         live: live_table.map(|written| live(written, root, routes, context)),
         mcp: mcp_table.map(|written| mcp::read(written, routes, context)),
         playground: playground_table.map(|written| playground(written, root, context)),
-    }
+        cors: cors::of_services(&services, routes, context),
+    };
+    cors::warn_of_services(&services, &settings, routes, context);
+    settings
 }
 
 fn bulk(written: &Spanned, root: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> BulkSettings {

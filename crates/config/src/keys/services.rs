@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{postgres::PostgresKeys, rate_limit, webhooks::WebhookKeys};
+use super::{CorsKeys, postgres::PostgresKeys, rate_limit, webhooks::WebhookKeys};
 use crate::{
     diagnostic::Located,
     key::{
@@ -44,6 +44,11 @@ table! {
         /// number and by cursor, side by side, and shows the upstream requests and the proof of each page. It requires
         /// `admin.token`. See docs/playground.md.
         playground: Key<Spanned> => sub_table(PlaygroundKeys::KEYS).optional_section();
+
+        /// The origins whose scripts may use bulk requests, GraphQL and webhooks. Without this table, these are the
+        /// origins of all lists, and for bulk requests of all routes, if all of them have the same `cors`; otherwise
+        /// none. Exports and live pages have the `cors` of their list.
+        cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();
     }
 }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use http::HeaderName;
 
-use super::{IdentityWord, UpstreamTls, WebhookSettings};
+use super::{CorsSettings, IdentityWord, UpstreamTls, WebhookSettings};
 use crate::{diagnostic::Located, secret::Secret};
 
 /// The settings of `[services]`.
@@ -24,6 +24,17 @@ pub struct ServiceSettings {
     pub playground: Option<PlaygroundSettings>,
     /// The settings of webhooks; `None` if this service is off.
     pub webhooks: Option<WebhookSettings>,
+    pub cors: ServiceCors,
+}
+
+/// The origins whose scripts may use services without a list of their own: those of `services.cors`, or those that
+/// routes have in common. `None` if there are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceCors {
+    /// The origins for services that read lists.
+    pub of_lists: Option<CorsSettings>,
+    /// The origins for bulk requests, which reach all routes.
+    pub of_routes: Option<CorsSettings>,
 }
 
 /// The settings of `[services.graphql]`.

@@ -9,6 +9,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -47,13 +48,19 @@ use cursorgate_config::{
     diagnostic::Location,
     redacted::RedactedConfiguration,
     settings::{
-        AdminSettings, AfterSunset, CursorKeySettings, ExportStoreSettings, IdentityWord, LegacySettings,
-        ListenerSettings, Network, Role, ServerSettings, ServiceSettings, Settings, TlsVersion, TokenKeySource,
-        UpstreamTls,
+        AdminSettings, AfterSunset, CorsSettings, CursorKeySettings, ExportStoreSettings, IdentityWord, LegacySettings,
+        ListenerSettings, Network, Role, ServerSettings, ServiceCors, ServiceSettings, Settings, TlsVersion,
+        TokenKeySource, UpstreamTls,
     },
 };
 use cursorgate_cursor::cursor::KeyRing;
-use cursorgate_translate::{downstream::EnvelopeTemplate, upstream::Costs, upstream::Dialect};
+use cursorgate_translate::{
+    downstream::{CorsPolicy, EnvelopeTemplate},
+    upstream::{Costs, Dialect},
+};
+
+/// The time for which a browser may store the answer to a preflight for the tools.
+const OF_TOOLS: Duration = Duration::from_secs(600);
 
 /// A compiled configuration, which never changes. A reload replaces it as a whole.
 #[derive(Debug)]
@@ -79,6 +86,8 @@ pub struct Snapshot {
     pub token_keys: Option<Arc<TokenKeys>>,
     /// What identifies the clients of services that don't belong to a route.
     pub service_identities: ServiceIdentities,
+    /// The cross-origin policies of services that don't belong to a route.
+    pub service_policies: ServicePolicies,
     /// The certificate authorities that verify receivers of webhooks; `None` if the system's authorities do.
     pub webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,
     /// The certificates for the connections to the database of exports; `None` without a database or without TLS.
@@ -130,6 +139,33 @@ impl ServiceIdentities {
         Self {
             bulk: settings.bulk.as_ref().and_then(|bulk| compile(&bulk.identity)),
             webhooks: clients.and_then(|clients| compile(&clients.identity)),
+        }
+    }
+}
+
+/// The cross-origin policies of services that don't belong to a route; `None` if scripts of other origins can't use
+/// these services.
+#[derive(Debug)]
+pub struct ServicePolicies {
+    /// The policy of services that read lists.
+    pub of_lists: Option<Arc<CorsPolicy>>,
+    /// The policy of services that send requests to any route.
+    pub of_routes: Option<Arc<CorsPolicy>>,
+    /// The policy of the tools for agents.
+    pub of_tools: Option<Arc<CorsPolicy>>,
+}
+
+impl ServicePolicies {
+    fn compile(settings: &ServiceSettings) -> Self {
+        let policy = |cors: Option<&CorsSettings>| cors.map(CorsPolicy::new).map(Arc::new);
+        let ServiceCors { of_lists, of_routes } = &settings.cors;
+        Self {
+            of_lists: policy(of_lists.as_ref()),
+            of_routes: policy(of_routes.as_ref()),
+            of_tools: settings.mcp.as_ref().filter(|mcp| !mcp.origins.is_empty()).map(|mcp| {
+                let origins = mcp.origins.clone();
+                Arc::new(CorsPolicy::new(&CorsSettings { origins, credentials: false, max_age: OF_TOOLS }))
+            }),
         }
     }
 }
@@ -276,6 +312,7 @@ impl Snapshot {
             listeners,
             server: settings.server.clone(),
             service_identities: ServiceIdentities::compile(&settings.services, &identities),
+            service_policies: ServicePolicies::compile(&settings.services),
             identity_source,
             token_keys,
             services: settings.services.clone(),

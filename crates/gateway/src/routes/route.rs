@@ -57,7 +57,7 @@ pub struct Route {
     /// The rate limits of clients; `None` without limits.
     pub limits: Option<Arc<RouteLimits>>,
     /// The cross-origin policy; `None` if the upstream decides.
-    pub cors: Option<CorsPolicy>,
+    pub cors: Option<Arc<CorsPolicy>>,
     /// The list that the route serves; `None` if all requests are forwarded.
     pub list: Option<List>,
     /// The cursor context of a request without filters in the default order; `None` without a list.
@@ -146,7 +146,7 @@ impl Route {
             rewrites_links: asked.is_some_and(|upstream| settings.rewrites_links(upstream)),
             concurrency: settings.concurrency.as_ref().map(|limits| concurrency(limits, known)),
             limits: limits(settings, known),
-            cors: settings.cors.as_ref().map(CorsPolicy::new),
+            cors: settings.cors.as_ref().map(CorsPolicy::new).map(Arc::new),
             list,
             usual,
             observed,

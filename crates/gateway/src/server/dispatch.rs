@@ -129,8 +129,7 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Requ
         }
         Dispatch::Preflight(response) => response,
         Dispatch::Stream(response) => {
-            // Streams get no cross-origin headers: only exports stream, and they have no policy (docs/exports.md).
-            Box::pin(respond::stream(session, response, held, outcome)).await;
+            Box::pin(respond::stream(session, response, (cross_origin.as_ref(), held), outcome)).await;
             return Ok(());
         }
         Dispatch::Converse(response) => {
@@ -244,12 +243,15 @@ async fn ask_service(service: &dyn Service, session: &mut ServerSession, context
     let RequestContext { snapshot, outcome, cross_origin, held, .. } = context;
     outcome.service = Some(service.name());
     let head = session.req_header();
-    if let Some(route) = service.policy(snapshot, head) {
-        *cross_origin = CrossOrigin::of(&route, &head.headers);
+    *cross_origin = service.policy(snapshot, head).map(|policy| CrossOrigin::new(policy, &head.headers));
+    // A preflight without a policy is refused here, too: a route behind it must not permit what the service doesn't.
+    // Test: `services_have_the_policy_of_their_lists`.
+    if cors::is_preflight(&head.method, &head.headers) {
         let preflight = cross_origin.as_ref().and_then(|policy| policy.preflight(&head.method, &head.headers));
-        if let Some(response) = preflight {
-            return Dispatch::Preflight(response);
-        }
+        return Dispatch::Preflight(preflight.unwrap_or_else(|| {
+            let detail = "scripts of other origins may not use this service: write cors in the routes or in [services]";
+            refuse(&Problem::new(Code::OriginRefused, detail), None, snapshot, outcome)
+        }));
     }
     let client = Client::of(session, snapshot);
     match service.answer(session, &client, snapshot, held, outcome).await {
@@ -336,7 +338,7 @@ fn read_head(
     target.list_path = found.route.list_path(&found.parameters);
     outcome.metrics = Arc::clone(&found.route.metrics);
     let head = session.req_header();
-    *cross_origin = CrossOrigin::of(&found.route, &head.headers);
+    *cross_origin = CrossOrigin::on_route(&found.route, &head.headers);
     if let Some(response) =
         cross_origin.as_ref().and_then(|cross_origin| cross_origin.preflight(&head.method, &head.headers))
     {

@@ -95,9 +95,15 @@ pub async fn write(
 
 /// Writes a response whose body is produced in parts, without compressing it. If the body breaks off, ends the
 /// connection, which shows the client that the body is incomplete.
-pub async fn stream(session: &mut Session, streamed: Box<StreamedResponse>, held: &MemoryShare, outcome: &mut Outcome) {
+pub async fn stream(
+    session: &mut Session,
+    streamed: Box<StreamedResponse>,
+    (cross_origin, held): (Option<&CrossOrigin>, &MemoryShare),
+    outcome: &mut Outcome,
+) {
     let StreamedResponse { head: mut response, mut body } = *streamed;
     outcome.status = response.status;
+    share(&mut response.headers, cross_origin, outcome);
     identify(&mut response.headers, &outcome.request_id);
     let without_body = session.req_header().method == Method::HEAD;
     let written = async {

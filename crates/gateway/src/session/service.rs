@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, Method, StatusCode, header::ACCESS_CONTROL_REQUEST_METHOD};
 use pingora::{http::RequestHeader, protocols::http::ServerSession, proxy::Session};
 
 use super::client_request::Client;
@@ -17,9 +17,8 @@ use crate::{
     lifecycle::snapshot::Snapshot,
     net::memory::MemoryShare,
     outcome::{access_log::Outcome, failure::Failure},
-    routes::route::Route,
 };
-use cursorgate_translate::downstream::Response;
+use cursorgate_translate::downstream::{CorsPolicy, Response, response::cors};
 
 /// The header by which an inner request chooses a convention that only services have. Clients can't use this header:
 /// services remove it from the client's request, and the outer gateway doesn't read it.
@@ -29,14 +28,13 @@ pub const FORM: HeaderName = HeaderName::from_static("cursorgate-form");
 /// requests.
 #[async_trait]
 pub trait Service: Send + Sync {
-    /// Returns whether the service answers this request. This method is called for every request, so it must be cheap.
+    /// Returns whether the service answers this request. A preflight is taken like the request that it is for. This
+    /// method is called for every request, so it must be cheap.
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool;
 
-    /// Returns the route whose cross-origin policy applies to the answer to this request. The default is `None`, with
-    /// which scripts of other origins can't read the answer.
-    fn policy(&self, _snapshot: &Snapshot, _head: &RequestHeader) -> Option<Arc<Route>> {
-        None
-    }
+    /// Returns the cross-origin policy that applies to the answer to this request, and to its preflight; `None` if
+    /// scripts of other origins can't read the answer.
+    fn policy(&self, snapshot: &Snapshot, head: &RequestHeader) -> Option<Arc<CorsPolicy>>;
 
     /// Returns the name of the service in logs and metrics.
     fn name(&self) -> &'static str;
@@ -103,6 +101,14 @@ impl Debug for dyn Service {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
     }
+}
+
+/// Returns the method of a request, or of the request that a preflight is for; `None` if that method can't be read.
+pub fn intended_method(head: &RequestHeader) -> Option<Method> {
+    if !cors::is_preflight(&head.method, &head.headers) {
+        return Some(head.method.clone());
+    }
+    Method::from_bytes(head.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?.as_bytes()).ok()
 }
 
 /// Returns whether a request is for exactly this path, with any query.

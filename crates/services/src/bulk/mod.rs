@@ -49,10 +49,10 @@ use cursorgate_gateway::{
         body::{self, BodyLimits},
         client_request::Client,
         identity::IdentityCall,
-        service::{Service, ServiceAnswer, is_for},
+        service::{Service, ServiceAnswer, intended_method, is_for},
     },
 };
-use cursorgate_translate::downstream::{Code, Problem, Response};
+use cursorgate_translate::downstream::{Code, CorsPolicy, Problem, Response};
 
 /// The largest nesting depth of a bulk request's JSON. A deeper body is refused.
 const DEPTH: u16 = 64;
@@ -69,7 +69,11 @@ pub(super) struct Bulk {
 impl Service for Bulk {
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
         let Some(settings) = &snapshot.services.bulk else { return false };
-        is_for(head, &settings.path) && head.method == Method::POST
+        is_for(head, &settings.path) && intended_method(head) == Some(Method::POST)
+    }
+
+    fn policy(&self, snapshot: &Snapshot, _head: &RequestHeader) -> Option<Arc<CorsPolicy>> {
+        snapshot.service_policies.of_routes.clone()
     }
 
     fn name(&self) -> &'static str {

@@ -61,7 +61,7 @@ use cursorgate_gateway::{
     },
     shared::clients::{LimitedClient, limit_store::LimitStore, route_limits::LimitedRequest},
 };
-use cursorgate_translate::downstream::{Code, LinkBase, Problem, Response};
+use cursorgate_translate::downstream::{Code, CorsPolicy, LinkBase, Problem, Response};
 
 /// The largest size of the body of a request that begins a job, in bytes. A larger body is refused.
 const BODY_SIZE: usize = 256 << 10;
@@ -103,6 +103,10 @@ struct ExportList<'a> {
 impl Service for Exports {
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
         snapshot.services.exports.is_some() && ExportTarget::read(snapshot, head).is_some()
+    }
+
+    fn policy(&self, snapshot: &Snapshot, head: &RequestHeader) -> Option<Arc<CorsPolicy>> {
+        ExportTarget::read(snapshot, head)?.route.cors.clone()
     }
 
     fn name(&self) -> &'static str {

@@ -11,7 +11,9 @@ use super::{
     job::{Priority, is_id},
 };
 use crate::{list::BelowList, page};
-use cursorgate_gateway::{Snapshot, request::target::RequestTarget, routes::route::Route};
+use cursorgate_gateway::{
+    Snapshot, request::target::RequestTarget, routes::route::Route, session::service::intended_method,
+};
 use cursorgate_translate::downstream::{Code, Problem, request::params::RequestedPosition};
 
 /// The path segment of exports, which follows the path of a list.
@@ -46,7 +48,7 @@ impl ExportTarget {
     /// Reads a request. Returns `None` if the request isn't for exports of a list; a route answers it then.
     pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<Self> {
         let BelowList { list, route, rest } = BelowList::read(snapshot, head, SEGMENT)?;
-        let resource = resource(&rest, &head.method)?;
+        let resource = resource(&rest, &intended_method(head)?)?;
         Some(Self { resource, list, route })
     }
 }

@@ -41,10 +41,10 @@ use cursorgate_gateway::{
     session::{
         body::{self, BodyLimits},
         client_request::Client,
-        service::{Service, ServiceAnswer, is_for},
+        service::{Service, ServiceAnswer, intended_method, is_for},
     },
 };
-use cursorgate_translate::downstream::{Code, Problem, Response};
+use cursorgate_translate::downstream::{Code, CorsPolicy, Problem, Response};
 
 /// The largest nesting depth of a request's body, which contains the variables. A deeper body is refused.
 const BODY_DEPTH: u16 = 32;
@@ -104,7 +104,11 @@ impl From<Box<Problem>> for QueryRefusal {
 impl Service for Graphql {
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
         let Some(settings) = &snapshot.services.graphql else { return false };
-        is_for(head, &settings.path) && matches!(head.method, Method::GET | Method::POST)
+        is_for(head, &settings.path) && matches!(intended_method(head), Some(Method::GET | Method::POST))
+    }
+
+    fn policy(&self, snapshot: &Snapshot, _head: &RequestHeader) -> Option<Arc<CorsPolicy>> {
+        snapshot.service_policies.of_lists.clone()
     }
 
     fn name(&self) -> &'static str {

@@ -44,7 +44,6 @@ use cursorgate_gateway::{
     Snapshot,
     net::memory::MemoryShare,
     outcome::{access_log::Outcome, failure::Failure},
-    routes::route::Route,
     server::dispatch::unless_gone,
     session::{
         client_request::Client,
@@ -52,7 +51,7 @@ use cursorgate_gateway::{
         service::{LastingResponse, Service, ServiceAnswer},
     },
 };
-use cursorgate_translate::downstream::{Code, Problem};
+use cursorgate_translate::downstream::{Code, CorsPolicy, Problem};
 
 pub(super) struct LivePages {
     groups: Arc<LiveGroups>,
@@ -65,8 +64,8 @@ impl Service for LivePages {
         snapshot.services.live.is_some() && request::read(snapshot, head).is_some()
     }
 
-    fn policy(&self, snapshot: &Snapshot, head: &RequestHeader) -> Option<Arc<Route>> {
-        request::read(snapshot, head).map(|below| below.route)
+    fn policy(&self, snapshot: &Snapshot, head: &RequestHeader) -> Option<Arc<CorsPolicy>> {
+        request::read(snapshot, head)?.route.cors.clone()
     }
 
     fn name(&self) -> &'static str {

@@ -21,7 +21,7 @@ use cursorgate_gateway::{
     Snapshot,
     identity::headers::negotiating,
     routes::route::Route,
-    session::{client_request::Client, identity::IdentityCall},
+    session::{client_request::Client, identity::IdentityCall, service::intended_method},
 };
 use cursorgate_translate::downstream::{Code, CorsPolicy, Problem, response::cors};
 
@@ -63,11 +63,10 @@ pub(super) struct LiveCall {
 pub(super) fn read(snapshot: &Snapshot, head: &RequestHeader) -> Option<BelowList> {
     let settings = snapshot.services.live.as_ref()?;
     let below = BelowList::read(snapshot, head, SEGMENT)?;
-    // When a script reconnects with `Last-Event-ID`, the browser sends a preflight first, so a preflight also counts as
-    // a request for a live page. Test: `a_script_of_an_allowed_origin_follows_a_live_page`.
-    let is_shared = || below.route.cors.is_some() && cors::is_preflight(&head.method, &head.headers);
+    // When a script reconnects with `Last-Event-ID`, the browser sends a preflight first. Test:
+    // `a_script_of_an_allowed_origin_follows_a_live_page`.
     let is_live = below.rest.is_empty() && settings.routes.contains(&below.route.name);
-    (is_live && (head.method == Method::GET || is_shared())).then_some(below)
+    (is_live && intended_method(head) == Some(Method::GET)).then_some(below)
 }
 
 impl LiveCall {
@@ -91,7 +90,7 @@ impl LiveCall {
         if handshake::is_asked_for(session) {
             let reached = client.reached_address(&below.list, headers, snapshot);
             let own = [reached.as_str(), base.as_str()];
-            admit_script(&mut caller, route.cors.as_ref(), &own)?;
+            admit_script(&mut caller, route.cors.as_deref(), &own)?;
         }
         if let Some(Ok(host)) = below.list.authority.as_deref().map(HeaderValue::from_str) {
             caller.headers.insert(header::HOST, host);

@@ -57,7 +57,9 @@ use cursorgate_gateway::{
         service::{Service, ServiceAnswer, is_for},
     },
 };
-use cursorgate_translate::downstream::{Code, Problem, Response, request::preference::MediaRange, response::cors};
+use cursorgate_translate::downstream::{
+    Code, CorsPolicy, Problem, Response, request::preference::MediaRange, response::cors,
+};
 
 /// The largest size of a call's page, as a multiple of the largest result. A larger page isn't kept, and the call
 /// fails. The page can be larger than the result, because it contains items that the result leaves out, and a cursor
@@ -133,6 +135,10 @@ impl From<Box<Problem>> for McpRefusal {
 impl Service for Mcp {
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
         snapshot.services.mcp.as_ref().is_some_and(|settings| is_for(head, &settings.path))
+    }
+
+    fn policy(&self, snapshot: &Snapshot, _head: &RequestHeader) -> Option<Arc<CorsPolicy>> {
+        snapshot.service_policies.of_tools.clone()
     }
 
     fn name(&self) -> &'static str {

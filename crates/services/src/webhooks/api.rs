@@ -50,7 +50,7 @@ use cursorgate_gateway::{
     },
     shared::clients::{ClientHash, rate_limit::RateLimit},
 };
-use cursorgate_translate::downstream::{Code, Problem, Response};
+use cursorgate_translate::downstream::{Code, CorsPolicy, Problem, Response};
 
 /// The limits of a request's body: its size in bytes, its nesting, and the time in which it must arrive.
 const BODY: BodyLimits = BodyLimits { size: 64 << 10, depth: 8, time: Duration::from_secs(30) };
@@ -108,6 +108,10 @@ impl Service for Webhooks {
         // A path whose first segment is longer, such as `/webhooksx`, belongs to a route.
         // Test: `registrations_are_checked_and_bounded`.
         rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?')))
+    }
+
+    fn policy(&self, snapshot: &Snapshot, _head: &RequestHeader) -> Option<Arc<CorsPolicy>> {
+        snapshot.service_policies.of_lists.clone()
     }
 
     fn name(&self) -> &'static str {
