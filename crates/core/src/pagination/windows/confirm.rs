@@ -169,7 +169,13 @@ impl KeyReader<'_> {
     pub(super) fn may_suppose_end(&self) -> bool {
         let has_near_side = match self.draft.boundary() {
             _ if self.draft.len() > 0 => true,
-            Boundary::After { anchor, .. } => self.seen.near_side(&self.request.order, Some(anchor)).is_some(),
+            // A page of a size that nothing shows to be honoured has no place from which an end could be supposed.
+            // Regression: `crates/sim/regressions/a-place-beyond-capped-pages.txt`.
+            Boundary::After { anchor, .. } => {
+                let near = self.seen.near_side(&self.request.order, Some(anchor));
+                near.is_some_and(|near| self.is_in_place(near.slice))
+                    || self.seen.shows(&self.request.order, Some(anchor))
+            }
             _ => false,
         };
         self.judges_ends()
@@ -177,6 +183,14 @@ impl KeyReader<'_> {
             && self.draft.way() == Way::Forward
             && !self.draft.seeks_the_end()
             && self.claimed.may_be_refuted()
+    }
+
+    /// Returns whether a slice begins where its number says: its size is no larger than an answer of the walk.
+    fn is_in_place(&self, slice: Slice) -> bool {
+        match slice {
+            Slice::Offset { .. } => true,
+            Slice::Page { size, .. } => size.0 <= self.walk_facts().most,
+        }
     }
 
     /// Returns whether an answer to a slice shows items after those taken: the page must read them.

@@ -492,10 +492,13 @@ impl KeyReader<'_> {
     /// Ends a page whose requests are spent before its end was judged. An end that an answer shows is served, and
     /// marked as doubted. An end that is only supposed is refused, or leaves a short page if the route permits that.
     fn unended(&mut self) -> KeyHalt {
-        if self.claimed.is_supposed || !self.draft.claims_the_end() {
+        let end = self.supposed_end();
+        // An empty answer is after the cursor's item only if an answer shows that item. Regression:
+        // `crates/sim/regressions/a-place-beyond-capped-pages.txt`.
+        let is_after = self.draft.len() > 0 || self.seen.shows(&self.request.order, end.last.as_ref());
+        if self.claimed.is_supposed || !self.draft.claims_the_end() || !is_after {
             return self.unasked(Unasked::Spent);
         }
-        let end = self.supposed_end();
         let claims = self.claims(&end);
         self.claimed.doubt = Some(self.doubted(&end, claims));
         self.claimed.is_judged = true;

@@ -42,6 +42,10 @@ impl PastAnswer {
         rows::relate(self.last.as_ref()?, order, 0, anchor).map(|relation| relation.whole)
     }
 
+    fn is_listed(&self) -> bool {
+        !self.is_flipped && self.standing != Standing::Refused
+    }
+
     fn total_that_says(&self) -> Option<Total> {
         self.total.filter(|total| total.value > 0 || self.count > 0)
     }
@@ -82,7 +86,7 @@ impl LookSizes {
 /// The slice that shows the near side of a gap, and the digest of its answer.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination::windows) struct NearSide {
-    pub(super) slice: Slice,
+    pub(in crate::pagination::windows) slice: Slice,
     pub(super) digest: u64,
 }
 
@@ -98,6 +102,8 @@ pub(in crate::pagination::windows) struct SeenAnswers {
     answers: Vec<PastAnswer>,
     /// True if items came after an answer that seemed to end the list.
     rows_left_out: bool,
+    /// The number of answers before the last claimed end was refuted.
+    refuted_at: usize,
 }
 
 impl SeenAnswers {
@@ -148,11 +154,12 @@ impl SeenAnswers {
     /// Forgets the answers, but not that rows are left out.
     pub(super) fn forget(&mut self) {
         self.answers.clear();
+        self.refuted_at = 0;
     }
 
     /// Notes that items came after an answer that seemed to end the list.
     pub(super) fn go_on(&mut self) {
-        self.rows_left_out = true;
+        (self.rows_left_out, self.refuted_at) = (true, self.answers.len());
     }
 
     /// Returns whether an answer has fewer items than were requested, although another one shows items from after all
@@ -163,7 +170,7 @@ impl SeenAnswers {
     }
 
     fn listed(&self) -> impl DoubleEndedIterator<Item = &PastAnswer> {
-        self.answers.iter().filter(|seen| !seen.is_flipped && seen.standing != Standing::Refused)
+        self.answers.iter().filter(|seen| seen.is_listed())
     }
 
     /// Returns the slice that shows an item after `last`, of several the one that ends first; `None` if no answer shows
@@ -181,6 +188,13 @@ impl SeenAnswers {
         last: Option<&Anchor>,
     ) -> bool {
         self.listed().any(|seen| seen.slice == slice && seen.is_past(order, last))
+    }
+
+    /// Returns whether the last item of an answer is `last`. True without such an item: the start of a list needs no
+    /// answer that shows it.
+    pub(in crate::pagination::windows) fn shows(&self, order: &Order, last: Option<&Anchor>) -> bool {
+        let is_last = |seen: &PastAnswer, last| seen.relates(order, last) == Some(Ordering::Equal);
+        last.is_none_or(|last| self.listed().any(|seen| is_last(seen, last)))
     }
 
     /// Returns the slice that shows the farthest item at or before `last`, and the offset after this item; `None` if no
@@ -261,11 +275,14 @@ impl SeenAnswers {
         self.listed().filter_map(PastAnswer::total_that_says).map(|total| total.value).min()
     }
 
-    /// Returns what the newest short answer from after an offset says; `None` without such an answer. Under a silent
-    /// cap, an answer that ends before `last` is from another place.
+    /// Returns what the newest short answer from after an offset says, of those since the last claimed end was refuted;
+    /// `None` without such an answer. An answer from far behind the refuted end says nothing about the rows in between.
+    /// Under a silent cap, an answer that ends before `last` is from another place.
     pub(super) fn said_after(&self, came: u64, order: &Order, last: Option<&Anchor>) -> Option<MoreSaid> {
         let is_after = |seen: &&PastAnswer| seen.slice.begins().0.saturating_add(1) >= came && seen.is_short;
-        let after = self.listed().rev().filter(is_after).find(|seen| !seen.is_before(order, last))?;
+        let is_listed = |seen: &&PastAnswer| seen.is_listed();
+        let since = self.answers.get(self.refuted_at..).unwrap_or_default();
+        let after = since.iter().filter(is_listed).rev().filter(is_after).find(|seen| !seen.is_before(order, last))?;
         let counts = after.total.is_some_and(|total| total.value > 0);
         Some(MoreSaid { is_past_end: after.standing == Standing::PastEnd, more: after.more, counts })
     }
