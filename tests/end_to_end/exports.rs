@@ -12,7 +12,10 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Stdio,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde_json::{Value, json};
@@ -34,6 +37,8 @@ use crate::{
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const ONE: (&str, &str) = ("Authorization", "Bearer one");
 const TWO: (&str, &str) = ("Authorization", "Bearer two");
+/// A token of operators.
+const TOKEN: &str = "an-admin-token-of-32-characters!";
 /// A credential for upstreams whose rows depend on `Authorization`.
 const KEY: (&str, &str) = ("X-Api-Key", "one");
 
@@ -43,6 +48,8 @@ over_each_store!(
     an_export_is_that_of_its_client,
     credentials_that_expire_end_the_export,
     a_page_is_tried_again_and_not_for_ever,
+    a_failed_export_is_resumed,
+    an_export_is_begun_once_for_a_key,
     an_export_can_be_cancelled_and_removed,
     unfinished_exports_are_limited,
     finished_exports_are_kept_up_to_a_number_and_a_size,
@@ -381,12 +388,100 @@ fn a_page_is_tried_again_and_not_for_ever(place: &Place) {
     drop(gateway);
 
     let (upstream, _) = failing(3, usize::MAX, "500 Internal Server Error");
-    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("attempts = 2")));
+    let gateway =
+        Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("retry_for = \"1s\"")));
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     let document = finished(&gateway, &job, &[ONE]);
-    let facts = ["state", "attempts", "items"].map(|name| &document[name]);
-    assert_eq!(facts, [&json!("failed"), &json!(2), &json!(200)], "{document}");
+    let facts = ["state", "items", "progress"].map(|name| &document[name]);
+    assert_eq!(facts, [&json!("failed"), &json!(200), &json!(33)], "{document}");
+    assert!(document["attempts"].as_u64().is_some_and(|attempts| attempts > 1), "{document}");
     assert_eq!(document["error"]["code"], "upstream_unavailable");
+}
+
+/// A failed export goes on after the pages that it has: its client resumes it, or an operator does.
+fn a_failed_export_is_resumed(place: &Place) {
+    let (items, works) = (users(600), Arc::new(AtomicBool::new(false)));
+    let (served, is_up) = (items.clone(), Arc::clone(&works));
+    let upstream = Upstream::start(move |exchange: &mut Exchange| -> io::Result<After> {
+        if exchange.request.parameter("offset").is_some_and(|from| from != "0") && !is_up.load(Ordering::SeqCst) {
+            return exchange.reply("500 Internal Server Error", &[JSON], b"{}");
+        }
+        let page = body(exchange, &served);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    let setup = Setup { upstream: "retries = { most = 0 }", ..PLAIN };
+    let text = format!("{}{}", setup.configuration(upstream.address), place.table("retry_for = \"0s\""));
+    let gateway = Gateway::start(&text);
+    let resume = |job: &str, client| gateway.send("POST", &format!("{job}/resume"), &[client], b"");
+    let failed = || {
+        works.store(false, Ordering::SeqCst);
+        let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+        let document = finished(&gateway, &job, &[ONE]);
+        assert_eq!((&document["state"], &document["attempts"]), (&json!("failed"), &json!(1)), "{document}");
+        assert!(document["items"].as_u64().is_some_and(|items| (100..600).contains(&items)), "{document}");
+        works.store(true, Ordering::SeqCst);
+        job
+    };
+    let job = failed();
+    assert_eq!(resume(&job, TWO).outcome(), "404 export_not_found");
+    let before = upstream.count();
+    let resumed = resume(&job, ONE);
+    assert_eq!((resumed.status, resumed.header("location")), (202, Some(job.as_str())), "{resumed:?}");
+    completed(&gateway, &job, &items);
+    let offsets: Vec<String> = upstream.requests()[before..]
+        .iter()
+        .filter_map(|request| request.parameter("offset").map(str::to_owned))
+        .collect();
+    assert!(offsets.iter().filter(|offset| *offset == "0").count() <= 2, "only the probes: {offsets:?}");
+    assert_eq!(status(&gateway, &job, &[ONE])["attempts"], 2);
+    assert_eq!(resume(&job, ONE).outcome(), "409 export_not_failed");
+
+    let job = failed();
+    let id = job.rsplit('/').next().expect("an id");
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [("Content-Type", "application/json"), ("Authorization", bearer.as_str())];
+    let change =
+        |path: &str, body: &Value| http::send(gateway.admin, "POST", path, &headers, body.to_string().as_bytes());
+    std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
+    let hosts = "hosts = [\"gateway.test\"]";
+    gateway.rewrite_raw(&gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\"")));
+    gateway.signal("HUP");
+    eventually("the token is in force", || (change("/exports/cancel", &json!({})).status == 400).then_some(()));
+    let reported = http::get(gateway.admin, "/exports").json();
+    let entry = &reported["exports"][0];
+    assert_eq!(
+        (&entry["id"], &entry["state"], &entry["error"]),
+        (&json!(id), &json!("failed"), &json!("upstream_unavailable"))
+    );
+    assert!(!reported.to_string().contains("Bearer"), "{reported}");
+    let order = json!({ "export": id });
+    let untrusted = http::send(gateway.admin, "POST", "/exports/resume", &headers[..1], order.to_string().as_bytes());
+    assert_eq!(untrusted.status, 401, "{untrusted:?}");
+    assert_eq!(change("/exports/resume", &order).status, 200);
+    completed(&gateway, &job, &items);
+    assert_eq!(change("/exports/resume", &order).status, 409);
+    assert_eq!(change("/exports/cancel", &order).status, 409);
+    assert_eq!(change("/exports/cancel", &json!({ "export": "0".repeat(32) })).status, 404);
+}
+
+/// A client that repeats a request with its `Idempotency-Key` gets the export that it began.
+fn an_export_is_begun_once_for_a_key(place: &Place) {
+    let upstream = Upstream::start(serve(users(300)));
+    let gateway = start(&upstream, place, "");
+    let key = ("Idempotency-Key", "\"one\"");
+    let job = begun(&gateway, "/users/exports", &[ONE, key], &json!({}));
+    let asked = upstream.count();
+    assert_eq!(begun(&gateway, "/users/exports", &[ONE, key], &json!({})), job);
+    finished(&gateway, &job, &[ONE]);
+    assert_eq!(begun(&gateway, "/users/exports", &[ONE, key], &json!({})), job);
+    assert!(upstream.count() <= asked + 5, "the repetitions read nothing");
+    let other = begin(&gateway, "/users/exports", &[ONE, key], &json!({ "format": "csv" }));
+    assert_eq!(other.outcome(), "422 idempotency_key_reused");
+    let unquoted = begin(&gateway, "/users/exports", &[ONE, ("Idempotency-Key", "one")], &json!({}));
+    assert_eq!(unquoted.outcome(), "400 idempotency_key_invalid");
+    assert_ne!(begun(&gateway, "/users/exports", &[TWO, key], &json!({})), job, "another client's key");
+    assert_eq!(gateway.send("DELETE", &job, &[ONE], b"").status, 204);
+    assert_ne!(begun(&gateway, "/users/exports", &[ONE, key], &json!({})), job, "the key lives as long as its export");
 }
 
 #[test]
@@ -394,7 +489,8 @@ fn limits_of_clients_slow_an_export_down() {
     let upstream = Upstream::start(serve(users(1_000)));
     let place = Place::directory();
     let setup = Setup { route: "rate_limit = { requests = 4, per = \"2s\" }", ..PLAIN };
-    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("attempts = 1")));
+    let gateway =
+        Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("retry_for = \"0s\"")));
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     let document = finished(&gateway, &job, &[ONE]);
     assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(1_000)), "{document}");

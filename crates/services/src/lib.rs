@@ -10,6 +10,7 @@ mod database;
 mod exports;
 mod graphql;
 mod id;
+mod idempotency_key;
 mod inner;
 mod item_types;
 mod list;
@@ -92,7 +93,8 @@ impl Services {
         // owned by the same code as any other export. Test: `a_tool_begins_an_export_and_follows_it`.
         let (mut exports, mut of_tools) = (None, Arc::clone(&inner));
         if let Some(settings) = &settings.exports {
-            let (service, work) = exports::Exports::open(&inner, settings, events)?;
+            let (service, work, report) = exports::Exports::open(&inner, settings, events)?;
+            reports.push(Arc::new(report));
             let service: Arc<dyn Service> = Arc::new(service);
             of_tools = Arc::new(InnerGateway::with(gateway, Arc::clone(&service)));
             answering.push(service);

@@ -81,7 +81,7 @@ fn exports(written: &Spanned, context: &mut Context<'_>) -> Option<ExportSetting
         per_client: EXPORTS.per_client.read(written),
         key: CountedBy::read(&EXPORTS.key.read(written)),
         queue: EXPORTS.queue.read(written),
-        attempts: EXPORTS.attempts.read(written),
+        retry_for: EXPORTS.retry_for.read(written),
         page_timeout: EXPORTS.page_timeout.read(written),
         timeout: EXPORTS.timeout.read(written),
         size: EXPORTS.size.read(written),

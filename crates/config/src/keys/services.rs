@@ -133,9 +133,10 @@ table! {
         /// are answered with 503.
         queue: Defaulted<usize> => count(1, 100_000).default(Count(100));
 
-        /// The largest number of attempts for a page. When the last attempt has failed, the job has failed. Refusals
+        /// The longest time for which a page that fails is requested again, with pauses that grow to five minutes. A job
+        /// whose page still fails then has failed, and its client or an operator can resume it. Refusals
         /// for a limit (429) don't count.
-        attempts: Defaulted<u32> => count(1, 20).default(Count(3));
+        retry_for: Defaulted<Duration> => duration("0s", "7d").default(Text("1h"));
 
         /// The longest time for a page. A page that takes longer is a failed attempt.
         page_timeout: Defaulted<Duration> => duration("1s", "10m").default(Text("2m"));

@@ -173,8 +173,8 @@ pub struct ExportSettings {
     pub key: CountedBy,
     /// The largest number of unfinished jobs of all clients.
     pub queue: usize,
-    /// The number of attempts for a page.
-    pub attempts: u32,
+    /// The longest time for which a page that fails is requested again.
+    pub retry_for: Duration,
     pub page_timeout: Duration,
     /// The longest time for a job.
     pub timeout: Duration,

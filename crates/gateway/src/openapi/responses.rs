@@ -309,6 +309,7 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
         | Code::IdempotencyKeyReused
         | Code::IdempotencyResultLost
         | Code::ExportNotFound
+        | Code::ExportNotFailed
         | Code::ExportWithoutResult
         | Code::ExportUnsupported
         | Code::WebhookNotFound

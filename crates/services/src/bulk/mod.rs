@@ -36,6 +36,7 @@ use self::{
 };
 use crate::{
     caller::{Caller, ClientRules},
+    idempotency_key,
     inner::{InnerGateway, failed},
 };
 use cursorgate_config::settings::BulkSettings;
@@ -135,7 +136,7 @@ impl Bulk {
         (client, snapshot, settings): (&Client, &Arc<Snapshot>, &BulkSettings),
         (held, outcome): (&MemoryShare, &mut Outcome),
     ) -> Result<Option<Bytes>, Failure> {
-        let key = idempotency::read(&session.req_header().headers)?;
+        let key = idempotency_key::read(&session.req_header().headers)?;
         let mut caller = Caller::of(session, outcome.client);
         let query = session.req_header().uri.query().map(str::to_owned);
         let rules = snapshot.service_identities.bulk.as_ref();

@@ -1,6 +1,7 @@
 //! An export job: its definition, its progress, its end, and the JSON document that its client reads.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::format::{Compression, ExportFormat, Formulas};
 use cursorgate_gateway::runtime::clock;
@@ -81,9 +82,23 @@ pub(super) struct JobDefinition {
     /// The name of the address of the client that began the job; `None` if it is unknown.
     #[serde(default)]
     pub(super) network: Option<String>,
+    /// The name of the client's `Idempotency-Key` for the list; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<String>,
     /// The name under which limits count the client; `None` if it is the owner's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) counted: Option<String>,
+}
+
+impl JobDefinition {
+    /// Returns whether both definitions are of the same request.
+    pub(super) fn is_same_request(&self, other: &Self) -> bool {
+        let said = |job: &Self| {
+            let columns = job.columns.clone();
+            (job.query.clone(), job.format, job.compression, job.priority, columns, job.formulas)
+        };
+        said(self) == said(other)
+    }
 }
 
 /// A list whose exports a client requests. A job is found only under its own list.
@@ -94,6 +109,16 @@ pub(super) struct ExportedList {
 }
 
 impl ExportedList {
+    /// Returns the name under which an `Idempotency-Key` for this list is stored.
+    pub(super) fn key_name(&self, key: &str) -> String {
+        let mut hash = Sha256::new();
+        for part in [self.normal_path.as_str(), self.host.as_deref().unwrap_or_default(), key] {
+            hash.update(part);
+            hash.update([0]);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Returns whether `job` exports this list.
     pub(super) fn is_of(&self, job: &ExportJob) -> bool {
         job.definition.normal_path == self.normal_path && job.definition.host == self.host
@@ -136,8 +161,14 @@ pub(super) struct JobProgress {
     pub(super) total_before: Option<u64>,
     /// The list's total after the last page was read; `None` before that, and if the total couldn't be read.
     pub(super) total_after: Option<u64>,
-    /// The number of failed attempts to read the next page.
+    /// The number of attempts at the whole job: 1, and 1 more for each page that failed.
     pub(super) attempts: u32,
+    /// The number of failed attempts to read the next page.
+    pub(super) failures: u32,
+    /// The time of the first of these failures, in seconds since 1970; `None` without a failure.
+    pub(super) failing_since: Option<u64>,
+    /// The time at which the job was last resumed, in seconds since 1970; `None` if it never was.
+    pub(super) resumed: Option<u64>,
     /// The number of processes that ended while they worked on the next page.
     pub(super) interruptions: u32,
     /// The time at which the work on the result began, in seconds since 1970; `None` while the job waits for its first
@@ -152,11 +183,33 @@ impl JobProgress {
         Self { columns: definition.columns.clone(), ..Self::default() }
     }
 
+    /// Returns the progress of a failed job that continues at `now`, in seconds since 1970.
+    pub(super) fn resume(&self, now: u64) -> Self {
+        let attempts = self.attempts.saturating_add(1);
+        Self { attempts, failures: 0, failing_since: None, interruptions: 0, resumed: Some(now), ..self.clone() }
+    }
+
+    /// Notes a failed attempt to read the next page at `now`, in seconds since 1970. Returns whether there may be
+    /// another one, up to `retry_for` seconds after the first failure.
+    pub(super) fn fail(&mut self, now: u64, retry_for: u64) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        let since = *self.failing_since.get_or_insert(now);
+        let goes_on = now.saturating_sub(since) < retry_for;
+        self.attempts = self.attempts.saturating_add(u32::from(goes_on));
+        goes_on
+    }
+
     /// Returns whether the totals say that the list has more items than the result. A list that changes during its
     /// export can have one total before and another one after, so both must say it. A single total counts alone.
     fn lacks_items(&self) -> bool {
         let totals = [self.total_before, self.total_after].into_iter().flatten();
         totals.min().is_some_and(|total| total > self.items)
+    }
+
+    /// Returns the part of a list with this many items that is in the result, in per cent; `None` for an empty list.
+    /// A result that isn't complete has at most 99 per cent.
+    fn part_of(&self, total: u64) -> Option<u64> {
+        Some(self.items.saturating_mul(100).checked_div(total)?.min(99))
     }
 
     /// Adds the proof of a page: keeps the weaker of `level` and the level so far, and counts the page if it is
@@ -210,7 +263,7 @@ pub(super) struct ExportJob {
 #[serde(rename_all = "camelCase")]
 pub(super) struct JobDocument<'a> {
     id: &'a str,
-    state: JobState,
+    state: &'static str,
     path: &'a str,
     query: &'a str,
     format: ExportFormat,
@@ -218,6 +271,8 @@ pub(super) struct JobDocument<'a> {
     priority: Priority,
     items: u64,
     total: Option<u64>,
+    /// The part of the list that is in the result, in per cent; `None` if the total isn't known.
+    progress: Option<u64>,
     pages: u64,
     bytes: u64,
     level: Option<&'static str>,
@@ -320,9 +375,10 @@ impl ExportJob {
         let progress = &self.progress;
         let status_url = format!("{base}/{}", self.id);
         let is_completed = self.state == JobState::Completed;
+        let total = progress.total_after.or(progress.total_before);
         JobDocument {
             id: &self.id,
-            state: self.state,
+            state: self.shown_state(),
             path,
             query,
             format: *format,
@@ -330,7 +386,8 @@ impl ExportJob {
             priority: *priority,
             items: progress.items,
             // The total after the last page is the more recent one.
-            total: progress.total_after.or(progress.total_before),
+            total,
+            progress: if is_completed { Some(100) } else { total.and_then(|total| progress.part_of(total)) },
             pages: progress.pages,
             bytes: progress.bytes,
             level: self.level(),
@@ -343,6 +400,15 @@ impl ExportJob {
             status_url,
             error: self.fault.as_ref(),
             closing: is_completed.then(|| self.closing()),
+        }
+    }
+
+    /// Returns the word for the state that clients and operators see. A queued job that has begun waits for its next
+    /// attempt.
+    pub(super) fn shown_state(&self) -> &'static str {
+        match self.state {
+            JobState::Queued if self.progress.started.is_some() => "waiting",
+            state => state.word(),
         }
     }
 
@@ -408,6 +474,7 @@ mod tests {
             finished: Some(60),
             definition: JobDefinition {
                 network: None,
+                key: None,
                 counted: None,
                 path: "/v1/people".to_owned(),
                 normal_path: "/v1/people".to_owned(),

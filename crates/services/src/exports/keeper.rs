@@ -190,7 +190,7 @@ mod tests {
             per_client: 1,
             key: CountedBy::Principal,
             queue: 1,
-            attempts: 1,
+            retry_for: Duration::ZERO,
             page_timeout: Duration::ZERO,
             timeout: Duration::ZERO,
             size: 1,

@@ -15,6 +15,7 @@ mod items;
 mod job;
 mod keeper;
 mod page;
+mod report;
 mod request;
 mod result;
 mod run;
@@ -34,13 +35,14 @@ use self::{
     page::{PageFault, PageReader},
     request::{ExportOrder, ExportResource, ExportTarget},
     result::ResultAnswer,
-    store::{Added, DirectoryStore, ExportStore, JobStoreFault, PostgresJobs, QueueLimits},
+    store::{Added, ClientNames, DirectoryStore, ExportStore, JobStoreFault, PostgresJobs, QueueLimits},
 };
-pub(super) use self::{job::is_id, keeper::ExportKeeper};
+pub(super) use self::{job::is_id, keeper::ExportKeeper, report::ExportReport};
 use super::{
     caller::{Caller, ClientRules},
     database::DatabaseFault,
     id::new_id,
+    idempotency_key,
     inner::InnerGateway,
     webhooks::Events,
 };
@@ -132,9 +134,14 @@ impl Service for Exports {
         match (&call.target.resource, method) {
             (ExportResource::Collection, Method::POST) => {
                 let limits = BodyLimits { size: BODY_SIZE, depth: BODY_DEPTH, time: call.settings.page_timeout };
+                let key = idempotency_key::read(&session.req_header().headers)?;
                 let order = ExportOrder::read(body::read(session, limits, held).await?.bytes())?;
-                let begun = std::pin::pin!(self.begin(&call, order));
+                let begun = std::pin::pin!(self.begin(&call, order, key.as_deref()));
                 unless_gone(session, begun).await.transpose()
+            }
+            (ExportResource::Resumption(id), _) => {
+                let resumed = std::pin::pin!(self.resume(&call, id));
+                unless_gone(session, resumed).await.transpose()
             }
             (ExportResource::Collection, _) => {
                 let jobs = self.store.of_client(&call.owners, &call.list()).await.map_err(failed)?;
@@ -163,7 +170,7 @@ impl Service for Exports {
 }
 
 impl Exports {
-    /// Opens the exports and their keeper. If there are `events`, the keeper raises an event for each job that
+    /// Opens the exports, their keeper and their report. If there are `events`, the keeper raises an event for each job that
     /// completes or fails.
     ///
     /// # Errors
@@ -173,7 +180,7 @@ impl Exports {
         inner: &Arc<InnerGateway>,
         settings: &ExportSettings,
         events: Option<Events>,
-    ) -> Result<(Self, ExportKeeper), String> {
+    ) -> Result<(Self, ExportKeeper, ExportReport), String> {
         let store: Arc<dyn ExportStore> = match &settings.store {
             ExportStoreSettings::Directory(directory) => {
                 let opened = DirectoryStore::open(directory);
@@ -187,12 +194,18 @@ impl Exports {
         let queued: Arc<Notify> = Arc::default();
         let keeper =
             ExportKeeper { inner: Arc::clone(inner), store: Arc::clone(&store), queued: Arc::clone(&queued), events };
-        Ok((Self { inner: Arc::clone(inner), store, queued }, keeper))
+        let report = ExportReport { store: Arc::clone(&store), queued: Arc::clone(&queued) };
+        Ok((Self { inner: Arc::clone(inner), store, queued }, keeper, report))
     }
 
     /// Begins a job, after the list has answered a request for a page of one item. If the list refuses the client or
     /// the parameters, the client gets the list's own refusal and no job.
-    async fn begin(&self, call: &ExportCall<'_>, order: ExportOrder) -> Result<ServiceAnswer, Failure> {
+    async fn begin(
+        &self,
+        call: &ExportCall<'_>,
+        order: ExportOrder,
+        key: Option<&str>,
+    ) -> Result<ServiceAnswer, Failure> {
         let ExportCall { snapshot, settings, keys, target, caller, owners, .. } = call;
         let (query, private) = request::read_query(&target.route, &caller.headers, target.list.query.as_deref())?;
         // The subject of a certificate isn't stored (`Caller::to_bytes`), so a later process couldn't send it to the
@@ -217,22 +230,13 @@ impl Exports {
             columns: order.columns,
             formulas: order.formulas,
             network: network_of(caller, keys),
+            key: key.map(|key| call.list().key_name(key)),
             counted: call.counted.first().cloned(),
         };
-        let proxy = self.inner.proxy().await?;
-        let timeout = settings.page_timeout;
-        let reader =
-            PageReader { proxy: &proxy, snapshot, caller, definition: &definition, private: &private, timeout };
-        // A job is queued only after its client has received a page of the list, so a client that the list refuses
-        // can't fill the queue. Test: `a_list_that_refuses_a_client_begins_no_export`.
-        match reader.probe().await {
-            Ok((answer, _)) if answer.status == 200 => {}
-            Ok((answer, _)) => return Ok(ServiceAnswer::Whole(answer.passed())),
-            Err(PageFault::Again(fault, _) | PageFault::Limited(fault, _) | PageFault::Final(fault)) => {
-                let said = "the list could not be requested: try again in a moment";
-                return Err(Failure::logged(Code::UpstreamUnavailable, said, fault.code));
-            }
+        if let Some(known) = self.with_key(call, &definition).await? {
+            return Ok(known);
         }
+        self.probe(call, &definition, &private).await?;
         check_credentials(call, &private)?;
         let (Some(id), Some(owner)) = (new_id(), owners.first()) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes, or no key".to_owned()));
@@ -252,13 +256,77 @@ impl Exports {
             return Err(Failure::logged(Code::Internal, FAILED, "no key".to_owned()));
         };
         let limits = QueueLimits { per_client: settings.per_client, queue: settings.queue };
-        let counted = if call.counted.is_empty() { owners } else { &call.counted };
-        let added = self.store.add(job.clone(), counted, credentials, limits).await.map_err(failed)?;
+        let names = ClientNames { owners, counted: if call.counted.is_empty() { owners } else { &call.counted } };
+        let added = self.store.add(job.clone(), names, credentials, limits).await.map_err(failed)?;
+        if added == Added::Known
+            && let Some(known) = self.with_key(call, &job.definition).await?
+        {
+            return Ok(known);
+        }
         if let Some(problem) = refusal(added, settings.per_client) {
             return Err(Box::new(problem).into());
         }
         self.queued.notify_one();
         Ok(call.shown(202, &job))
+    }
+
+    /// Returns the answer to a repeated request: the job that the client began with the same `Idempotency-Key`; `None`
+    /// if there is no such job.
+    ///
+    /// # Errors
+    ///
+    /// Returns 422 `idempotency_key_reused` if the client began another export with the key.
+    async fn with_key(
+        &self,
+        call: &ExportCall<'_>,
+        definition: &JobDefinition,
+    ) -> Result<Option<ServiceAnswer>, Failure> {
+        let Some(key) = &definition.key else { return Ok(None) };
+        let Some(job) = self.store.with_key(key, &call.owners).await.map_err(failed)? else { return Ok(None) };
+        if !job.definition.is_same_request(definition) {
+            let detail = "the key belongs to another export of this list: write a new key for a new export";
+            return Err(Box::new(Problem::new(Code::IdempotencyKeyReused, detail)).into());
+        }
+        Ok(Some(call.shown(202, &job)))
+    }
+
+    /// Requests a page of one item. A job is queued only after its client has received a page of the list, so a client
+    /// that the list refuses can't fill the queue. Test: `a_list_that_refuses_a_client_begins_no_export`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the refusal of the list, and 502 `upstream_unavailable` without an answer.
+    async fn probe(&self, call: &ExportCall<'_>, definition: &JobDefinition, private: &str) -> Result<(), Failure> {
+        let ExportCall { snapshot, settings, caller, .. } = call;
+        let proxy = self.inner.proxy().await?;
+        let timeout = settings.page_timeout;
+        match (PageReader { proxy: &proxy, snapshot, caller, definition, private, timeout }).probe().await {
+            Ok((answer, _)) if answer.status == 200 => Ok(()),
+            Ok((answer, _)) => Err(Failure::Passed(Box::new(answer.passed()))),
+            Err(PageFault::Again(fault, _) | PageFault::Limited(fault, _) | PageFault::Final(fault)) => {
+                let said = "the list could not be requested: try again in a moment";
+                Err(Failure::logged(Code::UpstreamUnavailable, said, fault.code))
+            }
+        }
+    }
+
+    /// Continues a failed job after the pages that are in its result, with the credentials of this request. The number
+    /// of failed jobs is bounded by `keep_jobs`, so resumed jobs don't count for the limits of the queue.
+    async fn resume(&self, call: &ExportCall<'_>, id: &str) -> Result<ServiceAnswer, Failure> {
+        let ExportCall { keys, caller, target, .. } = call;
+        let job = self.find(call, id).await?;
+        if job.state != JobState::Failed {
+            let detail = "only a failed export can be resumed: its status says what it does";
+            return Err(Box::new(Problem::new(Code::ExportNotFailed, detail)).into());
+        }
+        let (_, private) = request::read_query(&target.route, &caller.headers, target.list.query.as_deref())?;
+        self.probe(call, &job.definition, &private).await?;
+        let Some(credentials) = sealed(keys, &job.id, caller, &private) else {
+            return Err(Failure::logged(Code::Internal, FAILED, "no key".to_owned()));
+        };
+        let resumed = self.store.resume(&job.id, Some(credentials)).await.map_err(failed)?;
+        self.queued.notify_one();
+        Ok(call.shown(202, &resumed.unwrap_or(job)))
     }
 
     /// Cancels an unfinished job, or removes a finished job together with its result.
@@ -446,6 +514,8 @@ fn check_credentials(call: &ExportCall<'_>, private: &str) -> Result<(), Box<Pro
 fn refusal(added: Added, per_client: usize) -> Option<Problem> {
     match added {
         Added::Queued => None,
+        // The job was removed in between, so a repetition of the request begins another one.
+        Added::Known => Some(Problem::new(Code::StoreUnavailable, "the export is being removed: try again")),
         Added::ClientIsFull => {
             let detail = format!("{per_client} exports are unfinished: wait for one, or cancel one");
             Some(Problem::new(Code::ExportLimit, detail))

@@ -33,6 +33,8 @@ pub(super) enum ExportResource {
     Job(String),
     /// The result of a job, by its id.
     Result(String),
+    /// The request to continue a failed job, by its id.
+    Resumption(String),
 }
 
 /// A request for exports of a list, by its path and method.
@@ -67,6 +69,7 @@ fn resource(rest: &str, method: &Method) -> Option<ExportResource> {
         // A result can only be read. It is removed together with its job.
         // Test: `a_path_names_the_exports_a_job_or_a_result`.
         Some((id, "result")) if is_id(id) && reads => Some(ExportResource::Result(id.to_owned())),
+        Some((id, "resume")) if is_id(id) && *method == Method::POST => Some(ExportResource::Resumption(id.to_owned())),
         _ => None,
     }
 }
@@ -180,6 +183,7 @@ mod tests {
         assert_eq!(of("", Method::GET), Some(ExportResource::Collection));
         assert_eq!(of(&format!("/{id}"), Method::DELETE), Some(ExportResource::Job(id.to_owned())));
         assert_eq!(of(&format!("/{id}/result"), Method::HEAD), Some(ExportResource::Result(id.to_owned())));
+        assert_eq!(of(&format!("/{id}/resume"), Method::POST), Some(ExportResource::Resumption(id.to_owned())));
         for (rest, method) in [
             ("", Method::DELETE),
             ("/", Method::GET),
@@ -187,6 +191,7 @@ mod tests {
             ("/7", Method::GET),
             (&format!("/{id}"), Method::POST),
             (&format!("/{id}/result"), Method::DELETE),
+            (&format!("/{id}/resume"), Method::GET),
             (&format!("/{id}/result/"), Method::GET),
             (&format!("/{}", id.to_uppercase()), Method::GET),
         ] {

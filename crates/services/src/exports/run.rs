@@ -80,9 +80,8 @@ impl ExportRun {
             Err(Interruption::Fault(PageFault::Limited(fault, wait))) => (Ended::Queued(wait), Some(fault)),
             Err(Interruption::Fault(PageFault::Again(fault, wait))) => {
                 let progress = &mut self.taken.job.progress;
-                progress.attempts += 1;
-                match progress.attempts < self.settings.attempts {
-                    true => (Ended::Queued(wait.max(BACKOFF.pause(progress.attempts))), Some(fault)),
+                match progress.fail(clock::unix_seconds(), self.settings.retry_for.as_secs()) {
+                    true => (Ended::Queued(wait.max(BACKOFF.pause(progress.failures))), Some(fault)),
                     false => (Ended::Finished(JobState::Failed), Some(fault)),
                 }
             }
@@ -135,8 +134,8 @@ impl ExportRun {
             if self.inner.gateway().vitals.is_stopping() || snapshot.services.exports.is_none() {
                 return Err(Interruption::Stopping);
             }
-            let now = clock::unix_seconds();
-            if now.saturating_sub(self.taken.job.created) > self.settings.timeout.as_secs() {
+            let since = self.taken.job.progress.resumed.unwrap_or(self.taken.job.created);
+            if clock::unix_seconds().saturating_sub(since) > self.settings.timeout.as_secs() {
                 let detail = format!("the export took longer than {:?}", self.settings.timeout);
                 return Err(JobFault::new("export_timeout", detail).into());
             }
@@ -179,9 +178,13 @@ impl ExportRun {
             // The file system has lost bytes that it had confirmed, or someone has removed the file.
             let id = &self.taken.job.id;
             tracing::warn!(id, "the result of an export is shorter than it was: the export begins anew");
-            self.taken.job.progress = JobProgress::begin(&self.taken.job.definition);
+            let JobProgress { attempts, resumed, .. } = self.taken.job.progress;
+            self.taken.job.progress =
+                JobProgress { attempts, resumed, ..JobProgress::begin(&self.taken.job.definition) };
         }
-        self.taken.job.progress.started.get_or_insert_with(clock::unix_seconds);
+        let progress = &mut self.taken.job.progress;
+        progress.started.get_or_insert_with(clock::unix_seconds);
+        progress.attempts = progress.attempts.max(1);
         Ok(())
     }
 
@@ -220,7 +223,7 @@ impl ExportRun {
             progress.pages += 1;
             progress.next = page.next;
             // Failures are counted separately for each page. Test: `a_page_is_tried_again_and_not_for_ever`.
-            (progress.attempts, progress.interruptions) = (0, 0);
+            (progress.failures, progress.failing_since, progress.interruptions) = (0, None, 0);
             Ok::<_, Interruption>((bytes, progress))
         });
         let (bytes, progress) = work.await.map_err(|_| Interruption::Store(DatabaseFault::Task.into()))??;

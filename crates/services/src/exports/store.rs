@@ -41,6 +41,8 @@ impl From<serde_json::Error> for JobStoreFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Added {
     Queued,
+    /// The client has a job of the list with the same key.
+    Known,
     /// The client has as many unfinished jobs as it may have.
     ClientIsFull,
     QueueIsFull,
@@ -59,6 +61,15 @@ impl QueueLimits {
     pub(super) fn per_network(self) -> usize {
         self.per_client.saturating_mul(4)
     }
+}
+
+/// The names of a client, one for each cursor key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientNames<'n> {
+    /// The names under which the client's jobs are stored.
+    pub(super) owners: &'n [String],
+    /// The names under which limits count the client. Jobs under each of these names count for the client's limit.
+    pub(super) counted: &'n [String],
 }
 
 /// The state of a job after a process has ended its work on it.
@@ -109,15 +120,28 @@ pub(super) trait ExportStore: Send + Sync {
         Ok(())
     }
 
-    /// Adds a job with its sealed credentials, unless one of `limits` is reached. `counted` are all names under which
-    /// limits count the job's client. Jobs under each of these names count for the client's limit.
+    /// Adds a job with its sealed credentials, unless one of `limits` is reached, or the client has a job with the same
+    /// key.
     async fn add(
         &self,
         job: ExportJob,
-        counted: &[String],
+        names: ClientNames<'_>,
         credentials: Vec<u8>,
         limits: QueueLimits,
     ) -> Result<Added, JobStoreFault>;
+
+    /// Returns a job of any client; `None` if there is no such job.
+    async fn by_id(&self, id: &str) -> Result<Option<ExportJob>, JobStoreFault>;
+
+    /// Returns the job that a client began with this key; `None` if there is no such job.
+    async fn with_key(&self, key: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault>;
+
+    /// Queues a failed job again, with other sealed credentials if there are any. Does nothing if the job hasn't failed.
+    /// Returns the job; `None` if there is no such job.
+    async fn resume(&self, id: &str, credentials: Option<Vec<u8>>) -> Result<Option<ExportJob>, JobStoreFault>;
+
+    /// Returns the newest jobs of all clients, at most [`MOST_LISTED`], the newest first.
+    async fn newest(&self) -> Result<Vec<ExportJob>, JobStoreFault>;
 
     /// Returns a job of a client; `None` if there is no such job, or it belongs to another client. `owners` are the
     /// client's names, one for each cursor key.
@@ -150,7 +174,7 @@ pub(super) trait ExportStore: Send + Sync {
     /// Returns all finished jobs, the newest first.
     async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault>;
 
-    /// Removes results and parts of results whose job has failed, was cancelled or no longer exists.
+    /// Removes results and parts of results whose job was cancelled or no longer exists.
     async fn sweep(&self) -> Result<(), JobStoreFault>;
 
     /// Returns the number of jobs in each state. States without jobs are left out.
@@ -170,7 +194,7 @@ pub(super) trait JobLease: Send {
     /// job; the stored job is unchanged then.
     async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault>;
 
-    /// Ends the work: stores the state, the progress and the event in one transaction. If the job is finished, its
-    /// credentials are erased. Does nothing if the process has lost the job.
+    /// Ends the work: stores the state, the progress and the event in one transaction. If the job is finished and
+    /// hasn't failed, its credentials are erased. A failed job can be resumed with them. Does nothing if the process has lost the job.
     async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault>;
 }

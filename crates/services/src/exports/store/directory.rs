@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    Added, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, QueueLimits, TakenJob,
+    Added, ClientNames, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, QueueLimits, TakenJob,
     table::{JobTable, STEPS},
 };
 use crate::{
@@ -104,14 +104,37 @@ impl ExportStore for DirectoryStore {
     async fn add(
         &self,
         job: ExportJob,
-        counted: &[String],
+        names: ClientNames<'_>,
         credentials: Vec<u8>,
         limits: QueueLimits,
     ) -> Result<Added, JobStoreFault> {
         // A job in a directory that isn't there anymore would never run.
         self.check().await?;
-        let counted = counted.to_owned();
-        self.call(move |jobs| jobs.add(&job, &counted, &credentials, limits)).await
+        let (owners, counted) = (names.owners.to_owned(), names.counted.to_owned());
+        let add = move |jobs: &mut JobTable<'_>| {
+            jobs.add(&job, ClientNames { owners: &owners, counted: &counted }, &credentials, limits)
+        };
+        self.call(add).await
+    }
+
+    async fn by_id(&self, id: &str) -> Result<Option<ExportJob>, JobStoreFault> {
+        let id = id.to_owned();
+        self.look(move |jobs| jobs.by_id(&id)).await
+    }
+
+    async fn with_key(&self, key: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
+        let (key, owners) = (key.to_owned(), owners.to_owned());
+        self.look(move |jobs| jobs.with_key(&key, &owners)).await
+    }
+
+    async fn resume(&self, id: &str, credentials: Option<Vec<u8>>) -> Result<Option<ExportJob>, JobStoreFault> {
+        self.check().await?;
+        let id = id.to_owned();
+        self.call(move |jobs| jobs.resume(&id, credentials.as_deref(), clock::unix_seconds())).await
+    }
+
+    async fn newest(&self) -> Result<Vec<ExportJob>, JobStoreFault> {
+        self.look(|jobs| jobs.newest()).await
     }
 
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {

@@ -21,7 +21,8 @@ use tokio_postgres::{
 };
 
 use super::{
-    Added, Ended, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, MOST_LISTED, QueueLimits, TakenJob,
+    Added, ClientNames, Ended, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, MOST_LISTED, QueueLimits,
+    TakenJob,
 };
 use crate::{
     database::{natural, whole},
@@ -30,7 +31,7 @@ use crate::{
     postgres::{Postgres, PostgresFault, PostgresTarget, TypedValue},
 };
 use cursorgate_config::settings::{ExportStoreSettings, PostgresSettings};
-use cursorgate_gateway::session::service::BodySource;
+use cursorgate_gateway::{runtime::clock, session::service::BodySource};
 
 /// The SQL scripts that create and change the tables, one for each version.
 const STEPS: [&str; 1] = [TABLES];
@@ -124,7 +125,7 @@ impl ExportStore for PostgresJobs {
     async fn add(
         &self,
         job: ExportJob,
-        counted: &[String],
+        ClientNames { owners, counted }: ClientNames<'_>,
         credentials: Vec<u8>,
         limits: QueueLimits,
     ) -> Result<Added, JobStoreFault> {
@@ -135,15 +136,19 @@ impl ExportStore for PostgresJobs {
                        count(*) FILTER (WHERE coalesce(definition::json ->> 'counted', owner) = ANY($11)) AS own,
                        count(*) FILTER (WHERE definition::json ->> 'network' = $12) AS near
                 FROM cursorgate_exports WHERE state IN ('queued', 'active')
+            ), known AS (
+                SELECT count(*) > 0 AS is_known FROM cursorgate_exports
+                WHERE owner = ANY($14) AND definition::json ->> 'key' = $15
             ), added AS (
                 INSERT INTO cursorgate_exports (id, owner, state, priority, created, definition, progress, credentials)
-                SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM unfinished WHERE own < $9 AND near < $13 AND everyone < $10
+                SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM unfinished, known
+                WHERE own < $9 AND near < $13 AND everyone < $10 AND NOT is_known
                 RETURNING 1
             )
-            SELECT own < $9 AND near < $13, (SELECT count(*) FROM added) = 1 FROM unfinished";
+            SELECT own < $9 AND near < $13, (SELECT count(*) FROM added) = 1, is_known FROM unfinished, known";
         let (definition, progress) = (serde_json::to_string(&job.definition)?, serde_json::to_string(&job.progress)?);
         let most = |count: usize| whole(u64::try_from(count).unwrap_or(u64::MAX));
-        let parameters: [TypedValue<'_>; 13] = [
+        let parameters: [TypedValue<'_>; 15] = [
             (&job.id, Type::TEXT),
             (&job.owner, Type::TEXT),
             (&job.state.word(), Type::TEXT),
@@ -157,17 +162,58 @@ impl ExportStore for PostgresJobs {
             (&counted, Type::TEXT_ARRAY),
             (&job.definition.network, Type::TEXT),
             (&most(limits.per_network()), Type::INT8),
+            (&owners, Type::TEXT_ARRAY),
+            (&job.definition.key, Type::TEXT),
         ];
         // Two of these statements at the same time wouldn't see each other's job, and could both take the last place.
         // So they run one after the other.
         let rows = self.postgres.ask_alone(ADD, &parameters).await?;
-        let answer = rows.first().map(|row| Ok::<_, JobStoreFault>((cell(row, 0)?, cell(row, 1)?))).transpose()?;
-        let (has_room, is_added): (bool, bool) = answer.unwrap_or((true, false));
+        let Some(row) = rows.first() else { return Ok(Added::QueueIsFull) };
+        let (has_room, is_added, is_known): (bool, bool, bool) = (cell(row, 0)?, cell(row, 1)?, cell(row, 2)?);
         Ok(match (has_room, is_added) {
             (_, true) => Added::Queued,
+            _ if is_known => Added::Known,
             (false, _) => Added::ClientIsFull,
             (true, false) => Added::QueueIsFull,
         })
+    }
+
+    async fn by_id(&self, id: &str) -> Result<Option<ExportJob>, JobStoreFault> {
+        let query = format!("SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE id = $1");
+        self.postgres.ask(&query, &[(&id, Type::TEXT)]).await?.first().map(read).transpose()
+    }
+
+    async fn with_key(&self, key: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM cursorgate_exports AS job
+             WHERE owner = ANY($1) AND definition::json ->> 'key' = $2 LIMIT 1"
+        );
+        let rows = self.postgres.ask(&query, &[(&owners, Type::TEXT_ARRAY), (&key, Type::TEXT)]).await?;
+        rows.first().map(read).transpose()
+    }
+
+    async fn resume(&self, id: &str, credentials: Option<Vec<u8>>) -> Result<Option<ExportJob>, JobStoreFault> {
+        const RESUME: &str = "
+            UPDATE cursorgate_exports
+            SET state = 'queued', not_before = '-infinity', finished = NULL, announcement = NULL, interruptions = 0,
+                progress = $3, credentials = coalesce($4, credentials)
+            WHERE id = $1 AND claim = $2 AND state = 'failed'";
+        let Some(job) = self.by_id(id).await? else { return Ok(None) };
+        if job.state == JobState::Failed {
+            let progress = serde_json::to_string(&job.progress.resume(clock::unix_seconds()))?;
+            // The claim is named, so of two requests at the same time one resumes the job.
+            let parameters: [TypedValue<'_>; 4] =
+                [(&id, Type::TEXT), (&job.claim, Type::INT8), (&progress, Type::TEXT), (&credentials, Type::BYTEA)];
+            self.postgres.ask(RESUME, &parameters).await?;
+        }
+        self.by_id(id).await
+    }
+
+    async fn newest(&self) -> Result<Vec<ExportJob>, JobStoreFault> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM cursorgate_exports AS job ORDER BY created DESC, number DESC LIMIT {MOST_LISTED}"
+        );
+        self.postgres.ask(&query, &[]).await?.iter().map(read).collect()
     }
 
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
@@ -274,7 +320,7 @@ impl ExportStore for PostgresJobs {
     async fn finished(&self) -> Result<Vec<FinishedJob>, JobStoreFault> {
         const FINISHED: &str = "
             SELECT id, floor(extract(epoch FROM now() - finished))::bigint,
-                   CASE state WHEN 'completed' THEN bytes ELSE 0 END, owner, definition::json ->> 'network'
+                   CASE WHEN state IN ('completed', 'failed') THEN bytes ELSE 0 END, owner, definition::json ->> 'network'
             FROM cursorgate_exports WHERE finished IS NOT NULL ORDER BY finished DESC, number DESC";
         let rows = self.postgres.ask(FINISHED, &[]).await?;
         let finished = |row: &Row| {
@@ -393,14 +439,11 @@ impl JobLease for RowLease {
 
     async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
         const END: &str = "
-            WITH ended AS (
-                UPDATE cursorgate_exports
-                SET state = $4, not_before = now() + make_interval(secs => $5), lease_until = NULL,
-                    finished = CASE WHEN $6 THEN now() END, progress = $7, fault = $8, announcement = $9,
-                    credentials = CASE WHEN $6 THEN NULL ELSE credentials END
-                WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3 RETURNING id, state
-            )
-            INSERT INTO cursorgate_export_removals SELECT id FROM ended WHERE state = 'failed' ON CONFLICT DO NOTHING";
+            UPDATE cursorgate_exports
+            SET state = $4, not_before = now() + make_interval(secs => $5), lease_until = NULL,
+                finished = CASE WHEN $6 THEN now() END, progress = $7, fault = $8, announcement = $9,
+                credentials = CASE WHEN $6 AND $4 <> 'failed' THEN NULL ELSE credentials END
+            WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3";
         let (state, wait) = match end.ended {
             Ended::Finished(state) => (state, Duration::ZERO),
             Ended::Queued(wait) => (JobState::Queued, wait),

@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction, named_params, params_from_iter};
 
-use super::{Added, Ended, FinishedJob, JobEnd, MOST_LISTED, QueueLimits};
+use super::{Added, ClientNames, Ended, FinishedJob, JobEnd, MOST_LISTED, QueueLimits};
 use crate::{
     database::{DatabaseFault, count, natural, whole},
     exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState},
@@ -54,15 +54,20 @@ pub(super) struct JobTable<'c> {
 }
 
 impl JobTable<'_> {
-    /// Adds a job with its sealed credentials, unless one of `limits` is reached. `owners` are all names of the job's
-    /// client. Jobs under each of these names count for the client's limit.
+    /// Adds a job with its sealed credentials, unless one of `limits` is reached, or the client has a job with the same
+    /// key.
     pub(super) fn add(
         &mut self,
         job: &ExportJob,
-        counted: &[String],
+        ClientNames { owners, counted }: ClientNames<'_>,
         credentials: &[u8],
         limits: QueueLimits,
     ) -> Result<Added, DatabaseFault> {
+        if let Some(key) = &job.definition.key
+            && self.with_key(key, owners)?.is_some()
+        {
+            return Ok(Added::Known);
+        }
         // Jobs under all names of the client count. Otherwise a change of keys would let the client exceed its limit.
         // Test: `a_change_of_keys_does_not_raise_the_limit_of_a_clients_exports`.
         let places = vec!["?"; counted.len()].join(", ");
@@ -103,12 +108,51 @@ impl JobTable<'_> {
     /// Returns a job of a client; `None` if there is no such job, or it belongs to another client. `owners` are the
     /// client's names, one for each cursor key.
     pub(super) fn find(&mut self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, DatabaseFault> {
-        let found = self
-            .transaction
-            .query_row(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"), [id], |row| Ok(read(row)))
-            .optional()?
-            .transpose()?;
-        Ok(found.filter(|job| owners.contains(&job.owner)))
+        Ok(self.by_id(id)?.filter(|job| owners.contains(&job.owner)))
+    }
+
+    /// Returns a job of any client; `None` if there is no such job.
+    pub(super) fn by_id(&mut self, id: &str) -> Result<Option<ExportJob>, DatabaseFault> {
+        let query = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
+        self.transaction.query_row(&query, [id], |row| Ok(read(row))).optional()?.transpose()
+    }
+
+    /// Returns the job that a client began with this key; `None` if there is no such job.
+    pub(super) fn with_key(&mut self, key: &str, owners: &[String]) -> Result<Option<ExportJob>, DatabaseFault> {
+        let places = vec!["?"; owners.len()].join(", ");
+        let query =
+            format!("SELECT {COLUMNS} FROM jobs WHERE owner IN ({places}) AND definition ->> 'key' = ? LIMIT 1");
+        let parameters = owners.iter().map(String::as_str).chain([key]);
+        let found = self.transaction.query_row(&query, params_from_iter(parameters), |row| Ok(read(row))).optional()?;
+        found.transpose()
+    }
+
+    /// Queues a failed job again, with other sealed credentials if there are any. Does nothing if the job hasn't failed.
+    /// Returns the job; `None` if there is no such job. `now` is in seconds since 1970.
+    pub(super) fn resume(
+        &mut self,
+        id: &str,
+        credentials: Option<&[u8]>,
+        now: u64,
+    ) -> Result<Option<ExportJob>, DatabaseFault> {
+        let Some(mut job) = self.by_id(id)? else { return Ok(None) };
+        if job.state == JobState::Failed {
+            (job.state, job.finished, job.progress) = (JobState::Queued, None, job.progress.resume(now));
+            self.transaction.execute(
+                "UPDATE jobs SET state = 'queued', not_before = 0, finished = NULL, announcement = NULL,
+                     progress = ?2, credentials = coalesce(?3, credentials) WHERE id = ?1",
+                (id, serde_json::to_string(&job.progress)?, credentials),
+            )?;
+        }
+        Ok(Some(job))
+    }
+
+    /// Returns the newest jobs of all clients, at most [`MOST_LISTED`], the newest first.
+    pub(super) fn newest(&mut self) -> Result<Vec<ExportJob>, DatabaseFault> {
+        let query = format!("SELECT {COLUMNS} FROM jobs ORDER BY created DESC, rowid DESC LIMIT {MOST_LISTED}");
+        let mut statement = self.transaction.prepare(&query)?;
+        let rows = statement.query_map([], |row| Ok(read(row)))?;
+        rows.map(|row| row?).collect()
     }
 
     /// Returns the newest jobs that a client began for a list, at most [`MOST_LISTED`], the newest first.
@@ -191,11 +235,11 @@ impl JobTable<'_> {
             }
         };
         self.transaction.execute(
-            // A finished job doesn't need its credentials any more, so they are erased.
+            // Only an unfinished job and one that can be resumed need their credentials.
             // Test: `credentials_are_sealed_and_gone_with_the_job`.
             "UPDATE jobs SET state = :state, not_before = :not_before, finished = :finished, progress = :progress,
                  bytes = :bytes, fault = :fault, announcement = :announcement,
-                 credentials = CASE WHEN :finished IS NULL THEN credentials END
+                 credentials = CASE WHEN :finished IS NULL OR :state = 'failed' THEN credentials END
              WHERE id = :id AND claim = :claim AND state = 'active'",
             named_params! {
                 ":id": id,
@@ -250,7 +294,8 @@ impl JobTable<'_> {
     pub(super) fn finished(&mut self, now: u64) -> Result<Vec<FinishedJob>, DatabaseFault> {
         // Among jobs that end in the same second, the job that was begun last is the newest, so the older jobs are
         // removed first. Test: `finished_exports_are_kept_up_to_a_number_and_a_size`.
-        let query = "SELECT id, finished, iif(state = 'completed', bytes, 0), owner, definition ->> 'network'
+        let query =
+            "SELECT id, finished, iif(state IN ('completed', 'failed'), bytes, 0), owner, definition ->> 'network'
                      FROM jobs WHERE finished IS NOT NULL
                      ORDER BY finished DESC, rowid DESC";
         let mut statement = self.transaction.prepare(query)?;
@@ -264,7 +309,7 @@ impl JobTable<'_> {
 
     /// Returns the ids of the jobs that have a result, or can still get one.
     pub(super) fn with_result(&mut self) -> Result<Vec<String>, DatabaseFault> {
-        let query = "SELECT id FROM jobs WHERE state IN ('queued', 'active', 'completed')";
+        let query = "SELECT id FROM jobs WHERE state <> 'cancelled'";
         let mut statement = self.transaction.prepare(query)?;
         let rows = statement.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -330,6 +375,7 @@ mod tests {
     fn job(id: &str, owner: &str, priority: Priority, created: u64) -> ExportJob {
         let definition = JobDefinition {
             network: None,
+            key: None,
             counted: None,
             path: "/users".to_owned(),
             normal_path: "/users".to_owned(),
@@ -361,7 +407,8 @@ mod tests {
 
     /// Adds a job whose client has only one name.
     fn add(jobs: &mut JobTable<'_>, job: &ExportJob, limits: QueueLimits) -> Result<Added, DatabaseFault> {
-        jobs.add(job, std::slice::from_ref(&job.owner), b"sealed", limits)
+        let names = std::slice::from_ref(&job.owner);
+        jobs.add(job, ClientNames { owners: names, counted: names }, b"sealed", limits)
     }
 
     const MANY: QueueLimits = QueueLimits { per_client: 100, queue: 100 };
@@ -392,6 +439,8 @@ mod tests {
                 let left: Option<Vec<u8>> =
                     jobs.transaction.query_row("SELECT credentials FROM jobs", [], |row| row.get(0))?;
                 assert_eq!(left, None, "a finished job has no credentials");
+                assert_eq!(jobs.resume("a", None, 9)?.unwrap().state, JobState::Completed, "it hasn't failed");
+                assert!(jobs.resume("b", None, 9)?.is_none());
                 Ok(())
             })
             .await
@@ -469,8 +518,9 @@ mod tests {
         let call = |jobs: &mut JobTable<'_>| {
             let two = QueueLimits { per_client: 2, queue: 100 };
             let owners = ["new".to_owned(), "old".to_owned()];
+            let names = ClientNames { owners: &owners, counted: &owners };
             let mut added =
-                |id: &str, owner: &str| jobs.add(&job(id, owner, Priority::Normal, 1), &owners, b"sealed", two);
+                |id: &str, owner: &str| jobs.add(&job(id, owner, Priority::Normal, 1), names, b"sealed", two);
             assert_eq!((added("a", "old")?, added("b", "new")?), (Added::Queued, Added::Queued));
             assert_eq!(added("c", "new")?, Added::ClientIsFull);
             assert_eq!(add(jobs, &job("d", "another", Priority::Normal, 1), two)?, Added::Queued);

@@ -85,6 +85,8 @@ codes! {
     WebhookNotFound = "webhook_not_found", 404, "There is no such webhook endpoint or delivery";
     /// The requested envelope is not offered.
     EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
+    /// The export hasn't failed, so there is nothing to resume.
+    ExportNotFailed = "export_not_failed", 409, "The export has not failed";
     /// A request with the same idempotency key is under way.
     IdempotencyKeyInUse = "idempotency_key_in_use", 409, "A request with this key is under way";
     /// A request with the same idempotency key has run, and its result is not kept.

@@ -1,0 +1,140 @@
+//! The report of exports at the admin listener: the newest jobs of all clients. Operators can cancel and resume jobs
+//! there.
+//!
+//! Every client of the admin listener can read the report. So it doesn't contain queries or results.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use super::{
+    job::{ExportJob, JobState},
+    store::{ExportStore, JobStoreFault},
+};
+use cursorgate_gateway::{
+    runtime::clock,
+    session::service::{ReportRefusal, ServiceReport},
+};
+
+const JOBS: &str = "/exports";
+const CANCELLATION: &str = "/exports/cancel";
+const RESUMPTION: &str = "/exports/resume";
+
+/// The number of characters of a client's name in the report. They tell clients apart.
+const NAME_LENGTH: usize = 12;
+
+const UNREADABLE: ReportRefusal = (StatusCode::BAD_REQUEST, "send {\"export\": \"ID\"} with an id of /exports\n");
+const UNKNOWN: ReportRefusal = (StatusCode::NOT_FOUND, "there is no such export: /exports has the newest ones\n");
+const NOT_FAILED: ReportRefusal = (StatusCode::CONFLICT, "only a failed export can be resumed\n");
+const FINISHED: ReportRefusal = (StatusCode::CONFLICT, "the export has ended: there is nothing to cancel\n");
+const UNAVAILABLE: ReportRefusal =
+    (StatusCode::SERVICE_UNAVAILABLE, "the store of exports is not available: the log says why\n");
+
+pub(crate) struct ExportReport {
+    pub(super) store: Arc<dyn ExportStore>,
+    /// Wakes the keeper of this process when a job has been resumed.
+    pub(super) queued: Arc<Notify>,
+}
+
+#[derive(Serialize)]
+struct ReportedExports<'j> {
+    exports: Vec<ReportedExport<'j>>,
+}
+
+#[derive(Serialize)]
+struct ReportedExport<'j> {
+    id: &'j str,
+    /// The beginning of the stored name of the client.
+    client: &'j str,
+    state: &'static str,
+    path: &'j str,
+    host: Option<&'j str>,
+    items: u64,
+    total: Option<u64>,
+    bytes: u64,
+    attempts: u32,
+    created_at: String,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    /// The code of the fault of the last failed attempt; `None` without one.
+    error: Option<&'j str>,
+    /// The status of the page's answer in that attempt; `None` without an answer.
+    status: Option<u16>,
+}
+
+/// The body of a request that changes an export.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExportName {
+    export: String,
+}
+
+#[async_trait]
+impl ServiceReport for ExportReport {
+    fn reads(&self) -> &'static [&'static str] {
+        &[JOBS]
+    }
+
+    fn changes(&self) -> &'static [&'static str] {
+        &[CANCELLATION, RESUMPTION]
+    }
+
+    async fn read(&self, _path: &str, _query: Option<&str>) -> Result<String, ReportRefusal> {
+        let jobs = self.store.newest().await.map_err(|fault| failed(&fault))?;
+        Ok(written(&ReportedExports { exports: jobs.iter().map(entry).collect() }))
+    }
+
+    async fn change(&self, path: &str, body: &[u8]) -> Result<String, ReportRefusal> {
+        let ExportName { export } = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
+        let found = async || self.store.by_id(&export).await.map_err(|fault| failed(&fault))?.ok_or(UNKNOWN);
+        let job = found().await?;
+        if path == CANCELLATION {
+            if job.state.is_finished() {
+                return Err(FINISHED);
+            }
+            self.store.cancel(&export).await.map_err(|fault| failed(&fault))?;
+            return Ok(written(&entry(&found().await?)));
+        }
+        if job.state != JobState::Failed {
+            return Err(NOT_FAILED);
+        }
+        // The job has the credentials of its client, sealed, until it is removed.
+        let resumed = self.store.resume(&export, None).await.map_err(|fault| failed(&fault))?.ok_or(UNKNOWN)?;
+        self.queued.notify_one();
+        Ok(written(&entry(&resumed)))
+    }
+}
+
+fn entry(job: &ExportJob) -> ReportedExport<'_> {
+    let (progress, definition) = (&job.progress, &job.definition);
+    ReportedExport {
+        id: &job.id,
+        client: job.owner.get(..NAME_LENGTH).unwrap_or(&job.owner),
+        state: job.shown_state(),
+        path: &definition.normal_path,
+        host: definition.host.as_deref(),
+        items: progress.items,
+        total: progress.total_after.or(progress.total_before),
+        bytes: progress.bytes,
+        attempts: progress.attempts,
+        created_at: clock::rfc3339(job.created),
+        started_at: progress.started.map(clock::rfc3339),
+        finished_at: job.finished.map(clock::rfc3339),
+        error: job.fault.as_ref().map(|fault| fault.code.as_str()),
+        status: job.fault.as_ref().and_then(|fault| fault.status),
+    }
+}
+
+/// Returns the refusal for a fault of the store, which is logged.
+fn failed(fault: &JobStoreFault) -> ReportRefusal {
+    tracing::error!(%fault, "the exports can't be read or changed for a report");
+    UNAVAILABLE
+}
+
+fn written(document: &impl Serialize) -> String {
+    // Serializing strings and numbers as JSON never fails.
+    serde_json::to_string(document).unwrap_or_default()
+}
