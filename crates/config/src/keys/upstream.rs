@@ -183,8 +183,9 @@ table! {
     /// The keys of `timeouts` of an upstream.
     TIMEOUTS: TimeoutsKeys {
         /// The longest time for a connection to be established, including TLS. It must not be longer than `whole`; if
-        /// `whole` is shorter than the default, the default is `whole`.
-        connect: Defaulted<Duration> => duration("1ms", "1h").default(Text("1s"));
+        /// `whole` is shorter than the default, the default is `whole`. A busy server may answer only the second or
+        /// third attempt of the system to connect, after 1 or 3 seconds, so a shorter time fails such requests.
+        connect: Defaulted<Duration> => duration("1ms", "1h").default(Text("4s"));
 
         /// The longest time until the head of the answer has arrived, and the longest silence within its body. It must
         /// not be longer than `whole`; if `whole` is shorter than the default, the default is `whole`.
