@@ -292,15 +292,18 @@ impl Relay {
                 // Cached pages are purged before the client learns that its write succeeded.
                 passing.purge(head.status).await;
                 passing.head(&mut head, !ends).map_err(RelayFault::Head)?;
+                let memory = passing.links.as_ref().map_or(0, |links| links.memory());
+                passing.held.take(memory).map_err(|full| RelayFault::Upstream(full.into()))?;
                 self.close_early(session, &head, passing);
                 session.write_response_header(head, ends).await.map_err(|error| unread(&error))?;
             }
             AnswerPart::Body(bytes, ends) => {
                 let is_upgraded = matches!(self.download, Download::Upgraded(_));
                 self.received(bytes.len());
-                let bytes = passing.body(bytes, ends).map_err(|error| {
-                    RelayFault::Upstream(FetchError::Exhausted(format!("the answer can't be compressed: {error}")))
-                })?;
+                let bytes = passing
+                    .body(bytes, ends)
+                    .await
+                    .map_err(|error| RelayFault::Upstream(FetchError::Malformed(format!("gzip: {error}"))))?;
                 if !bytes.is_empty() {
                     session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
                 }
