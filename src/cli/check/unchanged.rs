@@ -175,6 +175,7 @@ impl Prover<'_> {
         let mut ended = self.each(of, body, &mut proof, &mut found).err();
         if ended.is_none() {
             let second = self.find_second(of, &mut proof, diagnostics);
+            let second = second.and_then(|()| self.find_marks(of, &mut proof, diagnostics));
             ended = second.and_then(|()| self.find_sequence(of, &mut proof, diagnostics)).err();
         }
         proof.ended = ended.map(|ProofHalt(why)| why);
@@ -234,6 +235,43 @@ impl Prover<'_> {
                 of.route.name.value
             );
             diagnostics.error(second.at, message, "choose a path at which the service has nothing");
+        }
+        Ok(())
+    }
+
+    /// Reports names that mark a request as a new client's although the service has a use for them: other items, or
+    /// another status. Old clients that send such a name would get pages. Links are left out, because many services
+    /// repeat every parameter in them.
+    fn find_marks(
+        &self,
+        of: ProvenRoute<'_>,
+        proof: &mut Proof,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), ProofHalt> {
+        let (bare, ways) = (OldRead::get("", reads::plain_path(of)), ways(of));
+        let mut shown = |read: &OldRead| {
+            let answer = self.direct(ways.upstream, &self.request(read, ways.authority.clone()), proof)?;
+            let items = reads::items(of, &answer);
+            Ok((answer.status, items))
+        };
+        for name in &of.list.new_clients.by {
+            let plain = shown(&bare)?;
+            for read in reads::named(of, &name.value) {
+                let named = shown(&read)?;
+                // Of a list that moves, only the status is known.
+                if named != plain && (named.0 != plain.0 || shown(&bare)? == plain) {
+                    let message = format!(
+                        "{}: the service itself has a use for `{}`: it answers `{}` with something else than without it, \
+                         and old clients that send it would get pages",
+                        of.route.name.value,
+                        name.value,
+                        read.name()
+                    );
+                    let help = "leave it out of new_clients.by: then only a cursor marks a request of a new client";
+                    diagnostics.error(name.at, message, help);
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -441,7 +479,11 @@ impl Proof {
     pub(super) fn described(&self) -> String {
         let mut text = format!("{} of {} old requests unchanged", self.compared - self.differing, self.compared);
         if self.moved > 0 {
-            let _ = write!(text, ", {} of them by status and form only, because the list moves", self.moved);
+            let _ = write!(
+                text,
+                ", {} of them by status and form only, because the service answered them differently by itself",
+                self.moved
+            );
         }
         if let Some(why) = &self.ended {
             let _ = write!(text, ", and then {why}");
