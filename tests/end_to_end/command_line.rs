@@ -325,6 +325,12 @@ fn dialects_lists_the_built_in_dialects() {
         assert!(text.contains(name), "{name} in:\n{text}");
     }
     assert!(text.lines().count() > 60, "{text}");
+    // The name of a framework leads to the dialects that describe it, and a misspelt name to the nearest one.
+    for (name, hint) in [("django", "did you mean "), ("DRF-pag", "did you mean drf-page?")] {
+        let refused = run(&["dialects", name]);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && told.contains(hint) && told.contains("drf-page"), "{told}");
+    }
 }
 
 #[test]
