@@ -137,6 +137,22 @@ fn a_name_that_the_service_uses_too_is_reported() {
     }
 }
 
+/// A service that fails at strange sizes is compared by all other requests.
+#[test]
+fn requests_that_the_service_never_answers_are_left_out() {
+    let upstream = Upstream::start(|exchange: &mut Exchange| match exchange.request.parameter("limit") {
+        Some(text) if text == "0" || text == "abc" => Ok(After::Close),
+        _ => service(exchange),
+    });
+    let (code, report) = check(&configuration(&upstream), &LIVE);
+    assert_eq!(code, Some(0), "{report}");
+    let line =
+        report.lines().find(|line| line.contains("old requests unchanged")).unwrap_or_else(|| panic!("{report}"));
+    assert!(line.ends_with("; to 2 more, the service gives no answer"), "{line}");
+    let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] >= 18, "{line}");
+}
+
 #[test]
 fn a_second_path_that_the_service_has_is_reported() {
     let upstream = Upstream::start(service);

@@ -32,6 +32,9 @@ const MOST_REQUESTS: usize = 220;
 /// The largest number of further attempts if the list moves between two answers of the service.
 const FURTHER: usize = 3;
 
+/// The largest number of requests without an answer; after a further one the proof ends.
+const MOST_UNANSWERED: usize = 5;
+
 /// The number of times that a difference is confirmed.
 const CONFIRMATIONS: usize = 2;
 
@@ -110,13 +113,29 @@ pub(super) struct Proof {
     pub(super) moved: usize,
     /// The old requests whose answers differ.
     pub(super) differing: usize,
+    /// The old requests to which the service gave no answer.
+    unanswered: usize,
     /// The reason why the proof ended early; `None` otherwise.
     pub(super) ended: Option<String>,
     sent: usize,
 }
 
 /// The reason why a proof ends early.
-struct ProofHalt(String);
+#[derive(Debug)]
+enum ProofHalt {
+    /// The service gave no answer to one request.
+    Unanswered(String),
+    /// No further request may be sent.
+    Ended(String),
+}
+
+impl ProofHalt {
+    fn why(self) -> String {
+        match self {
+            Self::Unanswered(why) | Self::Ended(why) => why,
+        }
+    }
+}
 
 /// The two ways of a request.
 pub(super) struct Ways<'s> {
@@ -178,7 +197,7 @@ impl Prover<'_> {
             let second = second.and_then(|()| self.find_marks(of, &mut proof, diagnostics));
             ended = second.and_then(|()| self.find_sequence(of, &mut proof, diagnostics)).err();
         }
-        proof.ended = ended.map(|ProofHalt(why)| why);
+        proof.ended = ended.map(ProofHalt::why);
         proof.differing = found.iter().map(|differing| differing.requests.len()).sum();
         report(of, self.settings, &found, diagnostics);
         proof
@@ -199,7 +218,14 @@ impl Prover<'_> {
             if !self.is_of(of, &read) {
                 continue;
             }
-            let (comparison, through) = self.compared(&ways, &read, proof)?;
+            let (comparison, through) = match self.compared(&ways, &read, proof) {
+                // A service may fail at a strange request, such as a size of `abc`, and answer the others.
+                Err(ProofHalt::Unanswered(_)) if proof.unanswered < MOST_UNANSWERED => {
+                    proof.unanswered += 1;
+                    continue;
+                }
+                compared => compared?,
+            };
             proof.compared += 1;
             if let AnswerComparison::Differs(difference) = comparison {
                 let cause = DifferenceCause::of(of, &read, &through);
@@ -314,7 +340,7 @@ impl Prover<'_> {
         match self.compared(ways, read, &mut Proof::default()) {
             Ok((AnswerComparison::Differs(difference), _)) => Ok(Some(difference)),
             Ok(_) => Ok(None),
-            Err(ProofHalt(why)) => Err(why),
+            Err(halt) => Err(halt.why()),
         }
     }
 
@@ -410,9 +436,9 @@ impl Prover<'_> {
         proof: &mut Proof,
     ) -> Result<WholeAnswer, ProofHalt> {
         self.pause(proof)?;
-        let answer = self.replayer.direct(upstream, request).map_err(ProofHalt)?;
+        let answer = self.replayer.direct(upstream, request).map_err(ProofHalt::Unanswered)?;
         match answer.asks_to_wait() {
-            true => Err(ProofHalt(format!("the service asks to come back later: {}", answer.status))),
+            true => Err(ProofHalt::Ended(format!("the service asks to come back later: {}", answer.status))),
             false => Ok(answer),
         }
     }
@@ -424,12 +450,12 @@ impl Prover<'_> {
         proof: &mut Proof,
     ) -> Result<WholeAnswer, ProofHalt> {
         self.pause(proof)?;
-        self.replayer.through(upstream, request).map_err(ProofHalt)
+        self.replayer.through(upstream, request).map_err(ProofHalt::Ended)
     }
 
     fn pause(&self, proof: &mut Proof) -> Result<(), ProofHalt> {
         if proof.sent == MOST_REQUESTS {
-            return Err(ProofHalt(format!("{MOST_REQUESTS} requests were spent")));
+            return Err(ProofHalt::Ended(format!("{MOST_REQUESTS} requests were spent")));
         }
         proof.sent += 1;
         thread::sleep(self.delay);
@@ -484,6 +510,9 @@ impl Proof {
                 ", {} of them by status and form only, because the service answered them differently by itself",
                 self.moved
             );
+        }
+        if self.unanswered > 0 {
+            let _ = write!(text, "; to {} more, the service gives no answer", self.unanswered);
         }
         if let Some(why) = &self.ended {
             let _ = write!(text, ", and then {why}");
