@@ -142,6 +142,9 @@ struct ParsedQuery<'q> {
     /// The dialect's parameters that state the size of the page, with their values. In a marked request, they are its
     /// limit.
     sizes: Vec<(String, String)>,
+    /// `true` if an old client's paging parameter has another spelling, such as `page[size]` for `page`. Upstreams
+    /// differ on whether they read it.
+    is_misspelt: bool,
     /// `true` if a parameter has the first cursor, which is `start` by default.
     starts: bool,
     /// `true` if a parameter has the first cursor backward, [`END`].
