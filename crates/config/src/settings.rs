@@ -423,6 +423,8 @@ words! {
 pub struct Timeouts {
     pub connect: Duration,
     pub first_byte: Duration,
+    /// The same as `first_byte`, for forwarded requests.
+    pub forwarded: Duration,
     pub whole: Duration,
 }
 

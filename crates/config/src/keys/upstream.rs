@@ -191,6 +191,11 @@ table! {
         /// not be longer than `whole`; if `whole` is shorter than the default, the default is `whole`.
         first_byte: Defaulted<Duration> => duration("1ms", "1h").default(Text("10s"));
 
+        /// `first_byte` of forwarded requests: those of old clients that pass, of routes that forward or observe, and
+        /// of paths that no route covers. Their clients may wait longer for a report than a page may take. If
+        /// `first_byte` or `whole` is written, the default is `first_byte`.
+        forwarded: Defaulted<Duration> => duration("1ms", "1h").default(Text("60s"));
+
         /// The longest time for a request for a part of a list. In forwarded requests, the body of the request and an
         /// answer of known length each have this time, and more as long as at least 500 bytes a second arrive.
         /// WebSockets and event streams (text/event-stream) may be silent for an hour. If `connect` or `first_byte` is

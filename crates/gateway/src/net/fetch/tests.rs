@@ -112,7 +112,7 @@ fn bounds() -> Bounds<'static> {
 
 fn bounds_of(held: &MemoryShare) -> Bounds<'_> {
     static ASKED: LazyLock<AskedPeer> = LazyLock::new(AskedPeer::default);
-    let timeouts = Timeouts { connect: 5 * SECOND, first_byte: 5 * SECOND, whole: 5 * SECOND };
+    let timeouts = Timeouts { connect: 5 * SECOND, first_byte: 5 * SECOND, forwarded: 5 * SECOND, whole: 5 * SECOND };
     let now = tokio::time::Instant::now().into_std();
     Bounds { timeouts, whole: timeouts.whole, answer_size: SIZE, held, now, unix_seconds: 0, asked: &ASKED }
 }
