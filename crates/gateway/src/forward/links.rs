@@ -96,7 +96,7 @@ impl AnswerLinks {
         if let Some(coding @ ("" | "identity" | "gzip" | "x-gzip")) = coding.as_deref().filter(|_| !is_error) {
             let pointers = self.places.as_ref().map(|places| places.pointers.clone()).unwrap_or_default();
             self.body = Some(BodyRewriter::new(pointers, self.map.clone()));
-            self.recoded = (has_body && coding.ends_with("gzip")).then(|| Box::new(RecodedStream::new()));
+            self.recoded = (has_body && coding.ends_with("gzip")).then(|| Box::new(RecodedStream::default()));
             // A strong tag is one of the upstream's bytes.
             let tag = answer.headers.get(header::ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
             if let Some(tag) = tag.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok()) {

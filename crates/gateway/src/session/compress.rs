@@ -77,6 +77,15 @@ async fn compress_pieces(body: &Content, mut encoder: Encoder<CompressedBody<'_>
 pub struct RecodedStream {
     decoder: MultiGzDecoder<Vec<u8>>,
     encoder: GzEncoder<Vec<u8>>,
+    /// True until a byte of the body arrives.
+    is_empty: bool,
+}
+
+impl Default for RecodedStream {
+    fn default() -> Self {
+        let encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL));
+        Self { decoder: MultiGzDecoder::new(Vec::new()), encoder, is_empty: true }
+    }
 }
 
 impl RecodedStream {
@@ -87,16 +96,12 @@ impl RecodedStream {
     /// nothing below a thousandth.
     const PIECE: usize = 128;
 
-    pub fn new() -> Self {
-        let encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL));
-        Self { decoder: MultiGzDecoder::new(Vec::new()), encoder }
-    }
-
     /// Returns the coded bytes that are ready after a part of the body. `change` is called with the text of the part,
     /// piece by piece.
     pub async fn push(&mut self, part: &[u8], mut change: impl FnMut(&[u8]) -> Vec<u8>) -> io::Result<Vec<u8>> {
         let mut coded = Vec::new();
         for piece in part.chunks(Self::PIECE) {
+            self.is_empty = false;
             self.decoder.write_all(piece)?;
             let text = std::mem::take(self.decoder.get_mut());
             self.encoder.write_all(&change(&text))?;
@@ -111,7 +116,11 @@ impl RecodedStream {
 
     /// Returns the last coded bytes. `change` is called with the last text. Fails if the body ends too early.
     pub fn finish(self, change: impl FnOnce(&[u8]) -> Vec<u8>) -> io::Result<Vec<u8>> {
-        let Self { decoder, mut encoder } = self;
+        let Self { decoder, mut encoder, is_empty } = self;
+        // A body may name a coding and have no bytes.
+        if is_empty {
+            return Ok(Vec::new());
+        }
         encoder.write_all(&change(&decoder.finish()?))?;
         encoder.finish()
     }
@@ -191,6 +200,8 @@ impl<W: Write> Encoder<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use bytes::Bytes;
 
     use super::*;
@@ -245,6 +256,43 @@ mod tests {
                 assert_eq!(plain, text, "{coding:?}");
             }
         }
+    }
+
+    /// A body arrives in parts of any size, has several members or none, and can be a bomb.
+    #[tokio::test]
+    async fn a_stream_is_changed_as_a_whole_or_fails() {
+        let gzip = |text: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        };
+        let upper = |text: &[u8]| text.to_ascii_uppercase();
+        let text = [b"{\"id\":1,\"name\":\"a user\"},".repeat(2_000), noise(3_000)].concat();
+        let bomb = vec![b'a'; 4 << 20];
+        for (text, body) in [
+            (text.clone(), gzip(&text)),
+            (text.clone(), [gzip(&text[..5_000]), gzip(&text[5_000..])].concat()),
+            (bomb.clone(), gzip(&bomb)),
+            (Vec::new(), Vec::new()),
+        ] {
+            for size in [1, 7, 1_000, body.len().max(1)] {
+                let (mut stream, mut coded) = (RecodedStream::default(), Vec::new());
+                for part in body.chunks(size) {
+                    coded.extend(stream.push(part, upper).await.unwrap());
+                }
+                coded.extend(stream.finish(upper).unwrap());
+                let mut plain = Vec::new();
+                if !coded.is_empty() {
+                    flate2::read::MultiGzDecoder::new(&coded[..]).read_to_end(&mut plain).unwrap();
+                }
+                assert!(plain == text.to_ascii_uppercase(), "{size}");
+            }
+        }
+        let body = gzip(&text);
+        let mut stream = RecodedStream::default();
+        stream.push(&body[..body.len() - 9], upper).await.unwrap();
+        assert!(stream.finish(upper).is_err(), "the end is missing");
+        assert!(RecodedStream::default().push(b"no gzip, and longer than a header", upper).await.is_err());
     }
 
     #[tokio::test]
