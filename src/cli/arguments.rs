@@ -107,8 +107,8 @@ pub(super) enum Command {
     ///
     /// Prints 32 random bytes as 43 characters of base64url, for `cursor.keys` by `env:NAME` or `file:PATH`. All
     /// processes of one load balancer need the same keys.
-    #[command(after_help = "EXAMPLES:\n  export CURSORGATE_KEY=$(cursorgate keygen)\n  \
-                            umask 077 && cursorgate keygen > cursor.key\n\n\
+    #[command(after_help = "EXAMPLES:\n  (umask 077 && cursorgate keygen > cursor.key)\n  \
+                            export CURSORGATE_KEY=$(cat cursor.key)\n\n\
                             To rotate: add the new key under a new id, reload everywhere; then make it signing_key,\n\
                             reload; remove the old one when its cursors may end. A running process reads new files, but\n\
                             no new environment: keys from `env:` need a restart.")]

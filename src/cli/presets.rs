@@ -25,8 +25,13 @@ fn shown(noun: &str, presets: &[Preset], description: fn(&str) -> String, name: 
     match presets.iter().find(|(known, _)| *known == name) {
         Some((_, text)) => report::output(text),
         None => {
+            // `django` is the name of no dialect, but of a framework that some describe.
+            let is_about = |text: &str| description(text).to_lowercase().contains(&name.to_lowercase());
+            let about = || presets.iter().filter(|(_, text)| is_about(text)).map(|(name, _)| *name).collect();
             let near = nearest(name, presets.iter().map(|(name, _)| *name));
-            let hint = near.map(|near| format!(" did you mean {near:?}?")).unwrap_or_default();
+            let near: Vec<String> =
+                near.map_or_else(about, |near| vec![near]).iter().map(|near| format!("{near:?}")).collect();
+            let hint = if near.is_empty() { String::new() } else { format!(" did you mean {}?", near.join(" or ")) };
             let message = format!("there is no built-in {noun} {name:?}.{hint} `cursorgate {noun}s` lists them");
             Err(Failure::failed(message))
         }

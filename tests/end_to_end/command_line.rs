@@ -82,7 +82,16 @@ fn check_shows_what_each_route_does() {
     let output = checked(GOOD);
     let text = said(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
-    for word in ["users", "GET /api/users", "people", "drf-page", "created_at", "exact", "no errors"] {
+    for word in [
+        "users",
+        "GET /api/users",
+        "people",
+        "drf-page",
+        "created_at",
+        "exact",
+        "other_paths      every path that no route covers → 404",
+        "no errors",
+    ] {
         assert!(text.contains(word), "{word} in:\n{text}");
     }
 }
@@ -325,6 +334,12 @@ fn dialects_lists_the_built_in_dialects() {
         assert!(text.contains(name), "{name} in:\n{text}");
     }
     assert!(text.lines().count() > 60, "{text}");
+    // The name of a framework leads to the dialects that describe it, and a misspelt name to the nearest one.
+    for (name, hint) in [("django", "did you mean "), ("DRF-pag", "did you mean \"drf-page\"?")] {
+        let refused = run(&["dialects", name]);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && told.contains(hint) && told.contains("drf-page"), "{told}");
+    }
 }
 
 #[test]

@@ -2,9 +2,13 @@
 //! that belong to no request.
 
 use std::{
+    collections::HashSet,
     io::{self, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -14,7 +18,7 @@ use crate::harness::{
     gateway::Gateway,
     http::Connection,
     list::{PLAIN, Setup, body, serve, users},
-    upstream::{After, Gate, Upstream},
+    upstream::{After, Gate, Upstream, message},
 };
 
 const FORWARD: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
@@ -374,6 +378,29 @@ fn bytes_before_an_answer_end_the_connection_after_it() {
         assert!(connection.is_closed(), "{target}");
     }
     assert!(upstream.requests().iter().all(|request| request.path() != "/late"), "{:?}", upstream.requests());
+}
+
+/// A server that sends a body in answer to HEAD mixes up no answers of other requests.
+#[test]
+fn a_body_in_answer_to_head_reaches_no_client() {
+    let bodies = Mutex::new(HashSet::new());
+    let upstream = Upstream::start(move |exchange| {
+        let (peer, body) = (exchange.peer()?, b"one");
+        // The body of a HEAD before this request arrives only now, and looks like the answer to this request.
+        if bodies.lock().unwrap().remove(&peer) {
+            exchange.send(&message("200 OK", &[], b"of another request"))?;
+        }
+        if exchange.request.method == "HEAD" {
+            bodies.lock().unwrap().insert(peer);
+        }
+        exchange.reply("200 OK", &[], body)
+    });
+    let gateway = Gateway::start(&Setup { more: FORWARD, ..PLAIN }.configuration(upstream.address));
+    for method in ["HEAD", "GET", "HEAD", "HEAD", "GET", "GET"] {
+        let answer = gateway.send(method, "/one", &[], b"");
+        let body: &[u8] = if method == "HEAD" { b"" } else { b"one" };
+        assert_eq!((answer.status, answer.header("content-length"), &answer.body[..]), (200, Some("3"), body));
+    }
 }
 
 /// A forwarded request is answered although its client sends more bytes after it.

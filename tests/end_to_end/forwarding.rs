@@ -69,6 +69,27 @@ fn all_methods_and_bodies_are_forwarded_byte_for_byte() {
     assert_eq!((head.status, head.header("content-length")), (200, Some("4")));
 }
 
+/// Some programs send JSON in a query as it is. Browsers encode these bytes, and servers take both.
+#[test]
+fn raw_quotes_in_a_query_reach_the_upstream() {
+    let (upstream, gateway) = started(|exchange| exchange.reply("200 OK", &[], b"found"));
+    let (raw, encoded) = (r#"/files?f={"a":"<b>"}&g=|^`"#, "/files?f={%22a%22:%22%3Cb%3E%22}&g=|^`");
+    let mut connection = gateway.connect();
+    for (body, rest) in [(&b""[..], ""), (b"{}", "Content-Length: 2\r\n")] {
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        let head = format!("{method} {raw} HTTP/1.1\r\nHost: gateway.test\r\n{rest}\r\n");
+        connection.send(&[head.as_bytes(), body].concat()).expect("it is sent");
+        let answer = connection.response(method).expect("an answer");
+        assert_eq!((answer.status, answer.text()), (200, "found"), "{answer:?}");
+        assert_eq!(upstream.requests().pop().expect("it was asked").target, encoded);
+    }
+    let asked = upstream.count();
+    for path in ["/a<b", "/a>b?c", "/a`b"] {
+        assert_eq!(gateway.get(path).outcome(), "400 request_invalid", "{path}");
+    }
+    assert_eq!(upstream.count(), asked);
+}
+
 /// CGI-like servers read `_` in a header name as `-`. A client's header that they would confuse with a header of the
 /// operator is therefore not forwarded.
 #[test]

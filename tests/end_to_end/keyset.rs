@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use crate::harness::{
     eventually,
     gateway::Gateway,
-    http::Response,
+    http::{self, Response},
     metric,
     rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration, ids, walk},
     upstream::Upstream,
@@ -280,6 +280,7 @@ fn a_filter_in_one_direction_leads_forward_and_offsets_lead_back() {
         seen.splice(0..0, ids(&page));
     }
     assert_eq!(seen, forward.iter().flat_map(ids).collect::<Vec<_>>());
+    assert_eq!(described(&gateway), ["limit", "cursor", "first", "last", "after", "before"]);
 }
 
 /// Without offsets nothing leads back, so pages have no previous and no last page, and a request for one is refused
@@ -309,6 +310,15 @@ fn a_filter_in_one_direction_without_offsets_leads_only_forward() {
         assert_eq!(refused.outcome(), "400 range_unsupported", "{query}: {refused:?}");
     }
     assert_eq!(upstream.count(), before, "nothing is asked for");
+    assert_eq!(described(&gateway), ["limit", "cursor", "first", "after"]);
+}
+
+/// Returns the parameters for positions and limits in the description of the list.
+fn described(gateway: &Gateway) -> Vec<String> {
+    let document = http::get(gateway.admin, "/openapi.json").json();
+    let parameters = document["paths"]["/users"]["get"]["parameters"].as_array().expect("parameters");
+    let names = parameters.iter().filter_map(|parameter| parameter["name"].as_str()).map(str::to_owned);
+    names.filter(|name| ["first", "last", "after", "before", "limit", "cursor"].contains(&&**name)).collect()
 }
 
 /// If more items share a score than an answer has, no range shows those after the answer. The page is refused, and the

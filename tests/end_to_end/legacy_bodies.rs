@@ -219,4 +219,12 @@ fn old_clients_by_post_get_the_policy_of_the_route() {
     let next = page.json()["pagination"]["nextCursor"].clone();
     let page = post(&gateway, &json!({ "filters": { "lang": "en" }, "limit": 3, "cursor": next }));
     assert_eq!(ids(&page, "data"), [4, 5, 6], "{page:?}");
+    // Beside a mark, the service's own size is the limit, and its page is a conflict, as in a query.
+    let marked = |cursor: &Value, own: Value| {
+        post(&gateway, &json!({ "filters": { "lang": "en" }, "cursor": cursor, "page": own }))
+    };
+    assert_eq!(ids(&marked(&json!("start"), json!({ "size": 2 })), "data"), [1, 2]);
+    assert_eq!(ids(&marked(&next, json!({ "size": 2 })), "data"), [4, 5]);
+    assert_eq!(marked(&next, json!({ "size": 0 })).outcome(), "400 limit_invalid");
+    assert_eq!(marked(&next, json!({ "size": 2, "number": 3 })).outcome(), "400 parameter_conflict");
 }

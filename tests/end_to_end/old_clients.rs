@@ -117,15 +117,40 @@ fn old_requests_are_compared_in_both_ways() {
 
 #[test]
 fn a_name_that_the_service_uses_too_is_reported() {
-    let upstream = Upstream::start(service);
+    let upstream = Upstream::start(|exchange: &mut Exchange| match exchange.request.parameter("after") {
+        Some(_) => exchange.reply("200 OK", &JSON, br#"{"data":[],"total":0}"#),
+        None => service(exchange),
+    });
     let marked_by = |name: &str| {
         let text = format!("old_clients = \"pass\"\nnew_clients = {{ by = [{name:?}] }}");
         configuration(&upstream).replace("old_clients = \"pass\"", &text)
     };
     // A name that the dialect has needs no request.
     assert_fails(&marked_by("limit"), "new_clients = ", "`limit` is a parameter of the dialect", "remove it");
-    let said = "old clients get another answer to `GET /items?cursor=abc`";
-    assert_fails(&marked_by("cursor"), "new_clients = ", said, "new_clients.by");
+    let said = "the service itself has a use for `after`: it answers `GET /items?after=3` with something else";
+    assert_fails(&marked_by("after"), "new_clients = ", said, "new_clients.by");
+    // Names that the service doesn't have are free, the envelope's own as well as others.
+    for name in ["cursor", "v2"] {
+        let (code, report) = check(&marked_by(name), &LIVE);
+        assert_eq!(code, Some(0), "{report}");
+        assert!(report.contains(&format!("then the cursor of each page; or with {name}=")), "{report}");
+    }
+}
+
+/// A service that fails at strange sizes is compared by all other requests.
+#[test]
+fn requests_that_the_service_never_answers_are_left_out() {
+    let upstream = Upstream::start(|exchange: &mut Exchange| match exchange.request.parameter("limit") {
+        Some(text) if text == "0" || text == "abc" => Ok(After::Close),
+        _ => service(exchange),
+    });
+    let (code, report) = check(&configuration(&upstream), &LIVE);
+    assert_eq!(code, Some(0), "{report}");
+    let line =
+        report.lines().find(|line| line.contains("old requests unchanged")).unwrap_or_else(|| panic!("{report}"));
+    assert!(line.ends_with("; to 2 more, the service gives no answer"), "{line}");
+    let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] >= 18, "{line}");
 }
 
 #[test]
@@ -338,6 +363,9 @@ fn lists_with_parameters_in_their_paths_are_compared_by_a_sample() {
     let upstream = Upstream::start(|exchange| {
         let path = exchange.request.path().to_owned();
         match path.strip_prefix("/teams/a%20b") {
+            Some(_) if exchange.request.parameter("after").is_some() => {
+                exchange.reply("200 OK", &JSON, b"{\"data\":[]}")
+            }
             Some(rest) => {
                 exchange.request.target = exchange.request.target.replacen("/teams/a%20b", "", 1);
                 assert!(rest.starts_with("/items"), "{path}");
@@ -376,10 +404,10 @@ fn lists_with_parameters_in_their_paths_are_compared_by_a_sample() {
     assert_eq!(code, Some(0), "{report}");
     assert!(report.contains("old requests unchanged"), "{report}");
     // A difference is found as on other lists, and the second path is asked for with the same values.
-    let marked = text("new_clients = { by = [\"cursor\"] }");
+    let marked = text("new_clients = { by = [\"after\"] }");
     let (code, report) = check(&marked, &with(&["--sample", "/teams/a%20b/items/"]));
     assert_eq!(code, Some(2), "{report}");
-    assert!(report.contains("old clients get another answer to `GET /teams/a%20b/items?cursor=abc`"), "{report}");
+    assert!(report.contains("it answers `GET /teams/a%20b/items?after=3` with something else"), "{report}");
     let second = text("new_clients = { path = \"/v3/{team}/things\" }");
     let (code, report) = check(&second, &with(&["--sample", "/teams/a%20b/items"]));
     assert_eq!(code, Some(2), "{report}");

@@ -169,6 +169,31 @@ fn bytes_after_a_switch_of_protocols_come_from_the_upstream_alone() {
     rig.recovers();
 }
 
+/// An old client gets an answer that takes longer than a page may take.
+#[test]
+fn a_forwarded_answer_has_a_time_of_its_own() {
+    let timeouts = "timeouts = { connect = \"1s\", first_byte = \"200ms\", forwarded = \"30s\", whole = \"30s\" }";
+    let setup = Setup { upstream: timeouts, route: "old_clients = \"pass\"", ..PLAIN };
+    let (asked, ready) = (Gate::default(), Gate::default());
+    let (seen, done) = (asked.clone(), ready.clone());
+    let upstream = Upstream::start(move |exchange| {
+        seen.open();
+        done.wait();
+        exchange.reply("200 OK", &[], b"a report")
+    });
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    thread::scope(|scope| {
+        let old = scope.spawn(|| gateway.get("/users?report=all"));
+        asked.wait();
+        // The old request is still waiting when a page, which began later, is already too late.
+        let page = gateway.get("/users?cursor=start");
+        ready.open();
+        assert_eq!(page.outcome(), "504 upstream_timeout");
+        let old = old.join().expect("it ends");
+        assert_eq!((old.status, old.text()), (200, "a report"), "{old:?}");
+    });
+}
+
 /// A client may pause within its upload for longer than the first-byte timeout, because an upstream that waits for the
 /// rest of the upload is not late.
 #[test]

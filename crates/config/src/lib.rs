@@ -97,7 +97,10 @@ fn load_part<T>(
 /// Reads the text of a file. Returns `None` for a file that can't be read, and reports it.
 fn read_text(path: &Path, environment: &dyn Environment, diagnostics: &mut Diagnostics) -> Option<String> {
     let (message, help) = match environment.read(path).map(String::from_utf8) {
-        Err(error) => (format!("the file can't be read: {error}"), "name another one"),
+        Err(error) => (
+            format!("the file can't be read: {error}"),
+            "name another one; `cursorgate init` and `cursorgate learn URL` write one",
+        ),
         Ok(Err(error)) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;

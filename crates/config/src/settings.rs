@@ -423,6 +423,8 @@ words! {
 pub struct Timeouts {
     pub connect: Duration,
     pub first_byte: Duration,
+    /// The same as `first_byte`, for forwarded requests.
+    pub forwarded: Duration,
     pub whole: Duration,
 }
 
@@ -520,6 +522,13 @@ pub enum LinkOrigin<'s> {
 }
 
 impl RouteSettings {
+    /// Returns whether the route covers all paths of all hosts.
+    #[must_use]
+    pub fn takes_all_paths(&self) -> bool {
+        let rest = self.path.value.strip_prefix("/{*");
+        self.hosts.is_empty() && rest.is_some_and(|rest| !rest.contains('/'))
+    }
+
     /// Returns the settings of the route's second path (`new_clients.path`): those of a route for the same list that
     /// has no old clients. Returns `None` if the route has no second path.
     #[must_use]

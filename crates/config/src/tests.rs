@@ -245,8 +245,8 @@ fn keys_that_are_not_written_have_their_defaults() {
     assert!(settings.admin.is_none());
     let cursor = settings.cursor.expect("keys");
     assert_eq!((cursor.signing_key, cursor.keys[0].0, cursor.keys[0].1.reveal().len()), (7, 7, 43));
-    let [second, ten, fifteen] = [1, 10, 15].map(Duration::from_secs);
-    assert_eq!(settings.upstreams[0].timeouts, Timeouts { connect: second, first_byte: ten, whole: fifteen });
+    let [connect, first_byte, forwarded, whole] = [4, 10, 60, 15].map(Duration::from_secs);
+    assert_eq!(settings.upstreams[0].timeouts, Timeouts { connect, first_byte, forwarded, whole });
     let route = &settings.routes[0];
     assert_eq!((route.name.value.as_str(), route.upstream, route.hosts.len()), ("users", 0, 0));
     let list = route.list.as_ref().expect("a list");
@@ -341,7 +341,9 @@ public_url = "https://nearer.example.com/"
     assert_eq!(nearer.parameters.private, ["api_key"]);
     assert_eq!(settings.routes[1].public_url.as_deref(), Some("https://nearer.example.com"));
     assert_eq!(settings.upstreams[1].base_path, "/v1");
-    assert_eq!(settings.upstreams[1].timeouts.first_byte, Duration::from_secs(5), "no part is longer than the whole");
+    let Timeouts { first_byte, forwarded, .. } = settings.upstreams[1].timeouts;
+    let five = Duration::from_secs(5);
+    assert_eq!((first_byte, forwarded), (five, five), "no part is longer than the whole");
 }
 
 #[test]

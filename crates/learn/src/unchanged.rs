@@ -226,7 +226,7 @@ fn is_free(name: &str, meant: &Meant) -> bool {
     FREE.contains(&name)
         || name.contains("ratelimit")
         || name.contains("rate-limit")
-        // A body with other links has another length, and is sent without the service's compression.
+        // A body with other links has other byte ranges, and is compressed by gzip alone.
         || (rewrites && matches!(name, "content-encoding" | "accept-ranges"))
         || (meant.shares && (name.starts_with("access-control-") || name == "vary"))
         || (meant.announces && matches!(name, "deprecation" | "sunset"))

@@ -17,12 +17,13 @@ pub(super) fn new(list: &ListSettings, parameters: &Parameters) -> Option<String
     let second = list.new_clients.path.as_ref().map(|path| format!("every request at {}", path.value));
     let has_old = parameters.has_old_clients();
     let first = if has_old { first(parameters) } else { None };
+    let named = list.new_clients.by.iter().filter(|_| has_old).map(|name| format!("with {}=", name.value));
     let preferred = list
         .new_clients
         .by_preference
         .filter(|_| has_old)
         .map(|_| format!("with `Prefer: envelope={}`, so all answers vary by Prefer", list.envelope.name));
-    let said: Vec<String> = first.into_iter().chain(preferred).chain(second).collect();
+    let said: Vec<String> = first.into_iter().chain(named).chain(preferred).chain(second).collect();
     (!said.is_empty()).then(|| said.join("; or "))
 }
 

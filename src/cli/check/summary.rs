@@ -32,6 +32,9 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
     for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
         describe(&mut text, settings, route, compiled, &mut costs, now);
     }
+    if !settings.routes.is_empty() && !settings.routes.iter().any(RouteSettings::takes_all_paths) {
+        let _ = writeln!(text, "{:<16} every path that no route covers → 404", "other_paths");
+    }
     // Without the key, the memory is that of the machine on which the process will run.
     if settings.server.memory.is_some() {
         let _ = writeln!(text, "\nmemory: {}", snapshot.memory_plan);

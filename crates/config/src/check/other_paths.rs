@@ -66,12 +66,8 @@ fn credential(upstream: &Spanned) -> Option<&'static str> {
     UPSTREAM_TLS.certificate.find(tls).map(|_| "client certificate")
 }
 
-/// Returns whether a route covers all paths of all hosts.
 fn covered(routes: &[RouteSettings]) -> bool {
-    routes.iter().any(|route| {
-        let rest = route.path.value.strip_prefix("/{*");
-        route.hosts.is_empty() && rest.is_some_and(|rest| !rest.contains('/'))
-    })
+    routes.iter().any(RouteSettings::takes_all_paths)
 }
 
 fn table(upstream: &str, at: Location) -> Spanned {

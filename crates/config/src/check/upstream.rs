@@ -178,5 +178,9 @@ fn timeouts(written: &Spanned, context: &mut Context<'_>) -> Timeouts {
     let first_byte = within(&TIMEOUTS.first_byte);
     // If `connect` or `first_byte` is longer than the default of `whole`, the longer one of them replaces that default.
     let least = connect.max(first_byte).max(TIMEOUTS.whole.default());
-    Timeouts { connect, first_byte, whole: whole.unwrap_or(least) }
+    // Who writes a limit for all requests wants no longer one for some of them.
+    let is_bounded = whole.is_some() || TIMEOUTS.first_byte.written(&table).is_some();
+    let usual = if is_bounded { first_byte } else { TIMEOUTS.forwarded.default() };
+    let forwarded = TIMEOUTS.forwarded.written(&table).unwrap_or(usual);
+    Timeouts { connect, first_byte, forwarded, whole: whole.unwrap_or(least) }
 }

@@ -123,7 +123,7 @@ table! {
 
         /// The codings with which the gateway compresses its own responses: pages and problems. A client gets the
         /// coding that its Accept-Encoding prefers, and among equals the first in this list. With `[]` no response is
-        /// compressed. Forwarded answers are not changed, except legacy pages whose links are rewritten.
+        /// compressed. Forwarded answers are not changed.
         compression: Defaulted<Vec<ContentCoding>> =>
             list_of_words(&Schema::Word(ContentCoding::WORDS)).default(Texts(&["zstd", "br", "gzip"]));
 

@@ -183,12 +183,18 @@ table! {
     /// The keys of `timeouts` of an upstream.
     TIMEOUTS: TimeoutsKeys {
         /// The longest time for a connection to be established, including TLS. It must not be longer than `whole`; if
-        /// `whole` is shorter than the default, the default is `whole`.
-        connect: Defaulted<Duration> => duration("1ms", "1h").default(Text("1s"));
+        /// `whole` is shorter than the default, the default is `whole`. A busy server may answer only the second or
+        /// third attempt of the system to connect, after 1 or 3 seconds, so a shorter time fails such requests.
+        connect: Defaulted<Duration> => duration("1ms", "1h").default(Text("4s"));
 
         /// The longest time until the head of the answer has arrived, and the longest silence within its body. It must
         /// not be longer than `whole`; if `whole` is shorter than the default, the default is `whole`.
         first_byte: Defaulted<Duration> => duration("1ms", "1h").default(Text("10s"));
+
+        /// `first_byte` of forwarded requests: those of old clients that pass, of routes that forward or observe, and
+        /// of paths that no route covers. Their clients may wait longer for a report than a page may take. If
+        /// `first_byte` or `whole` is written, the default is `first_byte`.
+        forwarded: Defaulted<Duration> => duration("1ms", "1h").default(Text("60s"));
 
         /// The longest time for a request for a part of a list. In forwarded requests, the body of the request and an
         /// answer of known length each have this time, and more as long as at least 500 bytes a second arrive.

@@ -7,15 +7,10 @@ use pingora::http::ResponseHeader;
 
 use crate::{
     lifecycle::snapshot::Snapshot,
-    net::memory::MemoryShare,
-    session::{compress::CodedStream, context::Forwarded},
+    session::{compress::RecodedStream, context::Forwarded},
 };
-use cursorgate_config::settings::CompressionSettings;
 use cursorgate_translate::{
-    downstream::{
-        LinkBase,
-        response::coding::{CodedRequest, PassedCoding},
-    },
+    downstream::{LinkBase, response::coding::accepts_gzip},
     upstream::place::{link_map::LinkMap, link_places::LinkPlaces},
     upstream::response::rewriting::BodyRewriter,
 };
@@ -32,10 +27,8 @@ pub struct AnswerLinks {
     places: Option<LinkPlaces>,
     /// The rewriter of the body; `None` before the head has arrived, and if the body isn't rewritten.
     body: Option<BodyRewriter>,
-    /// The encoder of the rewritten body; `None` if the body is sent without compression. The upstream sends a body
-    /// with links uncompressed, so without this encoder a client that accepts compression would get many times the
-    /// bytes. Test: `a_legacy_page_with_other_links_is_compressed`.
-    coded: Option<CodedStream>,
+    /// The coders of the rewritten body, if the upstream has compressed it.
+    recoded: Option<Box<RecodedStream>>,
 }
 
 impl AnswerLinks {
@@ -62,29 +55,33 @@ impl AnswerLinks {
         let served = route.list.as_ref().filter(|_| successor.is_some());
         let observed = route.observed.as_ref().map(|observed| &observed.list).filter(|_| *method == Method::GET);
         let places = served.or(observed).map(|list| list.dialect.link_places().clone());
-        Some(Box::new(Self { map, places, body: None, coded: None }))
+        Some(Box::new(Self { map, places, body: None, recoded: None }))
     }
 
-    /// Returns whether the body can contain links. The request for such a body must exclude content codings, because
-    /// links in a compressed body can't be rewritten.
-    pub fn are_in_bodies(&self) -> bool {
+    /// Returns the `Accept-Encoding` of the request to the upstream, where the client's may lead to a body whose links
+    /// can't be rewritten; otherwise `None`. Gzip can be decoded, so the upstream decides on it as for any client, and
+    /// neither its coding nor its `Vary` changes. Test: `a_legacy_page_with_other_links_keeps_its_coding`.
+    pub fn codings(&self, asked: &HeaderMap) -> Option<&'static str> {
+        let accepts = asked.contains_key(header::ACCEPT_ENCODING) && self.are_in_bodies();
+        accepts.then(|| if accepts_gzip(asked) { "gzip" } else { "identity" })
+    }
+
+    fn are_in_bodies(&self) -> bool {
         self.places.as_ref().is_some_and(|places| !places.pointers.is_empty())
     }
 
+    /// Returns the memory that the rewriting of this body takes, in bytes.
+    pub fn memory(&self) -> usize {
+        if self.recoded.is_some() { RecodedStream::MEMORY } else { 0 }
+    }
+
     /// Rewrites the links in the head of an answer and prepares the rewriting of its body. `has_body` is `true` if a
-    /// body follows; `asked` is the request.
+    /// body follows.
     ///
     /// # Errors
     ///
     /// Returns an error if a header can't be written.
-    pub fn head(
-        &mut self,
-        answer: &mut ResponseHeader,
-        has_body: bool,
-        asked: CodedRequest<'_>,
-        settings: &CompressionSettings,
-        held: &MemoryShare,
-    ) -> pingora::Result<()> {
+    pub fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
         let own = self.places.iter().flat_map(|places| &places.headers);
         // A redirect to the upstream itself would take the client past the gateway. Test:
         // `redirects_of_the_upstream_to_itself_lead_to_the_gateway`.
@@ -95,21 +92,15 @@ impl AnswerLinks {
         self.map_header(answer, &header::LINK, LinkMap::mapped_field)?;
         // An error isn't a page, so it has no links at these places, and keeps its bytes, its tag and its `Vary`.
         let is_error = answer.status.is_client_error() || answer.status.is_server_error();
-        if self.are_in_bodies() && !is_error && is_plain_json(answer) {
+        let coding = self.are_in_bodies().then(|| text(answer, &header::CONTENT_ENCODING)).filter(|_| is_json(answer));
+        if let Some(coding @ ("" | "identity" | "gzip" | "x-gzip")) = coding.as_deref().filter(|_| !is_error) {
             let pointers = self.places.as_ref().map(|places| places.pointers.clone()).unwrap_or_default();
             self.body = Some(BodyRewriter::new(pointers, self.map.clone()));
-            if let Some(passed) = PassedCoding::of(asked, &answer.headers, settings) {
-                let coding = passed.coding.filter(|_| has_body);
-                self.coded = coding.and_then(|coding| CodedStream::begin(coding, held));
-                let word =
-                    coding.filter(|_| self.coded.is_some()).map(|coding| HeaderValue::from_static(coding.word()));
-                for (name, value) in
-                    [(header::CONTENT_ENCODING, word), (header::VARY, passed.vary), (header::ETAG, passed.etag)]
-                {
-                    if let Some(value) = value {
-                        answer.insert_header(name, value)?;
-                    }
-                }
+            self.recoded = (has_body && coding.ends_with("gzip")).then(|| Box::new(RecodedStream::default()));
+            // A strong tag is one of the upstream's bytes.
+            let tag = answer.headers.get(header::ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
+            if let Some(tag) = tag.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok()) {
+                answer.insert_header(header::ETAG, tag)?;
             }
             // The rewritten body has a different length, different hashes and different byte ranges, so the headers
             // with these are removed.
@@ -121,24 +112,22 @@ impl AnswerLinks {
         Ok(())
     }
 
-    /// Rewrites the links in a part of the body and compresses the part, if the answer needs either. `ends` is `true`
-    /// for the last part.
+    /// Rewrites the links in a part of the body. `ends` is `true` for the last part.
     ///
     /// # Errors
     ///
-    /// Returns an error if the encoder fails.
-    pub fn body(&mut self, bytes: bytes::Bytes, ends: bool) -> io::Result<bytes::Bytes> {
+    /// Returns an error if the body has a coding that it doesn't follow.
+    pub async fn body(&mut self, bytes: bytes::Bytes, ends: bool) -> io::Result<bytes::Bytes> {
         let Some(rewriter) = &mut self.body else { return Ok(bytes) };
-        let mut written = rewriter.push(&bytes);
-        if ends {
-            written.extend(rewriter.finish());
+        let last = |rewriter: &mut BodyRewriter, text: &[u8]| [rewriter.push(text), rewriter.finish()].concat();
+        let Some(recoded) = &mut self.recoded else {
+            return Ok(if ends { last(rewriter, &bytes) } else { rewriter.push(&bytes) }.into());
+        };
+        let mut coded = recoded.push(&bytes, |text| rewriter.push(text)).await?;
+        if ends && let Some(recoded) = self.recoded.take() {
+            coded.extend(recoded.finish(|text| last(rewriter, text))?);
         }
-        let Some(coded) = &mut self.coded else { return Ok(written.into()) };
-        let mut compressed = coded.push(&written)?;
-        if ends && let Some(coded) = self.coded.take() {
-            compressed.extend(coded.finish()?);
-        }
-        Ok(compressed.into())
+        Ok(coded.into())
     }
 
     fn map_header(
@@ -164,15 +153,18 @@ impl AnswerLinks {
     }
 }
 
-/// Returns whether the body of an answer is JSON without a content coding, and not just a range of bytes.
-fn is_plain_json(answer: &ResponseHeader) -> bool {
-    let text = |name: HeaderName| {
-        let value = answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        value.trim().to_ascii_lowercase()
-    };
-    let media_type = text(header::CONTENT_TYPE);
+/// Returns whether the body of an answer is JSON, and not just a range of bytes.
+fn is_json(answer: &ResponseHeader) -> bool {
+    let media_type = text(answer, &header::CONTENT_TYPE);
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     let is_json = essence == "application/json" || essence.ends_with("+json");
-    let is_part = answer.status == StatusCode::PARTIAL_CONTENT && text(header::CONTENT_RANGE).starts_with("bytes");
-    is_json && !is_part && matches!(text(header::CONTENT_ENCODING).as_str(), "" | "identity")
+    let is_part =
+        answer.status == StatusCode::PARTIAL_CONTENT && text(answer, &header::CONTENT_RANGE).starts_with("bytes");
+    is_json && !is_part
+}
+
+/// Returns the value of a header in lower case; an empty text without the header.
+fn text(answer: &ResponseHeader, name: &HeaderName) -> String {
+    let value = answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.trim().to_ascii_lowercase()
 }

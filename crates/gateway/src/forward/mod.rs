@@ -171,10 +171,10 @@ async fn pass(
     let upstream = &forwarded.found.route.upstream;
     let asked = session.req_header();
     let links = AnswerLinks::of(forwarded, &asked.method, &asked.headers, &context.snapshot);
+    let codings = links.as_ref().and_then(|links| links.codings(&asked.headers));
     let mut request = request(session.as_downstream_mut(), forwarded).map_err(RelayFault::Head)?;
-    // Links can only be rewritten in a body without a content coding.
-    if links.as_ref().is_some_and(|links| links.are_in_bodies()) {
-        request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(RelayFault::Head)?;
+    if let Some(codings) = codings {
+        request.insert_header(header::ACCEPT_ENCODING, codings).map_err(RelayFault::Head)?;
     }
     // Pingora buffers a small request body. The body can then be sent again if the upstream has closed an idle
     // connection.
@@ -189,7 +189,6 @@ async fn pass(
         gateway,
         held: &context.held,
         snapshot: &context.snapshot,
-        compression: &context.snapshot.server.compression,
         memory: &context.snapshot.memory,
         surplus: &context.surplus,
         outcome: &mut context.outcome,

@@ -27,9 +27,8 @@ use crate::{
         observe,
     },
 };
-use cursorgate_config::settings::CompressionSettings;
 use cursorgate_translate::{
-    downstream::response::{coding::CodedRequest, cors, expose, rate_limit::RATE_LIMIT},
+    downstream::response::{cors, expose, rate_limit::RATE_LIMIT},
     upstream::request::headers,
 };
 
@@ -45,8 +44,6 @@ pub struct PassedAnswer<'a> {
     pub held: &'a MemoryShare,
     /// The configuration that was in force when the request began.
     pub snapshot: &'a Snapshot,
-    /// The settings by which a body with rewritten links is compressed.
-    pub compression: &'a CompressionSettings,
     /// The memory budget for the copy of the body.
     pub memory: &'a Arc<Memory>,
     /// The flag that is set if the client sends bytes after its request.
@@ -102,15 +99,14 @@ impl PassedAnswer<'_> {
     ///
     /// Returns an error if a header can't be written.
     pub fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
-        let Forwarded { found, target, client, .. } = self.forwarded;
+        let Forwarded { found, target, .. } = self.forwarded;
         let readers = &self.gateway.readers;
         // The observation reads the head as the upstream sent it, so it begins before the changes below.
         self.observation = observe::begin(readers, self.asked, answer, (found, target), (self.memory, self.outcome));
         self.of_connection(answer);
         self.bound_retry(answer)?;
         if let Some(links) = &mut self.links {
-            let asked = CodedRequest { headers: &self.asked.headers, has_certificate: client.has_certificate };
-            links.head(answer, has_body, asked, self.compression, self.held)?;
+            links.head(answer, has_body)?;
         }
         answer.set_version(Version::HTTP_11);
         answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str())?;
@@ -138,13 +134,13 @@ impl PassedAnswer<'_> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the body can't be compressed.
-    pub fn body(&mut self, bytes: Bytes, ends: bool) -> std::io::Result<Bytes> {
+    /// Returns an error if the body has a coding that it doesn't follow.
+    pub async fn body(&mut self, bytes: Bytes, ends: bool) -> std::io::Result<Bytes> {
         if let Some(observation) = &mut self.observation {
             observation.push(&bytes);
         }
         match &mut self.links {
-            Some(links) => links.body(bytes, ends),
+            Some(links) => links.body(bytes, ends).await,
             None => Ok(bytes),
         }
     }

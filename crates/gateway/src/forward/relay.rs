@@ -1,10 +1,10 @@
 //! The relay between a client and an upstream: the request's body in one direction, the answer in the other, and after
 //! a switch of protocols bytes in both. Every wait has a bound:
 //!
-//! - The head of an answer has `timeouts.first_byte`, counted from the end of the request.
+//! - The head of an answer has `timeouts.forwarded`, counted from the end of the request.
 //! - A client's body, and an answer of known length, have `timeouts.whole` plus the time that their rate earns
 //!   ([`Patience`]).
-//! - Any answer also ends after a silence of `timeouts.first_byte`. An answer of unknown length may be a stream, so it
+//! - Any answer also ends after a silence of `timeouts.forwarded`. An answer of unknown length may be a stream, so it
 //!   has no other limit.
 //! - Event streams and upgraded connections may be silent for an hour.
 
@@ -116,7 +116,7 @@ pub async fn relay(
     passing: &mut PassedAnswer<'_>,
 ) -> Result<bool, RelayFault> {
     let upload = Upload::Sending(Patience::new(timeouts.whole));
-    let mut relay = Relay { timeouts, upload, download: Download::Awaited(timeouts.first_byte), watches: true };
+    let mut relay = Relay { timeouts, upload, download: Download::Awaited(timeouts.forwarded), watches: true };
     let ended = session.as_downstream_mut().is_body_done();
     relay.send(connection, sent.unwrap_or_default(), ended).await;
     loop {
@@ -184,12 +184,12 @@ impl Relay {
     /// Returns the fault of an exchange that was silent for too long. A silent upgraded connection, and an exchange
     /// whose answer has ended, end without a fault, with `Ok(false)`.
     fn late(&self) -> Result<bool, RelayFault> {
-        let Timeouts { first_byte, .. } = self.timeouts;
+        let Timeouts { forwarded, .. } = self.timeouts;
         let late = match (&self.upload, &self.download) {
             (_, Download::Upgraded(_) | Download::Ended) => return Ok(false),
             // The upstream may be waiting for the rest of the body. Test: `a_request_that_drips_is_refused_in_time`.
             (Upload::Sending(_), _) => return Err(RelayFault::Body("the request's body came too slowly")),
-            (_, Download::Awaited(_)) => format!("no whole head within {first_byte:?}"),
+            (_, Download::Awaited(_)) => format!("no whole head within {forwarded:?}"),
             (_, Download::Streaming { .. }) => "the answer stopped, or came too slowly".to_owned(),
         };
         Err(RelayFault::Upstream(self.cause(FetchError::Timeout(late))))
@@ -292,15 +292,18 @@ impl Relay {
                 // Cached pages are purged before the client learns that its write succeeded.
                 passing.purge(head.status).await;
                 passing.head(&mut head, !ends).map_err(RelayFault::Head)?;
+                let memory = passing.links.as_ref().map_or(0, |links| links.memory());
+                passing.held.take(memory).map_err(|full| RelayFault::Upstream(full.into()))?;
                 self.close_early(session, &head, passing);
                 session.write_response_header(head, ends).await.map_err(|error| unread(&error))?;
             }
             AnswerPart::Body(bytes, ends) => {
                 let is_upgraded = matches!(self.download, Download::Upgraded(_));
                 self.received(bytes.len());
-                let bytes = passing.body(bytes, ends).map_err(|error| {
-                    RelayFault::Upstream(FetchError::Exhausted(format!("the answer can't be compressed: {error}")))
-                })?;
+                let bytes = passing
+                    .body(bytes, ends)
+                    .await
+                    .map_err(|error| RelayFault::Upstream(FetchError::Malformed(format!("gzip: {error}"))))?;
                 if !bytes.is_empty() {
                     session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
                 }
@@ -327,7 +330,7 @@ impl Relay {
         let is_events = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream");
         let streams = answer.get(header::CONTENT_TYPE).is_some_and(|value| is_events(value.as_bytes()));
         let silence =
-            if streams || takes_events(&passing.asked.headers) { STREAM_SILENCE } else { self.timeouts.first_byte };
+            if streams || takes_events(&passing.asked.headers) { STREAM_SILENCE } else { self.timeouts.forwarded };
         let pace = answer.contains_key(header::CONTENT_LENGTH).then(|| Patience::new(self.timeouts.whole));
         Download::Streaming { silence, left: silence, pace }
     }

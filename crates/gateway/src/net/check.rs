@@ -89,7 +89,7 @@ impl Checker {
         let head = head
             .map_err(|error| FetchError::Malformed(format!("the check can't be sent: {}", error.etype().as_str())))?;
         let timeout = settings.timeout;
-        let timeouts = Timeouts { connect: timeout, first_byte: timeout, whole: timeout };
+        let timeouts = Timeouts { connect: timeout, first_byte: timeout, forwarded: timeout, whole: timeout };
         let chosen = peers.chosen(name, &Arc::clone(&check.peer), None);
         let mut connection = self.connections.open_to(peers, chosen, timeouts).await?;
         connection.send(Box::new(head)).await?;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use pingora::{
     BError, ErrorType,
     connectors::{ConnectorOptions, http::Connector},
@@ -79,8 +79,8 @@ pub struct Connection {
     pub peer: PeerRequest,
     /// `true` if the connection comes from the pool. The upstream might have closed it while it was idle.
     pub is_reused: bool,
-    /// `true` if no other request may use the connection: its request authenticates it, or it was opened for this
-    /// request only.
+    /// `true` if no other request may use the connection: its request authenticates it, it was opened for this request
+    /// only, or bytes of its answer may arrive after the end.
     is_alone: bool,
     /// The number of informational heads read so far.
     informational: usize,
@@ -312,6 +312,10 @@ impl Connection {
     /// Returns [`FetchError::Unavailable`], [`FetchError::Timeout`], or [`FetchError::Malformed`] for a head that
     /// HTTP/2 can't send.
     pub async fn send(&mut self, head: Box<RequestHeader>) -> Result<(), FetchError> {
+        // Some servers send a body in answer to HEAD, against RFC 9110, section 9.3.2. It may arrive after the head's
+        // end, and would then begin the next answer of the connection, which can be another client's. In HTTP/2, the
+        // stream has ended. Test: `a_body_in_answer_to_head_reaches_no_client`.
+        self.is_alone |= head.method == Method::HEAD && self.session.is_http1();
         self.session.send(head).await.map_err(|error| broken(&error))
     }
 

@@ -180,6 +180,10 @@ impl PeerSession {
         stays && session.is_body_done() && !session.was_upgraded() && !session.will_keepalive()
     }
 
+    pub(super) fn is_http1(&self) -> bool {
+        matches!(self, Self::Http1(_))
+    }
+
     /// Returns whether the upstream accepted an upgrade. HTTP/2 has no upgrades.
     pub(super) fn was_upgraded(&self) -> bool {
         match self {

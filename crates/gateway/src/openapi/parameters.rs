@@ -1,8 +1,11 @@
 //! The parameters of an operation, under the names that the envelope and the route give them.
 
 use super::described::{DescribedRoute, ROLES, term};
-use cursorgate_config::settings::{EnvelopeSettings, Mode, OldClients, OverMax, Role};
-use cursorgate_core::{json::Document, pagination::paging::Family};
+use cursorgate_config::settings::{EnvelopeSettings, Mode, OldClients, OverMax, Role, SortTerm};
+use cursorgate_core::{
+    json::Document,
+    pagination::{order::Direction, paging::Family},
+};
 use cursorgate_translate::downstream::{Parameters, envelope::schema};
 
 impl DescribedRoute<'_> {
@@ -74,17 +77,37 @@ impl DescribedRoute<'_> {
         let length = Document::Number(self.list_settings.cursor.length.to_string());
         let token = schema::kind("string").with("maxLength", length);
         let seeks = self.list_settings.mode.value == Mode::Seek;
+        // Tokens have no end to begin at.
+        let from_end =
+            if self.list.dialect.paging().family == Family::Token { "" } else { "; `end` for the last page" };
         let (text, schema) = match role {
+            Role::Before | Role::BeforeId | Role::LimitBackward if !self.reads_back() => return None,
             Role::Limit | Role::LimitBackward => return Some(self.limit(role, envelope)),
             Role::Cursor => ("A cursor of this list; none for the first page", token),
             Role::After => ("The items after this one: a cursor of this list", token),
-            Role::Before => ("The items before this one: a cursor of this list", token),
+            Role::Before => {
+                return Some((format!("The items before this one: a cursor of this list{from_end}"), token));
+            }
             Role::AfterId | Role::BeforeId if !seeks => return None,
             Role::AfterId => ("The items after the one with this id", schema::kind("string")),
-            Role::BeforeId => ("The items before the one with this id", schema::kind("string")),
+            Role::BeforeId => {
+                let text = format!("The items before the one with this id{from_end}");
+                return Some((text, schema::kind("string")));
+            }
             Role::Sort => return self.list.dialect.can_sort().then(|| self.sort()),
         };
         Some((text.to_owned(), schema))
+    }
+
+    /// Returns whether the list can be read backward in its own order, or in one by a field that clients can choose.
+    fn reads_back(&self) -> bool {
+        let dialect = &self.list.dialect;
+        let sorts_back = |field: &str, direction| {
+            let terms = [SortTerm { field: field.to_owned(), direction }];
+            dialect.sorted(&terms, direction).is_ok_and(|sorted| dialect.reads_back(&sorted))
+        };
+        let by = |field| [Direction::Ascending, Direction::Descending].iter().any(|way| sorts_back(field, *way));
+        dialect.reads_back(dialect.default_sorted()) || (dialect.can_sort() && self.sortable().any(by))
     }
 
     fn limit(&self, role: Role, envelope: &EnvelopeSettings) -> (String, Document) {

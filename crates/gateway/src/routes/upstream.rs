@@ -287,7 +287,7 @@ fn template(settings: &UpstreamSettings) -> HttpPeer {
     let tls = settings.tls.as_ref();
     let server_name = tls.and_then(|tls| tls.server_name.clone()).unwrap_or_default();
     let mut peer = HttpPeer::new(nowhere, tls.is_some(), server_name);
-    let Timeouts { connect, first_byte, whole } = settings.timeouts;
+    let Timeouts { connect, first_byte, whole, .. } = settings.timeouts;
     peer.options.connection_timeout = Some(connect);
     peer.options.total_connection_timeout = Some(connect);
     peer.options.read_timeout = Some(first_byte);

@@ -360,6 +360,15 @@ fn complete(
         Ok(None) => return None,
         Err(problem) => return refused(problem, bytes),
     };
+    let (start, end) = match head::with_encoded_query(&bytes[start..end]) {
+        None => (start, end),
+        Some(written) => {
+            let rest = bytes.split_off(end);
+            *bytes = BytesMut::from(&written[..]);
+            bytes.unsplit(rest);
+            (0, written.len())
+        }
+    };
     // The head is checked before Pingora parses it. Test: `an_ambiguous_request_reaches_no_origin`.
     let framing = match head::check(&bytes[start..end]) {
         // A head beyond the limit may arrive together with its end in one read.

@@ -5,12 +5,13 @@
 //! doesn't shrink is sent unchanged, and a slow reader holds only the memory of the compressed body. Pingora's own
 //! compression has none of these properties, ignores the weights of `Accept-Encoding`, and doesn't count memory.
 //!
-//! An answer that passes through with rewritten links is compressed while it is sent ([`CodedStream`]).
+//! An answer that passes through with other links keeps the upstream's gzip: it is decoded, and encoded again, while it
+//! is sent ([`RecodedStream`]).
 
 use std::io::{self, Write};
 
 use brotli::CompressorWriter;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, MultiGzDecoder};
 use zstd::stream::write::Encoder as ZstdEncoder;
 
 use crate::net::memory::MemoryShare;
@@ -45,7 +46,7 @@ pub async fn compress(body: &Content, coding: ContentCoding, held: &MemoryShare)
     // `without_memory_a_body_is_left_as_it_is`.
     held.take(state).ok()?;
     let output = CompressedBody { bytes: Vec::new(), most: length.saturating_sub(1), held, is_broken: false };
-    let compressed = match Encoder::new(coding, Some(length), output) {
+    let compressed = match Encoder::new(coding, length, output) {
         Ok(encoder) => compress_pieces(body, encoder).await,
         Err(fault) => Err(fault),
     };
@@ -71,34 +72,57 @@ async fn compress_pieces(body: &Content, mut encoder: Encoder<CompressedBody<'_>
     if output.is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(output.bytes) }
 }
 
-/// A body of unknown length that is compressed as it streams. Callers push parts of at most 64 KiB, so no part occupies
-/// a worker thread for long.
-pub struct CodedStream(Encoder<Vec<u8>>);
+/// A gzip body whose text is changed as it streams.
+#[derive(Debug)]
+pub struct RecodedStream {
+    decoder: MultiGzDecoder<Vec<u8>>,
+    encoder: GzEncoder<Vec<u8>>,
+    /// True until a byte of the body arrives.
+    is_empty: bool,
+}
 
-impl CodedStream {
-    /// Creates an encoder; returns `None` if no memory is left. `held` counts the memory of the encoder until `held` is
-    /// dropped.
-    pub fn begin(coding: ContentCoding, held: &MemoryShare) -> Option<Self> {
-        held.take(ENCODER).ok()?;
-        Encoder::new(coding, None, Vec::new()).map(Self).ok()
-    }
-
-    /// Compresses a part of the body, and returns the compressed bytes that are ready. The result may be empty, because
-    /// encoders hold bytes back.
-    pub fn push(&mut self, part: &[u8]) -> io::Result<Vec<u8>> {
-        self.0.write_all(part)?;
-        Ok(std::mem::take(self.0.output()))
-    }
-
-    /// Returns the last bytes of the compressed body.
-    pub fn finish(self) -> io::Result<Vec<u8>> {
-        self.0.finish()
+impl Default for RecodedStream {
+    fn default() -> Self {
+        let encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL));
+        Self { decoder: MultiGzDecoder::new(Vec::new()), encoder, is_empty: true }
     }
 }
 
-impl std::fmt::Debug for CodedStream {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("CodedStream")
+impl RecodedStream {
+    /// The memory of both coders and of the text of one piece, in bytes.
+    pub const MEMORY: usize = 512 << 10;
+
+    /// The number of coded bytes that are decoded at once. Their text has at most 130 KiB, because deflate shrinks
+    /// nothing below a thousandth.
+    const PIECE: usize = 128;
+
+    /// Returns the coded bytes that are ready after a part of the body. `change` is called with the text of the part,
+    /// piece by piece.
+    pub async fn push(&mut self, part: &[u8], mut change: impl FnMut(&[u8]) -> Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut coded = Vec::new();
+        for piece in part.chunks(Self::PIECE) {
+            self.is_empty = false;
+            self.decoder.write_all(piece)?;
+            let text = std::mem::take(self.decoder.get_mut());
+            self.encoder.write_all(&change(&text))?;
+            coded.append(self.encoder.get_mut());
+            // Other tasks of the thread may run after much text.
+            if text.len() > PIECE {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(coded)
+    }
+
+    /// Returns the last coded bytes. `change` is called with the last text. Fails if the body ends too early.
+    pub fn finish(self, change: impl FnOnce(&[u8]) -> Vec<u8>) -> io::Result<Vec<u8>> {
+        let Self { decoder, mut encoder, is_empty } = self;
+        // A body may name a coding and have no bytes.
+        if is_empty {
+            return Ok(Vec::new());
+        }
+        encoder.write_all(&change(&decoder.finish()?))?;
+        encoder.finish()
     }
 }
 
@@ -138,18 +162,18 @@ enum Encoder<W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// Creates an encoder for a body. `length` is its uncompressed length; `None` if the length isn't known.
-    fn new(coding: ContentCoding, length: Option<usize>, output: W) -> io::Result<Self> {
+    /// Creates an encoder for a body with this uncompressed length.
+    fn new(coding: ContentCoding, length: usize, output: W) -> io::Result<Self> {
         Ok(match coding {
             ContentCoding::Zstd => {
                 let mut encoder = ZstdEncoder::new(output, ZSTD_LEVEL)?;
                 // The encoder allocates memory by the length, and the client's decoder by the window, so both are set.
-                encoder.set_pledged_src_size(length.and_then(|length| u64::try_from(length).ok()))?;
+                encoder.set_pledged_src_size(u64::try_from(length).ok())?;
                 encoder.window_log(WINDOW)?;
                 Self::Zstd(encoder)
             }
             ContentCoding::Brotli => {
-                let window = length.map_or(WINDOW, |length| usize::BITS - length.leading_zeros()).clamp(10, WINDOW);
+                let window = (usize::BITS - length.leading_zeros()).clamp(10, WINDOW);
                 Self::Brotli(Box::new(CompressorWriter::new(output, 4 << 10, BROTLI_QUALITY, window)))
             }
             ContentCoding::Gzip => Self::Gzip(GzEncoder::new(output, flate2::Compression::new(GZIP_LEVEL))),
@@ -161,14 +185,6 @@ impl<W: Write> Encoder<W> {
             Self::Zstd(encoder) => encoder.write_all(bytes),
             Self::Brotli(encoder) => encoder.write_all(bytes),
             Self::Gzip(encoder) => encoder.write_all(bytes),
-        }
-    }
-
-    fn output(&mut self) -> &mut W {
-        match self {
-            Self::Zstd(encoder) => encoder.get_mut(),
-            Self::Brotli(encoder) => encoder.get_mut(),
-            Self::Gzip(encoder) => encoder.get_mut(),
         }
     }
 
@@ -184,6 +200,8 @@ impl<W: Write> Encoder<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use bytes::Bytes;
 
     use super::*;
@@ -238,6 +256,43 @@ mod tests {
                 assert_eq!(plain, text, "{coding:?}");
             }
         }
+    }
+
+    /// A body arrives in parts of any size, has several members or none, and can be a bomb.
+    #[tokio::test]
+    async fn a_stream_is_changed_as_a_whole_or_fails() {
+        let gzip = |text: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        };
+        let upper = |text: &[u8]| text.to_ascii_uppercase();
+        let text = [b"{\"id\":1,\"name\":\"a user\"},".repeat(2_000), noise(3_000)].concat();
+        let bomb = vec![b'a'; 4 << 20];
+        for (text, body) in [
+            (text.clone(), gzip(&text)),
+            (text.clone(), [gzip(&text[..5_000]), gzip(&text[5_000..])].concat()),
+            (bomb.clone(), gzip(&bomb)),
+            (Vec::new(), Vec::new()),
+        ] {
+            for size in [1, 7, 1_000, body.len().max(1)] {
+                let (mut stream, mut coded) = (RecodedStream::default(), Vec::new());
+                for part in body.chunks(size) {
+                    coded.extend(stream.push(part, upper).await.unwrap());
+                }
+                coded.extend(stream.finish(upper).unwrap());
+                let mut plain = Vec::new();
+                if !coded.is_empty() {
+                    flate2::read::MultiGzDecoder::new(&coded[..]).read_to_end(&mut plain).unwrap();
+                }
+                assert!(plain == text.to_ascii_uppercase(), "{size}");
+            }
+        }
+        let body = gzip(&text);
+        let mut stream = RecodedStream::default();
+        stream.push(&body[..body.len() - 9], upper).await.unwrap();
+        assert!(stream.finish(upper).is_err(), "the end is missing");
+        assert!(RecodedStream::default().push(b"no gzip, and longer than a header", upper).await.is_err());
     }
 
     #[tokio::test]

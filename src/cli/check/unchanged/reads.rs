@@ -113,7 +113,8 @@ fn at(path: &ListPath, query: &str) -> ListPath {
 fn queries(source: &ReadSource<'_>) -> Vec<OldRead> {
     let ProvenRoute { dialect, .. } = source.of;
     let path = plain_path(source.of);
-    let sizes = dialect.size_names();
+    let sizes: Vec<String> =
+        dialect.size_names().into_iter().filter(|name| dialect.paging_names().contains(name)).collect();
     let places: Vec<&String> = dialect.paging_names().iter().filter(|name| !sizes.contains(name)).collect();
     let mut queries = vec![String::new()];
     queries.extend(sizes.iter().map(|name| format!("{name}=3")));
@@ -168,14 +169,25 @@ fn filter(source: &ReadSource<'_>) -> Option<String> {
         _ => None,
     });
     let (name, value) = texts.next()?;
-    let encoded =
-        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-    Some(format!("{}={}", encoded(name), encoded(&value)))
+    Some(pair(name, &value))
+}
+
+fn pair(name: &str, value: &str) -> String {
+    let encoded = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
+    format!("{}={}", encoded(name), encoded(value))
+}
+
+/// Returns requests with a name that marks new clients' requests.
+pub(super) fn named(of: ProvenRoute<'_>, name: &str) -> [OldRead; 2] {
+    ["3", "abc"].map(|value| OldRead::get("", at(&plain_path(of), &pair(name, value))))
 }
 
 /// Returns queries with the names of new clients' parameters, but without a mark: the service may use them itself.
 fn new_names(of: ProvenRoute<'_>) -> Vec<String> {
+    // Names that are marks are tried apart.
+    let marks = |name: &String| of.list.new_clients.by.iter().any(|mark| mark.value == *name);
     let named = of.list.envelope.parameters.iter().chain(&of.list.parameters.renamed);
+    let named = named.filter(|(_, name)| !marks(&name.value));
     let value = |role: Role| match role {
         Role::Limit | Role::LimitBackward => Some("3"),
         Role::Cursor | Role::After | Role::Before => Some("abc"),
@@ -273,7 +285,7 @@ fn first_item(source: &ReadSource<'_>) -> Option<Value> {
 }
 
 /// Returns the items of an answer of the list; `None` if it has none at the place of the dialect.
-fn items(of: ProvenRoute<'_>, answer: &WholeAnswer) -> Option<Vec<Value>> {
+pub(super) fn items(of: ProvenRoute<'_>, answer: &WholeAnswer) -> Option<Vec<Value>> {
     let place = of.list.dialect.response.items.value.replace("{collection}", &of.list.collection);
     answer.json()?.pointer(&place)?.as_array().cloned()
 }

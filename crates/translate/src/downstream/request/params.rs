@@ -139,8 +139,12 @@ struct ParsedQuery<'q> {
     legacy: Option<String>,
     /// The first paging parameter of the dialect that isn't the client's own.
     any_paging: Option<String>,
-    /// The dialect's parameters that state the size of the page. In a marked request, they are its limit.
-    sizes: Vec<Pair<'q>>,
+    /// The dialect's parameters that state the size of the page, with their values. In a marked request, they are its
+    /// limit.
+    sizes: Vec<(String, String)>,
+    /// `true` if an old client's paging parameter has another spelling, such as `page[size]` for `page`. Upstreams
+    /// differ on whether they read it.
+    is_misspelt: bool,
     /// `true` if a parameter has the first cursor, which is `start` by default.
     starts: bool,
     /// `true` if a parameter has the first cursor backward, [`END`].
@@ -304,12 +308,13 @@ impl Parameters {
         if !is_new && self.legacy.old_clients == OldClients::Pass {
             return Ok(self.read_old(text, body));
         }
-        if !says_so && !self.marks(&sifted, body) {
+        let is_marked = says_so || self.marks(&sifted, body);
+        if !is_marked {
             sifted.sizes.clear();
             sifted.legacy = sifted.any_paging.take();
         }
         if let Some(body) = body {
-            self.sift_body(body, &mut sifted)?;
+            self.sift_body(body, is_marked, &mut sifted)?;
         }
         if says_so && let Some(name) = sifted.legacy.as_deref().map(shown) {
             let detail = format!("`{name}` is not a parameter of this list, which is paged by {}", self.paging_names());
@@ -338,8 +343,8 @@ impl Parameters {
         Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
     }
 
-    /// Adds the parameters in a body to those of the query.
-    fn sift_body(&self, body: &RequestBody, sifted: &mut ParsedQuery<'_>) -> Result<(), Box<Problem>> {
+    /// Adds the parameters in a body to those of the query. `is_marked` is `true` for the request of a new client.
+    fn sift_body(&self, body: &RequestBody, is_marked: bool, sifted: &mut ParsedQuery<'_>) -> Result<(), Box<Problem>> {
         sifted.in_body = self.in_body.own(body)?;
         sifted.in_body.retain(|(role, text)| {
             let is_first = self.is_first(*role, text);
@@ -347,7 +352,10 @@ impl Parameters {
             sifted.starts |= is_first && !matches!(role, Role::Before | Role::BeforeId);
             !is_first
         });
-        let paged = self.in_body.paged(body);
+        let mut paged = self.in_body.paged(body);
+        if is_marked && self.name(Role::Limit).is_some() {
+            sifted.sizes.extend(paged.extract_if(.., |(place, _)| self.sizes.contains(place)));
+        }
         sifted.legacy = sifted.legacy.take().or_else(|| paged.first().map(|(place, _)| place.clone()));
         sifted.paging.extend(paged);
         self.in_body.check_sorting(body, self.name(Role::Sort))?;
@@ -484,7 +492,8 @@ impl Parameters {
                     let name = || String::from_utf8_lossy(&name).into_owned();
                     sifted.any_paging.get_or_insert_with(name);
                     if self.query_name(Role::Limit).is_some() && self.sizes.iter().any(|size| size == dialect_name) {
-                        sifted.sizes.push(pair);
+                        // A value that can't be decoded is no number either.
+                        sifted.sizes.push((name(), pair.text().unwrap_or_else(|| pair.raw_value.to_owned())));
                     } else {
                         sifted.legacy.get_or_insert_with(name);
                     }

@@ -8,7 +8,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
         ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-        COOKIE, ETAG, VARY,
+        COOKIE, VARY,
     },
 };
 
@@ -52,7 +52,7 @@ impl Response {
         if let Some(vary) = vary(&[&self.headers], &Varies::new(vec![ACCEPT_ENCODING])) {
             self.headers.insert(VARY, vary);
         }
-        choose(request, &self.headers, Some(self.body.len()), settings).filter(|_| !self.body.is_empty())
+        choose(request, &self.headers, self.body.len(), settings).filter(|_| !self.body.is_empty())
     }
 
     /// Replaces the body with its coded form, and sets `Content-Encoding` and `Content-Length`.
@@ -63,16 +63,15 @@ impl Response {
     }
 }
 
-/// Returns the coding of a response with these headers and this length; `None` if it stays uncoded. A body of unknown
-/// length (`None`) counts as large.
+/// Returns the coding of a response with these headers and this length; `None` if it stays uncoded.
 fn choose(
     request: CodedRequest<'_>,
     response: &HeaderMap,
-    length: Option<usize>,
+    length: usize,
     settings: &CompressionSettings,
 ) -> Option<ContentCoding> {
     let accepted = Accepted::read(request.headers);
-    let is_large_enough = length.is_none_or(|length| length >= settings.least) || accepted.refuses_identity();
+    let is_large_enough = length >= settings.least || accepted.refuses_identity();
     let may_be = is_large_enough
         && !forbids_transformation(response)
         && !forbids_transformation(request.headers)
@@ -80,35 +79,10 @@ fn choose(
     accepted.best(&settings.codings).filter(|_| may_be)
 }
 
-/// The coding of an upstream's answer that passes through the gateway uncoded, and the headers that change with the
-/// coding.
-#[derive(Debug)]
-pub struct PassedCoding {
-    /// The coding that the body gets; `None` if it stays uncoded.
-    pub coding: Option<ContentCoding>,
-    /// The `Vary` of the answer with `Accept-Encoding` added; `None` if it isn't a valid header value.
-    pub vary: Option<HeaderValue>,
-    /// The upstream's tag as a weak one, because the bytes of the body differ by coding; `None` without a strong tag.
-    pub etag: Option<HeaderValue>,
-}
-
-impl PassedCoding {
-    /// Chooses the coding of an answer to `request` that has `headers`; `None` if the operator has configured no
-    /// codings.
-    #[must_use]
-    pub fn of(request: CodedRequest<'_>, headers: &HeaderMap, settings: &CompressionSettings) -> Option<Self> {
-        if settings.codings.is_empty() {
-            return None;
-        }
-        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        // A weak tag already covers every coding, so only a strong one is replaced.
-        let etag = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
-        Some(Self {
-            coding: choose(request, headers, length, settings),
-            vary: vary(&[headers], &Varies::new(vec![ACCEPT_ENCODING])),
-            etag: etag.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok()),
-        })
-    }
+/// Returns whether the client of a request accepts gzip, and prefers it to a body without a coding.
+#[must_use]
+pub fn accepts_gzip(request: &HeaderMap) -> bool {
+    Accepted::read(request).best(&[ContentCoding::Gzip]).is_some()
 }
 
 /// The weights of an `Accept-Encoding`, in thousandths; `None` for a coding that it doesn't name. `others` is the

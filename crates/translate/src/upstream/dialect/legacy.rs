@@ -105,12 +105,12 @@ impl LegacyReader {
         &self.names
     }
 
-    /// Returns the names of paging parameters of queries that state only the size of a page.
+    /// Returns the names of paging parameters of queries, and the pointers to members of bodies, that state only the
+    /// size of a page.
     pub fn size_names(&self) -> Vec<String> {
         let states_size =
             |known: &&PagingParameter| matches!(known.value[..], [TemplatePart::Variable(Variable::Size)]);
-        let known = self.parameters.iter().filter(|known| self.names.contains(&known.name)).filter(states_size);
-        known.map(|known| known.name.clone()).collect()
+        self.parameters.iter().filter(states_size).map(|known| known.name.clone()).collect()
     }
 
     /// Returns the window of these decoded pairs, which have the dialect's own names; `None` if no pair is a paging

@@ -473,7 +473,8 @@ impl Dialect {
         self.legacy.names()
     }
 
-    /// Returns the decoded names of the paging parameters that state only the size of a page.
+    /// Returns the decoded names of the paging parameters, and the pointers to members of bodies, that state only the
+    /// size of a page.
     #[must_use]
     pub fn size_names(&self) -> Vec<String> {
         self.legacy.size_names()

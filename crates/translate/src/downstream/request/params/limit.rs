@@ -10,18 +10,15 @@ impl Parameters {
             let written = self.value(sifted, role, Code::LimitInvalid)?;
             said = said.or_else(|| Some((self.name(role).unwrap_or_default().to_owned(), written?)));
         }
-        for pair in &sifted.sizes {
-            let name = String::from_utf8_lossy(&pair.name()).into_owned();
-            // A value that can't be decoded is no number either.
-            let written = pair.text().unwrap_or_else(|| pair.raw_value.to_owned());
+        for (name, written) in &sifted.sizes {
             match &said {
-                Some((other, limit)) if *limit != written => {
-                    let (other, name) = (shown(other), shown(&name));
+                Some((other, limit)) if limit != written => {
+                    let (other, name) = (shown(other), shown(name));
                     let detail = format!("`{other}` and `{name}` both give the number of items: leave out `{name}`");
                     return Err(Box::new(Problem::new(Code::ParameterConflict, detail).with_parameter(name)));
                 }
                 Some(_) => {}
-                None => said = Some((name, written)),
+                None => said = Some((name.clone(), written.clone())),
             }
         }
         match said {

@@ -147,6 +147,7 @@ impl Parameters {
         for pair in query::pairs(query) {
             let name = pair.name();
             if let Some(dialect_name) = self.paging.find(&name) {
+                sifted.is_misspelt |= *name != *dialect_name.as_bytes();
                 sifted.any_paging.get_or_insert_with(|| String::from_utf8_lossy(&name).into_owned());
                 let value = String::from_utf8_lossy(&pair.value()).into_owned();
                 sifted.paging.push((dialect_name.to_owned(), value));

@@ -27,13 +27,16 @@ pub enum LegacySort {
 
 impl Parameters {
     /// Reads the query of a request that passes to the upstream. Returns `None` for a query with a mark, which is a new
-    /// client's.
+    /// client's, and for one whose page is unknown: a paging parameter has a spelling that the upstream may not read.
     #[must_use]
     pub fn legacy_query(&self, query: Option<&str>) -> Option<LegacyQuery> {
         if self.is_marked(query, None) {
             return None;
         }
         let sifted = self.sift_old(query.unwrap_or_default());
+        if sifted.is_misspelt {
+            return None;
+        }
         let sort = match self.sort(&sifted) {
             // The upstream may sort by a parameter of another API, in an order that the gateway can't read, so the
             // order is unknown. Test: `the_order_of_an_observed_request_with_a_sort_of_another_api_is_unknown`.

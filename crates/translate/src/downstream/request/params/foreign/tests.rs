@@ -155,6 +155,15 @@ fn the_order_of_an_observed_request_with_a_sort_of_another_api_is_unknown() {
     assert_eq!(sort("page=2&per_page=x"), LegacySort::Declared);
 }
 
+/// Some upstreams read `page[size]` as `page`, and others ignore it, so the page of such a request is unknown.
+#[test]
+fn an_observed_request_in_another_spelling_has_no_known_page() {
+    let known = parameters(&settings());
+    for (query, is_known) in [("page=2", true), ("p%61ge=2", true), ("page[size]=10", false), ("a=1&PAGE=2", false)] {
+        assert_eq!(known.legacy_query(Some(query)).is_some(), is_known, "{query}");
+    }
+}
+
 /// The tables have the paging and sort parameters of every built-in dialect and envelope.
 #[test]
 fn the_tables_have_the_parameters_of_every_preset() {
