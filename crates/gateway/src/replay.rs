@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use pingora::{http::RequestHeader, proxy::http_proxy, server::configuration::ServerConf, services::Service as _};
+use pingora::{http::RequestHeader, services::Service as _};
 use tokio::{runtime::Runtime, sync::watch};
 
 use super::{
@@ -83,8 +83,7 @@ impl Replayer {
         let (running, stops) = watch::channel(false);
         {
             let _entered = runtime.enter();
-            let proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
-            let mut listening = Listening::new("gateway", proxy, front);
+            let mut listening = Listening::new("gateway", gateway, front);
             listening.add(None, ListeningSocket::Tcp(socket));
             runtime.spawn(async move { listening.start_service(None, stops, 1).await });
         }

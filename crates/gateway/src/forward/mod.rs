@@ -10,7 +10,7 @@ use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Version, header};
-use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSession, proxy::Session};
+use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSession};
 
 use super::{
     outcome::{
@@ -59,7 +59,7 @@ fn is_web_socket(session: &ServerSession) -> bool {
 /// reading. The caller must then close the connection.
 pub async fn forward(
     gateway: &Gateway,
-    session: &mut Session,
+    session: &mut ServerSession,
     forwarded: &Forwarded,
     context: &mut RequestContext,
 ) -> pingora::Result<()> {
@@ -103,7 +103,7 @@ const PANICKED: &str = "the gateway failed: report the request id";
 /// Sends `problem`, if there is one and no answer has begun. Otherwise logs `word` and returns an error, which closes
 /// the connection.
 async fn fail(
-    session: &mut Session,
+    session: &mut ServerSession,
     problem: Option<Problem>,
     word: &'static str,
     context: &mut RequestContext,
@@ -126,7 +126,7 @@ async fn fail(
 /// Forwards a request, and records it as one call of the upstream.
 async fn pass_recorded(
     gateway: &Gateway,
-    session: &mut Session,
+    session: &mut ServerSession,
     forwarded: &Forwarded,
     context: &mut RequestContext,
 ) -> Result<(), RelayFault> {
@@ -162,7 +162,7 @@ async fn pass_recorded(
 
 async fn pass(
     gateway: &Gateway,
-    session: &mut Session,
+    session: &mut ServerSession,
     forwarded: &Forwarded,
     context: &mut RequestContext,
     peer: &AskedPeer,
@@ -171,14 +171,14 @@ async fn pass(
     let upstream = &forwarded.found.route.upstream;
     let asked = session.req_header();
     let links = AnswerLinks::of(forwarded, &asked.method, &asked.headers, &context.snapshot);
-    let mut request = request(session.as_downstream_mut(), forwarded).map_err(RelayFault::Head)?;
+    let mut request = request(session, forwarded).map_err(RelayFault::Head)?;
     // Links can only be rewritten in a body without a content coding.
     if links.as_ref().is_some_and(|links| links.are_in_bodies()) {
         request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(RelayFault::Head)?;
     }
     // Pingora buffers a small request body. The body can then be sent again if the upstream has closed an idle
     // connection.
-    session.as_downstream_mut().enable_retry_buffering();
+    session.enable_retry_buffering();
     let asked = session.req_header().clone();
     let visit = upstream.visit(&asked.headers, &forwarded.target.normal_path, only_reads(session, forwarded));
     let deadline = clock::instant() + upstream.timeouts.whole;
@@ -222,7 +222,7 @@ async fn pass(
 /// Makes one attempt to relay a request and its answer. If the upstream has closed a reused connection, the request is
 /// sent once more over a new connection.
 async fn attempt(
-    session: &mut Session,
+    session: &mut ServerSession,
     request: &RequestHeader,
     asked: &AskedPeer,
     may_renew: &mut bool,
@@ -247,7 +247,7 @@ async fn attempt(
                 *may_renew = false;
                 // The upstream closed the connection while it was idle, so the request is sent again, but only once.
                 // Test: `an_upstream_that_closes_kept_connections_fails_no_request`.
-                let rest = session.as_downstream().get_retry_buffer();
+                let rest = session.get_retry_buffer();
                 let parts = [passing.forwarded.body.as_deref(), rest.as_deref()];
                 sent = Some(Bytes::from(parts.map(Option::unwrap_or_default).concat()));
                 connection =
@@ -272,9 +272,8 @@ async fn attempt(
 
 /// Returns whether another peer may be tried if the first one fails: the request only reads (RFC 9110 section 9.2.1),
 /// has no body, and isn't an upgrade to another protocol.
-fn only_reads(session: &mut Session, forwarded: &Forwarded) -> bool {
+fn only_reads(session: &mut ServerSession, forwarded: &Forwarded) -> bool {
     let is_upgrade = session.is_upgrade_req();
-    let session = session.as_downstream_mut();
     // A write may have been carried out although its answer was lost, so no other peer gets it. Test:
     // `writes_are_sent_once`.
     session.req_header().method.is_safe() && forwarded.body.is_none() && session.is_body_empty() && !is_upgrade
@@ -282,10 +281,10 @@ fn only_reads(session: &mut Session, forwarded: &Forwarded) -> bool {
 
 /// Returns whether a request can be sent again: its method is idempotent, the client has got no part of an answer, and
 /// the body is still in Pingora's buffer.
-fn repeats(session: &Session) -> bool {
+fn repeats(session: &ServerSession) -> bool {
     session.req_header().method.is_idempotent()
         && session.response_written().is_none()
-        && !session.as_downstream().retry_buffer_truncated()
+        && !session.retry_buffer_truncated()
 }
 
 /// Builds the request head for the upstream, with the route's path, `Host`, the headers about the request's origin, and

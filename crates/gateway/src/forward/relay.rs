@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version, header};
-use pingora::{BError, ErrorType, http::ResponseHeader, proxy::Session};
+use pingora::{BError, ErrorType, http::ResponseHeader, protocols::http::ServerSession};
 
 use super::{passing::PassedAnswer, patience::Patience};
 use crate::{
@@ -109,7 +109,7 @@ enum Heard {
 ///
 /// Returns a [`RelayFault`] if the client doesn't get the whole answer.
 pub async fn relay(
-    session: &mut Session,
+    session: &mut ServerSession,
     connection: &mut Connection,
     timeouts: Timeouts,
     sent: Option<Bytes>,
@@ -117,7 +117,7 @@ pub async fn relay(
 ) -> Result<bool, RelayFault> {
     let upload = Upload::Sending(Patience::new(timeouts.whole));
     let mut relay = Relay { timeouts, upload, download: Download::Awaited(timeouts.first_byte), watches: true };
-    let ended = session.as_downstream_mut().is_body_done();
+    let ended = session.is_body_done();
     relay.send(connection, sent.unwrap_or_default(), ended).await;
     loop {
         let before = clock::instant();
@@ -141,13 +141,13 @@ pub async fn relay(
 
 impl Relay {
     /// Waits for the next event, for at most [`Self::patience`].
-    async fn hear(&self, session: &mut Session, connection: &mut Connection) -> Heard {
+    async fn hear(&self, session: &mut ServerSession, connection: &mut Connection) -> Heard {
         let is_upgraded = matches!(self.download, Download::Upgraded(_));
         let sends = is_upgraded || matches!(self.upload, Upload::Sending(_));
         // Once the upstream has refused the body, the rest of the body stays unread.
         let watches = self.watches && (is_upgraded || !matches!(self.upload, Upload::Refused(_)));
         tokio::select! {
-            body = session.as_downstream_mut().read_body_or_idle(!sends), if watches => Heard::Client(body),
+            body = session.read_body_or_idle(!sends), if watches => Heard::Client(body),
             part = connection.next(), if !matches!(self.download, Download::Ended) => Heard::Upstream(part),
             () = tokio::time::sleep(self.patience()) => Heard::Nothing,
         }
@@ -208,7 +208,7 @@ impl Relay {
     /// exchange continues.
     async fn client(
         &mut self,
-        session: &mut Session,
+        session: &mut ServerSession,
         connection: &mut Connection,
         body: Result<Option<Bytes>, BError>,
     ) -> Result<bool, RelayFault> {
@@ -222,7 +222,7 @@ impl Relay {
             Ok(body) => {
                 // HTTP/2 trailers follow the last part of a body, and are dropped. A read without a part means that the
                 // body has ended.
-                let ended = body.is_none() || session.as_downstream_mut().is_body_done();
+                let ended = body.is_none() || session.is_body_done();
                 self.send(connection, body.unwrap_or_default(), ended).await;
                 return Ok(true);
             }
@@ -262,7 +262,7 @@ impl Relay {
     /// Relays a part of the upstream's answer to the client. Returns whether the exchange continues.
     async fn upstream(
         &mut self,
-        session: &mut Session,
+        session: &mut ServerSession,
         connection: &Connection,
         part: AnswerPart,
         passing: &mut PassedAnswer<'_>,
@@ -274,11 +274,11 @@ impl Relay {
             // `informational_answers_that_drip_time_out`.
             AnswerPart::Informational(mut head) => {
                 passing.early_head(&mut head);
-                session.write_response_header(head, false).await.map_err(|error| unread(&error))?;
+                session.write_response_header(head).await.map_err(|error| unread(&error))?;
             }
             AnswerPart::Head(mut head, _) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                 passing.early_head(&mut head);
-                session.write_response_header(head, false).await.map_err(|error| unread(&error))?;
+                session.write_response_header(head).await.map_err(|error| unread(&error))?;
                 self.download = Download::Upgraded(STREAM_SILENCE);
             }
             AnswerPart::Head(mut head, ends) => {
@@ -293,7 +293,7 @@ impl Relay {
                 passing.purge(head.status).await;
                 passing.head(&mut head, !ends).map_err(RelayFault::Head)?;
                 self.close_early(session, &head, passing);
-                session.write_response_header(head, ends).await.map_err(|error| unread(&error))?;
+                session.write_response_header(head).await.map_err(|error| unread(&error))?;
             }
             AnswerPart::Body(bytes, ends) => {
                 let is_upgraded = matches!(self.download, Download::Upgraded(_));
@@ -302,7 +302,7 @@ impl Relay {
                     RelayFault::Upstream(FetchError::Exhausted(format!("the answer can't be compressed: {error}")))
                 })?;
                 if !bytes.is_empty() {
-                    session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
+                    session.write_response_body(bytes, false).await.map_err(|error| unread(&error))?;
                 }
                 // The body of an upgraded connection has no end that could be relayed, so the connection is closed
                 // instead. Test: `bytes_after_a_switch_of_protocols_come_from_the_upstream_alone`.
@@ -316,7 +316,7 @@ impl Relay {
         }
         if let Download::Ended = self.download {
             // The client gets the end of the answer now, although the client may still be sending its body.
-            session.write_response_body(None, true).await.map_err(|error| unread(&error))?;
+            session.write_response_body(Bytes::new(), true).await.map_err(|error| unread(&error))?;
         }
         Ok(true)
     }
@@ -350,7 +350,7 @@ impl Relay {
     /// Announces `Connection: close` in the answer if no other request can follow on the connection. There are four
     /// reasons: part of a body may still arrive, the client has sent bytes after its request, the end of the connection
     /// ends the answer, or the process is stopping.
-    fn close_early(&self, session: &mut Session, head: &ResponseHeader, passing: &PassedAnswer<'_>) {
+    fn close_early(&self, session: &mut ServerSession, head: &ResponseHeader, passing: &PassedAnswer<'_>) {
         let asked = passing.asked;
         // A client that waits for `100 Continue` but gets a final answer may or may not send its body, so the next
         // bytes on the connection are ambiguous.

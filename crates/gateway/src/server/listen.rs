@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use pingora::{
     apps::HttpServerApp,
     protocols::{GetSocketDigest as _, SocketDigest, Stream, TcpKeepalive, l4},
-    proxy::http_proxy,
     server::{ListenFds, Server, ShutdownWatch, configuration::ServerConf},
     services::Service,
 };
@@ -77,7 +76,7 @@ pub fn server(
     sockets: &mut Sockets,
 ) -> Result<Server, Unready> {
     let mut server = Server::new_with_opt_and_conf(None, configuration(settings));
-    let mut service = Listening::new("gateway", http_proxy(&server.configuration, gateway), Arc::clone(front));
+    let mut service = Listening::new("gateway", gateway, Arc::clone(front));
     for listener in &settings.listeners {
         let socket = sockets.listen(&listener.address, settings.server.reuse_port);
         let key = format!("listeners.{}", listener.name);

@@ -6,6 +6,6 @@ pub mod connection;
 pub mod dispatch;
 pub mod gate;
 pub mod handshakes;
-pub mod hooks;
 mod http2;
 pub mod listen;
+mod request;
