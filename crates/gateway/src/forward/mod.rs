@@ -9,7 +9,7 @@ pub mod relay;
 use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Version, header};
+use http::{HeaderName, HeaderValue, header};
 use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSession};
 
 use super::{
@@ -37,6 +37,9 @@ use passing::{PassedAnswer, Retries};
 use relay::RelayFault;
 use relay::relay;
 use relay::takes_events;
+
+/// The room for headers that a request gets for itself: `Host`, a content coding and those of an upgrade or of chunks.
+const ROOM: usize = 4;
 
 /// Returns whether a request is for a WebSocket or an event stream. Connections of both kinds may be silent for an
 /// hour.
@@ -171,19 +174,13 @@ async fn pass(
     let upstream = &forwarded.found.route.upstream;
     let asked = session.req_header();
     let links = AnswerLinks::of(forwarded, &asked.method, &asked.headers, &context.snapshot);
-    let mut request = request(session, forwarded).map_err(RelayFault::Head)?;
-    // Links can only be rewritten in a body without a content coding.
-    if links.as_ref().is_some_and(|links| links.are_in_bodies()) {
-        request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(RelayFault::Head)?;
-    }
     // Pingora buffers a small request body. The body can then be sent again if the upstream has closed an idle
     // connection.
     session.enable_retry_buffering();
-    let asked = session.req_header().clone();
-    let visit = upstream.visit(&asked.headers, &forwarded.target.normal_path, only_reads(session, forwarded));
+    let can_repeat = only_reads(session, forwarded);
+    let visit = upstream.visit(&session.req_header().headers, &forwarded.target.normal_path, can_repeat);
     let deadline = clock::instant() + upstream.timeouts.whole;
     let mut passing = PassedAnswer {
-        asked: &asked,
         forwarded,
         cross_origin: context.cross_origin.as_ref(),
         gateway,
@@ -201,7 +198,7 @@ async fn pass(
     let mut may_renew = true;
     // `Visit::retry` bounds the number of attempts.
     let passed = loop {
-        let relayed = attempt(session, &request, peer, &mut may_renew, &mut passing).await;
+        let relayed = attempt(session, peer, &mut may_renew, &mut passing).await;
         let pause = match &relayed {
             Err(RelayFault::Again(pause)) => Some(*pause),
             // A client that has got part of an answer can't get another answer, so the request is repeated only if no
@@ -223,7 +220,6 @@ async fn pass(
 /// sent once more over a new connection.
 async fn attempt(
     session: &mut ServerSession,
-    request: &RequestHeader,
     asked: &AskedPeer,
     may_renew: &mut bool,
     passing: &mut PassedAnswer<'_>,
@@ -231,12 +227,13 @@ async fn attempt(
     let visit = passing.retries.visit;
     let timeouts = passing.forwarded.found.route.upstream.timeouts;
     let connections = &passing.gateway.fetcher.connections;
+    let mut request = request(session, passing).map_err(RelayFault::Head)?;
     let mut connection = connections.open(visit, &request.headers, timeouts).await.map_err(RelayFault::Upstream)?;
     asked.note(connection.address());
     let peer = Arc::clone(&connection.peer);
     let mut sent = passing.forwarded.body.clone();
     loop {
-        let relayed = match connection.send(Box::new(request.clone())).await {
+        let relayed = match connection.send(Box::new(request)).await {
             Ok(()) => relay(session, &mut connection, timeouts, sent.take(), passing).await,
             Err(error) => Err(RelayFault::Upstream(error)),
         };
@@ -252,6 +249,7 @@ async fn attempt(
                 sent = Some(Bytes::from(parts.map(Option::unwrap_or_default).concat()));
                 connection =
                     connections.renew(visit.peers, connection, timeouts).await.map_err(RelayFault::Upstream)?;
+                request = self::request(session, passing).map_err(RelayFault::Head)?;
             }
             Ok(can_be_used_on) => {
                 if can_be_used_on {
@@ -288,39 +286,53 @@ fn repeats(session: &ServerSession) -> bool {
 }
 
 /// Builds the request head for the upstream, with the route's path, `Host`, the headers about the request's origin, and
-/// the operator's headers. Hop-by-hop headers are removed.
-fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Result<RequestHeader> {
-    let Forwarded { found, target, client, successor, .. } = forwarded;
-    let mut request = session.req_header().clone();
+/// the operator's headers. Hop-by-hop headers are left out.
+fn request(session: &mut ServerSession, passing: &PassedAnswer<'_>) -> pingora::Result<RequestHeader> {
+    let Forwarded { found, target, client, successor, .. } = passing.forwarded;
+    let is_chunked = session.is_http2() && !session.is_body_empty();
+    // A legacy request for a page is never upgraded. Test:
+    // `a_switch_after_an_upgrade_that_was_not_forwarded_is_refused`.
+    let upgrades = successor.is_none() && is_web_socket(session);
+    let asked = session.req_header();
     let query = target.query.as_deref().unwrap_or_default();
     let path = found.route.passed_target(&target.path, &found.parameters, query);
-    // An intermediary sends its own version, not the client's (RFC 9112 section 2.3).
-    request.set_version(Version::HTTP_11);
-    request.set_raw_path(path.as_bytes())?;
     let upstream = &found.route.upstream;
-    let mut dropped = headers::between_neighbours(&request.headers);
-    let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
+    let mut dropped = headers::between_neighbours(&asked.headers);
+    let (untrusted, ours) = headers::provenance(&asked.headers, client.origin(target), &upstream.headers);
     // A header that an upstream may confuse with one of the operator's is removed, such as `X_Api_Key` beside
     // `X-Api-Key`. Test: `client_headers_that_resemble_headers_of_the_operator_are_not_forwarded`.
     dropped.extend(untrusted);
     // The path in the request line selected this route. A header that overrides the path could select another resource.
     // Test: `no_header_changes_the_path_that_the_upstream_gets`.
-    dropped.extend(headers::path_overrides(&request.headers));
+    dropped.extend(headers::path_overrides(&asked.headers));
     if successor.is_some() {
         // The request was checked as a GET of this path. A header that overrides the method would make it another
         // request. Test: `headers_that_override_the_method_or_the_path_do_not_pass`.
-        dropped.extend(headers::overrides(&request.headers));
+        dropped.extend(headers::overrides(&asked.headers));
     }
-    for name in &dropped {
-        request.remove_header(name);
-    }
-    if session.is_http2() && !session.is_body_empty() && !request.headers.contains_key(header::CONTENT_LENGTH) {
+    let passes = |name: &HeaderName| !dropped.contains(name) && !ours.contains_key(name) && name != header::HOST;
+    let room = Some(asked.headers.len() + ours.len() + upstream.headers.len() + ROOM);
+    // An intermediary sends its own version, HTTP/1.1, and not the client's (RFC 9112 section 2.3).
+    let mut request = if asked.has_case() {
+        let mut request = RequestHeader::build(asked.method.clone(), path.as_bytes(), room)?;
+        for ((name, value), (written, _)) in asked.headers.iter().zip(asked.case_header_iter()) {
+            if passes(name) {
+                request.append_header(written.clone(), value.clone())?;
+            }
+        }
+        request
+    } else {
+        let mut request = RequestHeader::build_no_case(asked.method.clone(), path.as_bytes(), room)?;
+        for (name, value) in asked.headers.iter().filter(|(name, _)| passes(name)) {
+            request.append_header(name.clone(), value.clone())?;
+        }
+        request
+    };
+    if is_chunked && !request.headers.contains_key(header::CONTENT_LENGTH) {
         // In HTTP/2, frames end a body of unknown length. HTTP/1.1 needs chunks for this.
         request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
-    // A legacy request for a page is never upgraded. Test:
-    // `a_switch_after_an_upgrade_that_was_not_forwarded_is_refused`.
-    if successor.is_none() && is_web_socket(session) {
+    if upgrades {
         request.insert_header(header::CONNECTION, "Upgrade")?;
         request.insert_header(header::UPGRADE, "websocket")?;
     }
@@ -328,6 +340,10 @@ fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Resul
     // The operator's headers are inserted last, to replace the client's and the gateway's own.
     for (name, value) in ours.iter().chain(upstream.headers.iter().map(|(name, value)| (name, value))) {
         request.insert_header(name.clone(), value.clone())?;
+    }
+    // Links can only be rewritten in a body without a content coding.
+    if passing.links.as_ref().is_some_and(|links| links.are_in_bodies()) {
+        request.insert_header(header::ACCEPT_ENCODING, "identity")?;
     }
     Ok(request)
 }

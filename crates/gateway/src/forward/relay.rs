@@ -12,7 +12,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version, header};
-use pingora::{BError, ErrorType, http::ResponseHeader, protocols::http::ServerSession};
+use pingora::{
+    BError, ErrorType,
+    http::{RequestHeader, ResponseHeader},
+    protocols::http::ServerSession,
+};
 
 use super::{passing::PassedAnswer, patience::Patience};
 use crate::{
@@ -269,7 +273,7 @@ impl Relay {
     ) -> Result<bool, RelayFault> {
         match part {
             // HTTP/1.0 has no informational responses (RFC 9110 section 15.2), so the head is dropped.
-            AnswerPart::Informational(head) if passing.asked.version < Version::HTTP_11 => drop(head),
+            AnswerPart::Informational(head) if session.req_header().version < Version::HTTP_11 => drop(head),
             // The time limit of the head continues to run, because informational heads must not extend it. Test:
             // `informational_answers_that_drip_time_out`.
             AnswerPart::Informational(mut head) => {
@@ -285,13 +289,13 @@ impl Relay {
                 if let Some(pause) = passing.retries.judge(&connection.peer, &head) {
                     return Err(RelayFault::Again(pause));
                 }
-                self.download = if ends { Download::Ended } else { self.streaming(&head.headers, passing) };
+                self.download = if ends { Download::Ended } else { self.streaming(&head.headers, session.req_header()) };
                 if !ends && !is_short(&head.headers) {
                     passing.held.take(STREAMING).map_err(|full| RelayFault::Upstream(full.into()))?;
                 }
                 // Cached pages are purged before the client learns that its write succeeded.
-                passing.purge(head.status).await;
-                passing.head(&mut head, !ends).map_err(RelayFault::Head)?;
+                passing.purge(session.req_header(), head.status).await;
+                passing.head(session.req_header(), &mut head, !ends).map_err(RelayFault::Head)?;
                 self.close_early(session, &head, passing);
                 session.write_response_header(head).await.map_err(|error| unread(&error))?;
             }
@@ -323,11 +327,11 @@ impl Relay {
 
     /// Returns the time limits for the body of an answer with these headers. Test:
     /// `streams_live_as_long_as_bytes_arrive`.
-    fn streaming(&self, answer: &HeaderMap, passing: &PassedAnswer<'_>) -> Download {
+    fn streaming(&self, answer: &HeaderMap, asked: &RequestHeader) -> Download {
         let is_events = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream");
         let streams = answer.get(header::CONTENT_TYPE).is_some_and(|value| is_events(value.as_bytes()));
         let silence =
-            if streams || takes_events(&passing.asked.headers) { STREAM_SILENCE } else { self.timeouts.first_byte };
+            if streams || takes_events(&asked.headers) { STREAM_SILENCE } else { self.timeouts.first_byte };
         let pace = answer.contains_key(header::CONTENT_LENGTH).then(|| Patience::new(self.timeouts.whole));
         Download::Streaming { silence, left: silence, pace }
     }
@@ -351,7 +355,7 @@ impl Relay {
     /// reasons: part of a body may still arrive, the client has sent bytes after its request, the end of the connection
     /// ends the answer, or the process is stopping.
     fn close_early(&self, session: &mut ServerSession, head: &ResponseHeader, passing: &PassedAnswer<'_>) {
-        let asked = passing.asked;
+        let asked = session.req_header();
         // A client that waits for `100 Continue` but gets a final answer may or may not send its body, so the next
         // bytes on the connection are ambiguous.
         let may_send = matches!(self.upload, Upload::Sending(_))

@@ -423,7 +423,9 @@ impl Connection {
         }
         // The parser accepts several equal lengths; they are forwarded as one (RFC 9110 section 8.6). Test:
         // `repeated_equal_content_lengths_are_accepted`.
-        if let Some(length) = announced_length(&head.headers) {
+        if says_length_again(&head.headers)
+            && let Some(length) = announced_length(&head.headers)
+        {
             let _ = head.insert_header(header::CONTENT_LENGTH, length);
         }
         let ends = self.session.is_body_done();
@@ -435,6 +437,12 @@ impl Connection {
         self.received += bytes.len();
         Ok(AnswerPart::Body(bytes, ends))
     }
+}
+
+/// Returns whether an answer states its length more than once.
+fn says_length_again(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    lengths.next().is_some_and(|first| first.as_bytes().contains(&b',')) || lengths.next().is_some()
 }
 
 /// Returns the length that `Content-Length` states; `None` if there is no valid length. Of several lengths the first is
@@ -449,7 +457,9 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
     if raw.len() > LARGEST_HEAD {
         return Some("its head is too large");
     }
-    let lines = raw.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.trim_ascii().is_empty());
+    let ends = memchr::memchr_iter(b'\n', raw).chain([raw.len()]);
+    let lines = ends.scan(0, |start, end| Some(&raw[std::mem::replace(start, end + 1)..end])).skip(1);
+    let lines = lines.filter(|line| !line.trim_ascii().is_empty());
     let (mut count, mut codings, mut has_length) = (0_usize, 0_usize, false);
     for line in lines {
         count += 1;
@@ -457,7 +467,7 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
             // Another reader might take a folded line (RFC 9112, section 5.2) for a separate one, so it is a fault.
             return Some("a line of its head continues on the next line");
         }
-        let (name, value) = match line.iter().position(|byte| *byte == b':') {
+        let (name, value) = match memchr::memchr(b':', line) {
             Some(at) => (&line[..at], line[at + 1..].trim_ascii()),
             None => return Some("a line of its head is not a header field"),
         };

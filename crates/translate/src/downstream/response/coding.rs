@@ -71,6 +71,9 @@ fn choose(
     length: Option<usize>,
     settings: &CompressionSettings,
 ) -> Option<ContentCoding> {
+    if !request.headers.contains_key(ACCEPT_ENCODING) {
+        return None;
+    }
     let accepted = Accepted::read(request.headers);
     let is_large_enough = length.is_none_or(|length| length >= settings.least) || accepted.refuses_identity();
     let may_be = is_large_enough
