@@ -134,7 +134,7 @@ impl Replayer {
             connection.send_body(body).await.map_err(unanswered)?;
         }
         connection.finish().await.map_err(unanswered)?;
-        let head = connection.final_head().await.map_err(unanswered)?;
+        let (status, headers) = connection.final_head().await.map_err(unanswered)?;
         let mut body = Vec::new();
         while let Some(bytes) = connection.body().await.map_err(unanswered)? {
             if body.len() + bytes.len() > ANSWER {
@@ -142,7 +142,7 @@ impl Replayer {
             }
             body.extend_from_slice(bytes);
         }
-        Ok(WholeAnswer { status: head.status.as_u16(), headers: head.headers.clone(), body })
+        Ok(WholeAnswer { status: status.as_u16(), headers, body })
     }
 }
 

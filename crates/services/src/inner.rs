@@ -15,7 +15,6 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use pingora::{
-    apps::HttpServerApp as _,
     http::RequestHeader,
     protocols::http::{ServerSession, v1::client::HttpSession},
 };
@@ -135,10 +134,10 @@ impl InnerRequest {
     ) -> Result<(u16, HeaderMap), Unanswered> {
         let Self { head, body } = self;
         let (near, far) = tokio::io::duplex(PIPE.saturating_add(body.len()));
-        let session = ServerSession::new_http1(Box::new(PipeStream::new(far, caller)));
+        let session = Box::new(ServerSession::new_http1(Box::new(PipeStream::new(far, caller))));
         let (_never, shutdown) = watch::channel(false);
         // The future is boxed, because it is large.
-        let serving = Box::pin(async { drop(gateway.process_new_http(session, &shutdown).await) });
+        let serving = Box::pin(async { drop(gateway.serve(session, &shutdown).await) });
         let exchanged = until_answered(exchange(near, head, body, keep), serving, (time, wanted)).await;
         exchanged.ok_or(Unanswered::GivenUp)?.map_err(|_| Unanswered::BrokenOff)
     }

@@ -349,18 +349,18 @@ impl Connection {
         if self.awaits_head() { self.next_head().await } else { self.next_body().await }
     }
 
-    /// Reads up to the final head and returns it.
+    /// Reads up to the final head, and returns its status and its headers.
     ///
     /// # Errors
     ///
     /// Returns the errors of [`Self::next`], among them the error for a protocol switch that the request didn't ask
     /// for.
-    pub async fn final_head(&mut self) -> Result<Box<ResponseHeader>, FetchError> {
+    pub async fn final_head(&mut self) -> Result<(StatusCode, HeaderMap), FetchError> {
         loop {
-            match self.next_head().await? {
-                AnswerPart::Head(head, _) => return Ok(head),
-                // `next_head` limits the number of informational heads, and returns no part of a body.
-                AnswerPart::Informational(_) | AnswerPart::Body(..) => {}
+            // `read_head` limits the number of informational heads.
+            let head = self.read_head().await?;
+            if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Ok((head.status, head.headers.clone()));
             }
         }
     }
@@ -393,32 +393,11 @@ impl Connection {
     }
 
     async fn next_head(&mut self) -> Result<AnswerPart, FetchError> {
-        self.session.read_head().await.map_err(|error| broken(&error))?;
-        let raw = self.session.raw_head();
-        let Some(head) = self.session.head() else {
-            return Err(FetchError::Unavailable("no answer".to_owned()));
-        };
-        // The parser accepts heads that other readers read differently, so the raw bytes of an HTTP/1.1 head are
-        // checked. Test: `a_connection_whose_answer_has_two_ends_is_not_reused`.
-        if let Some(fault) = raw.map_or_else(|| excess(&head.headers), |raw| fault(&raw)) {
-            return Err(FetchError::Malformed(fault.to_owned()));
-        }
-        let mut head = Box::new(head.clone());
+        let mut head = Box::new(self.read_head().await?.clone());
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            // Bytes of a protocol that the request didn't ask for aren't an answer, so the switch is refused. Test:
-            // `an_unsolicited_switch_of_protocols_is_refused`.
-            if !self.session.was_upgraded() {
-                return Err(FetchError::Malformed("it switched protocols unasked".to_owned()));
-            }
             return Ok(AnswerPart::Head(head, false));
         }
         if head.status.is_informational() {
-            // Informational answers could come without end, so their number is limited. Test:
-            // `informational_responses_without_end_are_refused`.
-            self.informational += 1;
-            if self.informational > MOST_INFORMATIONAL {
-                return Err(FetchError::Malformed("too many informational answers".to_owned()));
-            }
             return Ok(AnswerPart::Informational(head));
         }
         // The parser accepts several equal lengths; they are forwarded as one (RFC 9110 section 8.6). Test:
@@ -430,6 +409,36 @@ impl Connection {
         }
         let ends = self.session.is_body_done();
         Ok(AnswerPart::Head(head, ends))
+    }
+
+    /// Reads and checks the next head.
+    async fn read_head(&mut self) -> Result<&ResponseHeader, FetchError> {
+        self.session.read_head().await.map_err(|error| broken(&error))?;
+        let raw = self.session.raw_head();
+        let is_upgraded = self.session.was_upgraded();
+        let Some(head) = self.session.head() else {
+            return Err(FetchError::Unavailable("no answer".to_owned()));
+        };
+        // The parser accepts heads that other readers read differently, so the raw bytes of an HTTP/1.1 head are
+        // checked. Test: `a_connection_whose_answer_has_two_ends_is_not_reused`.
+        if let Some(fault) = raw.map_or_else(|| excess(&head.headers), |raw| fault(&raw)) {
+            return Err(FetchError::Malformed(fault.to_owned()));
+        }
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Bytes of a protocol that the request didn't ask for aren't an answer, so the switch is refused. Test:
+            // `an_unsolicited_switch_of_protocols_is_refused`.
+            if !is_upgraded {
+                return Err(FetchError::Malformed("it switched protocols unasked".to_owned()));
+            }
+        } else if head.status.is_informational() {
+            // Informational answers could come without end, so their number is limited. Test:
+            // `informational_responses_without_end_are_refused`.
+            self.informational += 1;
+            if self.informational > MOST_INFORMATIONAL {
+                return Err(FetchError::Malformed("too many informational answers".to_owned()));
+            }
+        }
+        Ok(head)
     }
 
     async fn next_body(&mut self) -> Result<AnswerPart, FetchError> {

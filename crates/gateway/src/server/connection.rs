@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use http::{HeaderMap, Method};
 use pingora::{
-    apps::{HttpPersistentSettings, HttpServerApp},
+    apps::{HttpPersistentSettings, ReusedHttpStream},
     protocols::{ALPN, Stream, http::ServerSession},
     server::ShutdownWatch,
 };
@@ -58,6 +58,16 @@ const LINGERING: usize = 256 * 1024;
 
 /// The preface of HTTP/2 (RFC 9113 section 3.4), up to the empty line, where a head of HTTP/1.1 would end.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
+/// What answers the requests of a listener.
+pub trait Application: Send + Sync + 'static {
+    /// Answers the request of a session. Returns the connection if another request can follow on it.
+    fn serve(
+        self: &Arc<Self>,
+        session: Box<ServerSession>,
+        shutdown: &ShutdownWatch,
+    ) -> impl Future<Output = Option<ReusedHttpStream>> + Send;
+}
 
 /// The state that all connections of a server share.
 #[derive(Debug)]
@@ -149,7 +159,7 @@ impl Front {
     /// client takes the place, or the process stops. If `http2` is true, the client may speak HTTP/2, either negotiated
     /// by TLS or announced by its preface. `expected` makes the process wait for the client until its first request has
     /// been answered.
-    pub async fn serve<A: HttpServerApp + Send + Sync + 'static>(
+    pub async fn serve<A: Application>(
         &self,
         app: &Arc<A>,
         stream: Stream,
@@ -204,7 +214,7 @@ impl Front {
             if head.has_surplus {
                 surplus.notice();
             }
-            let mut session = ServerSession::new_http1(connection);
+            let mut session = Box::new(ServerSession::new_http1(connection));
             match kept.take() {
                 Some(kept) => kept.apply_to_session(&mut session),
                 // Pingora announces the end of the connection with the last response. Test:
@@ -213,7 +223,8 @@ impl Front {
             }
             session.set_pipelined_prefix(head.bytes);
             session.set_connection_user_context(Some(Box::new(surplus.clone())));
-            let served = app.process_new_http(session, shutdown).await;
+            // The future is large, so it is boxed. It is made in its box: only the session is moved there, by its address.
+            let served = Box::pin(app.serve(session, shutdown)).await;
             expected = None;
             let Some(reused) = served else { return };
             let (stream, settings) = reused.consume();

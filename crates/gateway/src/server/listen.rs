@@ -8,7 +8,6 @@ use std::{net::IpAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora::{
-    apps::HttpServerApp,
     protocols::{GetSocketDigest as _, SocketDigest, Stream, TcpKeepalive, l4},
     server::{ListenFds, Server, ShutdownWatch, configuration::ServerConf},
     services::Service,
@@ -18,7 +17,7 @@ use tokio::io::AsyncWriteExt as _;
 use self::accept::{AcceptedStream, StreamAcceptor};
 use super::{
     admission::{AdmittedConnection, Dropped},
-    connection::Front,
+    connection::{Application, Front},
 };
 use crate::{
     lifecycle::{
@@ -115,7 +114,7 @@ impl<A> Listening<A> {
 }
 
 #[async_trait]
-impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
+impl<A: Application> Service for Listening<A> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let until = self.until;
         // Only the listeners of the gateway have a pulse: the watchdog checks the threads that serve clients, and not
@@ -137,7 +136,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
         loops.join_all().await;
         // No more clients are accepted. Open connections are still served until the process stops.
         let _ = shutdown.wait_for(|stops| *stops).await;
-        self.app.http_cleanup().await;
     }
 
     fn name(&self) -> &str {
@@ -151,7 +149,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
 
 /// Accepts clients until the process has reached the stage `until`, and then accepts the clients in the queue of the
 /// socket.
-async fn accept<A: HttpServerApp + Send + Sync + 'static>(
+async fn accept<A: Application>(
     socket: StreamAcceptor,
     listener: Option<&str>,
     app: &Arc<A>,
@@ -188,7 +186,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
 }
 
 /// Serves a client in a task of its own, or refuses it.
-async fn admit<A: HttpServerApp + Send + Sync + 'static>(
+async fn admit<A: Application>(
     stream: AcceptedStream,
     address: IpAddr,
     expected: Option<InFlight>,
@@ -218,7 +216,7 @@ async fn admit<A: HttpServerApp + Send + Sync + 'static>(
 
 /// Serves a connection: reads the head of the PROXY protocol and performs the TLS handshake, if the listener is
 /// configured for these, and then serves requests until the connection ends.
-async fn converse<A: HttpServerApp + Send + Sync + 'static>(
+async fn converse<A: Application>(
     stream: AcceptedStream,
     ListenerProtocols { tls, http2, proxies }: ListenerProtocols,
     app: &Arc<A>,

@@ -2,18 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use http::{HeaderValue, header};
 use opentelemetry::trace::SpanContext;
 use pingora::{
     ErrorType,
-    apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream},
+    apps::{HttpPersistentSettings, ReusedHttpStream},
     http::RequestHeader,
     protocols::http::ServerSession,
     server::ShutdownWatch,
 };
 
-use super::dispatch;
+use super::{connection::Application, dispatch};
 use crate::{
     forward::{self, relay::STREAM_SILENCE},
     outcome::{
@@ -44,12 +43,10 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// that time, the request fails.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-#[async_trait]
-impl HttpServerApp for Gateway {
-    /// Answers the request of a session. Returns the connection if another request can follow on it.
-    async fn process_new_http(
+impl Application for Gateway {
+    async fn serve(
         self: &Arc<Self>,
-        mut session: ServerSession,
+        mut session: Box<ServerSession>,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         // `connection` sets the user context of each session of HTTP/1.1.

@@ -95,11 +95,11 @@ async fn a_panic_fails_one_request() {
         };
         let before = counted();
         let (mut client, server) = tokio::io::duplex(64 << 10);
-        let mut session = ServerSession::new_http1(Box::new(server));
+        let mut session = Box::new(ServerSession::new_http1(Box::new(server)));
         session.set_pipelined_prefix(BytesMut::from(
             format!("GET /panic/{place}?page=1&limit=5 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(),
         ));
-        drop(gateway.process_new_http(session, &stops).await);
+        drop(gateway.serve(session, &stops).await);
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).await.unwrap();
         let answer = String::from_utf8(answer).unwrap();
