@@ -26,7 +26,10 @@ use tokio::{
 
 use super::{caller::Caller, pipe::PipeStream};
 use cursorgate_gateway::{
-    Gateway, outcome::failure::Failure, server::dispatch::unless_gone, session::service::Service,
+    Gateway,
+    outcome::failure::Failure,
+    server::{connection::Application as _, dispatch::unless_gone},
+    session::service::Service,
     shared::explanations::Explanations,
 };
 use cursorgate_translate::downstream::Code;

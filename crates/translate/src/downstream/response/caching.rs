@@ -200,6 +200,22 @@ pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
     line(said, &own.names)
 }
 
+/// Returns the `Vary` of a response with another name; `None` if the response has the name already.
+#[must_use]
+pub fn vary_also(headers: &HeaderMap, name: HeaderName) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(VARY).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Some(name.into()),
+        // Nearly always the line is one of `vary`, which isn't written anew.
+        (Some(line), None) if let Ok(said) = line.to_str() => {
+            let mut names = said.split(',').map(str::trim_ascii);
+            let has_name = names.any(|known| known == "*" || known.eq_ignore_ascii_case(name.as_str()));
+            if has_name { None } else { HeaderValue::try_from([said, ", ", name.as_str()].concat()).ok() }
+        }
+        _ => vary(&[headers], &Varies::new(vec![name])),
+    }
+}
+
 /// Joins the names without duplicates; `None` if there are no names.
 fn line<'s>(said: impl Iterator<Item = &'s str>, own: &'s [HeaderName]) -> Option<HeaderValue> {
     let mut names: Vec<&str> = Vec::with_capacity(own.len() + 4);

@@ -14,7 +14,7 @@ use http::{
 
 use super::{
     Response,
-    caching::{Varies, vary},
+    caching::{Varies, vary, vary_also},
 };
 use crate::downstream::render::content::Content;
 use cursorgate_config::settings::{CompressionSettings, ContentCoding};
@@ -49,7 +49,7 @@ impl Response {
         if settings.codings.is_empty() || is_coded || (self.body.is_empty() && self.status != 304) {
             return None;
         }
-        if let Some(vary) = vary(&[&self.headers], &Varies::new(vec![ACCEPT_ENCODING])) {
+        if let Some(vary) = vary_also(&self.headers, ACCEPT_ENCODING) {
             self.headers.insert(VARY, vary);
         }
         choose(request, &self.headers, Some(self.body.len()), settings).filter(|_| !self.body.is_empty())
