@@ -18,11 +18,7 @@ use pingora::{
     http::RequestHeader,
     protocols::http::{ServerSession, v1::client::HttpSession},
 };
-use tokio::{
-    io::DuplexStream,
-    sync::watch,
-    task::JoinError,
-};
+use tokio::{io::DuplexStream, sync::watch, task::JoinError};
 
 use super::{caller::Caller, pipe::PipeStream};
 use cursorgate_gateway::{

@@ -22,8 +22,7 @@ use super::{
 use cursorgate_config::CONNECTION;
 use cursorgate_core::json::{self, Pointer, scalar};
 use cursorgate_gateway::{
-    Gateway,
-    Snapshot, net::memory::MemoryShare, request::target, routes::list::COUNTED, session::service::FORM,
+    Gateway, Snapshot, net::memory::MemoryShare, request::target, routes::list::COUNTED, session::service::FORM,
 };
 use cursorgate_translate::downstream::Code;
 

@@ -36,7 +36,10 @@ use crate::{
     net::connection::Connections,
     runtime::{clock, sockets::ListeningSocket},
     server::listen::Listening,
-    server::{admission::Admission, connection::{Application, Front}},
+    server::{
+        admission::Admission,
+        connection::{Application, Front},
+    },
     session::service::ServiceReport,
 };
 

@@ -38,7 +38,7 @@ use relay::RelayFault;
 use relay::relay;
 use relay::takes_events;
 
-/// The room for headers that a request gets for itself: `Host`, a content coding and those of an upgrade or of chunks.
+/// The room for the headers that a request gets of its own: `Host`, a content coding, and those of an upgrade or chunks.
 const ROOM: usize = 4;
 
 /// Returns whether a request is for a WebSocket or an event stream. Connections of both kinds may be silent for an
@@ -313,21 +313,23 @@ fn request(session: &mut ServerSession, passing: &PassedAnswer<'_>) -> pingora::
     let passes = |name: &HeaderName| !dropped.contains(name) && !ours.contains_key(name) && name != header::HOST;
     let room = Some(asked.headers.len() + ours.len() + upstream.headers.len() + ROOM);
     // An intermediary sends its own version, HTTP/1.1, and not the client's (RFC 9112 section 2.3).
-    let mut request = if asked.has_case() {
-        let mut request = RequestHeader::build(asked.method.clone(), path.as_bytes(), room)?;
-        for ((name, value), (written, _)) in asked.headers.iter().zip(asked.case_header_iter()) {
-            if passes(name) {
-                request.append_header(written.clone(), value.clone())?;
-            }
-        }
-        request
-    } else {
-        let mut request = RequestHeader::build_no_case(asked.method.clone(), path.as_bytes(), room)?;
-        for (name, value) in asked.headers.iter().filter(|(name, _)| passes(name)) {
-            request.append_header(name.clone(), value.clone())?;
-        }
-        request
+    let mut request = match asked.has_case() {
+        true => RequestHeader::build(asked.method.clone(), path.as_bytes(), room)?,
+        false => RequestHeader::build_no_case(asked.method.clone(), path.as_bytes(), room)?,
     };
+    request.insert_header(header::HOST, upstream.host_for(target.authority.as_deref()))?;
+    let mut spellings = asked.case_header_iter();
+    for (name, value) in &asked.headers {
+        // A head of HTTP/2 has no spellings of its own.
+        let spelling = spellings.next().map(|(spelling, _)| spelling);
+        if !passes(name) {
+            continue;
+        }
+        match spelling {
+            Some(spelling) => request.append_header(spelling.clone(), value.clone())?,
+            None => request.append_header(name.clone(), value.clone())?,
+        };
+    }
     if is_chunked && !request.headers.contains_key(header::CONTENT_LENGTH) {
         // In HTTP/2, frames end a body of unknown length. HTTP/1.1 needs chunks for this.
         request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
@@ -336,7 +338,6 @@ fn request(session: &mut ServerSession, passing: &PassedAnswer<'_>) -> pingora::
         request.insert_header(header::CONNECTION, "Upgrade")?;
         request.insert_header(header::UPGRADE, "websocket")?;
     }
-    request.insert_header(header::HOST, upstream.host_for(target.authority.as_deref()))?;
     // The operator's headers are inserted last, to replace the client's and the gateway's own.
     for (name, value) in ours.iter().chain(upstream.headers.iter().map(|(name, value)| (name, value))) {
         request.insert_header(name.clone(), value.clone())?;

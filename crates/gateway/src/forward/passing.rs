@@ -100,12 +100,7 @@ impl PassedAnswer<'_> {
     /// # Errors
     ///
     /// Returns an error if a header can't be written.
-    pub fn head(
-        &mut self,
-        asked: &RequestHeader,
-        answer: &mut ResponseHeader,
-        has_body: bool,
-    ) -> pingora::Result<()> {
+    pub fn head(&mut self, asked: &RequestHeader, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
         let Forwarded { found, target, client, .. } = self.forwarded;
         let readers = &self.gateway.readers;
         // The observation reads the head as the upstream sent it, so it begins before the changes below.
@@ -250,8 +245,8 @@ fn frame(asked: &RequestHeader, answer: &mut ResponseHeader, has_body: bool) -> 
         // An answer to HEAD keeps its `Content-Length`, which is the length of an answer to GET.
         answer.headers.contains_key(name)
     });
-    let can_have_body = asked.method != Method::HEAD
-        && !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let can_have_body =
+        asked.method != Method::HEAD && !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if !is_framed && can_have_body {
         if has_body {
             answer.insert_header(header::TRANSFER_ENCODING, "chunked")?;

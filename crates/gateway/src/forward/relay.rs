@@ -289,7 +289,8 @@ impl Relay {
                 if let Some(pause) = passing.retries.judge(&connection.peer, &head) {
                     return Err(RelayFault::Again(pause));
                 }
-                self.download = if ends { Download::Ended } else { self.streaming(&head.headers, session.req_header()) };
+                self.download =
+                    if ends { Download::Ended } else { self.streaming(&head.headers, session.req_header()) };
                 if !ends && !is_short(&head.headers) {
                     passing.held.take(STREAMING).map_err(|full| RelayFault::Upstream(full.into()))?;
                 }
@@ -330,8 +331,7 @@ impl Relay {
     fn streaming(&self, answer: &HeaderMap, asked: &RequestHeader) -> Download {
         let is_events = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream");
         let streams = answer.get(header::CONTENT_TYPE).is_some_and(|value| is_events(value.as_bytes()));
-        let silence =
-            if streams || takes_events(&asked.headers) { STREAM_SILENCE } else { self.timeouts.first_byte };
+        let silence = if streams || takes_events(&asked.headers) { STREAM_SILENCE } else { self.timeouts.first_byte };
         let pace = answer.contains_key(header::CONTENT_LENGTH).then(|| Patience::new(self.timeouts.whole));
         Download::Streaming { silence, left: silence, pace }
     }

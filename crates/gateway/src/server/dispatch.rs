@@ -93,7 +93,11 @@ struct Routed {
 /// # Errors
 ///
 /// Returns an error if the upstream's answer to a forwarded request breaks off after it has begun.
-pub async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut RequestContext) -> pingora::Result<()> {
+pub async fn answer(
+    gateway: &Gateway,
+    session: &mut ServerSession,
+    context: &mut RequestContext,
+) -> pingora::Result<()> {
     let decided = {
         // The future is large, so it is pinned here and never moved.
         let deciding = pin!(decide(gateway, session, context));

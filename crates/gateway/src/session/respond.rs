@@ -95,7 +95,12 @@ pub async fn write(
 
 /// Writes a response whose body is produced in parts, without compressing it. If the body breaks off, ends the
 /// connection, which shows the client that the body is incomplete.
-pub async fn stream(session: &mut ServerSession, streamed: Box<StreamedResponse>, held: &MemoryShare, outcome: &mut Outcome) {
+pub async fn stream(
+    session: &mut ServerSession,
+    streamed: Box<StreamedResponse>,
+    held: &MemoryShare,
+    outcome: &mut Outcome,
+) {
     let StreamedResponse { head: mut response, mut body } = *streamed;
     outcome.status = response.status;
     identify(&mut response.headers, &outcome.request_id);

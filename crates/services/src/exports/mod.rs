@@ -217,8 +217,7 @@ impl Exports {
         };
         let gateway = self.inner.gateway();
         let timeout = settings.page_timeout;
-        let reader =
-            PageReader { gateway, snapshot, caller, definition: &definition, private: &private, timeout };
+        let reader = PageReader { gateway, snapshot, caller, definition: &definition, private: &private, timeout };
         // A job is queued only after its client has received a page of the list, so a client that the list refuses
         // can't fill the queue. Test: `a_list_that_refuses_a_client_begins_no_export`.
         match reader.probe().await {

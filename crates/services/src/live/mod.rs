@@ -96,7 +96,8 @@ impl Service for LivePages {
         // A WebSocket opens before a page is requested, because the client's first message can name another page.
         if handshake::is_asked_for(session) {
             let head = handshake::head(&session.req_header().headers)?;
-            let conversation = Box::new(LiveSocket { groups: Arc::clone(&self.groups), gateway: Arc::clone(gateway), call, stay });
+            let conversation =
+                Box::new(LiveSocket { groups: Arc::clone(&self.groups), gateway: Arc::clone(gateway), call, stay });
             return Ok(Some(ServiceAnswer::Lasting(Box::new(LastingResponse { head, conversation }))));
         }
         let window = call.window(call.query());

@@ -24,8 +24,7 @@ use crate::{
 use cursorgate_config::settings::LiveSettings;
 use cursorgate_core::json::Pointer;
 use cursorgate_gateway::{
-    Gateway,
-    Snapshot,
+    Gateway, Snapshot,
     lifecycle::process::{
         Stage,
         live_counts::{LiveCounts, PollResult},

@@ -216,7 +216,8 @@ impl WatchKeeper {
         let condition: Vec<_> = before.iter().map(|(_, tag, _)| (header::IF_NONE_MATCH, tag.clone())).collect();
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (watch.timeout, &mut wanted);
-        let asked = answer::ask((self.inner.gateway(), snapshot), caller, (&watch.path.value, &condition), limits).await;
+        let asked =
+            answer::ask((self.inner.gateway(), snapshot), caller, (&watch.path.value, &condition), limits).await;
         let answer = asked.map_err(|reason: NoAnswer| WatchFault::of(reason.said().0))?;
         let convention = list.conventions.choose(&caller.headers).convention;
         let (tag, version) = match (answer.status, before) {

@@ -184,11 +184,16 @@ pub fn provenance(
         }
     }
     add_forwarding(&mut headers, origin);
-    let earlier = client.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
-    let chain: Vec<&str> = earlier.collect();
     let own = via(origin.version);
-    let line = own.to_str().map(|own| [chain.as_slice(), &[own]].concat().join(", "));
-    headers.insert(VIA, line.ok().and_then(|line| HeaderValue::from_str(&line).ok()).unwrap_or(own));
+    let mut chain: Vec<&[u8]> =
+        client.get_all(VIA).iter().filter_map(|value| value.to_str().ok()).map(str::as_bytes).collect();
+    let line = if chain.is_empty() {
+        own
+    } else {
+        chain.push(own.as_bytes());
+        HeaderValue::try_from(chain.join(&b", "[..])).unwrap_or(own)
+    };
+    headers.insert(VIA, line);
     (dropped, headers)
 }
 
