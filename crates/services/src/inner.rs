@@ -24,7 +24,7 @@ use super::{caller::Caller, pipe::PipeStream};
 use cursorgate_gateway::{
     Gateway,
     outcome::failure::Failure,
-    server::{connection::Application as _, dispatch::unless_gone},
+    server::{application::Application as _, dispatch::unless_gone},
     session::service::Service,
     shared::explanations::Explanations,
 };

@@ -36,10 +36,7 @@ use crate::{
     net::connection::Connections,
     runtime::{clock, sockets::ListeningSocket},
     server::listen::Listening,
-    server::{
-        admission::Admission,
-        connection::{Application, Front},
-    },
+    server::{admission::Admission, application::Application, connection::Front},
     session::service::ServiceReport,
 };
 

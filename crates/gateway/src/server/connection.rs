@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use http::{HeaderMap, Method};
 use pingora::{
-    apps::{HttpPersistentSettings, ReusedHttpStream},
+    apps::HttpPersistentSettings,
     protocols::{ALPN, Stream, http::ServerSession},
     server::ShutdownWatch,
 };
@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
 
 use super::{
     admission::{Admission, AdmittedConnection, Dropped},
+    application::Application,
     gate::Gated,
     http2::Multiplexed,
 };
@@ -58,16 +59,6 @@ const LINGERING: usize = 256 * 1024;
 
 /// The preface of HTTP/2 (RFC 9113 section 3.4), up to the empty line, where a head of HTTP/1.1 would end.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
-
-/// What answers the requests of a listener.
-pub trait Application: Send + Sync + 'static {
-    /// Answers the request of a session. Returns the connection if another request can follow on it.
-    fn serve(
-        self: &Arc<Self>,
-        session: Box<ServerSession>,
-        shutdown: &ShutdownWatch,
-    ) -> impl Future<Output = Option<ReusedHttpStream>> + Send;
-}
 
 /// The state that all connections of a server share.
 #[derive(Debug)]

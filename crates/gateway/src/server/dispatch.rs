@@ -159,7 +159,6 @@ pub async fn answer(
 /// Decides how a request is answered. Pages and answers of services are made here; nothing is written yet.
 async fn decide(gateway: &Gateway, session: &mut ServerSession, context: &mut RequestContext) -> Dispatch {
     seam(&context.outcome.path, "decide");
-    let session = session;
     let head = session.req_header();
     // Heads of HTTP/1.1 were checked before Pingora parsed them, so only heads of HTTP/2 are checked here.
     if head.version == Version::HTTP_2

@@ -27,7 +27,7 @@ use pingora::{
 
 use super::{
     admission::{AdmittedConnection, Dropped},
-    connection::Application,
+    application::Application,
 };
 use crate::{
     lifecycle::{

@@ -17,7 +17,8 @@ use tokio::io::AsyncWriteExt as _;
 use self::accept::{AcceptedStream, StreamAcceptor};
 use super::{
     admission::{AdmittedConnection, Dropped},
-    connection::{Application, Front},
+    application::Application,
+    connection::Front,
 };
 use crate::{
     lifecycle::{

@@ -2,6 +2,7 @@
 //! upstream.
 
 pub mod admission;
+pub mod application;
 pub mod connection;
 pub mod dispatch;
 pub mod gate;

@@ -12,7 +12,7 @@ use pingora::{
     server::ShutdownWatch,
 };
 
-use super::{connection::Application, dispatch};
+use super::{application::Application, dispatch};
 use crate::{
     forward::{self, relay::STREAM_SILENCE},
     outcome::{

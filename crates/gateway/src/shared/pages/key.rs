@@ -90,11 +90,14 @@ impl KeyHash {
     /// Adds a number with seven bits a byte, the lowest first; a set highest bit says that more follow. Most lengths
     /// take a byte, and a hash costs by its bytes.
     fn add_length(&mut self, mut length: usize) {
-        while length > 0x7f {
-            self.0.update([(length & 0x7f) as u8 | 0x80]);
+        loop {
+            let [low, ..] = length.to_le_bytes();
             length >>= 7;
+            if length == 0 {
+                return self.0.update([low]);
+            }
+            self.0.update([low | 0x80]);
         }
-        self.0.update([(length & 0x7f) as u8]);
     }
 
     fn add_optional(&mut self, bytes: Option<&[u8]>) {
