@@ -112,7 +112,6 @@ fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
     };
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
-        .with_target("pingora_proxy", LevelFilter::OFF)
         .with_target("pingora_core::connectors", LevelFilter::OFF)
         .with_target("cursorgate", level)
         .with_target("cursorgate::access", access);

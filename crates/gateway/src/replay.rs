@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use pingora::{http::RequestHeader, proxy::http_proxy, server::configuration::ServerConf, services::Service as _};
+use pingora::{http::RequestHeader, services::Service as _};
 use tokio::{runtime::Runtime, sync::watch};
 
 use super::{
@@ -83,8 +83,7 @@ impl Replayer {
         let (running, stops) = watch::channel(false);
         {
             let _entered = runtime.enter();
-            let proxy = http_proxy(&Arc::new(ServerConf::default()), gateway);
-            let mut listening = Listening::new("gateway", proxy, front);
+            let mut listening = Listening::new("gateway", gateway, front);
             listening.add(None, ListeningSocket::Tcp(socket));
             runtime.spawn(async move { listening.start_service(None, stops, 1).await });
         }
@@ -135,7 +134,7 @@ impl Replayer {
             connection.send_body(body).await.map_err(unanswered)?;
         }
         connection.finish().await.map_err(unanswered)?;
-        let head = connection.final_head().await.map_err(unanswered)?;
+        let (status, headers) = connection.final_head().await.map_err(unanswered)?;
         let mut body = Vec::new();
         while let Some(bytes) = connection.body().await.map_err(unanswered)? {
             if body.len() + bytes.len() > ANSWER {
@@ -143,7 +142,7 @@ impl Replayer {
             }
             body.extend_from_slice(bytes);
         }
-        Ok(WholeAnswer { status: head.status.as_u16(), headers: head.headers.clone(), body })
+        Ok(WholeAnswer { status: status.as_u16(), headers, body })
     }
 }
 

@@ -10,10 +10,10 @@ use tokio::sync::watch;
 
 use super::{
     caller::Caller,
-    inner::{InnerProxy, InnerRequest, Unanswered},
+    inner::{InnerRequest, Unanswered},
 };
 use cursorgate_core::json::{self, Pointer};
-use cursorgate_gateway::{Snapshot, session::service::FORM};
+use cursorgate_gateway::{Gateway, Snapshot, session::service::FORM};
 use cursorgate_translate::downstream::{Code, Response};
 
 /// The headers of a refused page that are passed on to the client.
@@ -58,7 +58,7 @@ impl NoAnswer {
 ///
 /// Returns the reason that there is no whole answer.
 pub(super) async fn ask(
-    (proxy, snapshot): (&Arc<InnerProxy>, &Snapshot),
+    (gateway, snapshot): (&Arc<Gateway>, &Snapshot),
     caller: &Caller,
     (target, more): (&str, &[(HeaderName, HeaderValue)]),
     (time, wanted): (Duration, &mut watch::Receiver<()>),
@@ -83,7 +83,7 @@ pub(super) async fn ask(
         }
     };
     let request = InnerRequest { head, body: Bytes::new() };
-    let sent = request.send(proxy, caller, (time, wanted), keep).await;
+    let sent = request.send(gateway, caller, (time, wanted), keep).await;
     match (sent, kept) {
         (Ok((status, headers)), Some(body)) => Ok(InnerAnswer { status, headers, body: body.into() }),
         (Ok(_), None) => Err(NoAnswer::NoMemory),

@@ -15,27 +15,20 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use pingora::{
-    apps::HttpServerApp as _,
     http::RequestHeader,
     protocols::http::{ServerSession, v1::client::HttpSession},
-    proxy::{HttpProxy, http_proxy},
-    server::configuration::ServerConf,
 };
-use tokio::{
-    io::DuplexStream,
-    sync::{OnceCell, watch},
-    task::JoinError,
-};
+use tokio::{io::DuplexStream, sync::watch, task::JoinError};
 
 use super::{caller::Caller, pipe::PipeStream};
 use cursorgate_gateway::{
-    Gateway, outcome::failure::Failure, server::dispatch::unless_gone, session::service::Service,
+    Gateway,
+    outcome::failure::Failure,
+    server::{application::Application as _, dispatch::unless_gone},
+    session::service::Service,
     shared::explanations::Explanations,
 };
 use cursorgate_translate::downstream::Code;
-
-/// The gateway as Pingora runs it for inner requests.
-pub(super) type InnerProxy = HttpProxy<Gateway>;
 
 /// The capacity of the pipe in bytes, to which the size of the request's body is added. The body must fit into the pipe
 /// even if the gateway answers without reading it, because the sender reads the answer only after it has written the
@@ -50,48 +43,27 @@ const LEAVING: Duration = Duration::from_secs(1);
 const MOST_INFORMATIONAL: usize = 16;
 
 /// The gateway of inner requests. Routes and at most one service answer these requests.
-pub(super) struct InnerGateway {
-    gateway: Gateway,
-    /// Created for the first request, because Pingora reads the system's certificate authorities when it creates a
-    /// proxy.
-    proxy: OnceCell<Arc<InnerProxy>>,
-}
+pub(super) struct InnerGateway(Arc<Gateway>);
 
 impl InnerGateway {
     /// Creates the gateway from a gateway that has no services yet, so an inner request never reaches a service.
     pub(super) fn new(gateway: &Gateway) -> Self {
-        Self { gateway: Gateway { is_inner: true, ..gateway.clone() }, proxy: OnceCell::new() }
+        Self(Arc::new(Gateway { is_inner: true, ..gateway.clone() }))
     }
 
     /// Creates a gateway with one service, which also answers inner requests.
     pub(super) fn with(gateway: &Gateway, service: Arc<dyn Service>) -> Self {
-        let gateway = Gateway { is_inner: true, services: vec![service], ..gateway.clone() };
-        Self { gateway, proxy: OnceCell::new() }
+        Self(Arc::new(Gateway { is_inner: true, services: vec![service], ..gateway.clone() }))
     }
 
     /// Creates a gateway that explains inner requests which have a permit of `explanations`. The service finds the
     /// explanations in `explanations`.
     pub(super) fn explaining(gateway: &Gateway, explanations: Arc<Explanations>) -> Self {
-        let gateway = Gateway { is_inner: true, explanations: Some(explanations), ..gateway.clone() };
-        Self { gateway, proxy: OnceCell::new() }
+        Self(Arc::new(Gateway { is_inner: true, explanations: Some(explanations), ..gateway.clone() }))
     }
 
-    pub(super) fn gateway(&self) -> &Gateway {
-        &self.gateway
-    }
-
-    /// Returns the proxy of inner requests. The first call creates it.
-    ///
-    /// # Errors
-    ///
-    /// Returns the failure of the gateway if the proxy can't be created.
-    pub(super) async fn proxy(&self) -> Result<Arc<InnerProxy>, Failure> {
-        let make = || async {
-            let gateway = self.gateway.clone();
-            // The files of certificate authorities are read on another thread, because requests run on this one.
-            tokio::task::spawn_blocking(|| Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway))).await
-        };
-        self.proxy.get_or_try_init(make).await.cloned().map_err(|error| failed(&error))
+    pub(super) fn gateway(&self) -> &Arc<Gateway> {
+        &self.0
     }
 
     /// Runs the work of a request in a task, and returns its result. Returns `None` if the client has gone: the sender
@@ -110,7 +82,7 @@ impl InnerGateway {
         W: Future<Output: Send> + Send + 'static,
     {
         let (kept, wanted) = watch::channel(());
-        let in_flight = self.gateway.vitals.enter();
+        let in_flight = self.0.vitals.enter();
         let work = work(wanted);
         let mut running = tokio::spawn(async move {
             let finished = work.await;
@@ -154,17 +126,17 @@ impl InnerRequest {
     /// Returns the reason that there is no whole answer.
     pub(super) async fn send(
         self,
-        proxy: &Arc<InnerProxy>,
+        gateway: &Arc<Gateway>,
         caller: &Caller,
         (time, wanted): (Duration, &mut watch::Receiver<()>),
         keep: impl FnMut(&[u8]),
     ) -> Result<(u16, HeaderMap), Unanswered> {
         let Self { head, body } = self;
         let (near, far) = tokio::io::duplex(PIPE.saturating_add(body.len()));
-        let session = ServerSession::new_http1(Box::new(PipeStream::new(far, caller)));
+        let session = Box::new(ServerSession::new_http1(Box::new(PipeStream::new(far, caller))));
         let (_never, shutdown) = watch::channel(false);
         // The future is boxed, because it is large.
-        let serving = Box::pin(async { drop(proxy.process_new_http(session, &shutdown).await) });
+        let serving = Box::pin(async { drop(gateway.serve(session, &shutdown).await) });
         let exchanged = until_answered(exchange(near, head, body, keep), serving, (time, wanted)).await;
         exchanged.ok_or(Unanswered::GivenUp)?.map_err(|_| Unanswered::BrokenOff)
     }

@@ -17,12 +17,12 @@ use tokio::sync::watch;
 
 use super::{
     caller::Caller,
-    inner::{InnerProxy, InnerRequest, Unanswered},
+    inner::{InnerRequest, Unanswered},
 };
 use cursorgate_config::CONNECTION;
 use cursorgate_core::json::{self, Pointer, scalar};
 use cursorgate_gateway::{
-    Snapshot, net::memory::MemoryShare, request::target, routes::list::COUNTED, session::service::FORM,
+    Gateway, Snapshot, net::memory::MemoryShare, request::target, routes::list::COUNTED, session::service::FORM,
 };
 use cursorgate_translate::downstream::Code;
 
@@ -102,7 +102,7 @@ pub(super) struct InnerCall<'c> {
 
 /// The sender of all inner requests that one client request causes.
 pub(super) struct ListReader {
-    pub(super) proxy: Arc<InnerProxy>,
+    pub(super) gateway: Arc<Gateway>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) caller: Caller,
     pub(super) timeout: Duration,
@@ -155,7 +155,7 @@ impl ListReader {
         };
         let mut wanted = self.wanted.clone();
         let request = InnerRequest { head, body: call.body };
-        let sent = request.send(&self.proxy, &self.caller, (self.timeout, &mut wanted), keep).await;
+        let sent = request.send(&self.gateway, &self.caller, (self.timeout, &mut wanted), keep).await;
         match (sent, kept) {
             (Ok((status, headers)), Some(body)) => Ok((status, headers, body.into())),
             (Ok(_), None) => {

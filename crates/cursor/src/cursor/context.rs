@@ -93,6 +93,24 @@ impl CursorContext {
         Self { usual: Some(Arc::clone(usual)), ..self }
     }
 
+    /// Returns the default context for the next requests of the route: this one, if only its host, its path or its
+    /// order differ from the default. Most requests of a route come by one host. Returns `None` for a context with
+    /// filters or headers, which are the client's own, and for the default context itself.
+    #[must_use]
+    pub fn next_usual(&self, keys: &KeyRing) -> Option<Arc<Self>> {
+        let usual = self.usual.as_deref()?;
+        let own = [ContextPart::Filters, ContextPart::Headers];
+        if own.into_iter().any(|part| !self.part(part as usize).is_empty()) || self.has_bytes_of(usual) {
+            return None;
+        }
+        self.fingerprint(keys.signing());
+        Some(Arc::new(Self { usual: None, ..self.clone() }))
+    }
+
+    fn has_bytes_of(&self, other: &Self) -> bool {
+        self.ends == other.ends && self.bytes == other.bytes
+    }
+
     /// Returns the fingerprint under a key. Only the fingerprint under the first key is kept for later calls.
     pub(super) fn fingerprint(&self, key: &RingKey) -> Fingerprint {
         let computed = self.remembered.get_or_init(|| self.compute(key));

@@ -5,8 +5,9 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, uri::Authority};
 use pingora::{
-    apps::http_app::ServeHttp,
+    apps::{HttpServerApp as _, ReusedHttpStream, http_app::ServeHttp},
     protocols::{http::ServerSession, l4::socket::SocketAddr},
+    server::ShutdownWatch,
 };
 
 use super::{
@@ -35,7 +36,7 @@ use crate::{
     net::connection::Connections,
     runtime::{clock, sockets::ListeningSocket},
     server::listen::Listening,
-    server::{admission::Admission, connection::Front},
+    server::{admission::Admission, application::Application, connection::Front},
     session::service::ServiceReport,
 };
 
@@ -340,6 +341,16 @@ impl Admin {
         let known = PROBES.iter().chain(&REPORTS).map(|(path, _)| *path).chain([MIGRATION_PATH]).chain(pages);
         let known: Vec<&str> = known.chain(of_services.copied()).collect();
         (StatusCode::NOT_FOUND, TEXT, format!("there are /, {}\n", known.join(", ")).into())
+    }
+}
+
+impl Application for Admin {
+    async fn serve(
+        self: &Arc<Self>,
+        session: Box<ServerSession>,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        self.process_new_http(*session, shutdown).await
     }
 }
 

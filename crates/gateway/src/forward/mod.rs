@@ -9,8 +9,8 @@ pub mod relay;
 use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Version, header};
-use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSession, proxy::Session};
+use http::{HeaderName, HeaderValue, header};
+use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSession};
 
 use super::{
     outcome::{
@@ -38,6 +38,9 @@ use relay::RelayFault;
 use relay::relay;
 use relay::takes_events;
 
+/// The room for the headers that a request gets of its own: `Host`, a content coding, and those of an upgrade or chunks.
+const ROOM: usize = 4;
+
 /// Returns whether a request is for a WebSocket or an event stream. Connections of both kinds may be silent for an
 /// hour.
 pub fn is_stream(session: &ServerSession) -> bool {
@@ -59,7 +62,7 @@ fn is_web_socket(session: &ServerSession) -> bool {
 /// reading. The caller must then close the connection.
 pub async fn forward(
     gateway: &Gateway,
-    session: &mut Session,
+    session: &mut ServerSession,
     forwarded: &Forwarded,
     context: &mut RequestContext,
 ) -> pingora::Result<()> {
@@ -103,7 +106,7 @@ const PANICKED: &str = "the gateway failed: report the request id";
 /// Sends `problem`, if there is one and no answer has begun. Otherwise logs `word` and returns an error, which closes
 /// the connection.
 async fn fail(
-    session: &mut Session,
+    session: &mut ServerSession,
     problem: Option<Problem>,
     word: &'static str,
     context: &mut RequestContext,
@@ -126,7 +129,7 @@ async fn fail(
 /// Forwards a request, and records it as one call of the upstream.
 async fn pass_recorded(
     gateway: &Gateway,
-    session: &mut Session,
+    session: &mut ServerSession,
     forwarded: &Forwarded,
     context: &mut RequestContext,
 ) -> Result<(), RelayFault> {
@@ -162,7 +165,7 @@ async fn pass_recorded(
 
 async fn pass(
     gateway: &Gateway,
-    session: &mut Session,
+    session: &mut ServerSession,
     forwarded: &Forwarded,
     context: &mut RequestContext,
     peer: &AskedPeer,
@@ -171,19 +174,13 @@ async fn pass(
     let upstream = &forwarded.found.route.upstream;
     let asked = session.req_header();
     let links = AnswerLinks::of(forwarded, &asked.method, &asked.headers, &context.snapshot);
-    let codings = links.as_ref().and_then(|links| links.codings(&asked.headers));
-    let mut request = request(session.as_downstream_mut(), forwarded).map_err(RelayFault::Head)?;
-    if let Some(codings) = codings {
-        request.insert_header(header::ACCEPT_ENCODING, codings).map_err(RelayFault::Head)?;
-    }
     // Pingora buffers a small request body. The body can then be sent again if the upstream has closed an idle
     // connection.
-    session.as_downstream_mut().enable_retry_buffering();
-    let asked = session.req_header().clone();
-    let visit = upstream.visit(&asked.headers, &forwarded.target.normal_path, only_reads(session, forwarded));
+    session.enable_retry_buffering();
+    let can_repeat = only_reads(session, forwarded);
+    let visit = upstream.visit(&session.req_header().headers, &forwarded.target.normal_path, can_repeat);
     let deadline = clock::instant() + upstream.timeouts.whole;
     let mut passing = PassedAnswer {
-        asked: &asked,
         forwarded,
         cross_origin: context.cross_origin.as_ref(),
         gateway,
@@ -200,7 +197,7 @@ async fn pass(
     let mut may_renew = true;
     // `Visit::retry` bounds the number of attempts.
     let passed = loop {
-        let relayed = attempt(session, &request, peer, &mut may_renew, &mut passing).await;
+        let relayed = attempt(session, peer, &mut may_renew, &mut passing).await;
         let pause = match &relayed {
             Err(RelayFault::Again(pause)) => Some(*pause),
             // A client that has got part of an answer can't get another answer, so the request is repeated only if no
@@ -221,8 +218,7 @@ async fn pass(
 /// Makes one attempt to relay a request and its answer. If the upstream has closed a reused connection, the request is
 /// sent once more over a new connection.
 async fn attempt(
-    session: &mut Session,
-    request: &RequestHeader,
+    session: &mut ServerSession,
     asked: &AskedPeer,
     may_renew: &mut bool,
     passing: &mut PassedAnswer<'_>,
@@ -230,12 +226,13 @@ async fn attempt(
     let visit = passing.retries.visit;
     let timeouts = passing.forwarded.found.route.upstream.timeouts;
     let connections = &passing.gateway.fetcher.connections;
+    let mut request = request(session, passing).map_err(RelayFault::Head)?;
     let mut connection = connections.open(visit, &request.headers, timeouts).await.map_err(RelayFault::Upstream)?;
     asked.note(connection.address());
     let peer = Arc::clone(&connection.peer);
     let mut sent = passing.forwarded.body.clone();
     loop {
-        let relayed = match connection.send(Box::new(request.clone())).await {
+        let relayed = match connection.send(Box::new(request)).await {
             Ok(()) => relay(session, &mut connection, timeouts, sent.take(), passing).await,
             Err(error) => Err(RelayFault::Upstream(error)),
         };
@@ -246,11 +243,12 @@ async fn attempt(
                 *may_renew = false;
                 // The upstream closed the connection while it was idle, so the request is sent again, but only once.
                 // Test: `an_upstream_that_closes_kept_connections_fails_no_request`.
-                let rest = session.as_downstream().get_retry_buffer();
+                let rest = session.get_retry_buffer();
                 let parts = [passing.forwarded.body.as_deref(), rest.as_deref()];
                 sent = Some(Bytes::from(parts.map(Option::unwrap_or_default).concat()));
                 connection =
                     connections.renew(visit.peers, connection, timeouts).await.map_err(RelayFault::Upstream)?;
+                request = self::request(session, passing).map_err(RelayFault::Head)?;
             }
             Ok(can_be_used_on) => {
                 if can_be_used_on {
@@ -271,9 +269,8 @@ async fn attempt(
 
 /// Returns whether another peer may be tried if the first one fails: the request only reads (RFC 9110 section 9.2.1),
 /// has no body, and isn't an upgrade to another protocol.
-fn only_reads(session: &mut Session, forwarded: &Forwarded) -> bool {
+fn only_reads(session: &mut ServerSession, forwarded: &Forwarded) -> bool {
     let is_upgrade = session.is_upgrade_req();
-    let session = session.as_downstream_mut();
     // A write may have been carried out although its answer was lost, so no other peer gets it. Test:
     // `writes_are_sent_once`.
     session.req_header().method.is_safe() && forwarded.body.is_none() && session.is_body_empty() && !is_upgrade
@@ -281,53 +278,71 @@ fn only_reads(session: &mut Session, forwarded: &Forwarded) -> bool {
 
 /// Returns whether a request can be sent again: its method is idempotent, the client has got no part of an answer, and
 /// the body is still in Pingora's buffer.
-fn repeats(session: &Session) -> bool {
+fn repeats(session: &ServerSession) -> bool {
     session.req_header().method.is_idempotent()
         && session.response_written().is_none()
-        && !session.as_downstream().retry_buffer_truncated()
+        && !session.retry_buffer_truncated()
 }
 
 /// Builds the request head for the upstream, with the route's path, `Host`, the headers about the request's origin, and
-/// the operator's headers. Hop-by-hop headers are removed.
-fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Result<RequestHeader> {
-    let Forwarded { found, target, client, successor, .. } = forwarded;
-    let mut request = session.req_header().clone();
+/// the operator's headers. Hop-by-hop headers are left out.
+fn request(session: &mut ServerSession, passing: &PassedAnswer<'_>) -> pingora::Result<RequestHeader> {
+    let Forwarded { found, target, client, successor, .. } = passing.forwarded;
+    let is_chunked = session.is_http2() && !session.is_body_empty();
+    // A legacy request for a page is never upgraded. Test:
+    // `a_switch_after_an_upgrade_that_was_not_forwarded_is_refused`.
+    let upgrades = successor.is_none() && is_web_socket(session);
+    let asked = session.req_header();
     let query = target.query.as_deref().unwrap_or_default();
     let path = found.route.passed_target(&target.path, &found.parameters, query);
-    // An intermediary sends its own version, not the client's (RFC 9112 section 2.3).
-    request.set_version(Version::HTTP_11);
-    request.set_raw_path(path.as_bytes())?;
     let upstream = &found.route.upstream;
-    let mut dropped = headers::between_neighbours(&request.headers);
-    let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
+    let mut dropped = headers::between_neighbours(&asked.headers);
+    let (untrusted, ours) = headers::provenance(&asked.headers, client.origin(target), &upstream.headers);
     // A header that an upstream may confuse with one of the operator's is removed, such as `X_Api_Key` beside
     // `X-Api-Key`. Test: `client_headers_that_resemble_headers_of_the_operator_are_not_forwarded`.
     dropped.extend(untrusted);
     // The path in the request line selected this route. A header that overrides the path could select another resource.
     // Test: `no_header_changes_the_path_that_the_upstream_gets`.
-    dropped.extend(headers::path_overrides(&request.headers));
+    dropped.extend(headers::path_overrides(&asked.headers));
     if successor.is_some() {
         // The request was checked as a GET of this path. A header that overrides the method would make it another
         // request. Test: `headers_that_override_the_method_or_the_path_do_not_pass`.
-        dropped.extend(headers::overrides(&request.headers));
+        dropped.extend(headers::overrides(&asked.headers));
     }
-    for name in &dropped {
-        request.remove_header(name);
+    let passes = |name: &HeaderName| !dropped.contains(name) && !ours.contains_key(name) && name != header::HOST;
+    let room = Some(asked.headers.len() + ours.len() + upstream.headers.len() + ROOM);
+    // An intermediary sends its own version, HTTP/1.1, and not the client's (RFC 9112 section 2.3).
+    let mut request = match asked.has_case() {
+        true => RequestHeader::build(asked.method.clone(), path.as_bytes(), room)?,
+        false => RequestHeader::build_no_case(asked.method.clone(), path.as_bytes(), room)?,
+    };
+    request.insert_header(header::HOST, upstream.host_for(target.authority.as_deref()))?;
+    let mut spellings = asked.case_header_iter();
+    for (name, value) in &asked.headers {
+        // A head of HTTP/2 has no spellings of its own.
+        let spelling = spellings.next().map(|(spelling, _)| spelling);
+        if !passes(name) {
+            continue;
+        }
+        match spelling {
+            Some(spelling) => request.append_header(spelling.clone(), value.clone())?,
+            None => request.append_header(name.clone(), value.clone())?,
+        };
     }
-    if session.is_http2() && !session.is_body_empty() && !request.headers.contains_key(header::CONTENT_LENGTH) {
+    if is_chunked && !request.headers.contains_key(header::CONTENT_LENGTH) {
         // In HTTP/2, frames end a body of unknown length. HTTP/1.1 needs chunks for this.
         request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
-    // A legacy request for a page is never upgraded. Test:
-    // `a_switch_after_an_upgrade_that_was_not_forwarded_is_refused`.
-    if successor.is_none() && is_web_socket(session) {
+    if upgrades {
         request.insert_header(header::CONNECTION, "Upgrade")?;
         request.insert_header(header::UPGRADE, "websocket")?;
     }
-    request.insert_header(header::HOST, upstream.host_for(target.authority.as_deref()))?;
     // The operator's headers are inserted last, to replace the client's and the gateway's own.
     for (name, value) in ours.iter().chain(upstream.headers.iter().map(|(name, value)| (name, value))) {
         request.insert_header(name.clone(), value.clone())?;
+    }
+    if let Some(codings) = passing.links.as_ref().and_then(|links| links.codings(&session.req_header().headers)) {
+        request.insert_header(header::ACCEPT_ENCODING, codings)?;
     }
     Ok(request)
 }

@@ -34,7 +34,6 @@ use cursorgate_translate::{
 
 /// A relayed answer, with its request.
 pub struct PassedAnswer<'a> {
-    pub asked: &'a RequestHeader,
     /// The route and the client of the request.
     pub forwarded: &'a Forwarded,
     /// The cross-origin policy of the route; `None` if the upstream decides.
@@ -86,10 +85,10 @@ impl Retries<'_> {
 impl PassedAnswer<'_> {
     /// Purges the cached pages that the request may have changed. This happens before the client learns that the
     /// request succeeded.
-    pub async fn purge(&self, status: StatusCode) {
+    pub async fn purge(&self, asked: &RequestHeader, status: StatusCode) {
         // A legacy request for a page only reads, even with the method POST, so it purges nothing.
         if self.forwarded.successor.is_none() {
-            purge::after(self.snapshot, self.asked, &self.forwarded.target, status).await;
+            purge::after(self.snapshot, asked, &self.forwarded.target, status).await;
         }
     }
 
@@ -98,11 +97,11 @@ impl PassedAnswer<'_> {
     /// # Errors
     ///
     /// Returns an error if a header can't be written.
-    pub fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
+    pub fn head(&mut self, asked: &RequestHeader, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
         let Forwarded { found, target, .. } = self.forwarded;
         let readers = &self.gateway.readers;
         // The observation reads the head as the upstream sent it, so it begins before the changes below.
-        self.observation = observe::begin(readers, self.asked, answer, (found, target), (self.memory, self.outcome));
+        self.observation = observe::begin(readers, asked, answer, (found, target), (self.memory, self.outcome));
         self.of_connection(answer);
         self.bound_retry(answer)?;
         if let Some(links) = &mut self.links {
@@ -110,7 +109,7 @@ impl PassedAnswer<'_> {
         }
         answer.set_version(Version::HTTP_11);
         answer.insert_header(REQUEST_ID, self.outcome.request_id.as_str())?;
-        self.frame(answer, has_body)?;
+        frame(asked, answer, has_body)?;
         self.mark_legacy(answer)?;
         self.vary(answer)?;
         self.tell_limits(answer)?;
@@ -166,29 +165,6 @@ impl PassedAnswer<'_> {
                 Ok(())
             }
         }
-    }
-
-    /// Frames the body as the client's version of HTTP permits (RFC 9112 section 6).
-    fn frame(&self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
-        if self.asked.version < Version::HTTP_11 {
-            // HTTP/1.0 has no chunks (RFC 9112 section 6.1). The end of the connection ends the body.
-            answer.remove_header(&header::TRANSFER_ENCODING);
-            return Ok(());
-        }
-        let is_framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| {
-            // An answer to HEAD keeps its `Content-Length`, which is the length of an answer to GET.
-            answer.headers.contains_key(name)
-        });
-        let can_have_body = self.asked.method != Method::HEAD
-            && !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if !is_framed && can_have_body {
-            if has_body {
-                answer.insert_header(header::TRANSFER_ENCODING, "chunked")?;
-            } else {
-                answer.insert_header(header::CONTENT_LENGTH, "0")?;
-            }
-        }
-        Ok(())
     }
 
     /// Adds `Deprecation`, `Sunset` and links to the answer to a legacy request.
@@ -252,4 +228,27 @@ impl PassedAnswer<'_> {
         }
         Ok(())
     }
+}
+
+/// Frames the body as the client's version of HTTP permits (RFC 9112 section 6).
+fn frame(asked: &RequestHeader, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
+    if asked.version < Version::HTTP_11 {
+        // HTTP/1.0 has no chunks (RFC 9112 section 6.1). The end of the connection ends the body.
+        answer.remove_header(&header::TRANSFER_ENCODING);
+        return Ok(());
+    }
+    let is_framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| {
+        // An answer to HEAD keeps its `Content-Length`, which is the length of an answer to GET.
+        answer.headers.contains_key(name)
+    });
+    let can_have_body =
+        asked.method != Method::HEAD && !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !is_framed && can_have_body {
+        if has_body {
+            answer.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        } else {
+            answer.insert_header(header::CONTENT_LENGTH, "0")?;
+        }
+    }
+    Ok(())
 }

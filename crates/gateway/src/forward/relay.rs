@@ -12,7 +12,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version, header};
-use pingora::{BError, ErrorType, http::ResponseHeader, proxy::Session};
+use pingora::{
+    BError, ErrorType,
+    http::{RequestHeader, ResponseHeader},
+    protocols::http::ServerSession,
+};
 
 use super::{passing::PassedAnswer, patience::Patience};
 use crate::{
@@ -109,7 +113,7 @@ enum Heard {
 ///
 /// Returns a [`RelayFault`] if the client doesn't get the whole answer.
 pub async fn relay(
-    session: &mut Session,
+    session: &mut ServerSession,
     connection: &mut Connection,
     timeouts: Timeouts,
     sent: Option<Bytes>,
@@ -117,7 +121,7 @@ pub async fn relay(
 ) -> Result<bool, RelayFault> {
     let upload = Upload::Sending(Patience::new(timeouts.whole));
     let mut relay = Relay { timeouts, upload, download: Download::Awaited(timeouts.forwarded), watches: true };
-    let ended = session.as_downstream_mut().is_body_done();
+    let ended = session.is_body_done();
     relay.send(connection, sent.unwrap_or_default(), ended).await;
     loop {
         let before = clock::instant();
@@ -141,13 +145,13 @@ pub async fn relay(
 
 impl Relay {
     /// Waits for the next event, for at most [`Self::patience`].
-    async fn hear(&self, session: &mut Session, connection: &mut Connection) -> Heard {
+    async fn hear(&self, session: &mut ServerSession, connection: &mut Connection) -> Heard {
         let is_upgraded = matches!(self.download, Download::Upgraded(_));
         let sends = is_upgraded || matches!(self.upload, Upload::Sending(_));
         // Once the upstream has refused the body, the rest of the body stays unread.
         let watches = self.watches && (is_upgraded || !matches!(self.upload, Upload::Refused(_)));
         tokio::select! {
-            body = session.as_downstream_mut().read_body_or_idle(!sends), if watches => Heard::Client(body),
+            body = session.read_body_or_idle(!sends), if watches => Heard::Client(body),
             part = connection.next(), if !matches!(self.download, Download::Ended) => Heard::Upstream(part),
             () = tokio::time::sleep(self.patience()) => Heard::Nothing,
         }
@@ -208,7 +212,7 @@ impl Relay {
     /// exchange continues.
     async fn client(
         &mut self,
-        session: &mut Session,
+        session: &mut ServerSession,
         connection: &mut Connection,
         body: Result<Option<Bytes>, BError>,
     ) -> Result<bool, RelayFault> {
@@ -222,7 +226,7 @@ impl Relay {
             Ok(body) => {
                 // HTTP/2 trailers follow the last part of a body, and are dropped. A read without a part means that the
                 // body has ended.
-                let ended = body.is_none() || session.as_downstream_mut().is_body_done();
+                let ended = body.is_none() || session.is_body_done();
                 self.send(connection, body.unwrap_or_default(), ended).await;
                 return Ok(true);
             }
@@ -262,40 +266,41 @@ impl Relay {
     /// Relays a part of the upstream's answer to the client. Returns whether the exchange continues.
     async fn upstream(
         &mut self,
-        session: &mut Session,
+        session: &mut ServerSession,
         connection: &Connection,
         part: AnswerPart,
         passing: &mut PassedAnswer<'_>,
     ) -> Result<bool, RelayFault> {
         match part {
             // HTTP/1.0 has no informational responses (RFC 9110 section 15.2), so the head is dropped.
-            AnswerPart::Informational(head) if passing.asked.version < Version::HTTP_11 => drop(head),
+            AnswerPart::Informational(head) if session.req_header().version < Version::HTTP_11 => drop(head),
             // The time limit of the head continues to run, because informational heads must not extend it. Test:
             // `informational_answers_that_drip_time_out`.
             AnswerPart::Informational(mut head) => {
                 passing.early_head(&mut head);
-                session.write_response_header(head, false).await.map_err(|error| unread(&error))?;
+                session.write_response_header(head).await.map_err(|error| unread(&error))?;
             }
             AnswerPart::Head(mut head, _) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                 passing.early_head(&mut head);
-                session.write_response_header(head, false).await.map_err(|error| unread(&error))?;
+                session.write_response_header(head).await.map_err(|error| unread(&error))?;
                 self.download = Download::Upgraded(STREAM_SILENCE);
             }
             AnswerPart::Head(mut head, ends) => {
                 if let Some(pause) = passing.retries.judge(&connection.peer, &head) {
                     return Err(RelayFault::Again(pause));
                 }
-                self.download = if ends { Download::Ended } else { self.streaming(&head.headers, passing) };
+                self.download =
+                    if ends { Download::Ended } else { self.streaming(&head.headers, session.req_header()) };
                 if !ends && !is_short(&head.headers) {
                     passing.held.take(STREAMING).map_err(|full| RelayFault::Upstream(full.into()))?;
                 }
                 // Cached pages are purged before the client learns that its write succeeded.
-                passing.purge(head.status).await;
-                passing.head(&mut head, !ends).map_err(RelayFault::Head)?;
+                passing.purge(session.req_header(), head.status).await;
+                passing.head(session.req_header(), &mut head, !ends).map_err(RelayFault::Head)?;
                 let memory = passing.links.as_ref().map_or(0, |links| links.memory());
                 passing.held.take(memory).map_err(|full| RelayFault::Upstream(full.into()))?;
                 self.close_early(session, &head, passing);
-                session.write_response_header(head, ends).await.map_err(|error| unread(&error))?;
+                session.write_response_header(head).await.map_err(|error| unread(&error))?;
             }
             AnswerPart::Body(bytes, ends) => {
                 let is_upgraded = matches!(self.download, Download::Upgraded(_));
@@ -305,7 +310,7 @@ impl Relay {
                     .await
                     .map_err(|error| RelayFault::Upstream(FetchError::Malformed(format!("gzip: {error}"))))?;
                 if !bytes.is_empty() {
-                    session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
+                    session.write_response_body(bytes, false).await.map_err(|error| unread(&error))?;
                 }
                 // The body of an upgraded connection has no end that could be relayed, so the connection is closed
                 // instead. Test: `bytes_after_a_switch_of_protocols_come_from_the_upstream_alone`.
@@ -319,18 +324,17 @@ impl Relay {
         }
         if let Download::Ended = self.download {
             // The client gets the end of the answer now, although the client may still be sending its body.
-            session.write_response_body(None, true).await.map_err(|error| unread(&error))?;
+            session.write_response_body(Bytes::new(), true).await.map_err(|error| unread(&error))?;
         }
         Ok(true)
     }
 
     /// Returns the time limits for the body of an answer with these headers. Test:
     /// `streams_live_as_long_as_bytes_arrive`.
-    fn streaming(&self, answer: &HeaderMap, passing: &PassedAnswer<'_>) -> Download {
+    fn streaming(&self, answer: &HeaderMap, asked: &RequestHeader) -> Download {
         let is_events = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream");
         let streams = answer.get(header::CONTENT_TYPE).is_some_and(|value| is_events(value.as_bytes()));
-        let silence =
-            if streams || takes_events(&passing.asked.headers) { STREAM_SILENCE } else { self.timeouts.forwarded };
+        let silence = if streams || takes_events(&asked.headers) { STREAM_SILENCE } else { self.timeouts.forwarded };
         let pace = answer.contains_key(header::CONTENT_LENGTH).then(|| Patience::new(self.timeouts.whole));
         Download::Streaming { silence, left: silence, pace }
     }
@@ -353,8 +357,8 @@ impl Relay {
     /// Announces `Connection: close` in the answer if no other request can follow on the connection. There are four
     /// reasons: part of a body may still arrive, the client has sent bytes after its request, the end of the connection
     /// ends the answer, or the process is stopping.
-    fn close_early(&self, session: &mut Session, head: &ResponseHeader, passing: &PassedAnswer<'_>) {
-        let asked = passing.asked;
+    fn close_early(&self, session: &mut ServerSession, head: &ResponseHeader, passing: &PassedAnswer<'_>) {
+        let asked = session.req_header();
         // A client that waits for `100 Continue` but gets a final answer may or may not send its body, so the next
         // bytes on the connection are ambiguous.
         let may_send = matches!(self.upload, Upload::Sending(_))

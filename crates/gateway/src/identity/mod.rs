@@ -105,7 +105,7 @@ impl Viewer<'_> {
                 add(name.as_str().as_bytes());
                 let values = self.headers.get_all(name);
                 // With their number, a value can't be taken for the name of the next header.
-                add(&(values.iter().count() as u64).to_le_bytes());
+                add(&u16::try_from(values.iter().count()).unwrap_or(u16::MAX).to_le_bytes());
                 values.iter().for_each(|value| add(value.as_bytes()));
             }
         };
@@ -131,9 +131,8 @@ impl Viewer<'_> {
                 self.bound
             }
         };
-        for name in names {
-            self.headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(hasher));
-            hasher.write_u8(0);
+        for (place, name) in names.iter().enumerate() {
+            self.headers.get_all(name).iter().for_each(|value| (place, value.as_bytes()).hash(hasher));
         }
     }
 }

@@ -93,7 +93,7 @@ impl Checker {
         let chosen = peers.chosen(name, &Arc::clone(&check.peer), None);
         let mut connection = self.connections.open_to(peers, chosen, timeouts).await?;
         connection.send(Box::new(head)).await?;
-        let head = connection.final_head().await?;
-        Ok(head.status.as_u16())
+        let (status, _) = connection.final_head().await?;
+        Ok(status.as_u16())
     }
 }

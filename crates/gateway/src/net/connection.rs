@@ -353,18 +353,18 @@ impl Connection {
         if self.awaits_head() { self.next_head().await } else { self.next_body().await }
     }
 
-    /// Reads up to the final head and returns it.
+    /// Reads up to the final head, and returns its status and its headers.
     ///
     /// # Errors
     ///
     /// Returns the errors of [`Self::next`], among them the error for a protocol switch that the request didn't ask
     /// for.
-    pub async fn final_head(&mut self) -> Result<Box<ResponseHeader>, FetchError> {
+    pub async fn final_head(&mut self) -> Result<(StatusCode, HeaderMap), FetchError> {
         loop {
-            match self.next_head().await? {
-                AnswerPart::Head(head, _) => return Ok(head),
-                // `next_head` limits the number of informational heads, and returns no part of a body.
-                AnswerPart::Informational(_) | AnswerPart::Body(..) => {}
+            // `read_head` limits the number of informational heads.
+            let head = self.read_head().await?;
+            if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Ok((head.status, head.headers.clone()));
             }
         }
     }
@@ -397,8 +397,29 @@ impl Connection {
     }
 
     async fn next_head(&mut self) -> Result<AnswerPart, FetchError> {
+        let mut head = Box::new(self.read_head().await?.clone());
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(AnswerPart::Head(head, false));
+        }
+        if head.status.is_informational() {
+            return Ok(AnswerPart::Informational(head));
+        }
+        // The parser accepts several equal lengths; they are forwarded as one (RFC 9110 section 8.6). Test:
+        // `repeated_equal_content_lengths_are_accepted`.
+        if says_length_again(&head.headers)
+            && let Some(length) = announced_length(&head.headers)
+        {
+            let _ = head.insert_header(header::CONTENT_LENGTH, length);
+        }
+        let ends = self.session.is_body_done();
+        Ok(AnswerPart::Head(head, ends))
+    }
+
+    /// Reads and checks the next head.
+    async fn read_head(&mut self) -> Result<&ResponseHeader, FetchError> {
         self.session.read_head().await.map_err(|error| broken(&error))?;
         let raw = self.session.raw_head();
+        let is_upgraded = self.session.was_upgraded();
         let Some(head) = self.session.head() else {
             return Err(FetchError::Unavailable("no answer".to_owned()));
         };
@@ -407,31 +428,21 @@ impl Connection {
         if let Some(fault) = raw.map_or_else(|| excess(&head.headers), |raw| fault(&raw)) {
             return Err(FetchError::Malformed(fault.to_owned()));
         }
-        let mut head = Box::new(head.clone());
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // Bytes of a protocol that the request didn't ask for aren't an answer, so the switch is refused. Test:
             // `an_unsolicited_switch_of_protocols_is_refused`.
-            if !self.session.was_upgraded() {
+            if !is_upgraded {
                 return Err(FetchError::Malformed("it switched protocols unasked".to_owned()));
             }
-            return Ok(AnswerPart::Head(head, false));
-        }
-        if head.status.is_informational() {
+        } else if head.status.is_informational() {
             // Informational answers could come without end, so their number is limited. Test:
             // `informational_responses_without_end_are_refused`.
             self.informational += 1;
             if self.informational > MOST_INFORMATIONAL {
                 return Err(FetchError::Malformed("too many informational answers".to_owned()));
             }
-            return Ok(AnswerPart::Informational(head));
         }
-        // The parser accepts several equal lengths; they are forwarded as one (RFC 9110 section 8.6). Test:
-        // `repeated_equal_content_lengths_are_accepted`.
-        if let Some(length) = announced_length(&head.headers) {
-            let _ = head.insert_header(header::CONTENT_LENGTH, length);
-        }
-        let ends = self.session.is_body_done();
-        Ok(AnswerPart::Head(head, ends))
+        Ok(head)
     }
 
     async fn next_body(&mut self) -> Result<AnswerPart, FetchError> {
@@ -439,6 +450,12 @@ impl Connection {
         self.received += bytes.len();
         Ok(AnswerPart::Body(bytes, ends))
     }
+}
+
+/// Returns whether an answer states its length more than once.
+fn says_length_again(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    lengths.next().is_some_and(|first| first.as_bytes().contains(&b',')) || lengths.next().is_some()
 }
 
 /// Returns the length that `Content-Length` states; `None` if there is no valid length. Of several lengths the first is
@@ -453,7 +470,9 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
     if raw.len() > LARGEST_HEAD {
         return Some("its head is too large");
     }
-    let lines = raw.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.trim_ascii().is_empty());
+    let ends = memchr::memchr_iter(b'\n', raw).chain([raw.len()]);
+    let lines = ends.scan(0, |start, end| Some(&raw[std::mem::replace(start, end + 1)..end])).skip(1);
+    let lines = lines.filter(|line| !line.trim_ascii().is_empty());
     let (mut count, mut codings, mut has_length) = (0_usize, 0_usize, false);
     for line in lines {
         count += 1;
@@ -461,7 +480,7 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
             // Another reader might take a folded line (RFC 9112, section 5.2) for a separate one, so it is a fault.
             return Some("a line of its head continues on the next line");
         }
-        let (name, value) = match line.iter().position(|byte| *byte == b':') {
+        let (name, value) = match memchr::memchr(b':', line) {
             Some(at) => (&line[..at], line[at + 1..].trim_ascii()),
             None => return Some("a line of its head is not a header field"),
         };

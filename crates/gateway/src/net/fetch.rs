@@ -12,7 +12,7 @@ use std::{
 };
 
 use flate2::bufread::MultiGzDecoder;
-use http::{HeaderMap, Method, StatusCode, header, response::Parts};
+use http::{HeaderMap, Method, StatusCode, header};
 use pingora::http::RequestHeader;
 
 use super::{
@@ -210,17 +210,17 @@ async fn ask_on(
     // One timeout spans the whole head, because each single byte might arrive in time. Test:
     // `a_head_of_an_answer_that_drips_times_out`.
     let head = tokio::time::timeout(patience, connection.final_head()).await;
-    let head = head.map_err(|_| FetchError::Timeout(format!("no whole head within {patience:?}")))??;
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+    let (status, headers) = head.map_err(|_| FetchError::Timeout(format!("no whole head within {patience:?}")))??;
+    if status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(FetchError::Malformed("it switched protocols".to_owned()));
     }
     // The headers of an answer to HEAD state the length that the body of GET would have, so the length is ignored.
     // Test: `an_answer_to_head_has_no_body`.
-    let announced = if request.method == Method::HEAD { None } else { announced_length(&head.headers) };
+    let announced = if request.method == Method::HEAD { None } else { announced_length(&headers) };
     bounds.held.give(FIRST_RESERVE);
     let mut body = Vec::new();
     match read_body(connection, &mut body, announced, bounds).await {
-        Ok(()) => Ok(Fetched { status: head.status, headers: Parts::from(*head).headers, body }),
+        Ok(()) => Ok(Fetched { status, headers, body }),
         Err(error) => {
             // The next attempt starts with the same share of memory as the first.
             bounds.held.give(body.capacity());

@@ -10,6 +10,7 @@ use crate::{
     routes::{list::List, route::Route},
     session::client_request::ClientRequest,
     shared::{
+        learning::LearningScope,
         pages::{KeptPages, key::KeptScope},
         pivots::Pivots,
     },
@@ -137,6 +138,14 @@ impl<'r> PageContext<'r> {
     /// Returns whether the list can be read backward in the requested order.
     pub(super) fn reads_back(&self) -> bool {
         self.list.dialect.reads_back(&self.sorted)
+    }
+
+    /// Returns the scope of learnt limits: the list with these filters, as the client's principal sees it.
+    #[must_use]
+    pub fn learning_scope(&self) -> LearningScope {
+        let (headers, known) = self.asked.client_parts();
+        let viewer = self.list.viewer(headers, known);
+        self.list.learning.scope(self.asked.target.collection_path(), &self.request.filters.forwarded, viewer)
     }
 
     /// Returns the parameters of the client's convention.

@@ -128,7 +128,11 @@ impl<'a> RequestCursors<'a> {
         let signing = NumberedMarker { number: list.keys.signing_number(), marker: list.keys.signing_marker() };
         let context = CursorContext::new(parts);
         let context = match &route.usual {
-            Some(usual) => context.beside(usual),
+            Some(usual) => {
+                let context = context.beside(&usual.load());
+                context.next_usual(&list.keys).into_iter().for_each(|next| usual.store(next));
+                context
+            }
             None => context,
         };
         let (now, instant) = (asked.now, asked.began);

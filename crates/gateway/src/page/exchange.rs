@@ -82,6 +82,8 @@ pub struct Exchange<'a> {
     pub phase: &'a Phase<'a>,
     /// The key of the client's cursor; `None` without a cursor, or if new cursors have the same key.
     pub made_by: Option<&'a NumberedMarker>,
+    /// The scope of learnt limits: the list with these filters, as the client's principal sees it.
+    pub scope: LearningScope,
     /// The record of the page; `None` if the page isn't explained.
     pub record: Option<&'a PageRecord>,
 }
@@ -307,14 +309,6 @@ impl Exchange<'_> {
         Ok(answers)
     }
 
-    /// Returns the scope of learnt limits: the list with these filters, as the client's principal sees it.
-    pub fn scope(self) -> LearningScope {
-        let PageContext { list, asked, request, .. } = self.context;
-        let filters = &request.filters.forwarded;
-        let (headers, known) = asked.client_parts();
-        list.learning.scope(asked.target.collection_path(), filters, list.viewer(headers, known))
-    }
-
     /// Builds the request to the core: `limit` items at the position of `placed`.
     fn page_request(self, placed: ResolvedCursor, limit: u32) -> PageRequest {
         let ResolvedCursor { target, pivot } = placed;
@@ -332,7 +326,7 @@ impl Exchange<'_> {
             .may_project(!forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"))
             .pivot(pivot)
             .target_marker(self.made_by.map(|key| key.marker.clone()))
-            .profile(list.learning.read(self.scope()))
+            .profile(list.learning.read(self.scope))
             .budget(Budget::new(list.budgets.upstream_requests, list.budgets.search_requests))
             .search_items(list.budgets.search_items)
             .verify(list.verify)

@@ -68,7 +68,7 @@ pub async fn serve(
     // Resolve: the core names the fetches that it needs, until it serves or refuses the page.
     let (asked, phase) = (AskedPeer::default(), RequestTrace::phase(trace, "page"));
     let visit = call.route.upstream.visit(&call.asked.headers, &call.asked.target.normal_path, true);
-    let made_by = start.made_by.as_ref();
+    let (made_by, scope) = (start.made_by.as_ref(), context.learning_scope());
     let exchange = Exchange {
         context: &context,
         cursors: &cursors,
@@ -78,6 +78,7 @@ pub async fn serve(
         asked: &asked,
         phase: &phase,
         made_by,
+        scope,
         record,
     };
     let resolved = exchange.resolve(start.cursor, limit, outcome).await;
@@ -90,7 +91,6 @@ pub async fn serve(
             return Err(Failure::refusal(refusal, nearest));
         }
     };
-    let scope = exchange.scope();
     drop(phase);
     // The profile is read before this page adds to it. The difference shows whether a filter of this page helped.
     let known = context.list.learning.read(scope);

@@ -31,7 +31,8 @@ pub fn given_id(headers: &HeaderMap) -> Option<&str> {
 /// Replaces the id of a request. All spellings of the header are removed, because CGI-like servers treat `X_Request_Id`
 /// as the same header.
 pub fn write_id(headers: &mut pingora::http::RequestHeader, id: &str) {
-    let is_id = |name: &&HeaderName| name.as_str().replace('_', "-") == REQUEST_ID.as_str();
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let is_id = |name: &&HeaderName| name.as_str().bytes().map(dashed).eq(REQUEST_ID.as_str().bytes());
     let spellings: Vec<HeaderName> = headers.headers.keys().filter(is_id).cloned().collect();
     for name in &spellings {
         headers.remove_header(name);

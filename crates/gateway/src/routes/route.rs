@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, Method};
 
 use super::{
@@ -60,8 +61,9 @@ pub struct Route {
     pub cors: Option<Arc<CorsPolicy>>,
     /// The list that the route serves; `None` if all requests are forwarded.
     pub list: Option<List>,
-    /// The cursor context of a request without filters in the default order; `None` without a list.
-    pub usual: Option<Arc<cursor::CursorContext>>,
+    /// The cursor context of the last request without filters, whose parts the next requests reuse; `None` without a
+    /// list.
+    pub usual: Option<ArcSwap<cursor::CursorContext>>,
     /// The list that is observed while all requests are forwarded; `None` if the route doesn't observe.
     pub observed: Option<Box<ObservedList>>,
     /// The list that the route would serve, if it was set back to forwarding; `None` for all other routes.
@@ -130,7 +132,7 @@ impl Route {
             let path = path.strip_suffix('/').unwrap_or(path);
             let order = &list.dialect.default_sorted().order;
             let parts = cursor::ContextParts { route, host: "", path, filters: &[], order, headers: &[] };
-            cursor::CursorContext::usual(parts, &list.keys)
+            ArcSwap::new(cursor::CursorContext::usual(parts, &list.keys))
         });
         Some(Self {
             metrics: known.map_or_else(|| RouteMetrics::new(&settings.name.value), |known| Arc::clone(&known.metrics)),

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use http::{HeaderMap, Method};
 use pingora::{
-    apps::{HttpPersistentSettings, HttpServerApp},
+    apps::HttpPersistentSettings,
     protocols::{ALPN, Stream, http::ServerSession},
     server::ShutdownWatch,
 };
@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
 
 use super::{
     admission::{Admission, AdmittedConnection, Dropped},
+    application::Application,
     gate::Gated,
     http2::Multiplexed,
 };
@@ -149,7 +150,7 @@ impl Front {
     /// client takes the place, or the process stops. If `http2` is true, the client may speak HTTP/2, either negotiated
     /// by TLS or announced by its preface. `expected` makes the process wait for the client until its first request has
     /// been answered.
-    pub async fn serve<A: HttpServerApp + Send + Sync + 'static>(
+    pub async fn serve<A: Application>(
         &self,
         app: &Arc<A>,
         stream: Stream,
@@ -204,7 +205,7 @@ impl Front {
             if head.has_surplus {
                 surplus.notice();
             }
-            let mut session = ServerSession::new_http1(connection);
+            let mut session = Box::new(ServerSession::new_http1(connection));
             match kept.take() {
                 Some(kept) => kept.apply_to_session(&mut session),
                 // Pingora announces the end of the connection with the last response. Test:
@@ -213,7 +214,8 @@ impl Front {
             }
             session.set_pipelined_prefix(head.bytes);
             session.set_connection_user_context(Some(Box::new(surplus.clone())));
-            let served = app.process_new_http(session, shutdown).await;
+            // The future is large, so it is boxed. It is made in its box: only the session is moved there, by its address.
+            let served = Box::pin(app.serve(session, shutdown)).await;
             expected = None;
             let Some(reused) = served else { return };
             let (stream, settings) = reused.consume();

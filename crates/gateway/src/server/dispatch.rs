@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Version};
-use pingora::{http::RequestHeader, protocols::http::ServerSession, proxy::Session};
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
 use super::admission::whose;
 use crate::{
@@ -93,7 +93,11 @@ struct Routed {
 /// # Errors
 ///
 /// Returns an error if the upstream's answer to a forwarded request breaks off after it has begun.
-pub async fn answer(gateway: &Gateway, session: &mut Session, context: &mut RequestContext) -> pingora::Result<()> {
+pub async fn answer(
+    gateway: &Gateway,
+    session: &mut ServerSession,
+    context: &mut RequestContext,
+) -> pingora::Result<()> {
     let decided = {
         // The future is large, so it is pinned here and never moved.
         let deciding = pin!(decide(gateway, session, context));
@@ -152,9 +156,8 @@ pub async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Requ
 }
 
 /// Decides how a request is answered. Pages and answers of services are made here; nothing is written yet.
-async fn decide(gateway: &Gateway, session: &mut Session, context: &mut RequestContext) -> Dispatch {
+async fn decide(gateway: &Gateway, session: &mut ServerSession, context: &mut RequestContext) -> Dispatch {
     seam(&context.outcome.path, "decide");
-    let session = session.as_downstream_mut();
     let head = session.req_header();
     // Heads of HTTP/1.1 were checked before Pingora parsed them, so only heads of HTTP/2 are checked here.
     if head.version == Version::HTTP_2

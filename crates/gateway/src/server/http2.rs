@@ -15,7 +15,6 @@ use h2::Reason;
 use http::{HeaderValue, header};
 use pingora::{
     BError,
-    apps::HttpServerApp,
     protocols::{
         Digest, Stream,
         http::{
@@ -26,7 +25,10 @@ use pingora::{
     server::ShutdownWatch,
 };
 
-use super::admission::{AdmittedConnection, Dropped};
+use super::{
+    admission::{AdmittedConnection, Dropped},
+    application::Application,
+};
 use crate::{
     lifecycle::{
         live::Live,
@@ -96,7 +98,7 @@ enum ConnectionEnd {
 impl Multiplexed<'_> {
     /// Serves requests until the connection ends. `prefix` contains the bytes that have already been read from the
     /// stream. `expected` makes the process wait for the client until its first request has been answered.
-    pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
+    pub(super) async fn serve<A: Application>(
         &self,
         app: &Arc<A>,
         stream: Stream,
@@ -140,7 +142,7 @@ impl Multiplexed<'_> {
 
     /// Accepts requests until there is a reason to end. Each iteration of the loop follows a request, the beginning of
     /// a drain, or a change in the traffic, which [`traffic`] bounds.
-    async fn accept<A: HttpServerApp + Send + Sync + 'static>(
+    async fn accept<A: Application>(
         &self,
         app: &Arc<A>,
         connection: &mut ServerConnection,
@@ -235,7 +237,7 @@ impl Multiplexed<'_> {
 
     /// Serves a request in a task of its own. If there is no place or no memory for the request, refuses it with
     /// `REFUSED_STREAM` and returns `None`. The client may then try again (RFC 9113 section 8.7).
-    fn begin<A: HttpServerApp + Send + Sync + 'static>(
+    fn begin<A: Application>(
         &self,
         app: &Arc<A>,
         mut session: HttpSession,
@@ -255,7 +257,7 @@ impl Multiplexed<'_> {
         as_http1(&mut session);
         let (app, shutdown) = (Arc::clone(app), shutdown.clone());
         tokio::spawn(async move {
-            app.process_new_http(ServerSession::new_http2(session), &shutdown).await;
+            Box::pin(app.serve(Box::new(ServerSession::new_http2(session)), &shutdown)).await;
             drop(expected);
         });
         Some(StreamHold { _place: place, _held: held })

@@ -8,9 +8,7 @@ use std::{net::IpAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora::{
-    apps::HttpServerApp,
     protocols::{GetSocketDigest as _, SocketDigest, Stream, TcpKeepalive, l4},
-    proxy::http_proxy,
     server::{ListenFds, Server, ShutdownWatch, configuration::ServerConf},
     services::Service,
 };
@@ -19,6 +17,7 @@ use tokio::io::AsyncWriteExt as _;
 use self::accept::{AcceptedStream, StreamAcceptor};
 use super::{
     admission::{AdmittedConnection, Dropped},
+    application::Application,
     connection::Front,
 };
 use crate::{
@@ -77,7 +76,7 @@ pub fn server(
     sockets: &mut Sockets,
 ) -> Result<Server, Unready> {
     let mut server = Server::new_with_opt_and_conf(None, configuration(settings));
-    let mut service = Listening::new("gateway", http_proxy(&server.configuration, gateway), Arc::clone(front));
+    let mut service = Listening::new("gateway", gateway, Arc::clone(front));
     for listener in &settings.listeners {
         let socket = sockets.listen(&listener.address, settings.server.reuse_port);
         let key = format!("listeners.{}", listener.name);
@@ -116,7 +115,7 @@ impl<A> Listening<A> {
 }
 
 #[async_trait]
-impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
+impl<A: Application> Service for Listening<A> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let until = self.until;
         // Only the listeners of the gateway have a pulse: the watchdog checks the threads that serve clients, and not
@@ -138,7 +137,6 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
         loops.join_all().await;
         // No more clients are accepted. Open connections are still served until the process stops.
         let _ = shutdown.wait_for(|stops| *stops).await;
-        self.app.http_cleanup().await;
     }
 
     fn name(&self) -> &str {
@@ -152,7 +150,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
 
 /// Accepts clients until the process has reached the stage `until`, and then accepts the clients in the queue of the
 /// socket.
-async fn accept<A: HttpServerApp + Send + Sync + 'static>(
+async fn accept<A: Application>(
     socket: StreamAcceptor,
     listener: Option<&str>,
     app: &Arc<A>,
@@ -189,7 +187,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
 }
 
 /// Serves a client in a task of its own, or refuses it.
-async fn admit<A: HttpServerApp + Send + Sync + 'static>(
+async fn admit<A: Application>(
     stream: AcceptedStream,
     address: IpAddr,
     expected: Option<InFlight>,
@@ -219,7 +217,7 @@ async fn admit<A: HttpServerApp + Send + Sync + 'static>(
 
 /// Serves a connection: reads the head of the PROXY protocol and performs the TLS handshake, if the listener is
 /// configured for these, and then serves requests until the connection ends.
-async fn converse<A: HttpServerApp + Send + Sync + 'static>(
+async fn converse<A: Application>(
     stream: AcceptedStream,
     ListenerProtocols { tls, http2, proxies }: ListenerProtocols,
     app: &Arc<A>,

@@ -2,10 +2,11 @@
 //! upstream.
 
 pub mod admission;
+pub mod application;
 pub mod connection;
 pub mod dispatch;
 pub mod gate;
 pub mod handshakes;
-pub mod hooks;
 mod http2;
 pub mod listen;
+mod request;

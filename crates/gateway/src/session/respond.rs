@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
-use pingora::{Error, ErrorType, OrErr, http::ResponseHeader, proxy::Session};
+use pingora::{Error, ErrorType, OrErr, http::ResponseHeader, protocols::http::ServerSession};
 
 use super::{
     client_request::has_certificate,
@@ -39,7 +39,7 @@ const STREAM_PATIENCE: Duration = Duration::from_secs(2);
 /// Callers do so, for example, if the framing of the request is in doubt, or if the process stops. A failed write is
 /// logged as `client_gone` or `client_stalled`.
 pub async fn write(
-    session: &mut Session,
+    session: &mut ServerSession,
     mut response: Response,
     (settings, subject): (&CompressionSettings, Option<&HeaderName>),
     held: &MemoryShare,
@@ -47,7 +47,7 @@ pub async fn write(
 ) {
     outcome.status = response.status;
     identify(&mut response.headers, &outcome.request_id);
-    let has_certificate = has_certificate(session.as_downstream(), subject);
+    let has_certificate = has_certificate(session, subject);
     let asked = CodedRequest { headers: &session.req_header().headers, has_certificate };
     // The body is compressed for HEAD too, so the head is the same as for GET. Test:
     // `head_is_get_without_the_body_in_every_coding`.
@@ -65,12 +65,12 @@ pub async fn write(
         let (mut head, ()) = http::Response::new(()).into_parts();
         head.status = StatusCode::from_u16(response.status).or_err(ErrorType::InternalError, "no status")?;
         head.headers = response.headers;
-        session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
+        session.write_response_header(Box::new(ResponseHeader::from(head))).await?;
         let mut left = if without_body { 0 } else { response.body.len() };
         // A small body is written at once, so its pace isn't measured. The streams of an HTTP/2 connection share a
         // socket, whose pace isn't the pace of one stream, so the pace of a stream isn't measured either.
         let is_alone = !session.is_http2();
-        let mut pace = if left > PIECE && is_alone { Pace::begin(session.as_downstream()) } else { None };
+        let mut pace = if left > PIECE && is_alone { Pace::begin(session) } else { None };
         if pace.is_some() {
             session.set_write_timeout(Some(PACED));
         }
@@ -96,7 +96,7 @@ pub async fn write(
 /// Writes a response whose body is produced in parts, without compressing it. If the body breaks off, ends the
 /// connection, which shows the client that the body is incomplete.
 pub async fn stream(
-    session: &mut Session,
+    session: &mut ServerSession,
     streamed: Box<StreamedResponse>,
     (cross_origin, held): (Option<&CrossOrigin>, &MemoryShare),
     outcome: &mut Outcome,
@@ -110,12 +110,12 @@ pub async fn stream(
         let (mut head, ()) = http::Response::new(()).into_parts();
         head.status = StatusCode::from_u16(response.status).or_err(ErrorType::InternalError, "no status")?;
         head.headers = response.headers;
-        session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
+        session.write_response_header(Box::new(ResponseHeader::from(head))).await?;
         if without_body {
             return Ok(());
         }
         let is_alone = !session.is_http2();
-        let mut pace = if is_alone { Pace::begin(session.as_downstream()) } else { None };
+        let mut pace = if is_alone { Pace::begin(session) } else { None };
         if pace.is_some() {
             session.set_write_timeout(Some(PACED));
         }
@@ -125,7 +125,7 @@ pub async fn stream(
             write_piece(session, part, false, &mut pace, held).await?;
             outcome.bytes += length;
         }
-        session.write_response_body(None, true).await
+        session.write_response_body(Bytes::new(), true).await
     };
     if let Err(error) = written.await {
         outcome.code = Some(match *error.root_etype() {
@@ -142,7 +142,7 @@ pub async fn stream(
 
 /// Writes the head of a lasting response, and then runs its conversation to the end. The connection closes afterwards.
 pub async fn converse(
-    session: &mut Session,
+    session: &mut ServerSession,
     lasting: Box<LastingResponse>,
     (cross_origin, held): (Option<&CrossOrigin>, &MemoryShare),
     outcome: &mut Outcome,
@@ -160,7 +160,7 @@ pub async fn converse(
         let (mut head, ()) = http::Response::new(()).into_parts();
         head.status = StatusCode::from_u16(response.status).or_err(ErrorType::InternalError, "no status")?;
         head.headers = response.headers;
-        session.write_response_header(Box::new(ResponseHeader::from(head)), false).await
+        session.write_response_header(Box::new(ResponseHeader::from(head))).await
     };
     if begun.await.is_ok() {
         conversation.hold(session, held, outcome).await;
@@ -173,9 +173,9 @@ pub async fn converse(
 
 /// Writes a part of a conversation. Each part begins a new measurement of the client's pace, because a client has
 /// nothing to read between parts.
-pub async fn write_part(session: &mut Session, mut part: Bytes, held: &MemoryShare) -> pingora::Result<()> {
+pub async fn write_part(session: &mut ServerSession, mut part: Bytes, held: &MemoryShare) -> pingora::Result<()> {
     let is_alone = !session.is_http2();
-    let mut pace = if is_alone { Pace::begin(session.as_downstream()) } else { None };
+    let mut pace = if is_alone { Pace::begin(session) } else { None };
     if pace.is_some() {
         session.set_write_timeout(Some(PACED));
     }
@@ -192,14 +192,14 @@ pub async fn write_part(session: &mut Session, mut part: Bytes, held: &MemorySha
 ///
 /// Returns `WriteTimedout` if the client is below the minimum pace, and the error of a write that fails.
 async fn write_piece(
-    session: &mut Session,
+    session: &mut ServerSession,
     piece: Bytes,
     is_last: bool,
     pace: &mut Option<Pace>,
     held: &MemoryShare,
 ) -> pingora::Result<()> {
     let is_alone = !session.is_http2();
-    let mut writing = pin!(session.write_response_body(Some(piece), is_last));
+    let mut writing = pin!(session.write_response_body(piece, is_last));
     if pace.is_none() && is_alone {
         return writing.await;
     }
@@ -275,7 +275,7 @@ mod tests {
     async fn a_client_that_does_not_read_has_stalled() {
         let (mut client, server) = tokio::io::duplex(3 * PIECE);
         client.write_all(b"GET /users HTTP/1.1\r\nHost: people\r\n\r\n").await.unwrap();
-        let mut session = Session::new_h1(Box::new(server));
+        let mut session = ServerSession::new_http1(Box::new(server));
         assert!(session.read_request().await.unwrap());
         session.set_write_timeout(Some(Duration::from_millis(50)));
         let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode, header::ACCESS_CONTROL_REQUEST_METHOD};
-use pingora::{http::RequestHeader, protocols::http::ServerSession, proxy::Session};
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
 use super::client_request::Client;
 use crate::{
@@ -153,5 +153,5 @@ pub struct LastingResponse {
 pub trait Conversation: Send {
     /// Runs until either side ends the conversation, and records the way in which it ended in `outcome`. Detects that
     /// the client leaves, and ends soon after the process has begun to close.
-    async fn hold(self: Box<Self>, session: &mut Session, held: &MemoryShare, outcome: &mut Outcome);
+    async fn hold(self: Box<Self>, session: &mut ServerSession, held: &MemoryShare, outcome: &mut Outcome);
 }

@@ -149,7 +149,7 @@ impl Bulk {
         // If one operation is invalid, no operation of the request runs. Test: `a_malformed_request_runs_no_operation`.
         let plan = request::read(&body, &caller.headers, (snapshot, settings))?;
         self.refuse_services(&plan, &caller, snapshot)?;
-        let gateway = self.inner.proxy().await?;
+        let gateway = Arc::clone(self.inner.gateway());
         let of_run = snapshot.memory.share();
         of_run.take(plan.size() + if key.is_some() { body.len() } else { 0 })?;
         let owner =

@@ -16,9 +16,10 @@ use tokio::sync::watch;
 use super::{answer_headers::kept_headers, request::Operation};
 use crate::{
     caller::Caller,
-    inner::{InnerProxy, InnerRequest, Unanswered},
+    inner::{InnerRequest, Unanswered},
 };
 use cursorgate_gateway::{
+    Gateway,
     net::memory::MemoryShare,
     runtime::{clock, futures::caught},
 };
@@ -27,7 +28,7 @@ use cursorgate_translate::downstream::{Code, Problem, Response};
 /// The values that all operations of one bulk request need to run.
 #[derive(Clone)]
 pub(super) struct Surroundings {
-    pub(super) gateway: Arc<InnerProxy>,
+    pub(super) gateway: Arc<Gateway>,
     pub(super) caller: Arc<Caller>,
     pub(super) timeout: Duration,
     pub(super) problems: Arc<ProblemForm>,

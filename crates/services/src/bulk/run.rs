@@ -11,13 +11,13 @@ use super::{
     report::{self, BulkCounts},
     request::BulkPlan,
 };
-use crate::{caller::Caller, inner::InnerProxy};
+use crate::caller::Caller;
 use cursorgate_config::settings::BulkSettings;
-use cursorgate_gateway::{Snapshot, net::memory::MemoryShare, runtime::clock};
+use cursorgate_gateway::{Gateway, Snapshot, net::memory::MemoryShare, runtime::clock};
 
 /// A bulk request that has been checked, with everything that it needs to run.
 pub(super) struct BulkRun {
-    pub(super) gateway: Arc<InnerProxy>,
+    pub(super) gateway: Arc<Gateway>,
     pub(super) plan: BulkPlan,
     pub(super) caller: Caller,
     pub(super) snapshot: Arc<Snapshot>,

@@ -298,9 +298,8 @@ impl Exports {
     /// Returns the refusal of the list, and 502 `upstream_unavailable` without an answer.
     async fn probe(&self, call: &ExportCall<'_>, definition: &JobDefinition, private: &str) -> Result<(), Failure> {
         let ExportCall { snapshot, settings, caller, .. } = call;
-        let proxy = self.inner.proxy().await?;
-        let timeout = settings.page_timeout;
-        match (PageReader { proxy: &proxy, snapshot, caller, definition, private, timeout }).probe().await {
+        let (gateway, timeout) = (self.inner.gateway(), settings.page_timeout);
+        match (PageReader { gateway, snapshot, caller, definition, private, timeout }).probe().await {
             Ok((answer, _)) if answer.status == 200 => Ok(()),
             Ok((answer, _)) => Err(Failure::Passed(Box::new(answer.passed()))),
             Err(PageFault::Again(fault, _) | PageFault::Limited(fault, _) | PageFault::Final(fault)) => {

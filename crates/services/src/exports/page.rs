@@ -10,12 +10,11 @@ use super::job::{JobDefinition, JobFault, JobPlace};
 use crate::{
     answer::{self, InnerAnswer, NoAnswer},
     caller::Caller,
-    inner::InnerProxy,
     list::find_list,
 };
 use cursorgate_config::settings::Role;
 use cursorgate_core::json;
-use cursorgate_gateway::{List, Snapshot, routes::route::Route};
+use cursorgate_gateway::{Gateway, List, Snapshot, routes::route::Route};
 use cursorgate_translate::downstream::{Code, Convention};
 
 /// The largest number of items that an export requests in one page, even if the list allows more.
@@ -54,7 +53,7 @@ pub(super) enum PageFault {
 
 /// The values that an export needs to request its pages.
 pub(super) struct PageReader<'r> {
-    pub(super) proxy: &'r Arc<InnerProxy>,
+    pub(super) gateway: &'r Arc<Gateway>,
     pub(super) snapshot: &'r Snapshot,
     pub(super) caller: &'r Caller,
     pub(super) definition: &'r JobDefinition,
@@ -132,7 +131,7 @@ impl PageReader<'_> {
         // No client waits for the answer. The sender stays alive, so only the time limit ends the request.
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (self.timeout, &mut wanted);
-        answer::ask((self.proxy, self.snapshot), self.caller, (&target, &[]), limits).await.map_err(|reason| {
+        answer::ask((self.gateway, self.snapshot), self.caller, (&target, &[]), limits).await.map_err(|reason| {
             let (code, detail) = reason.said();
             let fault = JobFault::new(code.as_str(), detail);
             // An invalid target stays invalid in each attempt, so the job fails.

@@ -141,9 +141,8 @@ impl ExportRun {
             }
             let (caller, private) = self.credentials(snapshot.keys.as_deref())?;
             // The job stays active without a lease. So it is taken again, as if this process had ended.
-            let proxy = self.inner.proxy().await.map_err(|_| Interruption::Lost)?;
             let reader = PageReader {
-                proxy: &proxy,
+                gateway: self.inner.gateway(),
                 snapshot: &snapshot,
                 caller: &caller,
                 definition: &self.taken.job.definition,

@@ -179,13 +179,13 @@ impl Graphql {
         outcome: &Outcome,
     ) -> Result<Option<FinishedQuery>, QueryRefusal> {
         let checked = api.check(request, settings)?;
-        let proxy = self.inner.proxy().await.map_err(QueryRefusal::Failed)?;
+        let gateway = Arc::clone(self.inner.gateway());
         let caller = caller(session, outcome);
         let (api, most) = (Arc::clone(api), settings.answer_size);
         let work = |wanted| {
             let run = QueryRun {
                 reader: ListReader {
-                    proxy,
+                    gateway,
                     snapshot: Arc::clone(snapshot),
                     caller,
                     timeout: settings.timeout,

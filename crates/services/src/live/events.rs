@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use pingora::{ErrorType, proxy::Session};
+use pingora::{ErrorType, protocols::http::ServerSession};
 
 use super::{
     group::{LiveEvent, Subscription},
@@ -70,7 +70,7 @@ pub(super) fn head() -> Response {
 
 #[async_trait]
 impl Conversation for EventStream {
-    async fn hold(mut self: Box<Self>, session: &mut Session, held: &MemoryShare, outcome: &mut Outcome) {
+    async fn hold(mut self: Box<Self>, session: &mut ServerSession, held: &MemoryShare, outcome: &mut Outcome) {
         let end = self.stream(session, held).await;
         if let StreamEnd::Farewell(farewell) = &end {
             let event = farewell.event(self.stay.again);
@@ -80,7 +80,7 @@ impl Conversation for EventStream {
         if matches!(end, StreamEnd::Stalled) {
             outcome.code = Some("client_stalled");
         } else if !matches!(end, StreamEnd::Gone) {
-            let _ = tokio::time::timeout(LAST, session.write_response_body(None, true)).await;
+            let _ = tokio::time::timeout(LAST, session.write_response_body(Bytes::new(), true)).await;
         }
         outcome.detail = Some(self.stay.summary(end.word()));
     }
@@ -88,7 +88,7 @@ impl Conversation for EventStream {
 
 impl EventStream {
     /// Sends events until the client or the gateway ends the stream. Returns the reason for the end.
-    async fn stream(&mut self, session: &mut Session, held: &MemoryShare) -> StreamEnd {
+    async fn stream(&mut self, session: &mut ServerSession, held: &MemoryShare) -> StreamEnd {
         let Self { subscription, stay } = self;
         let mut lifetime = std::pin::pin!(tokio::time::sleep(stay.lifetime));
         // The time to reconnect is sent first, because a client whose connection breaks off doesn't get a last event.
@@ -108,7 +108,7 @@ impl EventStream {
                 // Test: `streams_end_with_the_process_and_do_not_hold_it`.
                 () = stay.vitals.reached(Stage::Closing) => return StreamEnd::Farewell(Farewell::Stopping),
                 () = &mut lifetime => return StreamEnd::Farewell(Farewell::Lifetime),
-                _ = session.as_downstream_mut().read_body_or_idle(true) => return StreamEnd::Gone,
+                _ = session.read_body_or_idle(true) => return StreamEnd::Gone,
                 event = subscription.next() => match event {
                     LiveEvent::Messages(messages) => parts.extend(messages.into_iter().map(|message| stay.count(&message).event.clone())),
                     LiveEvent::End(LivePageEnd::Closing(farewell)) => return StreamEnd::Farewell(farewell),
@@ -125,7 +125,7 @@ impl EventStream {
 
 /// Writes a part of the stream. Returns the reason for the stream's end if the client doesn't read or has gone, and
 /// `None` otherwise. Once the process closes, the write has [`LAST`] more time.
-async fn write(session: &mut Session, part: Bytes, held: &MemoryShare, stay: &LiveStay) -> Option<StreamEnd> {
+async fn write(session: &mut ServerSession, part: Bytes, held: &MemoryShare, stay: &LiveStay) -> Option<StreamEnd> {
     let mut writing = std::pin::pin!(write_part(session, part, held));
     let written = tokio::select! {
         biased;

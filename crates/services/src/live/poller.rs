@@ -17,7 +17,6 @@ use super::{
 use crate::{
     answer::{self, NoAnswer},
     caller::Caller,
-    inner::InnerProxy,
     list::find_list,
     page::version,
     webhooks::{ChangedList, SeenList},
@@ -25,7 +24,7 @@ use crate::{
 use cursorgate_config::settings::LiveSettings;
 use cursorgate_core::json::Pointer;
 use cursorgate_gateway::{
-    Snapshot,
+    Gateway, Snapshot,
     lifecycle::process::{
         Stage,
         live_counts::{LiveCounts, PollResult},
@@ -47,14 +46,14 @@ const ATTEMPTS: usize = 3;
 /// Returns the reason that the client doesn't get a page.
 pub(super) async fn enter(
     groups: &Arc<LiveGroups>,
-    proxy: &Arc<InnerProxy>,
+    gateway: &Arc<Gateway>,
     (window, caller): (&LiveWindow, &Arc<Caller>),
     has: Option<String>,
 ) -> Result<Subscription, LivePageEnd> {
     for _ in 0..ATTEMPTS {
         let (mut subscription, begun) = groups.join(window, caller);
         if let Some(wanted) = begun {
-            tokio::spawn(run(Arc::clone(groups), Arc::clone(subscription.group()), (Arc::clone(proxy), wanted)));
+            tokio::spawn(run(Arc::clone(groups), Arc::clone(subscription.group()), (Arc::clone(gateway), wanted)));
         }
         subscription.begin().await?;
         // The answer can show that the page varies by a header in which this client differs from the group.
@@ -81,7 +80,7 @@ enum LivePoll {
 struct Poller {
     groups: Arc<LiveGroups>,
     group: Arc<LiveGroup>,
-    proxy: Arc<InnerProxy>,
+    gateway: Arc<Gateway>,
     counts: Arc<LiveCounts>,
     rhythm: PollRhythm,
     /// The id and the version of the page that was last reported to webhooks; `None` before the first report.
@@ -100,12 +99,12 @@ impl Drop for Poller {
 async fn run(
     groups: Arc<LiveGroups>,
     group: Arc<LiveGroup>,
-    (proxy, mut wanted): (Arc<InnerProxy>, watch::Receiver<()>),
+    (gateway, mut wanted): (Arc<Gateway>, watch::Receiver<()>),
 ) {
     let vitals = groups.inner.gateway().vitals.clone();
     let counts = Arc::clone(vitals.live_counts());
     counts.begin_poller();
-    let mut poller = Poller { groups, group, proxy, counts, rhythm: PollRhythm::default(), told: None };
+    let mut poller = Poller { groups, group, gateway, counts, rhythm: PollRhythm::default(), told: None };
     let mut closing = pin!(vitals.reached(Stage::Closing));
     // Each iteration sends a request, publishes its result, and waits until the next request is due.
     loop {
@@ -212,7 +211,7 @@ impl Poller {
         let tag = self.group.state.borrow().shown.as_ref().and_then(|shown| shown.page.tag.clone());
         let condition: Vec<_> = tag.into_iter().map(|tag| (header::IF_NONE_MATCH, tag)).collect();
         let limits = (settings.timeout, wanted);
-        let asked = answer::ask((&self.proxy, snapshot), caller, (&window.target, &condition), limits).await;
+        let asked = answer::ask((&self.gateway, snapshot), caller, (&window.target, &condition), limits).await;
         let answer = match asked {
             Ok(answer) => answer,
             Err(NoAnswer::Unasked) => return LivePoll::Refused(unanswered(NoAnswer::Unasked)),

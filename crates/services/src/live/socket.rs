@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::{Buf as _, Bytes, BytesMut};
-use pingora::{ErrorType, proxy::Session};
+use pingora::{ErrorType, protocols::http::ServerSession};
 use tungstenite::{
     Error as WireError, Message, Utf8Bytes, WebSocket,
     protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
@@ -29,8 +29,8 @@ use super::{
     stay::LiveStay,
     watch::{WatchRequest, WindowQuery},
 };
-use crate::inner::InnerProxy;
 use cursorgate_gateway::{
+    Gateway,
     lifecycle::process::Stage,
     net::memory::MemoryShare,
     outcome::access_log::Outcome,
@@ -92,7 +92,7 @@ impl Write for WireBytes {
 /// The WebSocket of one subscriber, before it is opened.
 pub(super) struct LiveSocket {
     pub(super) groups: Arc<LiveGroups>,
-    pub(super) proxy: Arc<InnerProxy>,
+    pub(super) gateway: Arc<Gateway>,
     pub(super) call: LiveCall,
     pub(super) stay: LiveStay,
 }
@@ -139,7 +139,7 @@ enum SocketEvent {
 /// An open WebSocket, with the state of its conversation.
 struct OpenSocket {
     groups: Arc<LiveGroups>,
-    proxy: Arc<InnerProxy>,
+    gateway: Arc<Gateway>,
     call: LiveCall,
     stay: LiveStay,
     frames: WebSocket<WireBytes>,
@@ -153,8 +153,8 @@ struct OpenSocket {
 
 #[async_trait]
 impl Conversation for LiveSocket {
-    async fn hold(self: Box<Self>, session: &mut Session, held: &MemoryShare, outcome: &mut Outcome) {
-        let Self { groups, proxy, call, stay } = *self;
+    async fn hold(self: Box<Self>, session: &mut ServerSession, held: &MemoryShare, outcome: &mut Outcome) {
+        let Self { groups, gateway, call, stay } = *self;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
@@ -164,7 +164,7 @@ impl Conversation for LiveSocket {
         let query = WindowQuery::new(call.query());
         let mut socket = OpenSocket {
             groups,
-            proxy,
+            gateway,
             call,
             stay,
             frames,
@@ -187,7 +187,7 @@ impl Conversation for LiveSocket {
 
 impl OpenSocket {
     /// Exchanges messages until the client or the gateway ends the WebSocket.
-    async fn talk(&mut self, session: &mut Session, held: &MemoryShare) -> SocketEnd {
+    async fn talk(&mut self, session: &mut ServerSession, held: &MemoryShare) -> SocketEnd {
         let mut lifetime = std::pin::pin!(tokio::time::sleep(self.stay.lifetime));
         let mut beat = Box::pin(tokio::time::sleep(self.stay.heartbeat));
         let mut undecided = Box::pin(tokio::time::sleep(UNDECIDED));
@@ -197,7 +197,7 @@ impl OpenSocket {
                 biased;
                 () = self.stay.vitals.reached(Stage::Closing) => SocketEvent::Ends(SocketEnd::Farewell(Farewell::Stopping)),
                 () = &mut lifetime => SocketEvent::Ends(SocketEnd::Farewell(Farewell::Lifetime)),
-                came = session.as_downstream_mut().read_request_body() => SocketEvent::Came(came),
+                came = session.read_request_body() => SocketEvent::Came(came),
                 () = &mut beat => SocketEvent::Beat,
                 event = self.watched.next(), if !matches!(self.watched, SocketPage::Nothing) => event,
                 () = &mut undecided, if matches!(self.watched, SocketPage::Nothing) => {
@@ -303,10 +303,10 @@ impl OpenSocket {
             }
             Ok(has) => {
                 let window = self.call.window(self.query.as_str());
-                let (groups, proxy) = (Arc::clone(&self.groups), Arc::clone(&self.proxy));
+                let (groups, gateway) = (Arc::clone(&self.groups), Arc::clone(&self.gateway));
                 let caller = Arc::clone(&self.call.caller);
                 self.watched = SocketPage::Entering(Box::pin(async move {
-                    poller::enter(&groups, &proxy, (&window, &caller), has).await
+                    poller::enter(&groups, &gateway, (&window, &caller), has).await
                 }));
                 None
             }
@@ -338,7 +338,7 @@ impl OpenSocket {
     }
 
     /// Sends the encoded frames to the client. Returns the reason for the end if that fails.
-    async fn send(&mut self, session: &mut Session, held: &MemoryShare) -> Option<SocketEnd> {
+    async fn send(&mut self, session: &mut ServerSession, held: &MemoryShare) -> Option<SocketEnd> {
         // Flushing also encodes the pongs that `tungstenite` has queued.
         if self.frames.flush().is_err() {
             return Some(SocketEnd::Gone);
@@ -370,7 +370,7 @@ impl OpenSocket {
     }
 
     /// Closes the WebSocket: sends the last messages, and reads until the client closes the connection.
-    async fn close(&mut self, session: &mut Session, end: &SocketEnd, held: &MemoryShare) {
+    async fn close(&mut self, session: &mut ServerSession, end: &SocketEnd, held: &MemoryShare) {
         let (code, reason) = match end {
             SocketEnd::Gone | SocketEnd::Stalled => (CloseCode::Normal, ""),
             SocketEnd::Closed(code, reason) => (*code, *reason),
@@ -389,7 +389,7 @@ impl OpenSocket {
         }
         // Closing a socket that has unread bytes resets the connection, and the client would lose the last messages. So
         // all bytes are read first.
-        while let Ok(Some(_)) = session.as_downstream_mut().read_request_body().await {}
+        while let Ok(Some(_)) = session.read_request_body().await {}
     }
 }
 

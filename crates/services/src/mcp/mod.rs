@@ -251,10 +251,10 @@ impl Mcp {
             return Err(request.reject(200, ErrorData::invalid_params(format!("Unknown tool: {shown}"), None)).into());
         };
         let caller = caller(session, target.authority.as_deref(), outcome);
-        let proxy = self.inner.proxy().await?;
+        let gateway = Arc::clone(self.inner.gateway());
         let work = |wanted| {
             let reader = ListReader {
-                proxy,
+                gateway,
                 snapshot: Arc::clone(snapshot),
                 caller,
                 timeout: settings.timeout,

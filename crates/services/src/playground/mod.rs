@@ -101,7 +101,6 @@ impl Playground {
         let permit = self.explanations.sign(asked.scope(), clock::unix_seconds().saturating_add(PERMIT_LIFE));
         let PlayedRequest { route, caller, .. } = &asked;
         let request = InnerRequest { head: asked.head(&permit)?, body: bytes::Bytes::new() };
-        let proxy = self.inner.proxy().await.map_err(|_| FAILED)?;
         let (held, mut kept, mut cut, mut is_full) = (snapshot.memory.share(), Vec::new(), false, false);
         // The rest of a longer body is read and dropped: the request must end by itself.
         let keep = |part: &[u8]| {
@@ -115,7 +114,7 @@ impl Playground {
         // The sender lives as long as the request, so only the time limit can end the request early.
         let (_kept, mut wanted) = watch::channel(());
         let began = clock::instant();
-        let sent = request.send(&proxy, caller, (settings.timeout, &mut wanted), keep).await;
+        let sent = request.send(self.inner.gateway(), caller, (settings.timeout, &mut wanted), keep).await;
         let took = clock::instant().saturating_duration_since(began);
         let (status, headers) = sent.map_err(|fault| match fault {
             Unanswered::GivenUp => LATE,

@@ -193,8 +193,7 @@ impl Webhooks {
         let keep = |part: &[u8]| body.extend_from_slice(&part[..part.len().min(LARGEST_REFUSAL - body.len())]);
         let (_goes_on, mut wanted) = watch::channel(());
         let request = InnerRequest { head, body: Bytes::new() };
-        let proxy = self.inner.proxy().await?;
-        let asked = request.send(&proxy, &call.caller, (AUTHORIZATION, &mut wanted), keep).await;
+        let asked = request.send(self.inner.gateway(), &call.caller, (AUTHORIZATION, &mut wanted), keep).await;
         // If the rights can't be checked, the request is refused.
         let Ok((status, headers)) = asked else {
             let said = "your rights could not be checked: try again in a moment";

@@ -209,7 +209,7 @@ impl Sender<'_> {
         };
         // The time limit applies to the whole attempt, because a head can arrive byte by byte without ever ending.
         // Test: `receivers_that_stall_redirect_or_break_get_dead_letters`.
-        let (mut connection, answer) = in_time(until, asked).await??;
+        let (mut connection, (status, headers)) = in_time(until, asked).await??;
         let mut body = Vec::new();
         let read = async {
             // Each iteration reads a part of the body, until `EXCERPT` bytes have been kept.
@@ -223,7 +223,7 @@ impl Sender<'_> {
         };
         // The status decides whether the delivery succeeded, even if the body doesn't end in time.
         let _ = in_time(until, read).await;
-        Ok(ReceivedAnswer { status: answer.status.as_u16(), headers: answer.headers.clone(), body })
+        Ok(ReceivedAnswer { status: status.as_u16(), headers, body })
     }
 
     /// Checks that all addresses of the host are permitted, and connects to the first one that accepts a connection.

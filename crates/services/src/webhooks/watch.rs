@@ -214,10 +214,10 @@ impl WatchKeeper {
             return Err(WatchFault::of(Code::RouteNotFound));
         };
         let condition: Vec<_> = before.iter().map(|(_, tag, _)| (header::IF_NONE_MATCH, tag.clone())).collect();
-        let proxy = self.inner.proxy().await.map_err(|_| WatchFault::of(Code::Internal))?;
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (watch.timeout, &mut wanted);
-        let asked = answer::ask((&proxy, snapshot), caller, (&watch.path.value, &condition), limits).await;
+        let asked =
+            answer::ask((self.inner.gateway(), snapshot), caller, (&watch.path.value, &condition), limits).await;
         let answer = asked.map_err(|reason: NoAnswer| WatchFault::of(reason.said().0))?;
         let convention = list.conventions.choose(&caller.headers).convention;
         let (tag, version) = match (answer.status, before) {

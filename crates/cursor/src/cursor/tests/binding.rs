@@ -37,6 +37,12 @@ fn the_default_context_changes_no_cursor() {
             let (alone, beside) = (CursorContext::new(here), CursorContext::new(here).beside(&known));
             let cursor = seal(keys, &alone, &target, None, LONGEST, false).unwrap();
             assert_eq!(seal(keys, &beside, &target, None, LONGEST, false), Ok(cursor.clone()), "{differing:b}");
+            // The next requests reuse what isn't of one client alone.
+            let next = beside.next_usual(keys);
+            let is_own = differs(ContextPart::Filters) || differs(ContextPart::Headers);
+            assert_eq!(next.is_some(), differing != 0 && !is_own, "{differing:b}");
+            let again = CursorContext::new(here).beside(next.as_ref().unwrap_or(&known));
+            assert_eq!(seal(keys, &again, &target, None, LONGEST, false), Ok(cursor.clone()), "{differing:b}");
             let opened = open(keys, &known, &cursor, NOW, None, LONGEST, false);
             let expected = ContextPart::ALL.into_iter().filter(|part| differs(*part)).collect::<Vec<_>>();
             match differing {

@@ -83,8 +83,21 @@ struct KeyHash(Sha256);
 
 impl KeyHash {
     fn add(&mut self, bytes: &[u8]) {
-        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.add_length(bytes.len());
         self.0.update(bytes);
+    }
+
+    /// Adds a number with seven bits a byte, the lowest first; a set highest bit says that more follow. Most lengths
+    /// take a byte, and a hash costs by its bytes.
+    fn add_length(&mut self, mut length: usize) {
+        loop {
+            let [low, ..] = length.to_le_bytes();
+            length >>= 7;
+            if length == 0 {
+                return self.0.update([low]);
+            }
+            self.0.update([low | 0x80]);
+        }
     }
 
     fn add_optional(&mut self, bytes: Option<&[u8]>) {
@@ -95,12 +108,12 @@ impl KeyHash {
     }
 
     fn add_headers(&mut self, names: &[HeaderName], headers: &HeaderMap) {
-        self.0.update((names.len() as u64).to_le_bytes());
+        self.add_length(names.len());
         for name in names {
             self.add(name.as_str().as_bytes());
             let values = headers.get_all(name);
             // The number of values is hashed, so two values of one header differ from one value of each of two headers.
-            self.0.update((values.iter().count() as u64).to_le_bytes());
+            self.add_length(values.iter().count());
             values.iter().for_each(|value| self.add(value.as_bytes()));
         }
     }

@@ -2,7 +2,7 @@
 
 pub mod storing;
 
-use std::time::UNIX_EPOCH;
+use std::{borrow::Cow, time::UNIX_EPOCH};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -24,19 +24,20 @@ const PERMITS: [&str; 3] = ["public", "s-maxage", "must-revalidate"];
 
 /// The directives of one answer.
 #[derive(Debug, Default)]
-struct Directives {
-    named: Vec<(String, Option<u64>)>,
+struct Directives<'h> {
+    named: Vec<(Cow<'h, str>, Option<u64>)>,
 }
 
-impl Directives {
+impl<'h> Directives<'h> {
     /// Reads the directives of `Cache-Control`, with names in lower case.
-    fn said(headers: &HeaderMap) -> Self {
+    fn said(headers: &'h HeaderMap) -> Self {
         let mut read = Self::default();
         for value in headers.get_all(CACHE_CONTROL) {
-            for directive in split(&String::from_utf8_lossy(value.as_bytes())) {
-                let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
-                let number = delta_seconds(argument.trim().trim_matches('"'));
-                read.named.push((name.trim().to_ascii_lowercase(), number));
+            match String::from_utf8_lossy(value.as_bytes()) {
+                Cow::Borrowed(text) => read.named.extend(directives(text)),
+                Cow::Owned(text) => {
+                    read.named.extend(directives(&text).map(|(name, number)| (name.into_owned().into(), number)));
+                }
             }
         }
         read
@@ -44,14 +45,14 @@ impl Directives {
 
     /// Reads the directives that an answer imposes on its page. An answer without `Cache-Control` has those of
     /// [`SILENT`], and an answer with a cookie has `private` and `no-store` in addition to its own.
-    fn read(headers: &HeaderMap) -> Self {
+    fn read(headers: &'h HeaderMap) -> Self {
         let mut read = Self::said(headers);
         if !headers.contains_key(CACHE_CONTROL) {
-            read.named = split(SILENT).map(|name| (name.to_owned(), None)).collect();
+            read.named = split(SILENT).map(|name| (name.into(), None)).collect();
         }
         if headers.contains_key(SET_COOKIE) {
             // A cookie belongs to one client, so no cache may keep the page.
-            read.named.extend([("private".to_owned(), None), ("no-store".to_owned(), None)]);
+            read.named.extend([("private".into(), None), ("no-store".into(), None)]);
         }
         read
     }
@@ -65,6 +66,17 @@ impl Directives {
     fn number(&self, name: &str) -> Option<u64> {
         self.named.iter().filter(|(other, _)| other == name).map(|(_, number)| number.unwrap_or(0)).min()
     }
+}
+
+/// Reads the directives of a line, with names in lower case.
+fn directives(line: &str) -> impl Iterator<Item = (Cow<'_, str>, Option<u64>)> {
+    split(line).map(|directive| {
+        let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
+        let name = name.trim();
+        let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        let name = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
+        (name, delta_seconds(argument.trim().trim_matches('"')))
+    })
 }
 
 /// Parses a number of seconds; `None` if it has other characters than digits. A number that is too large counts as the
@@ -111,13 +123,13 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     if answers.iter().all(is_silent) {
         return HeaderValue::from_static(SILENT);
     }
-    let mut all: Vec<Directives> = answers.iter().map(|headers| Directives::read(headers)).collect();
+    let mut all: Vec<Directives<'_>> = answers.iter().map(|headers| Directives::read(headers)).collect();
     if answers.len() > 1 {
         // A page of several answers has no `Expires`, so each answer's `Expires` becomes its `max-age`. Otherwise the
         // `max-age` of another answer would apply to it. An answer without `Date` counts as expired, because no clock
         // is read here. Test: `the_strictest_answer_determines_cache_control`.
         for (own, headers) in all.iter_mut().zip(answers).filter(|(own, _)| !own.has("max-age")) {
-            own.named.extend(expires_after(headers, u64::MAX).map(|seconds| ("max-age".to_owned(), Some(seconds))));
+            own.named.extend(expires_after(headers, u64::MAX).map(|seconds| ("max-age".into(), Some(seconds))));
         }
     }
     let any = |name: &str| all.iter().any(|one| one.has(name));
@@ -125,31 +137,33 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     // Test: `the_strictest_answer_determines_cache_control`.
     let permitting = all.iter().filter(|one| PERMITS.iter().any(|name| one.has(name))).count();
     let is_private = any("private") || (permitting > 0 && permitting < all.len());
-    let mut written: Vec<String> = Vec::new();
+    let mut written: Vec<Cow<'static, str>> = Vec::with_capacity(4);
     let holds = |name: &str| any(name) || (name == "private" && is_private);
-    written.extend(STRICT.iter().filter(|name| holds(name)).map(|&name| name.to_owned()));
+    written.extend(STRICT.iter().filter(|name| holds(name)).map(|&name| name.into()));
     for name in LAX {
         let contradicted = name == "public" && is_private;
         if all.is_empty() || contradicted || !all.iter().all(|one| one.has(name)) {
             continue;
         }
         match all.iter().filter_map(|one| one.number(name)).min() {
-            Some(least) if name.starts_with("stale") => written.push(format!("{name}={least}")),
-            _ => written.push(name.to_owned()),
+            Some(least) if name.starts_with("stale") => written.push(format!("{name}={least}").into()),
+            _ => written.push(name.into()),
         }
     }
     if let Some(least) = all.iter().filter_map(|one| one.number("max-age")).min() {
-        written.push(format!("max-age={least}"));
+        written.push(format!("max-age={least}").into());
     }
     // A lifetime for shared caches would contradict `private`, so it is left out beside `private`. Test:
     // `the_strictest_answer_determines_cache_control`.
     if any("s-maxage") && !is_private {
         // For a shared cache, an answer without `s-maxage` is fresh for its `max-age`, so this number counts instead.
         let shared = all.iter().filter_map(|one| one.number("s-maxage").or_else(|| one.number("max-age")));
-        written.extend(shared.min().map(|least| format!("s-maxage={least}")));
+        written.extend(shared.min().map(|least| format!("s-maxage={least}").into()));
     }
-    let text = if written.is_empty() { SILENT.to_owned() } else { written.join(", ") };
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(SILENT))
+    if written.is_empty() {
+        return HeaderValue::from_static(SILENT);
+    }
+    HeaderValue::try_from(written.join(", ")).unwrap_or(HeaderValue::from_static(SILENT))
 }
 
 /// Returns the greatest `Age` of these answers; `None` if no answer has a valid one.
@@ -182,8 +196,24 @@ pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
         return own.line.clone();
     }
     let said = answers.iter().flat_map(|headers| headers.get_all(VARY)).filter_map(|value| value.to_str().ok());
-    let said = said.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    let said = said.flat_map(|value| value.split(',')).map(str::trim_ascii).filter(|name| !name.is_empty());
     line(said, &own.names)
+}
+
+/// Returns the `Vary` of a response with another name; `None` if the response has the name already.
+#[must_use]
+pub fn vary_also(headers: &HeaderMap, name: HeaderName) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(VARY).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Some(name.into()),
+        // Nearly always the line is one of `vary`, which isn't written anew.
+        (Some(line), None) if let Ok(said) = line.to_str() => {
+            let mut names = said.split(',').map(str::trim_ascii);
+            let has_name = names.any(|known| known == "*" || known.eq_ignore_ascii_case(name.as_str()));
+            if has_name { None } else { HeaderValue::try_from([said, ", ", name.as_str()].concat()).ok() }
+        }
+        _ => vary(&[headers], &Varies::new(vec![name])),
+    }
 }
 
 /// Joins the names without duplicates; `None` if there are no names.

@@ -12,10 +12,7 @@ use http::{
     },
 };
 
-use super::{
-    Response,
-    caching::{Varies, vary},
-};
+use super::{Response, caching::vary_also};
 use crate::downstream::render::content::Content;
 use cursorgate_config::settings::{CompressionSettings, ContentCoding};
 
@@ -49,7 +46,7 @@ impl Response {
         if settings.codings.is_empty() || is_coded || (self.body.is_empty() && self.status != 304) {
             return None;
         }
-        if let Some(vary) = vary(&[&self.headers], &Varies::new(vec![ACCEPT_ENCODING])) {
+        if let Some(vary) = vary_also(&self.headers, ACCEPT_ENCODING) {
             self.headers.insert(VARY, vary);
         }
         choose(request, &self.headers, self.body.len(), settings).filter(|_| !self.body.is_empty())
@@ -70,6 +67,9 @@ fn choose(
     length: usize,
     settings: &CompressionSettings,
 ) -> Option<ContentCoding> {
+    if !request.headers.contains_key(ACCEPT_ENCODING) {
+        return None;
+    }
     let accepted = Accepted::read(request.headers);
     let is_large_enough = length >= settings.least || accepted.refuses_identity();
     let may_be = is_large_enough

@@ -184,11 +184,16 @@ pub fn provenance(
         }
     }
     add_forwarding(&mut headers, origin);
-    let earlier = client.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
-    let chain: Vec<&str> = earlier.collect();
     let own = via(origin.version);
-    let line = own.to_str().map(|own| [chain.as_slice(), &[own]].concat().join(", "));
-    headers.insert(VIA, line.ok().and_then(|line| HeaderValue::from_str(&line).ok()).unwrap_or(own));
+    let mut chain: Vec<&[u8]> =
+        client.get_all(VIA).iter().filter_map(|value| value.to_str().ok()).map(str::as_bytes).collect();
+    let line = if chain.is_empty() {
+        own
+    } else {
+        chain.push(own.as_bytes());
+        HeaderValue::try_from(chain.join(&b", "[..])).unwrap_or(own)
+    };
+    headers.insert(VIA, line);
     (dropped, headers)
 }
 
@@ -271,11 +276,14 @@ pub fn said_methods(client: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 /// Returns the names of an answer's hop-by-hop headers (RFC 9110 section 7.6.1), except those that frame its body.
 #[must_use]
 pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
-    let connection = answer.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let nominated = connection.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
-    let known = HOP_BY_HOP.iter().map(|name| HeaderName::from_static(name));
-    let is_about_body = |name: &HeaderName| [CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
-    known.chain(nominated).filter(|name| answer.contains_key(name) && !is_about_body(name)).collect()
+    let lines = || answer.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let is_nominated =
+        |name: &str| lines().any(|line| line.split(',').any(|word| word.trim().eq_ignore_ascii_case(name)));
+    let is_between = |name: &&HeaderName| {
+        let is_about_body = [CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+        !is_about_body && (is_hop_by_hop(name.as_str()) || is_nominated(name.as_str()))
+    };
+    answer.keys().filter(is_between).cloned().collect()
 }
 
 /// Returns whether the credentials of a request or the challenge of an answer apply to the whole connection. If they
@@ -382,7 +390,7 @@ pub fn passages(client: &HeaderMap) -> usize {
 
 /// Returns a name with `_` replaced by `-`, because CGI-like servers pass both to the application under one name.
 fn fold(name: &str) -> Cow<'_, str> {
-    if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
+    if name.bytes().any(|byte| byte == b'_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
 }
 
 fn is_hop_by_hop(folded: &str) -> bool {

@@ -141,7 +141,7 @@ fn check(answer: &HeaderMap, policy: StoringPolicy) -> Result<(), Unstorable> {
 
 /// Returns the lifetime of an answer for shared caches, in seconds from the moment at which it was made (RFC 9111,
 /// section 4.2.1); `None` if its headers set no lifetime.
-fn lifetime(answer: &HeaderMap, said: &Directives, now: u64) -> Option<u64> {
+fn lifetime(answer: &HeaderMap, said: &Directives<'_>, now: u64) -> Option<u64> {
     said.number("s-maxage").or_else(|| said.number("max-age")).or_else(|| expires_after(answer, now))
 }
 

@@ -1,21 +1,18 @@
-//! Pingora's hooks ([`ProxyHttp`]). Most of the work is in other modules. `request_filter` answers every request, so
-//! Pingora's own proxy path is never used.
+//! The way of one request through the server: from the session of its connection to the end of its outcome.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use http::{HeaderValue, header};
 use opentelemetry::trace::SpanContext;
 use pingora::{
-    Error, ErrorType,
+    ErrorType,
+    apps::{HttpPersistentSettings, ReusedHttpStream},
     http::RequestHeader,
-    modules::http::HttpModules,
     protocols::http::ServerSession,
-    proxy::{FailToProxy, ProxyHttp, Session},
-    upstreams::peer::HttpPeer,
+    server::ShutdownWatch,
 };
 
-use super::dispatch;
+use super::{application::Application, dispatch};
 use crate::{
     forward::{self, relay::STREAM_SILENCE},
     outcome::{
@@ -46,17 +43,54 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// that time, the request fails.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-#[async_trait]
-impl ProxyHttp for Gateway {
-    /// The context of a request. It is boxed, because Pingora's state of a connection contains it several times.
-    type CTX = Box<RequestContext>;
+impl Application for Gateway {
+    async fn serve(
+        self: &Arc<Self>,
+        mut session: Box<ServerSession>,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        // `connection` sets the user context of each session of HTTP/1.1.
+        let surplus = session.take_connection_user_context().and_then(|said| said.downcast::<Surplus>().ok());
+        parse_head(&mut session).await?;
+        if *shutdown.borrow() {
+            session.set_keepalive(None);
+        }
+        let mut context = self.context(surplus.map_or_else(Surplus::default, |surplus| *surplus));
+        self.begin(&mut session, &mut context);
+        let answered = dispatch::answer(self, &mut session, &mut context).await;
+        self.end(&session, answered.is_ok(), &mut context);
+        // The end of the connection shows the client that its answer is truncated. Everything that could be sent has
+        // already been sent.
+        answered.ok()?;
+        let settings = HttpPersistentSettings::for_session(&session);
+        let stream = session.finish().await.ok().flatten()?;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+    }
+}
 
-    fn new_ctx(&self) -> Box<RequestContext> {
+/// Lets Pingora parse the head of a request. Returns `None` if the connection ends without an answer of the gateway.
+async fn parse_head(session: &mut ServerSession) -> Option<()> {
+    match session.read_request().await {
+        Ok(has_request) => has_request.then_some(()),
+        Err(error) => {
+            // `connection` has already refused the heads that Pingora can't parse. Test:
+            // `accepted_heads_are_parsed_by_pingora`.
+            if matches!(error.etype(), ErrorType::InvalidHTTPHeader) {
+                let _ = session.respond_error(400).await;
+            }
+            session.shutdown().await;
+            None
+        }
+    }
+}
+
+impl Gateway {
+    /// Creates the context of a request, under the configuration in force.
+    fn context(&self, surplus: Surplus) -> RequestContext {
         let snapshot = self.live.pin();
         let outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
         let held = snapshot.memory.share();
-        let in_flight = self.vitals.enter();
-        Box::new(RequestContext {
+        RequestContext {
             snapshot,
             observation: None,
             cross_origin: None,
@@ -65,23 +99,13 @@ impl ProxyHttp for Gateway {
             place: None,
             slot: None,
             outcome,
-            surplus: Surplus::default(),
-            _in_flight: in_flight,
-        })
-    }
-
-    /// Adds no modules: Pingora's compression would examine every response, and `session::compress` does that work.
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
-
-    /// Takes over the surplus flag of the connection. Pingora calls this method for every request, even the first,
-    /// because `connection` sets the user context of each.
-    fn on_connection_reuse(&self, _session: &mut Session, context: &mut Self::CTX, said: Box<dyn Any + Send + Sync>) {
-        if let Ok(surplus) = said.downcast::<Surplus>() {
-            context.surplus = *surplus;
+            surplus,
+            _in_flight: self.vitals.enter(),
         }
     }
 
-    async fn early_request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<()> {
+    /// Sets the time limits of a session, and records what its request is and whose.
+    fn begin(&self, session: &mut ServerSession, context: &mut RequestContext) {
         // WebSockets and event streams may be silent for long, so they have a longer timeout. Test:
         // `streams_live_as_long_as_bytes_arrive`.
         let silence = if forward::is_stream(session) { STREAM_SILENCE } else { READ_TIMEOUT };
@@ -91,39 +115,12 @@ impl ProxyHttp for Gateway {
         let head = session.req_header();
         // The query may contain secrets, so only the path is logged. Test: `each_request_has_one_line_without_secrets`.
         context.outcome.asked(&head.method, path_of(head));
-        identify(session.as_downstream_mut(), context);
-        begin_trace(self.vitals.spans(), session.as_downstream_mut(), context);
-        Ok(())
+        identify(session, context);
+        begin_trace(self.vitals.spans(), session, context);
     }
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<bool> {
-        dispatch::answer(self, session, context).await?;
-        Ok(true)
-    }
-
-    /// Returns an error. Pingora never calls this method, because `request_filter` answers every request.
-    async fn upstream_peer(&self, _session: &mut Session, _: &mut Self::CTX) -> pingora::Result<Box<HttpPeer>> {
-        Err(Error::explain(ErrorType::InternalError, "every request is answered by the gateway itself"))
-    }
-
-    /// Ends the connection, which shows the client that the answer is truncated. Everything that could be sent has
-    /// already been sent.
-    async fn fail_to_proxy(&self, _session: &mut Session, _error: &Error, context: &mut Self::CTX) -> FailToProxy {
-        FailToProxy { error_code: context.outcome.status, can_reuse_downstream: false }
-    }
-
-    /// Returns the method and the id of a request for Pingora's log lines. Pingora's own summary contains the query, in
-    /// which there may be secrets.
-    fn request_summary(&self, session: &Session, context: &Self::CTX) -> String {
-        format!("{} {}", session.req_header().method, context.outcome.request_id)
-    }
-
-    /// Returns `true`, so Pingora doesn't log the error. The access log has a line with the error of each request.
-    fn suppress_error_log(&self, _session: &Session, _context: &Self::CTX, _error: &Error) -> bool {
-        true
-    }
-
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Self::CTX) {
+    /// Records the answer of a request. `is_whole` is `false` if the answer broke off.
+    fn end(&self, session: &ServerSession, is_whole: bool, context: &mut RequestContext) {
         if let Some(head) = session.response_written() {
             context.outcome.status = head.status.as_u16();
         }
@@ -139,7 +136,7 @@ impl ProxyHttp for Gateway {
             if let Some(observation) = context.observation.take() {
                 // A stopping process waits for the observation, which ends after its request.
                 let in_flight = self.vitals.enter();
-                observe::end(observation, &self.readers, in_flight, &mut context.outcome, error.is_none());
+                observe::end(observation, &self.readers, in_flight, &mut context.outcome, is_whole);
             }
         });
         if let Err(panic) = ended {

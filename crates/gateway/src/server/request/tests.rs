@@ -1,9 +1,6 @@
 use std::path::Path;
 
 use bytes::BytesMut;
-use pingora::{
-    apps::HttpServerApp as _, protocols::http::ServerSession, proxy::http_proxy, server::configuration::ServerConf,
-};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -73,8 +70,7 @@ async fn a_panic_fails_one_request() {
     let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
     let live = Arc::new(Live::new(snapshot));
     let vitals = Vitals::default();
-    let gateway = Gateway::new(Arc::clone(&live), vitals.clone(), RequestIds::new().unwrap());
-    let proxy = Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway));
+    let gateway = Arc::new(Gateway::new(Arc::clone(&live), vitals.clone(), RequestIds::new().unwrap()));
     let (_stop, stops) = watch::channel(false);
     for (place, said, family, outcome) in [
         ("nowhere", "200", "cursorgate_requests_total", "forwarded"),
@@ -99,11 +95,11 @@ async fn a_panic_fails_one_request() {
         };
         let before = counted();
         let (mut client, server) = tokio::io::duplex(64 << 10);
-        let mut session = ServerSession::new_http1(Box::new(server));
+        let mut session = Box::new(ServerSession::new_http1(Box::new(server)));
         session.set_pipelined_prefix(BytesMut::from(
             format!("GET /panic/{place}?page=1&limit=5 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(),
         ));
-        drop(proxy.process_new_http(session, &stops).await);
+        drop(gateway.serve(session, &stops).await);
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).await.unwrap();
         let answer = String::from_utf8(answer).unwrap();
