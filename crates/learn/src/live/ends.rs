@@ -177,8 +177,8 @@ impl Review {
         Ok(has.saturating_mul(size.into()) + count)
     }
 
-    /// Reports an answer after the end that the dialect doesn't describe: an error, or the last page again. `past` is the
-    /// page after the one that the total calls the last.
+    /// Reports an answer after the end that the dialect doesn't describe: an error, or the last page again. `past` is
+    /// the page after the one that the total calls the last.
     async fn check_past_end(&mut self, total: u64, size: u32, past: &ReadPage) -> Result<(), ProbeHalt> {
         let response = &self.list.settings.dialect.response;
         let at = self.place_of(response.past_end.first().map(|_| &response.items));
@@ -204,8 +204,8 @@ impl Review {
                     && self.list.dialect.paging().family == Family::Offset
                 {
                     let message = format!(
-                        "the offsets {begins} and {} give the same {} items, and response.total says {total}: the upstream \
-                         takes no offset this large",
+                        "the offsets {begins} and {} give the same {} items, and response.total says {total}: the \
+                         upstream takes no offset this large",
                         begins.saturating_add(size.into()),
                         end.ids.len()
                     );

@@ -288,8 +288,8 @@ fn rows_left_out_after_the_limit_are_no_cap() {
     assert!(!self::said(&review(&declared, left_out)).contains("size.max"));
 }
 
-/// Lists that are continued by something of the last answer: by the id of the last item, which comes again, and by a link
-/// that is always there.
+/// Lists that are continued by something of the last answer: by the id of the last item, which comes again, and by a
+/// link that is always there.
 #[test]
 fn the_end_of_a_list_that_is_continued_is_read_as_the_dialect_says() {
     let all = rows(90);

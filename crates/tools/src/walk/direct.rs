@@ -17,8 +17,8 @@ use cursorgate_translate::upstream::{Dialect, UpstreamRequest};
 /// The maximum depth of an answer that is read.
 const DEPTH: u16 = 128;
 
-/// The largest number of empty pages in a row that are passed if the dialect says that rows are left out, or if each has
-/// a token of its own.
+/// The largest number of empty pages in a row that are passed if the dialect says that rows are left out, or if each
+/// page has a token of its own.
 pub(super) const MOST_EMPTY: u32 = 16;
 
 /// A walk by a dialect.
