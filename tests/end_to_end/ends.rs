@@ -291,6 +291,26 @@ fn a_listing_goes_on_behind_empty_answers_to_the_place_that_the_total_names() {
     assert!(code == Some(3) && report.contains("130 stayed") && report.contains("70 lost"), "{code:?} {report}");
 }
 
+/// Nothing says that the list goes on behind the gap, so the direct readings end there. The gateway looks behind it.
+#[test]
+fn a_walk_with_items_that_no_direct_reading_has_is_not_judged() {
+    let gap = World {
+        name: "a gap of hidden rows, and no fact",
+        rows: 250,
+        dialect: dialect!("{ query = \"page={page}&limit={size}\", first_page = 0 }", ", hidden = true"),
+        answer: |_, asked| {
+            let is_shown = |item: &&Value| !(61..=90).contains(&item["id"].as_u64().unwrap_or(0));
+            json!({ "data": asked.items.iter().filter(is_shown).collect::<Vec<_>>() })
+        },
+    };
+    let upstream = gap.serve();
+    let gateway = gap.gateway(&upstream);
+    let (code, report) = verified(&gateway, &upstream);
+    assert_eq!(items(&report, "by cursor"), 220, "{report}");
+    assert!(code == Some(1) && report.contains("160 items of the walk are in neither reading"), "{code:?} {report}");
+    assert!(!report.contains("No item was lost"), "{report}");
+}
+
 #[test]
 fn honest_lists_are_lossless_and_look_as_configured() {
     for world in &HONEST {

@@ -615,11 +615,48 @@ impl Review {
             && (total || says_more)
             && self.list.dialect.size_name().is_some()
             && declared.is_some()
+            && !self.list.settings.dialect.response.hidden
         {
-            let message = format!("asked for {asked} items, the upstream gave {count}, and there are more");
-            self.fault(at, message, format!("size.max = {count}"));
+            let mut message = format!("asked for {asked} items, the upstream gave {count}, and there are more");
+            let help = match self.fills_pages(count).await? {
+                true => format!("size.max = {count}"),
+                false => {
+                    message.push_str(", and pages of this size aren't full either: it leaves out rows after the limit");
+                    "response.hidden = true".to_owned()
+                }
+            };
+            self.fault(at, message, help);
         }
         Ok(wide)
+    }
+
+    /// Returns whether the first two pages of this size are full. A cap gives as many items as are asked for up to it;
+    /// an upstream that leaves out rows after the limit gives fewer.
+    async fn fills_pages(&mut self, count: u32) -> Result<bool, ProbeHalt> {
+        let size = self.size(count);
+        let is_full = |page: &ReadPage| page.ids.len() >= size as usize;
+        let first = self.page(0, size).await?;
+        let Some(answer) = first.answer() else { return Ok(true) };
+        if !is_full(&first) {
+            return Ok(false);
+        }
+        let says_more = |page: &ReadPage| {
+            let answer = page.answer();
+            answer.is_some_and(|answer| {
+                let counted = answer.total.is_some_and(|total| total.value > 2 * u64::from(size));
+                counted || answer.more == Some(true) || answer.next.is_some()
+            })
+        };
+        let second = match (self.list.dialect.paging().family, answer.next.clone()) {
+            (Family::Token, None) => return Ok(true),
+            (Family::Token, token) => {
+                let sorted = std::sync::Arc::clone(self.list.dialect.default_sorted());
+                let fetch = TokenFetch { token, backward: false, size: PageSize(size) };
+                self.ask(&sorted, &Fetch::Token(fetch)).await?
+            }
+            (Family::Page | Family::Offset, _) => self.page(1, size).await?,
+        };
+        Ok(is_full(&second) || !says_more(&second))
     }
 }
 

@@ -12,6 +12,7 @@ use cursorgate_gateway::runtime::clock;
 use cursorgate_tools::walk::{
     WalkedPage,
     comparison::{DirectListings, WalkCost, WalkVerdict, WalkedItem, WalkedList},
+    ending::EndReview,
     report::{ReportedEnd, ReportedWalk, WalkReport},
 };
 
@@ -127,6 +128,7 @@ fn reported(url: &str, direct: &str, Measured { before, walks, after }: Measured
     // As for the verdict, only the first walk counts.
     if let Some(walk) = walks.first() {
         end.add(walk.way, walk.walker.pager.end_review(moved));
+        end.add("direct", EndReview::of_unlisted(listings.unlisted(&walk.list)));
     }
     let compared = |walk: &KeptWalk<'_>| {
         let compares_bytes = walk.walker.pager.keeps_items();

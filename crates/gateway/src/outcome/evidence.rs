@@ -330,8 +330,9 @@ pub fn hint(word: &str) -> Option<&'static str> {
         }
         "stuck" => "request.query of the dialect",
         "end_unproven" => {
-            "request.max_depth of the dialect, if the upstream shows only the beginning of the list; \
-             response.total_counts or response.hidden, if its total counts items that it doesn't show"
+            "response.next_token or next_url of the dialect, if pages are continued by one; request.max_depth, if the \
+             upstream shows only the beginning of the list; response.total_counts or response.hidden, if its total counts \
+             items that it doesn't show"
         }
         "pivot_gone" => "caches.pivots.ttl, or mode of the route",
         "unsorted_no_object" => "response.items and response.item of the dialect",

@@ -112,14 +112,16 @@ impl Review {
         let Some(total) = total.map(|total| total.value).filter(|total| *total > 0) else { return Ok(()) };
         let size = self.size(ENDING);
         let last = (total - 1) / u64::from(size);
-        let depth = self.list.settings.dialect.request.max_depth.unwrap_or(u64::MAX).min(self.session.limits.depth);
+        let request = &self.list.settings.dialect.request;
+        let largest = request.max_offset.as_ref().map_or(u64::MAX, |largest| largest.value);
+        let depth = request.max_depth.unwrap_or(u64::MAX).min(largest).min(self.session.limits.depth);
         // A total that is wrong was reported, and a deeper page may be too expensive for the upstream.
         if (last + 1).saturating_mul(size.into()) > depth || !self.faults.is_empty() {
             return Ok(());
         }
         self.check_count(last, size).await?;
         let past = self.page(last + 1, size).await?;
-        self.check_past_end(last, size, &past).await?;
+        self.check_past_end(total, size, &past).await?;
         let far = (depth / u64::from(size)).saturating_sub(1).min((last + 1).saturating_mul(64));
         if far > last + 1 && past.answer().is_some() {
             let far = self.page(far, size).await?;
@@ -141,7 +143,9 @@ impl Review {
         let page = self.page(last, size).await?;
         let begins = last.saturating_mul(size.into());
         // The list may have changed since the first answer, so the total of this one counts.
+        // A total of 0 beside no items says nothing: some upstreams count the rows of the answer.
         let said = page.answer().and_then(|answer| answer.total).filter(|total| total.exact).map(|total| total.value);
+        let said = said.filter(|said| *said > 0 || !page.ids.is_empty());
         let is_refused = matches!(page.read, Err(ReadingError::Failed { .. }));
         let Some(said) = said.or_else(|| (is_refused || page.ids.is_empty()).then_some(begins + 1)) else {
             return Ok(());
@@ -173,8 +177,9 @@ impl Review {
         Ok(has.saturating_mul(size.into()) + count)
     }
 
-    /// Reports an answer after the end that the dialect doesn't describe: an error, or the last page again.
-    async fn check_past_end(&mut self, last: u64, size: u32, past: &ReadPage) -> Result<(), ProbeHalt> {
+    /// Reports an answer after the end that the dialect doesn't describe: an error, or the last page again. `past` is
+    /// the page after the one that the total calls the last.
+    async fn check_past_end(&mut self, total: u64, size: u32, past: &ReadPage) -> Result<(), ProbeHalt> {
         let response = &self.list.settings.dialect.response;
         let at = self.place_of(response.past_end.first().map(|_| &response.items));
         match &past.read {
@@ -187,9 +192,25 @@ impl Review {
                     && !past.ids.is_empty()
                     && !self.list.dialect.paging().repeats_last_page =>
             {
+                let last = (total - 1) / u64::from(size);
                 let end = self.page(last, size).await?;
                 // If the pages differ, items may have been added after the first request, which isn't a fault.
-                if end.ids == past.ids {
+                if end.ids != past.ids {
+                    return Ok(());
+                }
+                // The last page has the rest of the items by the total. With more, its place was lowered.
+                let begins = last.saturating_mul(size.into());
+                if begins.saturating_add(end.ids.len() as u64) > total
+                    && self.list.dialect.paging().family == Family::Offset
+                {
+                    let message = format!(
+                        "the offsets {begins} and {} give the same {} items, and response.total says {total}: the \
+                         upstream takes no offset this large",
+                        begins.saturating_add(size.into()),
+                        end.ids.len()
+                    );
+                    self.fault(at, message, "request.max_offset, with the largest offset that the upstream takes");
+                } else {
                     let message = "after the end of the list the last page comes again";
                     self.fault(at, message, "response.repeats_last_page = true");
                 }
@@ -220,6 +241,8 @@ impl Review {
         let sorted = std::sync::Arc::clone(self.list.dialect.default_sorted());
         let (mut walk, mut token): (TokenWalk, Option<Token>) = (TokenWalk::default(), None);
         let mut denied: Vec<(&'static str, usize)> = Vec::new();
+        // The answer after the last item then has this item alone.
+        let is_inclusive = self.list.settings.dialect.request.after_inclusive;
         loop {
             let fetch = TokenFetch { token: token.clone(), backward: false, size: PageSize(size) };
             let page = self.ask(&sorted, &Fetch::Token(fetch)).await?;
@@ -239,7 +262,7 @@ impl Review {
                     );
                     self.fact_fault(key, message, format!("remove {key}: it does not speak of the list"));
                 }
-            } else if token.is_some() && !page.ids.is_empty() {
+            } else if token.is_some() && !page.ids.is_empty() && !(is_inclusive && page.ids.len() == 1) {
                 let message = format!("the token at {place} leads to items that came before it");
                 self.fact_fault(
                     "response.next_token",

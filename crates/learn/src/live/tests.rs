@@ -232,3 +232,85 @@ fn a_total_with_a_word_of_the_service_is_proposed() {
     let said = said(&report);
     assert!(said.contains("response.total = \"/total_courses\""), "{said}");
 }
+
+/// Answers with a total, by offset.
+fn counted(rows: &[Value], total: usize) -> Answered {
+    Answered::new(json!({ "data": rows, "total": total }))
+}
+
+/// Beyond the first 100 items, the upstream answers with no items and a total of 0, as from `count(*) over ()`.
+#[test]
+fn a_window_whose_total_is_0_beyond_it_is_reported() {
+    let all = rows(257);
+    let configuration = BY_OFFSET.replace("items = \"/data\"", "items = \"/data\", total = \"/total\"");
+    let report = review(&configuration, |asked| {
+        let shown = by_offset(asked, &all[..100]);
+        counted(&shown, if shown.is_empty() { 0 } else { all.len() })
+    });
+    let said = said(&report);
+    assert!(said.contains("says 257, and the items end after 100") && said.contains("request.max_depth"), "{said}");
+    // A right total that is 0 beyond the end is no fault.
+    let report = review(&configuration, |asked| {
+        let shown = by_offset(asked, &all);
+        counted(&shown, if shown.is_empty() { 0 } else { all.len() })
+    });
+    assert_eq!(self::said(&report), "");
+}
+
+#[test]
+fn offsets_that_are_lowered_are_no_repeated_last_page() {
+    let all = rows(257);
+    let configuration = BY_OFFSET.replace("items = \"/data\"", "items = \"/data\", total = \"/total\"");
+    let lowered = |asked: &SimulatedRequest| {
+        let from = asked.number("_offset").unwrap_or(0).min(100);
+        counted(&slice(&all, from, asked.number("_count").unwrap_or(20).clamp(1, 50)), all.len())
+    };
+    let said = said(&review(&configuration, lowered));
+    assert!(said.contains("takes no offset this large") && said.contains("request.max_offset"), "{said}");
+    assert!(!said.contains("repeats_last_page"), "{said}");
+    // With the word for it, nothing is requested beyond.
+    let declared = configuration.replace("{size}\" }", "{size}\", max_offset = 100 }");
+    assert_eq!(self::said(&review(&declared, lowered)), "");
+}
+
+#[test]
+fn rows_left_out_after_the_limit_are_no_cap() {
+    let all = rows(257);
+    let left_out = |asked: &SimulatedRequest| {
+        let (from, size) = (asked.number("_offset").unwrap_or(0), asked.number("_count").unwrap_or(20).clamp(1, 50));
+        let shown = slice(&all, from, size).into_iter().filter(|row| row["id"].as_u64().is_some_and(|id| id % 7 != 3));
+        Answered::new(json!({ "data": shown.collect::<Vec<_>>(), "more": from + size < all.len() }))
+    };
+    let configuration = BY_OFFSET.replace("items = \"/data\"", "items = \"/data\", has_more = \"/more\"");
+    let said = said(&review(&configuration, left_out));
+    assert!(said.contains("response.hidden = true") && !said.contains("size.max ="), "{said}");
+    let declared = configuration.replace("items = \"/data\"", "items = \"/data\", hidden = true");
+    assert!(!self::said(&review(&declared, left_out)).contains("size.max"));
+}
+
+/// Lists that are continued by something of the last answer: by the id of the last item, which comes again, and by a
+/// link that is always there.
+#[test]
+fn the_end_of_a_list_that_is_continued_is_read_as_the_dialect_says() {
+    let all = rows(90);
+    let inclusive =
+        BY_OFFSET.replace("_offset={offset}&_count={size}\"", "from={after}&_count={size}\", after_inclusive = true");
+    let inclusive = inclusive.replace("items = \"/data\"", "items = \"/data\", end = \"empty-page\"");
+    let report = review(&inclusive, |asked| {
+        let from = asked.number("from").and_then(|id| all.iter().position(|row| row["id"] == id)).unwrap_or(0);
+        Answered::new(json!({ "data": slice(&all, from, asked.number("_count").unwrap_or(20).clamp(1, 50)) }))
+    });
+    assert_eq!(said(&report), "");
+    let linked = BY_OFFSET.replace("_offset={offset}", "token={token}");
+    let linked = linked.replace(
+        "items = \"/data\"",
+        "items = \"/data\", next_token = \"link:next;results=true\", token_param = \"token\"",
+    );
+    let report = review(&linked, |asked| {
+        let (from, size) = (asked.number("token").unwrap_or(0), asked.number("_count").unwrap_or(20).clamp(1, 50));
+        let next = from + size;
+        let link = format!("</api/items?token={next}>; rel=\"next\"; results=\"{}\"", next < all.len());
+        Answered::new(json!({ "data": slice(&all, from, size) })).with("link", &link)
+    });
+    assert_eq!(said(&report), "");
+}

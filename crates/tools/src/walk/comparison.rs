@@ -150,6 +150,8 @@ pub enum WalkVerdict {
 pub struct DirectListings {
     before: HashMap<Box<str>, (WalkedItem, usize)>,
     after: HashMap<Box<str>, (WalkedItem, usize)>,
+    /// The number of items that a listing has more than once, of both listings the larger one.
+    repeated: usize,
 }
 
 fn indexed(list: WalkedList) -> HashMap<Box<str>, (WalkedItem, usize)> {
@@ -165,7 +167,22 @@ impl DirectListings {
     /// Indexes two listings by the ids of their items.
     #[must_use]
     pub fn new(before: WalkedList, after: WalkedList) -> Self {
-        Self { before: indexed(before), after: indexed(after) }
+        let counts = [before.items.len(), after.items.len()];
+        let (before, after) = (indexed(before), indexed(after));
+        let repeated = (counts[0] - before.len()).max(counts[1] - after.len());
+        Self { before, after, repeated }
+    }
+
+    /// Returns the number of items of a walk that neither listing has, if the listings can't have missed them by
+    /// chance: then the listings ended too early, and can't show that nothing is lost. A listing by number misses an
+    /// item for each one that it repeats, and for each change of the list. Test:
+    /// `items_that_no_listing_has_leave_the_walk_unjudged`.
+    #[must_use]
+    pub fn unlisted(&self, walk: &WalkedList) -> Option<u64> {
+        let is_listed = |id: &str| self.before.contains_key(id) || self.after.contains_key(id);
+        let ids: HashSet<&str> = walk.items.iter().map(|item| &*item.id).filter(|id| !is_listed(id)).collect();
+        let ListChanges { came, left, .. } = self.changes();
+        (ids.len() > self.repeated + came + left).then_some(ids.len() as u64)
     }
 
     /// Returns an item that both listings contain with the same bytes, and its indices in them; `None` for other items.
@@ -287,6 +304,21 @@ mod tests {
             let counts = [&found.lost, &found.repeated, &found.altered, &found.misplaced, &found.unexplained];
             assert_eq!(counts.map(|fault| fault.count), expected, "{walk} of {before} and {after}");
             assert_eq!(listings.verdict(&found), verdict, "{walk} of {before} and {after}");
+        }
+    }
+
+    #[test]
+    fn items_that_no_listing_has_leave_the_walk_unjudged() {
+        for (walk, before, after, unlisted) in [
+            ("a b c d", "a b", "a b", Some(2)),
+            ("a b c", "a b c", "a b c", None),
+            // By number, `c` was missed when `b` came twice, and either of two changes can move an item.
+            ("a b c", "a b b", "a b b", None),
+            ("a b c d", "a b", "a x", None),
+            ("a b c d e", "a b", "a x", Some(3)),
+        ] {
+            let listings = DirectListings::new(list(before), list(after));
+            assert_eq!(listings.unlisted(&list(walk)), unlisted, "{walk} of {before} and {after}");
         }
     }
 

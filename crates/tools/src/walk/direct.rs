@@ -17,6 +17,10 @@ use cursorgate_translate::upstream::{Dialect, UpstreamRequest};
 /// The maximum depth of an answer that is read.
 const DEPTH: u16 = 128;
 
+/// The largest number of empty pages in a row that are passed if the dialect says that rows are left out, or if each
+/// page has a token of its own.
+pub(super) const MOST_EMPTY: u32 = 16;
+
 /// A walk by a dialect.
 #[derive(Debug)]
 pub struct DirectPager<'d> {
@@ -28,6 +32,8 @@ pub struct DirectPager<'d> {
     pub(super) size: u32,
     /// A hash of the items of the previous page; `None` before the first page.
     before: Option<u64>,
+    /// The number of empty pages in a row.
+    empty: u32,
 }
 
 impl<'d> DirectPager<'d> {
@@ -57,7 +63,7 @@ impl<'d> DirectPager<'d> {
             }
             Sizes::Fixed(size) => *size,
         };
-        Self { dialect, path, filters: filters.join("&"), size: size.max(1), before: None }
+        Self { dialect, path, filters: filters.join("&"), size: size.max(1), before: None, empty: 0 }
     }
 
     pub(super) fn start(&self) -> WalkPlace {
@@ -120,10 +126,13 @@ impl<'d> DirectPager<'d> {
         let (items, shown) = (answer.items().len(), shown(&answer));
         let total = answer.total.map(|total| total.value);
         let next = self.next(place, &answer);
-        // A page that is empty may be followed by others, but two empty pages in a row that promise more end the walk
-        // with an error. Test: `a_walk_ends_with_the_second_of_two_empty_pages`.
-        if items == 0 && self.before == Some(shown) && next.is_some() {
-            return Err("two empty pages in a row say that more follows".to_owned());
+        // A page that is empty may be followed by others, but too many empty pages in a row that promise more end the
+        // walk with an error. Test: `a_walk_passes_more_empty_pages_where_rows_are_left_out`.
+        self.empty = if items == 0 { self.empty + 1 } else { 0 };
+        let paging = self.dialect.paging();
+        let most = if paging.hidden || paging.family == Family::Token { MOST_EMPTY } else { 1 };
+        if self.empty > most && next.is_some() {
+            return Err(format!("{} empty pages in a row say that more follows", self.empty));
         }
         if items > 0 && self.before == Some(shown) {
             // Some upstreams answer every page after the end with the last page. If the total shows that items follow,
@@ -166,8 +175,9 @@ impl<'d> DirectPager<'d> {
         let more = answer.more.unwrap_or_else(|| items > 0 && counted != Some(false));
         let next = match place {
             WalkPlace::Page(number) => WalkPlace::Page(number + 1),
-            // The offset is increased by the number of items, which may be smaller than the requested size, and by at
-            // least 1, so an empty answer is passed.
+            // The offset is increased by the number of items, which may be smaller than the requested size. An empty
+            // answer is passed: by a row, or as a whole page if its rows are left out.
+            _ if items == 0 && self.dialect.paging().hidden => WalkPlace::Offset(begins + u64::from(self.size)),
             _ => WalkPlace::Offset(begins + items.max(1)),
         };
         // A dialect for whole lists can't write a request for another place, so the walk ends.
@@ -201,36 +211,52 @@ mod tests {
         }
     }
 
-    fn dialect() -> Dialect {
+    /// Returns a dialect whose `[response]` also has these words.
+    fn dialect(words: &str) -> Dialect {
         let text = "version = 1\n[cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n[upstreams.service]\n\
                     peers = [\"127.0.0.1:9\"]\n[routes.list]\nold_clients = \"none\"\npath = \"/items\"\nupstream = \"service\"\n\
                     dialect = \"own\"\n[dialects.own]\nrequest = { query = \"offset={offset}&limit={size}\" }\n\
-                    response = { items = \"/data\", has_more = \"/more\", past_end = [{ status = 404 }] }\n";
-        let (settings, diagnostics) = load_text("direct.toml", text, &OneKey);
+                    response = { items = \"/data\", has_more = \"/more\", past_end = [{ status = 404 }]WORDS }\n";
+        let (settings, diagnostics) = load_text("direct.toml", &text.replace("WORDS", words), &OneKey);
         assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
         let list = settings.unwrap().routes.remove(0).list.unwrap();
         Dialect::compile(&list, &mut Diagnostics::default()).unwrap()
     }
 
+    fn answer(status: u16, body: &str) -> ProbeAnswer {
+        let (headers, body) = (http::HeaderMap::new(), body.as_bytes().to_vec());
+        ProbeAnswer { status, headers, body, elapsed: Duration::ZERO }
+    }
+
+    const EMPTY: &str = r#"{"data":[],"more":true}"#;
+
     /// An empty page may be followed by others, for example if all of its items are hidden. A second empty page ends
     /// the walk, with an error if it promises more items.
     #[test]
     fn a_walk_ends_with_the_second_of_two_empty_pages() {
-        let dialect = dialect();
-        for (status, body, ends) in
-            [(200, r#"{"data":[],"more":false}"#, true), (404, "{}", true), (200, r#"{"data":[],"more":true}"#, false)]
+        let dialect = dialect("");
+        for (status, body, ends) in [(200, r#"{"data":[],"more":false}"#, true), (404, "{}", true), (200, EMPTY, false)]
         {
             let mut pager = DirectPager::new(&dialect, "/items".to_owned(), "", 10);
-            let answer = |status, body: &str| {
-                let (headers, body) = (http::HeaderMap::new(), body.as_bytes().to_vec());
-                ProbeAnswer { status, headers, body, elapsed: Duration::ZERO }
-            };
-            let first = pager.read(&WalkPlace::Offset(0), answer(200, r#"{"data":[],"more":true}"#)).unwrap();
+            let first = pager.read(&WalkPlace::Offset(0), answer(200, EMPTY)).unwrap();
             let second = pager.read(&first.next.unwrap(), answer(status, body));
             match second {
                 Ok(page) => assert!(ends && page.next.is_none(), "{status} {body}: {:?}", page.next),
-                Err(fault) => assert!(!ends && fault.contains("two empty pages"), "{status} {body}: {fault}"),
+                Err(fault) => assert!(!ends && fault.contains("2 empty pages"), "{status} {body}: {fault}"),
             }
         }
+    }
+
+    #[test]
+    fn a_walk_passes_more_empty_pages_where_rows_are_left_out() {
+        let dialect = dialect(", hidden = true");
+        let mut pager = DirectPager::new(&dialect, "/items".to_owned(), "", 10);
+        let mut place = WalkPlace::Offset(0);
+        for _ in 0..MOST_EMPTY {
+            place = pager.read(&place, answer(200, EMPTY)).unwrap().next.unwrap();
+        }
+        assert_eq!(place, WalkPlace::Offset(u64::from(MOST_EMPTY) * 10), "an empty page is passed as a whole");
+        let fault = pager.read(&place, answer(200, EMPTY)).unwrap_err();
+        assert!(fault.contains("17 empty pages"), "{fault}");
     }
 }

@@ -44,6 +44,15 @@ pub struct EndReview {
     pub notes: Vec<String>,
 }
 
+impl EndReview {
+    /// Returns the doubt about listings that lack this many items of the walk.
+    #[must_use]
+    pub fn of_unlisted(count: Option<u64>) -> Self {
+        let doubt = |count| format!("{} of the walk are in neither reading, which ended too early", items(count));
+        Self { doubts: count.map(doubt).into_iter().collect(), notes: Vec::new() }
+    }
+}
+
 /// Writes a number of items.
 pub(super) fn items(count: u64) -> String {
     if count == 1 { "1 item".to_owned() } else { format!("{} items", grouped(count)) }

@@ -13,7 +13,7 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     comparison::WalkedItem,
-    direct::DirectPager,
+    direct::{DirectPager, MOST_EMPTY},
     ending::{ListingEnd, WitnessAnswer},
     page::{WalkPlace, WalkedPage, refusal},
 };
@@ -26,9 +26,6 @@ const FAR: u64 = 1 << 20;
 /// The largest number of answers without new items in a row that are passed: pages of a list that is pushed on by new
 /// items can repeat items only.
 const MOST_IDLE: u32 = 3;
-
-/// The largest number of empty answers in a row whose tokens are followed.
-const MOST_EMPTY_TOKENS: u32 = 16;
 
 /// The statuses with which upstreams refuse a place after the end of a list.
 const REFUSED: [u16; 5] = [400, 404, 410, 416, 422];
@@ -171,7 +168,7 @@ impl<'d> ListingPager<'d> {
                 false => Err("the next page is one that was read before: the list leads round in a circle".to_owned()),
             };
         }
-        if empty && (denied || self.idle > MOST_EMPTY_TOKENS) {
+        if empty && (denied || self.idle > MOST_EMPTY) {
             self.end.open_token = !denied;
             return Ok(WalkedPage { answer, next: None });
         }

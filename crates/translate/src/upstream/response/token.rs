@@ -147,6 +147,14 @@ impl TokenReading {
         self.one(self.next.as_ref(), true, ask, response).ok().flatten()
     }
 
+    /// Returns the place of the token or the link of the next page; `None` if it isn't at one place.
+    pub fn next_place(&self) -> Option<&ResponsePlace> {
+        match self.next.as_ref()? {
+            TokenSource::Text(place) | TokenSource::Link(place) => Some(place),
+            TokenSource::Members(_) => None,
+        }
+    }
+
     pub fn style(&self) -> TokenStyle {
         self.style
     }

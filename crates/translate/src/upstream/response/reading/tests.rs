@@ -437,3 +437,18 @@ fn page_numbers_are_counted_from_the_first_page_of_the_dialect() {
     assert_eq!(said(1, "-1").page, None);
     assert_eq!(said(1, "1").size, None, "no page has no items");
 }
+
+/// Sentry writes a link to the next page on the last page, too, with `results="false"`.
+#[test]
+fn a_link_says_more_only_as_the_dialect_reads_it() {
+    for (place, expected) in [("link:next", true), ("link:next;results=true", false)] {
+        let dialect = compile(|list| list.dialect.response.next_url = Some(at(place)));
+        let ask = ask(&dialect, &page(1, 2), "");
+        let link = r#"</x>; rel="next"; results="false""#.parse().unwrap();
+        let headers = HeaderMap::from_iter([(http::header::LINK, link)]);
+        let body = br#"{"data":[]}"#.to_vec();
+        let answer = dialect.read(dialect.default_sorted(), &ask, 200, &headers, body, 8).unwrap();
+        let claims = dialect.witnesses(&ask, &headers, &answer).claims;
+        assert!(claims.len() == 2 && claims.iter().all(|claim| claim.says_more == expected), "{place}: {claims:?}");
+    }
+}

@@ -7,7 +7,11 @@
 use http::{HeaderMap, header::LINK};
 
 use super::{More, ResponseReader, of_item};
-use crate::upstream::{place::ResponseView, response::token::TokenStyle, template::ask::UpstreamRequest};
+use crate::upstream::{
+    place::{ResponsePlace, ResponseView},
+    response::token::TokenStyle,
+    template::ask::UpstreamRequest,
+};
 use cursorgate_core::{
     json::Span,
     pagination::{
@@ -72,7 +76,12 @@ impl ResponseReader {
             claims.extend(says_more.map(|says_more| EndClaim { key, says_more }));
         }
         if headers.contains_key(LINK) {
-            let says_more = cursorgate_link::find_target(headers, "next").is_some_and(|target| !target.is_empty());
+            // Where a link to the next page is always there, the dialect names a parameter by which it leads on. Test:
+            // `a_link_says_more_only_as_the_dialect_reads_it`.
+            let says_more = match self.next_link() {
+                Some(own) => response.says_something(own),
+                None => cursorgate_link::find_target(headers, "next").is_some_and(|target| !target.is_empty()),
+            };
             claims.push(EndClaim { key: "the header Link", says_more });
         }
         let token = match (&self.tokens, &ask.fetch) {
@@ -83,5 +92,15 @@ impl ResponseReader {
             _ => None,
         };
         EndWitnesses { total: self.total(response), pages, claims, token }
+    }
+
+    /// Returns the place of the link to the next page, if the dialect reads one from the header.
+    fn next_link(&self) -> Option<&ResponsePlace> {
+        let said = self.more.iter().filter_map(|more| match more {
+            More::Next(place) => Some(place),
+            More::Flag(..) | More::Pages(_) => None,
+        });
+        let followed = self.tokens.as_ref().and_then(|tokens| tokens.next_place());
+        said.chain(followed).find(|place| matches!(place, ResponsePlace::Link(_)))
     }
 }
