@@ -232,7 +232,7 @@ async fn attempt(
     let timeouts = passing.forwarded.found.route.upstream.timeouts;
     let connections = &passing.gateway.fetcher.connections;
     let mut connection = connections.open(visit, &request.headers, timeouts).await.map_err(RelayFault::Upstream)?;
-    asked.note(connection.address());
+    asked.note(Some(Arc::clone(&connection.peer)));
     let peer = Arc::clone(&connection.peer);
     let mut sent = passing.forwarded.body.clone();
     loop {
@@ -241,10 +241,13 @@ async fn attempt(
             Err(error) => Err(RelayFault::Upstream(error)),
         };
         match relayed {
-            Err(RelayFault::Upstream(FetchError::Unavailable(_)))
+            Err(RelayFault::Upstream(error @ (FetchError::Unavailable(_) | FetchError::Lost(_))))
                 if connection.is_reused && *may_renew && repeats(session) =>
             {
                 *may_renew = false;
+                if let FetchError::Lost(_) = error {
+                    connection.peer.abandon_pool();
+                }
                 // The upstream closed the connection while it was idle, so the request is sent again, but only once.
                 // Test: `an_upstream_that_closes_kept_connections_fails_no_request`.
                 let rest = session.as_downstream().get_retry_buffer();

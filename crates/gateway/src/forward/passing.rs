@@ -16,7 +16,7 @@ use crate::{
     lifecycle::snapshot::Snapshot,
     net::{
         memory::{Memory, MemoryShare},
-        peers::{peer::Peer, retry::Flaw, visit::Visit},
+        peers::{peer::PeerRequest, retry::Flaw, visit::Visit},
     },
     outcome::access_log::Outcome,
     request::identity::REQUEST_ID,
@@ -70,12 +70,13 @@ pub struct Retries<'a> {
 impl Retries<'_> {
     /// Records at the peer whether its answer was a failure of the peer. Returns the pause before the request is
     /// repeated; `None` if the client gets this answer.
-    pub fn judge(self, peer: &Peer, answer: &ResponseHeader) -> Option<Duration> {
+    pub fn judge(self, peer: &PeerRequest, answer: &ResponseHeader) -> Option<Duration> {
         let now = clock::instant();
         let retry_after = || headers::retry_after_seconds(&answer.headers, clock::unix_seconds());
         match Flaw::of_status(answer.status.as_u16(), retry_after) {
             None => {
-                self.visit.peers.answered(peer, now);
+                peer.note_answer(now);
+                self.visit.answered(peer, now);
                 None
             }
             Some(flaw) => {

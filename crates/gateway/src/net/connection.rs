@@ -343,7 +343,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] before the answer, [`FetchError::Cut`] within the body, or
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Lost`] before the answer, [`FetchError::Cut`] within the body, or
     /// [`FetchError::Malformed`].
     pub async fn next(&mut self) -> Result<AnswerPart, FetchError> {
         if self.awaits_head() { self.next_head().await } else { self.next_body().await }
@@ -520,20 +520,23 @@ fn is_peers_fault(error: &BError) -> bool {
     !matches!(error.etype(), ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError)
 }
 
-/// Returns whether a connection failed because the process or the system has no file descriptors left.
-fn is_exhausted(error: &BError) -> bool {
+/// Returns whether the system reported one of these errors.
+fn is_of_system(error: &BError, errors: &[Errno]) -> bool {
     let root: &(dyn std::error::Error + 'static) = error.root_cause();
     // Some errors of Pingora contain the system's error only as a cause, so the causes are examined too.
     let causes = std::iter::successors(Some(root), |cause| cause.source()).take(MOST_CAUSES);
     let mut codes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
-    codes.any(|code| [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code))
+    codes.any(|code| errors.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 /// Maps an error that occurred before the end of the answer's head. The text doesn't quote the answer, which may
 /// contain cookies.
 pub fn broken(error: &BError) -> FetchError {
     match error.root_etype() {
-        _ if is_exhausted(error) => FetchError::Exhausted(error.to_string().trim().to_owned()),
+        // The process or the system has no file descriptors left.
+        _ if is_of_system(error, &[Errno::MFILE, Errno::NFILE]) => {
+            FetchError::Exhausted(error.to_string().trim().to_owned())
+        }
         ErrorType::InvalidHTTPHeader => FetchError::NotHttp("its head is not HTTP/1.1".to_owned()),
         ErrorType::ConnectTimedout
         | ErrorType::TLSHandshakeTimedout
@@ -550,6 +553,9 @@ pub fn broken(error: &BError) -> FetchError {
             FetchError::Unavailable(format!("the TLS handshake failed: {}", tls_reason(&error.to_string())))
         }
         ErrorType::ConnectNoRoute => FetchError::Unavailable("there is no route to it".to_owned()),
+        ErrorType::ReadError | ErrorType::WriteError if is_of_system(error, &[Errno::TIMEDOUT]) => {
+            FetchError::Lost("it acknowledges nothing on this connection".to_owned())
+        }
         ErrorType::ConnectionClosed => FetchError::Unavailable("it closed the connection without an answer".to_owned()),
         _ => FetchError::Unavailable(error.to_string().trim().to_owned()),
     }

@@ -19,7 +19,7 @@ use super::{
     connection::{Connection, Connections, announced_length},
     error::FetchError,
     memory::MemoryShare,
-    peers::{retry::Flaw, visit::Visit},
+    peers::{peer::Peer, retry::Flaw, visit::Visit},
 };
 use cursorgate_config::settings::Timeouts;
 use cursorgate_translate::upstream::request::headers::retry_after_seconds;
@@ -61,18 +61,24 @@ pub struct Bounds<'a> {
 
 /// The peer to which the last request was sent, even if that request failed.
 #[derive(Debug, Default)]
-pub struct AskedPeer(Mutex<Option<SocketAddr>>);
+pub struct AskedPeer(Mutex<Option<Arc<Peer>>>);
 
 impl AskedPeer {
     /// Notes the peer to which a request is sent.
-    pub fn note(&self, address: Option<SocketAddr>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    pub fn note(&self, peer: Option<Arc<Peer>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = peer;
+    }
+
+    /// Returns the peer to which the last request was sent; `None` before the first connection.
+    #[must_use]
+    pub fn peer(&self) -> Option<Arc<Peer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the peer to which the last request was sent; `None` before the first connection.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|peer| peer.address)
     }
 }
 
@@ -158,22 +164,30 @@ impl Fetcher {
         bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
         let mut connection = self.connections.open(visit, &request.headers, bounds.timeouts).await?;
-        bounds.asked.note(connection.address());
+        bounds.asked.note(Some(Arc::clone(&connection.peer)));
         let mut asked = ask_on(&mut connection, request, body, bounds).await;
         // The upstream may have closed a pooled connection while it was idle, so the request is sent again on a new
         // one. Test: `a_pooled_connection_that_died_is_replaced_in_silence`.
-        let peer = Arc::clone(&connection.peer);
-        if let Err(FetchError::Unavailable(_)) = &asked
+        if let Err(FetchError::Unavailable(_) | FetchError::Lost(_)) = &asked
             && connection.is_reused
             && std::mem::take(may_renew)
         {
+            if let Err(FetchError::Lost(_)) = &asked {
+                // The other connections in the pool are most likely lost too, and each would cost a request the same
+                // wait.
+                connection.peer.abandon_pool();
+            }
             connection = self.connections.renew(visit.peers, connection, bounds.timeouts).await?;
             asked = ask_on(&mut connection, request, body, bounds).await;
         }
+        let (peer, now) = (&connection.peer, visit.peers.now());
         match flaw(&asked, &bounds) {
-            Some(flaw) => visit.failed(&peer, flaw, visit.peers.now()),
+            Some(flaw) => visit.failed(peer, flaw, now),
+            None if asked.is_ok() => {
+                peer.note_answer(now);
+                visit.answered(peer, now);
+            }
             // Other failures, such as a body that is too large, aren't the peer's fault.
-            None if asked.is_ok() => visit.peers.answered(&peer, visit.peers.now()),
             None => {}
         }
         let fetched = asked?;

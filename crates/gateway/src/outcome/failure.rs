@@ -347,7 +347,7 @@ impl From<Box<Problem>> for Failure {
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         let (code, said) = match &error {
-            FetchError::Unavailable(_) => {
+            FetchError::Unavailable(_) | FetchError::Lost(_) => {
                 (Code::UpstreamUnavailable, "the upstream can't be reached, or gave no answer")
             }
             // The gateway lacks resources; the upstream hasn't failed. Test:

@@ -126,7 +126,7 @@ async fn fetch_once(answer: impl Into<Vec<u8>>) -> Result<Fetched, FetchError> {
 fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
     match outcome {
         Ok(_) => "fetched",
-        Err(FetchError::Unavailable(_)) => "unavailable",
+        Err(FetchError::Unavailable(_) | FetchError::Lost(_)) => "unavailable",
         Err(FetchError::Exhausted(_)) => "exhausted",
         Err(FetchError::Timeout(_)) => "timeout",
         Err(FetchError::TooLarge(_)) => "too large",
