@@ -55,6 +55,13 @@ const MOST_PEERS: usize = 3;
 /// The largest number of nested causes of an error that are examined. Deeper causes are ignored.
 const MOST_CAUSES: usize = 8;
 
+/// The interval at which a kept connection is examined while its answer is awaited.
+pub const LOOK: Duration = Duration::from_secs(1);
+
+/// The number of times that the system sends data again, without an acknowledgement, until a kept connection counts as
+/// lost. At a round trip of less than 200 ms the third time is 1.4 s after the first sending.
+const MOST_REPEATS: u8 = 3;
+
 /// The largest number of bytes in the head of an answer. A larger head is an error.
 const LARGEST_HEAD: usize = 64 * 1024;
 
@@ -349,6 +356,23 @@ impl Connection {
         if self.awaits_head() { self.next_head().await } else { self.next_body().await }
     }
 
+    /// Returns the fault of a kept connection on which the peer acknowledges nothing, although the system has sent the
+    /// request again and again: a device between the gateway and the peer has forgotten the connection, or the peer has
+    /// vanished. `None` for other connections, among them those of a slow peer, whose system acknowledges requests.
+    #[must_use]
+    pub fn loss(&self) -> Option<FetchError> {
+        #[cfg(target_os = "linux")]
+        if self.is_reused
+            && let Some(socket) = self.session.digest().and_then(|digest| digest.socket_digest.as_ref())
+            && let Some(info) = socket.tcp_info()
+            && info.tcpi_unacked > 0
+            && info.tcpi_retransmits >= MOST_REPEATS
+        {
+            return Some(unacknowledged());
+        }
+        None
+    }
+
     /// Reads up to the final head and returns it.
     ///
     /// # Errors
@@ -553,12 +577,14 @@ pub fn broken(error: &BError) -> FetchError {
             FetchError::Unavailable(format!("the TLS handshake failed: {}", tls_reason(&error.to_string())))
         }
         ErrorType::ConnectNoRoute => FetchError::Unavailable("there is no route to it".to_owned()),
-        ErrorType::ReadError | ErrorType::WriteError if is_of_system(error, &[Errno::TIMEDOUT]) => {
-            FetchError::Lost("it acknowledges nothing on this connection".to_owned())
-        }
+        ErrorType::ReadError | ErrorType::WriteError if is_of_system(error, &[Errno::TIMEDOUT]) => unacknowledged(),
         ErrorType::ConnectionClosed => FetchError::Unavailable("it closed the connection without an answer".to_owned()),
         _ => FetchError::Unavailable(error.to_string().trim().to_owned()),
     }
+}
+
+fn unacknowledged() -> FetchError {
+    FetchError::Lost("it acknowledges nothing on this connection".to_owned())
 }
 
 /// Returns OpenSSL's reason within Pingora's text: the fifth field of

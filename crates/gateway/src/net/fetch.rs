@@ -16,7 +16,7 @@ use http::{HeaderMap, Method, StatusCode, header, response::Parts};
 use pingora::http::RequestHeader;
 
 use super::{
-    connection::{Connection, Connections, announced_length},
+    connection::{Connection, Connections, LOOK, announced_length},
     error::FetchError,
     memory::MemoryShare,
     peers::{peer::Peer, retry::Flaw, visit::Visit},
@@ -223,8 +223,20 @@ async fn ask_on(
     let patience = bounds.timeouts.first_byte;
     // One timeout spans the whole head, because each single byte might arrive in time. Test:
     // `a_head_of_an_answer_that_drips_times_out`.
-    let head = tokio::time::timeout(patience, connection.final_head()).await;
-    let head = head.map_err(|_| FetchError::Timeout(format!("no whole head within {patience:?}")))??;
+    let mut left = patience;
+    let head = loop {
+        let wait = if connection.is_reused { left.min(LOOK) } else { left };
+        if let Ok(head) = tokio::time::timeout(wait, connection.final_head()).await {
+            break head?;
+        }
+        left -= wait;
+        if left.is_zero() {
+            return Err(FetchError::Timeout(format!("no whole head within {patience:?}")));
+        }
+        if let Some(loss) = connection.loss() {
+            return Err(loss);
+        }
+    };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(FetchError::Malformed("it switched protocols".to_owned()));
     }

@@ -40,10 +40,6 @@ use cursorgate_translate::{upstream::place::link_map::LinkMap, upstream::request
 /// may permit fewer.
 const STREAMS: usize = 100;
 
-/// The longest time for which a peer may acknowledge no data (`TCP_USER_TIMEOUT`).
-#[cfg(target_os = "linux")]
-const LOST: Duration = Duration::from_secs(5);
-
 /// The interval at which a PING frame tests an HTTP/2 connection. A connection without a reply within 5 s is closed.
 const PING: Duration = Duration::from_secs(15);
 
@@ -269,14 +265,18 @@ fn slots(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> Arc<Upst
 
 /// Returns the options by which the system notices that a connection is dead, for example because a NAT between the
 /// gateway and the peer has forgotten it. A dead connection in the pool is closed after about 20 seconds without a
-/// request. A request on a dead one fails after [`LOST`], and is sent again on a new connection.
-fn watched() -> TcpKeepalive {
+/// request; [`Connection::loss`](crate::net::connection::Connection::loss) detects one with a request.
+///
+/// `whole` is the longest time of a write. It also limits the time for which a peer may acknowledge no data, or leave
+/// its window closed (`TCP_USER_TIMEOUT`): a service that pauses while it reads an upload must not be cut off earlier.
+/// Test: `an_upstream_may_pause_within_an_upload`.
+fn watched(whole: Duration) -> TcpKeepalive {
     TcpKeepalive {
         idle: Duration::from_secs(10),
         interval: Duration::from_secs(5),
         count: 2,
         #[cfg(target_os = "linux")]
-        user_timeout: LOST,
+        user_timeout: whole,
     }
 }
 
@@ -293,7 +293,7 @@ fn template(settings: &UpstreamSettings) -> HttpPeer {
     peer.options.read_timeout = Some(first_byte);
     peer.options.write_timeout = Some(whole);
     peer.options.idle_timeout = Some(IDLE);
-    peer.options.tcp_keepalive = Some(watched());
+    peer.options.tcp_keepalive = Some(watched(whole));
     if settings.http2 {
         // Without TLS there is no negotiation, so HTTP/2 is used with prior knowledge (RFC 9113 section 3.3).
         peer.options.alpn = if tls.is_some() { ALPN::H2H1 } else { ALPN::H2 };
