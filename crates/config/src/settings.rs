@@ -368,7 +368,7 @@ pub struct UpstreamSettings {
     pub http2: bool,
     pub headers: Vec<(http::HeaderName, Secret)>,
     pub timeouts: Timeouts,
-    pub connections: usize,
+    pub connections: Option<usize>,
     pub compression: UpstreamCompression,
 }
 

@@ -58,6 +58,7 @@ fn described(upstream: &Upstream, now: &Now) -> Value {
         "in_flight": upstream.slots.in_flight(),
         "waiting": upstream.slots.waiting(),
         "connections": upstream.slots.most(),
+        "limit": upstream.slots.limit(),
         "recent": recent(upstream, now.instant),
         "history": history(upstream),
         "retries": { "made": budget.made(), "refused": budget.refused() },

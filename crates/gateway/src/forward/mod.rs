@@ -36,6 +36,7 @@ use links::AnswerLinks;
 use passing::{PassedAnswer, Retries};
 use relay::RelayFault;
 use relay::relay;
+use relay::repeats;
 use relay::takes_events;
 
 /// Returns whether a request is for a WebSocket or an event stream. Connections of both kinds may be silent for an
@@ -195,7 +196,7 @@ async fn pass(
         outcome: &mut context.outcome,
         observation: None,
         links,
-        retries: Retries { visit: &visit, deadline },
+        retries: Retries { visit: &visit, deadline, slot: context.slot.as_ref() },
     };
     visit.begins();
     let mut may_renew = true;
@@ -281,14 +282,6 @@ fn only_reads(session: &mut Session, forwarded: &Forwarded) -> bool {
     // A write may have been carried out although its answer was lost, so no other peer gets it. Test:
     // `writes_are_sent_once`.
     session.req_header().method.is_safe() && forwarded.body.is_none() && session.is_body_empty() && !is_upgrade
-}
-
-/// Returns whether a request can be sent again: its method is idempotent, the client has got no part of an answer, and
-/// the body is still in Pingora's buffer.
-fn repeats(session: &Session) -> bool {
-    session.req_header().method.is_idempotent()
-        && session.response_written().is_none()
-        && !session.as_downstream().retry_buffer_truncated()
 }
 
 /// Builds the request head for the upstream, with the route's path, `Host`, the headers about the request's origin, and

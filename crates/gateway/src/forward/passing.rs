@@ -26,6 +26,7 @@ use crate::{
         context::{Forwarded, Gateway, Surplus},
         observe,
     },
+    shared::slots::UpstreamSlot,
 };
 use cursorgate_config::settings::CompressionSettings;
 use cursorgate_translate::{
@@ -65,6 +66,8 @@ pub struct Retries<'a> {
     pub visit: &'a Visit<'a>,
     /// The time after which no retry begins.
     pub deadline: Instant,
+    /// The request's slot at the upstream.
+    pub slot: Option<&'a UpstreamSlot>,
 }
 
 impl Retries<'_> {
@@ -75,8 +78,10 @@ impl Retries<'_> {
         let retry_after = || headers::retry_after_seconds(&answer.headers, clock::unix_seconds());
         match Flaw::of_status(answer.status.as_u16(), retry_after) {
             None => {
-                peer.note_answer(now);
                 self.visit.answered(peer, now);
+                if let Some(slot) = self.slot {
+                    slot.begins();
+                }
                 None
             }
             Some(flaw) => {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version, header};
 use pingora::{BError, ErrorType, http::ResponseHeader, proxy::Session};
 
-use super::{passing::PassedAnswer, patience::Patience, repeats};
+use super::{passing::PassedAnswer, patience::Patience};
 use crate::{
     net::{
         connection::{AnswerPart, Connection, LOOK},
@@ -373,6 +373,14 @@ impl Relay {
             session.set_keepalive(None);
         }
     }
+}
+
+/// Returns whether a request can be sent again: its method is idempotent, the client has got no part of an answer, and
+/// the body is still in Pingora's buffer.
+pub fn repeats(session: &Session) -> bool {
+    session.req_header().method.is_idempotent()
+        && session.response_written().is_none()
+        && !session.as_downstream().retry_buffer_truncated()
 }
 
 /// Returns whether a client accepts event streams. `Accept` lists media types with parameters, separated by commas (RFC

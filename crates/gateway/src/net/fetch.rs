@@ -184,7 +184,6 @@ impl Fetcher {
         match flaw(&asked, &bounds) {
             Some(flaw) => visit.failed(peer, flaw, now),
             None if asked.is_ok() => {
-                peer.note_answer(now);
                 visit.answered(peer, now);
             }
             // Other failures, such as a body that is too large, aren't the peer's fault.

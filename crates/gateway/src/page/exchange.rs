@@ -42,6 +42,7 @@ use crate::{
     request::identity::REQUEST_ID,
     runtime::{clock, futures::join_all},
     shared::{
+        clients::LimitedClient,
         learning::LearningScope,
         pivots::{ItemResource, KnownItem},
         single_flight::LookUpResult,
@@ -457,6 +458,13 @@ impl Exchange<'_> {
         })
     }
 
+    /// Returns the client, as the queue for the upstream tells clients apart.
+    fn client(&self) -> LimitedClient<'_> {
+        let asked = self.context.asked;
+        let (headers, known) = asked.client_parts();
+        LimitedClient { headers, address: asked.client.address, known }
+    }
+
     /// Returns the time that the request has left at `now`; `budget_exceeded` if there is none.
     fn left(self, now: Instant) -> Result<Duration, Failure> {
         let spent = now - self.context.asked.began;
@@ -483,7 +491,7 @@ impl Exchange<'_> {
         let mut request = self.request(&ask, body.as_deref())?;
         let validation = self.validation(fetch, (&ask, body.as_deref()), &mut request);
         // The slot is freed with the future, also if the client leaves. Test: `clients_that_leave_free_their_slots`.
-        let _slot = self.context.route.upstream.slots.take(left).await?;
+        let _slot = self.context.route.upstream.slots.take(self.client(), left).await?;
         // The wait for a slot has used up part of the time, so the rest is computed again.
         let left = self.left(clock::instant())?;
         let peer = AskedPeer::default();

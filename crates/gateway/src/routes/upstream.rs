@@ -104,9 +104,10 @@ impl Upstream {
             None => None,
         };
         let codings = codings(settings.compression, &names);
+        let slots = slots(settings, known);
         Some(Self {
             name: settings.name.clone(),
-            peers: Peers::new(names, template(settings), secrecy, policy(settings, known)),
+            peers: Peers::new(names, template(settings), secrecy, policy(settings, known, &slots)),
             balance_headers: settings.balance_headers.clone(),
             host,
             authorities: settings
@@ -120,7 +121,7 @@ impl Upstream {
             headers,
             timeouts: settings.timeouts,
             codings,
-            slots: slots(settings, known),
+            slots,
             metrics: metrics(known),
         })
     }
@@ -246,7 +247,7 @@ fn peer_names(
     Some(names)
 }
 
-fn policy(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> PeerPolicy {
+fn policy(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>, slots: &Arc<UpstreamSlots>) -> PeerPolicy {
     PeerPolicy {
         upstream: settings.name.clone(),
         balance: settings.balance,
@@ -254,13 +255,14 @@ fn policy(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> PeerPol
         eject_after: settings.eject_after,
         retries: settings.retries,
         budget: known.map(|known| Arc::clone(known.peers.budget())).unwrap_or_default(),
+        slots: Some(Arc::clone(slots)),
         clock: clock::instant,
     }
 }
 
 fn slots(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> Arc<UpstreamSlots> {
-    let known = known.map(|known| &known.slots).filter(|slots| slots.most() == settings.connections);
-    known.map_or_else(|| Arc::new(UpstreamSlots::new(settings.connections)), Arc::clone)
+    let known = known.map(|known| &known.slots).filter(|slots| slots.configured() == settings.connections);
+    known.map_or_else(|| UpstreamSlots::new(settings.connections, clock::instant), Arc::clone)
 }
 
 /// Returns the options by which the system notices that a connection is dead, for example because a NAT between the

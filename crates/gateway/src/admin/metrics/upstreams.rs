@@ -16,12 +16,18 @@ type UpstreamFamily = (MetricKind, &'static str, &'static str, fn(&Upstream) -> 
 type PeerFamily = (MetricKind, &'static str, &'static str, fn(&Peer) -> String);
 
 /// The families with one value for each upstream.
-const FAMILIES: [UpstreamFamily; 8] = [
+const FAMILIES: [UpstreamFamily; 9] = [
     (
         MetricKind::Gauge,
         "cursorgate_upstream_requests_in_flight",
         "Requests in flight to the upstream, at most its connections.",
         |upstream| count(upstream.slots.in_flight()),
+    ),
+    (
+        MetricKind::Gauge,
+        "cursorgate_upstream_requests_limit",
+        "Limit of the requests that await their answers; it adapts itself unless `connections` is set.",
+        |upstream| count(upstream.slots.limit()),
     ),
     (
         MetricKind::Gauge,

@@ -136,7 +136,7 @@ function peer({ address, name, healthy, reason, since, in_flight: inFlight, fail
 export function upstreams({ upstreams: report, status }) {
   return [h('div', { class: 'cards' }, report.upstreams.map((upstream) => {
     const { name, recent, history, peers, retries, unresolved } = upstream;
-    const load = `${count(upstream.in_flight)} of ${plural(upstream.connections, 'connection')} in use${upstream.waiting > 0 ? `, ${count(upstream.waiting)} waiting` : ''}`;
+    const load = `${count(upstream.in_flight)} of ${plural(upstream.connections, 'connection')} in use${upstream.limit < upstream.connections ? `, at most ${count(upstream.limit)} await their answers` : ''}${upstream.waiting > 0 ? `, ${count(upstream.waiting)} waiting` : ''}`;
     return h('article', { class: 'card', id: `upstream-${name}`, 'data-key': name, tabindex: '-1', 'aria-labelledby': `upstream-${name}-title` },
       h('h3', { id: `upstream-${name}-title` }, name),
       h('p', { class: 'figures' }, h('b', null, rate(recent.requests_per_second)), ` · ${recent.latency_ms ? `${milliseconds(recent.latency_ms.p50)}, p99 ${milliseconds(recent.latency_ms.p99)}` : `no requests in ${span(recent.seconds)}`}`,

@@ -75,6 +75,7 @@ fn of_addresses(addresses: &[SocketAddr]) -> Peers {
             longest_retry_after: Duration::ZERO,
         },
         budget: Arc::default(),
+        slots: None,
         clock: now,
     };
     Peers::new(names.collect(), HttpPeer::new(addresses[0], false, String::new()), None, policy)

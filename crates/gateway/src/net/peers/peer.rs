@@ -138,11 +138,12 @@ impl std::ops::Deref for PeerRequest {
 }
 
 impl PeerRequest {
-    /// Counts an answer at `now`, with its time since the request began.
-    pub fn note_answer(&self, now: Instant) {
+    /// Counts an answer at `now`, with its time since the request began. Returns the time at which it began.
+    pub(super) fn note_answer(&self, now: Instant) -> Instant {
         let took = now.saturating_duration_since(self.began).as_micros();
         self.peer.figures.answers.fetch_add(1, Ordering::Relaxed);
         self.peer.figures.micros.fetch_add(u64::try_from(took).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.began
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     net::error::FetchError,
+    shared::slots::UpstreamSlots,
     tls::{PeerCredentials, Renewable},
 };
 use cursorgate_config::settings::{Balance, HealthCheckSettings, RetrySettings, TlsVersion};
@@ -56,6 +57,8 @@ pub struct PeerPolicy {
     pub retries: RetrySettings,
     /// The budget of retries, shared with the next snapshot.
     pub budget: Arc<RetryBudget>,
+    /// The slots of the upstream, whose limit adapts itself to the times of answers; `None` without slots.
+    pub slots: Option<Arc<UpstreamSlots>>,
     /// The source of the current time.
     pub clock: Clock,
 }
@@ -258,6 +261,14 @@ impl Peers {
     /// Records a new connection to a peer, and logs a change of the peer's health.
     pub fn reached(&self, peer: &Peer, now: Instant) {
         self.log(peer, peer.health.reached(now));
+    }
+
+    /// Records the time of an answer, from its request until `now`.
+    pub(super) fn timed(&self, request: &PeerRequest, now: Instant) {
+        let began = request.note_answer(now);
+        if let Some(slots) = &self.policy.slots {
+            slots.answered(began, now);
+        }
     }
 
     /// Records a good answer of a peer, and logs a change of the peer's health.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use super::{
-    peer::Peer,
+    peer::{Peer, PeerRequest},
     retry::Flaw,
     set::{ChosenPeer, Peers, WantedPeer},
 };
@@ -107,8 +107,9 @@ impl<'a> Visit<'a> {
     }
 
     /// Records an answer of a peer that isn't a failure. If answers aren't read as pages, it is a readable one.
-    pub fn answered(&self, peer: &Peer, now: Instant) {
-        self.peers.answered(peer, now);
+    pub fn answered(&self, request: &PeerRequest, now: Instant) {
+        self.peers.timed(request, now);
+        self.peers.answered(request, now);
         if !self.judges {
             self.blame_suspects();
         }

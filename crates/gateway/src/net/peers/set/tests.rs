@@ -24,6 +24,7 @@ fn peers_by(balance: Balance, texts: &[&str]) -> Peers {
         eject_after: 2,
         retries: RETRIES,
         budget: Arc::default(),
+        slots: None,
         clock: now,
     };
     Peers::new(names, HttpPeer::new(nowhere, false, String::new()), None, policy)
