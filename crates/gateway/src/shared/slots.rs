@@ -329,7 +329,7 @@ impl UpstreamSlots {
         let rate =
             self.limiter.as_ref().and_then(|limiter| limiter.lock().unwrap_or_else(PoisonError::into_inner).rate());
         // Without a measurement, as many requests a second as there are slots are assumed.
-        let rate = rate.unwrap_or(number(self.most)).max(1.0);
+        let rate = rate.unwrap_or_else(|| number(self.most)).max(1.0);
         let random = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
         #[expect(
             clippy::cast_possible_truncation,
