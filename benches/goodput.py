@@ -4,7 +4,8 @@
 
 The service works on 8 requests at once, each for 160 ms: 50 a second. Requests come at a fixed rate, whether they are
 answered or not (an open loop). An answer is useful within a second. The second table has one client with five times the
-load that the service can do, beside ten clients with one request a second each. The results are in docs/performance.md.
+load that the service can do, beside ten clients with one request a second each. The first
+three seconds, in which the limit adapts itself, aren't counted.
 """
 
 import asyncio
