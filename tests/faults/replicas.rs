@@ -166,6 +166,11 @@ fn healthy(exchange: &mut Exchange) -> io::Result<After> {
     exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
 }
 
+/// Answers like a captive portal, or like a process that is still starting.
+fn something_else(exchange: &mut Exchange) -> io::Result<After> {
+    exchange.reply("200 OK", &[("Content-Type", "text/html")], b"<!doctype html><title>Welcome</title>")
+}
+
 /// Waits until the upstream has had another request.
 fn is_asked(upstream: &Upstream) {
     let before = upstream.count();
@@ -254,6 +259,52 @@ fn a_peer_that_fails_is_skipped_until_it_answers() {
 /// The retry budget bounds the requests to an upstream in maintenance. Clients get the upstream's `Retry-After`, and
 /// continue once the upstream answers again.
 ///
+/// One of three peers answers something else than the list, with 200. No page fails, and the peer is skipped until it
+/// answers the list again. Forwarded answers can't be judged, so a good one doesn't end the rest.
+#[test]
+fn a_peer_that_answers_something_else_is_skipped() {
+    static STARTED: AtomicBool = AtomicBool::new(false);
+    let starting =
+        Upstream::start(
+            |exchange| {
+                if STARTED.load(Ordering::SeqCst) { healthy(exchange) } else { something_else(exchange) }
+            },
+        );
+    let well = [Upstream::start(healthy), Upstream::start(healthy)];
+    let gateway = start_at(&[starting.address, well[0].address, well[1].address], "");
+    let walkers = Walkers::new(&gateway, none_fails);
+    walkers.walk("one peer answers something else", || {
+        eventually("it is skipped", || (peer(&gateway, starting.address)["healthy"] == false).then_some(()));
+        walkers.go_on(2);
+        STARTED.store(true, Ordering::SeqCst);
+        eventually("it is used again", || (peer(&gateway, starting.address)["healthy"] == true).then_some(()));
+        is_asked(&starting);
+    });
+    assert!(told(&gateway, "answers in a row can't be read", starting.address) > 0, "{:?}", gateway.log());
+    let (sick, healthy) = (peer(&gateway, starting.address), peer(&gateway, well[0].address));
+    assert!(sick["failed"].as_u64() >= Some(5) && healthy["failed"] == 0, "{sick} {healthy}");
+    assert!(healthy["requests"].as_u64() > sick["requests"].as_u64(), "{sick} {healthy}");
+    assert!(healthy["mean_ms"].as_f64() > Some(0.0), "{healthy}");
+    let failures =
+        |address| format!("cursorgate_upstream_peer_failures_total{{upstream=\"legacy\",peer=\"{address}\"}}");
+    assert!(gateway.metric(&failures(starting.address)) >= Some(5));
+    assert_eq!(gateway.metric(&failures(well[0].address)), Some(0));
+}
+
+/// If all peers answer the same, the peers aren't at fault: the configuration is, or the service.
+#[test]
+fn peers_that_all_answer_something_else_stay_healthy() {
+    let all = [Upstream::start(something_else), Upstream::start(something_else)];
+    let gateway = start_at(&[all[0].address, all[1].address], "");
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/users?limit=7").outcome(), "502 upstream_malformed");
+    }
+    for one in &all {
+        assert_eq!(peer(&gateway, one.address)["healthy"], true);
+        assert_eq!(peer(&gateway, one.address)["failed"], 0);
+    }
+}
+
 /// Row: F22, F23
 #[test]
 fn an_upstream_in_maintenance_gets_a_bounded_number_of_requests() {

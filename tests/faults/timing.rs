@@ -213,6 +213,24 @@ fn a_client_may_pause_within_its_upload() {
     assert_eq!((response.status, response.text()), (200, "abcd"), "{response:?}");
 }
 
+/// An upstream may pause while it reads an upload, for as long as a write may take (`timeouts.whole`). Its closed window
+/// doesn't make the connection a lost one.
+#[test]
+fn an_upstream_may_pause_within_an_upload() {
+    const PAUSE: Duration = Duration::from_secs(7);
+    // More than both sockets' buffers hold.
+    const LENGTH: usize = 24 << 20;
+    let setup = Setup { upstream: "timeouts = { whole = \"30s\" }", ..PLAIN };
+    let upstream = Upstream::start(|exchange| {
+        thread::sleep(PAUSE);
+        let length = exchange.body()?.len().to_string();
+        exchange.reply("200 OK", &[], length.as_bytes())
+    });
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let response = gateway.send("PUT", "/users", &[], &vec![b'x'; LENGTH]);
+    assert_eq!((response.status, response.text()), (200, LENGTH.to_string().as_str()), "{response:?}");
+}
+
 /// An endless body times out, although each byte arrives within the timeout of one read.
 ///
 /// Row: F09

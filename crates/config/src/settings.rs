@@ -36,8 +36,8 @@ pub use identity::{
 };
 pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacySettings, NewClients, OldClients};
 pub use list::{
-    Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageCacheSettings, PageSizeSettings,
-    ParameterSettings, Role, SortTerm, WhenEndUnproven,
+    AlsoAccepted, Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageCacheSettings,
+    PageSizeSettings, ParameterSettings, Role, SortTerm, WhenEndUnproven,
 };
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
@@ -368,7 +368,7 @@ pub struct UpstreamSettings {
     pub http2: bool,
     pub headers: Vec<(http::HeaderName, Secret)>,
     pub timeouts: Timeouts,
-    pub connections: usize,
+    pub connections: Option<usize>,
     pub compression: UpstreamCompression,
 }
 

@@ -266,7 +266,7 @@ async fn requests(
         Err(failure) => return (Err(words(&failure)), None),
     };
     let (fetcher, asked, held) = (Fetcher::default(), AskedPeer::default(), snapshot.memory.share());
-    let visit = context.route.upstream.visit(&context.asked.headers, &context.asked.target.normal_path, true);
+    let visit = context.route.upstream.visit(&context.asked.headers, &context.asked.target.normal_path, true).judging();
     let phase = RequestTrace::phase(None, "page");
     let exchange = Exchange {
         context,

@@ -468,13 +468,15 @@ fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
     // Cursors with tokens of the upstream are sealed, because clients could read the tokens in signed cursors.
     let form = if list.cursor.sealed || promise.mode == Mode::Token { "sealed" } else { "signed" };
     let of_item = if promise.mode == Mode::Seek { ", with ids only" } else { "" };
+    let also: Vec<&str> = list.cursor.accept.iter().map(|also| also.word()).collect();
+    let also = if also.is_empty() { String::new() } else { format!(" (accepted too: {})", also.join(", ")) };
     let personal = review::personal_keys(list);
     let advice = if form == "signed" && promise.mode != Mode::Seek && !personal.is_empty() {
         format!("; a cursor shows {}: cursor = {{ sealed = true }} hides it", personal.join(", "))
     } else {
         String::new()
     };
-    format!("{form}{of_item}, {life}; bound to {}{advice}", bound.join(", "))
+    format!("{form}{of_item}{also}, {life}; bound to {}{advice}", bound.join(", "))
 }
 
 /// Describes the use of the bodies of requests by POST. `goes_along` is true if they are sent to the upstream.

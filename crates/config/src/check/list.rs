@@ -255,6 +255,8 @@ impl Route<'_> {
         CursorSettings {
             sealed: sealed.unwrap_or_else(|| CURSOR_KEYS.sealed.read(&common)),
             ttl: CURSOR.ttl.read(&own).or_else(|| CURSOR_KEYS.ttl.read(&common)),
+            accept: CURSOR.accept.read(&own).unwrap_or_else(|| CURSOR_KEYS.accept.read(&common)),
+            names: ROUTE.was.read(self.written).unwrap_or_default().into_iter().map(|name| name.value).collect(),
             bind: CURSOR.bind.read(&own),
             length: CURSOR.length.read(&own),
         }

@@ -10,10 +10,11 @@ use crate::{
     key::{
         Defaulted, Key,
         Literal::{Count, Text, Texts},
-        NamedTexts, count, duration, flag, header_names, named_texts, size, table, text, texts, word, words,
+        NamedTexts, Word, count, duration, flag, header_names, list_of_words, named_texts, size, table, text, texts,
+        word, words,
     },
     schema::Schema,
-    settings::OverMax,
+    settings::{AlsoAccepted, OverMax},
     syntax,
 };
 use cursorgate_core::pagination::order::Nulls;
@@ -122,6 +123,10 @@ table! {
 
         /// The same as `ttl` of [cursor], for this route. Default: the value there.
         ttl: Key<Duration> => TTL.example(r#""1h""#);
+
+        /// Cursors that are accepted beside those that the route makes, while `sealed` or `ttl` is rolled out: "signed",
+        /// "sealed", or "undated" for cursors without a time although there is a `ttl`. Default: the value of [cursor].
+        accept: Key<Vec<AlsoAccepted>> => list_of_words(&Schema::Word(AlsoAccepted::WORDS)).example(r#"["sealed"]"#);
 
         /// The headers to which a cursor is bound, such as "X-Tenant-Id". A request that sends the cursor with another
         /// value of such a header is refused with 400.

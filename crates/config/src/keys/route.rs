@@ -155,6 +155,10 @@ table! {
         /// The form of the route's cursors.
         cursor: Key<Spanned> => sub_table(list::CursorKeys::KEYS).section();
 
+        /// Other names of the route whose cursors are accepted, because the name is a part of each cursor: its former
+        /// name, and the next one while replicas are renamed one by one. docs/restarts.md has the steps.
+        was: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).example(r#"["people"]"#);
+
         /// The names of the clients' parameters. A parameter that isn't listed here has the name that the envelope
         /// gives it. A name that begins with a slash, such as "/payload/cursor", is a place in the body of a POST.
         parameters: Key<Spanned> => sub_table(list::ParametersKeys::KEYS).section();

@@ -14,7 +14,9 @@ use crate::{
         secret, size, sub_table, table, text, texts, word,
     },
     schema::Schema,
-    settings::{AccessLog, ClientCertificate, ContentCoding, LogFormat, LogLevel, TlsVersion, TokenAlgorithm},
+    settings::{
+        AccessLog, AlsoAccepted, ClientCertificate, ContentCoding, LogFormat, LogLevel, TlsVersion, TokenAlgorithm,
+    },
     spanned::Spanned,
     syntax,
 };
@@ -350,8 +352,13 @@ table! {
 
         /// With `true`, cursors are encrypted, for lists whose sort keys are private. Otherwise everybody who has a
         /// cursor can read it. Cursors that contain tokens of an upstream are always encrypted. A change of this key makes
-        /// the other cursors invalid that clients have.
+        /// the other cursors invalid that clients have, unless `accept` lists them.
         sealed: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// Cursors that are accepted beside those that are made: "signed" and "sealed" while `sealed` is rolled out, and
+        /// "undated" for cursors without a time while `ttl` is. All replicas must accept the cursors before one of them
+        /// makes them; docs/restarts.md has the steps.
+        accept: Defaulted<Vec<AlsoAccepted>> => list_of_words(&Schema::Word(AlsoAccepted::WORDS)).default(Texts(&[]));
     }
 }
 

@@ -93,9 +93,11 @@ table! {
         /// succeeds, the client gets 504, or an answer that breaks off if its head has already been sent.
         timeouts: Key<Spanned> => sub_table(TimeoutsKeys::KEYS).section();
 
-        /// The largest number of requests to the upstream at the same time, including WebSockets. As many again wait
-        /// for up to a second. Requests beyond these, and those that have waited so long, are answered with 503.
-        connections: Defaulted<usize> => count(1, 100_000).default(Count(1_024));
+        /// The largest number of requests to the upstream at the same time, including WebSockets. Without this key the
+        /// number adapts itself, up to 1,024: while answers take more than twice their usual time, the gateway sends
+        /// fewer requests at once. As many again wait for up to a second, and clients have their turns one after the
+        /// other. Requests beyond these, and those that have waited so long, are answered with 503.
+        connections: Key<usize> => count(1, 100_000).example("64");
 
         /// The requests for pages in which the upstream may compress its answer by gzip. This saves bytes on the
         /// network and costs processor time at both ends. Forwarded requests have the client's own Accept-Encoding.

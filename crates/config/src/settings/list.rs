@@ -136,19 +136,42 @@ words! {
     }
 }
 
+words! {
+    /// Cursors that are accepted beside those that a route makes.
+    pub enum AlsoAccepted {
+        /// Signed cursors.
+        Signed = "signed",
+        /// Sealed cursors.
+        Sealed = "sealed",
+        /// Page cursors without a time, although the route has a lifetime.
+        Undated = "undated",
+    }
+}
+
 /// The settings of `cursor` of a route.
 #[derive(Debug, Clone)]
 pub struct CursorSettings {
     pub sealed: bool,
     /// The lifetime of a cursor; `None` if cursors are valid as long as their key.
     pub ttl: Option<Duration>,
+    /// The cursors that are accepted beside those that the route makes.
+    pub accept: Vec<AlsoAccepted>,
+    /// The other names of the route whose cursors are accepted.
+    pub names: Vec<String>,
     pub bind: Vec<http::HeaderName>,
     pub length: usize,
 }
 
 impl Default for CursorSettings {
     fn default() -> Self {
-        Self { sealed: false, ttl: None, bind: Vec::new(), length: keys::CURSOR.length.default() }
+        Self {
+            sealed: false,
+            ttl: None,
+            accept: Vec::new(),
+            names: Vec::new(),
+            bind: Vec::new(),
+            length: keys::CURSOR.length.default(),
+        }
     }
 }
 

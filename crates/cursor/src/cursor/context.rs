@@ -111,6 +111,16 @@ impl CursorContext {
         self.ends == other.ends && self.bytes == other.bytes
     }
 
+    /// Returns the same context of a route with another name.
+    #[must_use]
+    pub fn renamed(&self, route: &str) -> Self {
+        // The route is the first part, so the other parts only move.
+        let kept = self.ends[0];
+        let ends = self.ends.map(|end| end - kept + route.len());
+        let bytes = [route.as_bytes(), &self.bytes[kept..]].concat();
+        Self { bytes, ends, remembered: OnceLock::new(), usual: None }
+    }
+
     /// Returns the fingerprint under a key. Only the fingerprint under the first key is kept for later calls.
     pub(super) fn fingerprint(&self, key: &RingKey) -> Fingerprint {
         let computed = self.remembered.get_or_init(|| self.compute(key));

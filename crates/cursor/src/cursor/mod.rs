@@ -212,6 +212,29 @@ impl<'a> ItemMint<'a> {
     }
 }
 
+/// The cursors that a route accepts. While a setting is rolled out, a route accepts more than it makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedCursors {
+    /// The lifetime of page cursors in seconds; `None` if ages are ignored.
+    pub ttl: Option<u64>,
+    /// The largest number of characters.
+    pub longest: usize,
+    /// `true` if signed cursors are accepted. Places in an upstream page are accepted only sealed.
+    pub signed: bool,
+    /// `true` if sealed cursors are accepted.
+    pub sealed: bool,
+    /// `true` if page cursors without a time are accepted although there is a lifetime.
+    pub undated: bool,
+}
+
+impl AcceptedCursors {
+    /// Returns the cursors that a route itself makes.
+    #[must_use]
+    pub const fn made(ttl: Option<u64>, longest: usize, sealed: bool) -> Self {
+        Self { ttl, longest, signed: !sealed, sealed, undated: false }
+    }
+}
+
 /// Opens a client's cursor at `now` (seconds since 1970). The route's cursors have a lifetime of `ttl` seconds, and are
 /// sealed if `sealed` is true. A cursor in a form that the route wouldn't make is invalid.
 ///
@@ -232,10 +255,12 @@ pub fn open(
     longest: usize,
     sealed: bool,
 ) -> Result<Opened, CursorError> {
-    open_or_tell(keys, context, text, now, ttl, longest, sealed).map_err(|refused| refused.error)
+    let accepted = AcceptedCursors::made(ttl, longest, sealed);
+    open_or_tell(keys, context, text, now, accepted).map_err(|refused| refused.error)
 }
 
-/// Opens a client's cursor like [`open`], and returns the reason of a refusal for the operator.
+/// Opens a client's cursor like [`open`], if it is among the accepted ones, and returns the reason of a refusal for the
+/// operator.
 ///
 /// # Errors
 ///
@@ -245,14 +270,12 @@ pub fn open_or_tell(
     context: &CursorContext,
     text: &str,
     now: u64,
-    ttl: Option<u64>,
-    longest: usize,
-    sealed: bool,
+    accepted: AcceptedCursors,
 ) -> Result<Opened, RefusedCursor> {
     let refused = |error, reason, key| RefusedCursor { error, reason, key };
     let malformed = || refused(CursorError::Invalid, RefusalReason::Malformed, None);
     // The length is checked before the text is decoded, so a long text costs no memory.
-    if text.len() > longest {
+    if text.len() > accepted.longest {
         return Err(malformed());
     }
     let bytes = frame::decode(text).ok_or_else(malformed)?;
@@ -280,14 +303,19 @@ pub fn open_or_tell(
     let head = PayloadHead::read(&verified.payload).ok_or_else(|| invalid(RefusalReason::Malformed))?;
     // An expired cursor of the other form is invalid, not expired. Test:
     // `an_expired_cursor_of_the_other_form_is_invalid`.
-    if frame.form != form(sealed || head.is_secret()) {
+    let is_accepted = match frame.form {
+        CursorForm::Signed => accepted.signed && !head.is_secret(),
+        CursorForm::Sealed => accepted.sealed || head.is_secret(),
+    };
+    if !is_accepted {
         return Err(invalid(RefusalReason::Mode));
     }
-    if let Some(ttl) = ttl
+    if let Some(ttl) = accepted.ttl
         && !head.is_item()
     {
         // A cursor without a time bucket was made before the route had a lifetime, so its age is unknown.
-        match head.bucket.map_or(Age::Expired, |begin| expiry::age(begin, now, ttl)) {
+        let undated = if accepted.undated { Age::Live } else { Age::Expired };
+        match head.bucket.map_or(undated, |begin| expiry::age(begin, now, ttl)) {
             Age::Live => {}
             Age::Expired => return Err(refused(CursorError::Expired, RefusalReason::Expired, Some(frame.key))),
             Age::Future => return Err(invalid(RefusalReason::Future)),
@@ -304,13 +332,27 @@ pub fn is_ours(keys: &KeyRing, text: &str, longest: usize) -> bool {
     text.starts_with(frame::MARK) || is_made_with(keys, text.as_bytes(), longest)
 }
 
+/// Returns whether a text has the mark and the frame of a cursor, with any key, or is a cursor that was made with one of
+/// these keys before the mark was introduced. A text that is longer than `longest` characters is none.
+#[must_use]
+pub fn is_framed(keys: &KeyRing, text: &[u8], longest: usize) -> bool {
+    let is_marked = text.first().is_some_and(|first| char::from(*first) == frame::MARK);
+    if !is_marked {
+        return is_made_with(keys, text, longest);
+    }
+    let text = std::str::from_utf8(text).ok().filter(|text| (SHORTEST..=longest).contains(&text.len()));
+    text.and_then(frame::decode).is_some_and(|bytes| Frame::parse(&bytes).is_some())
+}
+
+/// The smallest number of characters in a cursor, which has at least a version, a key id, a fingerprint and a tag.
+const SHORTEST: usize = (2 + TAG) * 4 / 3;
+
 /// Returns whether a text is a cursor that was made with one of these keys, for any list. A text that is longer than
 /// `longest` characters isn't one.
 #[must_use]
 pub fn is_made_with(keys: &KeyRing, text: &[u8], longest: usize) -> bool {
-    // A cursor has at least a version, a key id, a fingerprint and a tag. Most texts are shorter, and cost nothing.
-    let shortest = (2 + TAG) * 4 / 3;
-    let Some(text) = std::str::from_utf8(text).ok().filter(|text| (shortest..=longest).contains(&text.len())) else {
+    // Most texts are shorter, and cost nothing.
+    let Some(text) = std::str::from_utf8(text).ok().filter(|text| (SHORTEST..=longest).contains(&text.len())) else {
         return false;
     };
     let Some(bytes) = frame::decode(text) else { return false };

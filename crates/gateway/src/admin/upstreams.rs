@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 use super::routes::{RECENT, latency, milliseconds, rate};
 use crate::{
     lifecycle::snapshot::Snapshot,
-    net::peers::{name::PeerName, peer::Peer},
-    outcome::metrics::UpstreamFigures,
+    net::peers::{
+        name::PeerName,
+        peer::{Peer, PeerCounts},
+    },
+    outcome::{access_log::millis, metrics::UpstreamFigures},
     routes::upstream::Upstream,
     runtime::clock,
 };
@@ -55,6 +58,7 @@ fn described(upstream: &Upstream, now: &Now) -> Value {
         "in_flight": upstream.slots.in_flight(),
         "waiting": upstream.slots.waiting(),
         "connections": upstream.slots.most(),
+        "limit": upstream.slots.limit(),
         "recent": recent(upstream, now.instant),
         "history": history(upstream),
         "retries": { "made": budget.made(), "refused": budget.refused() },
@@ -96,6 +100,7 @@ fn totals(figures: UpstreamFigures<'_>) -> (u64, u64) {
 
 fn described_peer(name: &PeerName, peer: &Peer, now: &Now) -> Value {
     let report = peer.report();
+    let PeerCounts { requests, failures, answers, took } = peer.counts();
     json!({
         "name": name.text(),
         "address": peer.address.to_string(),
@@ -104,5 +109,8 @@ fn described_peer(name: &PeerName, peer: &Peer, now: &Now) -> Value {
         "since": now.rfc3339(report.since),
         "in_flight": peer.in_flight(),
         "failed_answers": report.failed_answers,
+        "requests": requests,
+        "failed": failures,
+        "mean_ms": u32::try_from(answers).ok().filter(|answers| *answers > 0).map(|answers| millis(took / answers)),
     })
 }

@@ -168,7 +168,7 @@ impl BackgroundRequest {
         let CallOwners { snapshot, route, is_running } = owners;
         let slots = &route.upstream.slots;
         let is_busy =
-            slots.waiting() > 0 || slots.in_flight() >= slots.most().div_ceil(2) || snapshot.memory.is_short();
+            slots.waiting() > 0 || slots.in_flight() >= slots.limit().div_ceil(2) || snapshot.memory.is_short();
         if is_busy || !is_running {
             return None;
         }

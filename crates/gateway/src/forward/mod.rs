@@ -36,6 +36,7 @@ use links::AnswerLinks;
 use passing::{PassedAnswer, Retries};
 use relay::RelayFault;
 use relay::relay;
+use relay::repeats;
 use relay::takes_events;
 
 /// The room for the headers that a request gets of its own: `Host`, a content coding, and those of an upgrade or chunks.
@@ -191,7 +192,7 @@ async fn pass(
         outcome: &mut context.outcome,
         observation: None,
         links,
-        retries: Retries { visit: &visit, deadline },
+        retries: Retries { visit: &visit, deadline, slot: context.slot.as_ref() },
     };
     visit.begins();
     let mut may_renew = true;
@@ -228,7 +229,7 @@ async fn attempt(
     let connections = &passing.gateway.fetcher.connections;
     let mut request = request(session, passing).map_err(RelayFault::Head)?;
     let mut connection = connections.open(visit, &request.headers, timeouts).await.map_err(RelayFault::Upstream)?;
-    asked.note(connection.address());
+    asked.note(Some(Arc::clone(&connection.peer)));
     let peer = Arc::clone(&connection.peer);
     let mut sent = passing.forwarded.body.clone();
     loop {
@@ -237,10 +238,13 @@ async fn attempt(
             Err(error) => Err(RelayFault::Upstream(error)),
         };
         match relayed {
-            Err(RelayFault::Upstream(FetchError::Unavailable(_)))
+            Err(RelayFault::Upstream(error @ (FetchError::Unavailable(_) | FetchError::Lost(_))))
                 if connection.is_reused && *may_renew && repeats(session) =>
             {
                 *may_renew = false;
+                if let FetchError::Lost(_) = error {
+                    connection.peer.abandon_pool();
+                }
                 // The upstream closed the connection while it was idle, so the request is sent again, but only once.
                 // Test: `an_upstream_that_closes_kept_connections_fails_no_request`.
                 let rest = session.get_retry_buffer();
@@ -274,14 +278,6 @@ fn only_reads(session: &mut ServerSession, forwarded: &Forwarded) -> bool {
     // A write may have been carried out although its answer was lost, so no other peer gets it. Test:
     // `writes_are_sent_once`.
     session.req_header().method.is_safe() && forwarded.body.is_none() && session.is_body_empty() && !is_upgrade
-}
-
-/// Returns whether a request can be sent again: its method is idempotent, the client has got no part of an answer, and
-/// the body is still in Pingora's buffer.
-fn repeats(session: &ServerSession) -> bool {
-    session.req_header().method.is_idempotent()
-        && session.response_written().is_none()
-        && !session.retry_buffer_truncated()
 }
 
 /// Builds the request head for the upstream, with the route's path, `Host`, the headers about the request's origin, and

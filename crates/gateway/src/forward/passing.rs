@@ -16,7 +16,7 @@ use crate::{
     lifecycle::snapshot::Snapshot,
     net::{
         memory::{Memory, MemoryShare},
-        peers::{peer::Peer, retry::Flaw, visit::Visit},
+        peers::{peer::PeerRequest, retry::Flaw, visit::Visit},
     },
     outcome::access_log::Outcome,
     request::identity::REQUEST_ID,
@@ -26,6 +26,7 @@ use crate::{
         context::{Forwarded, Gateway, Surplus},
         observe,
     },
+    shared::slots::UpstreamSlot,
 };
 use cursorgate_translate::{
     downstream::response::{cors, expose, rate_limit::RATE_LIMIT},
@@ -61,17 +62,22 @@ pub struct Retries<'a> {
     pub visit: &'a Visit<'a>,
     /// The time after which no retry begins.
     pub deadline: Instant,
+    /// The request's slot at the upstream.
+    pub slot: Option<&'a UpstreamSlot>,
 }
 
 impl Retries<'_> {
     /// Records at the peer whether its answer was a failure of the peer. Returns the pause before the request is
     /// repeated; `None` if the client gets this answer.
-    pub fn judge(self, peer: &Peer, answer: &ResponseHeader) -> Option<Duration> {
+    pub fn judge(self, peer: &PeerRequest, answer: &ResponseHeader) -> Option<Duration> {
         let now = clock::instant();
         let retry_after = || headers::retry_after_seconds(&answer.headers, clock::unix_seconds());
         match Flaw::of_status(answer.status.as_u16(), retry_after) {
             None => {
-                self.visit.peers.answered(peer, now);
+                self.visit.answered(peer, now);
+                if let Some(slot) = self.slot {
+                    slot.begins();
+                }
                 None
             }
             Some(flaw) => {

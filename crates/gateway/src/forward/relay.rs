@@ -21,7 +21,7 @@ use pingora::{
 use super::{passing::PassedAnswer, patience::Patience};
 use crate::{
     net::{
-        connection::{AnswerPart, Connection},
+        connection::{AnswerPart, Connection, LOOK},
         error::FetchError,
     },
     runtime::clock,
@@ -102,7 +102,7 @@ struct Relay {
 enum Heard {
     Client(Result<Option<Bytes>, BError>),
     Upstream(Result<AnswerPart, FetchError>),
-    /// The time limit of the current wait has passed.
+    /// The time limit of the current wait has passed, or it is time to examine the connection.
     Nothing,
 }
 
@@ -131,6 +131,10 @@ pub async fn relay(
             Heard::Client(body) => relay.client(session, connection, body).await?,
             Heard::Upstream(Ok(part)) => relay.upstream(session, connection, part, passing).await?,
             Heard::Upstream(Err(error)) => return Err(RelayFault::Upstream(relay.cause(error))),
+            Heard::Nothing if !relay.patience().is_zero() => match connection.loss() {
+                Some(loss) => return Err(RelayFault::Upstream(relay.cause(loss))),
+                None => true,
+            },
             Heard::Nothing => relay.late()?,
         };
         if !goes_on {
@@ -144,16 +148,21 @@ pub async fn relay(
 }
 
 impl Relay {
-    /// Waits for the next event, for at most [`Self::patience`].
+    /// Waits for the next event, for at most [`Self::patience`]. On a kept connection, the wait for an answer is
+    /// interrupted at intervals if the request can be sent again.
     async fn hear(&self, session: &mut ServerSession, connection: &mut Connection) -> Heard {
         let is_upgraded = matches!(self.download, Download::Upgraded(_));
         let sends = is_upgraded || matches!(self.upload, Upload::Sending(_));
         // Once the upstream has refused the body, the rest of the body stays unread.
         let watches = self.watches && (is_upgraded || !matches!(self.upload, Upload::Refused(_)));
+        let examines = connection.is_reused
+            && matches!((&self.upload, &self.download), (Upload::Sent, Download::Awaited(_)))
+            && repeats(session);
+        let wait = if examines { self.patience().min(LOOK) } else { self.patience() };
         tokio::select! {
             body = session.read_body_or_idle(!sends), if watches => Heard::Client(body),
             part = connection.next(), if !matches!(self.download, Download::Ended) => Heard::Upstream(part),
-            () = tokio::time::sleep(self.patience()) => Heard::Nothing,
+            () = tokio::time::sleep(wait) => Heard::Nothing,
         }
     }
 
@@ -371,6 +380,14 @@ impl Relay {
             session.set_keepalive(None);
         }
     }
+}
+
+/// Returns whether a request can be sent again: its method is idempotent, the client has got no part of an answer, and
+/// the body is still in Pingora's buffer.
+pub fn repeats(session: &ServerSession) -> bool {
+    session.req_header().method.is_idempotent()
+        && session.response_written().is_none()
+        && !session.retry_buffer_truncated()
 }
 
 /// Returns whether a client accepts event streams. `Accept` lists media types with parameters, separated by commas (RFC

@@ -582,10 +582,11 @@ mod tests {
         ] {
             assert!(timeout.is_some_and(|timeout| !timeout.is_zero()), "{options:?}");
         }
-        // Without these, a connection that a NAT has forgotten is noticed only by the time limit of the next request.
+        // Without these, a connection in the pool that a NAT has forgotten is noticed only by the next request. A peer may
+        // leave its window closed for as long as a write may take. Test: `an_upstream_may_pause_within_an_upload`.
         let probes = options.tcp_keepalive.as_ref().unwrap();
         assert!(
-            probes.user_timeout < upstream.timeouts.first_byte && probes.idle < crate::net::connection::IDLE,
+            probes.user_timeout == upstream.timeouts.whole && probes.idle < crate::net::connection::IDLE,
             "{probes:?}"
         );
     }

@@ -90,7 +90,7 @@ impl Checker {
             .map_err(|error| FetchError::Malformed(format!("the check can't be sent: {}", error.etype().as_str())))?;
         let timeout = settings.timeout;
         let timeouts = Timeouts { connect: timeout, first_byte: timeout, forwarded: timeout, whole: timeout };
-        let chosen = peers.chosen(name, &Arc::clone(&check.peer), None);
+        let chosen = peers.chosen(name, &Arc::clone(&check.peer), None, peers.now());
         let mut connection = self.connections.open_to(peers, chosen, timeouts).await?;
         connection.send(Box::new(head)).await?;
         let (status, _) = connection.final_head().await?;

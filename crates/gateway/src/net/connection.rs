@@ -55,6 +55,13 @@ const MOST_PEERS: usize = 3;
 /// The largest number of nested causes of an error that are examined. Deeper causes are ignored.
 const MOST_CAUSES: usize = 8;
 
+/// The interval at which a kept connection is examined while its answer is awaited.
+pub const LOOK: Duration = Duration::from_secs(1);
+
+/// The number of times that the system sends data again, without an acknowledgement, until a kept connection counts as
+/// lost. At a round trip of less than 200 ms the third time is 1.4 s after the first sending.
+const MOST_REPEATS: u8 = 3;
+
 /// The largest number of bytes in the head of an answer. A larger head is an error.
 const LARGEST_HEAD: usize = 64 * 1024;
 
@@ -347,13 +354,30 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Returns [`FetchError::Unavailable`] before the answer, [`FetchError::Cut`] within the body, or
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Lost`] before the answer, [`FetchError::Cut`] within the body, or
     /// [`FetchError::Malformed`].
     pub async fn next(&mut self) -> Result<AnswerPart, FetchError> {
         if self.awaits_head() { self.next_head().await } else { self.next_body().await }
     }
 
-    /// Reads up to the final head, and returns its status and its headers.
+    /// Returns the fault of a kept connection on which the peer acknowledges nothing, although the system has sent the
+    /// request again and again: a device between the gateway and the peer has forgotten the connection, or the peer has
+    /// vanished. `None` for other connections, among them those of a slow peer, whose system acknowledges requests.
+    #[must_use]
+    pub fn loss(&self) -> Option<FetchError> {
+        #[cfg(target_os = "linux")]
+        if self.is_reused
+            && let Some(socket) = self.session.digest().and_then(|digest| digest.socket_digest.as_ref())
+            && let Some(info) = socket.tcp_info()
+            && info.tcpi_unacked > 0
+            && info.tcpi_retransmits >= MOST_REPEATS
+        {
+            return Some(unacknowledged());
+        }
+        None
+    }
+
+    /// Reads up to the final head, and returns its status and its headers. The function is cancel-safe.
     ///
     /// # Errors
     ///
@@ -543,20 +567,23 @@ fn is_peers_fault(error: &BError) -> bool {
     !matches!(error.etype(), ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError)
 }
 
-/// Returns whether a connection failed because the process or the system has no file descriptors left.
-fn is_exhausted(error: &BError) -> bool {
+/// Returns whether the system reported one of these errors.
+fn is_of_system(error: &BError, errors: &[Errno]) -> bool {
     let root: &(dyn std::error::Error + 'static) = error.root_cause();
     // Some errors of Pingora contain the system's error only as a cause, so the causes are examined too.
     let causes = std::iter::successors(Some(root), |cause| cause.source()).take(MOST_CAUSES);
     let mut codes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
-    codes.any(|code| [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code))
+    codes.any(|code| errors.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 /// Maps an error that occurred before the end of the answer's head. The text doesn't quote the answer, which may
 /// contain cookies.
 pub fn broken(error: &BError) -> FetchError {
     match error.root_etype() {
-        _ if is_exhausted(error) => FetchError::Exhausted(error.to_string().trim().to_owned()),
+        // The process or the system has no file descriptors left.
+        _ if is_of_system(error, &[Errno::MFILE, Errno::NFILE]) => {
+            FetchError::Exhausted(error.to_string().trim().to_owned())
+        }
         ErrorType::InvalidHTTPHeader => FetchError::NotHttp("its head is not HTTP/1.1".to_owned()),
         ErrorType::ConnectTimedout
         | ErrorType::TLSHandshakeTimedout
@@ -573,9 +600,14 @@ pub fn broken(error: &BError) -> FetchError {
             FetchError::Unavailable(format!("the TLS handshake failed: {}", tls_reason(&error.to_string())))
         }
         ErrorType::ConnectNoRoute => FetchError::Unavailable("there is no route to it".to_owned()),
+        ErrorType::ReadError | ErrorType::WriteError if is_of_system(error, &[Errno::TIMEDOUT]) => unacknowledged(),
         ErrorType::ConnectionClosed => FetchError::Unavailable("it closed the connection without an answer".to_owned()),
         _ => FetchError::Unavailable(error.to_string().trim().to_owned()),
     }
+}
+
+fn unacknowledged() -> FetchError {
+    FetchError::Lost("it acknowledges nothing on this connection".to_owned())
 }
 
 /// Returns OpenSSL's reason within Pingora's text: the fifth field of

@@ -8,6 +8,10 @@ pub enum FetchError {
     /// The connection failed, or broke before the answer began.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// The peer acknowledged nothing of a request (`TCP_USER_TIMEOUT`): a connection that a device between the gateway
+    /// and the peer has forgotten, or a peer that has vanished.
+    #[error("unavailable: {0}")]
+    Lost(String),
     /// The gateway has no file descriptor left for a connection.
     #[error("no descriptor for a connection: {0}")]
     Exhausted(String),

@@ -16,10 +16,10 @@ use http::{HeaderMap, Method, StatusCode, header};
 use pingora::http::RequestHeader;
 
 use super::{
-    connection::{Connection, Connections, announced_length},
+    connection::{Connection, Connections, LOOK, announced_length},
     error::FetchError,
     memory::MemoryShare,
-    peers::{retry::Flaw, visit::Visit},
+    peers::{peer::Peer, retry::Flaw, visit::Visit},
 };
 use cursorgate_config::settings::Timeouts;
 use cursorgate_translate::upstream::request::headers::retry_after_seconds;
@@ -61,18 +61,24 @@ pub struct Bounds<'a> {
 
 /// The peer to which the last request was sent, even if that request failed.
 #[derive(Debug, Default)]
-pub struct AskedPeer(Mutex<Option<SocketAddr>>);
+pub struct AskedPeer(Mutex<Option<Arc<Peer>>>);
 
 impl AskedPeer {
     /// Notes the peer to which a request is sent.
-    pub fn note(&self, address: Option<SocketAddr>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    pub fn note(&self, peer: Option<Arc<Peer>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = peer;
+    }
+
+    /// Returns the peer to which the last request was sent; `None` before the first connection.
+    #[must_use]
+    pub fn peer(&self) -> Option<Arc<Peer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the peer to which the last request was sent; `None` before the first connection.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|peer| peer.address)
     }
 }
 
@@ -158,22 +164,29 @@ impl Fetcher {
         bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
         let mut connection = self.connections.open(visit, &request.headers, bounds.timeouts).await?;
-        bounds.asked.note(connection.address());
+        bounds.asked.note(Some(Arc::clone(&connection.peer)));
         let mut asked = ask_on(&mut connection, request, body, bounds).await;
         // The upstream may have closed a pooled connection while it was idle, so the request is sent again on a new
         // one. Test: `a_pooled_connection_that_died_is_replaced_in_silence`.
-        let peer = Arc::clone(&connection.peer);
-        if let Err(FetchError::Unavailable(_)) = &asked
+        if let Err(FetchError::Unavailable(_) | FetchError::Lost(_)) = &asked
             && connection.is_reused
             && std::mem::take(may_renew)
         {
+            if let Err(FetchError::Lost(_)) = &asked {
+                // The other connections in the pool are most likely lost too, and each would cost a request the same
+                // wait.
+                connection.peer.abandon_pool();
+            }
             connection = self.connections.renew(visit.peers, connection, bounds.timeouts).await?;
             asked = ask_on(&mut connection, request, body, bounds).await;
         }
+        let (peer, now) = (&connection.peer, visit.peers.now());
         match flaw(&asked, &bounds) {
-            Some(flaw) => visit.failed(&peer, flaw, visit.peers.now()),
+            Some(flaw) => visit.failed(peer, flaw, now),
+            None if asked.is_ok() => {
+                visit.answered(peer, now);
+            }
             // Other failures, such as a body that is too large, aren't the peer's fault.
-            None if asked.is_ok() => visit.peers.answered(&peer, visit.peers.now()),
             None => {}
         }
         let fetched = asked?;
@@ -209,8 +222,20 @@ async fn ask_on(
     let patience = bounds.timeouts.first_byte;
     // One timeout spans the whole head, because each single byte might arrive in time. Test:
     // `a_head_of_an_answer_that_drips_times_out`.
-    let head = tokio::time::timeout(patience, connection.final_head()).await;
-    let (status, headers) = head.map_err(|_| FetchError::Timeout(format!("no whole head within {patience:?}")))??;
+    let mut left = patience;
+    let (status, headers) = loop {
+        let wait = if connection.is_reused { left.min(LOOK) } else { left };
+        if let Ok(head) = tokio::time::timeout(wait, connection.final_head()).await {
+            break head?;
+        }
+        left -= wait;
+        if left.is_zero() {
+            return Err(FetchError::Timeout(format!("no whole head within {patience:?}")));
+        }
+        if let Some(loss) = connection.loss() {
+            return Err(loss);
+        }
+    };
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(FetchError::Malformed("it switched protocols".to_owned()));
     }

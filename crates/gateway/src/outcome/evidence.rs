@@ -345,8 +345,12 @@ pub fn hint(word: &str) -> Option<&'static str> {
         "cursor_key_unknown" => "cursor.keys: every process needs the key with which any other one signs",
         "cursor_signature" => "cursor.keys: a number must name the same key in all processes",
         "cursor_future" => "the clocks of all processes",
-        "cursor_mode" => "cursor.sealed of the route: it must be the same in all processes",
-        "cursor_context" => "name, order and cursor.bind of the route: they must be the same in all processes",
+        "cursor_mode" => {
+            "cursor.sealed of the route: it must be the same in all processes, or cursor.accept must list both"
+        }
+        "cursor_context" => {
+            "name, order and cursor.bind of the route: they must be the same in all processes; `was` accepts another name"
+        }
         "cursor_parameter" => "envelope and parameters of the route: they must be the same in all processes",
         "internal" => "this is a fault of cursorgate: report it with this line",
         "loop_detected" => "peers of the upstream: it leads back to this gateway",

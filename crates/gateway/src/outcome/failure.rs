@@ -347,7 +347,7 @@ impl From<Box<Problem>> for Failure {
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         let (code, said) = match &error {
-            FetchError::Unavailable(_) => {
+            FetchError::Unavailable(_) | FetchError::Lost(_) => {
                 (Code::UpstreamUnavailable, "the upstream can't be reached, or gave no answer")
             }
             // The gateway lacks resources; the upstream hasn't failed. Test:
@@ -440,13 +440,17 @@ fn seconds(number: u64) -> String {
 }
 
 impl From<Occupied> for Failure {
-    fn from(_: Occupied) -> Self {
-        let said = "the upstream has all the requests that it may have at once, and as many are waiting: try again in a moment";
-        Self::logged(
-            Code::Overloaded,
-            said,
-            "no free slot: connections of the upstream limits its concurrent requests".to_owned(),
-        )
+    fn from(occupied: Occupied) -> Self {
+        let said = "the upstream has all the requests that it may have at once, and others are waiting: try again after \
+                    `Retry-After`";
+        let detail = if occupied.is_adaptive {
+            "no free slot: the upstream answers late, so it gets fewer requests at once; connections sets a fixed number"
+        } else {
+            "no free slot: connections of the upstream limits its concurrent requests"
+        };
+        let mut problem = Problem::new(Code::Overloaded, said);
+        problem.retry_after = Some(occupied.retry_after.into());
+        Self::Refused { problem: Box::new(problem), detail: Some(detail.to_owned()) }
     }
 }
 

@@ -156,7 +156,8 @@ impl<'r> PageContext<'r> {
 
 /// Checks that no parameter but those of cursors contains a cursor of the gateway. The upstream doesn't know the
 /// parameter, and so would answer with the first page: the walk would begin again, or end early, without an error.
-/// Example: one of two processes has another envelope, whose parameter for cursors has another name.
+/// Example: one of two processes has another envelope, whose parameter for cursors has another name. A cursor of a key
+/// that this process lacks is recognised too, by its mark.
 ///
 /// # Errors
 ///
@@ -168,7 +169,7 @@ fn refuse_stray_cursor(list: &List, parameters: &Parameters, query: Option<&str>
         let name = pair.name();
         let is_own = own.iter().any(|own| own.as_bytes() == &*name);
         // Test: `a_cursor_in_another_parameter_never_reaches_the_upstream`.
-        if !is_own && cursor::is_made_with(&list.keys, &pair.value(), list.cursor.length) {
+        if !is_own && cursor::is_framed(&list.keys, &pair.value(), list.cursor.length) {
             return Err(Failure::stray_cursor(&String::from_utf8_lossy(&name), own.first().copied()));
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     shared::pivots::{KnownItem, PivotScope, PivotScopeParts, Pivots, SeenItem},
     store::handle::{SharedStore, StoredKind},
 };
-use cursorgate_config::settings::{Mode, Role};
+use cursorgate_config::settings::{AlsoAccepted, Mode, Role};
 use cursorgate_core::pagination::{
     answer::Answer,
     fingerprint::fingerprint,
@@ -24,7 +24,10 @@ use cursorgate_core::pagination::{
     position::{Anchor, Hint, Item, Pivot, Position, Target},
     window::Offset,
 };
-use cursorgate_cursor::cursor::{self, Claims, ContextParts, CursorContext, Expiry, ItemMint, Opened, TooLong};
+use cursorgate_cursor::cursor::{
+    self, AcceptedCursors, Claims, ContextParts, CursorContext, Expiry, ItemMint, Opened, RefusalReason, RefusedCursor,
+    TooLong,
+};
 use cursorgate_translate::downstream::{
     Code, Parameters, Problem, RequestedPosition, response::caching::storing::PageStorage,
 };
@@ -168,11 +171,8 @@ impl<'a> RequestCursors<'a> {
         storage.fresh = Some(fresh);
         storage.stale_while_revalidate = Some(storage.stale_while_revalidate.unwrap_or(most).min(most));
         storage.stale_if_error = Some(storage.stale_if_error.unwrap_or(most).min(most));
-        let List { keys, cursor, .. } = self.list;
-        let lasts = context.request.cursor().is_none_or(|token| {
-            let later = self.now.saturating_add(fresh + stale);
-            cursor::open(keys, &self.context, token, later, Some(ttl.as_secs()), cursor.length, cursor.sealed).is_ok()
-        });
+        let later = self.now.saturating_add(fresh + stale);
+        let lasts = context.request.cursor().is_none_or(|token| self.open_at(token, later).is_ok());
         (fresh > 0 && lasts).then_some(storage)
     }
 
@@ -205,10 +205,9 @@ impl<'a> RequestCursors<'a> {
             RequestedPosition::After(token) => (Role::After, token),
             RequestedPosition::Before(token) => (Role::Before, token),
         };
-        let List { keys, cursor, .. } = self.list;
-        let ttl = cursor.ttl.map(|ttl| ttl.as_secs());
-        let opened = cursor::open_or_tell(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
+        let opened = self.open_at(token, self.now);
         let Opened { key, claims } = opened.map_err(|refused| Failure::cursor(refused, self.parameter(role)))?;
+        let keys = &self.list.keys;
         // The marks in a cursor were made by the cursor's own key, so an older key needs its own marker. Test:
         // `marks_of_an_older_key_are_recognised`.
         let older = if keys.signs_with(key) { None } else { keys.marker(key) };
@@ -226,6 +225,30 @@ impl<'a> RequestCursors<'a> {
             }
         };
         Ok((placed, made_by))
+    }
+
+    /// Opens a cursor at a time, in seconds since 1970. A cursor of another name of the route is accepted too.
+    fn open_at(&self, token: &str, now: u64) -> Result<Opened, RefusedCursor> {
+        let List { keys, cursor, .. } = self.list;
+        let also = |form| cursor.accept.contains(&form);
+        let accepted = AcceptedCursors {
+            ttl: cursor.ttl.map(|ttl| ttl.as_secs()),
+            longest: cursor.length,
+            signed: !cursor.sealed || also(AlsoAccepted::Signed),
+            sealed: cursor.sealed || also(AlsoAccepted::Sealed),
+            undated: also(AlsoAccepted::Undated),
+        };
+        let opened = cursor::open_or_tell(keys, &self.context, token, now, accepted);
+        if !matches!(&opened, Err(refused) if refused.reason == RefusalReason::Context) {
+            return opened;
+        }
+        // If no name fits, the client is told what differs from the present name.
+        let open_as = |name: &String| {
+            let context = self.context.renamed(name);
+            let tried = cursor::open_or_tell(keys, &context, token, now, accepted);
+            Some(tried).filter(|tried| !matches!(tried, Err(refused) if refused.reason == RefusalReason::Context))
+        };
+        cursor.names.iter().find_map(open_as).unwrap_or(opened)
     }
 
     /// Returns the position of a page cursor, with the keys of its pivot if these are cached.

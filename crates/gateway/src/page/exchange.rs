@@ -18,6 +18,7 @@ use http::{
 use pingora::http::RequestHeader;
 
 use transcript::DebugCheck;
+use validated::Validation;
 use watched::PageRecord;
 
 use super::{
@@ -29,7 +30,7 @@ use crate::{
         error::FetchError,
         fetch::{AskedPeer, Bounds, Fetcher},
         memory::MemoryShare,
-        peers::visit::Visit,
+        peers::{retry::Flaw, visit::Visit},
     },
     outcome::{
         access_log::Outcome,
@@ -41,6 +42,7 @@ use crate::{
     request::identity::REQUEST_ID,
     runtime::{clock, futures::join_all},
     shared::{
+        clients::LimitedClient,
         learning::LearningScope,
         pivots::{ItemResource, KnownItem},
         single_flight::LookUpResult,
@@ -62,8 +64,8 @@ use cursorgate_core::{
 use cursorgate_translate::{
     downstream::{Code, Problem, RequestFilters, Response},
     upstream::Unaskable,
-    upstream::UpstreamRequest,
     upstream::request::headers::{self, request_headers},
+    upstream::{ReadingError, UpstreamRequest},
 };
 
 /// The parts of a request that the fetches of its page need.
@@ -155,6 +157,24 @@ impl FetchedAnswer {
     }
 }
 
+/// A request of a fetch, as it is sent.
+struct SentRequest<'r> {
+    ask: &'r UpstreamRequest,
+    request: &'r RequestHeader,
+    body: &'r [u8],
+    validation: Option<&'r Validation<'r>>,
+}
+
+/// A complete answer, as the dialect reads it.
+struct ReadAnswer {
+    read: Result<Answer, ReadingError>,
+    status: u16,
+    headers: HeaderMap,
+    is_validated: bool,
+    /// The memory that the body took.
+    size: usize,
+}
+
 /// The progress of a page's fetches.
 #[derive(Default)]
 struct FetchProgress {
@@ -175,6 +195,15 @@ fn is_probe(fetch: &Fetch) -> bool {
 /// Returns whether a status refuses a place of the list, and not the client or all requests.
 fn tells_nothing(status: u16) -> bool {
     matches!(status, 204 | 400 | 404 | 410 | 413 | 414 | 416 | 422 | 500 | 501)
+}
+
+/// Returns whether an answer isn't one of the list: not even a refusal or a failure that the service itself would send.
+fn is_strange(error: &ReadingError, status: u16) -> bool {
+    match error {
+        ReadingError::Malformed(_) | ReadingError::Redirected { .. } => true,
+        ReadingError::Unavailable(_) => (200..300).contains(&status),
+        ReadingError::Failed { .. } | ReadingError::TooDeep(_) | ReadingError::TooManyItems(_) => false,
+    }
 }
 
 impl Exchange<'_> {
@@ -423,6 +452,13 @@ impl Exchange<'_> {
         })
     }
 
+    /// Returns the client, as the queue for the upstream tells clients apart.
+    fn client(&self) -> LimitedClient<'_> {
+        let asked = self.context.asked;
+        let (headers, known) = asked.client_parts();
+        LimitedClient { headers, address: asked.client.address, known }
+    }
+
     /// Returns the time that the request has left at `now`; `budget_exceeded` if there is none.
     fn left(self, now: Instant) -> Result<Duration, Failure> {
         let spent = now - self.context.asked.began;
@@ -432,7 +468,6 @@ impl Exchange<'_> {
     async fn ask(self, fetch: &Fetch) -> Result<FetchedAnswer, Failure> {
         let now = clock::instant();
         let left = self.left(now)?;
-        let budgets = &self.context.list.budgets;
         let path = self.context.route.target(&self.context.asked.target.path, &self.context.asked.parameters, "");
         let ask = match self.context.list.dialect.ask(
             &self.context.sorted,
@@ -449,9 +484,8 @@ impl Exchange<'_> {
         let body = body.or_else(|| self.body_by_get());
         let mut request = self.request(&ask, body.as_deref())?;
         let validation = self.validation(fetch, (&ask, body.as_deref()), &mut request);
-        let timeouts = self.context.route.upstream.timeouts;
         // The slot is freed with the future, also if the client leaves. Test: `clients_that_leave_free_their_slots`.
-        let _slot = self.context.route.upstream.slots.take(left).await?;
+        let _slot = self.context.route.upstream.slots.take(self.client(), left).await?;
         // The wait for a slot has used up part of the time, so the rest is computed again.
         let left = self.left(clock::instant())?;
         let peer = AskedPeer::default();
@@ -459,29 +493,17 @@ impl Exchange<'_> {
         if let Some(traceparent) = call.traceparent() {
             request.insert_header(TRACEPARENT, traceparent).map_err(|error| unsendable(&error))?;
         }
-        let unix_seconds = self.context.asked.now;
-        let (whole, answer_size, held) = (timeouts.whole.min(left), budgets.answer_size, self.held);
-        let bounds = Bounds { timeouts, whole, answer_size, held, now, unix_seconds, asked: &peer };
-        let fetched = self.fetcher.fetch(self.visit, &request, &body.unwrap_or_default(), bounds).await;
-        self.asked.note(peer.address());
-        let fetched = fetched.inspect_err(|error| call.fault = Some(error.to_string()))?;
-        (call.status, call.bytes) = (Some(fetched.status.as_u16()), fetched.body.len());
-        let (fetched, is_validated) = match validation {
-            Some(validation) => validation.take(fetched, self.held)?,
-            None => (fetched, false),
+        let body = body.unwrap_or_default();
+        let sent = SentRequest { ask: &ask, request: &request, body: &body, validation: validation.as_ref() };
+        let (mut now, mut left) = (now, left);
+        let ReadAnswer { read, status, headers, is_validated, .. } = loop {
+            let answer = self.attempt(&sent, &peer, &mut call, now, left).await?;
+            let Some(pause) = self.again(fetch, &answer, &peer, now + left) else { break answer };
+            self.held.give(answer.size);
+            tokio::time::sleep(pause).await;
+            now = clock::instant();
+            left = self.left(now)?;
         };
-        let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
-        // An upstream may ask clients to wait for years, so `Retry-After` is bounded. Test:
-        // `retry_after_has_a_bound_on_every_kind_of_route`.
-        headers::bound_retry_after(&mut headers, self.context.asked.now);
-        let read = self.context.list.dialect.read(
-            &self.context.sorted,
-            &ask,
-            status,
-            &headers,
-            fetched.body,
-            budgets.answer_depth,
-        );
         match read {
             Ok(answer) => Ok(FetchedAnswer::asked(answer, (status, headers), is_validated)),
             Err(error) => {
@@ -495,6 +517,52 @@ impl Exchange<'_> {
                 Err(Failure::reading(error, status, &headers, &self.context.list.protected))
             }
         }
+    }
+
+    /// Sends a request at `now`, with at most `left` for the whole answer, and reads the answer by the dialect.
+    async fn attempt(
+        self,
+        sent: &SentRequest<'_>,
+        peer: &AskedPeer,
+        call: &mut UpstreamCall<'_>,
+        now: Instant,
+        left: Duration,
+    ) -> Result<ReadAnswer, Failure> {
+        let PageContext { asked, route, list, sorted, .. } = self.context;
+        let timeouts = route.upstream.timeouts;
+        let (whole, answer_size, held) = (timeouts.whole.min(left), list.budgets.answer_size, self.held);
+        let bounds = Bounds { timeouts, whole, answer_size, held, now, unix_seconds: asked.now, asked: peer };
+        let fetched = self.fetcher.fetch(self.visit, sent.request, sent.body, bounds).await;
+        self.asked.note(peer.peer());
+        let fetched = fetched.inspect_err(|error| call.fault = Some(error.to_string()))?;
+        (call.status, call.bytes) = (Some(fetched.status.as_u16()), fetched.body.len());
+        let (fetched, is_validated) = match sent.validation {
+            Some(validation) => validation.take(fetched, self.held)?,
+            None => (fetched, false),
+        };
+        let (status, mut headers, size) = (fetched.status.as_u16(), fetched.headers, fetched.body.capacity());
+        // An upstream may ask clients to wait for years, so `Retry-After` is bounded. Test:
+        // `retry_after_has_a_bound_on_every_kind_of_route`.
+        headers::bound_retry_after(&mut headers, asked.now);
+        let read = list.dialect.read(sorted, sent.ask, status, &headers, fetched.body, list.budgets.answer_depth);
+        Ok(ReadAnswer { read, status, headers, is_validated, size })
+    }
+
+    /// Records whether an answer could be read. Returns the pause before another peer is asked; `None` if this answer
+    /// counts. A half-started process or another program at the address of one peer answers nothing like the other
+    /// peers. Test: `a_peer_that_answers_something_else_is_skipped`.
+    fn again(self, fetch: &Fetch, answer: &ReadAnswer, peer: &AskedPeer, deadline: Instant) -> Option<Duration> {
+        let (status, peer) = (answer.status, peer.peer()?);
+        match &answer.read {
+            Ok(_) => self.visit.usable(&peer),
+            Err(error) if is_strange(error, status) && !(is_probe(fetch) && tells_nothing(status)) => {
+                let now = clock::instant();
+                self.visit.failed(&peer, Flaw::Unreadable, now);
+                return self.visit.retry(Flaw::Unreadable, now, deadline);
+            }
+            Err(_) => {}
+        }
+        None
     }
 
     /// Returns the description of a fetch for the log. The path is the list's, without the id of an item.

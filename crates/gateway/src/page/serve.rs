@@ -67,7 +67,7 @@ pub async fn serve(
 
     // Resolve: the core names the fetches that it needs, until it serves or refuses the page.
     let (asked, phase) = (AskedPeer::default(), RequestTrace::phase(trace, "page"));
-    let visit = call.route.upstream.visit(&call.asked.headers, &call.asked.target.normal_path, true);
+    let visit = call.route.upstream.visit(&call.asked.headers, &call.asked.target.normal_path, true).judging();
     let (made_by, scope) = (start.made_by.as_ref(), context.learning_scope());
     let exchange = Exchange {
         context: &context,

@@ -40,10 +40,6 @@ use cursorgate_translate::{upstream::place::link_map::LinkMap, upstream::request
 /// may permit fewer.
 const STREAMS: usize = 100;
 
-/// The longest time for which a peer may acknowledge no data (`TCP_USER_TIMEOUT`).
-#[cfg(target_os = "linux")]
-const LOST: Duration = Duration::from_secs(5);
-
 /// The interval at which a PING frame tests an HTTP/2 connection. A connection without a reply within 5 s is closed.
 const PING: Duration = Duration::from_secs(15);
 
@@ -108,9 +104,10 @@ impl Upstream {
             None => None,
         };
         let codings = codings(settings.compression, &names);
+        let slots = slots(settings, known);
         Some(Self {
             name: settings.name.clone(),
-            peers: Peers::new(names, template(settings), secrecy, policy(settings, known)),
+            peers: Peers::new(names, template(settings), secrecy, policy(settings, known, &slots)),
             balance_headers: settings.balance_headers.clone(),
             host,
             authorities: settings
@@ -124,7 +121,7 @@ impl Upstream {
             headers,
             timeouts: settings.timeouts,
             codings,
-            slots: slots(settings, known),
+            slots,
             metrics: metrics(known),
         })
     }
@@ -250,7 +247,7 @@ fn peer_names(
     Some(names)
 }
 
-fn policy(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> PeerPolicy {
+fn policy(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>, slots: &Arc<UpstreamSlots>) -> PeerPolicy {
     PeerPolicy {
         upstream: settings.name.clone(),
         balance: settings.balance,
@@ -258,25 +255,30 @@ fn policy(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> PeerPol
         eject_after: settings.eject_after,
         retries: settings.retries,
         budget: known.map(|known| Arc::clone(known.peers.budget())).unwrap_or_default(),
+        slots: Some(Arc::clone(slots)),
         clock: clock::instant,
     }
 }
 
 fn slots(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>) -> Arc<UpstreamSlots> {
-    let known = known.map(|known| &known.slots).filter(|slots| slots.most() == settings.connections);
-    known.map_or_else(|| Arc::new(UpstreamSlots::new(settings.connections)), Arc::clone)
+    let known = known.map(|known| &known.slots).filter(|slots| slots.configured() == settings.connections);
+    known.map_or_else(|| UpstreamSlots::new(settings.connections, clock::instant), Arc::clone)
 }
 
 /// Returns the options by which the system notices that a connection is dead, for example because a NAT between the
 /// gateway and the peer has forgotten it. A dead connection in the pool is closed after about 20 seconds without a
-/// request. A request on a dead one fails after [`LOST`], and is sent again on a new connection.
-fn watched() -> TcpKeepalive {
+/// request; [`Connection::loss`](crate::net::connection::Connection::loss) detects one with a request.
+///
+/// `whole` is the longest time of a write. It also limits the time for which a peer may acknowledge no data, or leave
+/// its window closed (`TCP_USER_TIMEOUT`): a service that pauses while it reads an upload must not be cut off earlier.
+/// Test: `an_upstream_may_pause_within_an_upload`.
+fn watched(whole: Duration) -> TcpKeepalive {
     TcpKeepalive {
         idle: Duration::from_secs(10),
         interval: Duration::from_secs(5),
         count: 2,
         #[cfg(target_os = "linux")]
-        user_timeout: LOST,
+        user_timeout: whole,
     }
 }
 
@@ -293,7 +295,7 @@ fn template(settings: &UpstreamSettings) -> HttpPeer {
     peer.options.read_timeout = Some(first_byte);
     peer.options.write_timeout = Some(whole);
     peer.options.idle_timeout = Some(IDLE);
-    peer.options.tcp_keepalive = Some(watched());
+    peer.options.tcp_keepalive = Some(watched(whole));
     if settings.http2 {
         // Without TLS there is no negotiation, so HTTP/2 is used with prior knowledge (RFC 9113 section 3.3).
         peer.options.alpn = if tls.is_some() { ALPN::H2H1 } else { ALPN::H2 };

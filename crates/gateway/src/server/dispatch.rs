@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
 use super::admission::whose;
@@ -17,7 +17,7 @@ use crate::{
     cache::{self, call::CallOwners},
     explain::served,
     forward,
-    identity::{headers::check, rules::RequestParts},
+    identity::{KnownClient, headers::check, rules::RequestParts},
     lifecycle::snapshot::Snapshot,
     net::memory::MemoryShare,
     outcome::{access_log::Outcome, failure::Failure},
@@ -105,13 +105,15 @@ pub async fn answer(
     };
     let RequestContext { snapshot, outcome, cross_origin, held, slot, .. } = context;
     let verdict = match decided {
-        Ok(Dispatch::Forward(forwarded)) => match admit(&forwarded, held).await {
-            Ok(taken) => {
-                *slot = Some(taken);
-                Dispatch::Forward(forwarded)
+        Ok(Dispatch::Forward(forwarded)) => {
+            match admit(&forwarded, &session.req_header().headers, outcome.known.as_deref(), held).await {
+                Ok(taken) => {
+                    *slot = Some(taken);
+                    Dispatch::Forward(forwarded)
+                }
+                Err(failure) => Dispatch::Respond(shed(failure, None, snapshot, outcome)),
             }
-            Err(failure) => Dispatch::Respond(shed(failure, None, snapshot, outcome)),
-        },
+        }
         Ok(verdict) => verdict,
         Err(panic) => {
             // A panic fails only this request. Test: `a_panic_fails_one_request`.
@@ -549,10 +551,16 @@ async fn read_body(
 /// # Errors
 ///
 /// Returns 503 `overloaded` if no memory is left, or if no slot becomes free within the maximum wait for a slot.
-async fn admit(forwarded: &Forwarded, held: &MemoryShare) -> Result<UpstreamSlot, Failure> {
+async fn admit(
+    forwarded: &Forwarded,
+    headers: &HeaderMap,
+    known: Option<&KnownClient>,
+    held: &MemoryShare,
+) -> Result<UpstreamSlot, Failure> {
     held.take(PASSING)?;
+    let client = LimitedClient { headers, address: forwarded.client.address, known };
     // A forwarded request has no budget of time: the queue bounds the wait.
-    Ok(forwarded.found.route.upstream.slots.take(Duration::MAX).await?)
+    Ok(forwarded.found.route.upstream.slots.take(client, Duration::MAX).await?)
 }
 
 /// Returns the envelope that a request for a list chooses, in whose form problems are written; `None` without a list.

@@ -1,7 +1,11 @@
 //! The request that asks an upstream who a client is (`server.identity_answer`). It has the client's credentials and
 //! nothing else of the client's request, so its answer holds for all requests with these credentials.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
@@ -21,7 +25,7 @@ use crate::{
     },
     routes::identity_source::IdentitySource,
     runtime::clock,
-    shared::single_flight::LookUpResult,
+    shared::{clients::LimitedClient, single_flight::LookUpResult},
 };
 
 /// The largest size of an answer, in bytes. A larger one says nothing.
@@ -79,7 +83,9 @@ async fn request(
     let upstream = &source.upstream;
     let Ok(mut head) = head(source, headers) else { return IdentityAnswer::Unknown };
     let timeouts = upstream.timeouts;
-    let Ok(_slot) = upstream.slots.take(timeouts.whole).await else { return IdentityAnswer::Unanswered };
+    // Questions about credentials have their turns like a client of their own.
+    let client = LimitedClient { headers, address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), known: None };
+    let Ok(_slot) = upstream.slots.take(client, timeouts.whole).await else { return IdentityAnswer::Unanswered };
     let (held, peer) = (snapshot.memory.share(), AskedPeer::default());
     let (path, query) = source.target.split_once('?').unwrap_or((&source.target, ""));
     let target = CallTarget {

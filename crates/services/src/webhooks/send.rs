@@ -233,7 +233,7 @@ impl Sender<'_> {
         let mut unreached = FetchError::Unavailable("the name has no address".to_owned());
         for address in self.addresses(url).await?.into_iter().take(MOST_ADDRESSES) {
             let address = SocketAddr::new(address, url.port);
-            let peer = Peer::new(address, clock::instant()).request();
+            let peer = Peer::new(address, clock::instant()).request(clock::instant());
             match self.connections.open_apart(Box::new(self.peer(url, address)), peer).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => unreached = error,

@@ -13,15 +13,21 @@ use crate::{
 type UpstreamFamily = (MetricKind, &'static str, &'static str, fn(&Upstream) -> u64);
 
 /// A family with one value for each peer.
-type PeerFamily = (&'static str, &'static str, fn(&Peer) -> usize);
+type PeerFamily = (MetricKind, &'static str, &'static str, fn(&Peer) -> String);
 
 /// The families with one value for each upstream.
-const FAMILIES: [UpstreamFamily; 8] = [
+const FAMILIES: [UpstreamFamily; 9] = [
     (
         MetricKind::Gauge,
         "cursorgate_upstream_requests_in_flight",
         "Requests in flight to the upstream, at most its connections.",
         |upstream| count(upstream.slots.in_flight()),
+    ),
+    (
+        MetricKind::Gauge,
+        "cursorgate_upstream_requests_limit",
+        "Limit of the requests that await their answers; it adapts itself unless `connections` is set.",
+        |upstream| count(upstream.slots.limit()),
     ),
     (
         MetricKind::Gauge,
@@ -65,11 +71,39 @@ const FAMILIES: [UpstreamFamily; 8] = [
 ];
 
 /// The families with one value for each peer.
-const PEER_FAMILIES: [PeerFamily; 2] = [
-    ("cursorgate_upstream_peer_healthy", "1 if the peer is healthy, 0 if it is skipped.", |peer| {
-        usize::from(peer.report().reason.is_none())
+const PEER_FAMILIES: [PeerFamily; 6] = [
+    (MetricKind::Gauge, "cursorgate_upstream_peer_healthy", "1 if the peer is healthy, 0 if it is skipped.", |peer| {
+        u8::from(peer.report().reason.is_none()).to_string()
     }),
-    ("cursorgate_upstream_peer_requests_in_flight", "Requests in flight to the peer.", Peer::in_flight),
+    (MetricKind::Gauge, "cursorgate_upstream_peer_requests_in_flight", "Requests in flight to the peer.", |peer| {
+        peer.in_flight().to_string()
+    }),
+    (
+        MetricKind::Counter,
+        "cursorgate_upstream_peer_requests_total",
+        "Requests that were sent to the peer, or for which it could not be reached; retries and health checks are \
+         counted too.",
+        |peer| peer.counts().requests.to_string(),
+    ),
+    (
+        MetricKind::Counter,
+        "cursorgate_upstream_peer_failures_total",
+        "Requests that the peer failed: no connection, no answer in time, a broken or unreadable answer, or the status \
+         500, 502, 503 or 504.",
+        |peer| peer.counts().failures.to_string(),
+    ),
+    (
+        MetricKind::Counter,
+        "cursorgate_upstream_peer_answers_total",
+        "Answers of the peer that it did not fail, whose time is in cursorgate_upstream_peer_answer_seconds_total.",
+        |peer| peer.counts().answers.to_string(),
+    ),
+    (
+        MetricKind::Counter,
+        "cursorgate_upstream_peer_answer_seconds_total",
+        "Time to the end of these answers, and to the head of forwarded ones; divide its rate by the rate of answers.",
+        |peer| peer.counts().took.as_secs_f64().to_string(),
+    ),
 ];
 
 /// Adds the counter of upstream connections that were closed because bytes followed the end of an answer.
@@ -98,8 +132,8 @@ pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<
         }
     }
     // Peers whose addresses are no longer in DNS are left out, so the number of series does not grow.
-    for (name, help, value) in PEER_FAMILIES {
-        let mut family = exposition.family(MetricKind::Gauge, name, &["upstream", "peer"], help);
+    for (kind, name, help, value) in PEER_FAMILIES {
+        let mut family = exposition.family(kind, name, &["upstream", "peer"], help);
         for upstream in upstreams.clone() {
             // Two host names may have the same address, whose series must be written only once, so repeated addresses
             // are removed.

@@ -125,17 +125,18 @@ export function routes(report, open, wanted) {
   rest.requests > 0 ? h('p', { class: 'note' }, `${plural(rest.requests, 'request')} in ${span(rest.seconds)} had no route`, top(rest.problems).length > 0 ? `: mostly ${top(rest.problems)[0][0]}` : null, '.') : null];
 }
 
-function peer({ address, name, healthy, reason, since, in_flight: inFlight, failed_answers: failed }, now) {
+function peer({ address, name, healthy, reason, since, in_flight: inFlight, failed_answers: inRow, requests, failed, mean_ms: mean }, now) {
   const state = healthy ? badge('calm', 'Healthy') : badge('bad', 'Skipped');
   return h('li', { 'data-key': `${name} ${address}` }, h('code', null, address), name === address ? null : h('small', null, name), state,
-    h('span', null, `for ${span(between(since, now))}, ${count(inFlight)} in flight${failed > 0 ? `, ${plural(failed, 'failed answer')} in a row` : ''}`),
+    h('span', null, `for ${span(between(since, now))}, ${count(inFlight)} in flight${inRow > 0 ? `, ${plural(inRow, 'failed answer')} in a row` : ''}`),
+    requests > 0 ? h('span', null, `${plural(requests, 'request')}${failed > 0 ? `, ${percent(failed / requests)} failed` : ''}${mean === null ? '' : `, ${milliseconds(mean)} on average`}`) : null,
     reason ? h('p', { class: 'next' }, reason) : null);
 }
 
 export function upstreams({ upstreams: report, status }) {
   return [h('div', { class: 'cards' }, report.upstreams.map((upstream) => {
     const { name, recent, history, peers, retries, unresolved } = upstream;
-    const load = `${count(upstream.in_flight)} of ${plural(upstream.connections, 'connection')} in use${upstream.waiting > 0 ? `, ${count(upstream.waiting)} waiting` : ''}`;
+    const load = `${count(upstream.in_flight)} of ${plural(upstream.connections, 'connection')} in use${upstream.limit < upstream.connections ? `, at most ${count(upstream.limit)} await their answers` : ''}${upstream.waiting > 0 ? `, ${count(upstream.waiting)} waiting` : ''}`;
     return h('article', { class: 'card', id: `upstream-${name}`, 'data-key': name, tabindex: '-1', 'aria-labelledby': `upstream-${name}-title` },
       h('h3', { id: `upstream-${name}-title` }, name),
       h('p', { class: 'figures' }, h('b', null, rate(recent.requests_per_second)), ` · ${recent.latency_ms ? `${milliseconds(recent.latency_ms.p50)}, p99 ${milliseconds(recent.latency_ms.p99)}` : `no requests in ${span(recent.seconds)}`}`,

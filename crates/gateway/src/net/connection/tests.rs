@@ -53,3 +53,14 @@ fn idle_connections_are_let_go_before_the_upstream_closes_them() {
     }
     assert_eq!(kept_for(&HeaderMap::new()), IDLE);
 }
+
+#[test]
+fn a_connection_on_which_nothing_is_acknowledged_is_lost() {
+    let of_system = |errno: Errno| {
+        let cause = std::io::Error::from_raw_os_error(errno.raw_os_error());
+        pingora::Error::because(ErrorType::ReadError, "while reading response headers", cause)
+    };
+    assert!(matches!(broken(&of_system(Errno::TIMEDOUT)), FetchError::Lost(_)));
+    assert!(matches!(broken(&of_system(Errno::CONNRESET)), FetchError::Unavailable(_)));
+    assert!(matches!(broken(&of_system(Errno::MFILE)), FetchError::Exhausted(_)));
+}

@@ -75,6 +75,7 @@ fn of_addresses(addresses: &[SocketAddr]) -> Peers {
             longest_retry_after: Duration::ZERO,
         },
         budget: Arc::default(),
+        slots: None,
         clock: now,
     };
     Peers::new(names.collect(), HttpPeer::new(addresses[0], false, String::new()), None, policy)
@@ -126,7 +127,7 @@ async fn fetch_once(answer: impl Into<Vec<u8>>) -> Result<Fetched, FetchError> {
 fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
     match outcome {
         Ok(_) => "fetched",
-        Err(FetchError::Unavailable(_)) => "unavailable",
+        Err(FetchError::Unavailable(_) | FetchError::Lost(_)) => "unavailable",
         Err(FetchError::Exhausted(_)) => "exhausted",
         Err(FetchError::Timeout(_)) => "timeout",
         Err(FetchError::TooLarge(_)) => "too large",

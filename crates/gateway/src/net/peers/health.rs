@@ -1,6 +1,6 @@
 //! The health of a peer. An unhealthy peer is skipped.
 //!
-//! A peer rests if it can't be reached, or if it gave too many failed answers in a row. After the rest, one request at
+//! A peer rests if it can't be reached, or if it gave too many failed or unusable answers in a row. After the rest, one request at
 //! a time tries the peer while other requests still skip it. A peer whose health checks fail is skipped until enough
 //! checks have passed.
 
@@ -26,6 +26,9 @@ pub struct Health {
     ails: AtomicBool,
     /// The number of failed answers in a row.
     failed_answers: AtomicU32,
+    /// The number of unusable answers in a row, among those that were read as pages. The answer of another program with
+    /// 200 is good for a request that is only forwarded, so only pages end this row.
+    unusable_answers: AtomicU32,
     state: Mutex<HealthState>,
 }
 
@@ -55,6 +58,9 @@ enum RestCause {
     Unreachable,
     /// The peer gave too many failed answers; a good answer on trial ends the rest.
     FailedAnswers,
+    /// The peer gave too many answers that can't be read, where other peers gave readable ones; a usable answer on
+    /// trial ends the rest.
+    UnusableAnswers,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,14 +105,17 @@ impl Health {
     /// Creates the health of a peer that is healthy since `now`.
     pub fn new(now: Instant) -> Self {
         let state = HealthState { since: now, reason: String::new(), rest: None, checks: Checks::default() };
-        Self { ails: AtomicBool::new(false), failed_answers: AtomicU32::new(0), state: Mutex::new(state) }
+        let zero = || AtomicU32::new(0);
+        let (failed_answers, unusable_answers) = (zero(), zero());
+        Self { ails: AtomicBool::new(false), failed_answers, unusable_answers, state: Mutex::new(state) }
     }
 
     /// Returns whether a request may be sent to the peer. A request that gets [`Readiness::Trial`] must be sent to it.
     ///
-    /// Only requests that can be repeated at another peer try a peer that gave failed answers. If no such request comes
-    /// within 30 s after the rest, any request may try it.
-    pub fn readiness(&self, can_repeat: bool, now: Instant) -> Readiness {
+    /// Only requests that can be repeated at another peer try a peer that gave failed answers, and only those whose
+    /// answer is read as a page one that gave unusable answers. If no such request comes within 30 s after the rest, any
+    /// request may try it.
+    pub fn readiness(&self, can_repeat: bool, judges: bool, now: Instant) -> Readiness {
         if !self.ails() {
             return Readiness::Ready;
         }
@@ -116,7 +125,11 @@ impl Health {
             _ if state.checks.is_failing => Readiness::Resting,
             None => Readiness::Ready,
             Some(rest) => {
-                let fits = rest.cause == RestCause::Unreachable || can_repeat;
+                let fits = match rest.cause {
+                    RestCause::Unreachable => true,
+                    RestCause::FailedAnswers => can_repeat,
+                    RestCause::UnusableAnswers => judges,
+                };
                 // If no request comes that can be repeated, another one tries the peer later. Test:
                 // `writes_are_used_as_trials_if_no_read_arrives`.
                 let from = if fits { rest.until } else { rest.until + LONGEST_REST };
@@ -142,8 +155,16 @@ impl Health {
         HealthReport {
             reason: self.ails().then(|| state.reason.clone()),
             since: state.since,
-            failed_answers: self.failed_answers.load(Ordering::Relaxed),
+            failed_answers: self
+                .failed_answers
+                .load(Ordering::Relaxed)
+                .max(self.unusable_answers.load(Ordering::Relaxed)),
         }
+    }
+
+    /// Returns whether [`Self::usable`] would change nothing.
+    pub fn is_proven(&self) -> bool {
+        self.unusable_answers.load(Ordering::Relaxed) == 0 && !self.ails()
     }
 
     /// Records that the peer couldn't be reached, for the reason `said`. Returns the change of health; `None` if the
@@ -177,7 +198,16 @@ impl Health {
         }
         let mut state = self.locked();
         // Answers to requests that were in flight when the rest began don't end the rest.
-        state.rest = state.rest.filter(|rest| rest.cause == RestCause::Unreachable || !rest.on_trial);
+        state.rest = state.rest.filter(|rest| rest.cause != RestCause::FailedAnswers || !rest.on_trial);
+        self.settle(&mut state, now)
+    }
+
+    /// Records an answer that was read as a page. It ends the row of unusable answers, and on trial the rest that they
+    /// caused. Returns the change of health; `None` if the health stays the same.
+    pub fn usable(&self, now: Instant) -> Option<HealthChange> {
+        self.unusable_answers.store(0, Ordering::Relaxed);
+        let mut state = self.locked();
+        state.rest = state.rest.filter(|rest| rest.cause != RestCause::UnusableAnswers || !rest.on_trial);
         self.settle(&mut state, now)
     }
 
@@ -186,6 +216,26 @@ impl Health {
     /// health; `None` if the health stays the same.
     pub fn failed(&self, said: &str, most: u32, may_rest: impl FnOnce() -> bool, now: Instant) -> Option<HealthChange> {
         let count = self.failed_answers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let said = || format!("{count} failed answers in a row, the last one: {said}");
+        self.count_against(RestCause::FailedAnswers, count, said, most, may_rest, now)
+    }
+
+    /// Records an unusable answer, as [`Self::failed`] records a failed one.
+    pub fn unusable(&self, most: u32, may_rest: impl FnOnce() -> bool, now: Instant) -> Option<HealthChange> {
+        let count = self.unusable_answers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let said = || format!("{count} answers in a row can't be read, and those of other peers can");
+        self.count_against(RestCause::UnusableAnswers, count, said, most, may_rest, now)
+    }
+
+    fn count_against(
+        &self,
+        cause: RestCause,
+        count: u32,
+        said: impl FnOnce() -> String,
+        most: u32,
+        may_rest: impl FnOnce() -> bool,
+        now: Instant,
+    ) -> Option<HealthChange> {
         // A failed trial begins the next rest, whatever the count is. An unhealthy peer without a rest has failing
         // health checks and is used only because no peer is healthy. Test:
         // `a_peer_whose_checks_fail_rests_for_failed_answers_as_any_other`.
@@ -193,11 +243,7 @@ impl Health {
         if !is_resting && (most == 0 || count < most || !may_rest()) {
             return None;
         }
-        self.begin_rest(
-            RestCause::FailedAnswers,
-            || format!("{count} failed answers in a row, the last one: {said}"),
-            now,
-        )
+        self.begin_rest(cause, said, now)
     }
 
     /// Records the result of a health check. The peer is skipped after `unhealthy_after` failures in a row, and used
@@ -268,6 +314,7 @@ impl Health {
         }
         // Otherwise one failed answer could complete the row from before the rest, and begin another rest.
         self.failed_answers.store(0, Ordering::Relaxed);
+        self.unusable_answers.store(0, Ordering::Relaxed);
         Some(HealthChange::Healthy)
     }
 
@@ -294,23 +341,26 @@ mod tests {
     fn the_pause_of_a_peer_ends_with_a_trial_and_doubles_if_that_fails() {
         let mut now = now();
         let health = Health::new(now);
-        assert_eq!(health.readiness(true, now), Readiness::Ready);
+        assert_eq!(health.readiness(true, true, now), Readiness::Ready);
         assert!(is_unhealthy(health.unreached("refused", now)), "news");
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
             assert_eq!(health.unreached("refused", now), None, "of requests that were on their way");
-            assert_eq!(health.readiness(true, now), Readiness::Resting);
-            assert_eq!(health.readiness(true, now + seconds * SECOND - Duration::from_millis(1)), Readiness::Resting);
+            assert_eq!(health.readiness(true, true, now), Readiness::Resting);
+            assert_eq!(
+                health.readiness(true, true, now + seconds * SECOND - Duration::from_millis(1)),
+                Readiness::Resting
+            );
             now += seconds * SECOND;
-            assert_eq!(health.readiness(false, now), Readiness::Trial);
-            assert_eq!(health.readiness(false, now), Readiness::Resting, "one at a time");
+            assert_eq!(health.readiness(false, false, now), Readiness::Trial);
+            assert_eq!(health.readiness(false, false, now), Readiness::Resting, "one at a time");
             assert_eq!(health.unreached("refused", now), None, "still the same ailment");
         }
         assert!(health.ails());
         assert_eq!(health.reached(now), Some(HealthChange::Healthy));
         assert_eq!(health.reached(now), None);
-        assert_eq!(health.readiness(true, now), Readiness::Ready);
+        assert_eq!(health.readiness(true, true, now), Readiness::Ready);
         assert!(is_unhealthy(health.unreached("refused", now)), "news again");
-        assert_eq!(health.readiness(true, now + SECOND), Readiness::Trial, "and short again");
+        assert_eq!(health.readiness(true, true, now + SECOND), Readiness::Trial, "and short again");
     }
 
     #[test]
@@ -318,8 +368,8 @@ mod tests {
         let now = now();
         let health = Health::new(now);
         health.unreached("refused", now);
-        assert_eq!(health.readiness(true, now + SECOND), Readiness::Trial);
-        assert_eq!(health.readiness(true, now + SECOND + LONGEST_REST), Readiness::Trial);
+        assert_eq!(health.readiness(true, true, now + SECOND), Readiness::Trial);
+        assert_eq!(health.readiness(true, true, now + SECOND + LONGEST_REST), Readiness::Trial);
     }
 
     #[test]
@@ -338,11 +388,11 @@ mod tests {
         assert_eq!(health.report().failed_answers, 6);
         assert_eq!(health.answered(now), None, "it was in flight before");
         assert_eq!(health.reached(now), None, "a connection is not an answer");
-        assert_eq!(health.readiness(false, now + SECOND), Readiness::Resting, "a write is not a trial");
-        assert_eq!(health.readiness(true, now + SECOND), Readiness::Trial);
+        assert_eq!(health.readiness(false, false, now + SECOND), Readiness::Resting, "a write is not a trial");
+        assert_eq!(health.readiness(true, true, now + SECOND), Readiness::Trial);
         assert_eq!(health.failed("500", 5, || true, now + SECOND), None);
-        assert_eq!(health.readiness(true, now + 2 * SECOND), Readiness::Resting, "twice as long");
-        assert_eq!(health.readiness(true, now + 3 * SECOND), Readiness::Trial);
+        assert_eq!(health.readiness(true, true, now + 2 * SECOND), Readiness::Resting, "twice as long");
+        assert_eq!(health.readiness(true, true, now + 3 * SECOND), Readiness::Trial);
         assert_eq!(health.answered(now + 3 * SECOND), Some(HealthChange::Healthy));
         assert_eq!(health.failed("500", 5, || true, now), None, "the row began again");
     }
@@ -366,8 +416,8 @@ mod tests {
         let now = now();
         let health = Health::new(now);
         assert!(is_unhealthy(health.failed("500", 1, || true, now)));
-        assert_eq!(health.readiness(false, now + LONGEST_REST), Readiness::Resting);
-        assert_eq!(health.readiness(false, now + LONGEST_REST + SECOND), Readiness::Trial);
+        assert_eq!(health.readiness(false, false, now + LONGEST_REST), Readiness::Resting);
+        assert_eq!(health.readiness(false, false, now + LONGEST_REST + SECOND), Readiness::Trial);
     }
 
     #[test]
@@ -377,11 +427,11 @@ mod tests {
         let check = |passes: bool| health.checked(passes.then_some(()).ok_or_else(|| "503".to_owned()), 3, 2, now);
         assert_eq!([check(false), check(false), check(true), check(false), check(false)], [const { None }; 5]);
         assert_eq!(check(false), Some(HealthChange::Unhealthy("its health check fails: 503".to_owned())));
-        assert_eq!(health.readiness(true, now + 60 * SECOND), Readiness::Resting, "no trial");
+        assert_eq!(health.readiness(true, true, now + 60 * SECOND), Readiness::Resting, "no trial");
         assert_eq!(health.reached(now), None, "a connection is not a passed check");
         assert_eq!([check(true), check(false), check(true)], [const { None }; 3]);
         assert_eq!(check(true), Some(HealthChange::Healthy));
-        assert_eq!(health.readiness(true, now), Readiness::Ready);
+        assert_eq!(health.readiness(true, true, now), Readiness::Ready);
 
         assert!(is_unhealthy(health.unreached("refused", now)));
         assert_eq!(check(true), Some(HealthChange::Healthy), "a check reached it");
@@ -396,5 +446,23 @@ mod tests {
         assert!(is_unhealthy(health.checked(Err("503".to_owned()), 1, 1, now)));
         health.forget_checks(now);
         assert!(!health.ails());
+    }
+
+    /// The answers that a peer gives to forwarded requests say nothing about those to requests for pages.
+    #[test]
+    fn only_pages_end_a_row_of_unusable_answers() {
+        let now = now();
+        let health = Health::new(now);
+        assert_eq!(health.unusable(2, || true, now), None);
+        assert_eq!(health.answered(now), None);
+        let reason = "2 answers in a row can't be read, and those of other peers can".to_owned();
+        assert_eq!(health.unusable(2, || true, now), Some(HealthChange::Unhealthy(reason)));
+        assert_eq!(health.report().failed_answers, 2);
+        assert_eq!(health.readiness(true, false, now + SECOND), Readiness::Resting, "it would notice nothing");
+        assert_eq!(health.readiness(true, true, now + SECOND), Readiness::Trial);
+        assert_eq!(health.answered(now + SECOND), None, "a forwarded request was in flight");
+        assert_eq!(health.usable(now + SECOND), Some(HealthChange::Healthy));
+        assert!(health.is_proven());
+        assert_eq!(health.unusable(2, || true, now), None, "the row began again");
     }
 }

@@ -4,9 +4,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::health::{Health, HealthReport};
@@ -19,13 +19,42 @@ pub struct Peer {
     /// The health, kept as long as the peer's name has the address.
     pub health: Health,
     in_flight: AtomicUsize,
+    figures: PeerFigures,
+    /// The number of times that the pool of connections to the peer was abandoned.
+    abandoned: AtomicU64,
     /// The time of the next health check; `None` while a check is being made.
     next_check: Mutex<Option<Instant>>,
 }
 
+/// The counts of a peer since its address is known.
+#[derive(Debug, Default)]
+struct PeerFigures {
+    requests: AtomicU64,
+    failures: AtomicU64,
+    answers: AtomicU64,
+    /// The sum of the times of all answers, in microseconds.
+    micros: AtomicU64,
+}
+
+/// The counts of a peer at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerCounts {
+    /// The requests that were sent or tried to be sent, among them retries.
+    pub requests: u64,
+    /// The requests that the peer failed: it couldn't be reached, was late, or its answer was a failure or unusable.
+    pub failures: u64,
+    /// The answers whose time was measured.
+    pub answers: u64,
+    /// The sum of their times.
+    pub took: Duration,
+}
+
 /// A request in flight to a peer. Dropping the value removes the request from the peer's count.
 #[derive(Debug)]
-pub struct PeerRequest(Arc<Peer>);
+pub struct PeerRequest {
+    peer: Arc<Peer>,
+    began: Instant,
+}
 
 /// A health check that is being made. Dropping the value lets the next check begin.
 #[derive(Debug)]
@@ -40,7 +69,8 @@ impl Peer {
     #[must_use]
     pub fn new(address: SocketAddr, now: Instant) -> Arc<Self> {
         let (health, next_check) = (Health::new(now), Mutex::new(Some(now)));
-        Arc::new(Self { address, health, in_flight: AtomicUsize::new(0), next_check })
+        let (in_flight, abandoned) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Arc::new(Self { address, health, in_flight, figures: PeerFigures::default(), abandoned, next_check })
     }
 
     /// Returns the number of requests in flight to this address.
@@ -60,10 +90,35 @@ impl Peer {
         self.health.forget_checks(now);
     }
 
-    /// Counts a request in flight, until the returned value is dropped.
-    pub fn request(self: &Arc<Self>) -> PeerRequest {
+    /// Counts a request that begins at `now`. It is in flight until the returned value is dropped.
+    pub fn request(self: &Arc<Self>, now: Instant) -> PeerRequest {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        PeerRequest(Arc::clone(self))
+        self.figures.requests.fetch_add(1, Ordering::Relaxed);
+        PeerRequest { peer: Arc::clone(self), began: now }
+    }
+
+    /// Counts a failed request.
+    pub(super) fn note_failure(&self) {
+        self.figures.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the counts of the peer.
+    #[must_use]
+    pub fn counts(&self) -> PeerCounts {
+        let PeerFigures { requests, failures, answers, micros } = &self.figures;
+        let [requests, failures, answers, micros] =
+            [requests, failures, answers, micros].map(|count| count.load(Ordering::Relaxed));
+        PeerCounts { requests, failures, answers, took: Duration::from_micros(micros) }
+    }
+
+    /// Abandons the pool of connections to the peer: later requests use a new pool.
+    pub fn abandon_pool(&self) {
+        self.abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of the pool that requests use.
+    pub(super) fn pool(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
     }
 
     /// Begins a health check; returns `None` if no check is due or one is already being made. The following check is
@@ -78,13 +133,23 @@ impl std::ops::Deref for PeerRequest {
     type Target = Arc<Peer>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.peer
+    }
+}
+
+impl PeerRequest {
+    /// Counts an answer at `now`, with its time since the request began. Returns the time at which it began.
+    pub(super) fn note_answer(&self, now: Instant) -> Instant {
+        let took = now.saturating_duration_since(self.began).as_micros();
+        self.peer.figures.answers.fetch_add(1, Ordering::Relaxed);
+        self.peer.figures.micros.fetch_add(u64::try_from(took).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.began
     }
 }
 
 impl Drop for PeerRequest {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.peer.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

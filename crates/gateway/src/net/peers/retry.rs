@@ -37,6 +37,8 @@ pub enum Flaw {
     Broken,
     /// The answer was no HTTP.
     NotHttp,
+    /// The answer can't be read. The peer is at fault only if another one gives a readable answer.
+    Unreadable,
     /// The request timed out.
     Late,
     /// A status that [`Flaw::of_status`] accepts, and the seconds of its `Retry-After`; `None` without that header.
@@ -50,19 +52,17 @@ impl Flaw {
         matches!(status, 500 | 502 | 503 | 504).then(|| Self::Status(status, retry_after()))
     }
 
-    /// Returns the flaw of a failed request; `None` if a retry can't help. An answer that arrived but can't be read
-    /// would be the same again, and the gateway's own limits aren't the peer's fault.
+    /// Returns the flaw of a failed request; `None` if a retry can't help, because the gateway's own limits aren't the
+    /// peer's fault.
     pub fn of_error(error: &FetchError) -> Option<Self> {
         match error {
-            FetchError::Unavailable(_) | FetchError::Cut(_) => Some(Self::Broken),
+            FetchError::Unavailable(_) | FetchError::Lost(_) | FetchError::Cut(_) => Some(Self::Broken),
             FetchError::Timeout(_) => Some(Self::Late),
             // The port may belong to another program than those of the other peers. Test:
             // `a_peer_that_speaks_no_http_is_passed_over`.
             FetchError::NotHttp(_) => Some(Self::NotHttp),
-            FetchError::Exhausted(_)
-            | FetchError::TooLarge(_)
-            | FetchError::Overloaded(_)
-            | FetchError::Malformed(_) => None,
+            FetchError::Malformed(_) => Some(Self::Unreadable),
+            FetchError::Exhausted(_) | FetchError::TooLarge(_) | FetchError::Overloaded(_) => None,
         }
     }
 
@@ -74,7 +74,7 @@ impl Flaw {
             // Test: `retries_depend_on_the_flaw_and_on_other_peers`.
             _ if has_other => Some(Duration::ZERO),
             // The same peer would most likely be late again, or fail in the same way, so it isn't tried again.
-            Self::Late | Self::NotHttp | Self::Status(500, _) => None,
+            Self::Late | Self::NotHttp | Self::Unreadable | Self::Status(500, _) => None,
             // A longer `Retry-After` is left to the client. Test: `a_short_retry_after_is_obeyed`.
             Self::Status(503, Some(seconds)) => {
                 Some(Duration::from_secs(seconds)).filter(|pause| *pause <= longest_retry_after)
@@ -99,6 +99,7 @@ impl std::fmt::Display for Flaw {
         match self {
             Self::Broken => formatter.write_str("the answer broke off"),
             Self::NotHttp => formatter.write_str("its head is not HTTP/1.1"),
+            Self::Unreadable => formatter.write_str("it can't be read"),
             Self::Late => formatter.write_str("a timeout"),
             Self::Status(status, _) => write!(formatter, "status {status}"),
         }
@@ -169,6 +170,7 @@ mod tests {
             (Flaw::Broken, Some(20), Some(20)),
             (Flaw::Late, None, Some(20)),
             (Flaw::NotHttp, None, Some(20)),
+            (Flaw::Unreadable, None, Some(20)),
             (Flaw::Status(500, None), None, Some(20)),
             (Flaw::Status(502, None), Some(20), Some(20)),
             (Flaw::Status(503, None), Some(20), Some(20)),

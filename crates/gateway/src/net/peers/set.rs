@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     net::error::FetchError,
+    shared::slots::UpstreamSlots,
     tls::{PeerCredentials, Renewable},
 };
 use cursorgate_config::settings::{Balance, HealthCheckSettings, RetrySettings, TlsVersion};
@@ -56,6 +57,8 @@ pub struct PeerPolicy {
     pub retries: RetrySettings,
     /// The budget of retries, shared with the next snapshot.
     pub budget: Arc<RetryBudget>,
+    /// The slots of the upstream, whose limit adapts itself to the times of answers; `None` without slots.
+    pub slots: Option<Arc<UpstreamSlots>>,
     /// The source of the current time.
     pub clock: Clock,
 }
@@ -77,6 +80,8 @@ pub(super) struct WantedPeer<'a> {
     pub(super) key: u128,
     /// `true` if the request can be repeated at another peer.
     pub(super) can_repeat: bool,
+    /// `true` if the answer is read as a page, so an unusable one is noticed.
+    pub(super) judges: bool,
     /// The peer of the visit's earlier requests, which is chosen again if it is healthy; `None` without one.
     pub(super) known: Option<SocketAddr>,
     /// The peers that failed this client request. They are chosen only if there is no other peer.
@@ -216,12 +221,12 @@ impl Peers {
         let Some((name, peer, is_trial)) = chosen else {
             return Err(FetchError::Unavailable("the upstream has no address".to_owned()));
         };
-        Ok(self.chosen(name, &peer, is_trial.then_some(turn)))
+        Ok(self.chosen(name, &peer, is_trial.then_some(turn), now))
     }
 
     /// Returns a peer as Pingora connects to it. For a trial, `trial` is the number of the choice, and the peer gets a
     /// new connection.
-    pub fn chosen(&self, name: usize, peer: &Arc<Peer>, trial: Option<usize>) -> ChosenPeer {
+    pub fn chosen(&self, name: usize, peer: &Arc<Peer>, trial: Option<usize>, now: Instant) -> ChosenPeer {
         let mut http = Box::new(self.template.clone());
         if let Some(tls) = &self.tls {
             let credentials = tls.credentials.current();
@@ -242,18 +247,28 @@ impl Peers {
             // which flips the last bit. Test: `each_trial_has_a_pool_of_its_own`.
             http.group_key ^= (turn as u64).wrapping_add(1) << 1;
         }
-        ChosenPeer { http, request: peer.request() }
+        http.group_key ^= peer.pool() << 40;
+        ChosenPeer { http, request: peer.request(now) }
     }
 
     /// Records that a peer couldn't be reached, for the reason `said`, and logs a change of the peer's health.
     pub fn unreached(&self, peer: &Peer, said: &str, now: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
+        peer.note_failure();
         self.log(peer, peer.health.unreached(said, now));
     }
 
     /// Records a new connection to a peer, and logs a change of the peer's health.
     pub fn reached(&self, peer: &Peer, now: Instant) {
         self.log(peer, peer.health.reached(now));
+    }
+
+    /// Records the time of an answer, from its request until `now`.
+    pub(super) fn timed(&self, request: &PeerRequest, now: Instant) {
+        let began = request.note_answer(now);
+        if let Some(slots) = &self.policy.slots {
+            slots.answered(began, now);
+        }
     }
 
     /// Records a good answer of a peer, and logs a change of the peer's health.
@@ -263,10 +278,28 @@ impl Peers {
 
     /// Records a failed answer of a peer, for the reason `said`, and logs a change of the peer's health.
     pub fn failed(&self, peer: &Peer, said: &str, now: Instant) {
-        // At most half of the peers rest: the other peers get all requests, and might fail for the same reason. Test:
-        // `at_most_half_of_the_peers_rest_for_failed_answers`.
-        let may_rest = || (self.resting() + 1) * 2 <= self.count();
-        self.log(peer, peer.health.failed(said, self.policy.eject_after, may_rest, now));
+        peer.note_failure();
+        self.log(peer, peer.health.failed(said, self.policy.eject_after, || self.may_rest(), now));
+    }
+
+    /// Records a usable answer of a peer, and logs a change of the peer's health.
+    pub(super) fn usable(&self, peer: &Peer) {
+        if !peer.health.is_proven() {
+            self.log(peer, peer.health.usable(self.now()));
+        }
+    }
+
+    /// Records an unusable answer of a peer, in place of which another peer gave a usable one, and logs a change of the
+    /// peer's health.
+    pub(super) fn unusable(&self, peer: &Peer) {
+        peer.note_failure();
+        self.log(peer, peer.health.unusable(self.policy.eject_after, || self.may_rest(), self.now()));
+    }
+
+    /// Returns whether another peer may rest for its answers. At most half of the peers do: the others get all
+    /// requests, and might fail for the same reason. Test: `at_most_half_of_the_peers_rest_for_failed_answers`.
+    fn may_rest(&self) -> bool {
+        (self.resting() + 1) * 2 <= self.count()
     }
 
     /// Records the result of a health check of a peer, and logs a change of the peer's health.
@@ -300,7 +333,9 @@ impl Peers {
         }
         let is_trial = |peer: &Peer| {
             // `readiness` is last, because a trial has to be made once it has been granted.
-            peer.health.ails() && !has_failed(peer) && peer.health.readiness(wanted.can_repeat, now) == Readiness::Trial
+            peer.health.ails()
+                && !has_failed(peer)
+                && peer.health.readiness(wanted.can_repeat, wanted.judges, now) == Readiness::Trial
         };
         if let Some((name, peer)) = self.find(is_trial) {
             return Some((name, peer, true));

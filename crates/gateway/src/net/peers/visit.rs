@@ -9,12 +9,15 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use super::{
-    peer::Peer,
+    peer::{Peer, PeerRequest},
     retry::Flaw,
     set::{ChosenPeer, Peers, WantedPeer},
 };
@@ -29,6 +32,10 @@ pub struct Visit<'a> {
     key: u128,
     /// `true` if the request can be repeated: it only reads, and its body, if any, is still available.
     can_repeat: bool,
+    /// `true` if answers are read as pages.
+    judges: bool,
+    /// `true` if there are suspects.
+    doubts: AtomicBool,
     state: Mutex<VisitState>,
 }
 
@@ -38,6 +45,9 @@ struct VisitState {
     peer: Option<SocketAddr>,
     /// The peers that failed this request, at most one for each attempt.
     failed: Vec<SocketAddr>,
+    /// The peers whose answers couldn't be read. If no peer gives a readable answer, they aren't at fault: the upstream
+    /// is another one than the configuration says.
+    suspects: Vec<Arc<Peer>>,
     retries: u32,
 }
 
@@ -45,7 +55,13 @@ impl<'a> Visit<'a> {
     /// Creates the visit of a client request that hasn't been sent to a peer yet.
     #[must_use]
     pub fn new(peers: &'a Peers, key: u128, can_repeat: bool) -> Self {
-        Self { peers, key, can_repeat, state: Mutex::default() }
+        Self { peers, key, can_repeat, judges: false, doubts: AtomicBool::new(false), state: Mutex::default() }
+    }
+
+    /// Returns the visit of a request whose answers are read as pages: [`Self::usable`] is called for readable ones.
+    #[must_use]
+    pub fn judging(self) -> Self {
+        Self { judges: true, ..self }
     }
 
     /// Returns the number of retries so far.
@@ -66,7 +82,8 @@ impl<'a> Visit<'a> {
             let state = self.locked();
             (state.peer, state.failed.clone())
         };
-        let wanted = WantedPeer { key: self.key, can_repeat: self.can_repeat, known, failed: &failed };
+        let Self { key, can_repeat, judges, .. } = *self;
+        let wanted = WantedPeer { key, can_repeat, judges, known, failed: &failed };
         let chosen = self.peers.next(wanted, now, patience).await?;
         self.locked().peer = Some(chosen.request.address);
         Ok(chosen)
@@ -77,10 +94,39 @@ impl<'a> Visit<'a> {
         self.peers.budget().add(self.peers.retries().share);
     }
 
-    /// Records a failed answer of a peer. The next attempt takes another peer.
-    pub fn failed(&self, peer: &Peer, flaw: Flaw, now: Instant) {
+    /// Records a failed answer of a peer. The next attempt takes another peer. An unreadable answer counts against the
+    /// peer only when another peer gives a readable one.
+    pub fn failed(&self, peer: &Arc<Peer>, flaw: Flaw, now: Instant) {
         self.leaves(peer);
-        self.peers.failed(peer, &flaw.to_string(), now);
+        if flaw == Flaw::Unreadable {
+            self.locked().suspects.push(Arc::clone(peer));
+            self.doubts.store(true, Ordering::Relaxed);
+        } else {
+            self.peers.failed(peer, &flaw.to_string(), now);
+        }
+    }
+
+    /// Records an answer of a peer that isn't a failure. If answers aren't read as pages, it is a readable one.
+    pub fn answered(&self, request: &PeerRequest, now: Instant) {
+        self.peers.timed(request, now);
+        self.peers.answered(request, now);
+        if !self.judges {
+            self.blame_suspects();
+        }
+    }
+
+    /// Records an answer of a peer that was read as a page.
+    pub fn usable(&self, peer: &Peer) {
+        self.peers.usable(peer);
+        self.blame_suspects();
+    }
+
+    fn blame_suspects(&self) {
+        if self.doubts.load(Ordering::Relaxed) {
+            self.doubts.store(false, Ordering::Relaxed);
+            let suspects = std::mem::take(&mut self.locked().suspects);
+            suspects.iter().for_each(|suspect| self.peers.unusable(suspect));
+        }
     }
 
     /// Records that the peer of the last attempt gave no answer in time.

@@ -63,7 +63,7 @@ impl Validation<'_> {
     /// # Errors
     ///
     /// Returns an error if the 304 concerns another state than the stored one, or if no memory is left.
-    pub(super) fn take(self, fetched: Fetched, held: &MemoryShare) -> Result<(Fetched, bool), FetchError> {
+    pub(super) fn take(&self, fetched: Fetched, held: &MemoryShare) -> Result<(Fetched, bool), FetchError> {
         match (fetched.status, &self.known) {
             (StatusCode::NOT_MODIFIED, Some(known)) => {
                 let Some((headers, body)) = known.renewed(&fetched.headers) else {

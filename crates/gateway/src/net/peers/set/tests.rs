@@ -24,6 +24,7 @@ fn peers_by(balance: Balance, texts: &[&str]) -> Peers {
         eject_after: 2,
         retries: RETRIES,
         budget: Arc::default(),
+        slots: None,
         clock: now,
     };
     Peers::new(names, HttpPeer::new(nowhere, false, String::new()), None, policy)
@@ -100,6 +101,18 @@ async fn each_trial_has_a_pool_of_its_own() {
     pools.sort_unstable();
     pools.dedup();
     assert_eq!(pools.len(), 8, "{pools:x?}");
+}
+
+/// After one lost connection, no request waits for another one of the same pool.
+#[tokio::test]
+async fn an_abandoned_pool_is_used_no_more() {
+    let (peers, now) = (peers(&ALL[..2]), now());
+    let (lost, other) = (chosen(&peers, 0, now).await, chosen(&peers, 0, now).await);
+    lost.request.abandon_pool();
+    let (renewed, same) = (chosen(&peers, 0, now).await, chosen(&peers, 0, now).await);
+    assert_eq!(renewed.request.address, lost.request.address);
+    assert_ne!(renewed.http.group_key, lost.http.group_key);
+    assert_eq!(same.http.group_key, other.http.group_key, "the pool of the other peer stays");
 }
 
 /// If no peer is healthy, all are used in turn, because one of them may be back.

@@ -1,0 +1,222 @@
+//! The adaptive limit of the requests that an upstream answers at once.
+//!
+//! An upstream that gets more requests than it can work on keeps them waiting, and answers all of them late. The limiter
+//! learns how long an answer takes without such a wait, and lowers the limit while answers take more than twice as long:
+//! to the number of requests that the upstream answers within that time (Little's law). While answers are fast and the
+//! limit is reached, the limit grows. So it is additive increase and multiplicative decrease (AIMD) on latency, as in
+//! Netflix' `concurrency-limits` and Envoy's adaptive concurrency.
+//!
+//! A limit that is too low would refuse requests that the upstream could have answered. Three rules prevent that:
+//!
+//! - The limit is lowered only if the answers explain the requests in flight. Requests that wait for an event (long
+//!   polls) have no answers, so they don't count as a sign of overload.
+//! - If answers take as long as before although the limit is half, they aren't late because of a queue: requests of
+//!   another kind have come, or the upstream has become slower. The limit is then restored, and their time is the new
+//!   standard.
+//! - The limit begins high, and doubles while it is reached, until the first late answers. It grows only once a queue at
+//!   the upstream would have shown: if the answers explain the requests in flight, or after the time in which the upstream
+//!   answers a quarter of them.
+//!
+//! Times are arguments, so tests use a simulated clock.
+
+use std::time::{Duration, Instant};
+
+/// The first limit.
+const FIRST: f64 = 64.0;
+
+/// The least limit. An upstream always gets as many requests.
+const LEAST: f64 = 4.0;
+
+/// The least length of a window, after which its answers are judged.
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// The least number of answers in a window.
+const ANSWERS: usize = 10;
+
+/// The number of answers of a window that are kept for its median, the last ones.
+const KEPT: usize = 32;
+
+/// The time without an answer after which a limit that is reached is raised, although no answer has shown that the
+/// upstream is able to do more.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// The factor of the usual time, and what is added to it in seconds, beyond which answers are late.
+const LATE: f64 = 2.0;
+const SLACK: f64 = 0.02;
+
+/// The share by which the usual time follows a new time.
+const FOLLOWS: f64 = 0.1;
+
+/// The share of its former time that an answer takes at most at half of the former limit, if it was late because of a
+/// queue. Without a queue it takes its whole time, and behind a queue half of it.
+const OF_QUEUE: f64 = 0.75;
+
+/// The state of the limit.
+#[derive(Debug)]
+pub struct Limiter {
+    most: f64,
+    limit: f64,
+    /// The usual time of an answer without a queue, in seconds; `None` before the first answer.
+    usual: Option<f64>,
+    /// `true` until the first late answers.
+    is_starting: bool,
+    /// The largest number of requests that awaited their answers during the window.
+    peak: usize,
+    /// The times of the window's last answers, in seconds.
+    times: [f64; KEPT],
+    /// The number of answers in the window.
+    count: usize,
+    window: Instant,
+    /// The time at which the limit was lowered. Answers to earlier requests say nothing about the new limit.
+    lowered: Instant,
+    /// The time of the last answer.
+    heard: Instant,
+    /// The time at which the limit grew.
+    grown: Instant,
+    /// The limit and the time of answers before the limit was lowered; `None` unless answers have been late since.
+    before: Option<FormerLimit>,
+    /// The answers a second in the last window; `None` before the first one.
+    rate: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FormerLimit {
+    limit: f64,
+    time: f64,
+}
+
+impl Limiter {
+    /// Creates a limit of at most `most` requests.
+    #[must_use]
+    pub fn new(most: usize, now: Instant) -> Self {
+        let most = number(most);
+        Self {
+            most,
+            limit: FIRST.min(most),
+            usual: None,
+            is_starting: true,
+            peak: 0,
+            times: [0.0; KEPT],
+            count: 0,
+            window: now,
+            lowered: now,
+            heard: now,
+            grown: now,
+            before: None,
+            rate: None,
+        }
+    }
+
+    /// Returns the limit.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 1 and `most`")]
+    pub fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// Returns the number of answers a second; `None` if it isn't known.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        self.rate
+    }
+
+    /// Returns whether answers have been late at a higher limit.
+    #[must_use]
+    pub fn is_adapted(&self) -> bool {
+        !self.is_starting
+    }
+
+    /// Takes the time of an answer to a request that was sent at `began`. `awaited` is the number of requests that await
+    /// their answers, with this one.
+    pub fn answered(&mut self, began: Instant, awaited: usize, now: Instant) {
+        self.heard = now;
+        if began < self.lowered {
+            return;
+        }
+        let time = now.saturating_duration_since(began).as_secs_f64();
+        self.times[self.count % KEPT] = time;
+        self.count += 1;
+        self.peak = self.peak.max(awaited);
+        // At the start of an overload, the first answers are the fastest ones.
+        if self.rate.is_none() {
+            self.usual = Some(self.usual.map_or(time, |usual| usual.min(time)));
+        }
+        let length = now.saturating_duration_since(self.window);
+        if self.count >= ANSWERS && length >= WINDOW {
+            self.judge(length, now);
+        }
+    }
+
+    /// Notices that a request has to wait. If no request has been answered for a while, the limit grows.
+    pub fn pressed(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.heard.max(self.grown)) >= SILENCE {
+            self.grown = now;
+            self.limit = (self.limit * 2.0).min(self.most);
+            self.begin(now);
+        }
+    }
+
+    /// Judges the answers of a window, and begins the next one.
+    fn judge(&mut self, length: Duration, now: Instant) {
+        let (time, rate) = (self.median(), number(self.count) / length.as_secs_f64());
+        let (peak, usual) = (number(self.peak), self.usual.unwrap_or(time));
+        self.rate = Some(rate);
+        let bound = usual * LATE + SLACK;
+        if time <= bound {
+            self.before = None;
+            // Behind a limit that is reached, answers may be late by a little for ever: that isn't their usual time.
+            if time < usual || peak < self.limit / 2.0 {
+                self.usual = Some(usual + (time - usual) * FOLLOWS);
+            }
+            let explained = rate * time >= peak / 2.0;
+            let since = now.saturating_duration_since(self.grown).as_secs_f64();
+            if peak >= self.limit.floor() && (explained || since * rate >= peak / 4.0) {
+                self.grown = now;
+                let more = if self.is_starting { self.limit } else { (self.limit / 8.0).max(1.0) };
+                self.limit = (self.limit + more).min(self.most);
+            }
+        } else if peak <= LEAST {
+            self.usual = Some(usual + (time - usual) * FOLLOWS);
+        } else if rate * time >= peak / 2.0 {
+            self.lower(time, rate * bound / peak, peak, now);
+        }
+        self.begin(now);
+    }
+
+    /// Lowers the limit by a share, unless answers aren't late because of a queue.
+    fn lower(&mut self, time: f64, share: f64, peak: f64, now: Instant) {
+        self.is_starting = false;
+        if let Some(before) = self.before
+            && self.limit <= before.limit / 2.0
+            && time > before.time * OF_QUEUE
+        {
+            (self.limit, self.usual, self.before) = (before.limit, Some(time), None);
+            return;
+        }
+        let limit = self.limit.min(peak);
+        self.before.get_or_insert(FormerLimit { limit, time });
+        // A smaller share could be wrong by much, and a larger one would take too many steps.
+        self.limit = (limit * share.clamp(0.25, 0.9)).max(LEAST.min(self.most));
+        (self.lowered, self.grown) = (now, now);
+    }
+
+    fn begin(&mut self, now: Instant) {
+        (self.count, self.peak, self.window) = (0, 0, now);
+    }
+
+    fn median(&self) -> f64 {
+        let mut times = self.times;
+        let times = &mut times[..self.count.min(KEPT)];
+        times.sort_unstable_by(f64::total_cmp);
+        times.get(times.len() / 2).copied().unwrap_or_default()
+    }
+}
+
+/// Converts a number of requests, which is far below 2^53.
+#[expect(clippy::cast_precision_loss, reason = "there are far fewer requests")]
+fn number(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests;

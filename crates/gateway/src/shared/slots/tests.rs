@@ -1,0 +1,237 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::HeaderMap;
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::runtime::futures::join_all;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(50);
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn slots(configured: usize) -> Arc<UpstreamSlots> {
+    UpstreamSlots::new(Some(configured), now)
+}
+
+async fn take_as(slots: &Arc<UpstreamSlots>, client: u32, left: Duration) -> Result<UpstreamSlot, Occupied> {
+    let headers = HeaderMap::new();
+    let address = IpAddr::V4(Ipv4Addr::from_bits(client));
+    slots.take(LimitedClient { headers: &headers, address, known: None }, left).await
+}
+
+async fn take(slots: &Arc<UpstreamSlots>, left: Duration) -> Result<UpstreamSlot, Occupied> {
+    take_as(slots, 1, left).await
+}
+
+#[tokio::test]
+async fn as_many_requests_as_slots_wait_and_the_rest_are_refused_at_once() {
+    let slots = slots(2);
+    let held = (take(&slots, MINUTE).await.unwrap(), take(&slots, MINUTE).await.unwrap());
+    assert_eq!(slots.in_flight(), 2);
+    let waiting = join_all((0..2).map(|_| take(&slots, MINUTE)));
+    let beyond = async {
+        assert_eq!(slots.waiting(), 2);
+        // The slots are still held here, so the refusal doesn't wait for a slot.
+        assert!(take(&slots, MINUTE).await.is_err());
+        assert_eq!((slots.refused(), slots.waiting()), (1, 2));
+        drop(held);
+    };
+    let (taken, ()) = tokio::join!(waiting, beyond);
+    assert!(taken.iter().all(Result::is_ok));
+    assert_eq!((slots.in_flight(), slots.waiting(), slots.refused()), (2, 0, 1));
+    drop(taken);
+    assert_eq!(slots.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn a_request_waits_for_a_slot_no_longer_than_its_deadline() {
+    let slots = slots(1);
+    let held = take(&slots, MINUTE).await.unwrap();
+    assert!(take(&slots, SHORT).await.is_err());
+    assert_eq!((slots.waiting(), slots.refused()), (0, 1));
+    drop(held);
+    assert!(take(&slots, SHORT).await.is_ok());
+}
+
+/// A request that is cancelled while it waits counts neither as waiting nor as refused, and takes no slot.
+#[tokio::test]
+async fn a_wait_that_is_given_up_takes_no_place() {
+    let slots = slots(1);
+    let held = take(&slots, MINUTE).await.unwrap();
+    tokio::select! {
+        biased;
+        _ = take(&slots, MINUTE) => panic!("there is none"),
+        () = tokio::task::yield_now() => {}
+    }
+    assert_eq!((slots.waiting(), slots.refused()), (0, 0));
+    drop(held);
+    assert_eq!(slots.in_flight(), 0);
+}
+
+/// A slot that is handed to a request whose client leaves at that moment is free again.
+#[tokio::test]
+async fn a_slot_for_a_client_that_has_left_goes_to_the_next() {
+    let slots = slots(2);
+    let (held, _other) = (take(&slots, MINUTE).await.unwrap(), take(&slots, MINUTE).await.unwrap());
+    let mut first = Box::pin(take(&slots, MINUTE));
+    let mut second = Box::pin(take(&slots, MINUTE));
+    assert!(futures_poll(&mut first).await.is_none() && futures_poll(&mut second).await.is_none());
+    drop(held);
+    assert_eq!((slots.in_flight(), slots.waiting()), (2, 1), "the first one has it");
+    drop(first);
+    assert!(futures_poll(&mut second).await.is_some_and(|taken| taken.is_ok()));
+    assert_eq!((slots.in_flight(), slots.waiting()), (1, 0));
+}
+
+/// Polls a future once.
+async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// The rest of an answer, such as a download or a WebSocket, occupies a slot, but doesn't keep others from being asked.
+#[tokio::test]
+async fn an_answer_that_has_begun_leaves_the_adaptive_limit() {
+    let slots = UpstreamSlots::new(None, now);
+    let limit = slots.limit();
+    let held = join_all((0..limit).map(|_| take(&slots, MINUTE))).await;
+    assert!(!slots.enters());
+    held.iter().flatten().for_each(UpstreamSlot::begins);
+    assert!(take(&slots, SHORT).await.is_ok());
+    assert_eq!(slots.in_flight(), limit);
+    drop(held);
+    assert_eq!((slots.in_flight(), slots.awaited.load(Ordering::SeqCst)), (0, 0));
+}
+
+/// A service in simulated time: `workers` at once, each answer takes `time`.
+struct Service {
+    slots: Arc<UpstreamSlots>,
+    workers: Semaphore,
+    time: Duration,
+}
+
+/// The counts of a client that sends requests at a fixed rate.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    sent: u32,
+    /// The answers within a second.
+    useful: u32,
+    late: u32,
+    refused: u32,
+}
+
+const SECONDS: u32 = 25;
+/// The time that the limit may take to adapt itself, whose requests aren't counted.
+const START: u32 = 5;
+
+impl Service {
+    fn new(workers: usize, time: Duration, configured: Option<usize>) -> Arc<Self> {
+        let slots = UpstreamSlots::new(configured, now);
+        Arc::new(Self { slots, workers: Semaphore::new(workers), time })
+    }
+
+    /// Sends `rate` requests a second as a client, whether they are answered or not.
+    async fn send(self: Arc<Self>, client: u32, rate: u32) -> Counts {
+        let began = tokio::time::Instant::now();
+        let mut requests = Vec::new();
+        for index in 0..SECONDS * rate {
+            tokio::time::sleep_until(began + Duration::from_secs(1) * index / rate).await;
+            let is_counted = index >= START * rate;
+            let service = Arc::clone(&self);
+            requests.push(tokio::spawn(async move { is_counted.then_some(service.request(client).await) }));
+        }
+        let mut counts = Counts::default();
+        for request in requests {
+            let Some(took) = request.await.unwrap() else { continue };
+            counts.sent += 1;
+            match took {
+                None => counts.refused += 1,
+                Some(took) if took <= Duration::from_secs(1) => counts.useful += 1,
+                Some(_) => counts.late += 1,
+            }
+        }
+        counts
+    }
+
+    async fn request(&self, client: u32) -> Option<Duration> {
+        let began = now();
+        let slot = take_as(&self.slots, client, MINUTE).await.ok()?;
+        let sent = now();
+        let worker = self.workers.acquire().await.unwrap();
+        tokio::time::sleep(self.time).await;
+        drop(worker);
+        self.slots.answered(sent, now());
+        drop(slot);
+        Some(now() - began)
+    }
+}
+
+/// The goodput of a service that works on 8 requests at once, at up to ten times what it can do, without any setting:
+/// nine tenths of what it can do, within a second.
+#[tokio::test(start_paused = true)]
+async fn goodput_stays_at_any_load() {
+    for (time, capacity) in [(40, 200), (160, 50)] {
+        for tenths in [5, 9, 10, 15, 20, 50, 100] {
+            let service = Service::new(8, Duration::from_millis(time), None);
+            let counts = Arc::clone(&service).send(1, capacity * tenths / 10).await;
+            let useful = counts.useful / (SECONDS - START);
+            println!("{tenths}/10 of {capacity}/s: {useful} useful/s, {counts:?}, limit {}", service.slots.limit());
+            assert!(useful >= capacity * tenths.min(9) / 10, "{tenths}/10 of {capacity}/s: {useful} {counts:?}");
+            assert_eq!((service.slots.in_flight(), service.slots.waiting()), (0, 0));
+        }
+    }
+}
+
+/// A client that sends five times what the service can do leaves the others whole.
+#[tokio::test(start_paused = true)]
+async fn a_hot_client_leaves_the_others_whole() {
+    let service = Service::new(8, Duration::from_millis(40), None);
+    let others = join_all((2..12).map(|client| Arc::clone(&service).send(client, 4)));
+    let (hot, others) = tokio::join!(Arc::clone(&service).send(1, 1_000), others);
+    let sent: u32 = others.iter().map(|counts| counts.sent).sum();
+    let useful: u32 = others.iter().map(|counts| counts.useful).sum();
+    println!("hot: {hot:?}; others: {useful} of {sent}");
+    assert!(useful >= sent * 99 / 100, "{others:?}");
+    assert!(hot.useful / (SECONDS - START) >= 140, "{hot:?}");
+}
+
+/// Requests that wait for an event don't count as a sign of overload, and aren't refused.
+#[tokio::test(start_paused = true)]
+async fn a_crowd_of_long_polls_is_let_in() {
+    let slots = UpstreamSlots::new(None, now);
+    let polls = join_all((0..600).map(|client| {
+        let slots = Arc::clone(&slots);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20) * client).await;
+            let slot = take_as(&slots, client, MINUTE).await.ok()?;
+            let sent = now();
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            slots.answered(sent, now());
+            drop(slot);
+            Some(())
+        })
+    }));
+    let fast = async {
+        let service =
+            Service { slots: Arc::clone(&slots), workers: Semaphore::new(8), time: Duration::from_millis(10) };
+        let mut failed = 0;
+        for _ in 0..1_000 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let four = (0..4).map(|client| service.request(1_000 + client));
+            failed += join_all(four).await.iter().filter(|took| took.is_none()).count();
+        }
+        failed
+    };
+    let (polls, failed) = tokio::join!(polls, fast);
+    assert!(polls.into_iter().all(|poll| poll.unwrap().is_some()));
+    assert_eq!(failed, 0);
+}
