@@ -2,6 +2,9 @@
 //! its table. Services send their requests through the gateway (`inner`), so limits, logs and traces apply to services
 //! as to clients. No lower module imports a service. A build without the feature `services` leaves the services out.
 
+// The future of a request contains those of all its steps, deeper than the compiler's usual limit.
+#![recursion_limit = "256"]
+
 mod answer;
 mod backoff;
 mod bulk;
