@@ -5,7 +5,7 @@ use cursorgate_core::json::Document;
 use cursorgate_translate::downstream::envelope::schema;
 
 /// The states of an export job.
-const STATES: [&str; 5] = ["queued", "active", "completed", "failed", "cancelled"];
+const STATES: [&str; 6] = ["queued", "active", "waiting", "completed", "failed", "cancelled"];
 
 /// The media types of export results.
 const RESULTS: [&str; 5] =
@@ -41,8 +41,9 @@ impl DescribedRoute<'_> {
                 Some(JOB),
             )],
         );
+        let parameters: Vec<Document> = self.export_parameters().into_iter().chain([key_parameter()]).collect();
         let begin = begin
-            .with("parameters", self.export_parameters().into())
+            .with("parameters", parameters.into())
             .with("requestBody", Document::object([("content", content("application/json", reference(ORDER)))]));
         let all = self.export_operation(
             "listExportsOf",
@@ -62,6 +63,11 @@ impl DescribedRoute<'_> {
                 answer("204", "The finished job is removed with its result", &[], None),
             ],
         );
+        let resume = self.export_operation(
+            "resumeExportOf",
+            "Continues a failed export after the pages that it has".to_owned(),
+            vec![answer("202", "The job, which is queued", &["Location", "Retry-After"], Some(JOB))],
+        );
         let result = self.export_operation(
             "getResultOf",
             "The result of an export".to_owned(),
@@ -77,7 +83,8 @@ impl DescribedRoute<'_> {
                 format!("{list}/exports/{{exportId}}"),
                 item(vec![("get", one), ("delete", delete)], std::slice::from_ref(&job)),
             ),
-            (format!("{list}/exports/{{exportId}}/result"), item(vec![("get", result)], &[job])),
+            (format!("{list}/exports/{{exportId}}/result"), item(vec![("get", result)], std::slice::from_ref(&job))),
+            (format!("{list}/exports/{{exportId}}/resume"), item(vec![("post", resume)], &[job])),
         ]
     }
 
@@ -108,6 +115,19 @@ impl DescribedRoute<'_> {
         };
         self.parameters().into_iter().filter(is_taken).collect()
     }
+}
+
+/// Returns the header with which a client can repeat a request without beginning a second export.
+fn key_parameter() -> Document {
+    Document::object([
+        ("name", "Idempotency-Key".into()),
+        ("in", "header".into()),
+        (
+            "description",
+            "A string in double quotes. A repeated request gets the export that the first one began".into(),
+        ),
+        ("schema", text()),
+    ])
 }
 
 /// Returns the path parameter that names a job.
@@ -182,6 +202,7 @@ pub(in crate::openapi) fn schemas() -> Vec<(String, Document)> {
         ("priority", text()),
         ("items", count()),
         ("total", nullable("integer")),
+        ("progress", nullable("integer").with("description", "In per cent".into())),
         ("pages", count()),
         ("bytes", count()),
         ("level", nullable("string")),
