@@ -41,6 +41,25 @@ fn a_total_below_the_rows_shown_does_not_end_a_list_with_hidden_rows() {
     }
 }
 
+/// Totals are right, and 0 beside answers without items, such as one past the end.
+#[test]
+fn a_total_of_0_beside_hidden_rows_is_no_change() {
+    for (family, count) in
+        [Family::Offset, Family::Page].into_iter().flat_map(|family| [3, 40].map(|rows| (family, rows)))
+    {
+        let mut list = List::new(family, (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string())));
+        (list.paging.hidden, list.cap, list.ties) = (true, 100, Ties::Ordered);
+        let counted = |list: &List, slice: Slice| {
+            let mut answer = list.answer(slice);
+            let value = if answer.items.is_empty() { 0 } else { count };
+            answer.total = Some(Total { value, exact: true });
+            answer
+        };
+        let (items, _) = list.walk_of(20, counted).unwrap_or_else(|refusal| panic!("{family:?} {count}: {refusal:?}"));
+        assert_eq!(items.len() as u64, count, "{family:?}");
+    }
+}
+
 #[test]
 fn an_outdated_total_moves_no_page_among_hidden_rows() {
     let rows = (1_000..1_041).map(|rank| (rank.to_string(), rank.to_string()));
