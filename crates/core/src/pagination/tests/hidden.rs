@@ -60,6 +60,28 @@ fn a_total_of_0_beside_hidden_rows_is_no_change() {
     }
 }
 
+/// The flag is right: true in every answer but those at the end. A look from far behind a gap settles no end after it.
+#[test]
+fn a_list_goes_on_after_a_gap_whose_end_was_refuted() {
+    for (count, cap, gap, limits) in [(31, 4, 5..=14, [3, 8]), (257, 50, 55..=184, [49, 100])] {
+        let mut list = List::new(Family::Page, (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string())));
+        (list.cap, list.ties) = (cap, Ties::Ordered);
+        list.paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: Some(cap) });
+        let flagged = |list: &List, slice: Slice| {
+            let mut answer = only(list, slice, |row| !gap.contains(&row));
+            let Slice::Page { number, size } = slice else { unreachable!("the list is read by page") };
+            answer.more = Some((number.0 + 1).saturating_mul(u64::from(size.0.min(cap))) < count);
+            answer
+        };
+        let visible = count - (gap.end() - gap.start() + 1);
+        for limit in limits {
+            if let Ok((items, _)) = list.walk_of(limit, flagged) {
+                assert_eq!(items.len() as u64, visible, "{count} {limit}");
+            }
+        }
+    }
+}
+
 #[test]
 fn an_outdated_total_moves_no_page_among_hidden_rows() {
     let rows = (1_000..1_041).map(|rank| (rank.to_string(), rank.to_string()));
