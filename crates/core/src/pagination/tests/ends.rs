@@ -568,3 +568,15 @@ fn an_item_of_the_last_run_that_comes_before_its_anchor_is_beyond_it() {
         }
     }
 }
+
+#[test]
+fn a_short_list_of_fixed_pages_is_read_whatever_it_counts() {
+    for (count, total) in [(2, 3), (3, 4), (2, 30), (19, 20), (19, 319), (21, 22)] {
+        let mut list = List::new(Family::Page, (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string())));
+        (list.cap, list.total, list.ties) = (20, Some(total), Ties::Ordered);
+        list.paging = Paging::new(Family::Page, Sizes::Fixed(20));
+        let (items, pages) = list.walk(20).unwrap_or_else(|refusal| panic!("{count} of {total}: {refusal:?}"));
+        assert_eq!(items.len() as u64, count, "{total}");
+        assert!(pages.last().unwrap().doubted_end.is_some(), "{count} of {total}");
+    }
+}

@@ -22,6 +22,7 @@ use crate::pagination::{
     judge::evidence::Evidence,
     limits::{END_CHECKS, END_CHECKS_AT_ONE_PLACE},
     order::Ties,
+    paging::Sizes,
     plan::{self, Confirmation},
     position::Anchor,
     rows,
@@ -214,9 +215,10 @@ impl KeyReader<'_> {
     /// walk.
     fn may_be_capped(&self) -> bool {
         let most = self.walk_facts().most as usize;
-        self.ending
-            .doubted
-            .is_some_and(|doubt| matches!(doubt.short.slice, Slice::Page { .. }) && doubt.short.count >= most)
+        let may_be_capped = |short: Short| matches!(short.slice, Slice::Page { .. }) && short.count >= most;
+        // Pages of one fixed size have no other cap. Test: `a_short_list_of_fixed_pages_is_read_whatever_it_counts`.
+        let is_free = !matches!(self.request.paging.sizes(), Sizes::Fixed(_));
+        is_free && self.ending.doubted.is_some_and(|doubt| may_be_capped(doubt.short))
     }
 
     /// Supposes that the list ends after the items taken, so the end is judged.
