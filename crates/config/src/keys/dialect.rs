@@ -224,9 +224,10 @@ table! {
         size: Key<String> => text(syntax::place).example(r#""/meta/top""#);
 
         /// The proof that the list has ended, in addition to an answer that is shorter than a size which the upstream
-        /// is known to honour. Default: "flag" if the upstream pages by token, by link, by item or only by ranges, and
-        /// otherwise no further proof. By item and by ranges, this key is required if the answers have neither
-        /// `has_more` nor `is_last`.
+        /// is known to honour. Without this key, a flag, a missing token or a short answer is confirmed by further
+        /// requests where other facts don't agree with it. With "flag", a false flag ends the list whatever else the
+        /// answer says. By item and by ranges, this key is required if the answers have neither `has_more` nor
+        /// `is_last`.
         end: Key<EndWord> => word().example(r#""short-page""#);
 
         /// With `true`, the upstream removes items after it has applied the limit, so a short answer doesn't prove the
