@@ -189,6 +189,7 @@ impl UpstreamSlots {
 
     async fn wait(self: &Arc<Self>, client: ClientHash, left: Duration) -> Option<UpstreamSlot> {
         let (sender, receiver) = oneshot::channel();
+        self.press();
         let (_waiting, patience) = {
             let now = (self.clock)();
             let mut queue = self.queue();
@@ -241,9 +242,7 @@ impl UpstreamSlots {
     /// Returns the longest time that a new request may wait; `None` if its wait would take longer.
     fn patience(&self, queue: &SlotQueue, client: ClientHash, now: Instant) -> Option<Duration> {
         let Some(limiter) = &self.limiter else { return Some(PATIENCE) };
-        let mut limiter = limiter.lock().unwrap_or_else(PoisonError::into_inner);
-        limiter.pressed(now);
-        self.limit.store(limiter.limit(), Ordering::Relaxed);
+        let limiter = limiter.lock().unwrap_or_else(PoisonError::into_inner);
         if !limiter.is_adapted() {
             return Some(PATIENCE);
         }

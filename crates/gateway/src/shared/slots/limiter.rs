@@ -40,6 +40,10 @@ const KEPT: usize = 32;
 /// upstream is able to do more.
 const SILENCE: Duration = Duration::from_millis(500);
 
+/// The same time before the first answer of all. Nothing speaks against a crowd of slow requests then, so all of them
+/// are let in while they wait. Test: `a_crowd_of_slow_requests_is_let_in_at_once`.
+const FIRST_SILENCE: Duration = Duration::from_millis(100);
+
 /// The factor of the usual time, and what is added to it in seconds, beyond which answers are late.
 const LATE: f64 = 2.0;
 const SLACK: f64 = 0.02;
@@ -149,7 +153,8 @@ impl Limiter {
 
     /// Notices that a request has to wait. If no request has been answered for a while, the limit grows.
     pub fn pressed(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.heard.max(self.grown)) >= SILENCE {
+        let silence = if self.usual.is_none() { FIRST_SILENCE } else { SILENCE };
+        if now.saturating_duration_since(self.heard.max(self.grown)) >= silence {
             self.grown = now;
             self.limit = (self.limit * 2.0).min(self.most);
             self.begin(now);

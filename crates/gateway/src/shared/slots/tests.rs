@@ -204,6 +204,14 @@ async fn a_hot_client_leaves_the_others_whole() {
     assert!(hot.useful / (SECONDS - START) >= 140, "{hot:?}");
 }
 
+/// A slow service that nothing has shown to be overloaded gets all requests that come at once, as without a limit.
+#[tokio::test(start_paused = true)]
+async fn a_crowd_of_slow_requests_is_let_in_at_once() {
+    let service = Service::new(1_000, Duration::from_secs(12), None);
+    let took = join_all((0..1_000).map(|client| service.request(client % 10))).await;
+    assert!(took.iter().all(Option::is_some), "{} refused", service.slots.refused());
+}
+
 /// Requests that wait for an event don't count as a sign of overload, and aren't refused.
 #[tokio::test(start_paused = true)]
 async fn a_crowd_of_long_polls_is_let_in() {
