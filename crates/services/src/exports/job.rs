@@ -93,11 +93,8 @@ pub(super) struct JobDefinition {
 impl JobDefinition {
     /// Returns whether both definitions are of the same request.
     pub(super) fn is_same_request(&self, other: &Self) -> bool {
-        let said = |job: &Self| {
-            let columns = job.columns.clone();
-            (job.query.clone(), job.format, job.compression, job.priority, columns, job.formulas)
-        };
-        said(self) == said(other)
+        (&self.query, self.format, self.compression) == (&other.query, other.format, other.compression)
+            && (self.priority, &self.columns, self.formulas) == (other.priority, &other.columns, other.formulas)
     }
 }
 
