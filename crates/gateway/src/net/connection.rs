@@ -5,7 +5,6 @@
 //! could read differently is an error, and its connection isn't reused.
 
 use std::{
-    net::SocketAddr,
     sync::{
         LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -304,12 +303,6 @@ impl Connection {
         // Reads have no limit here: the relay and the fetcher have deadlines of their own.
         self.session.limit(None, timeouts.whole);
         self
-    }
-
-    /// Returns the address and port of the peer. The value is always `Some`.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        Some(self.peer.address)
     }
 
     /// Sends the head of a request.
