@@ -97,10 +97,19 @@ fn a_page_without_an_item_that_was_deleted_is_served() {
 /// The search begins anew after the contradiction, and finds the item among its neighbours without another one.
 #[test]
 fn a_place_that_a_search_finds_after_a_contradiction_is_not_proven() {
+    let list = words(Family::Offset, &[("low", 500), ("medium", 40), ("high", 900), ("urgent", 20)]);
+    let mut list = List { cap: 100, ..list };
+    let page = list.page(Target { position: Position::Before(item(&list, 1_401)), hint: Hint::default() }, 7);
+    assert!(matches!(page, Err(Refusal::PositionLost { .. })), "{page:?}");
+}
+
+/// The search compares each answer with all earlier ones that certainly are where they were requested.
+#[test]
+fn an_order_that_two_answers_of_a_search_contradict_is_reported() {
     let list = words(Family::Offset, &[("low", 2_000), ("medium", 2_000), ("high", 2_000)]);
     let mut list = List { cap: 100, total: Some(6_000), ..list };
     let page = list.page(Target { position: Position::Before(item(&list, 4_465)), hint: Hint::default() }, 20);
-    assert!(matches!(page, Err(Refusal::PositionLost { .. })), "{page:?}");
+    assert!(matches!(page, Err(Refusal::Unsorted(_))), "{page:?}");
 }
 
 /// All items of the other places come after the anchor too, as they must if the start of the list is the place. But

@@ -571,12 +571,57 @@ fn an_item_of_the_last_run_that_comes_before_its_anchor_is_beyond_it() {
 
 #[test]
 fn a_short_list_of_fixed_pages_is_read_whatever_it_counts() {
-    for (count, total) in [(2, 3), (3, 4), (2, 30), (19, 20), (19, 319), (21, 22)] {
+    for (count, total) in
+        [(2, 3), (3, 4), (2, 30), (19, 20), (19, 319), (21, 22), (20, 21), (20, 30), (20, 319), (40, 41), (60, 61)]
+    {
         let mut list = List::new(Family::Page, (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string())));
         (list.cap, list.total, list.ties) = (20, Some(total), Ties::Ordered);
         list.paging = Paging::new(Family::Page, Sizes::Fixed(20));
-        let (items, pages) = list.walk(20).unwrap_or_else(|refusal| panic!("{count} of {total}: {refusal:?}"));
-        assert_eq!(items.len() as u64, count, "{total}");
-        assert!(pages.last().unwrap().doubted_end.is_some(), "{count} of {total}");
+        for limit in [20, 7, 1] {
+            let result = list.walk(limit);
+            let (items, pages) = result.unwrap_or_else(|refusal| panic!("{count} of {total}, {limit}: {refusal:?}"));
+            assert_eq!(items.len() as u64, count, "{total}");
+            assert!(pages.last().unwrap().doubted_end.is_some(), "{count} of {total}");
+        }
+    }
+}
+
+/// The upstream counts pages from 0, and the first page is declared as 1. So page `n` of size `s` begins at row
+/// `(n + 1) * s`: no two sizes agree on the place of an item.
+#[test]
+fn pages_that_are_counted_from_another_number_join_no_distant_items() {
+    const COUNT: usize = 1_003;
+    let counted_from_0 = |list: &List, slice: Slice| match slice {
+        Slice::Page { number, size } => list.answer(Slice::Page { number: window::PageNumber(number.0 + 1), size }),
+        Slice::Offset { .. } => panic!("an offset of a list by page"),
+    };
+    for (cap, total, ties) in [
+        (100, Some(COUNT as u64), Ties::Ordered),
+        (100, None, Ties::Ordered),
+        (1_000, Some(COUNT as u64), Ties::Unordered),
+        (1_000, None, Ties::Unordered),
+    ] {
+        for limit in (2..=100).chain([212, 500, 900]) {
+            let mut list = List { cap, total, ties, ..numbers(Family::Page, COUNT as u64) };
+            let all = list.all();
+            let row = |item: &[u8]| all.iter().position(|other| other.as_bytes() == item).unwrap();
+            let (mut target, mut last) = (Some(start()), None);
+            while let Some(at) = target {
+                // Pages that aren't where they are expected may be refused.
+                let Ok(page) = list.page_of(at, limit, counted_from_0) else { break };
+                for item in 0..page.items.len() {
+                    let row = row(page.item(item));
+                    let joined = last.replace(row).is_none_or(|last| last + 1 == row);
+                    assert!(joined, "{row} at limit {limit}, cap {cap}, total {total:?}, {ties:?}");
+                }
+                // The items before the first page are never shown, so the total stays too high.
+                let is_claimed = page.next.is_none() && page.doubted_end.is_none();
+                assert!(
+                    !is_claimed || (total.is_none() && last == Some(COUNT - 1)),
+                    "an end at limit {limit}: {last:?}"
+                );
+                target = page.next.clone();
+            }
+        }
     }
 }

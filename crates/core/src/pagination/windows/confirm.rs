@@ -204,11 +204,20 @@ impl KeyReader<'_> {
     /// doubted before, because a silent cap may have cut it there.
     pub(super) fn ends_with_the_anchor(&self, view: &Evidence) -> bool {
         let Boundary::After { anchor, .. } = self.draft.boundary() else { return false };
-        let last = view.len().checked_sub(1).map(|place| view.item(place));
-        let relation = last.and_then(|last| rows::relate(view.answer(), &self.request.order, last, anchor));
         let was_doubted = self.ending.doubted.is_some() && !self.may_be_capped();
+        self.ends_with(view, anchor) && (matches!(view.slice(), Slice::Offset { .. }) || was_doubted)
+    }
+
+    /// Returns whether an answer ends with the item after which the page goes on.
+    pub(super) fn ends_with_the_last(&self, view: &Evidence) -> bool {
+        self.draft.last_before_the_end().is_some_and(|last| self.ends_with(view, &last))
+    }
+
+    /// Returns whether an item is the last one of an answer.
+    fn ends_with(&self, view: &Evidence, item: &Anchor) -> bool {
+        let last = view.len().checked_sub(1).map(|place| view.item(place));
+        let relation = last.and_then(|last| rows::relate(view.answer(), &self.request.order, last, item));
         relation.is_some_and(|relation| relation.whole.is_eq())
-            && (matches!(view.slice(), Slice::Offset { .. }) || was_doubted)
     }
 
     /// Returns whether a silent cap may have shortened the doubted page: it has as many items as any answer of the

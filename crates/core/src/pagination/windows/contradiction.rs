@@ -16,13 +16,12 @@ use std::cmp::Ordering;
 use super::{AskedSlice, Bracket, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, look_at};
 use crate::pagination::{
     direction::Side,
-    judge::evidence::Evidence,
+    judge::{draft::Ground, evidence::Evidence},
     limits::{ORDER_SAMPLE_MARGIN, ORDER_SAMPLE_PLACES, REPEATED_CONTRADICTIONS},
     paging::Family,
     plan::{self, Window},
     position::Anchor,
     rows,
-    unsorted::Unsorted,
 };
 
 /// The evidence that a page's answers give about the order between them.
@@ -65,6 +64,18 @@ pub(super) struct Contradicted {
     later: Sighting,
 }
 
+/// Returns whether an answer shows an item before the first item of another answer that begins the list. `stands` says
+/// how the first item of the one compares with the first item of the other. Where sizes move pages, as they do if pages
+/// are counted from another number than declared, the answer that seems to begin the list is from its middle. Test:
+/// `pages_that_are_counted_from_another_number_join_no_distant_items`.
+fn contradicts_start(stands: Option<Ordering>, is_from_start: bool, other_is_from_start: bool) -> bool {
+    match stands {
+        Some(Ordering::Greater) => is_from_start && !other_is_from_start,
+        Some(Ordering::Less) => other_is_from_start && !is_from_start,
+        _ => false,
+    }
+}
+
 impl KeyReader<'_> {
     /// Notes an answer of a search, and returns the earlier answer that it contradicts, or `None` if it contradicts
     /// none. Only strong keys count, because ties may come in any order. Tests:
@@ -76,18 +87,27 @@ impl KeyReader<'_> {
         let stands = |place: usize, other: &Anchor| {
             rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)
         };
+        // Only the places of pages depend on their size.
+        let by_page = self.request.paging.family == Family::Page && self.ground == Ground::Whole;
         let contradicted = self.contradictions.sightings.iter().position(|other| {
             (other.reaches <= view.begins() && stands(0, &other.last) == Some(Ordering::Less))
                 || (view.reaches() <= other.begins && stands(view.len() - 1, &other.first) == Some(Ordering::Greater))
+                || (by_page && contradicts_start(stands(0, &other.first), sighting.is_from_start, other.is_from_start))
         });
         let contradicted = contradicted.map(|place| {
             let earlier = self.contradictions.sightings.swap_remove(place);
-            // If the list has changed, the earlier answers show another state, so they are dropped.
-            self.contradictions.sightings.clear();
             Contradicted { earlier, later: sighting.clone() }
         });
         self.contradictions.sightings.push(sighting);
         contradicted
+    }
+
+    /// Notes the answer from which the page last took items, which come before its next item even if that answer begins
+    /// the list too.
+    pub(super) fn sight_taken(&mut self) {
+        let taken = self.seams.taken_from.zip(self.draft.last_view());
+        let taken = taken.and_then(|(slice, view)| self.sighting(slice.into(), view));
+        self.contradictions.sightings.extend(taken.map(|taken| Sighting { is_from_start: false, ..taken }));
     }
 
     fn sighting(&self, asked: AskedSlice, view: &Evidence) -> Option<Sighting> {
@@ -120,18 +140,27 @@ impl KeyReader<'_> {
             return Err(self.lost());
         }
         let pairs = self.ask(vec![contradicted.earlier.asked]).await?;
-        let views = self.views(pairs);
-        let is_same = |(asked, view): &(AskedSlice, Result<Evidence, Unsorted>)| {
-            view.as_ref().is_ok_and(|view| self.is_reversed(contradicted, *asked, view))
-        };
-        if !views.iter().any(is_same) {
+        let again = self.views(pairs).pop();
+        let again =
+            again.and_then(|(asked, view)| view.ok().and_then(|view| Some((self.sighting(asked, &view)?, view))));
+        let Contradicted { earlier, later } = contradicted;
+        let unchanged = again.filter(|(again, _)| again.first == earlier.first && again.last == earlier.last);
+        let is_unplaced = unchanged.is_some() && !(earlier.is_placed && later.is_placed);
+        if !unchanged.is_some_and(|(again, view)| self.is_reversed(contradicted, &again, &view)) {
+            let sightings = &mut self.contradictions.sightings;
+            if is_unplaced {
+                // One of the two is elsewhere than it was requested. The other answers are where they were.
+                sightings.retain(|sighting| sighting.is_placed);
+            } else {
+                // The earlier answers show another state of the list.
+                sightings.drain(..sightings.len().saturating_sub(1));
+            }
             return Ok(false);
         }
         self.contradictions.repeated += 1;
         if self.contradictions.repeated <= REPEATED_CONTRADICTIONS {
             return Ok(true);
         }
-        let Contradicted { earlier, later } = contradicted;
         let anchors = [&earlier.first, &earlier.last, &later.first, &later.last];
         let said = format!(
             "the items at the offsets {} and {} are not in the order of their keys, or replicas differ",
@@ -147,30 +176,23 @@ impl KeyReader<'_> {
         KeyTurn::Window
     }
 
-    /// Returns whether an answer hasn't changed, and its keys place it on the other side of the later answer than its
-    /// request does. Only requested places count, and only of answers that certainly are there. The offsets that
-    /// answers name may be wrong, and an upstream that repeats its last page, or always returns its first, shows the
-    /// same items at two places.
-    fn is_reversed(&self, contradicted: &Contradicted, asked: AskedSlice, view: &Evidence) -> bool {
+    /// Returns whether the keys of the earlier answer, which was read again, place it on the other side of the later
+    /// answer than its request does. Only requested places count, and only of answers that certainly are there. The
+    /// offsets that answers name may be wrong, and an upstream that repeats its last page, or always returns its first,
+    /// shows the same items at two places.
+    fn is_reversed(&self, contradicted: &Contradicted, again: &Sighting, view: &Evidence) -> bool {
         let Contradicted { earlier, later } = contradicted;
-        let Some(again) = self.sighting(asked, view) else { return false };
-        if again.first != earlier.first || again.last != earlier.last {
-            return false;
-        }
         let order = &self.request.order;
         let stands = |place: usize, other: &Anchor| {
             rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)
         };
-        // No item comes before the start of the list, wherever the other answer is.
-        match stands(0, &later.first) {
-            Some(Ordering::Greater) if again.is_from_start && !later.is_from_start => return true,
-            Some(Ordering::Less) if later.is_from_start && !again.is_from_start => return true,
-            _ => {}
+        if contradicts_start(stands(0, &later.first), earlier.is_from_start, later.is_from_start) {
+            return true;
         }
         if !(again.is_placed && earlier.is_placed && later.is_placed) {
             return false;
         }
-        let (again, later_at) = (plan::reach(asked.slice), plan::reach(later.asked.slice));
+        let (again, later_at) = (plan::reach(again.asked.slice), plan::reach(later.asked.slice));
         if again.1 <= later_at.0 {
             stands(0, &later.last) == Some(Ordering::Greater)
         } else if later_at.1 <= again.0 {
@@ -228,7 +250,11 @@ impl KeyReader<'_> {
         let pairs = self.ask(slices).await?;
         // All of these items must be on the expected side of the boundary, and in order among themselves and with the
         // answer at the end of the list.
-        let _ = self.contradicts(asked, &view);
+        if let Some(contradicted) = self.contradicts(asked, &view)
+            && self.read_again(&contradicted).await?
+        {
+            return Ok(self.search_anew());
+        }
         let mut elsewhere = None;
         for (place, other) in self.views(pairs) {
             let other = match other {

@@ -100,7 +100,8 @@ impl KeyReader<'_> {
         let shortness = |(slice, view): (Slice, &Evidence)| Short::of(view, slice);
         let short_first = views.clone().min_by_key(|(slice, _)| slice.begins()).and_then(shortness);
         let last = views.max_by_key(|(slice, _)| slice.begins());
-        let shows_items = last.filter(|(_, view)| !view.is_empty());
+        let to_nothing = last.is_some_and(|(_, view)| view.is_empty());
+        let shows_items = last.filter(|_| !to_nothing);
         let first_of_last = shows_items.and_then(|(_, view)| view.anchor(&self.request.order, 0));
         let short = last.and_then(shortness);
         let Some(edge) = twice.iter().chain(&between).copied().min_by_key(|slice| slice.begins()) else {
@@ -124,7 +125,7 @@ impl KeyReader<'_> {
             // Two answers agree on an end that a third one has disproved, so the list is read on as one with hidden
             // items. Test: `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
             Ok(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
-            Ok(joined) => self.take_joined(joined, edge, short).await,
+            Ok(joined) => self.take_joined(joined, edge, short, to_nothing).await,
             Err(Unjoined::Changed(again)) => self.torn(*again),
             Err(Unjoined::Apart | Unjoined::Adrift(_)) => {
                 if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
@@ -206,8 +207,9 @@ impl KeyReader<'_> {
     }
 
     /// Takes the items that joined answers prove. `edge` is the first of their slices. `short` is the last one if it
-    /// may be the end, which is then confirmed at once.
-    async fn take_joined(&mut self, joined: Evidence, edge: Slice, short: Option<Short>) -> KeyNext {
+    /// may be the end, which is then confirmed at once. `to_nothing` says whether the last slice is
+    /// empty.
+    async fn take_joined(&mut self, joined: Evidence, edge: Slice, short: Option<Short>, to_nothing: bool) -> KeyNext {
         // A count can end only a page that is at its own place, so the window is requested again. Test:
         // `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
         if self.is_another_place(&joined) {
@@ -242,6 +244,13 @@ impl KeyReader<'_> {
             }
             Ok(Progress::Missed(view, side)) if self.request.paging.hidden && self.draft.is_at_start() => {
                 self.missed_among_hidden(view, edge, side)
+            }
+            // No item follows a full page, and yet a count says more. Test:
+            // `a_short_list_of_fixed_pages_is_read_whatever_it_counts`.
+            Ok(Progress::Missed(view, Side::After))
+                if to_nothing && self.ends_with_the_last(&view) && self.may_suppose_end() =>
+            {
+                Ok(self.suppose_end())
             }
             // A cap may have made both pages begin before the requested offset, so the offset is requested under that
             // cap. Test: `an_offset_outside_of_two_capped_pages_is_not_taken_for_the_end`.

@@ -102,8 +102,12 @@ impl KeyReader<'_> {
         }
         // In a list that isn't in its declared order, a search may end between two items that seem to be the boundary.
         // Test: `an_order_that_a_search_contradicts_is_noticed_where_the_search_ends`.
+        let restarts = self.draft.restarts_at(&view);
+        if restarts {
+            self.sight_taken();
+        }
         if is_first
-            && self.search.bracket.has_begun()
+            && (self.search.bracket.has_begun() || restarts)
             && asked.flipped.is_none()
             && let Some(contradicted) = self.contradicts(asked, &view)
         {

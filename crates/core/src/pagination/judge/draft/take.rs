@@ -176,6 +176,15 @@ impl Draft {
         }
     }
 
+    /// Returns whether an answer seems to begin the list after an item that the page has taken: everything up to that
+    /// item would have been removed meanwhile.
+    pub(in crate::pagination) fn restarts_at(&self, view: &Evidence) -> bool {
+        view.from_start
+            && !self.views.is_empty()
+            && matches!(&self.next.boundary, Boundary::After { anchor, .. }
+                if view.stand(&self.wanted.order, anchor).is_ok_and(|stand| stand.run == (0..0)))
+    }
+
     /// Returns whether all items of an answer come before the boundary's anchor, and none ties with it. Also true if
     /// the items don't show the anchor's place. False for an empty answer or a boundary without an anchor.
     pub(in crate::pagination) fn is_after(&self, view: &Evidence) -> bool {
