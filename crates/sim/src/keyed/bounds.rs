@@ -60,7 +60,7 @@ pub(crate) const WALKS: Bounds = Bounds {
                 // Looks beyond an end find an item that has moved there, in lists that change as fast as they are read.
                 ("budget exceeded", 6.5),
                 ("pivot gone", 13.0),
-                ("position lost", 8.5),
+                ("position lost", 9.0),
                 // A list that changes with each request: 2 of 100,000 walks.
                 ("stuck", 0.1),
                 ("tie run", 50.0),

@@ -475,6 +475,11 @@ impl Evidence {
         count((place + 1..self.len()).take_while(|other| self.share_first_key(order, place, *other)))
     }
 
+    /// Returns whether the answer's total is the number of its own items.
+    pub(in crate::pagination) fn counts_itself(&self) -> bool {
+        self.answer.total.is_some_and(|total| total.exact && total.value == self.len() as u64)
+    }
+
     /// Returns whether two answers have the same items in the same order, after ties have been arranged.
     #[must_use]
     pub(in crate::pagination) fn same_items(&self, other: &Self) -> bool {

@@ -25,6 +25,10 @@ pub(in crate::pagination) struct Ledger {
     total: Option<u64>,
     /// True if the last exact total differs from the one before.
     recounted: bool,
+    /// True if an answer after the start of the list has stated the number of its own items as the total, and an earlier
+    /// one another total: totals then count pages, and say nothing about the list. Where they are equal, the upstream
+    /// may repeat its last page. Test: `totals_of_the_page_are_no_change`.
+    counts_pages: bool,
     /// True if the upstream repeats its last page past the end, as its dialect declares or as its answers have shown.
     repeats: bool,
     /// The item that the cursor names, and the first and last item of each answer to a page number that has an exact
@@ -104,6 +108,7 @@ impl Ledger {
             honoured_before,
             total: None,
             recounted: false,
+            counts_pages: false,
             repeats,
             edges: Vec::new(),
             places: PlaceAgreement::Unseen,
@@ -118,13 +123,25 @@ impl Ledger {
         paging: &Paging,
     ) {
         self.honoured.learn(answer, slice, paging);
-        if let Some(total) = answer.total.filter(|total| total.exact) {
+        let total = answer.total.filter(|total| total.exact);
+        let count = answer.items.len() as u64;
+        let is_after_start = !is_flipped && !self.repeats && slice.begins().0 > 0 && count > 0;
+        if is_after_start && total.is_some_and(|total| total.value == count && self.total.is_some_and(|it| it != count))
+        {
+            (self.counts_pages, self.total, self.recounted) = (true, None, false);
+        }
+        if let Some(total) = total.filter(|_| !self.counts_pages) {
             self.recounted = self.total.is_some_and(|before| before != total.value);
             self.total = Some(total.value);
         }
         if paging.family == Family::Page {
             self.compare_places((slice, is_flipped), answer, paging);
         }
+    }
+
+    /// Returns whether totals count pages.
+    pub(in crate::pagination) fn counts_pages(&self) -> bool {
+        self.counts_pages
     }
 
     /// Compares the offset of each item with the offset at which an earlier answer showed it, of this page or of the

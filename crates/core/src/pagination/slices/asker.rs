@@ -130,9 +130,12 @@ impl<'p> Asker<'p> {
             return Err(Unasked::TooDeep);
         }
         let slices = asked.iter().map(|asked| (asked.slice, asked.flipped.is_some()));
-        let answers = self.up.slices(slices.clone()).await?;
+        let mut answers = self.up.slices(slices.clone()).await?;
         debug_assert_eq!(answers.len(), asked.len(), "each slice has an answer");
         self.learn(slices.zip(&answers), paging)?;
+        if self.ledger.counts_pages() {
+            answers.iter_mut().for_each(|answer| answer.total = None);
+        }
         Ok(asked.into_iter().zip(answers).collect())
     }
 

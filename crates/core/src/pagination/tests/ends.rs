@@ -625,3 +625,18 @@ fn pages_that_are_counted_from_another_number_join_no_distant_items() {
         }
     }
 }
+
+#[test]
+fn totals_of_the_page_are_no_change() {
+    for (count, limit) in [(20, 1), (20, 20), (21, 1), (40, 7), (57, 3), (57, 40)] {
+        let mut list = List::new(Family::Page, (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string())));
+        (list.cap, list.ties) = (20, Ties::Ordered);
+        list.paging = Paging::new(Family::Page, Sizes::Fixed(20));
+        let counted = |list: &List, slice: Slice| {
+            let answer = list.answer(slice);
+            Answer { total: Some(Total { value: answer.items.len() as u64, exact: true }), ..answer }
+        };
+        let (items, _) = list.walk_of(limit, counted).unwrap_or_else(|refusal| panic!("{count}, {limit}: {refusal:?}"));
+        assert_eq!(items.len() as u64, count, "{limit}");
+    }
+}

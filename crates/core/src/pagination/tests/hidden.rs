@@ -276,3 +276,50 @@ fn a_run_that_begins_among_hidden_rows_is_read_from_before_them() {
         }
     }
 }
+
+/// Rows within a gap are left out, and a fact is right: the total of the items or of the rows, or the flag.
+#[test]
+fn gaps_by_page_are_crossed_at_every_limit() {
+    let worlds = [(50, 257, 100..130, [1, 7, 20, 49, 100]), (50, 257, 60..165, [1, 7, 20, 49, 100])];
+    for (cap, count, gap, limits) in worlds.into_iter().chain([(4, 40, 8..14, [1, 2, 3, 5, 7])]) {
+        let shown = count - (gap.end - gap.start);
+        for (total, is_flagged) in [(Some(shown), false), (Some(count), false), (None, true)] {
+            let rows = (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string()));
+            let mut list = List { cap, total, ties: Ties::Ordered, ..List::new(Family::Page, rows) };
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(cap) };
+            let answer = |list: &List, slice: Slice| {
+                let mut answer = only(list, slice, |row| !gap.contains(&row));
+                let Slice::Page { number, size } = slice else { panic!("an offset of a list by page") };
+                let is_last = (number.0 + 1).saturating_mul(u64::from(size.0.min(cap))) >= count;
+                answer.more = is_flagged.then_some(!is_last);
+                answer
+            };
+            for limit in limits {
+                let result = list.walk_of(limit, answer);
+                let (items, _) = result.unwrap_or_else(|refusal| panic!("{gap:?} {total:?} {limit}: {refusal:?}"));
+                assert_eq!(items.len() as u64, shown, "{gap:?} {total:?} at limit {limit}");
+            }
+        }
+    }
+}
+
+/// Totals count the items of their answer.
+#[test]
+fn totals_of_the_page_hide_no_items_among_hidden_rows() {
+    for (family, hidden) in
+        [Family::Offset, Family::Page].into_iter().flat_map(|family| [(family, true), (family, false)])
+    {
+        for limit in [1, 7, 20] {
+            let rows = (1_000..1_257).map(|rank| (rank.to_string(), rank.to_string()));
+            let mut list = List { cap: 50, ties: Ties::Ordered, ..List::new(family, rows) };
+            list.paging = Paging { hidden, ..Paging::new(family, Sizes::Free { least: 1, most: Some(50) }) };
+            let counted = |list: &List, slice: Slice| {
+                let answer = visible(list, slice);
+                Answer { total: Some(Total { value: answer.items.len() as u64, exact: true }), ..answer }
+            };
+            let result = list.walk_of(limit, counted);
+            let (items, _) = result.unwrap_or_else(|refusal| panic!("{family:?} {hidden} {limit}: {refusal:?}"));
+            assert_eq!(items.len(), (1_000..1_257).filter(|rank| rank % 10 % 3 == 0).count(), "{family:?} {limit}");
+        }
+    }
+}

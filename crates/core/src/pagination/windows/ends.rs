@@ -41,7 +41,7 @@ use crate::pagination::{
     },
     limits::{END_BASE_PAGES, END_REFUTATIONS},
     page::{DoubtedEnd, Page},
-    paging::{EndEvidence, Family, Sizes},
+    paging::{CountedThings, EndEvidence, Family, Sizes},
     plan,
     position::{Anchor, Position, WalkFacts},
     refusal::Refusal,
@@ -366,7 +366,7 @@ impl KeyReader<'_> {
         // that changes meanwhile, what looks like a gap may be none.
         facts.rows_left_out |= self.seen.shows_gap() && self.seen.has_one_total();
         let witnesses = Witnesses {
-            counted: self.request.paging.counted,
+            counted: self.counted(),
             facts,
             total: self.seen.newest_total(),
             least: self.seen.least_total(),
@@ -377,6 +377,10 @@ impl KeyReader<'_> {
         let passed = end.passed.filter(|_| end.comes_again).map(|passed| passed.saturating_add(facts.grown));
         let (came, covered) = (end.came.min(passed.unwrap_or(u64::MAX)), end.covered.min(passed.unwrap_or(u64::MAX)));
         witnesses.claims(came, covered, end.passed)
+    }
+
+    fn counted(&self) -> CountedThings {
+        if self.asker.ledger.counts_pages() { CountedThings::Estimate } else { self.request.paging.counted }
     }
 
     fn said_after(&self, end: &SupposedEnd) -> Option<MoreSaid> {
@@ -403,7 +407,7 @@ impl KeyReader<'_> {
 
     fn claims_beside(&self, end: &SupposedEnd, answer: &Answer) -> MoreClaims {
         let witnesses = Witnesses {
-            counted: self.request.paging.counted,
+            counted: self.counted(),
             facts: self.walk_facts(),
             total: answer.total.or_else(|| self.seen.newest_total()),
             least: None,

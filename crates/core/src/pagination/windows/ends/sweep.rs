@@ -142,7 +142,7 @@ impl KeyReader<'_> {
         let is_at_start = last.is_none();
         let size = self.look_size_beside(near.slice);
         let end = SupposedEnd {
-            last,
+            last: last.clone(),
             came,
             near: covered,
             covered,
@@ -154,6 +154,9 @@ impl KeyReader<'_> {
         match self.verdict_on(end).await? {
             EndVerdict::Beyond(asked, answer) => {
                 let Ok(view) = self.view(*answer, asked) else { return Ok(None) };
+                // The gap has items up to the last one. Test: `gaps_by_page_are_crossed_at_every_limit`.
+                let shown = self.seen.near_side(&self.request.order, last.as_ref());
+                let near = shown.filter(|shown| shown.slice.begins() > near.slice.begins()).unwrap_or(near);
                 self.join_sides(near, (asked, view), Way::Forward).await.map(Some)
             }
             // A list without items has no page after an item.
