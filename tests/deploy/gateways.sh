@@ -85,7 +85,7 @@ def get(path):
         return response.headers, json.load(response)
 
 for path in ("/users", "/orders"):
-    ids, url, pages = [], path + "?size=20", 0
+    ids, url, pages = [], path + "?cursor=start&limit=20", 0
     while url:
         headers, page = get(url)
         assert headers["Cursorgate-Level"] in ("exact", "checked"), (name, dict(headers))
