@@ -323,3 +323,22 @@ fn totals_of_the_page_hide_no_items_among_hidden_rows() {
         }
     }
 }
+
+/// Requests past the end fail, which the dialect doesn't declare.
+#[test]
+fn the_end_of_a_page_with_hidden_rows_is_shown_by_the_page_after_it() {
+    for count in [7, 40, 107, 257] {
+        for limit in [1, 7, 100] {
+            let rows = (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string()));
+            let mut list = List { cap: 100, ties: Ties::Ordered, ..List::new(Family::Page, rows) };
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(100) };
+            let answer = |list: &List, slice: Slice| {
+                let standing = if slice.begins().0 < count { Standing::Listed } else { Standing::PastEnd };
+                Answer { standing, ..only(list, slice, |row| row % 10 != 2) }
+            };
+            let result = list.walk_of(limit, answer);
+            let (items, _) = result.unwrap_or_else(|refusal| panic!("{count} at limit {limit}: {refusal:?}"));
+            assert_eq!(items.len(), (0..count).filter(|row| row % 10 != 2).count(), "{count} at limit {limit}");
+        }
+    }
+}

@@ -225,7 +225,16 @@ impl KeyReader<'_> {
                 && self.said_after(&end).is_none()
                 && !self.seen.repeats_after(end.came, &self.request.order, end.last.as_ref())
             {
-                return Err(self.lost());
+                // A look that holds the last item too may be all that was asked: the rows after it are then unseen.
+                // Test: `the_end_of_a_page_with_hidden_rows_is_shown_by_the_page_after_it`.
+                let (place, size) = (end.covered, end.size);
+                if let LookResult::Item(asked, answer) = self.sight(&mut end, place, size).await? {
+                    return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
+                }
+                if self.said_after(&end).is_none() {
+                    return Err(self.lost());
+                }
+                continue;
             }
             let towards = match self.refute(&mut end).await? {
                 Refuted::Over => return Ok(EndVerdict::Over),
