@@ -190,7 +190,10 @@ impl TokenPage<'_> {
         let last = self.pages.read.last().filter(|_| self.way == Way::Forward)?;
         let mut counts = self.counts();
         let lost = token_end::states_nothing(last.answer()) && self.is_full_answer(last);
-        if lost && self.request.paging.counts_items() {
+        // Nor does a total of 0 beside no items say that the list has ended where a token leads on. Test:
+        // `an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again`.
+        let is_nothing = last.is_empty() && last.asked().token.is_some() && last.answer().total.is_some();
+        if (lost || is_nothing) && self.request.paging.counts_items() {
             counts.total = counts.total.or(self.request.target.hint.total);
         }
         let promised = counts.promised();

@@ -285,9 +285,10 @@ fn an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again() {
             let next = list.page(&start(), 250).unwrap().next.clone().unwrap();
             list.once = vec![Given { total: Some(0), ..given("200", &[], None) }];
             assert_eq!(list.page(&next, 20).unwrap().items.len(), 20);
-            // A list whose answer is empty each time ends.
+            // A list whose answer is empty each time ends, which the total of the answers before contradicts.
             list.pages[2] = Given { total: Some(0), ..given("200", &[], None) };
-            assert_eq!(walked(&mut list, 100).unwrap().items, 200);
+            let walk = walked(&mut list, 100).unwrap();
+            assert_eq!((walk.items, walk.doubted.and_then(|doubt| doubt.said)), (200, Some(400)));
         }
     }
 }
