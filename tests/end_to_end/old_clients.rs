@@ -242,6 +242,13 @@ fn a_service_that_refuses_the_host_of_clients_is_reported() {
     let text = text.replace("[routes.items]", &format!("host_header = \"{address}\"\n[routes.items]"));
     let (code, report) = check(&text, &LIVE);
     assert_eq!(code, Some(0), "{report}");
+    // If the service refuses the addresses in the configuration too, only the operator knows its name.
+    let strict = Upstream::start(|exchange: &mut Exchange| match exchange.request.header("host") {
+        Some("people.internal") => service(exchange),
+        _ => exchange.reply("421 Misdirected Request", &[], b"wrong host"),
+    });
+    let help = "Write it as `host_header` of the upstream";
+    assert_fails(&configuration(&strict), "[routes.items]", "the upstream answers 421", help);
     // `learn` writes the line itself, and its file passes.
     let directory = Directory::new();
     let file = directory.file("learnt.toml");
