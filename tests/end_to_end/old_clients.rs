@@ -540,6 +540,18 @@ fn a_warning_can_be_accepted_where_warnings_are_errors() {
 }
 
 /// A list without an order has the weakest pages, so `check` says it.
+/// A route that serves no pages at the moment doesn't promise them in its report.
+#[test]
+fn routes_that_observe_or_forward_promise_no_pages() {
+    let upstream = Upstream::start(service);
+    for (action, does) in [("observe", "observes"), ("forward", "forwards")] {
+        let route = format!("action = \"{action}\"\nold_clients = \"pass\"");
+        let (_, report) = check(&configuration(&upstream).replace("old_clients = \"pass\"", &route), &[]);
+        assert!(report.contains(&format!("new clients  get 503 not_paged, because the route {does}")), "{report}");
+        assert!(!report.contains("cursor=start"), "{report}");
+    }
+}
+
 #[test]
 fn a_missing_order_is_a_warning() {
     let upstream = Upstream::start(service);
