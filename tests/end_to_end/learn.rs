@@ -334,6 +334,27 @@ fn the_printed_first_page_of_a_search_is_a_page() {
     assert_eq!(page.json()["data"].as_array().map(Vec::len), Some(10), "the size of the given body is the limit");
 }
 
+/// Answers as a batch service: the size and the token are in `payload`.
+fn batch(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let payload = &asked.body["payload"];
+    let size = payload["page_size"].as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(10).min(100);
+    let from: usize = payload["cursor"].as_str().and_then(|token| token.strip_prefix("c-")?.parse().ok()).unwrap_or(0);
+    let next = (from + size < rows.len()).then(|| format!("c-{}", from + size));
+    ok(json!({ "response": { "next_cursor": next, "rows": slice(rows, from, size) } }))
+}
+
+/// The answer shows the name of the token, and the body the place where it belongs.
+#[test]
+fn a_token_beside_the_size_of_a_body_is_learnt() {
+    let rows = Rows::new(60);
+    let upstream = serve(&rows, batch);
+    let (text, _) = learn(
+        &format!("http://{}/api/items", upstream.address),
+        &["--body", r#"{"requester":"planner","payload":{"page_size":10}}"#],
+    );
+    assert!(text.contains(r#"body = { payload = { cursor = "{token}", page_size = "{size}" } }"#), "{text}");
+}
+
 /// Sorts by a pair of parameters, of which the last counts, and ignores all other names of such parameters.
 fn by_field_and_order(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let mut rows = rows.to_vec();
