@@ -72,10 +72,16 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
         ));
     }
     let written = fitting(&learnt, &target, &url.path, &upstream)?;
+    let first = target.body.as_ref().map(|given| learn::first_body(&learnt, given));
     text.push_str(&match &arguments.out {
         Some(path) => {
             report::create(path, &written)?;
-            format!("\n{} is written. {}{}", path.display(), guesses(&learnt), next_commands(arguments, &url, path))
+            format!(
+                "\n{} is written. {}{}",
+                path.display(),
+                guesses(&learnt),
+                next_commands(arguments, first, &url, path)
+            )
         }
         None => "\n--out FILE writes a configuration of this.\n".to_owned(),
     });
@@ -127,8 +133,9 @@ fn guesses(learnt: &Learnt) -> String {
     format!("Likely, and not shown by a request: {}. Compare these lines with the service. ", subjects.join(", "))
 }
 
-/// Returns the commands that can be run after the file is written.
-fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> String {
+/// Returns the commands that can be run after the file is written. `first` is the body of the first request for a page;
+/// `None` if the list is read by GET.
+fn next_commands(arguments: &LearnArguments, first: Option<serde_json::Value>, url: &ListUrl, path: &Path) -> String {
     let path = path.display();
     let is_live = arguments.recorded.is_empty();
     // With a recording the service might not be reachable, so commands that send requests to it are left out.
@@ -142,17 +149,22 @@ fn next_commands(arguments: &LearnArguments, url: &ListUrl, path: &Path) -> Stri
             (free, format!(" --listen 127.0.0.1:{free}"), address)
         }
     };
-    let Printed { options, variables } = printed(&arguments.header);
-    let of_live = if is_live { options.as_str() } else { "" };
+    let Printed { options, curl_options, variables } = printed(&arguments.header);
+    let body = arguments.body.as_deref().map(|body| format!(" --body {}", quoted(body))).unwrap_or_default();
+    let of_live = if is_live { format!("{options}{body}") } else { String::new() };
     let mut next = format!(
         "Next:\n\n{variables}{}  \
          cursorgate check {live}{path}{of_live}\n  {address}cursorgate run {path}{elsewhere}\n",
         super::init::key_command()
     );
-    // `walk` sends only GET requests, so it is left out for a list that is read by POST.
-    if arguments.body.is_none() && is_live {
+    let list = format!("http://127.0.0.1:{port}{}", url.path);
+    // `walk` sends only GET requests, so the first page alone is printed for a list that is read by POST. Test:
+    // `the_printed_first_page_of_a_search_is_a_page`.
+    if let Some(body) = first.map(|body| quoted(&body.to_string())) {
+        let _ = writeln!(next, "  curl '{list}' --header 'Content-Type: application/json'{curl_options} --data {body}");
+    } else if is_live {
         let scheme = if url.tls { "https" } else { "http" };
-        let list = format!("http://127.0.0.1:{port}{}?cursor=start&limit=20", url.path);
+        let list = format!("{list}?cursor=start&limit=20");
         let direct = format!("{scheme}://{}{}", url.authority, url.target());
         let _ = writeln!(next, "  cursorgate walk '{list}' --verify '{direct}' --config {path}{options}");
     }
@@ -175,6 +187,8 @@ fn free_from(first: u16) -> u16 {
 struct Printed {
     /// The options of a command, with a space before each.
     options: String,
+    /// The same options for curl, whose references are the shell's.
+    curl_options: String,
     /// Commands that set variables, each on a line of its own.
     variables: String,
 }
@@ -182,7 +196,7 @@ struct Printed {
 /// Repeats headers in printed commands. No credential is printed: a value that isn't a reference becomes one to a
 /// variable of the environment. Test: `printed_commands_repeat_headers_and_no_credential`.
 fn printed(headers: &[String]) -> Printed {
-    let mut printed = Printed { options: String::new(), variables: String::new() };
+    let mut printed = Printed { options: String::new(), curl_options: String::new(), variables: String::new() };
     for (name, value) in headers.iter().filter_map(|text| text.split_once(':')) {
         let (name, value) = (name.trim(), value.trim());
         let is_reference =
@@ -197,8 +211,33 @@ fn printed(headers: &[String]) -> Printed {
             format!("env:{variable}")
         };
         let _ = write!(printed.options, " --header '{name}: {shown}'");
+        let _ = match is_harmless && !is_reference {
+            true => write!(printed.curl_options, " --header '{name}: {shown}'"),
+            false => write!(printed.curl_options, " --header \"{name}: {}\"", in_shell(&shown)),
+        };
     }
     printed
+}
+
+/// Writes a value for the shell within double quotes: references become its expansions.
+fn in_shell(value: &str) -> String {
+    let is_whole = value.starts_with("env:") || value.starts_with("file:");
+    let value = if is_whole { format!("{{{value}}}") } else { value.to_owned() };
+    let mut parts = value.split('{');
+    let mut written = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (reference, rest) = part.split_once('}').unwrap_or((part, ""));
+        let _ = match reference.split_once(':') {
+            Some(("file", path)) => write!(written, "$(cat {path}){rest}"),
+            _ => write!(written, "${{{}}}{rest}", reference.trim_start_matches("env:")),
+        };
+    }
+    written
+}
+
+/// Quotes a text for the shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The source of answers: the live service, or a recording.
@@ -282,6 +321,11 @@ mod tests {
             printed.options,
             " --header 'Authorization: Bearer {env:TOKEN}' --header 'X-Api-Key: file:/run/key' --header 'Accept: \
              application/json' --header 'X-Tenant-Id: env:X_TENANT_ID'"
+        );
+        assert_eq!(
+            printed.curl_options,
+            " --header \"Authorization: Bearer ${TOKEN}\" --header \"X-Api-Key: $(cat /run/key)\" --header 'Accept: \
+             application/json' --header \"X-Tenant-Id: ${X_TENANT_ID}\""
         );
         assert_eq!(printed.variables, "  export X_TENANT_ID='…'  # the value of the header X-Tenant-Id\n");
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     envelopes::contract,
+    guides::configurations,
     harness::{
         gateway::Gateway,
         http::{Connection, Response},
@@ -678,6 +679,58 @@ fn old_bodies_pass_beyond_the_limits() {
     let slow = body(500_000);
     let passed = chunked(&slow, Duration::from_millis(600));
     assert_eq!((passed.status, passed.text()), (200, digest(&slow).as_str()));
+}
+
+/// Curl sends a body as a form unless it is told otherwise. A cursor in such a body is refused: a service that reads the
+/// body, but not the cursor, would answer with its first page. An old client's body passes with each type.
+#[test]
+fn a_marked_body_of_another_type_is_refused() {
+    let upstream = Upstream::start(|exchange| {
+        let body = exchange.body()?;
+        exchange.reply("200 OK", &[("Content-Type", "text/plain")], &body)
+    });
+    let gateway = Gateway::start(&configuration(&upstream, &format!("{BY_TOKEN}\nold_clients = \"pass\"")));
+    let send = |media_type: &str, cursor: &str| {
+        let headers: Vec<(&str, &str)> =
+            [("Content-Type", media_type)].into_iter().filter(|own| !own.1.is_empty()).collect();
+        let body = format!(r#"{{"requester_service":"planner","payload":{{"cursor":"{cursor}"}}}}"#);
+        (gateway.send("POST", "/batch/courses", &headers, body.as_bytes()), body)
+    };
+    for media_type in ["application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-16", ""] {
+        let before = upstream.count();
+        for cursor in ["start", "~AgEMHXXB"] {
+            let (refused, _) = send(media_type, cursor);
+            assert_eq!(outcome(&refused), "415 media_type_unsupported", "{media_type} {cursor}: {refused:?}");
+        }
+        assert_eq!(upstream.count(), before, "{media_type}");
+        let (passed, body) = send(media_type, "c-10");
+        assert_eq!((passed.status, passed.text()), (200, body.as_str()), "{media_type}");
+    }
+}
+
+/// A client as docs/envelopes.md describes it, by the configuration that the page shows.
+#[test]
+fn the_page_about_batch_services_describes_a_walk() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/envelopes.md")).expect("the page");
+    let batch = page.split("## Batch services").nth(1).expect("the section");
+    let configuration = configurations(batch)[0];
+    let upstream = service_of(&Rows::count(25));
+    let (_, routes) = configuration.split_once("[upstreams.courses]").expect("the upstream");
+    let peers = format!("peers = [\"{}\"]", upstream.address);
+    let gateway =
+        Gateway::start(&format!("[upstreams.courses]{}", routes.replace("peers = [\"127.0.0.1:9000\"]", &peers)));
+    let first = batch.split("A client first sends `\"cursor\": \"").nth(1).and_then(|rest| rest.split('"').next());
+    let (mut cursor, mut seen) = (json!(first.expect("the first cursor")), Vec::new());
+    while !cursor.is_null() {
+        let asked = json!({ "requester_service": "planner", "payload": { "cursor": cursor, "page_size": 10 } });
+        let answer = post(&gateway, &asked);
+        assert!(answer.header("cursorgate-level").is_some(), "a page, and not the service's own answer: {answer:?}");
+        seen.extend(ids(&answer.json()));
+        cursor = answer.json()["response"]["pagination"]["next_cursor"].clone();
+    }
+    assert_eq!(seen, (1..=25).collect::<Vec<_>>());
+    let old = post(&gateway, &json!({ "requester_service": "planner", "payload": { "cursor": null } }));
+    assert_eq!(old.json()["response"]["pagination"]["next_cursor"], "c-10", "the old client's own cursor");
 }
 
 /// A route that was set back to forwarding looks into bodies that may have a mark.

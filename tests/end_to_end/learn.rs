@@ -316,6 +316,85 @@ fn seven_undescribed_services_are_learnt_and_walked() {
     }
 }
 
+/// The commands that `learn` prints for a list by POST repeat its body, and the first page has the mark.
+#[test]
+fn the_printed_first_page_of_a_search_is_a_page() {
+    let rows = Rows::new(240);
+    let upstream = serve(&rows, search);
+    let body = r#"{"filters":{"lang":"de"},"page":{"number":1,"size":10}}"#;
+    let (text, said) = learn(&format!("http://{}/api/items", upstream.address), &["--body", body]);
+    let live = said.lines().find(|line| line.contains("cursorgate check --live")).expect("a command");
+    assert!(live.ends_with(&format!(" --body '{body}'")), "{live}");
+    let curl = said.lines().find(|line| line.trim_start().starts_with("curl ")).expect(&said);
+    let first = curl.split(" --data '").nth(1).and_then(|rest| rest.strip_suffix('\'')).expect(curl);
+    assert!(curl.contains("/api/items' --header 'Content-Type: application/json' --data"), "{curl}");
+    let gateway = Gateway::start_as_written(&text);
+    let page = gateway.send("POST", "/api/items", &[("Content-Type", "application/json")], first.as_bytes());
+    assert!(page.status == 200 && page.header("cursorgate-level").is_some(), "{curl}: {page:?}");
+    assert_eq!(page.json()["data"].as_array().map(Vec::len), Some(10), "the size of the given body is the limit");
+}
+
+/// Answers as a batch service: the size and the token are in `payload`.
+fn batch(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let payload = &asked.body["payload"];
+    let size = payload["page_size"].as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(10).min(100);
+    let from: usize = payload["cursor"].as_str().and_then(|token| token.strip_prefix("c-")?.parse().ok()).unwrap_or(0);
+    let next = (from + size < rows.len()).then(|| format!("c-{}", from + size));
+    ok(json!({ "response": { "next_cursor": next, "rows": slice(rows, from, size) } }))
+}
+
+/// The answer shows the name of the token, and the body the place where it belongs.
+#[test]
+fn a_token_beside_the_size_of_a_body_is_learnt() {
+    let rows = Rows::new(60);
+    let upstream = serve(&rows, batch);
+    let (text, _) = learn(
+        &format!("http://{}/api/items", upstream.address),
+        &["--body", r#"{"requester":"planner","payload":{"page_size":10}}"#],
+    );
+    assert!(text.contains(r#"body = { payload = { cursor = "{token}", page_size = "{size}" } }"#), "{text}");
+}
+
+/// Sorts by a pair of parameters, of which the last counts, and ignores all other names of such parameters.
+fn by_field_and_order(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let mut rows = rows.to_vec();
+    let query = asked.exchange.request.target.split_once('?').unwrap_or_default().1.to_owned();
+    let last = |name: &str| {
+        let values = query.split('&').filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        values.last().map(str::to_owned)
+    };
+    if let Some(field) = last("sortField") {
+        rows.sort_by(|left, right| left[&field].to_string().cmp(&right[&field].to_string()));
+        if field == "id" {
+            rows.sort_by_key(id);
+        }
+        if last("sortOrder").is_some_and(|order| order == "desc") {
+            rows.reverse();
+        }
+    }
+    let (page, size) = (asked.number("page").unwrap_or(1).max(1), asked.number("pageSize").unwrap_or(20).min(100));
+    ok(json!({ "data": slice(&rows, (page - 1) * size, size), "total": rows.len() }))
+}
+
+/// A sort is learnt as a pair of parameters, and clients sort by the route's own parameter or by the pair.
+#[test]
+fn a_field_and_an_order_in_two_parameters_are_learnt() {
+    let rows = Rows::new(240);
+    let upstream = serve(&rows, by_field_and_order);
+    let (text, said) = learn(&format!("http://{}/api/items", upstream.address), &[]);
+    assert!(text.contains("sortField={field}&sortOrder={direction}"), "{said}\n{text}");
+    assert!(text.contains("max_keys = 1"), "the last pair alone counts: {said}\n{text}");
+    let gateway = Gateway::start_as_written(&text);
+    for query in ["sort=-id", "sortField=id&sortOrder=desc"] {
+        let page = gateway.get(&format!("/api/items?cursor=start&limit=3&{query}"));
+        let found: Vec<u64> = page.json()["data"].as_array().expect("items").iter().map(id).collect();
+        assert_eq!(found, [2_400, 2_390, 2_380], "{query}: {page:?}\n{text}");
+    }
+    // An old client's own sort passes.
+    let old = gateway.get("/api/items?sortField=id&sortOrder=desc&pageSize=2");
+    assert_eq!((old.json()["total"].as_u64(), id(&old.json()["data"][0])), (Some(240), 2_400), "{old:?}");
+}
+
 /// Answers from after two values on, and refuses one of them without the other. The items are in the order of their
 /// ids.
 fn after_two_values(asked: &Asked<'_>, rows: &[Value]) -> Reply {

@@ -242,6 +242,13 @@ fn a_service_that_refuses_the_host_of_clients_is_reported() {
     let text = text.replace("[routes.items]", &format!("host_header = \"{address}\"\n[routes.items]"));
     let (code, report) = check(&text, &LIVE);
     assert_eq!(code, Some(0), "{report}");
+    // If the service refuses the addresses in the configuration too, only the operator knows its name.
+    let strict = Upstream::start(|exchange: &mut Exchange| match exchange.request.header("host") {
+        Some("people.internal") => service(exchange),
+        _ => exchange.reply("421 Misdirected Request", &[], b"wrong host"),
+    });
+    let help = "Write it as `host_header` of the upstream";
+    assert_fails(&configuration(&strict), "[routes.items]", "the upstream answers 421", help);
     // `learn` writes the line itself, and its file passes.
     let directory = Directory::new();
     let file = directory.file("learnt.toml");
@@ -533,6 +540,18 @@ fn a_warning_can_be_accepted_where_warnings_are_errors() {
 }
 
 /// A list without an order has the weakest pages, so `check` says it.
+/// A route that serves no pages at the moment doesn't promise them in its report.
+#[test]
+fn routes_that_observe_or_forward_promise_no_pages() {
+    let upstream = Upstream::start(service);
+    for (action, does) in [("observe", "observes"), ("forward", "forwards")] {
+        let route = format!("action = \"{action}\"\nold_clients = \"pass\"");
+        let (_, report) = check(&configuration(&upstream).replace("old_clients = \"pass\"", &route), &[]);
+        assert!(report.contains(&format!("new clients  get 503 not_paged, because the route {does}")), "{report}");
+        assert!(!report.contains("cursor=start"), "{report}");
+    }
+}
+
 #[test]
 fn a_missing_order_is_a_warning() {
     let upstream = Upstream::start(service);

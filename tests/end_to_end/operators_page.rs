@@ -19,12 +19,14 @@ const TOKEN: &str = "a-token-of-the-tests";
 /// The name of a client that contains markup: clients choose their names.
 const HOSTILE: &str = "<img src=x onerror=alert(1)>";
 
-/// Starts a gateway with three lists: one without faults, one that is observed, and one whose peer is unreachable.
+/// Starts a gateway with four lists: one without faults, one whose peer is unreachable, and two that are observed, of
+/// which one could not be served by cursor.
 fn troubled() -> (Upstream, Gateway) {
     let upstream = Upstream::start(serve(users(90)));
     let more = format!(
         "[routes.orders]\npath = \"/orders\"\nupstream = \"shop\"\ndialect = \"scripted\"\norder = [\"id\"]\n\
          [routes.people]\npath = \"/people\"\nupstream_path = \"/users\"\nupstream = \"legacy\"\ndialect = \"scripted\"\norder = [\"id\"]\naction = \"observe\"\n\
+         [routes.unordered]\npath = \"/unordered\"\nupstream_path = \"/users\"\nupstream = \"legacy\"\ndialect = \"scripted\"\norder = [\"-id\"]\naction = \"observe\"\n\
          [routes.rest]\npath = \"/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n\
          [upstreams.shop]\npeers = [\"127.0.0.1:{}\"]\n",
         free_port()
@@ -51,6 +53,9 @@ fn visit(gateway: &Gateway) {
     for client in ["mobile", "mobile", "partner", HOSTILE] {
         let page = gateway.send("GET", "/users?offset=20&limit=20", &[("X-Client", client)], b"");
         assert_eq!(page.status, 200, "{page:?}");
+    }
+    for offset in [0, 9, 18, 27] {
+        assert_eq!(gateway.get(&format!("/unordered?offset={offset}&limit=9")).status, 200);
     }
     for (target, status) in [("/people?offset=0&limit=9", 200), ("/anything", 200), ("/users?cursor=~nonsense", 400)] {
         assert_eq!(gateway.get(target).status, status, "{target}");
@@ -94,20 +99,26 @@ fn an_operator_sees_faults_at_once() {
         &["Fault", "Route orders", "4 of 5 requests failed (80 %)", "upstream_unavailable"][..],
         &["Fault", "Upstream shop", "its only peer is unhealthy"],
         &["Fault", "Configuration", "was refused", "1 error"],
+        &["Warning", "Route unordered", "0 % of 4 observed answers could be served by cursor", "order"],
         &["Warning", "Migration of users", "sunset has passed", "4 legacy requests"],
     ] {
         assert!(found(words), "{words:?}: {findings:?}");
     }
     let verdict = saw["verdict"].as_str().expect("a verdict");
-    assert_eq!((verdict, &saw["title"]), ("3 faults and 1 warning", &json!("3 faults and 1 warning · cursorgate")));
+    assert_eq!((verdict, &saw["title"]), ("3 faults and 2 warnings", &json!("3 faults and 2 warnings · cursorgate")));
     let routes = texts(&saw["routes"]);
     assert!(routes[0].starts_with("orders /orders") && routes[0].contains("Failing"), "faults come first: {routes:?}");
     assert!(!routes[0].contains("upstream_unavailable"), "a failure is not why the fifth was refused: {routes:?}");
-    for (place, words) in
-        [(1, ["users", "exact", "Fine"]), (2, ["people", "observe", "Fine"]), (3, ["rest", "forward", "Fine"])]
-    {
+    for (place, words) in [
+        (1, ["unordered", "observe", "Not servable"]),
+        (2, ["users", "exact", "Fine"]),
+        (3, ["people", "observe", "Fine"]),
+        (4, ["rest", "forward", "Fine"]),
+    ] {
         assert!(words.iter().all(|word| routes[place].contains(word)), "{words:?}: {routes:?}");
     }
+    let levels = texts(&saw["levels"]);
+    assert!(levels[0].contains("quiet") && levels[1].contains("calm"), "a failing route isn't praised: {levels:?}");
     let board = texts(&saw["migration"]).concat();
     for word in [HOSTILE, "mobile", "partner", "Passed", "by cursor", "could be served by cursor"] {
         assert!(board.contains(word), "{word}: {board}");

@@ -250,10 +250,12 @@ impl Review {
             // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
             ReadingError::Failed { status, .. } if self.is_refused_for_its_sort(status).await? => {}
             ReadingError::Failed { status, .. } => {
-                let help = if status == 404 {
-                    "are `path` and `upstream_path` right?"
-                } else {
-                    "does it take these parameters?"
+                let by_post = self.session.target.body.is_some();
+                let help = match status {
+                    404 => "are `path` and `upstream_path` right?",
+                    421 => "under which name does it answer? Write it as `host_header` of the upstream",
+                    _ if by_post => "does it take this body? --body '{…}' gives its other members",
+                    _ => "does it take these parameters?",
                 };
                 let path = &self.list.path;
                 let message = format!("the upstream answers {status} to the first page of {path}");

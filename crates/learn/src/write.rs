@@ -231,6 +231,32 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
     route
 }
 
+/// Returns the body of a new client's first request for a list that is read by POST: `given` with the mark, and without
+/// the position of the service's own pages. Test: `the_printed_first_page_of_a_search_is_a_page`.
+#[must_use]
+pub fn first_body(learnt: &Learnt, given: &serde_json::Value) -> serde_json::Value {
+    let mut body = given.clone();
+    let position = match &learnt.place {
+        Some(
+            PlaceForm::Page { slot, .. }
+            | PlaceForm::Offset { slot, .. }
+            | PlaceForm::Token { slot, .. }
+            | PlaceForm::After { slot, .. },
+        ) => slot.name(),
+        _ => "",
+    };
+    let member = position.rsplit_once('/').map(|(parent, name)| (parent, name.replace("~1", "/").replace("~0", "~")));
+    if let Some((parent, name)) = member
+        && let Some(members) = body.pointer_mut(parent).and_then(serde_json::Value::as_object_mut)
+    {
+        members.remove(&name);
+    }
+    if let Some(members) = body.as_object_mut() {
+        members.insert("cursor".to_owned(), "start".into());
+    }
+    body
+}
+
 /// Returns the table `fields` of the route. It contains the fields of the order, the fields that can be sorted, and the
 /// id if it needs a description.
 fn fields(learnt: &Learnt) -> Table {

@@ -78,8 +78,10 @@ fn describe(
     if let Some(who) = identity(route) {
         line(out, "identity", &who);
     }
-    if compiled.set_back.is_some() {
-        line(out, "new clients", "get 503 not_paged, because the route forwards");
+    let does =
+        if compiled.set_back.is_some() { Some("forwards") } else { compiled.observed.as_ref().map(|_| "observes") };
+    if let Some(does) = does {
+        line(out, "new clients", &format!("get 503 not_paged, because the route {does}"));
     }
     if let Some(limits) = limits(route) {
         line(out, "limits", &(limits + counted(settings)));
@@ -138,9 +140,13 @@ fn describe_list(
     // Without a mark, the name of the clients' limit is the service's own.
     let is_own = |name: &&String| !parameters.has_old_clients() && parameters.name(Role::Limit) == Some(name.as_str());
     let marks: Vec<String> = names.iter().filter(|name| !is_own(name)).cloned().collect();
-    line(out, "old clients", &old_clients::old(&list.legacy, &marks, now));
-    if let Some(new) = old_clients::new(list, parameters) {
-        line(out, "new clients", &new);
+    if served.is_some() {
+        line(out, "old clients", &old_clients::old(&list.legacy, &marks, now));
+        if let Some(new) = old_clients::new(list, parameters) {
+            line(out, "new clients", &new);
+        }
+    } else {
+        line(out, "old clients", "every request without a mark passes, because the route observes");
     }
     if parameters.has_old_clients() {
         if let Some(limits) = legacy_limits(&list.legacy, now).filter(|_| served.is_some()) {

@@ -29,6 +29,7 @@ saw.title = await page.title();
 saw.verdict = await text('#verdict');
 saw.findings = await page.locator('.findings li').allInnerTexts();
 saw.routes = await page.locator('.routes tbody tr').evaluateAll((rows) => rows.map((row) => row.innerText.replaceAll(/\s+/g, ' ')));
+saw.levels = await page.locator('.routes td.mode .badge').evaluateAll((badges) => badges.map((badge) => `${badge.innerText} ${badge.className}`));
 saw.upstreams = await page.locator('#upstreams-body .card').allInnerTexts();
 saw.migration = await page.locator('#migration-body .card').allInnerTexts();
 saw.configuration = await text('#configuration-body');

@@ -56,6 +56,7 @@ use cursorgate_cursor::permit::PermitScope;
 use cursorgate_translate::{
     downstream::{
         Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, RequestKind, Response,
+        request::body::check_head,
         response::{cors, legacy},
     },
     upstream::request::headers,
@@ -521,7 +522,16 @@ async fn read_body(
     let may_mark = parameters.reads_bodies() && parameters.has_old_clients();
     let (kind, received) = match body::read_unless_old(session, (&list.budgets).into(), held, (passes, may_mark)).await
     {
-        Ok(Ok(body)) => return Ok(PostRequest::Body(body)),
+        Ok(Ok(body)) => {
+            // A cursor would lead to another page where a service reads the body by its type, so it isn't passed on.
+            // Test: `a_marked_body_of_another_type_is_refused`.
+            if list.conventions.is_marked(&asked.headers, asked.query(), Some(&body))
+                && let Err(problem) = check_head(&asked.headers)
+            {
+                return Err(Box::new(fail(problem.into(), call, outcome)));
+            }
+            return Ok(PostRequest::Body(body));
+        }
         Ok(Err(old)) => old,
         Err(failure) => return Err(Box::new(fail(failure, call, outcome))),
     };

@@ -66,8 +66,7 @@ pub async fn read_unless_old(
     (old, may_mark): (Option<RequestKind>, bool),
 ) -> Result<Result<RequestBody, (RequestKind, Option<Vec<u8>>)>, Failure> {
     let Some(kind) = old else { return read(session, limits, held).await.map(Ok) };
-    // Only JSON is read, so a body in another form has no mark.
-    if !may_mark || body::check_head(&session.req_header().headers).is_err() {
+    if !may_mark {
         return Ok(Err((kind, None)));
     }
     let announced = announced_length(&session.req_header().headers);

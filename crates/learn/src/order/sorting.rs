@@ -16,8 +16,20 @@ use crate::{
 };
 
 /// Parameters that take a field. `order` is missing, because it often takes a direction; [`PARTICULAR`] tries it alone.
-const NAMES: [&str; 10] =
-    ["sort", "ordering", "order_by", "sort_by", "sortBy", "orderBy", "_sort", "$orderby", "orderby", "sortby"];
+const NAMES: [&str; 12] = [
+    "sort",
+    "ordering",
+    "order_by",
+    "sort_by",
+    "sortBy",
+    "orderBy",
+    "_sort",
+    "$orderby",
+    "orderby",
+    "sortby",
+    "sortField",
+    "sort_field",
+];
 
 /// Parameters that take a direction, in addition to a parameter that takes a field.
 const DIRECTIONS: [&str; 11] = [
@@ -598,10 +610,12 @@ async fn try_keys(
 }
 
 /// Returns whether the ids within ties are descending. `Some(None)` means that the ids are not sorted. `None` means
-/// that there are too few ties, or that the answer is not sorted by the field.
+/// that there are too few ties, or that the answer is not sorted by the field, in ascending order as it was asked.
 fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Option<Option<bool>> {
     let rows = learnt.shape.elements(seen)?;
-    order::run(rows, pointer, &order::whole(rows))?;
+    // If only the last key counts, the ids alone can sort the answer by the field too, in the other direction. Test:
+    // `a_field_and_an_order_in_two_parameters_are_learnt`.
+    order::run(rows, pointer, &order::whole(rows)).filter(|run| !run.descending)?;
     let ties = order::split(rows, pointer, &order::whole(rows));
     // Two ids are always sorted in one direction, so at least three are needed.
     if ties.iter().map(ExactSizeIterator::len).sum::<usize>() < 3 {

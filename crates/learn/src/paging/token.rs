@@ -179,7 +179,14 @@ async fn by_token(
     // `nextPageToken` is sent as `pageToken`, and `next_page_token` as `page_token`. Test:
     // `tokens_in_the_body_of_answers_are_learnt`.
     let likely: Vec<String> = [bare, member.to_owned(), kept].into_iter().filter(|name| !name.is_empty()).collect();
-    let places = session.target.body.as_ref().map(text_places).unwrap_or_default();
+    let mut places = session.target.body.as_ref().map(text_places).unwrap_or_default();
+    // In a body, the token is often beside the size, as in `"payload": { "page_size": 10 }`. Test:
+    // `a_token_beside_the_size_of_a_body_is_learnt`.
+    let size = learnt.size.as_ref().filter(|_| session.target.body.is_some()).map(|form| form.slot.name());
+    let parent = size.and_then(|place| place.rsplit_once('/')).map(|(parent, _)| parent).unwrap_or_default();
+    if !parent.is_empty() {
+        places.extend(likely.iter().map(|name| format!("{parent}/{name}")));
+    }
     let recorded = session.target.recorded.iter().flatten().filter(|(_, value)| value == token);
     let recorded: Vec<String> = recorded.map(|(name, _)| name.clone()).collect();
     let documented: Vec<String> = session.documented().texts_named(&TOKENS).collect();

@@ -71,7 +71,9 @@ function routeRow(route, isOpen) {
       h('button', { type: 'button', class: 'more', id: `more-${name}`, 'aria-expanded': String(isOpen), 'aria-controls': `detail-${name}`, 'data-route': name }, name),
       h('code', null, route.path), route.hosts.length > 0 ? h('small', null, `on ${route.hosts.join(', ')}`) : null),
     cell('State', 'state', badge(severity, word)),
-    cell('Mode', 'mode', h('span', null, route.action === 'paginate' ? route.mode : route.action), route.action === 'paginate' ? badge(LEVELS[route.level], route.level) : null),
+    cell('Mode', 'mode', h('span', null, route.action === 'paginate' ? route.mode : route.action),
+      // A failing route serves no pages of its level at the moment, so the level isn't praised.
+      route.action === 'paginate' ? badge(severity === 'bad' ? 'quiet' : LEVELS[route.level], route.level) : null),
     cell('Requests', 'rate', h('div', null, h('b', null, rate(recent.requests_per_second)),
       trend(`Requests to ${name} in the last 15 minutes`, [['calm', history.requests_per_second], ['warn', history.refused_per_second], ['bad', history.failed_per_second]]))),
     cell('Latency', 'number', h('b', null, milliseconds(recent.latency_ms?.p50)), h('small', null, `p99 ${milliseconds(recent.latency_ms?.p99)}`)),
