@@ -726,6 +726,13 @@ fn exports_in_reach_of_other_accounts_are_refused() {
     assert!(!linked.text().contains("of another account"));
     drop(gateway);
     std::fs::remove_file(&file).expect("it is there");
+    for left in ["exports/jobs.sqlite3-wal", "exports/jobs.sqlite3-shm"] {
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(directory.file(left))
+            .expect("a file of a killed process");
+    }
 
     let refused = || {
         let port = free_port();
@@ -757,6 +764,8 @@ fn exports_in_reach_of_other_accounts_are_refused() {
         ("exports", 0o777, 0o700),
         ("exports/jobs.sqlite3", 0o666, 0o600),
         ("exports/jobs.sqlite3", 0o604, 0o600),
+        ("exports/jobs.sqlite3-wal", 0o666, 0o600),
+        ("exports/jobs.sqlite3-shm", 0o604, 0o600),
         ("exports/results", 0o705, 0o700),
     ] {
         set(name, mode);
