@@ -3,6 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::{self, IsTerminal, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -25,9 +26,10 @@ pub(super) fn note(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes a new file. Fails if the file exists.
+/// Writes a new file that only its owner can read: a configuration of `learn` has the literal parameters of the URL,
+/// which can be credentials. Fails if the file exists. Test: `a_key_in_the_url_is_warned_of`.
 pub(super) fn create(path: &Path, text: &str) -> Result<(), Failure> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         let path = path.display();
         Failure::failed(match error.kind() {

@@ -89,6 +89,7 @@ fn check_shows_what_each_route_does() {
         "drf-page",
         "created_at",
         "exact",
+        "identity     authorization, cookie, x-api-key, api-key, x-auth-token, x-access-token, byte for byte",
         "other_paths      every path that no route covers → 404",
         "no errors",
     ] {

@@ -497,6 +497,27 @@ fn limits_of_clients_slow_an_export_down() {
     assert!(metric(&gateway, "cursorgate_rate_limited_total{route=\"users\",policy=\"requests\"}") > 0);
 }
 
+/// An export has every item that was in the list when it began, also if ordinary requests still get older pages.
+#[test]
+fn an_export_reads_no_kept_page() {
+    let items = Arc::new(Mutex::new(users(60)));
+    let served = Arc::clone(&items);
+    let upstream = Upstream::start(move |exchange| {
+        let page = body(exchange, &served.lock().expect("the items"));
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], page.as_bytes())
+    });
+    let place = Place::directory();
+    let setup = Setup { route: "page_cache = { ttl = \"1h\", private = true }", ..PLAIN };
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
+    // The last client has asked for kept pages alone, which holds for its own request.
+    for asked in [&[ONE][..], &[ONE], &[ONE, ("Cache-Control", "only-if-cached")]] {
+        let expected = items.lock().expect("the items").clone();
+        let job = begun(&gateway, "/users/exports", asked, &json!({}));
+        completed(&gateway, &job, &expected);
+        items.lock().expect("the items").push(format!(r#"{{"id":{},"name":"new"}}"#, expected.len() + 1));
+    }
+}
+
 fn an_export_can_be_cancelled_and_removed(place: &Place) {
     let permits = Permits::default();
     let (items, gate) = (users(900), permits.clone());
@@ -705,6 +726,13 @@ fn exports_in_reach_of_other_accounts_are_refused() {
     assert!(!linked.text().contains("of another account"));
     drop(gateway);
     std::fs::remove_file(&file).expect("it is there");
+    for left in ["exports/jobs.sqlite3-wal", "exports/jobs.sqlite3-shm"] {
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(directory.file(left))
+            .expect("a file of a killed process");
+    }
 
     let refused = || {
         let port = free_port();
@@ -736,6 +764,8 @@ fn exports_in_reach_of_other_accounts_are_refused() {
         ("exports", 0o777, 0o700),
         ("exports/jobs.sqlite3", 0o666, 0o600),
         ("exports/jobs.sqlite3", 0o604, 0o600),
+        ("exports/jobs.sqlite3-wal", 0o666, 0o600),
+        ("exports/jobs.sqlite3-shm", 0o604, 0o600),
         ("exports/results", 0o705, 0o700),
     ] {
         set(name, mode);

@@ -10,6 +10,7 @@ use std::{
     collections::HashSet,
     io,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Command,
     sync::{
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 use crate::{
     harness::{
         Directory, Numbers,
-        gateway::{Gateway, command},
+        gateway::{Gateway, KEY, command},
         http,
         upstream::{After, Exchange, Upstream},
     },
@@ -293,6 +294,29 @@ fn with_a_key(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     }
     let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
     ok(json!({ "items": slice(rows, from, size), "total": rows.len(), "limit": size, "offset": from }))
+}
+
+/// A key in the URL becomes a part of the dialect. Nobody else can read the file, and `check` warns of it.
+#[test]
+fn a_key_in_the_url_is_warned_of() {
+    let rows = Rows::new(60);
+    let upstream = serve(&rows, |asked, rows| match asked.text("api_key").as_deref() {
+        Some("canary-4711") => {
+            let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+            ok(json!({ "items": slice(rows, from, size), "total": rows.len() }))
+        }
+        _ => ("401 Unauthorized", Vec::new(), json!({ "error": "key" })),
+    });
+    let directory = Directory::new();
+    let file = directory.file("learnt.toml");
+    let url = format!("http://{}/api/items?limit=10&offset=0&sort_key=id&api_key=canary-4711", upstream.address);
+    let output = command().args(["learn", &url, "--delay", "0", "--out"]).arg(&file).output().expect("it starts");
+    assert_eq!(std::fs::metadata(&file).expect("it was written").permissions().mode() & 0o777, 0o600);
+    assert!(output.status.success(), "{output:?}");
+    let checked = command().env("CURSORGATE_KEY", KEY).arg("check").arg(&file).output().expect("it starts");
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(said.contains("this api_key for every client") && !said.contains("this sort_key"), "{said}");
+    assert!(!said.contains("canary-4711"), "{said}");
 }
 
 #[test]
@@ -678,7 +702,7 @@ fn check_live(text: &str, more: &[&str]) -> (bool, String) {
     std::fs::write(&file, text).expect("a file in the test's directory");
     let mut command = command();
     command.arg("check").arg(&file).args(["--live", "--delay", "0"]).args(more);
-    let output = command.env("CURSORGATE_KEY", crate::harness::gateway::KEY).output().expect("the binary starts");
+    let output = command.env("CURSORGATE_KEY", KEY).output().expect("the binary starts");
     let report = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&report).into_owned())
 }

@@ -112,6 +112,41 @@ fn a_page_comes_first_and_then_its_changes() {
     assert!(metric(&gateway, "cursorgate_requests_total{route=\"\",outcome=\"live\",status=\"2xx\"}") == 1);
 }
 
+/// A live page follows the upstream, also if ordinary requests get the page from the cache for much longer. Its polls
+/// don't count in the limit of its client.
+#[test]
+fn polls_read_no_kept_page_and_spend_no_limit_of_their_client() {
+    let rows = Rows::count(40);
+    let own = rows.clone();
+    let upstream = Upstream::start(move |exchange| own.answer(exchange));
+    let route = format!(
+        "{BY_SCORE}\npage_cache = {{ ttl = \"1h\", private = true }}\nrate_limit = {{ requests = 4, per = \"1d\" }}"
+    );
+    let gateway =
+        Gateway::start(&format!("{}{}", configuration(upstream.address, BY_OFFSET_TO_SHORT, &route), table("")));
+    let before = get(&gateway, "/users?limit=5", &[]);
+    let mut stream = LiveStream::open(&gateway, "/users/live?limit=5", &[]);
+    stream.follow();
+    assert_eq!(stream.page, before);
+    for round in 0..9 {
+        rows.change(|rows| rows.push(Row::new(100 + round, 500 + round)));
+        assert_eq!(stream.follow().name, "patch", "round {round}");
+    }
+    let last = eventually("the last change", || {
+        let items = &stream.page["data"];
+        (items[0]["id"] == 108).then(|| items.clone())
+    });
+    // The page that was read last is kept, so other requests get it.
+    let answer = gateway.get("/users?limit=5");
+    assert_eq!((answer.status, &answer.json()["data"]), (200, &last));
+    assert!(answer.header("cache-status").is_some_and(|used| used.contains("hit")), "{answer:?}");
+    // The two pages and the subscription have counted.
+    assert_eq!([gateway.get("/users?limit=5").status, gateway.get("/users?limit=5").status], [200, 429]);
+    // A further subscription counts as a request, so it is no way around the limit.
+    let answer = gateway.get("/users/live?limit=7");
+    assert_eq!((answer.status, &answer.json()["code"]), (429, &json!("rate_limited")));
+}
+
 #[test]
 fn values_in_live_pages_keep_their_bytes() {
     let items = Arc::new(Mutex::new(users(3)));

@@ -123,6 +123,34 @@ fn an_operator_reloads_by_a_request() {
     assert_eq!(gateway.metric("cursorgate_config_restart_needed"), Some(1), "the address still waits for a restart");
 }
 
+/// The answer to a reload has the results of all reloads before it, also of the one that has just ended.
+#[test]
+fn a_reload_is_reported_with_all_before_it() {
+    let upstream = Upstream::start(serve(users(3)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
+    let hosts = "hosts = [\"gateway.test\"]";
+    gateway.rewrite_raw(&gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\"")));
+    gateway.signal("HUP");
+    let reload = || {
+        let authorization = format!("Bearer {TOKEN}");
+        http::send(gateway.admin, "POST", "/reload", &[("Authorization", &authorization)], b"")
+    };
+    eventually("the token is in force", || (reload().status == 200).then_some(()));
+    let good = gateway.configuration();
+    for round in 0..40_u32 {
+        gateway.rewrite_raw(&good.replace("order = [\"id\"]", "ordre = [\"id\"]"));
+        assert_eq!(reload().status, 422);
+        gateway.rewrite_raw(&good);
+        let results = reload().json();
+        assert_eq!(
+            (&results["in_force"], &results["earlier"][0]["in_force"]),
+            (&true.into(), &false.into()),
+            "{round}"
+        );
+    }
+}
+
 /// Reading the configuration at the start counts as a reload, and is reported with its warnings.
 #[test]
 fn the_start_is_reported_with_its_warnings() {

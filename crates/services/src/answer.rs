@@ -1,5 +1,5 @@
-//! GET requests through the gateway whose answers are received whole. While an answer is received, its body counts in
-//! `server.memory`.
+//! GET requests for pages through the gateway whose answers are received whole. While an answer is received, its body
+//! counts in `server.memory`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,10 @@ use super::{
     inner::{InnerRequest, Unanswered},
 };
 use cursorgate_core::json::{self, Pointer};
-use cursorgate_gateway::{Gateway, Snapshot, session::service::FORM};
+use cursorgate_gateway::{
+    Gateway, Snapshot,
+    session::service::{FORM, UNCOUNTED},
+};
 use cursorgate_translate::downstream::{Code, Response};
 
 /// The headers of a refused page that are passed on to the client.
@@ -51,8 +54,18 @@ impl NoAnswer {
     }
 }
 
-/// Sends a GET request for `target` in the name of `caller`, and returns the whole answer. The headers of `more` are
-/// added to the caller's own. The request is given up after `time`, or once the sender of `wanted` is dropped.
+/// A page that a service reads for a job, a live page or a watch.
+pub(super) struct WantedPage<'p> {
+    pub(super) target: &'p str,
+    /// The tag of the page that is known already; `None` to get the page in any case.
+    pub(super) known: Option<&'p HeaderValue>,
+    /// `true` if the request counts in the rate limits of its client.
+    pub(super) counts: bool,
+}
+
+/// Requests a page in the name of `caller`, and returns the whole answer. The page comes from the upstream: a page that
+/// was kept for other requests can be older than the job that asks. The request is given up after `time`, or once the
+/// sender of `wanted` is dropped.
 ///
 /// # Errors
 ///
@@ -60,17 +73,25 @@ impl NoAnswer {
 pub(super) async fn ask(
     (gateway, snapshot): (&Arc<Gateway>, &Snapshot),
     caller: &Caller,
-    (target, more): (&str, &[(HeaderName, HeaderValue)]),
+    page: WantedPage<'_>,
     (time, wanted): (Duration, &mut watch::Receiver<()>),
 ) -> Result<InnerAnswer, NoAnswer> {
+    let WantedPage { target, known, counts } = page;
     let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
-    for (name, value) in caller.headers.iter().chain(more.iter().map(|(name, value)| (name, value))) {
-        // Appending fails only for an invalid header, or if the map is full. These headers are valid. All but the few
-        // of `more` come from an accepted request or from the configuration, so the map isn't full.
+    // Adding a header fails only for an invalid one, or if the map is full. These headers come from an accepted request
+    // or from the configuration, and the few others have their own names.
+    for (name, value) in &caller.headers {
         let _ = head.append_header(name.clone(), value.clone());
     }
+    if let Some(tag) = known {
+        let _ = head.insert_header(header::IF_NONE_MATCH, tag);
+    }
+    // The page cache takes the page, but doesn't give one. The directives of the client, such as `only-if-cached`,
+    // don't hold for what the service does. Tests: `polls_read_no_kept_page_and_spend_no_limit_of_their_client`,
+    // `an_export_reads_no_kept_page`, `a_watch_reads_no_kept_page`.
+    let _ = head.insert_header(header::CACHE_CONTROL, "no-cache");
     // A service only sends requests of new clients. The value names no form of services, so the page has the client's.
-    let _ = head.insert_header(FORM, "page");
+    let _ = head.insert_header(FORM, if counts { "page" } else { UNCOUNTED });
     let held = snapshot.memory.share();
     let mut kept = Some(Vec::new());
     let keep = |part: &[u8]| {

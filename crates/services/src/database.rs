@@ -79,7 +79,14 @@ impl Database {
         // SQLite gives its other files, such as the write-ahead log, the permissions of this file. So the file is
         // created with its mode before SQLite opens it.
         OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(NO_LINK).open(&path)?;
-        check_private(&path, 0o007)?;
+        // A log that an earlier process left behind has the permissions that it got then, and SQLite reads it.
+        for ending in ["", "-wal", "-shm"] {
+            let mut file = path.clone().into_os_string();
+            file.push(ending);
+            if ending.is_empty() || fs::exists(&file)? {
+                check_private(file.as_ref(), 0o007)?;
+            }
+        }
         let flags =
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let open = || -> rusqlite::Result<Connection> {

@@ -501,16 +501,21 @@ fn bodies(list: &ListSettings, goes_along: bool) -> String {
     text
 }
 
-/// Describes what identifies clients; `None` if only `principal` does.
+/// Describes what identifies clients; `None` for a route that forwards, if only the default headers do.
 fn identity(route: &RouteSettings) -> Option<String> {
+    let shared = "beside another header that may identify, nothing is shared";
     let words: Vec<String> = route.identity.iter().map(ToString::to_string).collect();
-    let others = if route.identity.iter().any(IdentityWord::is_verified) {
-        "other tokens and cookies don't matter"
-    } else {
-        "beside another header that may identify, nothing is shared"
-    };
-    let text = format!("{}; {others}; without it, a client is told apart by all its headers", words.join(" and "));
-    (!words.is_empty()).then_some(text)
+    if !words.is_empty() {
+        let is_verified = route.identity.iter().any(IdentityWord::is_verified);
+        let others = if is_verified { "other tokens and cookies don't matter" } else { shared };
+        let words = words.join(" and ");
+        return Some(format!("{words}; {others}; without it, a client is told apart by all its headers"));
+    }
+    let names: Vec<&str> = route.list.as_ref()?.principal.iter().map(http::HeaderName::as_str).collect();
+    Some(match names.as_slice() {
+        [] => format!("none: all clients see the same list; {shared}"),
+        names => format!("{}, byte for byte; {shared}", names.join(", ")),
+    })
 }
 
 /// Describes the rate limits of a client; `None` if there are none.

@@ -108,6 +108,25 @@ fn a_change_of_a_watched_list_is_one_event_also_over_a_restart() {
     assert!(!logs.contains("canary"), "{logs}");
 }
 
+/// A watch notices a change, also if ordinary requests get the page from the cache for much longer.
+#[test]
+fn a_watch_reads_no_kept_page() {
+    let rows = Rows::count(9);
+    let own = rows.clone();
+    let upstream = Upstream::start(move |exchange| own.answer(exchange));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let watch = "[services.webhooks.watches.all]\npath = \"/users\"\ninterval = \"1s\"\n";
+    let services = services(&directory, &[receiver.port()], "", &format!("{}{watch}", audit(&directory, &receiver)));
+    let route = format!("{BY_SCORE}\npage_cache = {{ ttl = \"1h\" }}");
+    let gateway = Gateway::start(&format!("{}{services}", configuration(upstream.address, BY_OFFSET, &route)));
+    // Another page of the cache, so that the cache is seen to work.
+    assert!(gateway.get("/users?limit=3").header("cache-status").is_some_and(|used| used.contains("stored")));
+    assert!(gateway.get("/users?limit=3").header("cache-status").is_some_and(|used| used.contains("hit")));
+    asked(&upstream, 2);
+    rows.change(|rows| rows.push(Row::new(70, 700)));
+    events(&receiver, 1);
+}
+
 #[test]
 fn a_watch_that_is_refused_is_reported_and_goes_on() {
     let rows = Rows::count(9);

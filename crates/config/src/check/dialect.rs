@@ -1,6 +1,6 @@
 //! Dialects: finds them among the dialects of the file and the built-in ones, follows `extends`, and reads them.
 
-use super::Context;
+use super::{Context, principal::is_credential};
 use crate::{
     diagnostic::{Located, nearest},
     key::{FlagOrWord, NamedTexts},
@@ -131,6 +131,7 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
     let size = read_size(&DIALECT.size.table(written), context);
     let sort = DIALECT.sort.find(written).and_then(|sort| read_sort(sort, context));
     let query = REQUEST.query.located(&request).unwrap_or(Located { value: String::new(), at: request.at });
+    warn_of_credentials(&query, context);
     let headers = checked(REQUEST.headers.read(&request), context);
     let filter = DIALECT.filter.find(written).map(read_filter);
     let item = DIALECT.item.find(written).and_then(|item| read_item(item, context));
@@ -182,6 +183,23 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
         item,
         count,
     })
+}
+
+/// Warns of literal parameters of the query that are probably credentials, such as a key in a URL from which the dialect
+/// was learnt: every client of the route would use them. Words of the API, such as `sort_key=id`, are short or have no
+/// digit. Test: `a_key_in_the_url_is_warned_of`.
+fn warn_of_credentials(query: &Located<String>, context: &mut Context<'_>) {
+    for (name, value) in query.value.split('&').filter_map(|pair| pair.split_once('=')) {
+        let may_be_word = value.len() < 8 || !value.contains(|letter: char| letter.is_ascii_digit());
+        if value.contains('{') || may_be_word || !is_credential(name) {
+            continue;
+        }
+        context.diagnostics.mask(query.at);
+        let message =
+            format!("the upstream gets this {name} for every client, and everybody who can read the file has it");
+        let help = format!("leave it out, and let clients send their own: parameters = {{ private = [\"{name}\"] }}");
+        context.diagnostics.warning(query.at, message, help);
+    }
 }
 
 /// Returns the headers as they are written. Reports names that no header can have.

@@ -142,7 +142,8 @@ const REPORTS: [(&str, AnswerFunction); 10] = [
         let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
         let last = admin.vitals.last_reload();
         let with_report = access::is_authorized(request.headers, token);
-        json(reload::render(&last.result(), &last.earlier(), with_report))
+        let result = last.result();
+        json(reload::render(&result, &last.before(&result), with_report))
     }),
 ];
 
@@ -241,7 +242,7 @@ impl Admin {
         request.accept("a reload");
         match reload::reload(reloads).await {
             Some((status, result)) => {
-                (status, JSON, reload::render(&result, &self.vitals.last_reload().earlier(), true).into())
+                (status, JSON, reload::render(&result, &self.vitals.last_reload().before(&result), true).into())
             }
             None => (StatusCode::ACCEPTED, TEXT, "the reload takes long: GET this path for its result\n".into()),
         }

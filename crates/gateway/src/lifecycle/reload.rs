@@ -149,10 +149,11 @@ impl LastReload {
         Arc::clone(&self.ended.borrow())
     }
 
-    /// Returns the results before the last one, latest first.
+    /// Returns the results before this one, latest first. A reload that has ended since then isn't among them.
     #[must_use]
-    pub fn earlier(&self) -> Vec<Arc<ReloadResult>> {
-        self.earlier.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Arc::clone).collect()
+    pub fn before(&self, result: &ReloadResult) -> Vec<Arc<ReloadResult>> {
+        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier.iter().filter(|earlier| earlier.number < result.number).map(Arc::clone).collect()
     }
 
     /// Returns the time of the last successful reload, in seconds since 1970; the time of the start before the first
@@ -181,9 +182,10 @@ impl LastReload {
         if result.in_force {
             self.succeeded_at.store(result.finished, Ordering::Relaxed);
         }
-        let before = self.ended.send_replace(Arc::new(result));
+        // Whoever waits for the result asks for the earlier ones next. The lock is taken first, so that the result
+        // before this one is among them. Test: `a_reload_is_reported_with_all_before_it`.
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
-        earlier.push_front(before);
+        earlier.push_front(self.ended.send_replace(Arc::new(result)));
         earlier.truncate(EARLIER);
     }
 }

@@ -303,7 +303,7 @@ async fn enter(
         let (query, answer) = (routed.target.query.as_deref(), answer.as_deref());
         outcome.known = rules.find(RequestParts { headers: &head.headers, query, certificate, answer }).map(Arc::new);
     }
-    match admit_client(&routed, snapshot, head, outcome).await {
+    match admit_client(gateway, &routed, snapshot, head, outcome).await {
         Ok(entered) => *place = entered,
         Err(failure) => {
             return Err(Box::new(Dispatch::Respond(shed(
@@ -365,6 +365,7 @@ fn read_head(
 ///
 /// Returns the refusal if the request is beyond a limit. The request then takes no place.
 async fn admit_client(
+    gateway: &Gateway,
     routed: &Routed,
     snapshot: &Snapshot,
     head: &RequestHeader,
@@ -376,7 +377,8 @@ async fn admit_client(
     let client = LimitedClient { headers: &head.headers, address, known: known.as_deref() };
     // A browser can't tell its script that a preflight was refused by a limit, so preflights aren't counted. Test:
     // `all_requests_count_but_preflights`.
-    if let Some(limits) = route.limits.as_ref().filter(|_| !cors::is_preflight(&head.method, &head.headers)) {
+    let counts = !cors::is_preflight(&head.method, &head.headers) && gateway.counts(&head.headers);
+    if let Some(limits) = route.limits.as_ref().filter(|_| counts) {
         let shared = snapshot.store.clone().map(|store| -> (Arc<dyn LimitStore>, &str) { (store, &route.name) });
         let limited = LimitedRequest::begin(limits, client, shared);
         if let Err(refusal) = outcome.limited.insert(Box::new(limited)).admit().await {

@@ -14,7 +14,7 @@ use pingora::http::RequestHeader;
 
 use super::{
     client_request, observe,
-    service::{FORM, Service},
+    service::{FORM, Service, UNCOUNTED},
 };
 use crate::{
     lifecycle::{
@@ -89,6 +89,12 @@ impl Gateway {
     #[must_use]
     pub fn sends_as_new(&self, headers: &HeaderMap) -> bool {
         self.is_inner && headers.contains_key(FORM)
+    }
+
+    /// Returns whether a request counts in the rate limits of its client. All do but those that a service sends unasked.
+    #[must_use]
+    pub fn counts(&self, headers: &HeaderMap) -> bool {
+        !(self.is_inner && headers.get(FORM).is_some_and(|form| form == UNCOUNTED))
     }
 
     /// Removes the header with which a service says so, because the upstream doesn't get it.

@@ -24,6 +24,10 @@ use cursorgate_translate::downstream::{CorsPolicy, Response, response::cors};
 /// services remove it from the client's request, and the outer gateway doesn't read it.
 pub const FORM: HeaderName = HeaderName::from_static("cursorgate-form");
 
+/// The value of [`FORM`] for an inner request that doesn't count in the rate limits of its client, because the client
+/// hasn't asked for it: a further poll of a live page. It names no convention, so the page has the client's.
+pub const UNCOUNTED: &str = "uncounted";
+
 /// A service that answers requests in place of a route. These requests are logged, counted and traced like all other
 /// requests.
 #[async_trait]

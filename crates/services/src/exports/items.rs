@@ -124,7 +124,9 @@ fn cell(value: &[u8], formulas: Formulas) -> Vec<u8> {
 /// Returns the cell for a text. If formulas are escaped, a text that a spreadsheet would read as one begins with `'`,
 /// which a spreadsheet doesn't show.
 fn text_cell(text: &[u8], formulas: Formulas) -> Vec<u8> {
-    let begins = matches!(text.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n'));
+    // Spreadsheets read the full-width forms of the four signs like the signs.
+    let signs = ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"];
+    let begins = signs.iter().any(|sign| text.starts_with(sign.as_bytes()));
     let is_escaped = formulas == Formulas::Escaped && begins;
     is_escaped.then_some(b'\'').into_iter().chain(text.iter().copied()).collect()
 }
@@ -216,10 +218,10 @@ mod tests {
 
     #[test]
     fn texts_that_begin_like_formulas_are_escaped_on_request() {
-        let item = items(&[r#"{"=a":"=1+1","b":"-2","c":-2,"d":"\t@x","e":"a=b","f":["=1"]}"#]);
+        let item = items(&[r#"{"=a":"=1+1","b":"-2","c":-2,"d":"\t@x","e":"a=b","f":["=1"],"g":"＝1"}"#]);
         for (formulas, expected) in [
-            (Formulas::Kept, "=a,b,c,d,e,f\r\n=1+1,-2,-2,\t@x,a=b,\"[\"\"=1\"\"]\"\r\n"),
-            (Formulas::Escaped, "'=a,b,c,d,e,f\r\n'=1+1,'-2,-2,'\t@x,a=b,\"[\"\"=1\"\"]\"\r\n"),
+            (Formulas::Kept, "=a,b,c,d,e,f,g\r\n=1+1,-2,-2,\t@x,a=b,\"[\"\"=1\"\"]\",＝1\r\n"),
+            (Formulas::Escaped, "'=a,b,c,d,e,f,g\r\n'=1+1,'-2,-2,'\t@x,a=b,\"[\"\"=1\"\"]\",'＝1\r\n"),
         ] {
             let table = write_page((ExportFormat::Csv, formulas), &item, true, &mut JobProgress::default()).unwrap();
             assert_eq!(String::from_utf8(table).unwrap(), expected);

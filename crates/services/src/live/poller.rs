@@ -3,7 +3,6 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use http::header;
 use tokio::sync::watch;
 
 use super::{
@@ -15,7 +14,7 @@ use super::{
     window::LiveWindow,
 };
 use crate::{
-    answer::{self, NoAnswer},
+    answer::{self, NoAnswer, WantedPage},
     caller::Caller,
     list::find_list,
     page::version,
@@ -208,10 +207,12 @@ impl Poller {
             return LivePoll::Closing(Farewell::Unconfigured);
         };
         let Some(list) = &route.list else { return LivePoll::Closing(Farewell::Unconfigured) };
-        let tag = self.group.state.borrow().shown.as_ref().and_then(|shown| shown.page.tag.clone());
-        let condition: Vec<_> = tag.into_iter().map(|tag| (header::IF_NONE_MATCH, tag)).collect();
+        let shown = self.group.state.borrow().shown.as_ref().map(|shown| Arc::clone(&shown.page));
+        let known = shown.as_ref().and_then(|page| page.tag.as_ref());
+        // The client has asked for the first page. Whatever follows is the gateway's own doing.
+        let page = WantedPage { target: &window.target, known, counts: shown.is_none() };
         let limits = (settings.timeout, wanted);
-        let asked = answer::ask((&self.gateway, snapshot), caller, (&window.target, &condition), limits).await;
+        let asked = answer::ask((&self.gateway, snapshot), caller, page, limits).await;
         let answer = match asked {
             Ok(answer) => answer,
             Err(NoAnswer::Unasked) => return LivePoll::Refused(unanswered(NoAnswer::Unasked)),

@@ -20,7 +20,7 @@ use super::{
     store::WebhookStore,
 };
 use crate::{
-    answer::{self, InnerAnswer, NoAnswer},
+    answer::{self, InnerAnswer, NoAnswer, WantedPage},
     backoff::Backoff,
     caller::{Caller, ClientRules},
     database::DatabaseFault,
@@ -213,11 +213,11 @@ impl WatchKeeper {
         let Some((route, list)) = found.as_ref().and_then(|route| Some((route, route.list.as_ref()?))) else {
             return Err(WatchFault::of(Code::RouteNotFound));
         };
-        let condition: Vec<_> = before.iter().map(|(_, tag, _)| (header::IF_NONE_MATCH, tag.clone())).collect();
+        let known = before.as_ref().map(|(_, tag, _)| tag);
+        let page = WantedPage { target: &watch.path.value, known, counts: true };
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (watch.timeout, &mut wanted);
-        let asked =
-            answer::ask((self.inner.gateway(), snapshot), caller, (&watch.path.value, &condition), limits).await;
+        let asked = answer::ask((self.inner.gateway(), snapshot), caller, page, limits).await;
         let answer = asked.map_err(|reason: NoAnswer| WatchFault::of(reason.said().0))?;
         let convention = list.conventions.choose(&caller.headers).convention;
         let (tag, version) = match (answer.status, before) {
