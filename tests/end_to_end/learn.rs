@@ -384,8 +384,8 @@ fn by_field_and_order(asked: &Asked<'_>, rows: &[Value]) -> Reply {
     let mut rows = rows.to_vec();
     let query = asked.exchange.request.target.split_once('?').unwrap_or_default().1.to_owned();
     let last = |name: &str| {
-        let values = query.split('&').filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        values.last().map(str::to_owned)
+        let mut values = query.split('&').filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        values.next_back().map(str::to_owned)
     };
     if let Some(field) = last("sortField") {
         rows.sort_by(|left, right| left[&field].to_string().cmp(&right[&field].to_string()));
