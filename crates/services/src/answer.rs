@@ -55,7 +55,7 @@ impl NoAnswer {
 }
 
 /// A page that a service reads for a job, a live page or a watch.
-pub(super) struct WantedPage<'p> {
+pub(super) struct FreshPage<'p> {
     pub(super) target: &'p str,
     /// The tag of the page that is known already; `None` to get the page in any case.
     pub(super) known: Option<&'p HeaderValue>,
@@ -73,10 +73,10 @@ pub(super) struct WantedPage<'p> {
 pub(super) async fn ask(
     (gateway, snapshot): (&Arc<Gateway>, &Snapshot),
     caller: &Caller,
-    page: WantedPage<'_>,
+    page: FreshPage<'_>,
     (time, wanted): (Duration, &mut watch::Receiver<()>),
 ) -> Result<InnerAnswer, NoAnswer> {
-    let WantedPage { target, known, counts } = page;
+    let FreshPage { target, known, counts } = page;
     let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
     // Adding a header fails only for an invalid one, or if the map is full. These headers come from an accepted request
     // or from the configuration, and the few others have their own names.

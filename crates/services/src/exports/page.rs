@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::job::{JobDefinition, JobFault, JobPlace};
 use crate::{
-    answer::{self, InnerAnswer, NoAnswer, WantedPage},
+    answer::{self, FreshPage, InnerAnswer, NoAnswer},
     caller::Caller,
     list::find_list,
 };
@@ -131,7 +131,7 @@ impl PageReader<'_> {
         // No client waits for the answer. The sender stays alive, so only the time limit ends the request.
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (self.timeout, &mut wanted);
-        let page = WantedPage { target: &target, known: None, counts: true };
+        let page = FreshPage { target: &target, known: None, counts: true };
         answer::ask((self.gateway, self.snapshot), self.caller, page, limits).await.map_err(|reason| {
             let (code, detail) = reason.said();
             let fault = JobFault::new(code.as_str(), detail);

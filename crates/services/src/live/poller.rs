@@ -14,7 +14,7 @@ use super::{
     window::LiveWindow,
 };
 use crate::{
-    answer::{self, NoAnswer, WantedPage},
+    answer::{self, FreshPage, NoAnswer},
     caller::Caller,
     list::find_list,
     page::version,
@@ -210,7 +210,7 @@ impl Poller {
         let shown = self.group.state.borrow().shown.as_ref().map(|shown| Arc::clone(&shown.page));
         let known = shown.as_ref().and_then(|page| page.tag.as_ref());
         // The client has asked for the first page. Whatever follows is the gateway's own doing.
-        let page = WantedPage { target: &window.target, known, counts: shown.is_none() };
+        let page = FreshPage { target: &window.target, known, counts: shown.is_none() };
         let limits = (settings.timeout, wanted);
         let asked = answer::ask((&self.gateway, snapshot), caller, page, limits).await;
         let answer = match asked {

@@ -20,7 +20,7 @@ use super::{
     store::WebhookStore,
 };
 use crate::{
-    answer::{self, InnerAnswer, NoAnswer, WantedPage},
+    answer::{self, FreshPage, InnerAnswer, NoAnswer},
     backoff::Backoff,
     caller::{Caller, ClientRules},
     database::DatabaseFault,
@@ -214,7 +214,7 @@ impl WatchKeeper {
             return Err(WatchFault::of(Code::RouteNotFound));
         };
         let known = before.as_ref().map(|(_, tag, _)| tag);
-        let page = WantedPage { target: &watch.path.value, known, counts: true };
+        let page = FreshPage { target: &watch.path.value, known, counts: true };
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (watch.timeout, &mut wanted);
         let asked = answer::ask((self.inner.gateway(), snapshot), caller, page, limits).await;
