@@ -171,6 +171,19 @@ fn octokit_reports_a_refused_page() {
     assert!(!output.status.success() && said.contains("status: 422"), "{output:?}");
 }
 
+/// An upstream's 409 after the first page would be the end of the list to Octokit, so it doesn't pass.
+#[test]
+fn octokit_reports_a_conflict_within_a_list() {
+    let upstream = Upstream::start(|exchange: &mut Exchange| match exchange.request.parameter("page") {
+        Some("1") => people(exchange),
+        _ => exchange.reply("409 Conflict", &[], b"{\"message\":\"busy\"}"),
+    });
+    let gateway = Gateway::start(&configuration(&upstream, "order = [\"id\"]\nenvelope = \"bare\"", SOUND));
+    let output = clients::output("octokit.mjs", &[&gateway.url(""), "20", "bare", "/people"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("status: 502"), "{output:?}");
+}
+
 /// Starts a gateway before a list of 200 items with equal sort keys, whose order changes with the size of the answer.
 fn ties(envelope: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::start(|exchange: &mut Exchange| {

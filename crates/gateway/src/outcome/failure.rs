@@ -123,11 +123,21 @@ impl Failure {
 
     /// Replaces an upstream's refusal (400, 416 or 422) that is caused by the gateway's own paging: the client neither
     /// chose the refused place nor can correct it. The caller makes sure that the upstream has answered for another
-    /// part of the same list. Other failures are returned unchanged.
+    /// part of the same list. A 409 there is replaced too, because some clients take it for the end of the list. Other
+    /// failures are returned unchanged.
     #[must_use]
     pub fn of_own_paging(self, fetch: &Fetch) -> Self {
         let Self::Passed(response) = &self else { return self };
         let status = response.status;
+        // Octokit takes any 409 for an empty last page. Test: `octokit_reports_a_conflict_within_a_list`.
+        if status == 409 {
+            let said = "the upstream refused to continue the list";
+            return Self::logged(
+                Code::UpstreamUnavailable,
+                said,
+                format!("the upstream answered {status} within a list"),
+            );
+        }
         if !OF_PARAMETERS.contains(&status) {
             return self;
         }
