@@ -11,7 +11,7 @@ const TEMPLATE: &str = include_str!("init/cursorgate.toml");
 pub(super) fn run(arguments: &InitArguments) -> Result<(), Failure> {
     let text = text(arguments)?;
     let path = arguments.file.display();
-    report::create(&arguments.file, &text)?;
+    report::create(&arguments.file, &text, false)?;
     report::output(&format!(
         "{path} is written. Next:\n\n{}  \
          cursorgate check {path}\n  \

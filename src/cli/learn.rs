@@ -75,7 +75,8 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     let first = target.body.as_ref().map(|given| learn::first_body(&learnt, given));
     text.push_str(&match &arguments.out {
         Some(path) => {
-            report::create(path, &written)?;
+            // The file has the parameters of the URL, which can be credentials. Test: `a_key_in_the_url_is_warned_of`.
+            report::create(path, &written, arguments.url.contains('?'))?;
             format!(
                 "\n{} is written. {}{}",
                 path.display(),

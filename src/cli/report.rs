@@ -26,10 +26,11 @@ pub(super) fn note(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes a new file that only its owner can read: a configuration of `learn` has the literal parameters of the URL,
-/// which can be credentials. Fails if the file exists. Test: `a_key_in_the_url_is_warned_of`.
-pub(super) fn create(path: &Path, text: &str) -> Result<(), Failure> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+/// Writes a new file, with permissions as of the account's other files, or for its owner alone if `is_secret`. Fails if
+/// the file exists.
+pub(super) fn create(path: &Path, text: &str, is_secret: bool) -> Result<(), Failure> {
+    let mode = if is_secret { 0o600 } else { 0o666 };
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         let path = path.display();
         Failure::failed(match error.kind() {
