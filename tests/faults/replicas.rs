@@ -364,7 +364,9 @@ fn peers_follow_dns_and_outlive_its_failure() {
             (metric(&gateway, "cursorgate_upstream_names_unresolved") == 1).then_some(())
         });
         let report = http::get(gateway.admin, "/upstreams").json();
-        assert_eq!(report["upstreams"][0]["unresolved"][0]["name"], format!("legacy_api.example:{port}"), "{report}");
+        let unresolved = &report["upstreams"][0]["unresolved"][0];
+        assert_eq!(unresolved["name"], format!("legacy_api.example:{port}"), "{report}");
+        assert_eq!(unresolved["reason"], "no such name is known to the DNS server", "{report}");
         walkers.go_on(WALKERS);
 
         dns.change(Some(&[one, other]));

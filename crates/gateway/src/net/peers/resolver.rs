@@ -19,6 +19,8 @@ use hickory_resolver::{
 /// The longest time of a look-up. A look-up that takes longer fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+const NO_ADDRESS: &str = "the name has no address";
+
 /// The largest number of addresses of a name that are used. Other addresses are ignored.
 const MOST_ADDRESSES: usize = 128;
 
@@ -34,7 +36,7 @@ pub async fn look_up(host: &str, servers: &[SocketAddr]) -> Result<(Vec<IpAddr>,
     // permits only ASCII names, so the ASCII parser suffices. Test: `peers_follow_dns_and_outlive_its_failure`.
     let name = Name::from_ascii(host).map_err(|error| error.to_string())?;
     let found = tokio::time::timeout(PATIENCE, resolver.lookup_ip(name)).await;
-    let found = found.map_err(|_| format!("no answer within {PATIENCE:?}"))?.map_err(|error| error.to_string())?;
+    let found = found.map_err(|_| format!("no answer within {PATIENCE:?}"))?.map_err(|error| reason(&error))?;
     let mut addresses: Vec<IpAddr> = found.iter().collect();
     // DNS servers rotate addresses. A fixed order keeps each peer's turn.
     addresses.sort_unstable();
@@ -42,9 +44,18 @@ pub async fn look_up(host: &str, servers: &[SocketAddr]) -> Result<(Vec<IpAddr>,
     addresses.truncate(MOST_ADDRESSES);
     // An answer without addresses is a failed look-up, so the known addresses stay in use.
     if addresses.is_empty() {
-        return Err("the name has no address".to_owned());
+        return Err(NO_ADDRESS.to_owned());
     }
     Ok((addresses, found.valid_until()))
+}
+
+/// Describes a fault in words. The resolver's own text of a name without records has the query as Rust writes it.
+fn reason(error: &NetError) -> String {
+    match error {
+        _ if error.is_nx_domain() => "no such name is known to the DNS server".to_owned(),
+        _ if error.is_no_records_found() => NO_ADDRESS.to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 fn build(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
