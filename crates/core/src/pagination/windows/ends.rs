@@ -247,6 +247,12 @@ impl KeyReader<'_> {
                 return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
             }
             if end.covered == before {
+                // Looks are larger than the depth limit leaves room for, although the place that is named is within it.
+                // Regression: `crates/sim/regressions/a-supposed-end-at-a-depth-limit.txt`.
+                let is_within = plan::reach_of(&self.request.paging).is_some_and(|reach| towards <= reach);
+                if self.claimed.is_supposed && is_within {
+                    return Err(self.lost());
+                }
                 break;
             }
         }
