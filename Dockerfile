@@ -10,7 +10,7 @@
 # `make image-check` builds the image and tests it.
 
 # The same version as in rust-toolchain.toml.
-FROM docker.io/library/rust:1.95.0-bookworm AS build
+FROM docker.io/library/rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1 AS build
 # zlib-ng needs CMake. OpenSSL, which is built from source, needs Perl, make and a C compiler, which the image has.
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -31,7 +31,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     && cp ../target/release/cursorgate /usr/local/bin/cursorgate
 
 # glibc, certificates and a user; no shell and no package manager.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
 ARG CURSORGATE_COMMIT=unknown
 LABEL org.opencontainers.image.title="cursorgate" \
     org.opencontainers.image.description="Signed cursor pagination in front of legacy HTTP APIs" \

@@ -108,5 +108,20 @@ fn sources_of_copies_are_in_the_context() {
     let toolchain = text("rust-toolchain.toml");
     let version =
         toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).expect("a version").trim_matches('"');
-    assert!(dockerfile.contains(&format!("FROM docker.io/library/rust:{version}-bookworm AS build\n")), "{version}");
+    assert!(dockerfile.contains(&format!("FROM docker.io/library/rust:{version}-bookworm@sha256:")), "{version}");
+}
+
+/// A tag may name other bytes tomorrow, so each image of others is named by its digest too.
+#[test]
+fn images_of_others_have_digests() {
+    let (dockerfile, compose) = (text("Dockerfile"), text("deploy/compose/compose.yaml"));
+    let bases = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")?.split(' ').next());
+    let services = compose.lines().filter_map(|line| line.trim().strip_prefix("image: "));
+    let others: Vec<_> = bases.chain(services.filter(|image| *image != "cursorgate")).collect();
+    assert_eq!(others.len(), 4, "{others:?}");
+    for image in others {
+        let digest = image.split_once("@sha256:").map(|(_, digest)| digest);
+        let is_digest = |digest: &str| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(digest.is_some_and(is_digest), "{image}");
+    }
 }

@@ -2,7 +2,7 @@
 # Builds the image of the Dockerfile with buildah, and tests it: `make image-check`, as root, on Debian.
 #
 # A base image that can't be pulled is replaced: the build's base image by Debian's packages and the Rust toolchain of
-# this machine, the final base image by the packages of distroless/cc. The Dockerfile isn't changed, all its steps run,
+# this machine, the final base image by the packages of distroless/cc. Only its digest is left out, all steps run,
 # and the size is realistic because the packages are the same. BINARY=FILE names a binary that must equal the image's.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -66,6 +66,7 @@ runtime_base() {
 
 bases() { sed -n 's/^FROM \([^ ]*\).*/\1/p' Dockerfile; }
 
+replaced=()
 for base in $(bases); do
     if buildah "${storage[@]}" inspect --type image "$base" >/dev/null 2>&1; then
         say "$base is there from before"
@@ -73,9 +74,12 @@ for base in $(bases); do
         say "$base is pulled"
     else
         say "$base can't be pulled, and is replaced by Debian's packages"
+        # Another image can't have the digest, so the replacement has the tag alone.
+        replaced+=("$base")
+        buildah "${storage[@]}" inspect --type image "${base%@*}" >/dev/null 2>&1 && continue
         case $base in
-        */rust:*) build_base "$base" ;;
-        *distroless*) runtime_base "$base" ;;
+        */rust:*) build_base "${base%@*}" ;;
+        *distroless*) runtime_base "${base%@*}" ;;
         *) say "no packages are known for it" && exit 1 ;;
         esac
     fi
@@ -87,6 +91,9 @@ commit=${CURSORGATE_COMMIT:-$(git rev-parse --short=12 HEAD)}
 # The build context has only the files of the commit, not other files in the checkout.
 mkdir "$work/context"
 git archive HEAD | tar --extract --directory "$work/context"
+for base in "${replaced[@]}"; do
+    sed -i "s|$base|${base%@*}|" "$work/context/Dockerfile"
+done
 buildah "${storage[@]}" bud --isolation chroot --format docker --pull-never --tag cursorgate \
     --build-arg SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" --build-arg CURSORGATE_COMMIT="$commit" "$work/context"
 
