@@ -101,9 +101,11 @@ impl KeyReader<'_> {
         let short_first = views.clone().min_by_key(|(slice, _)| slice.begins()).and_then(shortness);
         let last = views.clone().max_by_key(|(slice, _)| slice.begins());
         let to_nothing = last.is_some_and(|(_, view)| view.is_empty());
-        let ends_with_the_last = agains.iter().any(|again| self.ends_with_the_last(again));
-        // Totals of the page differ from page to page. Test: the world `fixed none Tpage` of the simulator's family `ends`.
-        let is_counted_alone = to_nothing && views.clone().all(|(_, view)| view.counts_itself());
+        // A total of 0 beside no items, after a full page with a total of its own items, is no change. Test:
+        // `totals_of_the_page_are_no_change`.
+        let is_counted_alone = to_nothing
+            && views.clone().all(|(_, view)| view.counts_itself())
+            && agains.iter().any(|again| self.ends_with_the_last(again));
         let shows_items = last.filter(|_| !to_nothing);
         let first_of_last = shows_items.and_then(|(_, view)| view.anchor(&self.request.order, 0));
         let short = last.and_then(shortness);
@@ -130,7 +132,7 @@ impl KeyReader<'_> {
             Ok(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
             Ok(joined) => self.take_joined(joined, edge, short, to_nothing).await,
             Err(Unjoined::Changed(again)) => self.torn(*again),
-            Err(Unjoined::Apart) if is_counted_alone && ends_with_the_last && self.may_suppose_end() => {
+            Err(Unjoined::Apart) if is_counted_alone && self.may_suppose_end() => {
                 // A single empty answer may be a lapse of the upstream.
                 let beyond = self.ask(vec![plan::next(edge).into()]).await?;
                 if beyond.iter().all(|(_, answer)| answer.items.is_empty()) {
@@ -218,8 +220,7 @@ impl KeyReader<'_> {
     }
 
     /// Takes the items that joined answers prove. `edge` is the first of their slices. `short` is the last one if it
-    /// may be the end, which is then confirmed at once. `to_nothing` says whether the last slice is
-    /// empty.
+    /// may be the end, which is then confirmed at once. `to_nothing` says whether the last slice is empty.
     async fn take_joined(&mut self, joined: Evidence, edge: Slice, short: Option<Short>, to_nothing: bool) -> KeyNext {
         // A count can end only a page that is at its own place, so the window is requested again. Test:
         // `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.

@@ -102,7 +102,7 @@ impl KeyReader<'_> {
         }
         // In a list that isn't in its declared order, a search may end between two items that seem to be the boundary.
         // Test: `an_order_that_a_search_contradicts_is_noticed_where_the_search_ends`.
-        let restarts = self.draft.restarts_at(&view);
+        let restarts = is_first && self.draft.restarts_at(&view);
         if restarts {
             self.sight_taken();
         }
