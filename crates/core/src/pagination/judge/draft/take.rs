@@ -1,7 +1,7 @@
 //! The use of an answer for a page. If the answer proves the boundary, the page takes its items; otherwise the answer
 //! shows where to search for the boundary.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, cmp::Ordering, collections::HashSet};
 
 use super::super::evidence::{Evidence, Stand, Unplaced};
 use super::{Boundary, Cut, Draft, Ground, Progress, Taken};
@@ -195,15 +195,22 @@ impl Draft {
 
     /// Returns whether all items of an answer come before the boundary's anchor (`Side::After`) or after it
     /// (`Side::Before`). The boundary would then be at the answer's edge on that side. Also true if the boundary has no
-    /// anchor, or if the items don't show the anchor's place.
+    /// anchor, or if the items don't show on which side of that edge the anchor is.
     pub(in crate::pagination) fn stands_beyond(&self, view: &Evidence, side: Side) -> bool {
         let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.next.boundary else {
             return true;
         };
+        let stands = |place: Option<usize>| {
+            let place = place.filter(|place| *place < view.len())?;
+            rows::relate(&view.answer, &self.wanted.order, view.item(place), anchor).map(|relation| relation.strong)
+        };
         match (view.stand(&self.wanted.order, anchor), side) {
             (Ok(stand), Side::After) => stand.run.start == view.len(),
             (Ok(stand), Side::Before) => stand.run.end == 0,
-            (Err(_), _) => true,
+            // The items don't show the anchor's place, but the item at the edge may show that the anchor isn't beyond
+            // it. Regression: `crates/sim/regressions/a-last-page-that-was-doubted-in-vain.txt`.
+            (Err(_), Side::After) => stands(view.len().checked_sub(1)) != Some(Ordering::Greater),
+            (Err(_), Side::Before) => stands(Some(0)) != Some(Ordering::Less),
         }
     }
 
