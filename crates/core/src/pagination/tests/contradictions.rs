@@ -103,6 +103,22 @@ fn a_place_that_a_search_finds_after_a_contradiction_is_not_proven() {
     assert!(matches!(page, Err(Refusal::PositionLost { .. })), "{page:?}");
 }
 
+/// The same search, in a list whose first item is deleted and inserted all the time. No answer is the same again, so no
+/// contradiction counts.
+#[test]
+fn a_contradiction_between_answers_that_changed_counts_for_nothing() {
+    let list = words(Family::Offset, &[("low", 500), ("medium", 40), ("high", 900), ("urgent", 20)]);
+    let mut list = List { cap: 100, ..list };
+    let target = Target { position: Position::Before(item(&list, 1_401)), hint: Hint::default() };
+    let mut requests = 0;
+    let page = list.page_of(target, 7, |list, slice| {
+        requests += 1;
+        let Slice::Offset { from, size } = slice else { panic!("{slice:?} of a list by offset") };
+        list.answer(Slice::Offset { from: Offset(from.0 + requests % 2), size })
+    });
+    assert!(page.is_ok(), "{page:?}");
+}
+
 /// The search compares each answer with all earlier ones that certainly are where they were requested.
 #[test]
 fn an_order_that_two_answers_of_a_search_contradict_is_reported() {
