@@ -16,7 +16,7 @@ use crate::{
         context::ListCall,
         serve::{self, Served},
     },
-    runtime::clock,
+    runtime::{clock, futures::boxed},
     shared::pages::stored::{PageUse, StoredPage},
 };
 use cursorgate_translate::downstream::{
@@ -43,7 +43,7 @@ pub async fn serve(
     let Some((cache, pages)) = usable else {
         outcome.counted.cache = Some(CacheUse::Bypass.word());
         tell_unknown(call, outcome);
-        let served = Box::pin(serve::serve(call, (None, None), fetcher, held, outcome)).await?;
+        let served = boxed(|| serve::serve(call, (None, None), fetcher, held, outcome)).await?;
         return Ok(with_status(served, CacheUse::Bypass));
     };
     let (kept, key) = begin(call, call.asked.query(), cache, pages);

@@ -29,6 +29,12 @@ pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F:
     done.into_iter().flatten().collect()
 }
 
+/// Boxes a future that `make` makes in its box. `Box::pin` first makes its argument on the stack and then copies it,
+/// which takes as many instructions as a large future has bytes.
+pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
+}
+
 /// Awaits a future and catches its panic. After a panic the future can only be dropped.
 ///
 /// # Errors

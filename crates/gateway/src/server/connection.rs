@@ -26,7 +26,7 @@ use crate::{
     },
     outcome::access_log::Outcome,
     request::head::{self, Framing, HeadScanner},
-    runtime::clock,
+    runtime::{clock, futures::boxed},
     session::{context::RequestIds, respond},
 };
 use cursorgate_translate::downstream::{Code, Problem, Response};
@@ -161,7 +161,7 @@ impl Front {
     ) {
         let multiplexed = Multiplexed { live: &self.live, vitals: &self.vitals, ids: &self.ids, place };
         if http2 && stream.selected_alpn_proto() == Some(ALPN::H2) {
-            return Box::pin(multiplexed.serve(app, stream, BytesMut::new(), expected, shutdown)).await;
+            return boxed(|| multiplexed.serve(app, stream, BytesMut::new(), expected, shutdown)).await;
         }
         // With TLS, the protocol has been negotiated. Without TLS, a client may begin with the preface of HTTP/2. Test:
         // `clients_negotiate_their_protocol`.
@@ -189,7 +189,7 @@ impl Front {
                 Awaited::Head(head) if place.begin() => head,
                 Awaited::Head(_) => return,
                 Awaited::Preface(prefix) => {
-                    return Box::pin(multiplexed.serve(app, connection.into_stream(), prefix, expected, shutdown))
+                    return boxed(|| multiplexed.serve(app, connection.into_stream(), prefix, expected, shutdown))
                         .await;
                 }
                 Awaited::Refused { problem, asked } => {
@@ -214,8 +214,7 @@ impl Front {
             }
             session.set_pipelined_prefix(head.bytes);
             session.set_connection_user_context(Some(Box::new(surplus.clone())));
-            // The future is large, so it is boxed. It is made in its box: only the session is moved there, by its address.
-            let served = Box::pin(app.serve(session, shutdown)).await;
+            let served = boxed(|| app.serve(session, shutdown)).await;
             expected = None;
             let Some(reused) = served else { return };
             let (stream, settings) = reused.consume();

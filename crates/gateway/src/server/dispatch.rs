@@ -33,7 +33,7 @@ use crate::{
     routes::{cross_origin::CrossOrigin, list::List, route::Route, table::RouteMatch},
     runtime::{
         clock,
-        futures::{caught, seam},
+        futures::{boxed, caught, seam},
     },
     session::{
         body,
@@ -136,16 +136,16 @@ pub async fn answer(
         }
         Dispatch::Preflight(response) => response,
         Dispatch::Stream(response) => {
-            Box::pin(respond::stream(session, response, (cross_origin.as_ref(), held), outcome)).await;
+            boxed(|| respond::stream(session, response, (cross_origin.as_ref(), held), outcome)).await;
             return Ok(());
         }
         Dispatch::Converse(response) => {
-            Box::pin(respond::converse(session, response, (cross_origin.as_ref(), held), outcome)).await;
+            boxed(|| respond::converse(session, response, (cross_origin.as_ref(), held), outcome)).await;
             return Ok(());
         }
         Dispatch::Forward(forwarded) => {
             // The future is large, so it is boxed here, where it is needed.
-            return Box::pin(forward::forward(gateway, session, &forwarded, context)).await;
+            return boxed(|| forward::forward(gateway, session, &forwarded, context)).await;
         }
         Dispatch::Gone => {
             outcome.code = Some("client_gone");
@@ -170,7 +170,7 @@ async fn decide(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     }
     if let Some(service) = gateway.services.iter().find(|service| service.takes(&context.snapshot, head)) {
         // The future is boxed, because only requests for services need it.
-        return Box::pin(ask_service(&**service, session, context)).await;
+        return boxed(|| ask_service(&**service, session, context)).await;
     }
     let routed = match enter(gateway, session, context).await {
         Ok(routed) => routed,
@@ -484,7 +484,7 @@ async fn page(
         (Some(_), None) => {
             let owners = CallOwners { snapshot, route, is_running: !gateway.vitals.is_stopping() };
             // The future is boxed, because only routes with a cache need it.
-            Box::pin(cache::serve::serve(call, owners, fetcher, held, outcome)).await
+            boxed(|| cache::serve::serve(call, owners, fetcher, held, outcome)).await
         }
         // An explanation shows the requests to the upstream, so an explained request does not use the cache.
         _ => serve(call, (record, None), fetcher, held, outcome).await,

@@ -36,7 +36,7 @@ use crate::{
     },
     net::memory::MemoryShare,
     outcome::access_log::Outcome,
-    runtime::clock,
+    runtime::{clock, futures::boxed},
     session::{context::RequestIds, respond},
 };
 use cursorgate_translate::downstream::{Code, Problem};
@@ -257,7 +257,7 @@ impl Multiplexed<'_> {
         as_http1(&mut session);
         let (app, shutdown) = (Arc::clone(app), shutdown.clone());
         tokio::spawn(async move {
-            Box::pin(app.serve(Box::new(ServerSession::new_http2(session)), &shutdown)).await;
+            boxed(|| app.serve(Box::new(ServerSession::new_http2(session)), &shutdown)).await;
             drop(expected);
         });
         Some(StreamHold { _place: place, _held: held })
