@@ -333,10 +333,13 @@ fn read_head(
     {
         return Err(Box::new(Dispatch::Preflight(response)));
     }
-    // Only forwarded paths may have encoded slashes and empty segments, so a list refuses them.
+    // Only forwarded paths may have encoded slashes and empty segments, so no page is made for them.
     if let (Some(doubt), Some(list)) = (target.doubt, &found.route.list) {
-        let envelope = &gateway.choose(list, &head.headers).convention.envelope;
-        return Err(refused(&Problem::new(Code::RequestInvalid, doubt), Some(envelope), outcome));
+        let is_new = gateway.sends_as_new(&head.headers).then(|| Problem::new(Code::RequestInvalid, doubt));
+        if let Some(problem) = is_new.or_else(|| snapshot.guard.refusal(&snapshot.table, &found, &target, head)) {
+            let envelope = &gateway.choose(list, &head.headers).convention.envelope;
+            return Err(refused(&problem, Some(envelope), outcome));
+        }
     }
     Ok(Routed { found, target, client, permit })
 }
