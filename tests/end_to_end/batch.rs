@@ -722,6 +722,8 @@ const GZIP: [(&str, &str); 2] = [JSON[0], ("Content-Encoding", "gzip")];
 
 /// A mark is found in a compressed body too. An old client's body reaches the service with the coding and the bytes that
 /// the client sent, even if it can't be decoded within the limits: the service judges it.
+///
+/// Row: A32
 #[test]
 fn a_mark_in_a_compressed_body_is_read() {
     let rows = Rows::count(25);

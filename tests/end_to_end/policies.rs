@@ -149,6 +149,8 @@ fn no_header_changes_the_path_that_the_upstream_gets() {
 
 /// Where a list has no policy for old clients that another spelling would bypass, each spelling gets the service's own
 /// response, with every method. A mark is refused, because the service would give its first page.
+///
+/// Row: A23
 #[test]
 fn another_spelling_reaches_a_list_whose_old_clients_pass() {
     let upstream = Upstream::start(serve(users(60)));
