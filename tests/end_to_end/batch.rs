@@ -1,7 +1,11 @@
 //! Tests of batch routes: POST with the cursor in the body, in front of services that are read by POST and by GET.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 use crate::{
@@ -9,7 +13,7 @@ use crate::{
     guides::configurations,
     harness::{
         gateway::Gateway,
-        http::{Connection, Response},
+        http::{self, Connection, Response},
         rows::{Row, Rows},
         schema,
         upstream::{After, Exchange, Upstream},
@@ -369,7 +373,7 @@ fn faults_of_a_body_are_refused_in_the_envelopes_form() {
         (&JSON, r#"{"payload":{"page":2}}"#, "400 parameter_invalid"),
         (&[], "{}", "415 media_type_unsupported"),
         (&[("Content-Type", "text/plain")], "{}", "415 media_type_unsupported"),
-        (&[JSON[0], ("Content-Encoding", "gzip")], "{}", "415 media_type_unsupported"),
+        (&[JSON[0], ("Content-Encoding", "br")], "{}", "415 media_type_unsupported"),
     ] {
         let response = gateway.send("POST", "/batch/courses", headers, body.as_bytes());
         assert_eq!(outcome(&response), expected, "{body}: {response:?}");
@@ -706,6 +710,104 @@ fn a_marked_body_of_another_type_is_refused() {
         let (passed, body) = send(media_type, "c-10");
         assert_eq!((passed.status, passed.text()), (200, body.as_str()), "{media_type}");
     }
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).expect("memory takes all bytes");
+    encoder.finish().expect("memory takes all bytes")
+}
+
+const GZIP: [(&str, &str); 2] = [JSON[0], ("Content-Encoding", "gzip")];
+
+/// A mark is found in a compressed body too. An old client's body reaches the service with the coding and the bytes that
+/// the client sent, even if it can't be decoded within the limits: the service judges it.
+///
+/// Row: A32
+#[test]
+fn a_mark_in_a_compressed_body_is_read() {
+    let rows = Rows::count(25);
+    let pages = rows.clone();
+    let upstream = Upstream::start(move |exchange| match exchange.request.header("content-encoding") {
+        None => service(&pages, exchange),
+        Some(coding) => {
+            let coding = coding.to_owned();
+            let body = exchange.body()?;
+            exchange.reply("200 OK", &[("Content-Type", "text/plain"), ("X-Coding", &coding)], &body)
+        }
+    });
+    let gateway = Gateway::start(&configuration(&upstream, &format!("{BY_TOKEN}\nold_clients = \"pass\"")));
+    let mut connection = gateway.connect();
+    let mut send = |headers: &[(&str, &str)], body: &[u8]| {
+        connection.request("POST", "/batch/courses", headers, body).expect("a response")
+    };
+    let marked = |cursor: &str| {
+        gzip(&format!(r#"{{"requester_service":"planner","payload":{{"cursor":"{cursor}","page_size":10}}}}"#))
+    };
+    let page = send(&GZIP, &marked("start"));
+    assert_eq!((page.status, page.header("x-coding")), (200, None), "{page:?}");
+    let next = page.json()["response"]["pagination"]["next_cursor"].as_str().expect("a cursor").to_owned();
+    assert!(next.starts_with('~'), "{next}");
+    let page = send(&[JSON[0], ("Content-Encoding", "x-gzip")], &marked(&next));
+    let page = page.json();
+    assert_eq!(page["response"]["courses"][0]["id"], 11, "{page}");
+    let refused = send(&GZIP, &marked("~AgEMHXXB"));
+    assert_eq!(outcome(&refused), "400 cursor_invalid", "{refused:?}");
+    let form = send(&[("Content-Type", "text/plain"), GZIP[1]], &marked("start"));
+    assert_eq!(outcome(&form), "415 media_type_unsupported", "{form:?}");
+
+    let bomb = gzip(&format!(r#"{{"filler":"{}"}}"#, "x".repeat(3 << 20)));
+    let damaged = [&marked("c-10")[..20], &b"more"[..]].concat();
+    for (coding, body) in [
+        ("gzip", marked("c-10")),
+        ("x-gzip", gzip("no JSON")),
+        ("gzip", b"no gzip".to_vec()),
+        ("gzip", damaged.clone()),
+        ("gzip", bomb.clone()),
+        ("br", marked("c-10")),
+        ("gzip, gzip", gzip("{}")),
+    ] {
+        let passed = send(&[JSON[0], ("Content-Encoding", coding)], &body);
+        assert_eq!((passed.status, passed.header("x-coding")), (200, Some(coding)), "{passed:?}");
+        assert!(passed.body == body, "{coding} {passed:?}");
+    }
+
+    // Without old clients, all requests are for pages, so what can't be decoded is refused.
+    let gateway = Gateway::start(&configuration(&upstream, BY_TOKEN));
+    let before = upstream.count();
+    for (coding, body, expected) in [
+        ("gzip", b"no gzip".to_vec(), "400 body_invalid"),
+        ("gzip", damaged, "400 body_invalid"),
+        ("gzip", bomb, "413 body_too_large"),
+        ("br", gzip("{}"), "415 media_type_unsupported"),
+        ("gzip, gzip", gzip("{}"), "415 media_type_unsupported"),
+    ] {
+        let refused = gateway.send("POST", "/batch/courses", &[JSON[0], ("Content-Encoding", coding)], &body);
+        assert_eq!(outcome(&refused), expected, "{refused:?}");
+    }
+    assert_eq!(upstream.count(), before);
+    let page = gateway.send("POST", "/batch/courses", &GZIP, &gzip(r#"{"requester_service":"planner"}"#));
+    assert_eq!(outcome(&page), "200", "{page:?}");
+}
+
+/// A route that is set back to forwarding refuses a mark in a body as it refuses one in the query.
+#[test]
+fn a_route_set_back_to_forwarding_refuses_a_mark_in_a_body() {
+    let rows = Rows::count(25);
+    let upstream = service_of(&rows);
+    let route = format!("{BY_TOKEN}\nold_clients = \"pass\"\naction = \"forward\"");
+    let gateway = Gateway::start(&configuration(&upstream, &route));
+    let body = |cursor: &str| format!(r#"{{"requester_service":"planner","payload":{{"cursor":"{cursor}"}}}}"#);
+    let marked = body("start");
+    for (headers, marked) in [(&JSON[..], marked.clone().into_bytes()), (&GZIP, gzip(&marked))] {
+        let refused = gateway.send("POST", "/batch/courses", headers, &marked);
+        assert_eq!(outcome(&refused), "503 not_paged", "{refused:?}");
+    }
+    assert_eq!(upstream.count(), 0);
+    let old = body("c-10");
+    let direct = http::send(upstream.address, "POST", "/batch/courses", &JSON, old.as_bytes());
+    let passed = gateway.send("POST", "/batch/courses", &JSON, old.as_bytes());
+    assert_eq!((passed.status, passed.text()), (direct.status, direct.text()));
 }
 
 /// A client as docs/envelopes.md describes it, by the configuration that the page shows.

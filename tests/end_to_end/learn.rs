@@ -349,6 +349,11 @@ fn the_printed_first_page_of_a_search_is_a_page() {
     let (text, said) = learn(&format!("http://{}/api/items", upstream.address), &["--body", body]);
     let live = said.lines().find(|line| line.contains("cursorgate check --live")).expect("a command");
     assert!(live.ends_with(&format!(" --body '{body}'")), "{live}");
+    // Without the other members of the body, the service refuses, and the report names the option that gives them.
+    let (passes, report) = check_live(&text, &[]);
+    assert!(!passes && report.contains("does it take this body? --body '{…}' gives its other members"), "{report}");
+    let (passes, report) = check_live(&text, &["--body", body]);
+    assert!(passes, "{report}");
     let curl = said.lines().find(|line| line.trim_start().starts_with("curl ")).expect(&said);
     let first = curl.split(" --data '").nth(1).and_then(|rest| rest.strip_suffix('\'')).expect(curl);
     assert!(curl.contains("/api/items' --header 'Content-Type: application/json' --data"), "{curl}");

@@ -327,6 +327,18 @@ fn requests_of_an_access_log_are_classified_and_sent() {
         sent.iter().any(|request| request.target == "/about") && sent.iter().all(|request| request.path() != "/logout")
     );
     assert!(sent.iter().all(|request| request.method != "POST"));
+    // Another spelling of the list's path is refused only where the list has a policy that it would bypass.
+    let spelt = directory.file("spelt.log");
+    std::fs::write(&spelt, line("GET /items.json?page=2")).expect("a file in the test's directory");
+    let spelt = spelt.to_str().expect("UTF-8");
+    let (code, report) = check(&text, &["--old-clients", spelt]);
+    assert!(code == Some(0) && report.contains("1 request: 1 pass"), "{report}");
+    let limited = text.replace(
+        "[routes.items]\n",
+        "[routes.items]\nrate_limit = { requests = 9, per = \"1m\", key = \"address\" }\n",
+    );
+    let (code, report) = check(&limited, &["--old-clients", spelt]);
+    assert!(code == Some(2) && report.contains("the path is another spelling of a list's path"), "{report}");
     let (code, report) =
         check(&text.replace("version = 1\n", "version = 1\nother_paths = \"refuse\"\n"), &["--old-clients", log]);
     assert_eq!(code, Some(2), "{report}");

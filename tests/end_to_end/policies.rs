@@ -147,6 +147,58 @@ fn no_header_changes_the_path_that_the_upstream_gets() {
     }
 }
 
+/// Where a list has no policy for old clients that another spelling would bypass, each spelling gets the service's own
+/// response, with every method. A mark is refused, because the service would give its first page.
+///
+/// Row: A23
+#[test]
+fn another_spelling_reaches_a_list_whose_old_clients_pass() {
+    let upstream = Upstream::start(serve(users(60)));
+    let more = format!(
+        "{BEHIND}\n[routes.issues]\npath = \"/projects/{{id}}/issues\"\nupstream = \"legacy\"\n\
+                        dialect = \"scripted\"\norder = [\"id\"]\nold_clients = \"pass\"\n"
+    );
+    let more: &'static str = Box::leak(more.into_boxed_str());
+    let plain = Setup { route: "old_clients = \"pass\"\nlegacy = { sunset = 2036-06-30 }", more, ..SETUP };
+    let gateway = Gateway::start(&plain.configuration(upstream.address));
+    let overrides = [("X-HTTP-Method-Override", "GET")];
+    let spellings = [
+        ("GET", "//users?offset=3", &[][..]),
+        ("GET", "/users.json?offset=3&limit=5", &[]),
+        ("HEAD", "/users%2F", &[]),
+        ("GET", "/users;jsessionid=1?offset=3", &[]),
+        ("GET", "/projects/group%2Fproject/issues?offset=3", &[]),
+        ("POST", "/projects/group%2Fproject/issues", &[]),
+        ("PUT", "/projects/group%2fproject/issues", &[]),
+        ("POST", "/users?offset=3", &overrides),
+        ("get", "/users?offset=3", &[]),
+    ];
+    for (method, target, headers) in spellings {
+        let passed = gateway.send(method, target, headers, b"");
+        assert_eq!(passed.status, 200, "{method} {target}: {passed:?}");
+        let asked = upstream.requests().pop().expect("it was asked");
+        assert_eq!((asked.method.as_str(), asked.target.as_str()), (method, target), "as it came");
+    }
+    let marked =
+        ["//users?cursor=start", "/users.json?limit=5&cursor=~abc", "/projects/group%2Fproject/issues?cursor=start"];
+    let before = upstream.count();
+    for target in marked {
+        assert_eq!(gateway.get(target).outcome(), "400 request_invalid", "{target}");
+    }
+    for (route, method, target) in [
+        ("concurrency = { per_client = 5 }", "GET", "//users"),
+        ("rate_limit = { requests = 9, per = \"1m\" }", "GET", "/users.json"),
+        ("legacy = { rate_limit = { requests = 9, per = \"1m\" } }", "GET", "/users;a=b"),
+        ("cors = { origins = [\"https://app.example.com\"] }", "GET", "/users%20"),
+        ("legacy = { sunset = 2020-01-31, after_sunset = \"reject\" }", "GET", "//users"),
+    ] {
+        let route: &'static str = Box::leak(format!("old_clients = \"pass\"\n{route}").into_boxed_str());
+        let gateway = Gateway::start(&Setup { route, ..SETUP }.configuration(upstream.address));
+        assert_eq!(gateway.send(method, target, &[], b"").outcome(), "400 request_invalid", "{route}");
+    }
+    assert_eq!(upstream.count(), before);
+}
+
 /// The path of a list is not passed to the upstream under a host for which the list is not configured.
 ///
 /// Row: A23

@@ -124,14 +124,16 @@ pub async fn explain(snapshot: &Snapshot, request: AskedRequest) -> RequestExpla
     };
     target.list_path = found.route.list_path(&found.parameters);
     let (route, others) = (found.route.clone(), others(snapshot, Some(&found.route), &target));
-    let fate = match route.list.as_ref().filter(|_| route.methods.take(&request.method)) {
-        Some(list) => paged(snapshot, request, found, list, target, head.headers.clone()).await,
-        None => match route.refusal((&request.method, &head.headers), target.query.as_deref(), None) {
-            Some(problem) => {
-                RequestFate::Refused(format!("{} {}: {}", problem.status, problem.code.as_str(), problem.detail))
-            }
-            None => forwarded(&found, &target, not_a_page(&route, &request.method)),
-        },
+    let list = route.list.as_ref().filter(|_| route.methods.take(&request.method));
+    let is_unclear = list.is_none() || target.doubt.is_some();
+    let unpaged = route.refusal((&request.method, &head.headers), target.query.as_deref(), None);
+    let guarded = || snapshot.guard.refusal(&snapshot.table, &found, &target, &head).filter(|_| is_unclear);
+    let fate = match (unpaged.or_else(guarded), list) {
+        (Some(problem), _) => {
+            RequestFate::Refused(format!("{} {}: {}", problem.status, problem.code.as_str(), problem.detail))
+        }
+        (None, Some(list)) => paged(snapshot, request, found, list, target, head.headers.clone()).await,
+        (None, None) => forwarded(&found, &target, not_a_page(&route, &request.method)),
     };
     RequestExplanation { route: Some((route.name.clone(), fits(&route))), others, fate }
 }

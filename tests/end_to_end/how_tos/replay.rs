@@ -192,7 +192,16 @@ fn kinds(names: &Names) -> Vec<Kind> {
         ] {
             kinds.push(at(what, list).by("POST", body));
         }
+        return kinds;
     }
+    let bare = list.trim_end_matches('/');
+    kinds.extend([
+        at("the suffix .json", &format!("{bare}.json?{page}=2")),
+        at("two slashes", &format!("/{second}")),
+        at("a parameter of the path", &format!("{bare};v=1?{page}=2")),
+        at("an encoded slash", &format!("{bare}%2F")),
+        at("GET by a header", &second).by("POST", "{}").with("X-HTTP-Method-Override", "GET"),
+    ]);
     kinds
 }
 

@@ -323,13 +323,19 @@ pub const ASKED_CODING: &str = "gzip";
 
 /// The content codings that are supported. Some upstreams send gzip even if the request doesn't accept it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coding {
+pub enum Coding {
     Identity,
     Gzip,
 }
 
 impl Coding {
-    fn of(headers: &HeaderMap) -> Result<Self, FetchError> {
+    /// Returns the content coding of a body with these headers. Empty elements of a list are ignored (RFC 9110 section
+    /// 5.6.1).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Malformed`] for any other coding, and for several codings.
+    pub fn of(headers: &HeaderMap) -> Result<Self, FetchError> {
         let mut found = Self::Identity;
         for value in headers.get_all(header::CONTENT_ENCODING) {
             for coding in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {

@@ -2,7 +2,8 @@
 //! read paths, methods and some headers. A route that forwards could therefore return a list without the list's policy:
 //! some servers answer `//users`, `/users;a=b` and `/users%2F` like `/users`.
 //!
-//! A request is refused if its path is another spelling of a list's path and its method is one that the list takes.
+//! A request is refused if its path is another spelling of a list's path, its method is one that the list takes, and the
+//! list [restricts](Route::restricts) it: an old client that passes gets the service's own answer by every spelling.
 //! Writes to another spelling pass, and so do requests to other upstreams, and requests on forwarding routes without
 //! parameters. A path that ends with `.json` counts as another spelling, because many frameworks treat this suffix as
 //! the answer's format. A path with another suffix is another resource.
@@ -63,14 +64,20 @@ impl Guard {
         head: &RequestHeader,
     ) -> Option<Problem> {
         let methods = meant(head);
-        let takes = |route: &Route| methods.iter().any(|method| route.methods.take(method));
+        let restricts = |route: &Route| {
+            methods.iter().any(|method| route.methods.take(method))
+                && route.restricts(&head.headers, target.query.as_deref())
+        };
         let route = &found.route;
-        if route.list.is_some() {
-            // The request has the path of a list but is forwarded, so its method as written isn't one of the list's. It
-            // is refused if a server could still read one of the list's methods in it. Test:
-            // `no_spelling_of_a_method_bypasses_the_policy_of_a_list`.
-            let said = "a list is requested by its own method, in capitals and without a header that overrides it";
-            return takes(route).then(|| Problem::new(Code::RequestInvalid, said));
+        if route.list.is_some() && restricts(route) {
+            let said = match target.doubt {
+                Some(doubt) if route.methods.take(&head.method) => doubt,
+                // The request is forwarded, so its method as written isn't one of the list's. It is refused if a server
+                // could still read one of the list's methods in it. Test:
+                // `no_spelling_of_a_method_bypasses_the_policy_of_a_list`.
+                _ => "a list is requested by its own method, in capitals and without a header that overrides it",
+            };
+            return Some(Problem::new(Code::RequestInvalid, said));
         }
         // A route without parameters has only one path, which the operator wrote on purpose, so the request passes.
         // Test: `no_spelling_of_a_path_bypasses_the_policy_of_its_list`.
@@ -82,7 +89,7 @@ impl Guard {
         let folded = folded(&target.normal_path);
         // Other peers have other resources, so only the lists of upstreams with a common peer are guarded. Test:
         // `a_policy_does_not_apply_to_the_same_path_at_another_upstream`.
-        let is_guarded = |other: &Route| is_same(&other.upstream, &route.upstream) && takes(other);
+        let is_guarded = |other: &Route| is_same(&other.upstream, &route.upstream) && restricts(other);
         let path = folded.as_deref().unwrap_or(&target.normal_path);
         let bare = path.trim_end_matches('/').strip_suffix(".json");
         // The route table shows whether another spelling belongs to a list. Lists that the table can't find are checked

@@ -28,7 +28,7 @@ use cursorgate_config::{
 };
 use cursorgate_cursor::cursor::{self, KeyRing};
 use cursorgate_translate::{
-    downstream::{CorsPolicy, Problem, RequestBody},
+    downstream::{CorsPolicy, Problem, RequestBody, response::legacy},
     upstream::Costs,
 };
 
@@ -192,6 +192,23 @@ impl Route {
         let by_name = || self.observed.as_ref().is_some_and(|observed| observed.marking_name(query).is_some());
         let is_new = || self.list_path.is_some() || (conventions.is_marked(headers, query, body) && !by_name());
         (reads && is_new()).then(unpaged::not_paged)
+    }
+
+    /// Returns whether a request that the service takes for one of the route's list may get another answer than the
+    /// service's own: the request has a mark, or the route has limits, a cross-origin policy or another policy for old
+    /// clients. Other requests may reach the list by any path and method. Test:
+    /// `another_spelling_reaches_a_list_whose_old_clients_pass`.
+    #[must_use]
+    pub fn restricts(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
+        let Some(list) = &self.list else { return false };
+        let is_limited = self.limits.is_some() || self.concurrency.is_some() || list.legacy.rate_limit.is_some();
+        // A mark in a body would be found only after the body was read.
+        let may_mark = || list.conventions.all().any(|convention| convention.parameters.reads_bodies());
+        is_limited
+            || self.cors.is_some()
+            || !legacy::passes(&list.legacy, clock::unix_seconds())
+            || may_mark()
+            || list.conventions.is_marked(headers, query, None)
     }
 
     /// Returns the list's own path, if this is the route of the list's second path; `None` for all other routes.

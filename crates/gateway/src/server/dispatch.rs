@@ -36,7 +36,7 @@ use crate::{
         futures::{boxed, caught, seam},
     },
     session::{
-        body,
+        body::{self, ScannedBody},
         client_request::{Client, ClientRequest},
         context::{Forwarded, Gateway, RequestContext},
         identity::{self, IdentityCall},
@@ -55,7 +55,7 @@ use cursorgate_config::settings::Role;
 use cursorgate_cursor::permit::PermitScope;
 use cursorgate_translate::{
     downstream::{
-        Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, RequestKind, Response,
+        Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, Response,
         request::body::check_head,
         response::{cors, legacy},
     },
@@ -186,62 +186,45 @@ async fn decide(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     let RequestContext { snapshot, outcome, held, explained, .. } = context;
     let Routed { found, target, client, .. } = routed;
     gateway.hide_form(session.req_header_mut());
-    let head = session.req_header();
-    let method = head.method.clone();
-    if let Some(problem) = route.refusal((&head.method, &head.headers), target.query.as_deref(), None) {
+    let scanned = match scan_set_back(session, &route, held).await {
+        Ok(scanned) => scanned,
+        Err(failure) => return Dispatch::Respond(shed(failure, None, snapshot, outcome)),
+    };
+    let parsed = if let ScannedBody::Parsed(body) = &scanned { Some(body) } else { None };
+    let (head, query) = (session.req_header(), target.query.as_deref());
+    let request = (&head.method, &head.headers);
+    if let Some(problem) = route.refusal(request, query, parsed) {
         return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
     }
     if let Some(observed) = &route.observed {
-        let (request, now) = ((&head.method, &head.headers), clock::unix_seconds());
-        let client = (target.query.as_deref(), outcome.known.as_deref());
-        observed.note_paging(request, client, now, &mut outcome.counted);
-        if let Some(name) = observed.marking_name(target.query.as_deref()) {
+        let client = (query, outcome.known.as_deref());
+        observed.note_paging(request, client, clock::unix_seconds(), &mut outcome.counted);
+        if let Some(name) = observed.marking_name(query) {
             observe::note_name(&route, name, &outcome.request_id);
         }
     }
-    let body = match unless_marked(session, &route, &target, held, outcome, snapshot).await {
-        Ok(body) => body,
-        Err(response) => return Dispatch::Respond(*response),
-    };
-    let head = session.req_header();
     // A forwarded request could reach a list by another spelling of its path, and avoid the list's policies, so the
     // guard refuses that. Test: `no_spelling_of_a_path_bypasses_the_policy_of_its_list`.
-    match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
-        Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
-        None => pass(Forwarded { found, target, client, successor: None, body }, &method, explained),
+    if let Some(problem) = snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
+        return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
     }
+    let forwarded = Forwarded { found, target, client, successor: None, body: scanned.into_sent() };
+    pass(forwarded, &head.method, explained)
 }
 
-/// Reads the body of a request on a route that was set back to forwarding, if the body may have a mark. Returns what was
-/// read; `None` if the body is still unread.
+/// Reads the body of a request on a route that was set back to forwarding, if the body may have a mark.
 ///
 /// # Errors
 ///
-/// Returns the refusal of a marked request, or of a body that can't be read.
-async fn unless_marked(
-    session: &mut ServerSession,
-    route: &Route,
-    target: &RequestTarget,
-    held: &MemoryShare,
-    outcome: &mut Outcome,
-    snapshot: &Snapshot,
-) -> Result<Option<Bytes>, Box<Response>> {
-    let Some(list) = &route.set_back else { return Ok(None) };
-    let head = session.req_header();
+/// Returns the failure of a body that can't be read.
+async fn scan_set_back(session: &mut ServerSession, route: &Route, held: &MemoryShare) -> Result<ScannedBody, Failure> {
+    let Some(list) = &route.set_back else { return Ok(ScannedBody::Unread) };
     let may_mark = list.conventions.all().any(|convention| convention.parameters.reads_bodies());
-    if !may_mark || head.method != Method::POST || !route.methods.take(&head.method) {
-        return Ok(None);
+    let method = &session.req_header().method;
+    if !may_mark || method != Method::POST || !route.methods.take(method) {
+        return Ok(ScannedBody::Unread);
     }
-    let headers = head.headers.clone();
-    let old = (Some(RequestKind::Unmarked), may_mark);
-    match body::read_unless_old(session, (&list.budgets).into(), held, old).await {
-        Ok(Ok(body)) => match route.refusal((&Method::POST, &headers), target.query.as_deref(), Some(&body)) {
-            Some(problem) => Err(Box::new(refuse(&problem, None, snapshot, outcome))),
-            None => Ok(Some(body.into_bytes().into())),
-        },
-        Ok(Err((_, read))) => Ok(read.map(Into::into)),
-        Err(failure) => Err(Box::new(shed(failure, None, snapshot, outcome))),
-    }
+    body::scan(session, (&list.budgets).into(), held).await
 }
 
 /// Lets a service answer a request, with the cross-origin policy that the service names.
@@ -350,10 +333,13 @@ fn read_head(
     {
         return Err(Box::new(Dispatch::Preflight(response)));
     }
-    // Only forwarded paths may have encoded slashes and empty segments, so a list refuses them.
+    // Only forwarded paths may have encoded slashes and empty segments, so no page is made for them.
     if let (Some(doubt), Some(list)) = (target.doubt, &found.route.list) {
-        let envelope = &gateway.choose(list, &head.headers).convention.envelope;
-        return Err(refused(&Problem::new(Code::RequestInvalid, doubt), Some(envelope), outcome));
+        let is_new = gateway.sends_as_new(&head.headers).then(|| Problem::new(Code::RequestInvalid, doubt));
+        if let Some(problem) = is_new.or_else(|| snapshot.guard.refusal(&snapshot.table, &found, &target, head)) {
+            let envelope = &gateway.choose(list, &head.headers).convention.envelope;
+            return Err(refused(&problem, Some(envelope), outcome));
+        }
     }
     Ok(Routed { found, target, client, permit })
 }
@@ -439,7 +425,6 @@ async fn answer_list(
         match read {
             PostRequest::Body(body) => asked.body = Some(body),
             PostRequest::Passes(successor, body) => {
-                let body = body.map(Into::into);
                 let forwarded = Forwarded { found, target: asked.target, client, successor: Some(successor), body };
                 return pass(forwarded, &session.req_header().method, explained);
             }
@@ -461,7 +446,7 @@ async fn answer_list(
         Some(Ok(Served::Response(response))) => Dispatch::Respond(response),
         Some(Ok(Served::Forward)) => {
             let successor = Some(first_page(call));
-            let body = asked.body.map(|body| body.into_bytes().into());
+            let body = asked.body.map(|body| body.into_sent().into());
             let forwarded = Forwarded { found, target: asked.target, client, successor, body };
             pass(forwarded, &session.req_header().method, explained)
         }
@@ -504,7 +489,7 @@ enum PostRequest {
     Body(RequestBody),
     /// The request passes to the upstream. The string is the link to the list's first page, and the bytes are what was
     /// read of the body; `None` if nothing was.
-    Passes(String, Option<Vec<u8>>),
+    Passes(String, Option<Bytes>),
 }
 
 /// Reads the body of a request, unless the request is a legacy request that passes to the upstream.
@@ -520,11 +505,16 @@ async fn read_body(
 ) -> Result<PostRequest, Box<Response>> {
     let ListCall { snapshot, asked, list, chosen, .. } = call;
     let Convention { parameters, envelope, .. } = chosen.convention;
-    let passes = parameters.passed(asked.query()).filter(|_| !asked.is_new);
-    let may_mark = parameters.reads_bodies() && parameters.has_old_clients();
-    let (kind, received) = match body::read_unless_old(session, (&list.budgets).into(), held, (passes, may_mark)).await
-    {
-        Ok(Ok(body)) => {
+    let Some(kind) = parameters.passed(asked.query()).filter(|_| !asked.is_new) else {
+        let read = body::read(session, (&list.budgets).into(), held).await;
+        return read.map(PostRequest::Body).map_err(|failure| Box::new(fail(failure, call, outcome)));
+    };
+    let scanned = match parameters.reads_bodies() {
+        true => body::scan(session, (&list.budgets).into(), held).await,
+        false => Ok(ScannedBody::Unread),
+    };
+    let scanned = match scanned {
+        Ok(ScannedBody::Parsed(body)) => {
             // A cursor would lead to another page where a service reads the body by its type, so it isn't passed on.
             // Test: `a_marked_body_of_another_type_is_refused`.
             if list.conventions.is_marked(&asked.headers, asked.query(), Some(&body))
@@ -534,7 +524,7 @@ async fn read_body(
             }
             return Ok(PostRequest::Body(body));
         }
-        Ok(Err(old)) => old,
+        Ok(scanned) => scanned,
         Err(failure) => return Err(Box::new(fail(failure, call, outcome))),
     };
     note_paging(list, asked, &kind, outcome);
@@ -555,7 +545,7 @@ async fn read_body(
         let failure = failure.without_links(first_cursor(chosen.convention));
         return Err(Box::new(shed(failure, Some(envelope), snapshot, outcome)));
     }
-    Ok(PostRequest::Passes(first, received))
+    Ok(PostRequest::Passes(first, scanned.into_sent()))
 }
 
 /// Takes the memory and the slot at the upstream that a forwarded request needs.

@@ -1,13 +1,21 @@
-//! Bodies of requests by POST, read within the limits of size, nesting and time of a route or a service.
+//! Bodies of requests, read within the limits of size, nesting and time of a route or a service.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, Version, header};
 use pingora::{BError, ErrorType, protocols::http::ServerSession};
 
-use crate::{net::memory::MemoryShare, outcome::failure::Failure};
+use crate::{
+    net::{
+        error::FetchError,
+        fetch::{self, Coding},
+        memory::MemoryShare,
+    },
+    outcome::failure::Failure,
+};
 use cursorgate_config::settings::Budgets;
-use cursorgate_translate::downstream::{Code, Problem, RequestBody, RequestKind, request::body};
+use cursorgate_translate::downstream::{Code, Problem, RequestBody, request::body};
 
 /// The longest time for reading the rest of a refused body. Many clients read the refusal only after they have sent the
 /// whole body. After this time, the connection closes.
@@ -44,52 +52,72 @@ impl From<&Budgets> for BodyLimits {
 ///
 /// # Errors
 ///
-/// Returns 415 `media_type_unsupported`, 413 `body_too_large`, 400 `body_invalid`, 400 `request_invalid` or 503
-/// `overloaded`.
+/// Returns the same errors as [`receive`], and 400 `body_invalid` if the body isn't a JSON object.
 pub async fn read(session: &mut ServerSession, limits: BodyLimits, held: &MemoryShare) -> Result<RequestBody, Failure> {
     Ok(RequestBody::read(receive(session, limits, held).await?, limits.depth)?)
 }
 
-/// Reads and parses the body of a request for a list. `old` has the kind of a request that passes to the upstream
-/// without a mark in its body; `None` if it doesn't pass. If a body `may_mark`, it is read also in this case. Returns
-/// the kind, and the bytes if any were read, of a request that passes because its body can't have a mark. These bytes
-/// are only the beginning of a body that goes beyond the limits: they apply to marked requests alone. Test:
-/// `old_bodies_pass_beyond_the_limits`.
+/// The body of a request that passes to the upstream, unless the body has a mark.
+pub enum ScannedBody {
+    /// The body, in which a mark can be found.
+    Parsed(RequestBody),
+    /// The bytes of a body that can't be parsed, so no mark can be found: the upstream judges it. They are only the
+    /// beginning of a body beyond the limits, which apply to marked requests alone. Test:
+    /// `old_bodies_pass_beyond_the_limits`.
+    Opaque(Vec<u8>),
+    /// Nothing was read of the body: it can't have a mark, or announces a length beyond the limits.
+    Unread,
+}
+
+impl ScannedBody {
+    /// Returns the bytes that were read, as the client sent them; `None` if the body is unread.
+    #[must_use]
+    pub fn into_sent(self) -> Option<Bytes> {
+        match self {
+            Self::Parsed(body) => Some(body.into_sent().into()),
+            Self::Opaque(bytes) => Some(bytes.into()),
+            Self::Unread => None,
+        }
+    }
+}
+
+/// Reads the body of a request that passes to the upstream, unless the body has a mark.
 ///
 /// # Errors
 ///
-/// Returns the same errors as [`read`], apart from those about the limits if the request passes.
-pub async fn read_unless_old(
-    session: &mut ServerSession,
-    limits: BodyLimits,
-    held: &MemoryShare,
-    (old, may_mark): (Option<RequestKind>, bool),
-) -> Result<Result<RequestBody, (RequestKind, Option<Vec<u8>>)>, Failure> {
-    let Some(kind) = old else { return read(session, limits, held).await.map(Ok) };
-    if !may_mark {
-        return Ok(Err((kind, None)));
-    }
+/// Returns 400 `body_invalid`, 400 `request_invalid` or 503 `overloaded`.
+pub async fn scan(session: &mut ServerSession, limits: BodyLimits, held: &MemoryShare) -> Result<ScannedBody, Failure> {
     let announced = announced_length(&session.req_header().headers);
     if announced.is_some_and(|length| length > limits.size) {
-        return Ok(Err((kind, None)));
+        return Ok(ScannedBody::Unread);
     }
     permit_body(session).await?;
     let mut bytes = Vec::new();
     let collected = collect(session, (&mut bytes, announced), limits.size, held);
     match tokio::time::timeout(limits.time, collected).await {
-        // The upstream judges an old client's body that can't be parsed.
-        Ok(Ok(true)) => Ok(RequestBody::read(bytes.clone(), limits.depth).map_err(|_| (kind, Some(bytes)))),
+        Ok(Ok(true)) => {}
         // The rest is relayed as it comes.
-        Ok(Ok(false)) | Err(_) => Ok(Err((kind, Some(bytes)))),
+        Ok(Ok(false)) | Err(_) => return Ok(ScannedBody::Opaque(bytes)),
         Ok(Err(failure)) => {
             session.set_keepalive(None);
-            Err(failure)
+            return Err(failure);
         }
     }
+    let plain = match fetch::decode(&session.req_header().headers, &bytes, limits.size, held) {
+        Ok(plain) => plain,
+        Err(error @ FetchError::Overloaded(_)) => return Err(error.into()),
+        Err(_) => return Ok(ScannedBody::Opaque(bytes)),
+    };
+    let is_coded = plain.is_some();
+    Ok(match RequestBody::read(plain.unwrap_or_else(|| bytes.clone()), limits.depth) {
+        Ok(body) if is_coded => ScannedBody::Parsed(body.with_coded(bytes)),
+        Ok(body) => ScannedBody::Parsed(body),
+        Err(_) => ScannedBody::Opaque(bytes),
+    })
 }
 
-/// Reads the bytes of a request's body. First writes `100 Continue` if the client waits for it. If the body isn't read
-/// to its end, the connection isn't reused.
+/// Reads the bytes of a request's body, and decodes them. First writes `100 Continue` if the client waits for it. If the
+/// body isn't read to its end, the connection isn't reused.
 ///
 /// # Errors
 ///
@@ -99,10 +127,8 @@ pub async fn receive(session: &mut ServerSession, limits: BodyLimits, held: &Mem
     let head = session.req_header();
     let announced = announced_length(&head.headers);
     let too_large = announced.is_some_and(|length| length > limits.size);
-    let refused = match body::check_head(&head.headers) {
-        Err(problem) => Some(problem),
-        Ok(()) => too_large.then(|| Box::new(body::too_large(limits.size))),
-    };
+    let unread = body::check_head(&head.headers).err().or_else(|| unread_coding(&head.headers));
+    let refused = unread.or_else(|| too_large.then(|| Box::new(body::too_large(limits.size))));
     if let Some(problem) = refused {
         // A client that waits for `100 Continue` sends nothing more. Other clients read the refusal only after they
         // have sent the body, so the body is read and discarded.
@@ -119,7 +145,7 @@ pub async fn receive(session: &mut ServerSession, limits: BodyLimits, held: &Mem
     let mut bytes = Vec::new();
     let collected = collect(session, (&mut bytes, announced), limits.size, held);
     match tokio::time::timeout(limits.time, collected).await {
-        Ok(Ok(true)) => Ok(bytes),
+        Ok(Ok(true)) => decode(&session.req_header().headers, bytes, limits.size, held),
         Ok(Ok(false)) => {
             linger(session, limits.size).await;
             session.set_keepalive(None);
@@ -135,6 +161,26 @@ pub async fn receive(session: &mut ServerSession, limits: BodyLimits, held: &Mem
             session.set_keepalive(None);
             Err(broken(&format!("the body did not come to its end within {:?}", limits.time)).into())
         }
+    }
+}
+
+/// Returns 415 `media_type_unsupported` if the body has a content coding other than gzip; `None` for all other bodies.
+fn unread_coding(headers: &HeaderMap) -> Option<Box<Problem>> {
+    let detail = "the only content coding that is read is gzip: leave out Content-Encoding";
+    Coding::of(headers).err().map(|_| Box::new(Problem::new(Code::MediaTypeUnsupported, detail)))
+}
+
+/// Decodes a body to at most `most` bytes, so a small body can't take much memory.
+fn decode(headers: &HeaderMap, bytes: Vec<u8>, most: usize, held: &MemoryShare) -> Result<Vec<u8>, Failure> {
+    match fetch::decode(headers, &bytes, most, held) {
+        Ok(None) => Ok(bytes),
+        Ok(Some(plain)) => {
+            held.give(bytes.capacity());
+            Ok(plain)
+        }
+        Err(FetchError::TooLarge(_)) => Err(body::too_large(most).into()),
+        Err(error @ FetchError::Overloaded(_)) => Err(error.into()),
+        Err(_) => Err(broken("the body is not valid gzip, as its Content-Encoding says").into()),
     }
 }
 

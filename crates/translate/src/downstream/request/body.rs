@@ -1,10 +1,7 @@
-//! Bodies of POST requests: JSON objects within limits and without duplicate members. Their bytes are kept as the
-//! client sent them.
+//! Bodies of requests: JSON objects within limits and without duplicate members. Their bytes are kept as the client sent
+//! them.
 
-use http::{
-    HeaderMap,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
-};
+use http::{HeaderMap, header::CONTENT_TYPE};
 
 use crate::downstream::problem::{Code, Problem, shown};
 use cursorgate_core::json::{CanonicalError, JsonError, Limits, Pointer, canonical, scan_facts};
@@ -13,6 +10,8 @@ use cursorgate_core::json::{CanonicalError, JsonError, Limits, Pointer, canonica
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestBody {
     bytes: Vec<u8>,
+    /// The bytes with the content coding in which the client sent them; `None` without a coding.
+    coded: Option<Vec<u8>>,
 }
 
 impl std::fmt::Debug for RequestBody {
@@ -22,30 +21,22 @@ impl std::fmt::Debug for RequestBody {
 }
 
 /// Checks that a body with these headers can be read: JSON (RFC 8259, and types that end in `+json`, RFC 6839 section
-/// 3.1) in UTF-8, without a content coding.
+/// 3.1) in UTF-8.
 ///
 /// # Errors
 ///
 /// Returns 415 `media_type_unsupported` (RFC 9110, section 15.5.16).
 pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     let refuse = |detail: String| Err(Box::new(Problem::new(Code::MediaTypeUnsupported, detail)));
-    for coding in headers.get_all(CONTENT_ENCODING) {
-        // `identity` isn't a coding, and empty elements of a list are ignored (RFC 9110, section 5.6.1), so both are
-        // accepted. Test: `json_without_a_coding_is_read`.
-        let mut codings = coding.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        if codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")) {
-            return refuse("content codings are not supported: leave out Content-Encoding".to_owned());
-        }
-    }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    // Of two types, the upstream could read the other one, so two are refused. Test: `json_without_a_coding_is_read`.
+    // Of two types, the upstream could read the other one, so two are refused. Test: `json_in_utf_8_is_read`.
     let (Some(media_type), None) = (types.next(), types.next()) else {
         return refuse("name the body's type: Content-Type: application/json".to_owned());
     };
     let text = media_type.to_str().unwrap_or_default().to_ascii_lowercase();
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    // `+json` without a type before it isn't a media type, so it is refused. Test: `json_without_a_coding_is_read`.
+    // `+json` without a type before it isn't a media type, so it is refused. Test: `json_in_utf_8_is_read`.
     let is_json = essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"));
     if !is_json {
         let detail = format!("bodies are JSON, not `{}`: send application/json", shown(essence));
@@ -72,7 +63,7 @@ impl RequestBody {
     /// Returns 400 `body_invalid` if the body isn't a JSON object, is nested deeper, or has a member twice.
     pub fn read(bytes: Vec<u8>, depth: u16) -> Result<Self, Box<Problem>> {
         let detail = match canonical(&bytes, depth) {
-            Ok(spelling) if spelling.starts_with(b"{") => return Ok(Self { bytes }),
+            Ok(spelling) if spelling.starts_with(b"{") => return Ok(Self { bytes, coded: None }),
             Ok(_) => "the body is not an object: write { … }".to_owned(),
             Err(_) if bytes.trim_ascii().is_empty() => "there is no body: send an object, at least {}".to_owned(),
             // The gateway could read the first of two equal members, and the upstream the last, so the body is refused.
@@ -91,16 +82,28 @@ impl RequestBody {
         Err(Box::new(Problem::new(Code::BodyInvalid, detail)))
     }
 
-    /// Returns the bytes of the body as the client sent them.
+    /// Keeps the bytes with the content coding in which the client sent them.
+    #[must_use]
+    pub fn with_coded(self, coded: Vec<u8>) -> Self {
+        Self { coded: Some(coded), ..self }
+    }
+
+    /// Returns the bytes of the body, without a content coding.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Returns the bytes of the body as the client sent them, without a copy.
+    /// Returns the bytes of the body, without a content coding and without a copy.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
+    }
+
+    /// Returns the bytes of the body as the client sent them, in the content coding of the request.
+    #[must_use]
+    pub fn into_sent(self) -> Vec<u8> {
+        self.coded.unwrap_or(self.bytes)
     }
 
     /// Returns the raw JSON values at these places, in the order of `places`; `None` for a place that the body doesn't
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn json_without_a_coding_is_read() {
+    fn json_in_utf_8_is_read() {
         for text in [
             "application/json",
             "Application/JSON; charset=UTF-8",
@@ -137,7 +140,6 @@ mod tests {
         ] {
             assert_eq!(head(&[("content-type", text)]), Ok(()), "{text}");
         }
-        assert_eq!(head(&[("content-type", "application/json"), ("content-encoding", "identity, ")]), Ok(()));
         let json = ("content-type", "application/json");
         for fields in [
             &[][..],
@@ -148,8 +150,6 @@ mod tests {
             &[("content-type", "+json")],
             &[("content-type", "application/json; charset=utf-16")],
             &[json, ("content-type", "text/plain")],
-            &[json, ("content-encoding", "gzip")],
-            &[json, ("content-encoding", "identity, br")],
         ] {
             assert_eq!(head(fields), Err("media_type_unsupported"), "{fields:?}");
         }

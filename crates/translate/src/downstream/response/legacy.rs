@@ -46,6 +46,12 @@ pub fn is_past_sunset(settings: &LegacySettings, now: u64) -> bool {
     settings.sunset.is_some_and(|sunset| i64::try_from(now).unwrap_or(i64::MAX) >= sunset)
 }
 
+/// Returns whether old clients get the service's own responses now. `now` is in seconds since 1970.
+#[must_use]
+pub fn passes(settings: &LegacySettings, now: u64) -> bool {
+    in_force(settings, now) == OldClients::Pass
+}
+
 /// Returns what old clients get now, which is `reject` after the sunset or in a brownout, if the settings say so. `now`
 /// is in seconds since 1970.
 fn in_force(settings: &LegacySettings, now: u64) -> OldClients {
