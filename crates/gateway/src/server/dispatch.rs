@@ -42,7 +42,7 @@ use crate::{
         identity::{self, IdentityCall},
         observe,
         respond::{self, refuse},
-        service::{LastingResponse, Service, ServiceAnswer, StreamedResponse},
+        service::{LastingResponse, PageCause, Service, ServiceAnswer, StreamedResponse},
     },
     shared::{
         clients::{LimitedClient, limit_store::LimitStore, route_limits::LimitedRequest},
@@ -377,7 +377,8 @@ async fn admit_client(
     let client = LimitedClient { headers: &head.headers, address, known: known.as_deref() };
     // A browser can't tell its script that a preflight was refused by a limit, so preflights aren't counted. Test:
     // `all_requests_count_but_preflights`.
-    let counts = !cors::is_preflight(&head.method, &head.headers) && gateway.counts(&head.headers);
+    let cause = gateway.cause(&head.headers);
+    let counts = !cors::is_preflight(&head.method, &head.headers) && cause != PageCause::Renewal;
     if let Some(limits) = route.limits.as_ref().filter(|_| counts) {
         let shared = snapshot.store.clone().map(|store| -> (Arc<dyn LimitStore>, &str) { (store, &route.name) });
         let limited = LimitedRequest::begin(limits, client, shared);
@@ -388,7 +389,7 @@ async fn admit_client(
     }
     // The place is taken last, so a request beyond another limit takes no place.
     let Some(concurrency) = &route.concurrency else { return Ok(None) };
-    Ok(Some(concurrency.enter(client)?))
+    Ok(Some(concurrency.enter(Some(client).filter(|_| cause == PageCause::Request))?))
 }
 
 /// Begins to explain a request. Returns `None` if the permit isn't valid, or if too many requests are explained.
