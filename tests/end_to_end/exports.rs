@@ -276,7 +276,14 @@ fn an_export_is_that_of_its_client(place: &Place) {
     let gateway = start(&upstream, place, "");
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     finished(&gateway, &job, &[ONE]);
-    for headers in [&[TWO][..], &[], &[("Cookie", "session=one")], &[ONE, ("Cookie", "a=1")], &[ONE, ("X-User", "a")]] {
+    for headers in [
+        &[TWO][..],
+        &[],
+        &[("Cookie", "session=one")],
+        &[ONE, ("Cookie", "a=1")],
+        &[ONE, ("X-User", "a")],
+        &[ONE, ("Content-User", "a")],
+    ] {
         for (method, target) in [("GET", job.clone()), ("DELETE", job.clone()), ("GET", format!("{job}/result"))] {
             let refused = gateway.send(method, &target, headers, b"");
             assert_eq!(refused.outcome(), "404 export_not_found", "{method} {target} {headers:?}");
