@@ -19,13 +19,12 @@ use cursorgate_gateway::{
     },
     request::identity::REQUEST_ID,
     routes::route::Route,
-    server::admission::whose,
     session::{
         client_request::{Client, certificate},
         identity::{self, IdentityCall},
         service::FORM,
     },
-    shared::clients::credential,
+    shared::clients::{credential, whose},
 };
 use cursorgate_translate::upstream::request::headers::EXPLAIN;
 

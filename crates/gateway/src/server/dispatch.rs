@@ -12,7 +12,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
-use super::admission::whose;
 use crate::{
     cache::{self, call::CallOwners},
     explain::served,
@@ -259,7 +258,7 @@ async fn ask_service(service: &dyn Service, session: &mut ServerSession, context
             refuse(&Problem::new(Code::OriginRefused, detail), None, snapshot, outcome)
         }));
     }
-    let client = Client::of(session, snapshot);
+    let client = Client::of(session, snapshot, outcome.client);
     match service.answer(session, &client, snapshot, held, outcome).await {
         Ok(Some(ServiceAnswer::Whole(response))) => Dispatch::Respond(response),
         Ok(Some(ServiceAnswer::Streamed(response))) => Dispatch::Stream(response),
@@ -337,7 +336,7 @@ fn read_head(
     // `an_invalid_permit_is_ignored_and_no_permit_is_forwarded_or_logged`.
     let permit =
         gateway.explanations(snapshot).and_then(|_| session.req_header().headers.get(headers::EXPLAIN).cloned());
-    let client = Client::of(session, snapshot);
+    let client = Client::of(session, snapshot, outcome.client);
     let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
         return Err(refused(&Problem::new(Code::RouteNotFound, "no route covers this path"), None, outcome));
     };
@@ -372,9 +371,8 @@ async fn admit_client(
     outcome: &mut Outcome,
 ) -> Result<Option<RequestPlace>, Failure> {
     let route = &routed.found.route;
-    let address = whose(outcome.client.unwrap_or(routed.client.address));
     let known = outcome.known.clone();
-    let client = LimitedClient { headers: &head.headers, address, known: known.as_deref() };
+    let client = LimitedClient { headers: &head.headers, address: routed.client.own, known: known.as_deref() };
     // A browser can't tell its script that a preflight was refused by a limit, so preflights aren't counted. Test:
     // `all_requests_count_but_preflights`.
     let cause = gateway.cause(&head.headers);
@@ -571,7 +569,7 @@ async fn admit(
     held: &MemoryShare,
 ) -> Result<UpstreamSlot, Failure> {
     held.take(PASSING)?;
-    let client = LimitedClient { headers, address: forwarded.client.address, known };
+    let client = LimitedClient { headers, address: forwarded.client.own, known };
     // A forwarded request has no budget of time: the queue bounds the wait.
     Ok(forwarded.found.route.upstream.slots.take(client, Duration::MAX).await?)
 }

@@ -54,7 +54,7 @@ use cursorgate_gateway::{
     net::memory::MemoryShare,
     outcome::{access_log::Outcome, failure::Failure},
     runtime::clock,
-    server::{admission::whose, dispatch::unless_gone},
+    server::dispatch::unless_gone,
     session::{
         body::{self, BodyLimits},
         client_request::Client,
@@ -382,7 +382,7 @@ impl ExportCall<'_> {
         let Some(limits) = &route.limits else { return Ok(()) };
         let client = LimitedClient {
             headers: &session.req_header().headers,
-            address: whose(outcome.client.unwrap_or(client.address)),
+            address: client.own,
             known: self.caller.known(route.identity.as_deref()),
         };
         let store = self.snapshot.store.clone();
