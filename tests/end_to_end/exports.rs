@@ -14,7 +14,7 @@ use std::{
     process::Stdio,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -276,7 +276,14 @@ fn an_export_is_that_of_its_client(place: &Place) {
     let gateway = start(&upstream, place, "");
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     finished(&gateway, &job, &[ONE]);
-    for headers in [&[TWO][..], &[], &[("Cookie", "session=one")], &[ONE, ("Cookie", "a=1")], &[ONE, ("X-User", "a")]] {
+    for headers in [
+        &[TWO][..],
+        &[],
+        &[("Cookie", "session=one")],
+        &[ONE, ("Cookie", "a=1")],
+        &[ONE, ("X-User", "a")],
+        &[ONE, ("Content-User", "a")],
+    ] {
         for (method, target) in [("GET", job.clone()), ("DELETE", job.clone()), ("GET", format!("{job}/result"))] {
             let refused = gateway.send(method, &target, headers, b"");
             assert_eq!(refused.outcome(), "404 export_not_found", "{method} {target} {headers:?}");
@@ -495,6 +502,37 @@ fn limits_of_clients_slow_an_export_down() {
     let document = finished(&gateway, &job, &[ONE]);
     assert_eq!((&document["state"], &document["items"]), (&json!("completed"), &json!(1_000)), "{document}");
     assert!(metric(&gateway, "cursorgate_rate_limited_total{route=\"users\",policy=\"requests\"}") > 0);
+}
+
+/// A page of an export takes a place among the requests of its list, but none among those of its client.
+#[test]
+fn an_export_leaves_its_client_room_for_requests() {
+    let (gate, held) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+    let (items, shut, count) = (users(300), gate.clone(), Arc::clone(&held));
+    let upstream = Upstream::start(move |exchange| {
+        let is_second_page = exchange.request.parameter("offset") != Some("0");
+        if is_second_page || exchange.request.parameter("name") == Some("held") {
+            count.fetch_add(1, Ordering::SeqCst);
+            shut.wait();
+        }
+        let page = body(exchange, &items);
+        exchange.reply("200 OK", &[JSON], page.as_bytes())
+    });
+    let place = Place::directory();
+    let setup = Setup { route: "concurrency = { requests = 2, per_client = 1 }", ..PLAIN };
+    let gateway = Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("")));
+    let are_held = |count| eventually("requests wait", || (held.load(Ordering::SeqCst) >= count).then_some(()));
+    let asked = || gateway.send("GET", "/users?limit=5&name=a", &[ONE], b"").outcome();
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    are_held(1);
+    assert_eq!(asked(), "200");
+    let mut other = gateway.connect();
+    let head = "GET /users?name=held HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer two\r\n\r\n";
+    other.send(head.as_bytes()).expect("the gateway listens");
+    are_held(2);
+    assert_eq!(asked(), "503 overloaded", "both places of the list are taken");
+    gate.open();
+    assert_eq!(finished(&gateway, &job, &[ONE])["items"], json!(300));
 }
 
 /// An export has every item that was in the list when it began, also if ordinary requests still get older pages.

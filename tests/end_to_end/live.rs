@@ -7,7 +7,10 @@ mod stream;
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use serde_json::{Value, json};
@@ -19,7 +22,7 @@ use crate::harness::{
     http,
     list::{PLAIN, Setup, body, users},
     rows::{BY_OFFSET_TO_SHORT, BY_SCORE, Row, Rows, configuration},
-    upstream::{After, Exchange, Upstream},
+    upstream::{After, Exchange, Gate, Upstream},
 };
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -145,6 +148,39 @@ fn polls_read_no_kept_page_and_spend_no_limit_of_their_client() {
     // A further subscription counts as a request, so it is no way around the limit.
     let answer = gateway.get("/users/live?limit=7");
     assert_eq!((answer.status, &answer.json()["code"]), (429, &json!("rate_limited")));
+}
+
+/// A poll takes a place among the requests of its list, but none among those of its client.
+#[test]
+fn polls_leave_their_client_room_for_requests() {
+    let (gate, rows) = (Gate::default(), Rows::count(40));
+    let (is_shut, held) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (own, shut, (polls_wait, count)) = (rows.clone(), gate.clone(), (Arc::clone(&is_shut), Arc::clone(&held)));
+    let upstream = Upstream::start(move |exchange| {
+        if polls_wait.load(Ordering::SeqCst) && exchange.request.parameter("score__gte") != Some("7") {
+            count.fetch_add(1, Ordering::SeqCst);
+            shut.wait();
+        }
+        own.answer(exchange)
+    });
+    let route = format!("{BY_SCORE}\nconcurrency = {{ requests = 2, per_client = 1 }}");
+    let gateway =
+        Gateway::start(&format!("{}{}", configuration(upstream.address, BY_OFFSET_TO_SHORT, &route), table("")));
+    let are_held = |count| eventually("requests wait", || (held.load(Ordering::SeqCst) >= count).then_some(()));
+    let asked = || gateway.send("GET", "/users?limit=5&score__gte=7", &[ONE], b"").outcome();
+    let mut stream = LiveStream::open(&gateway, "/users/live?limit=5", &[ONE]);
+    stream.follow();
+    is_shut.store(true, Ordering::SeqCst);
+    are_held(1);
+    assert_eq!(asked(), "200");
+    let mut other = gateway.connect();
+    let head = "GET /users?limit=5 HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer two\r\n\r\n";
+    other.send(head.as_bytes()).expect("the gateway listens");
+    are_held(2);
+    assert_eq!(asked(), "503 overloaded", "both places of the list are taken");
+    gate.open();
+    rows.change_of("Bearer one", |rows| rows.push(Row::new(100, 500)));
+    assert_eq!(stream.follow().name, "patch");
 }
 
 #[test]

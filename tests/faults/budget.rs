@@ -103,7 +103,7 @@ fn fill(load: &Load) {
     let operations: Vec<String> =
         (0..load.operations).map(|_| r#"{"method":"GET","path":"/rest/heads"}"#.to_owned()).collect();
     let operations = format!(r#"{{"operations":[{}]}}"#, operations.join(","));
-    let served = thread::scope(|scope| {
+    let refusals = thread::scope(|scope| {
         let crowd = scope.spawn(|| {
             let mut held: Vec<TcpStream> = (0..load.idle).map(|_| connect(public)).collect();
             held.extend((0..load.partial).map(|_| {
@@ -130,21 +130,24 @@ fn fill(load: &Load) {
             }
             held
         });
-        let served = (0..load.honest).filter(|_| {
+        let mut refusals = Vec::new();
+        for _ in 0..load.honest {
             // The pause spreads the requests over the time of the load.
             thread::sleep(Duration::from_millis(25));
-            gateway.get("/users?limit=5").status == 200
-        });
-        let served = served.count();
+            let answer = gateway.get("/users?limit=5");
+            if answer.status != 200 {
+                refusals.push(answer.text().to_owned());
+            }
+        }
         let mut held = crowd.join().expect("the crowd");
         let mut byte = [0; 1];
         held.retain_mut(|stream| stream.set_nonblocking(true).is_ok() && !matches!(stream.read(&mut byte), Ok(0)));
-        served
+        refusals
     });
     assert!(gateway.runs(), "the process was ended: {}", gateway.log().join("\n"));
     let peak = gateway.peak_memory();
-    println!("{served} of {} served, {} MiB at most", load.honest, peak >> 20);
-    assert_eq!(served, load.honest, "honest clients are served");
+    println!("{} of {} refused, {} MiB at most", refusals.len(), load.honest, peak >> 20);
+    assert_eq!(refusals, Vec::<String>::new(), "honest clients are served");
     assert!(peak < MEMORY + BESIDE, "{peak} bytes at most");
     // The load was more than there was room for, and a part of each kind was taken.
     assert!(metric(&gateway, "cursorgate_memory_refusals_total") > 0);

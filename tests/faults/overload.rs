@@ -88,6 +88,50 @@ fn a_slow_upstream_gets_no_more_requests_than_its_limit() {
     }
 }
 
+/// A client that invents credentials fills the queue for an upstream, and makes room for a client at another address.
+///
+/// Row: F56
+#[test]
+fn invented_clients_make_room_for_other_addresses() {
+    let setup = Setup {
+        upstream: "connections = 4\ntimeouts = { first_byte = \"50s\", whole = \"55s\" }",
+        route: "",
+        more: "[server]\ntrusted_proxies = [\"127.0.0.1\"]\nforwarded_headers = [\"X-Forwarded-For\"]\n",
+    };
+    let gate = Gate::default();
+    let (shut, items) = (gate.clone(), serve(users(60)));
+    let upstream = Upstream::start(move |exchange| {
+        shut.wait();
+        items(exchange)
+    });
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    // `metric` would wait for the requests in flight.
+    let count = |name: &str| {
+        let metrics = http::get(gateway.admin, "/metrics");
+        let sample = format!("cursorgate_upstream_requests_{name}{{upstream=\"legacy\"}} ");
+        metrics.text().lines().find_map(|line| line.strip_prefix(&sample)?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    thread::scope(|scope| {
+        for invented in 0..8 {
+            let gateway = &gateway;
+            scope.spawn(move || {
+                let token = format!("Bearer {invented}");
+                let headers = [("X-Forwarded-For", "192.0.2.1"), ("Authorization", token.as_str())];
+                gateway.send("GET", "/users?limit=5", &headers, b"")
+            });
+        }
+        // On a slow machine, the first of them may be refused already, after a second.
+        eventually("the queue is full", || (count("waiting") == 4 || count("refused_total") > 0).then_some(()));
+        let honest = scope.spawn(|| {
+            let headers = [("X-Forwarded-For", "192.0.2.2"), ("Authorization", "Bearer honest")];
+            gateway.send("GET", "/users?limit=5", &headers, b"")
+        });
+        eventually("one of them makes room", || (count("refused_total") > 0).then_some(()));
+        gate.open();
+        assert_eq!(honest.join().expect("an answer").status, 200);
+    });
+}
+
 /// A request that its client cancels frees its slot.
 ///
 /// Row: F56, F59

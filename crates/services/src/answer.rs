@@ -15,7 +15,7 @@ use super::{
 use cursorgate_core::json::{self, Pointer};
 use cursorgate_gateway::{
     Gateway, Snapshot,
-    session::service::{FORM, UNCOUNTED},
+    session::service::{FORM, PageCause},
 };
 use cursorgate_translate::downstream::{Code, Response};
 
@@ -59,8 +59,7 @@ pub(super) struct FreshPage<'p> {
     pub(super) target: &'p str,
     /// The tag of the page that is known already; `None` to get the page in any case.
     pub(super) known: Option<&'p HeaderValue>,
-    /// `true` if the request counts in the rate limits of its client.
-    pub(super) counts: bool,
+    pub(super) cause: PageCause,
 }
 
 /// Requests a page in the name of `caller`, and returns the whole answer. The page comes from the upstream: a page that
@@ -76,7 +75,7 @@ pub(super) async fn ask(
     page: FreshPage<'_>,
     (time, wanted): (Duration, &mut watch::Receiver<()>),
 ) -> Result<InnerAnswer, NoAnswer> {
-    let FreshPage { target, known, counts } = page;
+    let FreshPage { target, known, cause } = page;
     let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
     // Adding a header fails only for an invalid one, or if the map is full. These headers come from an accepted request
     // or from the configuration, and the few others have their own names.
@@ -90,8 +89,8 @@ pub(super) async fn ask(
     // don't hold for what the service does. Tests: `polls_read_no_kept_page_and_spend_no_limit_of_their_client`,
     // `an_export_reads_no_kept_page`, `a_watch_reads_no_kept_page`.
     let _ = head.insert_header(header::CACHE_CONTROL, "no-cache");
-    // A service only sends requests of new clients. The value names no form of services, so the page has the client's.
-    let _ = head.insert_header(FORM, if counts { "page" } else { UNCOUNTED });
+    // A service only sends requests of new clients.
+    let _ = head.insert_header(FORM, cause.form());
     let held = snapshot.memory.share();
     let mut kept = Some(Vec::new());
     let keep = |part: &[u8]| {

@@ -19,25 +19,40 @@ use cursorgate_gateway::{
     },
     request::identity::REQUEST_ID,
     routes::route::Route,
-    server::admission::whose,
     session::{
         client_request::{Client, certificate},
         identity::{self, IdentityCall},
         service::FORM,
     },
-    shared::clients::credential,
+    shared::clients::{credential, whose},
 };
 use cursorgate_translate::upstream::request::headers::EXPLAIN;
 
 /// Headers that inner requests don't inherit, because they concern only the connection, the body or the result of the
 /// service's request. `Connection` is inherited, because it can declare a header with credentials to be hop-by-hop. The
 /// gateway refuses an inner request with such a `Connection`.
-const OWN: [&str; 14] = [
+///
+/// These are names, not prefixes, because a header that begins with `Content-` might identify a client.
+const OWN: [&str; 28] = [
     "accept-encoding",
+    "content-digest",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-md5",
+    "content-range",
+    "content-type",
     "digest",
     "expect",
     "http2-settings",
     "idempotency-key",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
     "keep-alive",
     "proxy-connection",
     "range",
@@ -48,9 +63,6 @@ const OWN: [&str; 14] = [
     "upgrade",
     "want-digest",
 ];
-
-/// Prefixes of other headers that inner requests don't inherit.
-const OWN_GROUPS: [&str; 2] = ["content-", "if-"];
 
 /// The client on whose behalf a service sends inner requests.
 #[derive(Debug)]
@@ -340,11 +352,9 @@ impl Caller {
 
 /// Returns whether inner requests inherit the header `name` of the service's request.
 fn is_inherited(name: &HeaderName) -> bool {
-    let text = name.as_str();
-    let is_own = OWN.contains(&text) || OWN_GROUPS.iter().any(|group| text.starts_with(group));
     // Each inner request has its own id, a permit to explain is valid for one request, and the service chooses the form
     // of the answer (`FORM`).
-    !is_own && *name != REQUEST_ID && *name != EXPLAIN && *name != FORM
+    !OWN.contains(&name.as_str()) && *name != REQUEST_ID && *name != EXPLAIN && *name != FORM
 }
 
 #[cfg(test)]
@@ -445,6 +455,18 @@ mod tests {
             caller(&[], there).owner_at(by_headers(&principal), "key=a"),
             "a key tells more than addresses"
         );
+    }
+
+    #[test]
+    fn no_header_that_might_identify_a_client_is_left_out() {
+        // All names but these are inherited, and identify clients.
+        assert!(OWN.iter().all(|name| *name == "http2-settings"
+            || *name == "idempotency-key"
+            || *name == "proxy-connection"
+            || is_impersonal(&HeaderName::from_static(name), &[])));
+        for name in ["content-user", "if-user", "content-tenant-id"] {
+            assert!(is_inherited(&HeaderName::from_static(name)), "{name}");
+        }
     }
 
     #[test]

@@ -127,6 +127,24 @@ fn a_watch_reads_no_kept_page() {
     events(&receiver, 1);
 }
 
+/// Nobody asks for the pages of a watch, so they are no requests of a client, whose credentials they might have.
+#[test]
+fn a_watch_counts_in_no_limit_of_a_client() {
+    let rows = Rows::count(9);
+    let own = rows.clone();
+    let upstream = Upstream::start(move |exchange| own.answer(exchange));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let watch = "[services.webhooks.watches.all]\npath = \"/users\"\ninterval = \"1s\"\n";
+    let services = services(&directory, &[receiver.port()], "", &format!("{}{watch}", audit(&directory, &receiver)));
+    let route = format!("{BY_SCORE}\nrate_limit = {{ requests = 1, per = \"1d\" }}");
+    let _gateway = Gateway::start(&format!("{}{services}", configuration(upstream.address, BY_OFFSET, &route)));
+    asked(&upstream, 1);
+    for round in 1..=2 {
+        rows.change(|rows| rows.push(Row::new(69 + u64::try_from(round).expect("a number"), 700)));
+        events(&receiver, round);
+    }
+}
+
 #[test]
 fn a_watch_that_is_refused_is_reported_and_goes_on() {
     let rows = Rows::count(9);

@@ -154,43 +154,83 @@ pub(super) fn check_parameters(
 }
 
 /// Warns of routes of one upstream that identify their clients by different means, because a client of both is then two
-/// clients. Routes without a list have no `principal`, so only their `identity` is compared.
+/// clients. Each upstream has one warning, which names all its routes but those of a large majority.
 pub(super) fn compare(routes: &[RouteSettings], upstreams: &[UpstreamSettings], context: &mut Context<'_>) {
-    let principal = |route: &RouteSettings| {
-        let mut names = route.list.as_ref()?.principal.clone();
-        names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-        Some(names).filter(|_| route.identity.is_empty())
-    };
-    let differ = |one: &RouteSettings, other: &RouteSettings| {
-        let principals = principal(one).zip(principal(other));
-        one.identity != other.identity || principals.is_some_and(|(one, other)| one != other)
-    };
     for (index, upstream) in upstreams.iter().enumerate() {
-        let of_upstream: Vec<_> = routes.iter().filter(|route| route.upstream == index && !is_public(route)).collect();
-        let pairs = of_upstream
-            .iter()
-            .enumerate()
-            .flat_map(|(at, one)| of_upstream[..at].iter().map(move |known| (*known, *one)));
-        let Some((first, other)) = pairs.into_iter().find(|(first, other)| differ(first, other)) else { continue };
-        let said = |route: &RouteSettings| match (route.identity.as_slice(), principal(route)) {
-            ([], Some(names)) if principal(first).zip(principal(other)).is_some() => {
-                names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(" and ")
+        let mut means: Vec<SharedMeans<'_>> = Vec::new();
+        for route in routes.iter().filter(|route| route.upstream == index && !is_public(route)) {
+            let (words, headers) = (route.identity.as_slice(), principal(route));
+            match means.iter_mut().find(|known| known.words == words && known.headers == headers) {
+                Some(known) => known.routes.push(route),
+                None => means.push(SharedMeans { words, headers, routes: vec![route] }),
             }
-            ([], _) => "`principal`".to_owned(),
-            (words, _) => words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
-        };
-        let message = format!(
-            "routes.{} identifies clients by {}, and routes.{} by {}",
-            other.name.value,
-            said(other),
-            first.name.value,
-            said(first)
+        }
+        let most = means.iter().map(|known| known.routes.len()).max().unwrap_or_default();
+        let Some(at) = means.iter().position(|known| known.routes.len() == most) else { continue };
+        let majority = means.remove(at);
+        let Some(first) = means.first().map(|known| known.routes[0]) else { continue };
+        let has_one_principal = means.iter().chain([&majority]).filter(|known| known.words.is_empty()).count() == 1;
+        let others = if most > NAMED { format!("the {most} others") } else { majority.names() };
+        let said: Vec<String> = means
+            .iter()
+            .map(|known| format!("{} by {}", known.names(), known.means(has_one_principal)))
+            .chain([format!("{others} by {}", majority.means(has_one_principal))])
+            .collect();
+        let message =
+            format!("routes of upstreams.{} identify clients by different means: {}", upstream.name, said.join("; "));
+        let key = if means.iter().all(|known| known.words == majority.words) { "principal" } else { "identity" };
+        let help = format!(
+            "a client of two of them is two clients: write one `{key}` in [upstreams.{}.defaults]",
+            upstream.name
         );
-        let key = if first.identity == other.identity { "principal" } else { "identity" };
-        let help =
-            format!("a client of both is two clients: write one `{key}` in [upstreams.{}.defaults]", upstream.name);
-        context.diagnostics.warning(other.name.at, message, help);
+        context.diagnostics.warning(first.name.at, message, help);
     }
+}
+
+/// The largest number of routes with the means of the majority that a warning names one by one.
+const NAMED: usize = 3;
+
+/// Routes of one upstream that identify their clients by the same means.
+struct SharedMeans<'r> {
+    words: &'r [IdentityWord],
+    /// The headers that identify clients, sorted; empty if `words` do.
+    headers: Vec<&'r str>,
+    /// At least one route.
+    routes: Vec<&'r RouteSettings>,
+}
+
+impl SharedMeans<'_> {
+    fn names(&self) -> String {
+        let names: Vec<String> = self.routes.iter().map(|route| format!("routes.{}", route.name.value)).collect();
+        listed(&names)
+    }
+
+    /// Returns the means in words. `has_one_principal` tells whether no other routes identify clients by headers of
+    /// `principal`, so that these needn't be listed.
+    fn means(&self, has_one_principal: bool) -> String {
+        match self.words {
+            [] if has_one_principal => "`principal`".to_owned(),
+            [] => listed(&self.headers),
+            words => listed(&words.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// Returns the words as "a", "a and b" or "a, b and c".
+fn listed(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.split_last() {
+        Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// Returns the headers that identify the clients of a route, sorted; none if `identity` does.
+fn principal(route: &RouteSettings) -> Vec<&str> {
+    let list = route.list.as_ref().filter(|_| route.identity.is_empty());
+    let mut names: Vec<&str> = list.into_iter().flat_map(|list| &list.principal).map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    names
 }
 
 /// Returns whether all clients of a route see the same list, so nobody needs to be identified.

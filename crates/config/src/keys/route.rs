@@ -315,8 +315,9 @@ table! {
         requests: Key<usize> => count(1, 1_000_000).example("200");
 
         /// The largest number of requests in flight on this route for each client. Further ones are answered with 429.
-        /// A client is identified by the headers in `principal`, or without them by its address, which a trusted proxy
-        /// may report; of an IPv6 address the /64 counts.
+        /// A client is identified by `identity` or the headers in `principal`, or without them by its address, which a
+        /// trusted proxy may report; of an IPv6 address the /64 counts. Requests for which no client waits, such as
+        /// those of exports, count only in `requests`.
         per_client: Key<usize> => count(1, 1_000_000).example("20");
     }
 }

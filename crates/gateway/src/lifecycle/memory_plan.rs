@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{routes::route::Route, runtime::memory_limit};
+use crate::{routes::route::Route, runtime::memory_limit, shared::clients::rate_limit};
 use cursorgate_config::{Diagnostics, diagnostic::Located, settings::Settings};
 
 /// The memory of a process without connections, routes and caches.
@@ -43,6 +43,8 @@ pub struct MemoryPlan {
     seeks: bool,
     /// The results of bulk requests; 0 without the service.
     results: usize,
+    /// The number of rate limits of all routes, each with the states of its clients.
+    limits: usize,
     /// The bodies of requests and answers: the rest.
     pub bodies: usize,
 }
@@ -81,6 +83,7 @@ impl MemoryPlan {
             pivots: settings.caches.pivots.size.unwrap_or(cache),
             seeks: lists().any(|list| list.remembers),
             results: settings.services.bulk.as_ref().map_or(0, |bulk| bulk.idempotency.size),
+            limits: routes.iter().filter_map(|route| route.limits.as_ref()).map(|limits| limits.count()).sum(),
             bodies: 0,
         };
         plan.bodies = whole.saturating_sub(plan.set_aside());
@@ -92,7 +95,7 @@ impl MemoryPlan {
     }
 
     /// Returns the parts that are set aside.
-    fn parts(&self) -> [(&'static str, usize); 6] {
+    fn parts(&self) -> [(&'static str, usize); 7] {
         [
             ("at rest", AT_REST),
             ("for connections", self.connections.saturating_mul(CONNECTION)),
@@ -100,6 +103,7 @@ impl MemoryPlan {
             ("for the page cache", self.pages),
             ("for sort keys", if self.seeks { self.pivots } else { 0 }),
             ("for results of bulk requests", self.results),
+            ("for rate limits", self.limits.saturating_mul(rate_limit::MOST_BYTES)),
         ]
     }
 

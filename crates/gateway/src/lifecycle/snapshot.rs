@@ -619,6 +619,10 @@ mod tests {
             plan.to_string(),
             "of 512 MiB, 32 at rest, 192 for connections (at most 2340), 1 for routes, 287 for bodies"
         );
+        let limited =
+            "[server]\nmemory = \"512MiB\"\n[defaults.rate_limit]\nrequests = 9\nupstream_requests = 9\nper = \"1m\"";
+        let plan = build("127.0.0.1:1", limited, None).unwrap().memory_plan;
+        assert!(plan.to_string().ends_with(", 7 for rate limits, 281 for bodies"), "{plan}");
         let whole = build("127.0.0.1:1", "[server]\nmemory = \"512MiB\"\n", Some(&next)).unwrap();
         assert!(Arc::ptr_eq(&whole.memory, &next.memory), "requests in flight hold shares of it");
         let small = "[server]\nmemory = \"256MiB\"\nconnections = 10000";

@@ -456,7 +456,7 @@ impl Exchange<'_> {
     fn client(&self) -> LimitedClient<'_> {
         let asked = self.context.asked;
         let (headers, known) = asked.client_parts();
-        LimitedClient { headers, address: asked.client.address, known }
+        LimitedClient { headers, address: asked.client.own, known }
     }
 
     /// Returns the time that the request has left at `now`; `budget_exceeded` if there is none.

@@ -8,7 +8,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,7 +19,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::handshakes::Handshakes;
-use crate::runtime::clock;
+use crate::{runtime::clock, shared::clients::whose};
 
 /// The time for which a connection that has sent nothing yet counts as new. A client needs a round trip to send its head,
 /// and a thousand other clients can connect in that time. A connection in the middle of a head isn't new, because a head
@@ -32,10 +32,6 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// The longest time that a new client waits for the connection that it displaces to close. Afterwards the client is
 /// served even if that connection is still open.
 const CLOSING: Duration = Duration::from_secs(1);
-
-/// The length of the prefix of an IPv6 address that identifies a client, in bits. The owner of one address usually has
-/// all addresses with the same prefix.
-const IPV6_PREFIX: u32 = 64;
 
 /// The reason that a connection ends early or isn't admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -423,17 +419,6 @@ impl Drop for AdmittedConnection {
             }
         }
         self.entry.closed.notify_one();
-    }
-}
-
-/// Returns the part of an address that identifies a client: the whole of an IPv4 address, even if it is mapped into
-/// IPv6, or the first 64 bits of an IPv6 address.
-pub fn whose(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        // One client can use all addresses of a prefix, so only the prefix counts. Test:
-        // `one_address_takes_no_more_than_its_share`.
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - IPV6_PREFIX)))),
-        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
-use super::admission::whose;
 use crate::{
     cache::{self, call::CallOwners},
     explain::served,
@@ -42,7 +41,7 @@ use crate::{
         identity::{self, IdentityCall},
         observe,
         respond::{self, refuse},
-        service::{LastingResponse, Service, ServiceAnswer, StreamedResponse},
+        service::{LastingResponse, PageCause, Service, ServiceAnswer, StreamedResponse},
     },
     shared::{
         clients::{LimitedClient, limit_store::LimitStore, route_limits::LimitedRequest},
@@ -242,7 +241,7 @@ async fn ask_service(service: &dyn Service, session: &mut ServerSession, context
             refuse(&Problem::new(Code::OriginRefused, detail), None, snapshot, outcome)
         }));
     }
-    let client = Client::of(session, snapshot);
+    let client = Client::of(session, snapshot, outcome.client);
     match service.answer(session, &client, snapshot, held, outcome).await {
         Ok(Some(ServiceAnswer::Whole(response))) => Dispatch::Respond(response),
         Ok(Some(ServiceAnswer::Streamed(response))) => Dispatch::Stream(response),
@@ -320,7 +319,7 @@ fn read_head(
     // `an_invalid_permit_is_ignored_and_no_permit_is_forwarded_or_logged`.
     let permit =
         gateway.explanations(snapshot).and_then(|_| session.req_header().headers.get(headers::EXPLAIN).cloned());
-    let client = Client::of(session, snapshot);
+    let client = Client::of(session, snapshot, outcome.client);
     let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
         return Err(refused(&Problem::new(Code::RouteNotFound, "no route covers this path"), None, outcome));
     };
@@ -358,12 +357,12 @@ async fn admit_client(
     outcome: &mut Outcome,
 ) -> Result<Option<RequestPlace>, Failure> {
     let route = &routed.found.route;
-    let address = whose(outcome.client.unwrap_or(routed.client.address));
     let known = outcome.known.clone();
-    let client = LimitedClient { headers: &head.headers, address, known: known.as_deref() };
+    let client = LimitedClient { headers: &head.headers, address: routed.client.own, known: known.as_deref() };
     // A browser can't tell its script that a preflight was refused by a limit, so preflights aren't counted. Test:
     // `all_requests_count_but_preflights`.
-    let counts = !cors::is_preflight(&head.method, &head.headers) && gateway.counts(&head.headers);
+    let cause = gateway.cause(&head.headers);
+    let counts = !cors::is_preflight(&head.method, &head.headers) && cause != PageCause::Renewal;
     if let Some(limits) = route.limits.as_ref().filter(|_| counts) {
         let shared = snapshot.store.clone().map(|store| -> (Arc<dyn LimitStore>, &str) { (store, &route.name) });
         let limited = LimitedRequest::begin(limits, client, shared);
@@ -374,7 +373,7 @@ async fn admit_client(
     }
     // The place is taken last, so a request beyond another limit takes no place.
     let Some(concurrency) = &route.concurrency else { return Ok(None) };
-    Ok(Some(concurrency.enter(client)?))
+    Ok(Some(concurrency.enter(Some(client).filter(|_| cause == PageCause::Request))?))
 }
 
 /// Begins to explain a request. Returns `None` if the permit isn't valid, or if too many requests are explained.
@@ -560,7 +559,7 @@ async fn admit(
     held: &MemoryShare,
 ) -> Result<UpstreamSlot, Failure> {
     held.take(PASSING)?;
-    let client = LimitedClient { headers, address: forwarded.client.address, known };
+    let client = LimitedClient { headers, address: forwarded.client.own, known };
     // A forwarded request has no budget of time: the queue bounds the wait.
     Ok(forwarded.found.route.upstream.slots.take(client, Duration::MAX).await?)
 }

@@ -14,6 +14,7 @@ use crate::{
     outcome::trace::RequestTrace,
     request::target::RequestTarget,
     routes::route::Route,
+    shared::clients::whose,
     tls::subject::ClientSubject,
 };
 use cursorgate_config::settings::{ServerSettings, UNIX_CLIENT};
@@ -48,6 +49,8 @@ pub struct ClientRequest {
 pub struct Client {
     /// The address of the other end of the connection.
     pub address: IpAddr,
+    /// The client's own address, as trusted proxies state it, by which limits tell clients apart ([`whose`]).
+    pub own: IpAddr,
     /// The scheme of the client's own connection, `http` or `https`, even if the connection ends at a trusted proxy.
     pub scheme: &'static str,
     pub version: Version,
@@ -59,10 +62,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Identifies the client of a session. Removes headers about the request's origin unless a trusted proxy wrote
-    /// them, so later code can rely on the headers that remain.
+    /// Identifies the client of a session. `said` is the client's address, as trusted proxies state it. Removes headers
+    /// about the request's origin unless a trusted proxy wrote them, so later code can rely on the headers that remain.
     #[must_use]
-    pub fn of(session: &mut ServerSession, snapshot: &Snapshot) -> Self {
+    pub fn of(session: &mut ServerSession, snapshot: &Snapshot, said: Option<IpAddr>) -> Self {
         let address = address(session);
         let server = &snapshot.server;
         // An insertion of a value that was read from headers can't fail.
@@ -84,9 +87,9 @@ impl Client {
         let has_certificate = has_certificate(session, subject);
         let head = session.req_header();
         // A header that states the scheme is left only if a trusted proxy wrote it, so its value is used.
-        let own = if encrypted { "https" } else { "http" };
-        let scheme = said_scheme(&head.headers).unwrap_or(own);
-        Self { address, scheme, version: head.version, is_proxy, has_certificate }
+        let scheme = said_scheme(&head.headers).unwrap_or(if encrypted { "https" } else { "http" });
+        let own = whose(said.unwrap_or(address));
+        Self { address, own, scheme, version: head.version, is_proxy, has_certificate }
     }
 
     /// Returns the subject of the client's verified certificate: that of its connection, or the one that a trusted proxy

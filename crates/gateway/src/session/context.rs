@@ -14,7 +14,7 @@ use pingora::http::RequestHeader;
 
 use super::{
     client_request, observe,
-    service::{FORM, Service, UNCOUNTED},
+    service::{FORM, PageCause, Service},
 };
 use crate::{
     lifecycle::{
@@ -91,10 +91,12 @@ impl Gateway {
         self.is_inner && headers.contains_key(FORM)
     }
 
-    /// Returns whether a request counts in the rate limits of its client. All do but those that a service sends unasked.
+    /// Returns why a request is sent. Only services send requests for which no client waits.
     #[must_use]
-    pub fn counts(&self, headers: &HeaderMap) -> bool {
-        !(self.is_inner && headers.get(FORM).is_some_and(|form| form == UNCOUNTED))
+    pub fn cause(&self, headers: &HeaderMap) -> PageCause {
+        let form = headers.get(FORM).filter(|_| self.is_inner);
+        let has = |cause: &PageCause| form.is_some_and(|form| form == cause.form());
+        [PageCause::Job, PageCause::Renewal].into_iter().find(has).unwrap_or(PageCause::Request)
     }
 
     /// Removes the header with which a service says so, because the upstream doesn't get it.

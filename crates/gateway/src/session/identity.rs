@@ -25,7 +25,10 @@ use crate::{
     },
     routes::identity_source::IdentitySource,
     runtime::clock,
-    shared::{clients::LimitedClient, single_flight::LookUpResult},
+    shared::{
+        clients::{LimitedClient, whose},
+        single_flight::LookUpResult,
+    },
 };
 
 /// The largest size of an answer, in bytes. A larger one says nothing.
@@ -83,8 +86,8 @@ async fn request(
     let upstream = &source.upstream;
     let Ok(mut head) = head(source, headers) else { return IdentityAnswer::Unknown };
     let timeouts = upstream.timeouts;
-    // Questions about credentials have their turns like a client of their own.
-    let client = LimitedClient { headers, address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), known: None };
+    let address = whose(outcome.client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    let client = LimitedClient { headers, address, known: None };
     let Ok(_slot) = upstream.slots.take(client, timeouts.whole).await else { return IdentityAnswer::Unanswered };
     let (held, peer) = (snapshot.memory.share(), AskedPeer::default());
     let (path, query) = source.target.split_once('?').unwrap_or((&source.target, ""));

@@ -24,9 +24,30 @@ use cursorgate_translate::downstream::{CorsPolicy, Response, response::cors};
 /// services remove it from the client's request, and the outer gateway doesn't read it.
 pub const FORM: HeaderName = HeaderName::from_static("cursorgate-form");
 
-/// The value of [`FORM`] for an inner request that doesn't count in the rate limits of its client, because the client
-/// hasn't asked for it: a further poll of a live page. It names no convention, so the page has the client's.
-pub const UNCOUNTED: &str = "uncounted";
+/// Why a request for a page is sent. It decides in which limits of its client the request counts. All requests count in
+/// the limits that protect routes and upstreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageCause {
+    /// The client waits for the page.
+    Request,
+    /// The client has asked for work that goes on without it, such as an export. The request counts in rate limits, but
+    /// takes no place among the concurrent requests of the client, because it would take it for as long as the work.
+    Job,
+    /// No client has asked for this page: a further poll of a live page, or a watch.
+    Renewal,
+}
+
+impl PageCause {
+    /// Returns the value of [`FORM`] for an inner request. It names no convention, so the page has the client's.
+    #[must_use]
+    pub const fn form(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Job => "job",
+            Self::Renewal => "renewal",
+        }
+    }
+}
 
 /// A service that answers requests in place of a route. These requests are logged, counted and traced like all other
 /// requests.

@@ -11,7 +11,7 @@ pub mod route_limits;
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher as _, Hash as _, Hasher as _},
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
 };
 
 use http::{
@@ -36,9 +36,26 @@ pub struct ClientHashes {
 #[derive(Clone, Copy, Debug)]
 pub struct LimitedClient<'r> {
     pub headers: &'r HeaderMap,
+    /// The client's own address, as trusted proxies state it ([`whose`]).
     pub address: IpAddr,
     /// The client as `identity` names it.
     pub known: Option<&'r KnownClient>,
+}
+
+/// The length of the prefix of an IPv6 address that identifies a client, in bits. The owner of one address usually has
+/// all addresses with the same prefix.
+const IPV6_PREFIX: u32 = 64;
+
+/// Returns the part of an address that identifies a client: the whole of an IPv4 address, even if it is mapped into
+/// IPv6, or the first 64 bits of an IPv6 address.
+#[must_use]
+pub fn whose(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        // One client can use all addresses of a prefix, so only the prefix counts. Test:
+        // `one_address_takes_no_more_than_its_share`.
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - IPV6_PREFIX)))),
+        address @ IpAddr::V4(_) => address,
+    }
 }
 
 /// The keyed hash of a client.
@@ -89,6 +106,12 @@ impl ClientHashes {
             address.hash(&mut hasher);
         }
         ClientHash(hasher.finish())
+    }
+
+    /// Returns the hash of an address, whatever the headers of a request are.
+    #[must_use]
+    pub fn at(&self, address: IpAddr) -> ClientHash {
+        ClientHash(self.hashes.hash_one(address))
     }
 
     /// Returns the client of a request to a route as bytes, which are the same in every process. The bytes contain the

@@ -42,7 +42,8 @@ pub enum ConcurrencyLimit {
 #[derive(Debug)]
 pub struct RequestPlace {
     concurrency: Arc<RouteConcurrency>,
-    client: ClientHash,
+    /// `None` if the request counts only among those of all clients.
+    client: Option<ClientHash>,
 }
 
 impl RouteConcurrency {
@@ -66,24 +67,26 @@ impl RouteConcurrency {
     }
 
     /// Takes a place for a request. The client is identified by the configured headers, or by its address if the
-    /// request has none of these headers.
+    /// request has none of these headers. A request without a client counts only among those of all clients.
     ///
     /// # Errors
     ///
     /// Returns the limit that the route, or the client, has reached.
-    pub fn enter(self: &Arc<Self>, client: LimitedClient<'_>) -> Result<RequestPlace, ConcurrencyLimit> {
-        let client = self.known.find(client);
+    pub fn enter(self: &Arc<Self>, client: Option<LimitedClient<'_>>) -> Result<RequestPlace, ConcurrencyLimit> {
+        let client = client.map(|client| self.known.find(client));
         let mut counts = self.counts();
         // This limit is checked before the client's entry is made, so a refused request leaves no entry. Test:
         // `a_client_at_its_limit_leaves_the_rest_to_others`.
         if self.limits.requests.is_some_and(|most| counts.requests >= most) {
             return Err(ConcurrencyLimit::Route);
         }
-        let of_client = counts.clients.entry(client).or_default();
-        if self.limits.per_client.is_some_and(|most| *of_client >= most) {
-            return Err(ConcurrencyLimit::Client);
+        if let Some(client) = client {
+            let of_client = counts.clients.entry(client).or_default();
+            if self.limits.per_client.is_some_and(|most| *of_client >= most) {
+                return Err(ConcurrencyLimit::Client);
+            }
+            *of_client += 1;
         }
-        *of_client += 1;
         counts.requests += 1;
         drop(counts);
         Ok(RequestPlace { concurrency: Arc::clone(self), client })
@@ -98,11 +101,12 @@ impl Drop for RequestPlace {
     fn drop(&mut self) {
         let mut counts = self.concurrency.counts();
         counts.requests -= 1;
-        if let Some(of_client) = counts.clients.get_mut(&self.client) {
+        let Some(client) = self.client else { return };
+        if let Some(of_client) = counts.clients.get_mut(&client) {
             *of_client -= 1;
             // Made-up clients take no memory after their requests have ended.
             if *of_client == 0 {
-                counts.clients.remove(&self.client);
+                counts.clients.remove(&client);
             }
         }
     }
@@ -119,8 +123,9 @@ mod tests {
     const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 
-    fn at(headers: &HeaderMap, address: IpAddr) -> LimitedClient<'_> {
-        LimitedClient { headers, address, known: None }
+    #[expect(clippy::unnecessary_wraps, reason = "it is what `enter` takes")]
+    fn at(headers: &HeaderMap, address: IpAddr) -> Option<LimitedClient<'_>> {
+        Some(LimitedClient { headers, address, known: None })
     }
 
     fn limits(requests: Option<usize>, per_client: Option<usize>) -> Arc<RouteConcurrency> {
@@ -134,9 +139,12 @@ mod tests {
         assert_eq!(limits.enter(at(&none, ONE)).unwrap_err(), ConcurrencyLimit::Client);
         let third = limits.enter(at(&none, OTHER)).unwrap();
         assert_eq!(limits.enter(at(&none, OTHER)).unwrap_err(), ConcurrencyLimit::Route);
+        assert_eq!(limits.enter(None).unwrap_err(), ConcurrencyLimit::Route, "nobody waits for it");
         drop(third);
         drop(held);
         assert!(limits.counts().clients.is_empty());
+        drop(limits.enter(None).unwrap());
+        assert_eq!(limits.counts().requests, 0);
         assert!(limits.enter(at(&none, ONE)).is_ok());
     }
 

@@ -1,7 +1,7 @@
 //! The limit of concurrent requests to an upstream, and the queue for it.
 //!
 //! An upstream has a fixed number of slots (`connections`), or as many as it answers without delay ([`limiter`]). Other
-//! requests wait in a queue that is fair by client ([`queue`]), and only as long as the wait is worthwhile: a client that
+//! requests wait in a queue that is fair by address and client ([`queue`]), and only as long as the wait is worthwhile: a client that
 //! has waited for a second would get an answer that it no longer wants. All others are refused at once.
 
 pub mod limiter;
@@ -18,9 +18,9 @@ use std::{
 use http::{HeaderName, header::AUTHORIZATION};
 use tokio::sync::oneshot;
 
-use super::clients::{ClientHash, ClientHashes, LimitedClient};
+use super::clients::{ClientHashes, LimitedClient};
 use limiter::Limiter;
-use queue::FairQueue;
+use queue::{FairQueue, QueuedClient};
 
 /// The number of slots if the configuration sets none, and the largest adaptive limit.
 pub const MOST: usize = 1_024;
@@ -96,7 +96,7 @@ pub struct Occupied {
 /// A waiting request. Dropping this value removes the request from the queue.
 struct WaitingRequest<'a> {
     slots: &'a Arc<UpstreamSlots>,
-    client: ClientHash,
+    client: QueuedClient,
     number: u64,
 }
 
@@ -168,8 +168,8 @@ impl UpstreamSlots {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Takes a slot. If requests wait, clients have their turns one after the other. Waits for at most `left`, the time
-    /// that the request has left, and never for more than one second.
+    /// Takes a slot. If requests wait, addresses and their clients have their turns one after the other. Waits for at
+    /// most `left`, the time that the request has left, and never for more than one second.
     ///
     /// # Errors
     ///
@@ -181,22 +181,22 @@ impl UpstreamSlots {
         }
         // The request may have less time left than `PATIENCE`. Test:
         // `a_request_waits_for_a_slot_no_longer_than_its_deadline`.
-        match self.wait(self.clients.find(client), left).await {
+        let client = QueuedClient { address: self.clients.at(client.address), client: self.clients.find(client) };
+        match self.wait(client, left).await {
             Some(slot) => Ok(slot),
             None => Err(self.refuse()),
         }
     }
 
-    async fn wait(self: &Arc<Self>, client: ClientHash, left: Duration) -> Option<UpstreamSlot> {
+    async fn wait(self: &Arc<Self>, client: QueuedClient, left: Duration) -> Option<UpstreamSlot> {
         let (sender, receiver) = oneshot::channel();
         self.press();
         let (_waiting, patience) = {
             let now = (self.clock)();
             let mut queue = self.queue();
             let patience = self.patience(&queue, client, now)?;
-            // The client that has the most requests makes room for one that has fewer.
-            let own = queue.requests.length_of(client);
-            if queue.requests.length() >= self.most && !queue.requests.displace(own + 1) {
+            // Whoever has the most requests makes room for one that has fewer.
+            if queue.requests.length() >= self.most && !queue.requests.displace(client) {
                 return None;
             }
             let number = queue.requests.push(client, sender);
@@ -240,7 +240,7 @@ impl UpstreamSlots {
     }
 
     /// Returns the longest time that a new request may wait; `None` if its wait would take longer.
-    fn patience(&self, queue: &SlotQueue, client: ClientHash, now: Instant) -> Option<Duration> {
+    fn patience(&self, queue: &SlotQueue, client: QueuedClient, now: Instant) -> Option<Duration> {
         let Some(limiter) = &self.limiter else { return Some(PATIENCE) };
         let limiter = limiter.lock().unwrap_or_else(PoisonError::into_inner);
         if !limiter.is_adapted() {
@@ -248,8 +248,7 @@ impl UpstreamSlots {
         }
         let refuses = queue.last.is_some_and(|last| now.saturating_duration_since(last) < RECENT);
         let patience = if refuses { SHORT_PATIENCE } else { PATIENCE };
-        let clients = queue.requests.clients().max(1);
-        let before = number((queue.requests.length_of(client) + 1).saturating_mul(clients));
+        let before = number(queue.requests.turns_until(client));
         let is_too_long = limiter.rate().is_some_and(|rate| before > rate * patience.as_secs_f64());
         // A client's first request always waits: the estimate could be wrong for good.
         (!is_too_long || queue.requests.length_of(client) == 0).then_some(patience)

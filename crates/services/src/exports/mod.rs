@@ -54,12 +54,12 @@ use cursorgate_gateway::{
     net::memory::MemoryShare,
     outcome::{access_log::Outcome, failure::Failure},
     runtime::clock,
-    server::{admission::whose, dispatch::unless_gone},
+    server::dispatch::unless_gone,
     session::{
         body::{self, BodyLimits},
         client_request::Client,
         identity::IdentityCall,
-        service::{Service, ServiceAnswer, StreamedResponse},
+        service::{PageCause, Service, ServiceAnswer, StreamedResponse},
     },
     shared::clients::{LimitedClient, limit_store::LimitStore, route_limits::LimitedRequest},
 };
@@ -299,7 +299,8 @@ impl Exports {
     async fn probe(&self, call: &ExportCall<'_>, definition: &JobDefinition, private: &str) -> Result<(), Failure> {
         let ExportCall { snapshot, settings, caller, .. } = call;
         let (gateway, timeout) = (self.inner.gateway(), settings.page_timeout);
-        match (PageReader { gateway, snapshot, caller, definition, private, timeout }).probe().await {
+        let cause = PageCause::Request;
+        match (PageReader { gateway, snapshot, caller, definition, private, timeout, cause }).probe().await {
             Ok((answer, _)) if answer.status == 200 => Ok(()),
             Ok((answer, _)) => Err(Failure::Passed(Box::new(answer.passed()))),
             Err(PageFault::Again(fault, _) | PageFault::Limited(fault, _) | PageFault::Final(fault)) => {
@@ -381,7 +382,7 @@ impl ExportCall<'_> {
         let Some(limits) = &route.limits else { return Ok(()) };
         let client = LimitedClient {
             headers: &session.req_header().headers,
-            address: whose(outcome.client.unwrap_or(client.address)),
+            address: client.own,
             known: self.caller.known(route.identity.as_deref()),
         };
         let store = self.snapshot.store.clone();

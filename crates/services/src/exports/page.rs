@@ -14,7 +14,7 @@ use crate::{
 };
 use cursorgate_config::settings::Role;
 use cursorgate_core::json;
-use cursorgate_gateway::{Gateway, List, Snapshot, routes::route::Route};
+use cursorgate_gateway::{Gateway, List, Snapshot, routes::route::Route, session::service::PageCause};
 use cursorgate_translate::downstream::{Code, Convention};
 
 /// The largest number of items that an export requests in one page, even if the list allows more.
@@ -61,6 +61,7 @@ pub(super) struct PageReader<'r> {
     /// page's query.
     pub(super) private: &'r str,
     pub(super) timeout: Duration,
+    pub(super) cause: PageCause,
 }
 
 impl PageReader<'_> {
@@ -131,7 +132,7 @@ impl PageReader<'_> {
         // No client waits for the answer. The sender stays alive, so only the time limit ends the request.
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (self.timeout, &mut wanted);
-        let page = FreshPage { target: &target, known: None, counts: true };
+        let page = FreshPage { target: &target, known: None, cause: self.cause };
         answer::ask((self.gateway, self.snapshot), self.caller, page, limits).await.map_err(|reason| {
             let (code, detail) = reason.said();
             let fault = JobFault::new(code.as_str(), detail);

@@ -18,7 +18,7 @@ use crate::{
     webhooks::{self, Event},
 };
 use cursorgate_config::settings::{EventType, ExportSettings};
-use cursorgate_gateway::runtime::clock;
+use cursorgate_gateway::{runtime::clock, session::service::PageCause};
 
 /// The largest number of processes that may end while they work on the same page. After one more, the job fails.
 /// Without this bound, a page that makes its process crash would crash one process after the other.
@@ -148,6 +148,7 @@ impl ExportRun {
                 definition: &self.taken.job.definition,
                 private: &private,
                 timeout: self.settings.page_timeout,
+                cause: PageCause::Job,
             };
             let next = match &self.taken.job.progress.next {
                 JobPlace::At(query) => Some(query.as_str()),

@@ -29,6 +29,7 @@ use cursorgate_gateway::{
         live_counts::{LiveCounts, PollResult},
     },
     runtime::futures::caught,
+    session::service::PageCause,
 };
 use cursorgate_translate::downstream::Code;
 
@@ -210,7 +211,8 @@ impl Poller {
         let shown = self.group.state.borrow().shown.as_ref().map(|shown| Arc::clone(&shown.page));
         let known = shown.as_ref().and_then(|page| page.tag.as_ref());
         // The client has asked for the first page. Whatever follows is the gateway's own doing.
-        let page = FreshPage { target: &window.target, known, counts: shown.is_none() };
+        let cause = if shown.is_none() { PageCause::Request } else { PageCause::Renewal };
+        let page = FreshPage { target: &window.target, known, cause };
         let limits = (settings.timeout, wanted);
         let asked = answer::ask((&self.gateway, snapshot), caller, page, limits).await;
         let answer = match asked {

@@ -34,6 +34,7 @@ use cursorgate_gateway::{
     lifecycle::process::Stage,
     request::target::{self, RequestTarget},
     runtime::{clock, futures::caught},
+    session::service::PageCause,
 };
 use cursorgate_translate::downstream::Code;
 
@@ -214,7 +215,7 @@ impl WatchKeeper {
             return Err(WatchFault::of(Code::RouteNotFound));
         };
         let known = before.as_ref().map(|(_, tag, _)| tag);
-        let page = FreshPage { target: &watch.path.value, known, counts: true };
+        let page = FreshPage { target: &watch.path.value, known, cause: PageCause::Renewal };
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (watch.timeout, &mut wanted);
         let asked = answer::ask((self.inner.gateway(), snapshot), caller, page, limits).await;

@@ -33,8 +33,10 @@ const MOST_IN_GROUP: usize = 64;
 const MICROSECOND: u64 = 1_000;
 
 /// The largest number of clients whose states a limit keeps, as the documentation states it.
-#[cfg(test)]
 const MOST_CLIENTS: usize = GROUPS * MOST_IN_GROUP;
+
+/// The memory of a limit with the states of [`MOST_CLIENTS`] clients, which anybody can invent.
+pub const MOST_BYTES: usize = GROUPS * size_of::<Mutex<Vec<ClientState>>>() + MOST_CLIENTS * size_of::<ClientState>();
 
 /// A limit with the state of each client.
 #[derive(Debug)]

@@ -103,6 +103,13 @@ struct AppliedLimit {
 }
 
 impl RouteLimits {
+    /// Returns the number of limits that keep the states of clients.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let of_route = [&self.requests, &self.upstream_requests, &self.legacy];
+        of_route.into_iter().chain(self.brownouts.iter().map(|(_, limit)| limit)).flatten().count()
+    }
+
     /// Returns the headers by which the limits identify clients.
     #[must_use]
     pub fn named_by(&self) -> &[HeaderName] {

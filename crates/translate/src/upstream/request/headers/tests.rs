@@ -140,7 +140,7 @@ fn headers_of_principal_and_origin_cant_be_nominated() {
 }
 
 /// Headers about the origin of a request, under the names that different proxies use.
-const CLAIMS: [(&str, &str); 23] = [
+const CLAIMS: [(&str, &str); 29] = [
     ("x-forwarded-for", "10.0.0.1"),
     ("x_forwarded_for", "10.0.0.2"),
     ("x-forwarded-host", "evil.example"),
@@ -156,6 +156,12 @@ const CLAIMS: [(&str, &str); 23] = [
     ("proxy-client-ip", "10.0.0.1"),
     ("x-proxyuser-ip", "10.0.0.1"),
     ("forwarded-for", "10.0.0.1"),
+    ("http_x_forwarded_for", "10.0.0.1"),
+    ("http_client_ip", "10.0.0.1"),
+    ("cf-pseudo-ipv4", "240.0.0.1"),
+    ("remote-addr", "10.0.0.1"),
+    ("x-originating-ip", "10.0.0.1"),
+    ("x-azure-socketip", "10.0.0.1"),
     ("x-appengine-user-ip", "10.0.0.1"),
     ("x-scheme", "https"),
     ("x-url-scheme", "https"),
