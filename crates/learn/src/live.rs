@@ -524,6 +524,9 @@ impl Review {
                 format!("the second page of {few} items begins with item {} and not with item {}", place + 1, few + 1);
             return self.suggest_place(first, &name, message).await;
         }
+        if is_steady && family == Family::Offset && self.list.dialect.size_name().is_some() {
+            self.check_offset(&wide, few).await?;
+        }
         // If the upstream counts pages from 0 and the dialect from 1, the first page is never requested, so page 0 is
         // requested here. Test: `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
         if self.list.dialect.counts_pages() && first_page == 1 {
@@ -537,6 +540,27 @@ impl Review {
                 self.fault(at, message, "request.first_page = 0");
             }
         }
+        Ok(())
+    }
+
+    /// Reports offsets that the upstream lowers to multiples of the size, or refuses. `wide` shows the beginning of the
+    /// list.
+    async fn check_offset(&mut self, wide: &ReadPage, few: u32) -> Result<(), ProbeHalt> {
+        let from = few + few.div_ceil(2);
+        if from % few == 0 || wide.ids.len() <= from as usize {
+            return Ok(());
+        }
+        let slice = Slice::Offset { from: Offset(from.into()), size: PageSize(few) };
+        let sorted = std::sync::Arc::clone(self.list.dialect.default_sorted());
+        let page = self.ask(&sorted, &Fetch::Slice(slice, Listing::default())).await?;
+        let asked = format!("asked for {few} items from offset {from} on, which is no multiple of {few}, the upstream");
+        let message = match (&page.read, page.ids.first()) {
+            (Err(ReadingError::Failed { status, .. }), _) => format!("{asked} answers {status}"),
+            (Ok(_), Some(first)) if wide.ids.get(few as usize) == Some(first) => format!("{asked} begins at {few}"),
+            _ => return Ok(()),
+        };
+        let at = self.list.settings.dialect.request.query.at;
+        self.fault(at, message, "request.aligned = true");
         Ok(())
     }
 

@@ -16,6 +16,7 @@
 
 mod asking;
 mod assembly;
+mod ends;
 mod line;
 mod mark_seam;
 mod passed;
@@ -27,6 +28,7 @@ mod tail;
 mod view;
 
 use self::{
+    ends::{ClaimedEnd, SeenFacts},
     line::MarkLine,
     mark_seam::MarkSeam,
     passed::{PassedItems, Recognised},
@@ -43,7 +45,7 @@ use super::{
     mark::Mark,
     page::{Page, Unproven},
     paging::UpstreamProfile,
-    position::{Anchor, Hint, Marks, Pivot, Position},
+    position::{Anchor, Hint, Marks, Pivot, Position, WalkFacts},
     refusal::Refusal,
     request::PageRequest,
     slices::{self, AnswerUse, AskedSlice, Asker, KnownSizes, Look},
@@ -103,6 +105,8 @@ struct MarkReader<'p> {
     caps: Caps,
     effort: Effort,
     counts: Counts,
+    facts: SeenFacts,
+    claimed: ClaimedEnd,
     findings: Findings,
 }
 
@@ -191,12 +195,14 @@ pub(super) async fn read_from(
     pairs: Vec<(Slice, Answer)>,
 ) -> Result<Box<Page>, Stop> {
     let mut reader = MarkReader::new(up, request)?;
+    reader.count_left_out_rows();
     reader.set_out();
     let first = if pairs.is_empty() {
         MarkTurn::Window
     } else {
         reader.stand.aimed = reader.stand.offset;
         reader.asker.adopt(&pairs, &reader.request.paging)?;
+        pairs.iter().for_each(|(slice, answer)| reader.facts.note(*slice, answer));
         MarkTurn::Look(Look { answers: pairs, witness: Witness::None })
     };
     slices::read(&mut reader, first).await
@@ -270,10 +276,13 @@ impl slices::SliceReader for MarkReader<'_> {
     }
 
     async fn end(&mut self) -> MarkNext {
-        Ok(MarkTurn::Serve { cut_off: false })
+        self.judge_end().await
     }
 
     fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, MarkHalt> {
+        if self.must_judge_end() && !cut_off {
+            return Err(MarkHalt::Instead(MarkTurn::End));
+        }
         self.finish(cut_off).map(Box::new)
     }
 }
@@ -307,6 +316,8 @@ impl<'p> MarkReader<'p> {
             }
             request.target.position = Position::At(Offset(offset));
         }
+        let begins_the_list = request.begins_the_list();
+        let walk = WalkFacts { passed: hint.walk.passed.or(begins_the_list.then_some(0)), ..hint.walk };
         let at_start = matches!(request.target.position, Position::Start | Position::At(Offset(0)));
         let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
         Ok(Self {
@@ -320,6 +331,8 @@ impl<'p> MarkReader<'p> {
             caps: Caps::default(),
             effort: Effort::default(),
             counts: Counts { total: None, nothing_from: u64::MAX },
+            facts: SeenFacts::new(walk, total),
+            claimed: ClaimedEnd::default(),
             findings: Findings {
                 by_offset: by_client,
                 flagged: by_client.then_some(Unproven::Position),

@@ -231,6 +231,10 @@ pub(super) const DEPTH_LOOKS: u32 = 6;
 /// Each time the page reaches farther; a list that refutes more ends than that changes too fast, or is all gaps.
 pub(super) const END_REFUTATIONS: u32 = 8;
 
+/// The largest number of times that a small request confirms the end of one page that is read by marks. An answer that
+/// a change of the list spoils is one of two.
+pub(super) const MARK_END_CHECKS: u32 = 2;
+
 /// The largest number of slices of a gap that are read again before its sides are joined.
 pub(super) const GAP_READ_AGAIN: usize = 8;
 

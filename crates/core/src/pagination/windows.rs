@@ -21,6 +21,8 @@ mod take;
 
 use std::sync::Arc;
 
+pub(super) use ends::{MoreClaims, Witnesses};
+
 use bracket::Bracket;
 use confirm::{EndChecks, Short};
 use contradiction::Contradictions;

@@ -489,6 +489,7 @@ impl From<LegacyFault> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::metrics::FAMILIES;
     use cursorgate_cursor::cursor::{ContextPart, RefusalReason};
 
     fn code(failure: Failure) -> (&'static str, Option<String>) {
@@ -535,6 +536,29 @@ mod tests {
             assert_eq!((problem.code, detail.as_deref()), (Code::UpstreamUnsorted, Some("item 3 of an answer")));
             let same = |other: &&Cause| unsorted(**other).0 == word || unsorted(**other).1 == unsorted(cause).1;
             assert_eq!(Cause::ALL.iter().filter(same).count(), 1, "{word}");
+        }
+    }
+
+    #[test]
+    fn each_cause_of_a_refusal_is_counted() {
+        let nearest = Offset(7);
+        let disorders = Cause::ALL.map(|cause| Refusal::Unsorted(Unsorted { cause, said: String::new() }));
+        let others = [
+            Refusal::PositionLost { nearest },
+            Refusal::TieRun { nearest },
+            Refusal::TooDeep,
+            Refusal::BudgetExceeded,
+            Refusal::Stuck,
+            Refusal::EndContradicted { passed: 100, total: 1_003 },
+            Refusal::NoList,
+            Refusal::PivotGone { nearest },
+            Refusal::TokenGone,
+            Refusal::Unsupported,
+        ];
+        let family = FAMILIES.iter().find(|family| family.name == "cursorgate_refusals_total").expect("the family");
+        for refusal in disorders.into_iter().chain(others) {
+            let word = super::cause(&refusal);
+            assert!(family.labels[0].1.contains(&word), "{word}");
         }
     }
 

@@ -151,6 +151,19 @@ impl Review {
             return Ok(());
         };
         let count = page.ids.len() as u64;
+        if let Some(total) = whole.answer().and_then(|answer| answer.total).map(|total| total.value)
+            && begins > 0
+            && count > 0
+            && said.saturating_add(begins) == total
+        {
+            let place = self.written("response.total");
+            let message = format!(
+                "{place} says {total} on the first page, and {said} at offset {begins}: it counts the \
+                                   items from there on"
+            );
+            self.fact_fault("response.total", message, "remove response.total, or write where the total is");
+            return Ok(());
+        }
         if said <= begins + count || count == u64::from(size) {
             return Ok(());
         }

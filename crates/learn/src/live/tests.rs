@@ -258,6 +258,44 @@ fn a_window_whose_total_is_0_beyond_it_is_reported() {
 }
 
 #[test]
+fn a_total_that_counts_from_the_offset_on_is_reported() {
+    let all = rows(257);
+    let configuration = BY_OFFSET.replace("items = \"/data\"", "items = \"/data\", total = \"/total\"");
+    let report = review(&configuration, |asked| {
+        counted(&by_offset(asked, &all), all.len().saturating_sub(asked.number("_offset").unwrap_or(0)))
+    });
+    let said = said(&report);
+    assert!(said.contains("it counts the items from there on: remove response.total"), "{said}");
+}
+
+#[test]
+fn offsets_that_must_be_multiples_of_the_size_are_reported() {
+    let all = rows(257);
+    let place = |asked: &SimulatedRequest| {
+        (asked.number("_offset").unwrap_or(0), asked.number("_count").unwrap_or(20).clamp(1, 50))
+    };
+    let lowered = |asked: &SimulatedRequest| {
+        let (from, size) = place(asked);
+        Answered::new(json!({ "data": slice(&all, from - from % size, size) }))
+    };
+    let refused = |asked: &SimulatedRequest| {
+        let (from, size) = place(asked);
+        match from % size {
+            0 => Answered::new(json!({ "data": slice(&all, from, size) })),
+            _ => Answered::refused(400, json!({ "error": "offset" })),
+        }
+    };
+    let aligned = BY_OFFSET.replace("_count={size}\" }", "_count={size}\", aligned = true }");
+    let answers: [(&dyn Fn(&SimulatedRequest) -> Answered, &str); 2] =
+        [(&lowered, "begins at 5: request.aligned = true"), (&refused, "answers 400: request.aligned = true")];
+    for (answer, expected) in answers {
+        let wrong = said(&review(BY_OFFSET, answer));
+        assert!(wrong.contains(expected), "{wrong}");
+        assert_eq!(said(&review(&aligned, answer)), "");
+    }
+}
+
+#[test]
 fn offsets_that_are_lowered_are_no_repeated_last_page() {
     let all = rows(257);
     let configuration = BY_OFFSET.replace("items = \"/data\"", "items = \"/data\", total = \"/total\"");

@@ -1,14 +1,14 @@
 //! The next request of a page that is read by marks, for the window around the boundary or for the list after a short
 //! answer. Also the end of a page that can't be completed.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{Landmark, Look, MarkHalt, MarkNext, MarkReader, MarkTurn, Page, mark_seam::MarkSeam, view::View};
 use crate::pagination::{
     answer::Answer,
     direction::Way,
     judge::end::Witness,
-    limits::{ALIKE_ANSWERS, MARKS_BESIDE},
+    limits::{AFTER_SEARCH_REQUESTS, ALIKE_ANSWERS, MARK_END_CHECKS, MARKS_BESIDE},
     page::Unproven,
     paging::{Family, Sizes},
     plan::{self, MARGIN, Window},
@@ -107,6 +107,12 @@ impl MarkReader<'_> {
             }
             self.caps.suspected = u32::try_from(view.len()).ok();
             let last = view.reaches().saturating_sub(1);
+            // Where rows are left out, a small request at the believed end shows other items each time, so the end is
+            // judged by all answers. Test: `items_after_a_gap_are_found_without_a_statement`.
+            self.claimed.confirmations += 1;
+            if self.claimed.confirmations > MARK_END_CHECKS {
+                return self.suppose_end();
+            }
             return self.confirm(last).await;
         }
         if passed == 0
@@ -165,6 +171,8 @@ impl MarkReader<'_> {
         let mut witness = Witness::Same;
         for (slice, beyond) in others {
             if self.shows_more(&beyond) {
+                // The sides of a gap of left-out rows may take more requests than a page where it is expected.
+                self.asker.searching = true;
                 return self.look_beyond(Way::Forward);
             }
             self.counts.nothing_from = self.counts.nothing_from.min(slice.begins().0);
@@ -233,7 +241,10 @@ impl MarkReader<'_> {
     pub(super) async fn send(&mut self, slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, MarkHalt> {
         let asked = slices.into_iter().map(AskedSlice::from).collect();
         match self.asker.send(asked, &self.request.paging, |_| true).await {
-            Ok(pairs) => Ok(pairs.into_iter().map(|(asked, answer)| (asked.slice, answer)).collect()),
+            Ok(pairs) => {
+                pairs.iter().for_each(|(asked, answer)| self.facts.note(asked.slice, answer));
+                Ok(pairs.into_iter().map(|(asked, answer)| (asked.slice, answer)).collect())
+            }
             Err(why) => Err(self.unasked(why)),
         }
     }
@@ -246,6 +257,16 @@ impl MarkReader<'_> {
             // The items that were read last can't be found any more. No page has been served yet, so the page can begin
             // anew.
             self.effort.restarts += 1;
+            self.set_out();
+            return MarkHalt::Instead(MarkTurn::Window);
+        }
+        // Where rows are left out, offsets count more than the items, so the place is searched for once more by rows.
+        if matches!(self.boundary, Landmark::Marks(_))
+            && !self.request.paging.hidden
+            && self.facts.was_short
+            && self.asker.left() > AFTER_SEARCH_REQUESTS
+        {
+            Arc::make_mut(&mut self.request.paging).hidden = true;
             self.set_out();
             return MarkHalt::Instead(MarkTurn::Window);
         }

@@ -69,6 +69,7 @@ impl MarkReader<'_> {
         page.notes.drift = self.findings.drift.filter(|drift| *drift != 0);
         page.notes.stragglers = self.findings.stragglers;
         (page.notes.profile, page.notes.honoured) = (self.profile(), self.asker.ledger.honoured().by_walk());
+        self.carry(&mut page);
         page
     }
 

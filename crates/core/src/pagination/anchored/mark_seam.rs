@@ -5,7 +5,7 @@ use super::{Landmark, MarkNext, MarkProgress, MarkReader, MarkTurn, line::MarkLi
 use crate::pagination::{
     direction::Way,
     judge::end::Witness,
-    limits::{EMPTY_ANSWERS, MARK_SEAM_READINGS},
+    limits::{EMPTY_ANSWERS, MARK_SEAM_READINGS, NAMED_PLACE_WINDOWS},
     mark::Mark,
     page::Unproven,
     refusal::Refusal,
@@ -37,6 +37,12 @@ impl MarkSeam {
             beyond: beyond(view.slice, view.begins, view.reaches(), toward)?,
             empty: 0,
         }))
+    }
+
+    /// Returns this seam with another slice beyond the answer: no item is in between.
+    pub(super) fn towards(mut self: Box<Self>, beyond: Slice) -> Box<Self> {
+        self.beyond = beyond;
+        self
     }
 }
 
@@ -95,9 +101,10 @@ impl MarkReader<'_> {
         // `answers_that_count_otherwise_make_no_seam`.
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;
         let beyond = view.reaches();
-        // An empty answer after the seam isn't the end if a count shows that more items follow. Test:
-        // `an_empty_answer_ends_no_list_that_counts_more`.
-        let more_is_said = found.is_none() && seam.toward == Way::Forward && total.is_some_and(|total| total > beyond);
+        // An empty answer after the seam isn't the end of a page that is read from the end if a count shows that more
+        // items follow. Other ends are judged. Test: `an_empty_answer_ends_no_list_that_counts_more`.
+        let is_tail = matches!(self.boundary, Landmark::Tail(_));
+        let more_is_said = is_tail && found.is_none() && total.is_some_and(|total| total > beyond);
         // If the second reading has other items, an item may have crossed the seam, so neither answer counts. Test:
         // `an_answer_whose_second_reading_differs_does_not_prove_a_seam`.
         if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
@@ -120,7 +127,7 @@ impl MarkReader<'_> {
         match seam.toward {
             Way::Backward => view.begins > 0,
             Way::Forward => match self.asker.ledger.total() {
-                Some(total) => total > view.reaches(),
+                Some(total) => total > view.reaches() && u64::from(seam.empty) < NAMED_PLACE_WINDOWS,
                 None => seam.empty + 1 < EMPTY_ANSWERS,
             },
         }

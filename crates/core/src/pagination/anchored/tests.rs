@@ -1,6 +1,7 @@
 //! Walks through small lists without a declared order. The simulator tests random changes.
 
 mod amid;
+mod ends;
 
 use std::sync::Arc;
 
@@ -31,6 +32,14 @@ fn start() -> Target {
     Target { position: Position::Start, hint: Hint::default() }
 }
 
+/// A flag of answers that says whether more items follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flag {
+    Right,
+    AlwaysTrue,
+    AlwaysFalse,
+}
+
 /// A list of items as raw text, and the behaviour of its upstream.
 struct List {
     /// The raw id of each item, if the item has one, and the rest of its bytes.
@@ -44,6 +53,10 @@ struct List {
     /// The `n` for which answers omit every `n`th item after the limit is applied, although the paging declares no
     /// hidden items; `None` if no item is omitted.
     hides_each: Option<usize>,
+    /// The places of the rows that answers omit after the limit is applied. The total doesn't count them.
+    gap: std::ops::Range<usize>,
+    /// The flag of answers; `None` if they have none.
+    more: Option<Flag>,
     /// The number of items inserted at the head before the second answer for a page.
     arrivals: u32,
     profile: UpstreamProfile,
@@ -73,6 +86,8 @@ impl List {
             overcount: 0,
             ignores: false,
             hides_each: None,
+            gap: 0..0,
+            more: None,
             arrivals: 0,
             profile: UpstreamProfile::default(),
             requests: 0,
@@ -116,7 +131,8 @@ impl List {
             Span { start, end: u32::try_from(body.len()).unwrap() }
         };
         let begins = usize::try_from(begins).unwrap_or(usize::MAX);
-        let shown = |place: &usize| self.hides_each.is_none_or(|each| place % each != each - 1);
+        let shown =
+            |place: &usize| self.hides_each.is_none_or(|each| place % each != each - 1) && !self.gap.contains(place);
         let places = (begins..self.items.len().max(begins)).take(size as usize).filter(shown);
         for (id, rest) in places.filter_map(|place| self.items.get(place)) {
             let key = id.as_deref().map_or(Span::ABSENT, &mut push);
@@ -124,8 +140,14 @@ impl List {
             items.push(Span { start: if key.is_absent() { rest.start } else { key.start }, end: rest.end });
             keys.push(key);
         }
-        let total = self.total.then_some(Total { value: self.items.len() as u64 + self.overcount, exact: true });
-        Answer { body, items, keys, total, ..Answer::default() }
+        let count = (self.items.len() - self.gap.len()) as u64;
+        let total = self.total.then_some(Total { value: count + self.overcount, exact: true });
+        let more = self.more.map(|flag| match flag {
+            Flag::Right => begins.saturating_add(size as usize) < self.items.len(),
+            Flag::AlwaysTrue => true,
+            Flag::AlwaysFalse => false,
+        });
+        Answer { body, items, keys, total, more, ..Answer::default() }
     }
 
     fn page(&mut self, target: Target, limit: u32) -> Result<Box<Page>, Refusal> {

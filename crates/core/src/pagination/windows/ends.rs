@@ -26,7 +26,7 @@ mod sweep;
 
 use std::sync::Arc;
 
-use facts::{LookSizes, MoreClaims, MoreSaid, Witnesses};
+use facts::{LookSizes, MoreSaid};
 use looks::LookResult;
 use refutation::Refuted;
 
@@ -51,6 +51,7 @@ use crate::pagination::{
 };
 
 pub(super) use facts::SeenAnswers;
+pub(in crate::pagination) use facts::{MoreClaims, Witnesses};
 
 /// The state of the end that a page claims.
 #[derive(Debug, Default)]
@@ -391,7 +392,10 @@ impl KeyReader<'_> {
         // is nearer.
         let passed = end.passed.filter(|_| end.comes_again).map(|passed| passed.saturating_add(facts.grown));
         let (came, covered) = (end.came.min(passed.unwrap_or(u64::MAX)), end.covered.min(passed.unwrap_or(u64::MAX)));
-        witnesses.claims(came, covered, end.passed)
+        // A walk from the end, or from an item, doesn't know how many items it has passed, but never more than the place
+        // of the last item says. Test: `an_end_with_a_count_that_stays_too_high_is_served_and_marked`.
+        let is_placed = self.ground == Ground::Whole && !self.asker.is_flipped();
+        witnesses.claims(came, covered, end.passed.or(is_placed.then_some(end.came)))
     }
 
     fn counted(&self) -> CountedThings {

@@ -184,6 +184,7 @@ pub const FAMILIES: [MetricFamily; 25] = [
                 "unsorted_ties",
                 "unsorted_twice",
                 "stuck",
+                "end_contradicted",
                 "end_unproven",
                 "pivot_gone",
                 "token_gone",

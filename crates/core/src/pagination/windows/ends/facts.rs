@@ -405,31 +405,31 @@ impl MoreSaid {
 
 /// The statements by which an end is judged.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Witnesses {
-    pub(super) counted: CountedThings,
-    pub(super) facts: WalkFacts,
+pub(in crate::pagination) struct Witnesses {
+    pub(in crate::pagination) counted: CountedThings,
+    pub(in crate::pagination) facts: WalkFacts,
     /// The newest total.
-    pub(super) total: Option<Total>,
+    pub(in crate::pagination) total: Option<Total>,
     /// The smallest total of the request. In a list that grows, the newest total is above the place of the last item,
     /// although no item follows it.
-    pub(super) least: Option<u64>,
+    pub(in crate::pagination) least: Option<u64>,
     /// The statement of the newest answer about more items.
-    pub(super) more: Option<bool>,
+    pub(in crate::pagination) more: Option<bool>,
 }
 
 /// The statements that more items follow.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct MoreClaims {
+pub(in crate::pagination) struct MoreClaims {
     /// A flag or a link says so.
-    pub(super) more: bool,
+    pub(in crate::pagination) more: bool,
     /// A total names a place beyond the rows that were looked at.
-    pub(super) place: bool,
+    pub(in crate::pagination) place: bool,
     /// A total is above the number of items that the walk has passed.
-    pub(super) count: bool,
+    pub(in crate::pagination) count: bool,
 }
 
 impl MoreClaims {
-    pub(super) fn any(self) -> bool {
+    pub(in crate::pagination) fn any(self) -> bool {
         self.more || self.place || self.count
     }
 }
@@ -437,7 +437,7 @@ impl MoreClaims {
 impl Witnesses {
     /// Returns the statements that more items follow after the last item, which is before the offset `came`. Rows were
     /// looked at up to `covered`.
-    pub(super) fn claims(self, came: u64, covered: u64, passed: Option<u64>) -> MoreClaims {
+    pub(in crate::pagination) fn claims(self, came: u64, covered: u64, passed: Option<u64>) -> MoreClaims {
         let more = self.more == Some(true);
         let Some(total) = self.total.map(|total| total.value).filter(|_| self.counted != CountedThings::Estimate)
         else {

@@ -1,0 +1,88 @@
+//! Ends of lists whose upstream leaves out rows after it has applied the limit, beside every kind of statement.
+
+use super::*;
+
+const LIMITS: [u32; 5] = [1, 2, 7, 20, 50];
+
+/// Returns a list of numbers from 0 to `rows`, in which the rows of `gap` are left out.
+fn with_gap(family: Family, rows: u32, gap: std::ops::Range<usize>) -> List {
+    List { gap, ..List::numbered(family, 0..rows) }.capped(family, 50)
+}
+
+/// Walks to the end. Returns the items, and the total that contradicts the end; `None` if nothing does.
+#[track_caller]
+fn walked(list: &mut List, limit: u32) -> (Vec<String>, Option<Option<u64>>) {
+    let mut doubt = None;
+    let pages = list.walk(limit, |_, page| doubt = page.doubted_end.map(|doubt| doubt.said));
+    (pages.concat(), doubt)
+}
+
+fn visible(list: &List) -> Vec<String> {
+    let rows = list.items.iter().enumerate().filter(|(place, _)| !list.gap.contains(place));
+    rows.filter_map(|(_, (id, _))| id.clone()).collect()
+}
+
+#[test]
+fn no_list_ends_before_items_that_a_total_or_a_flag_promises() {
+    for family in FAMILIES {
+        for (rows, gap) in [(8, 1..4), (257, 54..84)] {
+            for limit in LIMITS {
+                for (total, more) in [(true, None), (false, Some(Flag::Right)), (true, Some(Flag::AlwaysFalse))] {
+                    let mut list = List { total, more, ..with_gap(family, rows, gap.clone()) };
+                    let (items, doubt) = walked(&mut list, limit);
+                    let case = format!("{family:?}, {rows} rows, limit {limit}, total {total}, flag {more:?}");
+                    assert_eq!(items, visible(&list), "{case}");
+                    assert_eq!(doubt, None, "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn items_after_a_gap_are_found_without_a_statement() {
+    for family in FAMILIES {
+        for (rows, gap) in [(8, 1..4), (257, 54..84)] {
+            for limit in LIMITS {
+                let mut list = List { total: false, ..with_gap(family, rows, gap.clone()) };
+                assert_eq!(walked(&mut list, limit).0, visible(&list), "{family:?}, {rows} rows, limit {limit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_end_that_a_total_contradicts_is_marked() {
+    for family in FAMILIES {
+        for overcount in [5, 157] {
+            for limit in LIMITS {
+                let mut list = List { overcount, ..with_gap(family, 100, 0..0) };
+                let (items, doubt) = walked(&mut list, limit);
+                assert_eq!(items, numbers(0..100), "{family:?}, limit {limit}");
+                assert_eq!(doubt, Some(Some(100 + overcount)), "{family:?}, limit {limit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flag_that_says_the_same_everywhere_contradicts_no_end() {
+    for family in FAMILIES {
+        for flag in [Flag::AlwaysTrue, Flag::AlwaysFalse] {
+            for limit in LIMITS {
+                let mut list = List { total: false, more: Some(flag), ..with_gap(family, 60, 0..0) };
+                assert_eq!(walked(&mut list, limit), (numbers(0..60), None), "{family:?}, {flag:?}, limit {limit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_end_that_a_right_total_confirms_takes_no_request_of_its_own() {
+    for family in FAMILIES {
+        let mut list = with_gap(family, 95, 0..0);
+        let mut last = 0;
+        let pages = list.walk(20, |list, _| last = list.requests);
+        assert_eq!((pages.concat(), last), (numbers(0..95), 1), "{family:?}");
+    }
+}
