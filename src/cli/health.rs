@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+
 use super::{Failure, report};
 use cursorgate_config::{self as config, ProcessEnvironment};
 use cursorgate_gateway::admin::HEALTH_PATH;
@@ -16,11 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks a running gateway whether it is ready. Fails if it isn't.
 pub(super) fn run(config: &Path, address: Option<SocketAddr>, environment: ProcessEnvironment) -> Result<(), Failure> {
-    let address = match address {
-        Some(address) => address,
-        None => configured(config, environment)?,
+    let (address, asked) = match address {
+        Some(address) => (address, ask(here(address), false).or_else(|_| ask(here(address), true))),
+        None => {
+            let (address, has_tls) = configured(config, environment)?;
+            (address, ask(here(address), has_tls))
+        }
     };
-    let status = ask(here(address)).map_err(|error| Failure::failed(format!("{address}: {error}")))?;
+    let status = asked.map_err(|error| Failure::failed(format!("{address}: {error}")))?;
     match status {
         200 => report::output("ready\n"),
         503 => Err(Failure::failed(format!("{address}: stopping"))),
@@ -28,12 +33,12 @@ pub(super) fn run(config: &Path, address: Option<SocketAddr>, environment: Proce
     }
 }
 
-/// Returns the address of the admin listener in a configuration. Other faults of the file are ignored, because the
-/// process may run with an earlier version of it.
-fn configured(path: &Path, environment: ProcessEnvironment) -> Result<SocketAddr, Failure> {
+/// Returns the address of the admin listener in a configuration, and whether it has TLS. Other faults of the file are
+/// ignored, because the process may run with an earlier version of it.
+fn configured(path: &Path, environment: ProcessEnvironment) -> Result<(SocketAddr, bool), Failure> {
     let (admin, diagnostics) = config::load_admin(path, &environment);
     match admin {
-        Some(admin) => Ok(admin.address),
+        Some(admin) => Ok((admin.address, admin.tls.is_some())),
         None if diagnostics.has_errors() => {
             report::diagnostics(&diagnostics);
             Err(Failure::mistaken(""))
@@ -57,10 +62,22 @@ fn here(address: SocketAddr) -> SocketAddr {
 }
 
 /// Requests `/healthz`, and returns the status of the answer.
-fn ask(address: SocketAddr) -> std::io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+fn ask(address: SocketAddr, has_tls: bool) -> std::io::Result<u16> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    if !has_tls {
+        return ask_by(stream, address);
+    }
+    let mut tls = SslConnector::builder(SslMethod::tls_client())?;
+    // The request has no secret, and a certificate names hosts rather than this address, so it isn't verified.
+    tls.set_verify(SslVerifyMode::NONE);
+    let configuration = tls.build().configure()?.verify_hostname(false).use_server_name_indication(false);
+    ask_by(configuration.connect("localhost", stream).map_err(std::io::Error::other)?, address)
+}
+
+/// Requests `/healthz` by an open connection, and returns the status of the answer.
+fn ask_by(mut stream: impl Read + Write, address: SocketAddr) -> std::io::Result<u16> {
     let request = format!("GET {HEALTH_PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     // Only the version, a blank and the three digits of the status are read (RFC 9112, section 4).
@@ -98,9 +115,9 @@ mod tests {
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         });
-        assert_eq!(ask(address).unwrap(), 503);
-        assert!(ask(address).is_err());
+        assert_eq!(ask(address, false).unwrap(), 503);
+        assert!(ask(address, false).is_err());
         server.join().unwrap();
-        assert!(ask(address).is_err());
+        assert!(ask(address, false).is_err());
     }
 }

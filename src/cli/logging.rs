@@ -36,11 +36,14 @@ pub(super) struct Log {
 type LineLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 impl Log {
-    /// Logs a failure as the last line, and clears its message. If the message were printed directly to standard error,
+    /// Logs a failure, and clears its message. If the message were printed directly to standard error,
     /// a slow reader of the log would block the process.
-    pub(super) fn ends(self, result: Result<(), Failure>) -> Result<(), Failure> {
+    pub(super) fn ends<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
         result.map_err(|mut failure| {
-            tracing::error!("{}", std::mem::take(&mut failure.message));
+            // A failure without a message has been reported.
+            if !failure.message.is_empty() {
+                tracing::error!("{}", std::mem::take(&mut failure.message));
+            }
             failure
         })
     }

@@ -1,6 +1,6 @@
 //! `cursorgate run`: serves a configuration.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{io::IsTerminal as _, path::Path, sync::Arc, thread};
 
 use super::{
     Failure,
@@ -10,7 +10,7 @@ use super::{
 };
 use cursorgate_config::{
     self as config, Diagnostics, Environment, ProcessEnvironment,
-    settings::{ListenAddress, ServerSettings, Settings},
+    settings::{AccessLog, ListenAddress, LogFormat, LogLevel, LogSettings, ServerSettings, Settings},
 };
 use cursorgate_gateway::{
     self as gateway, Snapshot,
@@ -38,6 +38,9 @@ use cursorgate_gateway::{
 /// people. The limit works like that of clients.
 const OPERATORS: usize = 32;
 
+/// The settings of the log if the configuration can't be read.
+const UNREADABLE: LogSettings = LogSettings { format: LogFormat::Text, level: LogLevel::Info, access: AccessLog::All };
+
 /// A configuration and the snapshot that is compiled from it.
 pub(super) struct Built {
     pub(super) settings: Settings,
@@ -50,23 +53,49 @@ pub(super) struct Built {
 pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
     // `inherit` removes variables from the environment, which is safe only before there are threads, so it is called
     // first.
-    let sockets = Sockets::inherit().map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")))?;
+    let sockets = Sockets::inherit();
     // The signal handlers are installed before the configuration is read: by default, a SIGHUP during the start would
     // end the process. Test: `a_reload_that_is_asked_for_during_the_start_comes_after_it`.
     let signals = SignalRuntime::begin()?;
     // Dumps are forbidden before the keys are read, so no dump contains keys. Test:
     // `the_memory_of_the_process_is_closed_to_other_processes_of_its_user`.
     let undumpable = forbid_dumps();
-    let noted = NotedEnvironment::new(&environment);
-    let built = read(path, &noted)?;
-    let files = noted.into_files();
     let vitals = Vitals::built_from(COMMIT);
-    let log = logging::begin(built.settings.log, Arc::clone(vitals.log()))?;
+    // The log begins before the rest of the configuration is read, so faults of the configuration are lines of the log
+    // too. Test: `every_line_of_a_json_log_is_json`.
+    let format = config::load_log(path, &environment);
+    let log = logging::begin(format.unwrap_or(UNREADABLE), Arc::clone(vitals.log()))?;
     if let Err(error) = undumpable {
         tracing::warn!(%error, "memory dumps can't be forbidden: a dump of this process holds its keys");
     }
-    let served = serve_file((path, environment, files), built, &vitals, (sockets, signals, &log));
+    let noted = NotedEnvironment::new(&environment);
+    let is_text = format.is_none_or(|format| format.format == LogFormat::Text) || std::io::stderr().is_terminal();
+    let built = if is_text { read(path, &noted)? } else { log.ends(read_into_log(path, &noted))? };
+    let files = noted.into_files();
+    log.changer()(built.settings.log);
+    let sockets = sockets.map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")));
+    let served =
+        sockets.and_then(|sockets| serve_file((path, environment, files), built, &vitals, (sockets, signals, &log)));
     log.ends(served)
+}
+
+/// Reads and compiles a configuration. Logs the diagnostics, and fails if there are errors.
+fn read_into_log(path: &Path, environment: &dyn Environment) -> Result<Built, Failure> {
+    let (settings, mut diagnostics) = config::load(path, environment);
+    let built = build(settings, &mut diagnostics);
+    let (errors, warnings) = diagnostics.counts();
+    match built {
+        Some((settings, snapshot)) => {
+            if warnings > 0 {
+                tracing::warn!(warnings, report = diagnostics.render(false), "the configuration has warnings");
+            }
+            Ok(Built { settings, snapshot, diagnostics })
+        }
+        None => {
+            tracing::error!(errors, warnings, report = diagnostics.render(false), "the configuration has errors");
+            Err(Failure::mistaken(""))
+        }
+    }
 }
 
 /// Excludes the memory of this process, which contains keys, from core dumps, and hides it from other processes of the
@@ -202,6 +231,10 @@ pub(super) fn servers(
     Ok((Servers { gateway, companion, sockets, clients: Box::new(move || clients.open()), connections }, reports))
 }
 
+fn build(settings: Option<Settings>, diagnostics: &mut Diagnostics) -> Option<(Settings, Snapshot)> {
+    settings.and_then(|settings| Snapshot::build(&settings, None, diagnostics).map(|snapshot| (settings, snapshot)))
+}
+
 /// Reads and compiles a configuration. Prints the diagnostics to standard error, and fails if there are errors.
 pub(super) fn read(path: &Path, environment: &dyn Environment) -> Result<Built, Failure> {
     let (settings, diagnostics) = config::load(path, environment);
@@ -210,8 +243,7 @@ pub(super) fn read(path: &Path, environment: &dyn Environment) -> Result<Built, 
 
 /// Compiles settings. Prints the diagnostics to standard error, and fails if there are errors.
 pub(super) fn compile(settings: Option<Settings>, mut diagnostics: Diagnostics) -> Result<Built, Failure> {
-    let built = settings
-        .and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics).map(|snapshot| (settings, snapshot)));
+    let built = build(settings, &mut diagnostics);
     report::diagnostics(&diagnostics);
     match built {
         Some((settings, snapshot)) => Ok(Built { settings, snapshot, diagnostics }),

@@ -22,12 +22,12 @@ const MANIFESTS: [&str; 6] = [
     "deploy/kubernetes/service.yaml",
 ];
 /// The oldest and the newest version of Kubernetes whose schemas the manifests are validated against.
-const VERSIONS: [&str; 2] = ["1.30.0", "1.37.0"];
+pub(crate) const VERSIONS: [&str; 2] = ["1.30.0", "1.37.0"];
 /// The folder in which the deployment mounts the keys.
-const KEYS: &str = "/etc/cursorgate/keys";
+pub(crate) const KEYS: &str = "/etc/cursorgate/keys";
 
 /// Returns the manifest of a kind.
-fn manifest(kind: &str) -> Value {
+pub(crate) fn manifest(kind: &str) -> Value {
     documents(&MANIFESTS).into_iter().find(|document| document["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"))
 }
 

@@ -8,6 +8,7 @@ mod harness;
 mod commit;
 mod compose;
 mod dashboard;
+mod helm;
 mod image;
 mod kubernetes;
 mod metrics;

@@ -179,6 +179,30 @@ fn check_describes_routes_without_their_keys() {
     assert!(!text.contains("no errors"), "{text}");
 }
 
+/// `check` describes many routes in a line each, single ones in full, and none with `--quiet`.
+#[test]
+fn check_is_short_for_many_routes() {
+    let directory = Directory::new();
+    let file = directory.file("cursorgate.toml");
+    let many: String = (0..60)
+        .map(|number| {
+            format!("[routes.list-{number}]\npath = \"/list-{number}\"\nupstream = \"people\"\naction = \"forward\"\n")
+        })
+        .collect();
+    let text = format!("version = 1\nother_paths = \"refuse\"\n[upstreams.people]\npeers = [\"127.0.0.1:1\"]\n{many}");
+    std::fs::write(&file, text).expect("a file in the test's directory");
+    let check = |more: &[&str]| {
+        let output = command().args(["check", "--config"]).arg(&file).args(more).output().expect("it runs");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let brief = check(&[]);
+    assert_eq!(brief.lines().filter(|line| line.contains(" → people /list-")).count(), 60, "{brief}");
+    assert!(!brief.contains("forwards ") && brief.contains("--route NAME") && brief.contains("60 routes"), "{brief}");
+    let one = check(&["--route", "list-7"]);
+    assert!(one.contains("/list-7") && one.contains("forwards ") && !one.contains("/list-8"), "{one}");
+    assert!(check(&["--quiet"]).trim().lines().count() == 1, "{}", check(&["--quiet"]));
+}
+
 /// `check` describes each service and its path.
 #[test]
 fn check_describes_services() {

@@ -164,6 +164,8 @@ fn a_successor_that_fails_changes_nothing() {
             eventually("the fault is reported", || {
                 (gateway.log().iter().filter(|line| line.contains("no successor")).count() > told).then_some(())
             });
+            let line = gateway.log().into_iter().rfind(|line| line.contains("no successor")).expect("it was there");
+            assert!(line.contains("it ended before it could serve (exit status: "), "{line}");
             walkers.go_on();
         }
         assert!(gateway.runs() && gateway.is_healthy());

@@ -8,9 +8,11 @@ use std::{
     thread,
 };
 
+use serde_json::Value;
+
 use crate::harness::{
     Directory, eventually,
-    gateway::{Gateway, Keys, Reading, free_port},
+    gateway::{Gateway, Keys, Reading, command, free_port},
     list::{PLAIN, Setup, serve, users},
     upstream::{After, Upstream},
 };
@@ -247,4 +249,29 @@ fn failed_handshakes_are_counted_and_logged_in_summaries() {
     assert!(told.len() < 300 && told.contains("\"level\":\"INFO\""), "{told}");
     let lines = gateway.log().iter().filter(|line| line.contains("handshake")).count();
     assert!(lines < 5, "{lines} lines for {EACH} failures of each kind");
+}
+
+/// With `log.format = "json"`, every line is JSON: warnings of the configuration at the start, the end, and the faults of
+/// a configuration with which the process doesn't start.
+#[test]
+fn every_line_of_a_json_log_is_json() {
+    let upstream = Upstream::start(serve(users(3)));
+    let warned = format!("server = {{ trusted_proxies = [\"0.0.0.0/0\"] }}\n{}", PLAIN.configuration(upstream.address));
+    let mut gateway = Gateway::start(&warned);
+    gateway.get("/users?limit=2&cursor=start");
+    let good = gateway.configuration();
+    gateway.signal("TERM");
+    assert!(gateway.ended().success());
+    gateway.rewrite_raw(&good.replace("0.0.0.0/0", "nonsense"));
+    let refused =
+        command().args(["run", "--config"]).arg(gateway.file("cursorgate.toml")).stderr(Stdio::piped()).output();
+    let refused = String::from_utf8(refused.expect("the program runs").stderr).expect("text");
+    let lines = gateway.log().into_iter().chain(refused.lines().map(str::to_owned));
+    let lines: Vec<Value> =
+        lines.map(|line| serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect();
+    let has = |level: &str, text: &str| {
+        let mut found = lines.iter().filter(|line| line["level"] == level);
+        found.any(|line| line["report"].as_str().is_some_and(|report| report.contains(text)))
+    };
+    assert!(has("WARN", "contains clients") && has("ERROR", "trusted_proxies"), "{lines:?}");
 }

@@ -7,6 +7,7 @@ mod harness;
 
 mod access_log;
 mod admin;
+mod admin_access;
 mod batch;
 mod browser;
 mod bulk;

@@ -11,6 +11,7 @@ use std::{
 use crate::harness::{
     eventually,
     gateway::Gateway,
+    http,
     list::{Setup, serve, users},
     upstream::{After, Upstream},
 };
@@ -120,7 +121,7 @@ fn times_statuses_and_bytes_are_counted() {
         ("cursorgate_requests_total{route=\"\",outcome=\"route_not_found\",status=\"4xx\"}", 1.0),
         ("cursorgate_request_duration_seconds_count{route=\"rest\",status=\"5xx\"}", 2.0),
         ("cursorgate_request_duration_seconds_bucket{route=\"rest\",status=\"5xx\",le=\"+Inf\"}", 2.0),
-        ("cursorgate_request_duration_seconds_bucket{route=\"users\",status=\"2xx\",le=\"30\"}", 1.0),
+        ("cursorgate_request_duration_seconds_bucket{route=\"users\",status=\"2xx\",le=\"10\"}", 1.0),
         ("cursorgate_upstream_request_duration_seconds_count{upstream=\"legacy\",status=\"2xx\"}", 2.0),
         ("cursorgate_upstream_request_duration_seconds_count{upstream=\"legacy\",status=\"5xx\"}", 1.0),
         ("cursorgate_upstream_request_duration_seconds_count{upstream=\"legacy\",status=\"none\"}", 1.0),
@@ -147,6 +148,40 @@ fn times_statuses_and_bytes_are_counted() {
     for name in ["start_time_seconds", "cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds"] {
         assert!(value(&text, &format!("process_{name}")) > 0.0, "{name}");
     }
+}
+
+/// The histograms of routes have few buckets, all, or those of all routes together, as `admin.histograms` says. Scrapers
+/// that take gzip get it.
+#[test]
+fn histograms_of_routes_are_as_many_as_wanted() {
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start(&ROUTES.configuration(upstream.address));
+    load(&gateway, &upstream);
+    let buckets = |text: &str, route: &str| {
+        let label = format!("route=\"{route}\"");
+        let of_route = |(name, labels, _): &(&str, &str, &str)| {
+            *name == "cursorgate_request_duration_seconds_bucket"
+                && labels.contains(&label)
+                && labels.contains("\"2xx\"")
+        };
+        samples(text).filter(of_route).count()
+    };
+    let few = scrape(&gateway);
+    assert_eq!((buckets(&few, "users"), buckets(&few, "rest"), buckets(&few, "")), (7, 7, 0), "{few}");
+    let written = gateway.configuration();
+    for (word, expected) in [("fine", (15, 15, 0)), ("total", (0, 0, 15))] {
+        gateway.rewrite_raw(&written.replace("admin = {", &format!("admin = {{ histograms = \"{word}\",")));
+        gateway.signal("HUP");
+        eventually(word, || {
+            let text = scrape(&gateway);
+            ((buckets(&text, "users"), buckets(&text, "rest"), buckets(&text, "")) == expected).then_some(())
+        });
+    }
+    let total = scrape(&gateway);
+    assert_eq!(value(&total, "cursorgate_page_upstream_requests_sum{route=\"\"}").to_bits(), 1.0_f64.to_bits());
+    let zipped = http::send(gateway.admin, "GET", "/metrics", &[("Accept-Encoding", "gzip")], b"");
+    assert_eq!(zipped.header("content-encoding"), Some("gzip"));
+    assert!(zipped.body.len() * 4 < total.len(), "{} of {}", zipped.body.len(), total.len());
 }
 
 /// The number of series is bounded, regardless of the client keys in requests.

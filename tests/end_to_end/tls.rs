@@ -98,9 +98,11 @@ fn an_upstream_with_an_invalid_certificate_gets_no_request() {
     }
     // The message names the setting to check, and contains no text of OpenSSL.
     for (path, told) in [
-        ("/wrong-name", "it is for another name than tls.server_name"),
-        ("/unknown", "comes from no authority in tls.ca"),
-        ("/expired", "is out of date"),
+        ("/wrong-name", "its certificate is for other.test, and not for api.people.test, which is tls.server_name"),
+        ("/unknown", "its certificate comes from no authority in tls.ca (issuer CN=stranger"),
+        ("/self-signed", "its certificate comes from no authority in tls.ca"),
+        ("/expired", "its certificate is out of date: it ended on Sep  9 01:46:40 2001 GMT"),
+        ("/not-yet", "its certificate is not valid before Oct  2 07:06:40 2096 GMT: compare the clocks"),
         ("/plain", "the TLS handshake failed: "),
     ] {
         let detail = eventually("the line of the log", || {

@@ -40,7 +40,7 @@ use super::{
     redacted::RedactedConfiguration,
     schema,
     secret::Secret,
-    settings::{AdminSettings, CursorKeySettings, Settings},
+    settings::{AdminSettings, CursorKeySettings, LogSettings, Settings},
     spanned::Spanned,
     syntax,
     variables::{self, Piece},
@@ -140,6 +140,11 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
 /// Reads only the keys of cursors.
 pub(super) fn cursor_keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
     keyring::keys(root, context)
+}
+
+/// Reads only the log.
+pub(super) fn log(root: &Spanned) -> LogSettings {
+    server::log(&FILE.log.table(root))
 }
 
 /// Reads only the admin listener.

@@ -43,7 +43,7 @@ use diagnostic::Location;
 pub use environment::{Addresses, Environment, FILE_SIZE_MAX, Permissions, ProcessEnvironment, WithoutSecrets};
 pub use presets::CONNECTION;
 pub use presets::{preset_dialects, preset_envelopes, preset_of_file};
-use settings::{AdminSettings, CursorKeySettings, Settings};
+use settings::{AdminSettings, CursorKeySettings, LogSettings, Settings};
 pub use variables::open_argument;
 
 /// Reads a configuration file and all files that it names. Returns no settings if the file can't be read. If the
@@ -65,6 +65,12 @@ pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSe
     let mut diagnostics = Diagnostics::default();
     let admin = load_part(path, environment, &mut diagnostics, check::admin);
     (admin, diagnostics)
+}
+
+/// Reads the settings of the log, whatever other faults the file has. Returns `None` if the file can't be read.
+#[must_use]
+pub fn load_log(path: &Path, environment: &dyn Environment) -> Option<LogSettings> {
+    load_part(path, environment, &mut Diagnostics::default(), |root, _| Some(check::log(root)))
 }
 
 /// Reads the keys of cursors of a configuration, whatever other faults the file has. Returns `None` if the file has no

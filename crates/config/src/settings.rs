@@ -263,9 +263,41 @@ pub struct AdminSettings {
     pub address: SocketAddr,
     /// The further host names of the admin listener, in lower case.
     pub hosts: Vec<String>,
+    pub tls: Option<ListenerTls>,
+    /// The token that opens everything.
     pub token: Option<Secret>,
+    /// The token that opens reports only.
+    pub read_token: Option<Secret>,
+    /// The reports that need no token; `None` for the default, which depends on the address.
+    pub open: Option<OpenReports>,
+    pub histograms: RouteHistograms,
     /// The key that signs permits for explanations; `None` if no request is explained by a permit.
     pub explain_key: Option<Secret>,
+}
+
+words! {
+    /// The reports of the admin listener that need no token.
+    pub enum OpenReports {
+        /// No report.
+        None = "none",
+        /// Only /metrics, for scrapers that can't send a token.
+        Metrics = "metrics",
+        /// All reports. Everybody who can reach the listener can read them.
+        All = "all",
+    }
+}
+
+words! {
+    /// The histograms of requests: the times of requests, and the numbers of upstream requests for pages.
+    pub enum RouteHistograms {
+        /// One for each route, with the buckets 0.01, 0.05, 0.25, 1, 2.5 and 10 s.
+        Routes = "routes",
+        /// One for each route, with all buckets, from 1 ms to 30 s.
+        Fine = "fine",
+        /// One of all routes together, with all buckets and an empty label `route`. With hundreds of routes this leaves
+        /// out most of the series.
+        Total = "total",
+    }
 }
 
 /// The settings of `[log]`.

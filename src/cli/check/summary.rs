@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{durations::duration, links, old_clients, page_cache, review};
+use crate::cli::Failure;
 use cursorgate_config::settings::{
     BrownoutEffect, CorsSettings, EndWord, IdentityWord, LegacySettings, ListSettings, Methods, Mode, ObserveSettings,
     OverMax, QuotaSettings, Role, RouteSettings, Settings, SortTerm,
@@ -24,13 +25,46 @@ use cursorgate_translate::{
     upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts, Places},
 };
 
-/// Returns the description of all routes.
-pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
-    let now = clock::unix_seconds();
+/// The largest number of routes that are all described in full. A description has about 1,400 bytes.
+const MOST_IN_FULL: usize = 50;
+
+/// The routes that are described.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ShownRoutes<'a> {
+    None,
+    /// All routes: in full, or beyond [`MOST_IN_FULL`] with a line each.
+    All,
+    /// The routes with these names, in full.
+    Named(&'a [String]),
+}
+
+/// Returns the description of routes. Fails if there is no route of a name.
+pub(super) fn described(settings: &Settings, snapshot: &Snapshot, shown: ShownRoutes<'_>) -> Result<String, Failure> {
     let mut text = String::new();
-    let mut costs = Costs::default();
-    for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
-        describe(&mut text, settings, route, compiled, &mut costs, now);
+    match shown {
+        ShownRoutes::None => return Ok(text),
+        ShownRoutes::Named(names) => {
+            for name in names {
+                let found = of_route(settings, snapshot, name);
+                if found.is_empty() {
+                    return Err(Failure::mistaken(format!("there is no route {name:?}")));
+                }
+                text.push_str(&found);
+            }
+            return Ok(text);
+        }
+        ShownRoutes::All if settings.routes.len() > MOST_IN_FULL => {
+            for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
+                describe_requests(&mut text, settings, route, compiled.list.is_some());
+            }
+            let _ = writeln!(text, "\n`--route NAME` describes a route in full.");
+        }
+        ShownRoutes::All => {
+            let (now, mut costs) = (clock::unix_seconds(), Costs::default());
+            for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
+                describe(&mut text, settings, route, compiled, &mut costs, now);
+            }
+        }
     }
     if !settings.routes.is_empty() && !settings.routes.iter().any(RouteSettings::takes_all_paths) {
         let _ = writeln!(text, "{:<16} every path that no route covers → 404", "other_paths");
@@ -39,7 +73,7 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot) -> String {
     if settings.server.memory.is_some() {
         let _ = writeln!(text, "\nmemory: {}", snapshot.memory_plan);
     }
-    text
+    Ok(text)
 }
 
 /// Returns the description of the routes with this name; an empty string if there is no such route.

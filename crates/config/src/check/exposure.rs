@@ -10,7 +10,7 @@ use super::Context;
 use crate::{
     diagnostic::{Located, Location},
     keys::{ADMIN, FILE, LISTENER, SERVER},
-    settings::{AdminSettings, ListenerSettings, Network, ServerSettings},
+    settings::{AdminSettings, ListenerSettings, Network, OpenReports, ServerSettings},
     spanned::Spanned,
     syntax,
 };
@@ -65,17 +65,33 @@ pub(super) fn check(
     }
 }
 
-/// Warns of an admin listener that everybody can reach. Also warns if other machines can reach it and it has no token,
-/// because it would refuse their requests for a reload.
+/// Warns of an admin listener that everybody can reach. Also warns if other machines can reach it, of reports that are
+/// open to them, and of requests that are refused because there is no token.
 fn check_admin(admin: &AdminSettings, at: Location, context: &mut Context<'_>) {
     let ip = admin.address.ip();
     if !is_inside(ip) {
         let message = format!("the admin listener at {} is reachable from everywhere", admin.address);
         let help = "use a loopback or a private address, or restrict access by a firewall";
         context.diagnostics.warning(at, message, help);
-    } else if !ip.to_canonical().is_loopback() && admin.token.is_none() {
+    }
+    if ip.to_canonical().is_loopback() {
+        return;
+    }
+    let is_open = admin.open == Some(OpenReports::All);
+    if is_open {
+        let message = format!("everybody who can reach the admin listener at {} can read all reports", admin.address);
+        context.diagnostics.warning(at, message, "open = \"metrics\", and a token for the other reports");
+    }
+    if admin.token.is_none() && (is_open || admin.read_token.is_some()) {
         let message = format!("the admin listener at {} refuses all changes: it has no token", admin.address);
         let help = "token = \"file:/etc/cursorgate/admin.token\"; or use a loopback address";
+        context.diagnostics.warning(at, message, help);
+    } else if admin.token.is_none() {
+        let what =
+            if admin.open == Some(OpenReports::Metrics) { "health checks and /metrics" } else { "health checks" };
+        let message = format!("the admin listener at {} answers only {what}: it has no token", admin.address);
+        let help =
+            "token or read_token = \"file:/etc/cursorgate/admin.token\"; open = \"metrics\"; or a loopback address";
         context.diagnostics.warning(at, message, help);
     }
 }

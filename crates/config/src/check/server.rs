@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Context, keyring, store, tls};
 use crate::{
     diagnostic::{Located, Location},
+    key::Key,
     keys::{ADMIN, CACHES, FILE, LISTENER, LOG, PAGES, PIVOTS, SERVER},
     secret::Secret,
     settings::{
@@ -137,7 +138,8 @@ fn listen_address(name: &str, listener: &Spanned, context: &mut Context<'_>) -> 
 
 /// Returns whether a listener accepts HTTP/2, and its TLS settings.
 fn protocols(name: &Located<String>, listener: &Spanned, context: &mut Context<'_>) -> (bool, Option<ListenerTls>) {
-    let tls = LISTENER.tls.find(listener).and_then(|tls| tls::listener(&name.value, tls, context));
+    let tls =
+        LISTENER.tls.find(listener).and_then(|tls| tls::listener(&format!("listeners.{}", name.value), tls, context));
     (LISTENER.http2.read(listener), tls)
 }
 
@@ -150,28 +152,37 @@ pub(super) fn admin(
     let Some(admin) = FILE.admin.read(root) else {
         // `--admin` starts the admin listener even if the file has no `[admin]`. Test:
         // `listeners_of_a_container_can_be_reached`.
-        return replaced.map(|address| AdminSettings { address, hosts: Vec::new(), token: None, explain_key: None });
+        return replaced.map(|address| AdminSettings {
+            address,
+            hosts: Vec::new(),
+            tls: None,
+            token: None,
+            read_token: None,
+            open: None,
+            histograms: ADMIN.histograms.default(),
+            explain_key: None,
+        });
     };
     let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
-    let token = token(&admin, context);
+    let tls = ADMIN.tls.read(&admin).and_then(|written| tls::listener("admin", &written, context));
+    let [token, read_token] = [&ADMIN.token, &ADMIN.read_token].map(|key| token(key, &admin, context));
     let explain_key = explain_key(&admin, context);
-    if let Some(address) = replaced {
-        check_free(address, admin.at, listeners, Some("the admin listener"), context);
-        return Some(AdminSettings { address, hosts, token, explain_key });
+    let written = ADMIN.address.located(&admin);
+    if replaced.is_none() && ADMIN.address.find(&admin).is_none() {
+        context.missing(admin.at, "[admin] has no address", "address = \"127.0.0.1:9180\"");
     }
-    let Some(written) = ADMIN.address.located(&admin) else {
-        if ADMIN.address.find(&admin).is_none() {
-            context.missing(admin.at, "[admin] has no address", "address = \"127.0.0.1:9180\"");
-        }
-        return None;
+    let (address, at) = match (replaced, written) {
+        (Some(address), _) => (address, admin.at),
+        (None, Some(written)) => (written.value.parse::<SocketAddr>().ok()?, written.at),
+        (None, None) => return None,
     };
-    let address = written.value.parse::<SocketAddr>().ok()?;
-    check_free(address, written.at, listeners, Some("the admin listener"), context);
-    Some(AdminSettings { address, hosts, token, explain_key })
+    check_free(address, at, listeners, Some("the admin listener"), context);
+    let (open, histograms) = (ADMIN.open.read(&admin), ADMIN.histograms.read(&admin));
+    Some(AdminSettings { address, hosts, tls, token, read_token, open, histograms, explain_key })
 }
 
-fn token(admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
-    let written = ADMIN.token.located(admin)?;
+fn token(key: &Key<String>, admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
+    let written = key.located(admin)?;
     let token = context.secret(&written, " to 16 or more random characters")?;
     if token.reveal().len() < TOKEN_MIN || !token.reveal().iter().all(u8::is_ascii_graphic) {
         let message = format!("a token has at least {TOKEN_MIN} visible characters of ASCII");

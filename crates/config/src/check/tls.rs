@@ -16,8 +16,9 @@ use crate::{
 /// The keys for a certificate and for its private key.
 type PairKeys = [&'static Key<String>; 2];
 
-pub(super) fn listener(name: &str, tls: &Spanned, context: &mut Context<'_>) -> Option<ListenerTls> {
-    let name = format!("listeners.{name}.tls");
+/// Reads the `tls` of a listener. `owner` is the table of the listener.
+pub(super) fn listener(owner: &str, tls: &Spanned, context: &mut Context<'_>) -> Option<ListenerTls> {
+    let name = format!("{owner}.tls");
     let keys = [&LISTENER_TLS.certificate, &LISTENER_TLS.key];
     let first = pair(&name, tls, keys, "TLS", context);
     let mut pairs = Vec::new();

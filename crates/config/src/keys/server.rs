@@ -15,7 +15,8 @@ use crate::{
     },
     schema::Schema,
     settings::{
-        AccessLog, AlsoAccepted, ClientCertificate, ContentCoding, LogFormat, LogLevel, TlsVersion, TokenAlgorithm,
+        AccessLog, AlsoAccepted, ClientCertificate, ContentCoding, LogFormat, LogLevel, OpenReports, RouteHistograms,
+        TlsVersion, TokenAlgorithm,
     },
     spanned::Spanned,
     syntax,
@@ -273,8 +274,7 @@ table! {
 table! {
     /// The keys of `[admin]`.
     ADMIN: AdminKeys {
-        /// The IP address and port of the admin listener. Everybody who can reach it can read the reports, so keep it
-        /// off the public network.
+        /// The IP address and port of the admin listener. Keep it off the public network.
         address: Key<String> => text(syntax::address).sample(r#""127.0.0.1:9180""#);
 
         /// Further host names under which the admin listener answers, such as "metrics.internal". It always answers
@@ -283,10 +283,23 @@ table! {
         hosts: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).default(Texts(&[]));
 
         /// The token for requests that change something, such as POST /reload: `Authorization: Bearer TOKEN`. It has at
-        /// least 16 visible ASCII characters. Without this key such requests are refused, at every address. Requests
-        /// that only read need no token, except those for explanations, and for the report on the configuration at GET
-        /// /reload.
+        /// least 16 visible ASCII characters. Without this key such requests are refused, at every address. Explanations,
+        /// and the report on the configuration at GET /reload, need this token too.
         token: Key<String> => secret().example(r#""file:/etc/cursorgate/admin.token""#);
+
+        /// A token for requests that only read, such as those of Prometheus. `token` opens reports too.
+        read_token: Key<String> => secret().example(r#""file:/etc/cursorgate/read.token""#);
+
+        /// The reports that need no token. The checks /livez, /readyz and /healthz never need one. Default: "all" at a
+        /// loopback address, and "none" at every other one, where reports are refused without a token.
+        open: Key<OpenReports> => word().example(r#""metrics""#);
+
+        /// The histograms of requests in /metrics. Those of upstreams have all buckets in any case.
+        histograms: Defaulted<RouteHistograms> => word().default(Text("routes"));
+
+        /// TLS, with the same keys as `tls` of a listener. Without it, tokens are sent in clear text.
+        tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS)
+            .example(r#"{ certificate = "/etc/cursorgate/admin.crt", key = "file:/etc/cursorgate/admin.key" }"#);
 
         /// The key that signs permits, at least 32 random bytes. `cursorgate explain --sign` makes a permit with it: a
         /// header with which one request in production is explained. Requests with the token read the explanation at

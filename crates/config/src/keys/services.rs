@@ -141,13 +141,16 @@ table! {
         /// The longest time for a page. A page that takes longer is a failed attempt.
         page_timeout: Defaulted<Duration> => duration("1s", "10m").default(Text("2m"));
 
-        /// The longest time from the request for a job to its end. A job that takes longer has failed.
+        /// The longest time for which the gateway works on a job, with the pauses before further attempts. The time that
+        /// a job waits for its turn doesn't count, nor do changes of the machine's clock. A job that takes longer has
+        /// failed.
         timeout: Defaulted<Duration> => duration("1m", "30d").default(Text("24h"));
 
         /// The largest result of a job. A job whose result would be larger has failed.
         size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("10GiB"));
 
-        /// The time for which a finished job is kept with its result. After that the job is removed.
+        /// The time for which a finished job is kept with its result. After that the job is removed, if it still seems as
+        /// old an hour later: the machine's clock may be wrong for a while.
         keep: Defaulted<Duration> => duration("1s", "365d").default(Text("7d"));
 
         /// The largest number of finished jobs that are kept. Beyond it the oldest ones are removed with their results.

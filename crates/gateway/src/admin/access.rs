@@ -1,17 +1,27 @@
 //! Access to the admin listener: the host names for which it answers, and the requests that may change state.
 //!
-//! Any client that reaches the listener may read reports, except explanations and the diagnostics of a reload, which
-//! need the token. A change needs the token too, and must not be sent by a page of another site in an operator's
-//! browser (cross-site request forgery). The token alone does not prevent that, because a proxy may add it to every
-//! request of a browser.
+//! At a loopback address, any client may read reports, except explanations and the diagnostics of a reload, which need
+//! the token. At every other address, all reports need a token, unless `admin.open` says otherwise. A change needs the
+//! token too, and must not be sent by a page of another site in an operator's browser (cross-site request forgery). The
+//! token alone does not prevent that, because a proxy may add it to every request of a browser.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 
 use crate::request::target::host_of;
-use cursorgate_config::secret::Secret;
+use cursorgate_config::{
+    secret::Secret,
+    settings::{AdminSettings, OpenReports},
+};
 
 /// The refusal of a request: the status, and the reason or the remedy as text.
 pub(super) type Denial = (StatusCode, &'static str);
@@ -21,6 +31,79 @@ pub(super) const JSON: &str = "application/json";
 
 /// The header in which browsers send the relation between the origin of a request and its target (W3C Fetch Metadata).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// The shortest time between two lines of the log about refused requests. Anybody can send requests without a token, so
+/// a line for each would let strangers fill the log.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The reasons for refusals, by their statuses.
+const REASONS: [(StatusCode, &str); 5] = [
+    (StatusCode::UNAUTHORIZED, "token"),
+    (StatusCode::METHOD_NOT_ALLOWED, "no_token_configured"),
+    (StatusCode::FORBIDDEN, "other_site"),
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type"),
+    (StatusCode::MISDIRECTED_REQUEST, "host"),
+];
+
+/// The number of refused requests by reason.
+#[derive(Debug, Default)]
+pub(super) struct RefusedRequests {
+    counts: [AtomicU64; REASONS.len()],
+    /// The number of refusals without a line of the log.
+    untold: AtomicU64,
+    /// The time of the last line; `None` before the first one.
+    told: Mutex<Option<Instant>>,
+}
+
+impl RefusedRequests {
+    /// Counts a refusal. Returns the number of refusals that the log doesn't have, if this one is to be logged.
+    pub(super) fn count(&self, status: StatusCode, now: Instant) -> Option<u64> {
+        if let Some(index) = REASONS.iter().position(|(known, _)| *known == status) {
+            self.counts[index].fetch_add(1, Ordering::Relaxed);
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|told| now.saturating_duration_since(told) < INTERVAL) {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        *told = Some(now);
+        Some(self.untold.swap(0, Ordering::Relaxed))
+    }
+
+    /// Returns the number of refusals by reason.
+    pub(super) fn by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        REASONS.iter().zip(&self.counts).map(|((_, reason), count)| (*reason, count.load(Ordering::Relaxed)))
+    }
+}
+
+/// Refuses a request for a report without a token, unless the report is open. `is_local` is true if only processes of
+/// this machine can reach the listener.
+pub(super) fn check_read(
+    headers: &HeaderMap,
+    admin: Option<&AdminSettings>,
+    is_metrics: bool,
+    is_local: bool,
+) -> Result<(), Denial> {
+    let open = admin.and_then(|admin| admin.open).unwrap_or(match is_local {
+        true => OpenReports::All,
+        false => OpenReports::None,
+    });
+    if open == OpenReports::All || open == OpenReports::Metrics && is_metrics {
+        return Ok(());
+    }
+    let tokens = [admin.and_then(|admin| admin.token.as_ref()), admin.and_then(|admin| admin.read_token.as_ref())];
+    match tokens {
+        [None, None] => Err((
+            StatusCode::UNAUTHORIZED,
+            "reports need a token at this address, and none is configured: set admin.read_token, or admin.open\n",
+        )),
+        tokens if tokens.iter().any(|token| is_authorized(headers, *token)) => Ok(()),
+        _ => Err((
+            StatusCode::UNAUTHORIZED,
+            "send Authorization: Bearer with the token of admin.read_token or admin.token\n",
+        )),
+    }
+}
 
 /// Refuses a request whose host isn't an IP address, `localhost` or one of `names`. A page of another site can make an
 /// operator's browser send requests to this listener under a host name of that site (DNS rebinding).
@@ -125,6 +208,61 @@ mod tests {
             assert_eq!(is_authorized(&headers(&[("authorization", sent)]), known), authorized, "{sent:?}");
         }
         assert!(!is_authorized(&HeaderMap::new(), Some(&token)));
+    }
+
+    /// Reports are open at a loopback address, and need one of the tokens at others, unless `admin.open` says otherwise.
+    ///
+    /// Row: A38
+    #[test]
+    fn reports_need_a_token_where_other_machines_can_read_them() {
+        let secret = |text: &str| Some(Secret::new(text.as_bytes().to_vec()));
+        let settings = |token: Option<Secret>, read_token: Option<Secret>, open| AdminSettings {
+            address: "127.0.0.1:1".parse().unwrap(),
+            hosts: Vec::new(),
+            tls: None,
+            token,
+            read_token,
+            open,
+            histograms: cursorgate_config::settings::RouteHistograms::Routes,
+            explain_key: None,
+        };
+        let reader = "another-token-for-reading";
+        let both = |open| settings(secret(TOKEN), secret(reader), open);
+        let [none, metrics, all] = [OpenReports::None, OpenReports::Metrics, OpenReports::All].map(Some);
+        for (admin, sent, is_metrics, is_local, is_read) in [
+            (both(None), None, false, true, true),
+            (both(None), None, false, false, false),
+            (both(None), Some(TOKEN), false, false, true),
+            (both(None), Some(reader), false, false, true),
+            (both(None), Some("a-third-token-of-nobody"), false, false, false),
+            (both(None), None, true, false, false),
+            (both(metrics), None, true, false, true),
+            (both(metrics), None, false, false, false),
+            (both(metrics), None, false, true, false),
+            (both(none), None, false, true, false),
+            (both(all), None, false, false, true),
+            (settings(None, None, None), Some(TOKEN), false, false, false),
+            (settings(None, None, None), Some(""), false, false, false),
+            (settings(None, None, None), None, false, true, true),
+            (settings(None, secret(reader), None), Some(reader), false, false, true),
+        ] {
+            let sent = sent.map(|token| headers(&[("authorization", &format!("Bearer {token}"))])).unwrap_or_default();
+            let checked = check_read(&sent, Some(&admin), is_metrics, is_local);
+            assert_eq!(checked.is_ok(), is_read, "{sent:?} {:?} {is_metrics} {is_local}", admin.open);
+        }
+        // A reload that removes `[admin]` leaves the listener open, so it opens nothing.
+        assert!(check_read(&HeaderMap::new(), None, true, false).is_err());
+    }
+
+    #[test]
+    fn refusals_are_counted_and_logged_at_most_once_a_second() {
+        let (refused, now) = (RefusedRequests::default(), crate::runtime::clock::instant());
+        assert_eq!(refused.count(StatusCode::UNAUTHORIZED, now), Some(0));
+        assert_eq!(refused.count(StatusCode::UNAUTHORIZED, now + INTERVAL / 2), None);
+        assert_eq!(refused.count(StatusCode::FORBIDDEN, now + INTERVAL / 2), None);
+        assert_eq!(refused.count(StatusCode::UNAUTHORIZED, now + INTERVAL), Some(2));
+        let counts: Vec<_> = refused.by_reason().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counts, [("token", 3), ("other_site", 1)]);
     }
 
     /// Requests that a page of another site may have sent, as their `Origin`, `Sec-Fetch-Site` or content type shows,

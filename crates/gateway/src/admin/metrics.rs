@@ -9,6 +9,7 @@ mod store;
 mod upstreams;
 mod webhooks;
 
+use super::access::RefusedRequests;
 use crate::{
     lifecycle::process::{Vitals, live_counts::LiveCounts},
     lifecycle::snapshot::Snapshot,
@@ -18,6 +19,7 @@ use crate::{
     server::admission::Admission,
     shared::pages::{KeptPages, generations::PURGES},
 };
+use cursorgate_config::settings::RouteHistograms;
 use exposition::{Exposition, MetricKind};
 
 /// The path at which Prometheus reads the metrics.
@@ -26,35 +28,37 @@ pub(super) const METRICS_PATH: &str = "/metrics";
 /// The content type of Prometheus' text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Renders the metrics of the process, and of the routes and upstreams in force. `now` is in seconds since 1970.
-pub(super) fn render(
-    snapshot: &Snapshot,
-    vitals: &Vitals,
-    (clients, connections): (&Admission, &Connections),
-    now: u64,
-) -> String {
-    expose(snapshot, vitals, (clients, connections), now).into_text()
+/// Counters that belong neither to the process as a whole nor to a snapshot.
+pub(super) struct MetricSources<'a> {
+    /// The connections of clients.
+    pub(super) clients: &'a Admission,
+    /// The connections to upstreams.
+    pub(super) connections: &'a Connections,
+    /// The refused requests of operators.
+    pub(super) refused: &'a RefusedRequests,
 }
 
-fn expose(
-    snapshot: &Snapshot,
-    vitals: &Vitals,
-    (clients, connections): (&Admission, &Connections),
-    now: u64,
-) -> Exposition {
+/// Renders the metrics of the process, and of the routes and upstreams in force. `now` is in seconds since 1970.
+pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, sources: &MetricSources<'_>, now: u64) -> String {
+    expose(snapshot, vitals, sources, now).into_text()
+}
+
+fn expose(snapshot: &Snapshot, vitals: &Vitals, sources: &MetricSources<'_>, now: u64) -> Exposition {
     let mut exposition = Exposition::default();
     let metrics = snapshot.routes.iter().map(|route| &*route.metrics).chain([&*snapshot.metrics]);
-    routes::requests(&mut exposition, &metrics.collect::<Vec<_>>());
+    let histograms = snapshot.admin.as_ref().map_or(RouteHistograms::Routes, |admin| admin.histograms);
+    routes::requests(&mut exposition, &metrics.collect::<Vec<_>>(), histograms);
     routes::legacy_clients(&mut exposition, &snapshot.routes.iter().map(|route| &**route), now);
     upstreams::write(&mut exposition, &snapshot.upstreams.iter().map(|upstream| &**upstream));
-    upstreams::connections(&mut exposition, connections);
+    upstreams::connections(&mut exposition, sources.connections);
     load(&mut exposition, snapshot, vitals);
     live_pages(&mut exposition, vitals.live_counts());
     store::write(&mut exposition, snapshot);
     webhooks::write(&mut exposition, vitals.webhooks());
     exports(&mut exposition, vitals.exports());
     service_stores(&mut exposition, vitals);
-    process::connections(&mut exposition, clients);
+    process::connections(&mut exposition, sources.clients);
+    operators(&mut exposition, sources.refused);
     credentials::certificates(&mut exposition, snapshot, vitals);
     credentials::cursor_keys(&mut exposition, snapshot);
     credentials::token_keys(&mut exposition, snapshot, clock::instant());
@@ -63,6 +67,15 @@ fn expose(
     process::configuration(&mut exposition, snapshot);
     process::figures(&mut exposition, vitals.started());
     exposition
+}
+
+/// Adds the refused requests of the admin listener.
+fn operators(exposition: &mut Exposition, refused: &RefusedRequests) {
+    let help = "Requests that the admin listener refused, by reason, such as a wrong token.";
+    let mut samples = exposition.family(MetricKind::Counter, "cursorgate_admin_refused_total", &["reason"], help);
+    for (reason, count) in refused.by_reason() {
+        samples.sample(&[reason], count);
+    }
 }
 
 /// Adds the metrics of requests in flight, of memory and of caches.
@@ -156,7 +169,9 @@ mod tests {
         let (settings, mut diagnostics) = load_text("a.toml", text, &Nothing);
         let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
         let clients = Admission::new(ConnectionLimits { most: 1, per_address: 1 });
-        let mut rows = expose(&snapshot, &Vitals::default(), (&clients, &Connections::default()), 0).rows;
+        let (connections, refused) = (Connections::default(), RefusedRequests::default());
+        let sources = MetricSources { clients: &clients, connections: &connections, refused: &refused };
+        let mut rows = expose(&snapshot, &Vitals::default(), &sources, 0).rows;
         rows.sort_unstable();
         let page = std::fs::read_to_string(PAGE).unwrap();
         let (before, rest) = page.split_once("<!-- families -->\n").unwrap();

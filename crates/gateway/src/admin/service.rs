@@ -1,8 +1,9 @@
 //! The admin listener and its paths.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, io::Write as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, uri::Authority};
 use pingora::{
     apps::{HttpServerApp as _, ReusedHttpStream, http_app::ServeHttp},
@@ -11,12 +12,12 @@ use pingora::{
 };
 
 use super::{
-    access::{self, Denial, JSON},
+    access::{self, Denial, JSON, RefusedRequests},
     certificates::{self, CERTIFICATES_PATH},
     config::{self, CONFIG_PATH},
     explanations::{self, EXPLANATIONS_PATH},
     health::{self, HEALTH_PATH, LIVE_PATH, READY_PATH},
-    metrics::{self, METRICS_PATH},
+    metrics::{self, METRICS_PATH, MetricSources},
     migration::{self, MIGRATION_PATH, OtherProcesses},
     openapi::{self, OPENAPI_PATH},
     page,
@@ -39,10 +40,14 @@ use crate::{
     server::{admission::Admission, application::Application, connection::Front},
     session::service::ServiceReport,
 };
+use cursorgate_translate::downstream::response::coding;
 
 /// The largest number of bytes in the body of a request that changes the state of a service. The body may contain a
 /// cursor. A longer body is refused.
 const LONGEST_CHANGE: usize = 32 << 10;
+
+/// The shortest answer that is compressed, in bytes.
+const LEAST_COMPRESSED: usize = 1 << 10;
 
 /// The timeout of each read from and each write to an operator's client.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,12 +64,18 @@ pub struct Admin {
     reloads: Option<Reloads>,
     /// The reports of services.
     services: Vec<Arc<dyn ServiceReport>>,
+    refused: RefusedRequests,
+    /// True if only processes of this machine can reach the listener.
+    is_local: bool,
 }
 
 /// Creates the service of the admin listener. It answers until the process ends, or until a successor process takes
 /// over the socket.
 #[must_use]
 pub fn service(socket: ListeningSocket, admin: Admin, front: Arc<Front>) -> Listening<Admin> {
+    // The address of the socket decides, and not that of the configuration: a reload can't move the listener.
+    let ip = socket.address().and_then(|address| address.ip());
+    let admin = Admin { is_local: ip.is_some_and(|ip| ip.ip().to_canonical().is_loopback()), ..admin };
     let mut service = Listening::new("admin", admin, front);
     service.threads = Some(1);
     service.until = Stage::Succeeded;
@@ -85,12 +96,15 @@ struct AdminRequest<'r> {
 }
 
 impl AdminRequest<'_> {
-    /// Logs that the request was refused, and returns the refusal as an answer. `what` is the thing that was asked for.
-    /// A token that somebody guesses at is then seen in the log.
-    fn refuse(&self, what: &str, denial: Denial) -> AdminAnswer {
-        let (status, said) = (denial.0.as_u16(), denial.1.trim_end());
-        let client = self.client.map(tracing::field::display);
-        tracing::warn!(status, client, path = self.path, "{what} was asked for and refused: {said}");
+    /// Counts and logs that the request was refused, and returns the refusal as an answer. `what` is the thing that was
+    /// asked for. A token that somebody guesses at is then seen in the log.
+    fn refuse(&self, what: &str, denial: Denial, refused: &RefusedRequests) -> AdminAnswer {
+        if let Some(untold) = refused.count(denial.0, clock::instant()) {
+            let (status, said) = (denial.0.as_u16(), denial.1.trim_end());
+            let client = self.client.map(tracing::field::display);
+            let untold = (untold > 0).then_some(untold);
+            tracing::warn!(status, client, path = self.path, untold, "{what} was asked for and refused: {said}");
+        }
         denied(denial)
     }
 
@@ -129,8 +143,9 @@ const REPORTS: [(&str, AnswerFunction); 10] = [
     }),
     (OPENAPI_PATH, |admin, request| json(openapi::render(&admin.live.pin(), request.query))),
     (METRICS_PATH, |admin, _| {
-        let connections = (&*admin.clients, &*admin.connections);
-        let text = metrics::render(&admin.live.pin(), &admin.vitals, connections, clock::unix_seconds());
+        let sources =
+            MetricSources { clients: &admin.clients, connections: &admin.connections, refused: &admin.refused };
+        let text = metrics::render(&admin.live.pin(), &admin.vitals, &sources, clock::unix_seconds());
         (StatusCode::OK, metrics::CONTENT_TYPE, text.into())
     }),
     (EXPLANATIONS_PATH, |admin, request| {
@@ -171,7 +186,16 @@ impl Admin {
         reloads: Option<Reloads>,
         services: Vec<Arc<dyn ServiceReport>>,
     ) -> Self {
-        Self { vitals, live, clients, connections, reloads, services }
+        Self {
+            vitals,
+            live,
+            clients,
+            connections,
+            reloads,
+            services,
+            refused: RefusedRequests::default(),
+            is_local: false,
+        }
     }
 
     /// Answers a request. `body` is `None` if it could not be read.
@@ -180,14 +204,25 @@ impl Admin {
             reports.iter().find(|(path, _)| *path == request.path).map(|found| found.1)
         };
         let probe = find(&PROBES);
-        let known = {
+        let of_services = self.services.iter().flat_map(|service| service.files());
+        let file = page::FILES.iter().chain(of_services).find(|(path, ..)| *path == request.path);
+        let reads = [Method::GET, Method::HEAD].contains(request.method);
+        let (known, read) = {
             let live = self.live.pin();
-            access::check_host(request.authority, live.admin.as_ref().map_or(&[][..], |admin| &admin.hosts))
+            let admin = live.admin.as_ref();
+            let hosts = admin.map_or(&[][..], |admin| &admin.hosts);
+            let is_metrics = request.path == METRICS_PATH;
+            let known = access::check_host(request.authority, hosts);
+            (known, access::check_read(request.headers, admin, is_metrics, self.is_local))
         };
         // Without this check, a page whose host name leads to this address could read all reports (DNS rebinding).
         // Test: `requests_under_foreign_names_are_refused`.
         if let (Err(denial), None) = (known, probe) {
-            return denied(denial);
+            return request.refuse("a page", denial, &self.refused);
+        }
+        // The files of pages contain nothing about this gateway, and the page asks for the token.
+        if let (Err(denial), true, None, None) = (read, reads, probe, file) {
+            return request.refuse("a report", denial, &self.refused);
         }
         if request.path == RELOAD_PATH && request.method == Method::POST {
             return self.reload(request).await;
@@ -195,7 +230,6 @@ impl Admin {
         if request.path == PURGE_PATH && request.method == Method::POST {
             return self.purge(request, body).await;
         }
-        let reads = [Method::GET, Method::HEAD].contains(request.method);
         if let Some(service) = self.services.iter().find(|service| service.reads().contains(&request.path)) {
             return match reads {
                 true => service.read(request.path, request.query).await.map_or_else(denied, json),
@@ -212,8 +246,6 @@ impl Admin {
         if request.path == MIGRATION_PATH && reads {
             return self.migration().await;
         }
-        let of_services = self.services.iter().flat_map(|service| service.files());
-        let file = page::FILES.iter().chain(of_services).find(|(path, ..)| *path == request.path);
         let report = probe.or_else(|| find(&REPORTS));
         if let (None, Some(id), &Method::GET) = (report, explanations::id_in(request.path), request.method) {
             return self.explained(request, |live| explanations::one(live, id));
@@ -236,7 +268,7 @@ impl Admin {
         };
         let reloads = match (checked, &self.reloads) {
             (Ok(()), Some(reloads)) => reloads,
-            (Err(denial), _) => return request.refuse("a reload", denial),
+            (Err(denial), _) => return request.refuse("a reload", denial, &self.refused),
             (Ok(()), None) => return self.unknown(),
         };
         request.accept("a reload");
@@ -263,7 +295,7 @@ impl Admin {
         let live = self.live.pin();
         let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
         if let Err(denial) = access::check_change(request.headers, request.authority, token) {
-            return request.refuse("a change", denial);
+            return request.refuse("a change", denial, &self.refused);
         }
         request.accept("a change");
         match body {
@@ -277,7 +309,7 @@ impl Admin {
         let live = self.live.pin();
         let token = live.admin.as_ref().and_then(|admin| admin.token.as_ref());
         if let Err(denial) = access::check_change(request.headers, request.authority, token) {
-            return request.refuse("a purge", denial);
+            return request.refuse("a purge", denial, &self.refused);
         }
         let Some(body) = body else {
             return denied(TOO_LONG);
@@ -312,7 +344,7 @@ impl Admin {
         }
         if !access::is_authorized(request.headers, token) {
             let denial = (StatusCode::UNAUTHORIZED, "send Authorization: Bearer with the token of admin.token\n");
-            return request.refuse("an explanation", denial);
+            return request.refuse("an explanation", denial, &self.refused);
         }
         read(&live).map_or_else(denied, json)
     }
@@ -381,14 +413,22 @@ impl ServeHttp for Admin {
             client: session.client_addr(),
         };
         let (status, content_type, body) = self.answer(&request, sent.as_deref()).await;
+        let (body, is_compressed) = match coding::accepts_gzip(&head.headers).then(|| gzip(body.as_bytes())).flatten() {
+            Some(compressed) => (compressed, true),
+            None => (body.into_owned().into_bytes(), false),
+        };
         let length = body.len();
-        let body = if head.method == Method::HEAD { Vec::new() } else { body.into_owned().into_bytes() };
+        let body = if head.method == Method::HEAD { Vec::new() } else { body };
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        if is_compressed {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         page::add_headers(headers);
         // A 405 must have `Allow`, and a 401 must have `WWW-Authenticate` (RFC 9110, sections 15.5.6 and 15.5.2), so
         // these headers are added.
@@ -401,6 +441,16 @@ impl ServeHttp for Admin {
         }
         response
     }
+}
+
+/// Compresses a body; `None` if it is short. The metrics of a thousand routes shrink to a thirtieth.
+fn gzip(body: &[u8]) -> Option<Vec<u8>> {
+    if body.len() < LEAST_COMPRESSED {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok()
 }
 
 /// Reads the body of a request; returns `None` if it is too long or incomplete.
@@ -448,6 +498,11 @@ mod tests {
         let clients = Admission::new(ConnectionLimits { most: 1, per_address: 1 });
         let connections = (clients, Arc::new(Connections::default()));
         let admin = Admin::new(Vitals::default(), Arc::new(Live::new(snapshot)), connections, None, Vec::new());
+        // Without `[admin]`, and at an address that other machines can reach, only health is told.
+        for (path, status) in [("/readyz", 200), ("/", 200), ("/metrics", 401), ("/status", 401), ("/nothing", 401)] {
+            assert_eq!(ask(&admin, &Method::GET, path).await.0, status, "{path}");
+        }
+        let admin = Admin { is_local: true, ..admin };
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),
             (Method::HEAD, "/healthz", 200),
@@ -486,7 +541,7 @@ mod tests {
             assert_eq!(ask(&admin, &method, path).await.0, status, "{method} {path}");
         }
         let metrics = ask(&admin, &Method::GET, "/metrics").await;
-        assert!(metrics.2.contains("_total{route=\"rest\"} 0\n"));
+        assert!(!metrics.2.contains("{route=\"rest\"} 0\n"), "counters of routes that are 0 are left out");
     }
 
     #[test]

@@ -26,6 +26,10 @@ use crate::runtime::{
 /// name files that are slow to read.
 const START: Duration = Duration::from_secs(60);
 
+/// The number of looks, [`LOOK`] apart, after which a successor that has closed its stream is killed if it still runs.
+const ENDING: u32 = 200;
+const LOOK: Duration = Duration::from_millis(10);
+
 /// The number of the first descriptor that is passed on, according to `sd_listen_fds(3)`.
 const FIRST: RawFd = 3;
 
@@ -78,14 +82,26 @@ impl Successor {
         }
     }
 
-    /// Kills the successor, and returns an error that includes `error`.
+    /// Ends the successor, and returns an error that says what happened.
     fn end(mut self, error: &io::Error) -> io::Error {
+        // A successor that has closed its stream is ending by itself, with a status that says more than a kill.
+        let has_closed = error.kind() == io::ErrorKind::UnexpectedEof;
+        for _ in 0..if has_closed { ENDING } else { 0 } {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
         // A process that has already ended can't be killed, so a failure is ignored.
         let _ = self.process.kill();
-        match self.process.wait() {
-            Ok(status) => io::Error::other(format!("it does not serve ({status}): {error}")),
-            Err(_) => io::Error::other(format!("it does not serve: {error}")),
-        }
+        let status = self.process.wait().map(|status| status.to_string()).unwrap_or_default();
+        io::Error::other(match error.kind() {
+            _ if has_closed => format!("it ended before it could serve ({status}): its own lines above say why"),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                format!("it could not serve within {} s, and was killed", START.as_secs())
+            }
+            _ => format!("it does not serve ({status}): {error}"),
+        })
     }
 }
 

@@ -96,6 +96,8 @@ pub struct Snapshot {
     pub described: DescribedLists,
     /// The settings of the admin listener; `None` without `[admin]`.
     pub admin: Option<AdminSettings>,
+    /// The TLS settings of the admin listener; `None` for plain text.
+    pub admin_tls: Option<Arc<Renewable<Acceptor>>>,
     /// The keys that sign or seal cursors; `None` without `[cursor]`.
     pub keys: Option<Arc<KeyRing>>,
     /// The cursor keys without their secrets, for reports.
@@ -290,6 +292,7 @@ impl Snapshot {
         warn_of_sunsets(settings, clock::unix_seconds(), diagnostics);
         let memory_plan = MemoryPlan::of(settings, &routes, diagnostics);
         let listeners = listeners(settings, previous, diagnostics);
+        let admin_tls = admin_tls(settings, previous, diagnostics);
         let store = store(settings, keys.as_ref(), previous, diagnostics);
         let credentials = (webhook_authorities(settings, diagnostics), export_credentials(settings, diagnostics));
         let openapi = OpenApi::compile(settings, &entries, diagnostics);
@@ -319,6 +322,7 @@ impl Snapshot {
             webhook_authorities: credentials.0,
             export_credentials: credentials.1,
             admin: settings.admin.clone(),
+            admin_tls,
             keys,
             cursor_keys: cursor_keys(settings, previous),
             memory: memory(memory_plan.bodies, previous),
@@ -344,10 +348,11 @@ impl Snapshot {
         self.listeners.iter().find(|(known, _)| known == name).map(|(_, protocols)| protocols)
     }
 
-    /// Returns everything that is made from certificate files: for listeners, upstreams, receivers of webhooks, the
+    /// Returns everything that is made from certificate files: for listeners, the admin listener, upstreams, receivers of webhooks, the
     /// database of exports and the shared store. The renewal thread reads these files again.
     pub fn credentials(&self) -> impl Iterator<Item = &dyn Credentials> {
         let listeners = self.listeners.iter().filter_map(|(_, protocols)| protocols.tls.as_deref());
+        let listeners = listeners.chain(self.admin_tls.as_deref());
         let of_keys = self.token_keys.iter().map(|keys| &keys.upstream);
         let upstreams = self.upstreams.iter().chain(of_keys).filter_map(|upstream| upstream.peers.credentials());
         let listeners = listeners.map(|tls| -> &dyn Credentials { tls });
@@ -474,6 +479,19 @@ fn listeners(
     let is_gone = |(name, _): &&(String, ListenerProtocols)| settings.listeners.iter().all(|known| known.name != *name);
     listeners.extend(open.iter().filter(is_gone).cloned());
     listeners
+}
+
+/// Compiles the TLS settings of the admin listener; `None` for plain text, or for faults, which are reported. A reload
+/// that removes `[admin]` changes nothing here, because the listener stays open until the process ends.
+fn admin_tls(
+    settings: &Settings,
+    previous: Option<&Snapshot>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Arc<Renewable<Acceptor>>> {
+    match &settings.admin {
+        Some(admin) => tls::listener(admin.tls.as_ref()?, false, clock::unix_seconds(), diagnostics),
+        None => previous?.admin_tls.clone(),
+    }
 }
 
 /// Returns the memory budget of bodies: the previous one if its size is the same, and otherwise a new one.

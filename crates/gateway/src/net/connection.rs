@@ -24,6 +24,7 @@ use pingora::{
 use rustix::io::Errno;
 
 use super::{
+    certificate_fault::CertificateFaults,
     error::FetchError,
     peers::{
         peer::{Peer, PeerRequest},
@@ -75,6 +76,8 @@ pub struct Connections {
     connector: LazyLock<Connector>,
     /// The number of connections that weren't kept because bytes followed the end of an answer.
     surplus: AtomicU64,
+    /// The reasons why certificates of peers weren't accepted.
+    certificates: CertificateFaults,
 }
 
 /// A connection to a peer, for one request and its answer.
@@ -116,6 +119,7 @@ impl Default for Connections {
         Self {
             connector: LazyLock::new(|| Connector::new(Some(ConnectorOptions::new(POOL_SIZE)))),
             surplus: AtomicU64::new(0),
+            certificates: CertificateFaults::default(),
         }
     }
 }
@@ -226,15 +230,21 @@ impl Connections {
         } else {
             self.connector.get_http_session(&*http).await
         };
-        let (session, is_reused) = connected.map_err(|error| {
-            let said = broken(&error);
-            // A lack of file descriptors isn't the peer's fault, so it doesn't affect the peer's health. Test:
-            // `without_descriptors_the_gateway_is_overloaded`.
-            if is_peers_fault(&error) {
-                peers.unreached(peer, &said.to_string(), peers.now());
+        let (session, is_reused) = match connected {
+            Ok(connected) => connected,
+            Err(error) => {
+                let said = match error.root_etype() {
+                    ErrorType::InvalidCert => FetchError::Unavailable(self.certificates.of(&http, peers.now()).await),
+                    _ => broken(&error),
+                };
+                // A lack of file descriptors isn't the peer's fault, so it doesn't affect the peer's health. Test:
+                // `without_descriptors_the_gateway_is_overloaded`.
+                if is_peers_fault(&error) {
+                    peers.unreached(peer, &said.to_string(), peers.now());
+                }
+                return Err(said);
             }
-            said
-        })?;
+        };
         let session = PeerSession::of(session).ok_or_else(speaks_neither)?;
         if !is_reused {
             // Pingora has no setting for the oldest version of TLS, so it is checked after the handshake. Test:
@@ -583,12 +593,6 @@ pub fn broken(error: &BError) -> FetchError {
         | ErrorType::ReadTimedout
         | ErrorType::WriteTimedout => FetchError::Timeout(error.to_string().trim().to_owned()),
         ErrorType::ConnectRefused => FetchError::Unavailable("it refuses connections".to_owned()),
-        // Pingora doesn't pass OpenSSL's reason on, so the text names all three possible reasons.
-        ErrorType::InvalidCert => FetchError::Unavailable(
-            "its certificate is not accepted: it is for another name than tls.server_name, comes from no authority in \
-             tls.ca, or is out of date"
-                .to_owned(),
-        ),
         ErrorType::TLSHandshakeFailure => {
             FetchError::Unavailable(format!("the TLS handshake failed: {}", tls_reason(&error.to_string())))
         }

@@ -1,5 +1,6 @@
 //! Network I/O: names, connections, requests with bounds, and the memory that bodies may use.
 
+mod certificate_fault;
 pub mod check;
 pub mod connection;
 pub mod error;

@@ -86,6 +86,7 @@ impl RefusalEvidence {
                     .or_else(first_page)
                     .or_else(|| self.same_items(dialect))
                     .or_else(|| self.same_end(dialect.name()))
+                    .or_else(|| self.capped(dialect.name()))
                     .or_else(|| self.gap(dialect.name()))
                     .or_else(|| self.sum())
             }
@@ -225,6 +226,23 @@ impl RefusalEvidence {
         ))
     }
 
+    /// Explains answers that all end at the same number of items, which is less than was asked for; `None` for fewer than
+    /// three of them, which removed rows explain as well.
+    fn capped(&self, dialect: &str) -> Option<String> {
+        let most = self.shown.iter().map(|shown| shown.items).max().filter(|most| *most > 0)?;
+        let size = |shown: &ShownAnswer| shown.slice.size().0;
+        let capped: Vec<u32> =
+            self.shown.iter().filter(|shown| shown.items == most && most < size(shown) as usize).map(size).collect();
+        let (asked, count) = (capped.iter().max()?, capped.len());
+        (count >= 3).then(|| {
+            format!(
+                "{count} answers have {most} items, where up to {asked} were asked for: the service's largest page is \
+                 smaller than the configuration says. Lower page_size.max of the route, or write size.max = {most} in the \
+                 dialect {dialect:?}"
+            )
+        })
+    }
+
     /// Explains a short answer after whose rows another answer has items; `None` if there are no such answers.
     fn gap(&self, dialect: &str) -> Option<String> {
         let (short, beyond) = self.shown.iter().find_map(|short| {
@@ -325,8 +343,8 @@ pub fn hint(word: &str) -> Option<&'static str> {
         "tie_run" => "order and sortable of the route",
         "too_deep" => "mode and budgets.offset of the route, and request.max_depth and max_offset of the dialect",
         "budget_exceeded" => {
-            "budgets.upstream_requests and budgets.time of the route; or page_size.max, if the service's largest page has \
-             become smaller"
+            "page_size.max of the route, if the detail says that the service's pages are smaller; else \
+             budgets.upstream_requests and budgets.time"
         }
         "stuck" => "request.query of the dialect",
         "end_unproven" => {
@@ -382,6 +400,18 @@ mod tests {
              removes rows after it has applied the limit, write hidden = true in the dialect \"d\"; if it gives no more at \
              once, size.max"
         );
+        let capped = RefusalEvidence {
+            shown: (0..4)
+                .flat_map(|page| evidence([(page * 10, 59, page * 10..page * 10 + 10), (0, 5, 0..5)]).shown)
+                .collect(),
+            ..RefusalEvidence::default()
+        };
+        assert_eq!(
+            capped.capped("d").unwrap(),
+            "4 answers have 10 items, where up to 59 were asked for: the service's largest page is smaller than the \
+             configuration says. Lower page_size.max of the route, or write size.max = 10 in the dialect \"d\""
+        );
+        assert_eq!(gap.capped("d"), None, "one short answer may have removed rows");
         let again = evidence([(190, 20, 190..200), (1_000, 30, 170..200)]);
         assert_eq!(
             again.same_end("d").unwrap(),

@@ -30,6 +30,13 @@ pub const TIMES: &BucketBounds = &[
 pub const PAGE_REQUESTS: &BucketBounds =
     &[(1, "1"), (2, "2"), (3, "3"), (4, "4"), (6, "6"), (8, "8"), (12, "12"), (20, "20"), (40, "40")];
 
+/// The bounds of [`TIMES`] that a histogram of a route has by default. Each bucket is a series for each route and class
+/// of statuses.
+pub const FEW_TIMES: &[&str] = &["0.01", "0.05", "0.25", "1", "2.5", "10"];
+
+/// The bounds of [`PAGE_REQUESTS`] that a histogram of a route has by default.
+pub const FEW_PAGE_REQUESTS: &[&str] = &["1", "2", "4", "12"];
+
 /// The largest value of each bucket except the last one, as a number and as text, in ascending order.
 pub type BucketBounds = [(u64, &'static str)];
 
@@ -44,7 +51,7 @@ pub struct Histogram {
 }
 
 /// The counts of a histogram at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistogramCounts {
     /// The text of each bound, with the number of values up to this bound.
     pub up_to: Vec<(&'static str, u64)>,
@@ -52,6 +59,27 @@ pub struct HistogramCounts {
     pub count: u64,
     /// The sum of all values, in the unit of the bounds.
     pub sum: u64,
+}
+
+impl HistogramCounts {
+    /// Returns the histogram with only these of its bounds. It is exact, because a bucket has all values up to its bound.
+    #[must_use]
+    pub fn only(mut self, bounds: &[&str]) -> Self {
+        self.up_to.retain(|(bound, _)| bounds.contains(bound));
+        self
+    }
+
+    /// Adds the counts of a histogram with the same bounds.
+    pub fn add(&mut self, other: &Self) {
+        if self.up_to.is_empty() {
+            self.up_to.clone_from(&other.up_to);
+        } else {
+            for (sum, more) in self.up_to.iter_mut().zip(&other.up_to) {
+                sum.1 += more.1;
+            }
+        }
+        (self.count, self.sum) = (self.count + other.count, self.sum + other.sum);
+    }
 }
 
 impl Histogram {

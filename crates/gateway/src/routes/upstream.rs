@@ -3,7 +3,10 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,7 +31,7 @@ use crate::{
     outcome::metrics::UpstreamMetrics,
     runtime::clock,
     shared::slots::UpstreamSlots,
-    tls,
+    tls::{self, report},
 };
 use cursorgate_config::{
     Diagnostics,
@@ -75,6 +78,8 @@ pub struct Upstream {
     pub slots: Arc<UpstreamSlots>,
     /// The metrics of the upstream's requests. The next snapshot's upstream of the same name shares them.
     pub metrics: Arc<UpstreamMetrics>,
+    /// The end of the certificate that a peer showed last, in seconds since 1970; 0 if none did.
+    certificate_end: Arc<AtomicI64>,
 }
 
 impl Upstream {
@@ -105,9 +110,10 @@ impl Upstream {
         };
         let codings = codings(settings.compression, &names);
         let slots = slots(settings, known);
+        let certificate_end = known.map(|known| Arc::clone(&known.certificate_end)).unwrap_or_default();
         Some(Self {
             name: settings.name.clone(),
-            peers: Peers::new(names, template(settings), secrecy, policy(settings, known, &slots)),
+            peers: Peers::new(names, template(settings, &certificate_end), secrecy, policy(settings, known, &slots)),
             balance_headers: settings.balance_headers.clone(),
             host,
             authorities: settings
@@ -123,7 +129,14 @@ impl Upstream {
             codings,
             slots,
             metrics: metrics(known),
+            certificate_end,
         })
+    }
+
+    /// Returns the end of the certificate that a peer showed last, in seconds since 1970; `None` if none did.
+    #[must_use]
+    pub fn certificate_end(&self) -> Option<i64> {
+        Some(self.certificate_end.load(Ordering::Relaxed)).filter(|end| *end != 0)
     }
 
     /// Begins a visit, which contains the peer for a client's request and the request's retries. With `balance =
@@ -283,8 +296,8 @@ fn watched(whole: Duration) -> TcpKeepalive {
 }
 
 /// Creates the template for all peers, without an address. All timeouts are set, because Pingora's default is no
-/// timeout.
-fn template(settings: &UpstreamSettings) -> HttpPeer {
+/// timeout. The end of each certificate that a peer shows is stored in `certificate_end`.
+fn template(settings: &UpstreamSettings, certificate_end: &Arc<AtomicI64>) -> HttpPeer {
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let tls = settings.tls.as_ref();
     let server_name = tls.and_then(|tls| tls.server_name.clone()).unwrap_or_default();
@@ -296,6 +309,13 @@ fn template(settings: &UpstreamSettings) -> HttpPeer {
     peer.options.write_timeout = Some(whole);
     peer.options.idle_timeout = Some(IDLE);
     peer.options.tcp_keepalive = Some(watched(whole));
+    let certificate_end = Arc::clone(certificate_end);
+    peer.options.upstream_tls_handshake_complete_hook = Some(Arc::new(move |ssl| {
+        if let Some(certificate) = ssl.peer_certificate() {
+            certificate_end.store(report::not_after(&certificate), Ordering::Relaxed);
+        }
+        None
+    }));
     if settings.http2 {
         // Without TLS there is no negotiation, so HTTP/2 is used with prior knowledge (RFC 9113 section 3.3).
         peer.options.alpn = if tls.is_some() { ALPN::H2H1 } else { ALPN::H2 };

@@ -62,7 +62,7 @@ pub struct Sockets {
 impl ListeningSocket {
     /// Returns the address in the form of the configuration; `None` if the system doesn't report it. The mode of a Unix
     /// socket's path isn't read and is always 0.
-    fn address(&self) -> Option<ListenAddress> {
+    pub fn address(&self) -> Option<ListenAddress> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok().map(ListenAddress::Ip),
             Self::Unix(socket) => {

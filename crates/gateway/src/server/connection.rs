@@ -128,11 +128,12 @@ impl Front {
     }
 
     /// Returns the protocols of a listener; `None` if the name is unknown. The listener for operators has no name, and
-    /// speaks only HTTP/1.1 without TLS.
+    /// speaks only HTTP/1.1.
     pub fn protocols(&self, listener: Option<&str>) -> Option<ListenerProtocols> {
+        let live = self.live.pin();
         match listener {
-            Some(name) => self.live.pin().listener(name).cloned(),
-            None => Some(ListenerProtocols { tls: None, http2: false, proxies: Arc::default() }),
+            Some(name) => live.listener(name).cloned(),
+            None => Some(ListenerProtocols { tls: live.admin_tls.clone(), http2: false, proxies: Arc::default() }),
         }
     }
 

@@ -51,6 +51,9 @@ impl ServerStanding {
     }
 }
 
+/// The time without a refused write after which a server counts as accepting writes again.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// The report about a server for operators.
 #[derive(Clone, Debug)]
 pub struct ServerReport {
@@ -68,6 +71,8 @@ pub struct ServerReport {
 #[derive(Debug)]
 pub struct ServerStatus {
     report: Mutex<ServerReport>,
+    /// The time of the last refused write; `None` before the first one.
+    refused: Mutex<Option<Instant>>,
     /// The number of the store's servers that are up, in a counter that all of these servers share.
     up: Arc<AtomicUsize>,
 }
@@ -92,7 +97,7 @@ impl ServerStatus {
     pub(super) fn new(address: String, up: Arc<AtomicUsize>) -> Arc<Self> {
         let report =
             ServerReport { address, standing: ServerStanding::Unknown, since: clock::unix_seconds(), reason: None };
-        Arc::new(Self { report: Mutex::new(report), up })
+        Arc::new(Self { report: Mutex::new(report), refused: Mutex::default(), up })
     }
 
     pub fn report(&self) -> ServerReport {
@@ -126,9 +131,17 @@ impl ServerStatus {
         report.reason = Some(reason);
     }
 
-    /// Records that the server accepts writes, or the reason that it refuses them, and logs the change.
-    pub(super) fn takes_writes(&self, refusal: Option<String>) {
+    /// Records that the server accepts writes, or the reason that it refuses them, and logs the change. A server whose
+    /// memory is full takes some writes and refuses others, so it accepts writes only after [`SETTLED`] without a
+    /// refusal.
+    pub(super) fn takes_writes(&self, refusal: Option<String>, now: Instant) {
         let mut report = self.locked();
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusal.is_some() {
+            *refused = Some(now);
+        } else if refused.is_some_and(|refused| now.saturating_duration_since(refused) < SETTLED) {
+            return;
+        }
         match (&report.reason, &refusal) {
             _ if report.standing != ServerStanding::Up => return,
             (None, Some(reason)) => {
@@ -296,6 +309,7 @@ mod tests {
     #[test]
     fn servers_that_are_up_are_counted_once() {
         let up = Arc::new(AtomicUsize::new(0));
+        let now = tokio::time::Instant::now().into_std();
         let count = || up.load(Ordering::Relaxed);
         let status = ServerStatus::new("a:1".to_owned(), Arc::clone(&up));
         status.fell("at first".to_owned());
@@ -303,9 +317,11 @@ mod tests {
         status.rose();
         status.rose();
         assert_eq!(count(), 1);
-        status.takes_writes(Some("OOM".to_owned()));
+        status.takes_writes(Some("OOM".to_owned()), now);
         assert_eq!((count(), status.report().reason.as_deref()), (1, Some("OOM")));
-        status.takes_writes(None);
+        status.takes_writes(None, now + SETTLED / 2);
+        assert!(status.report().reason.is_some(), "a single write that succeeds shows nothing");
+        status.takes_writes(None, now + SETTLED);
         status.fell("again".to_owned());
         status.fell("and again".to_owned());
         assert_eq!((count(), status.report().reason.as_deref()), (0, Some("and again")));

@@ -22,6 +22,7 @@ use super::{
     node::{ServerStatus, StoreNode},
     topology::{self, SlotRange},
 };
+use crate::runtime::clock;
 use cursorgate_config::settings::{StoreKind, StoreSettings};
 
 /// The largest number of writes that wait for their replies. Further writes stay in the queue of the link.
@@ -344,7 +345,7 @@ impl Worker {
             Some(reason) if reason == "READONLY" => node.leave("READONLY: the server is a replica".to_owned()),
             // Any other error shows neither that writes are accepted nor that they are refused, so nothing is recorded.
             None if judged.is_err() => {}
-            refusal => node.status.takes_writes(refusal),
+            refusal => node.status.takes_writes(refusal, clock::instant()),
         }
         judged
     }

@@ -1,5 +1,7 @@
 //! An export job: its definition, its progress, its end, and the JSON document that its client reads.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -162,10 +164,11 @@ pub(super) struct JobProgress {
     pub(super) attempts: u32,
     /// The number of failed attempts to read the next page.
     pub(super) failures: u32,
-    /// The time of the first of these failures, in seconds since 1970; `None` without a failure.
-    pub(super) failing_since: Option<u64>,
-    /// The time at which the job was last resumed, in seconds since 1970; `None` if it never was.
-    pub(super) resumed: Option<u64>,
+    /// The value of `spent` at the first of these failures; `None` without a failure.
+    pub(super) failing_at: Option<u64>,
+    /// The time that was spent on the job since it was begun or resumed, in milliseconds: the work, and the pauses before
+    /// further attempts. It is measured by clocks that nobody sets, so a wrong date ends no job.
+    pub(super) spent: u64,
     /// The number of processes that ended while they worked on the next page.
     pub(super) interruptions: u32,
     /// The time at which the work on the result began, in seconds since 1970; `None` while the job waits for its first
@@ -180,18 +183,23 @@ impl JobProgress {
         Self { columns: definition.columns.clone(), ..Self::default() }
     }
 
-    /// Returns the progress of a failed job that continues at `now`, in seconds since 1970.
-    pub(super) fn resume(&self, now: u64) -> Self {
+    /// Returns the progress of a failed job that continues.
+    pub(super) fn resume(&self) -> Self {
         let attempts = self.attempts.saturating_add(1);
-        Self { attempts, failures: 0, failing_since: None, interruptions: 0, resumed: Some(now), ..self.clone() }
+        Self { attempts, failures: 0, failing_at: None, interruptions: 0, spent: 0, ..self.clone() }
     }
 
-    /// Notes a failed attempt to read the next page at `now`, in seconds since 1970. Returns whether there may be
-    /// another one, up to `retry_for` seconds after the first failure.
-    pub(super) fn fail(&mut self, now: u64, retry_for: u64) -> bool {
+    /// Adds a time that was spent on the job.
+    pub(super) fn spend(&mut self, time: Duration) {
+        self.spent = self.spent.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Notes a failed attempt to read the next page. Returns whether there may be another one, up to `retry_for` after
+    /// the first failure.
+    pub(super) fn fail(&mut self, retry_for: Duration) -> bool {
         self.failures = self.failures.saturating_add(1);
-        let since = *self.failing_since.get_or_insert(now);
-        let goes_on = now.saturating_sub(since) < retry_for;
+        let since = *self.failing_at.get_or_insert(self.spent);
+        let goes_on = Duration::from_millis(self.spent.saturating_sub(since)) < retry_for;
         self.attempts = self.attempts.saturating_add(u32::from(goes_on));
         goes_on
     }
@@ -509,6 +517,20 @@ mod tests {
         assert_eq!(document["resultUrl"], "/people/exports/0123456789abcdef0123456789abcdef/result");
         assert_eq!(document["expiresAt"], "1970-01-01T01:01:00Z");
         assert_eq!(document["closing"]["totalChanged"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_page_is_tried_again_for_the_time_that_was_spent_on_it() {
+        let (mut progress, hour) = (JobProgress::default(), Duration::from_secs(3_600));
+        progress.spend(Duration::from_secs(86_400));
+        assert!(progress.fail(hour), "the time before the first failure doesn't count");
+        progress.spend(hour / 2);
+        assert!(progress.fail(hour));
+        progress.spend(hour / 2);
+        assert!(!progress.fail(hour));
+        assert_eq!((progress.failures, progress.attempts), (3, 2));
+        let resumed = progress.resume();
+        assert_eq!((resumed.failures, resumed.spent, resumed.failing_at), (0, 0, None));
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! The background work on jobs. A process takes queued jobs, a few at a time, raises the events of jobs that have
 //! ended, and removes finished jobs after their time.
 
-use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use pingora::{server::ShutdownWatch, services::background::BackgroundService};
@@ -13,10 +18,16 @@ use super::{
 };
 use crate::{inner::InnerGateway, webhooks::Events};
 use cursorgate_config::settings::ExportSettings;
-use cursorgate_gateway::{lifecycle::process::Stage, runtime::futures::caught};
+use cursorgate_gateway::{
+    lifecycle::process::Stage,
+    runtime::{clock, futures::caught},
+};
 
 /// The interval at which a process looks for jobs that other processes have queued or abandoned.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The time for which a finished job must seem old before it is removed.
+const OLD: Duration = Duration::from_secs(60 * 60);
 
 /// The number of looks from one removal of surplus finished jobs to the next.
 const LOOKS_BETWEEN: u32 = 5;
@@ -38,7 +49,7 @@ impl BackgroundService for ExportKeeper {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
         let mut running = JoinSet::new();
-        let mut looks = 0_u32;
+        let (mut looks, mut old) = (0_u32, OldJobs::default());
         // Each iteration waits until a job is queued or ends, or until the next poll is due.
         loop {
             tokio::select! {
@@ -49,7 +60,10 @@ impl BackgroundService for ExportKeeper {
             }
             let snapshot = self.inner.gateway().live.pin();
             let Some(settings) = &snapshot.services.exports else { continue };
-            let looked = self.look(settings, &mut running, looks.is_multiple_of(LOOKS_BETWEEN)).await;
+            let looked = {
+                let old = looks.is_multiple_of(LOOKS_BETWEEN).then_some(&mut old);
+                self.look(settings, &mut running, old).await
+            };
             looks = looks.wrapping_add(1);
             // A fault is logged when it begins and when it ends, not each second.
             // Test: `jobs_wait_for_a_database_that_is_away`.
@@ -68,13 +82,12 @@ impl BackgroundService for ExportKeeper {
 }
 
 impl ExportKeeper {
-    /// Raises events and takes jobs. With `cleans`, also removes surplus finished jobs, and counts all jobs for the
-    /// metrics.
+    /// Raises events and takes jobs. With `old`, also removes surplus finished jobs, and counts all jobs for the metrics.
     async fn look(
         &self,
         settings: &ExportSettings,
         running: &mut JoinSet<()>,
-        cleans: bool,
+        old: Option<&mut OldJobs>,
     ) -> Result<(), JobStoreFault> {
         // A directory that has vanished still has its open database, which answers. Test:
         // `a_directory_that_vanishes_is_told_of`.
@@ -82,8 +95,8 @@ impl ExportKeeper {
         // A fault of webhooks must not stop exports, so this fault is returned only at the end.
         let announced = self.announce().await;
         self.take(settings, running).await?;
-        if cleans {
-            self.remove(settings).await?;
+        if let Some(old) = old {
+            self.remove(settings, old).await?;
             let counts = self.store.counts().await?;
             let counts: Vec<(&str, u64)> = counts.iter().map(|(state, count)| (state.word(), *count)).collect();
             self.inner.gateway().vitals.exports().set(&counts);
@@ -106,7 +119,12 @@ impl ExportKeeper {
     async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), JobStoreFault> {
         while running.len() < settings.at_once {
             let Some(taken) = self.store.take().await? else { break };
-            let run = ExportRun { inner: Arc::clone(&self.inner), settings: settings.clone(), taken };
+            let run = ExportRun {
+                inner: Arc::clone(&self.inner),
+                settings: settings.clone(),
+                taken,
+                since: clock::instant(),
+            };
             // A draining process waits for this guard, so it doesn't end before a page that it has read is stored.
             let in_flight = self.inner.gateway().vitals.enter();
             running.spawn(async move {
@@ -124,11 +142,33 @@ impl ExportKeeper {
     }
 
     /// Removes finished jobs that exceed the bounds of age, number or size, and results that don't belong to a job.
-    async fn remove(&self, settings: &ExportSettings) -> Result<(), JobStoreFault> {
-        for id in surplus(&self.store.finished().await?, settings) {
+    async fn remove(&self, settings: &ExportSettings, old: &mut OldJobs) -> Result<(), JobStoreFault> {
+        let finished = self.store.finished().await?;
+        old.look(&finished, settings.keep, clock::instant());
+        for id in surplus(&finished, settings, old) {
             self.store.remove(id).await?;
         }
         self.store.sweep().await
+    }
+}
+
+/// The finished jobs that seem older than `keep`, with the times at which this process first saw them as that. Ages are
+/// by clocks that may be wrong for a while, so a job is removed only if it still seems old after [`OLD`], or after `keep`
+/// if that is shorter.
+#[derive(Debug, Default)]
+struct OldJobs {
+    seen: HashMap<String, Instant>,
+    /// The jobs that may be removed.
+    removable: HashSet<String>,
+}
+
+impl OldJobs {
+    fn look(&mut self, finished: &[FinishedJob], keep: Duration, now: Instant) {
+        let is_old = |job: &&FinishedJob| job.age >= keep.as_secs();
+        let seen = finished.iter().filter(is_old).map(|job| (job.id.clone(), *self.seen.get(&job.id).unwrap_or(&now)));
+        self.seen = seen.collect();
+        let waited = |since: &Instant| now.saturating_duration_since(*since) >= keep.min(OLD);
+        self.removable = self.seen.iter().filter(|entry| waited(entry.1)).map(|entry| entry.0.clone()).collect();
     }
 }
 
@@ -136,8 +176,8 @@ impl ExportKeeper {
 /// the bounds of number and size, the oldest job of the client that has most is removed, so a client with many jobs
 /// doesn't displace those of the others. Clients at one address count as one, because a client can invent names. The
 /// bound of size never removes a job without a result.
-fn surplus<'j>(finished: &'j [FinishedJob], settings: &ExportSettings) -> Vec<&'j str> {
-    let (old, young): (Vec<_>, Vec<_>) = finished.iter().partition(|job| job.age >= settings.keep.as_secs());
+fn surplus<'j>(finished: &'j [FinishedJob], settings: &ExportSettings, old: &OldJobs) -> Vec<&'j str> {
+    let (old, young): (Vec<_>, Vec<_>) = finished.iter().partition(|job| old.removable.contains(&job.id));
     let mut beyond: Vec<&str> = old.iter().map(|job| job.id.as_str()).collect();
     let number = u64::try_from(settings.keep_jobs).unwrap_or(u64::MAX);
     let young = bounded(young, number, |_| 1, &mut beyond);
@@ -210,11 +250,35 @@ mod tests {
             bytes,
         };
         let finished = [job("e", 5, 40), job("d", 10, 0), job("c", 20, 70), job("b", 30, 10), job("a", 80, 0)];
-        let kept = |keep, keep_jobs, keep_size| surplus(&finished, &settings(keep, keep_jobs, keep_size)).concat();
+        let begin = tokio::time::Instant::now().into_std();
+        let kept = |keep, keep_jobs, keep_size| {
+            let (settings, mut old) = (settings(keep, keep_jobs, keep_size), OldJobs::default());
+            old.look(&finished, settings.keep, begin);
+            old.look(&finished, settings.keep, begin + OLD);
+            surplus(&finished, &settings, &old).concat()
+        };
         assert_eq!(kept(1_000, 10, 1_000), "");
         assert_eq!(kept(30, 10, 1_000), "ba");
         assert_eq!(kept(1_000, 3, 1_000), "ab");
         assert_eq!(kept(1_000, 10, 100), "bc", "jobs without a result take no room");
+    }
+
+    #[test]
+    fn a_wrong_clock_removes_no_job() {
+        let job = |age| [FinishedJob { id: "a".to_owned(), owner: "one".to_owned(), network: None, age, bytes: 1 }];
+        let (settings, mut old) = (settings(7 * 86_400, 10, 1_000), OldJobs::default());
+        let begin = tokio::time::Instant::now().into_std();
+        let mut removes = |age, seconds| {
+            let finished = job(age);
+            old.look(&finished, settings.keep, begin + Duration::from_secs(seconds));
+            !surplus(&finished, &settings, &old).is_empty()
+        };
+        assert!(!removes(60, 0));
+        assert!(!removes(400 * 86_400, 5), "the clock is wrong");
+        assert!(!removes(400 * 86_400, 3_000));
+        assert!(!removes(60, 3_005), "the clock is right again");
+        assert!(!removes(400 * 86_400, 4_000), "what was seen before doesn't count");
+        assert!(removes(400 * 86_400, 4_000 + 3_600), "it is old");
     }
 
     #[test]
@@ -230,8 +294,8 @@ mod tests {
         let many = (0..20).map(|at| job(format!("m{at} "), &format!("name {at}"), "crowd", at));
         let alice = [job("a1 ".to_owned(), "alice", "home", 100), job("a2 ".to_owned(), "alice", "home", 101)];
         let finished: Vec<FinishedJob> = many.chain(alice).collect();
-        let by_number = surplus(&finished, &settings(1_000, 18, 10_000));
+        let by_number = surplus(&finished, &settings(1_000, 18, 10_000), &OldJobs::default());
         assert_eq!(by_number, ["m19 ", "m18 ", "m17 ", "m16 "]);
-        assert_eq!(surplus(&finished, &settings(1_000, 100, 180)), by_number, "by size");
+        assert_eq!(surplus(&finished, &settings(1_000, 100, 180), &OldJobs::default()), by_number, "by size");
     }
 }

@@ -96,6 +96,7 @@ impl ServiceReport for ExportReport {
                 return Err(FINISHED);
             }
             self.store.cancel(&export).await.map_err(|fault| failed(&fault))?;
+            tracing::info!(service = "exports", export, "an operator cancelled an export");
             return Ok(written(&entry(&found().await?)));
         }
         if job.state != JobState::Failed {
@@ -103,6 +104,7 @@ impl ServiceReport for ExportReport {
         }
         // The job has the credentials of its client, sealed, until it is removed.
         let resumed = self.store.resume(&export, None).await.map_err(|fault| failed(&fault))?.ok_or(UNKNOWN)?;
+        tracing::info!(service = "exports", export, "an operator resumed an export");
         self.queued.notify_one();
         Ok(written(&entry(&resumed)))
     }

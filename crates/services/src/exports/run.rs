@@ -1,14 +1,17 @@
 //! The work on one job: each page is added to the result together with the place after it. Meanwhile the store's lease
 //! keeps other processes away from the job.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     credentials::unsealed,
     items,
     job::{ExportJob, JobDefinition, JobFault, JobPlace, JobProgress, JobState},
     page::{ExportPage, PageFault, PageReader},
-    store::{Ended, JobEnd, JobStoreFault, TakenJob},
+    store::{Ended, JobEnd, JobStoreFault, LONGEST_WAIT, TakenJob},
 };
 use crate::{
     backoff::Backoff,
@@ -31,6 +34,8 @@ pub(super) struct ExportRun {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) settings: ExportSettings,
     pub(super) taken: TakenJob,
+    /// The time until which the work on the job is in `spent` of its progress.
+    pub(super) since: Instant,
 }
 
 /// The reason that the work on a job ends before its last page.
@@ -66,7 +71,10 @@ impl ExportRun {
     ///
     /// Returns the fault of the store. The job then continues after the last page that was stored.
     pub(super) async fn run(mut self) -> Result<(), JobStoreFault> {
-        let (ended, fault) = match self.pages().await {
+        let worked = self.pages().await;
+        let now = clock::instant();
+        self.taken.job.progress.spend(now.saturating_duration_since(self.since));
+        let (mut ended, fault) = match worked {
             Ok(()) => (Ended::Finished(JobState::Completed), None),
             // No attempt has failed now, so the fault of the last failed attempt stays for the client to read.
             Err(Interruption::Stopping) => (Ended::Queued(Duration::ZERO), self.taken.job.fault.clone()),
@@ -80,12 +88,16 @@ impl ExportRun {
             Err(Interruption::Fault(PageFault::Limited(fault, wait))) => (Ended::Queued(wait), Some(fault)),
             Err(Interruption::Fault(PageFault::Again(fault, wait))) => {
                 let progress = &mut self.taken.job.progress;
-                match progress.fail(clock::unix_seconds(), self.settings.retry_for.as_secs()) {
+                match progress.fail(self.settings.retry_for) {
                     true => (Ended::Queued(wait.max(BACKOFF.pause(progress.failures))), Some(fault)),
                     false => (Ended::Finished(JobState::Failed), Some(fault)),
                 }
             }
         };
+        if let Ended::Queued(wait) = &mut ended {
+            *wait = (*wait).min(LONGEST_WAIT);
+            self.taken.job.progress.spend(*wait);
+        }
         self.log(ended, fault.as_ref());
         let announcement = self.announcement(ended, fault.as_ref());
         let TakenJob { job, lease, .. } = self.taken;
@@ -134,8 +146,7 @@ impl ExportRun {
             if self.inner.gateway().vitals.is_stopping() || snapshot.services.exports.is_none() {
                 return Err(Interruption::Stopping);
             }
-            let since = self.taken.job.progress.resumed.unwrap_or(self.taken.job.created);
-            if clock::unix_seconds().saturating_sub(since) > self.settings.timeout.as_secs() {
+            if self.spent() > self.settings.timeout {
                 let detail = format!("the export took longer than {:?}", self.settings.timeout);
                 return Err(JobFault::new("export_timeout", detail).into());
             }
@@ -165,6 +176,12 @@ impl ExportRun {
         Ok(())
     }
 
+    /// Returns the time that was spent on the job so far.
+    fn spent(&self) -> Duration {
+        Duration::from_millis(self.taken.job.progress.spent)
+            .saturating_add(clock::instant().saturating_duration_since(self.since))
+    }
+
     /// Cuts the result to its stored length. If the result is shorter, the export begins again from the first page.
     /// Fails if too many processes have ended while they worked on the current page.
     async fn begin(&mut self) -> Result<(), Interruption> {
@@ -178,9 +195,8 @@ impl ExportRun {
             // The file system has lost bytes that it had confirmed, or someone has removed the file.
             let id = &self.taken.job.id;
             tracing::warn!(id, "the result of an export is shorter than it was: the export begins anew");
-            let JobProgress { attempts, resumed, .. } = self.taken.job.progress;
-            self.taken.job.progress =
-                JobProgress { attempts, resumed, ..JobProgress::begin(&self.taken.job.definition) };
+            let JobProgress { attempts, spent, .. } = self.taken.job.progress;
+            self.taken.job.progress = JobProgress { attempts, spent, ..JobProgress::begin(&self.taken.job.definition) };
         }
         let progress = &mut self.taken.job.progress;
         progress.started.get_or_insert_with(clock::unix_seconds);
@@ -200,6 +216,9 @@ impl ExportRun {
     /// Adds a page to the result, and stores the progress with the place after the page.
     async fn keep(&mut self, page: ExportPage) -> Result<(), Interruption> {
         let mut progress = self.taken.job.progress.clone();
+        let now = clock::instant();
+        progress.spend(now.saturating_duration_since(self.since));
+        self.since = now;
         progress.add_standing(&page.level, page.is_unproven);
         progress.end_unproven |= page.is_end_unproven;
         if progress.pages == 0 {
@@ -223,7 +242,7 @@ impl ExportRun {
             progress.pages += 1;
             progress.next = page.next;
             // Failures are counted separately for each page. Test: `a_page_is_tried_again_and_not_for_ever`.
-            (progress.failures, progress.failing_since, progress.interruptions) = (0, None, 0);
+            (progress.failures, progress.failing_at, progress.interruptions) = (0, None, 0);
             Ok::<_, Interruption>((bytes, progress))
         });
         let (bytes, progress) = work.await.map_err(|_| Interruption::Store(DatabaseFault::Task.into()))??;

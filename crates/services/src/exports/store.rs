@@ -18,6 +18,9 @@ use super::job::{ExportJob, ExportedList, JobFault, JobProgress, JobState};
 use crate::{database::DatabaseFault, postgres::PostgresFault};
 use cursorgate_gateway::session::service::BodySource;
 
+/// The longest pause of a queued job before its next attempt.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The largest number of jobs in the answer to a request for a client's exports. Older jobs are left out.
 const MOST_LISTED: usize = 100;
 

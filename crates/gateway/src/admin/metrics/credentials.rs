@@ -10,14 +10,18 @@ use crate::{
     tls::{Credentials, report::CertificateState},
 };
 
+/// The family of the ends of certificates.
+const ENDS: &str = "cursorgate_certificate_not_after_timestamp_seconds";
+
 /// Adds the metrics of certificates: the expiry of each, whether it is in use, and the changes of certificate files.
 pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
     let states: Vec<_> = snapshot.credentials().flat_map(Credentials::states).collect();
     type Value = fn(&CertificateState) -> i64;
     let families: [(&str, &str, Value); 2] = [
         (
-            "cursorgate_certificate_not_after_timestamp_seconds",
-            "End of a certificate, or of the authority that ends first.",
+            ENDS,
+            "End of a certificate, or of the authority that ends first; with role=\"peer\", of the one that a peer of an \
+             upstream showed last.",
             |state| state.not_after,
         ),
         ("cursorgate_certificate_in_use", "1 if a certificate is the one in its files.", |state| {
@@ -28,6 +32,13 @@ pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vit
         let mut family = exposition.family(MetricKind::Gauge, name, &["name", "role"], help);
         for state in &states {
             family.sample(&[&state.name, if state.is_authority { "authorities" } else { "own" }], value(state));
+        }
+        // A service's certificate is in no file of the gateway, so its end is known by the handshakes alone.
+        if name == ENDS {
+            let shown = snapshot.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.certificate_end()?)));
+            for (upstream, end) in shown {
+                family.sample(&[&format!("upstreams.{}", upstream.name), "peer"], end);
+            }
         }
     }
     let help = "Changes of certificate files, by result: taken into use, or at fault.";

@@ -5,40 +5,56 @@ use std::collections::BTreeMap;
 use super::exposition::{Exposition, MetricKind};
 use crate::{
     outcome::{
+        histogram::{FEW_PAGE_REQUESTS, FEW_TIMES, HistogramCounts},
         metrics::{FAMILIES, RouteMetrics},
         migration::Count,
     },
     routes::route::Route,
 };
+use cursorgate_config::settings::RouteHistograms;
 use cursorgate_translate::downstream::response::legacy;
 
 /// Adds the metrics of requests. Requests that no route answers have an empty label `route`.
-pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics]) {
+pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics], histograms: RouteHistograms) {
     let help = "Time of requests, from the first byte of the head to the end of the response, by class of the status; none: \
                 no response was sent.";
     let name = "cursorgate_request_duration_seconds";
     let mut times = exposition.family(MetricKind::Histogram, name, &["route", "status"], help);
+    let mut all: BTreeMap<&str, HistogramCounts> = BTreeMap::new();
     for metrics in routes {
         for (class, counts) in metrics.durations() {
-            times.times(&[metrics.route(), class], &counts);
+            match histograms {
+                RouteHistograms::Routes => times.times(&[metrics.route(), class], &counts.only(FEW_TIMES)),
+                RouteHistograms::Fine => times.times(&[metrics.route(), class], &counts),
+                RouteHistograms::Total => all.entry(class).or_default().add(&counts),
+            }
         }
+    }
+    for (class, counts) in all {
+        times.times(&["", class], &counts);
     }
     let help = "Requests to the upstream for each page that was served.";
     let mut pages = exposition.family(MetricKind::Histogram, "cursorgate_page_upstream_requests", &["route"], help);
+    let mut all = HistogramCounts::default();
     for metrics in routes {
         let counts = metrics.page_requests();
-        if counts.count > 0 {
-            pages.histogram(&[metrics.route()], &counts);
+        match histograms {
+            _ if counts.count == 0 => {}
+            RouteHistograms::Routes => pages.histogram(&[metrics.route()], &counts.only(FEW_PAGE_REQUESTS)),
+            RouteHistograms::Fine => pages.histogram(&[metrics.route()], &counts),
+            RouteHistograms::Total => all.add(&counts),
         }
+    }
+    if all.count > 0 {
+        pages.histogram(&[""], &all);
     }
     for (index, family) in FAMILIES.iter().enumerate() {
         let labels: Vec<&str> = std::iter::once("route").chain(family.labels.iter().map(|(label, _)| *label)).collect();
         let mut samples = exposition.family(MetricKind::Counter, family.name, &labels, family.help);
         for metrics in routes {
             for (values, count) in metrics.counts(index) {
-                // A family with more labels has hundreds of counters for each route, so counters with the value 0 are
-                // left out. A counter with no label but `route` is always written.
-                if count > 0 || values.is_empty() {
+                // A route has hundreds of counters, most of which stay 0 for ever, so these are left out.
+                if count > 0 {
                     samples.sample(&[&[metrics.route()], values.as_slice()].concat(), count);
                 }
             }

@@ -17,11 +17,20 @@ const REPORTS = ['status', 'routes', 'upstreams', 'migration', 'reload', 'certif
 /** The number of routes from which the page has a search field. */
 const MANY = 8;
 
-const state = { data: null, open: new Set(), wanted: '', paused: false, failures: 0, failedSince: null, fault: '', next: 0, timer: 0, asking: false, configLoaded: null };
+const state = { data: null, open: new Set(), wanted: '', paused: false, failures: 0, failedSince: null, fault: '', locked: false, next: 0, timer: 0, asking: false, configLoaded: null };
 const by = (id) => document.getElementById(id);
 
+/** Returns the headers with the token for reading. The token is only in this field of the page, and isn't stored. */
+function withToken() {
+  const token = by('read-token').value;
+  return /^[\x21-\x7e]+$/.test(token) ? { Authorization: `Bearer ${token}` } : {};
+}
+
 async function get(path) {
-  const response = await fetch(path, { cache: 'no-store', credentials: 'same-origin', signal: AbortSignal.timeout(PATIENCE) });
+  const response = await fetch(path, { headers: withToken(), cache: 'no-store', credentials: 'same-origin', signal: AbortSignal.timeout(PATIENCE) });
+  // The field appears with the first answer that asks for a token, and stays.
+  state.locked = response.status === 401;
+  if (state.locked) by('reading').hidden = false;
   if (!response.ok) throw new Error(`${path}: ${response.status} ${(await response.text()).slice(0, 200).trim()}`);
   return response.json();
 }
@@ -49,6 +58,7 @@ async function ask() {
   } catch (error) {
     state.failures += 1;
     state.failedSince ??= new Date();
+    if (error instanceof TypeError || error.name === 'TimeoutError') state.locked = false;
     state.fault = error.name === 'TimeoutError' ? 'it does not answer in time' : error instanceof TypeError ? 'no connection' : error.message;
   } finally {
     state.asking = false;
@@ -66,14 +76,14 @@ function plan() {
 }
 
 function pulse() {
-  const { failures, failedSince, shown, paused, fault } = state;
+  const { failures, failedSince, shown, paused, fault, locked } = state;
   const isLost = failures > 0;
   document.body.classList.toggle('stale', isLost && state.data !== null);
-  show(by('pulse'), isLost ? 'Not reached' : paused ? ['Paused', h('span', { class: 'when' }, `, ${clock(shown)}`)] : shown ? ['Live', h('span', { class: 'when' }, `, ${clock(shown)}`)] : 'Loading…');
+  show(by('pulse'), isLost ? (locked ? 'Locked' : 'Not reached') : paused ? ['Paused', h('span', { class: 'when' }, `, ${clock(shown)}`)] : shown ? ['Live', h('span', { class: 'when' }, `, ${clock(shown)}`)] : 'Loading…');
   const offline = by('offline');
   const known = shown ? ` Figures are those of ${clock(shown)}.` : '';
   // Screen readers repeat an alert when its text changes, so the time until the next try isn't part of it.
-  show(offline, isLost ? [h('strong', null, 'The gateway can’t be reached'), ` since ${clock(failedSince)}: ${fault}. This page goes on trying.${known} `,
+  show(offline, isLost ? [h('strong', null, locked ? 'The reports need a token' : 'The gateway can’t be reached'), ` since ${clock(failedSince)}: ${fault}. This page goes on trying.${known} `,
     h('button', { type: 'button', id: 'again' }, 'Try now')] : null);
 }
 
@@ -141,6 +151,10 @@ document.addEventListener('click', ({ target }) => {
     if (state.paused) plan();
     else ask();
   }
+});
+by('reading').addEventListener('submit', (event) => {
+  event.preventDefault();
+  ask();
 });
 by('reload-form').addEventListener('submit', reload);
 by('reload').addEventListener('close', () => { by('token').value = ''; });

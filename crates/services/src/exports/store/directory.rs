@@ -130,7 +130,7 @@ impl ExportStore for DirectoryStore {
     async fn resume(&self, id: &str, credentials: Option<Vec<u8>>) -> Result<Option<ExportJob>, JobStoreFault> {
         self.check().await?;
         let id = id.to_owned();
-        self.call(move |jobs| jobs.resume(&id, credentials.as_deref(), clock::unix_seconds())).await
+        self.call(move |jobs| jobs.resume(&id, credentials.as_deref())).await
     }
 
     async fn newest(&self) -> Result<Vec<ExportJob>, JobStoreFault> {

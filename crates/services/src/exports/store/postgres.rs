@@ -31,7 +31,7 @@ use crate::{
     postgres::{Postgres, PostgresFault, PostgresTarget, TypedValue},
 };
 use cursorgate_config::settings::{ExportStoreSettings, PostgresSettings};
-use cursorgate_gateway::{runtime::clock, session::service::BodySource};
+use cursorgate_gateway::session::service::BodySource;
 
 /// The SQL scripts that create and change the tables, one for each version.
 const STEPS: [&str; 1] = [TABLES];
@@ -200,7 +200,7 @@ impl ExportStore for PostgresJobs {
             WHERE id = $1 AND claim = $2 AND state = 'failed'";
         let Some(job) = self.by_id(id).await? else { return Ok(None) };
         if job.state == JobState::Failed {
-            let progress = serde_json::to_string(&job.progress.resume(clock::unix_seconds()))?;
+            let progress = serde_json::to_string(&job.progress.resume())?;
             // The claim is named, so of two requests at the same time one resumes the job.
             let parameters: [TypedValue<'_>; 4] =
                 [(&id, Type::TEXT), (&job.claim, Type::INT8), (&progress, Type::TEXT), (&credentials, Type::BYTEA)];

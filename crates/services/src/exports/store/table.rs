@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction, named_params, params_from_iter};
 
-use super::{Added, ClientNames, Ended, FinishedJob, JobEnd, MOST_LISTED, QueueLimits};
+use super::{Added, ClientNames, Ended, FinishedJob, JobEnd, LONGEST_WAIT, MOST_LISTED, QueueLimits};
 use crate::{
     database::{DatabaseFault, count, natural, whole},
     exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState},
@@ -51,6 +51,15 @@ const MOST_ANNOUNCED: usize = 100;
 /// The table of jobs in a transaction. If a function returns an error, the transaction is rolled back.
 pub(super) struct JobTable<'c> {
     pub(super) transaction: &'c Transaction<'c>,
+}
+
+/// The condition that the pause of a queued job is over. A pause that would be longer than [`LONGEST_WAIT`] was stored
+/// while the clock was wrong.
+const DUE: &str = "(not_before <= ?1 OR not_before > ?2)";
+
+/// Returns the time after which no pause that begins now ends, in milliseconds since 1970.
+fn beyond(now: u64) -> i64 {
+    whole(now.saturating_add(u64::try_from(LONGEST_WAIT.as_millis()).unwrap_or(u64::MAX)))
 }
 
 impl JobTable<'_> {
@@ -129,15 +138,10 @@ impl JobTable<'_> {
 
     /// Queues a failed job again, with other sealed credentials if there are any. Does nothing if the job hasn't failed.
     /// Returns the job; `None` if there is no such job. `now` is in seconds since 1970.
-    pub(super) fn resume(
-        &mut self,
-        id: &str,
-        credentials: Option<&[u8]>,
-        now: u64,
-    ) -> Result<Option<ExportJob>, DatabaseFault> {
+    pub(super) fn resume(&mut self, id: &str, credentials: Option<&[u8]>) -> Result<Option<ExportJob>, DatabaseFault> {
         let Some(mut job) = self.by_id(id)? else { return Ok(None) };
         if job.state == JobState::Failed {
-            (job.state, job.finished, job.progress) = (JobState::Queued, None, job.progress.resume(now));
+            (job.state, job.finished, job.progress) = (JobState::Queued, None, job.progress.resume());
             self.transaction.execute(
                 "UPDATE jobs SET state = 'queued', not_before = 0, finished = NULL, announcement = NULL,
                      progress = ?2, credentials = coalesce(?3, credentials) WHERE id = ?1",
@@ -180,12 +184,12 @@ impl JobTable<'_> {
     /// might have ended, which only the job's lock shows. `now` is in milliseconds since 1970.
     pub(super) fn candidates(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
         let query = format!(
-            "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND not_before <= ?1)
+            "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND {DUE})
              ORDER BY (SELECT count(*) FROM jobs WHERE owner = job.owner AND state = 'active' AND id <> job.id),
                       priority DESC, created, rowid LIMIT {MOST_CANDIDATES}"
         );
         let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map([whole(now)], |row| row.get(0))?;
+        let rows = statement.query_map((whole(now), beyond(now)), |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -194,10 +198,11 @@ impl JobTable<'_> {
     pub(super) fn claim(&mut self, id: &str, now: u64) -> Result<Option<(ExportJob, Vec<u8>)>, DatabaseFault> {
         let query = format!(
             "SELECT {COLUMNS}, credentials FROM jobs
-             WHERE id = ?1 AND (state = 'active' OR (state = 'queued' AND not_before <= ?2))"
+             WHERE id = ?3 AND (state = 'active' OR (state = 'queued' AND {DUE}))"
         );
-        let found =
-            self.transaction.query_row(&query, (id, whole(now)), |row| Ok((read(row), row.get("credentials")?)));
+        let found = self
+            .transaction
+            .query_row(&query, (whole(now), beyond(now), id), |row| Ok((read(row), row.get("credentials")?)));
         let Some((job, credentials)) = found.optional()? else { return Ok(None) };
         let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
         // If the job is active although its lock was free, its process ended while it worked on a page, so an
@@ -439,14 +444,31 @@ mod tests {
                 let left: Option<Vec<u8>> =
                     jobs.transaction.query_row("SELECT credentials FROM jobs", [], |row| row.get(0))?;
                 assert_eq!(left, None, "a finished job has no credentials");
-                assert_eq!(jobs.resume("a", None, 9)?.unwrap().state, JobState::Completed, "it hasn't failed");
-                assert!(jobs.resume("b", None, 9)?.is_none());
+                assert_eq!(jobs.resume("a", None)?.unwrap().state, JobState::Completed, "it hasn't failed");
+                assert!(jobs.resume("b", None)?.is_none());
                 Ok(())
             })
             .await
             .unwrap();
         let again = DirectoryStore::open(&store.1).unwrap();
         assert_eq!(again.call(|jobs| Ok(jobs.with_result()?.concat())).await.unwrap(), "a");
+    }
+
+    #[tokio::test]
+    async fn a_pause_that_a_wrong_clock_made_long_is_over() {
+        let store = store("clock");
+        let call = |jobs: &mut JobTable<'_>| {
+            add(jobs, &job("a", "one", Priority::Normal, 1), MANY)?;
+            let (now, wrong) = (1_000_000, 1_000_000 + 400 * 86_400_000);
+            let (taken, _) = jobs.claim("a", wrong)?.unwrap();
+            let pause = Duration::from_secs(60);
+            jobs.end(("a", taken.claim), &ended(Ended::Queued(pause), &taken.progress), wrong)?;
+            assert!(jobs.candidates(wrong)?.is_empty() && jobs.claim("a", wrong + 59_000)?.is_none());
+            assert_eq!(jobs.candidates(now)?, ["a"]);
+            assert!(jobs.claim("a", now)?.is_some());
+            Ok(())
+        };
+        store.0.call(call).await.unwrap();
     }
 
     #[tokio::test]

@@ -98,7 +98,10 @@ function describe({ host, path, mode, level, legacy }) {
 async function load() {
   by('place').textContent = location.host;
   try {
-    const response = await fetch('lists', { cache: 'no-store', credentials: 'same-origin' });
+    const token = by('token').value;
+    const headers = /^[\x21-\x7e]+$/.test(token) ? { Authorization: `Bearer ${token}` } : {};
+    const response = await fetch('lists', { headers, cache: 'no-store', credentials: 'same-origin' });
+    if (response.status === 401) throw new Error('Type the token of admin.token: the lists are read with it.');
     if (!response.ok) throw new Error(`${response.status}: ${(await response.text()).trim()}`);
     ({ lists } = await response.json());
   } catch (error) {
@@ -116,6 +119,7 @@ by('controls').addEventListener('submit', (event) => {
   begin();
 });
 by('list').addEventListener('change', choose);
+by('token').addEventListener('change', () => { if (lists.length === 0) load(); });
 for (const radio of document.querySelectorAll('input[name=view]')) radio.addEventListener('change', () => { if (asked && by('controls').checkValidity()) begin(); });
 for (const side of sides) {
   side.root.addEventListener('click', ({ target }) => {
