@@ -95,8 +95,8 @@ table! {
 
         /// The largest number of requests to the upstream at the same time, including WebSockets. Without this key the
         /// number adapts itself, up to 1,024: while answers take more than twice their usual time, the gateway sends
-        /// fewer requests at once. As many again wait for up to a second, and clients have their turns one after the
-        /// other. Requests beyond these, and those that have waited so long, are answered with 503.
+        /// fewer requests at once. As many again wait for up to a second, and addresses and their clients have their
+        /// turns one after the other. Requests beyond these, and those that have waited so long, are answered with 503.
         connections: Key<usize> => count(1, 100_000).example("64");
 
         /// The requests for pages in which the upstream may compress its answer by gzip. This saves bytes on the

@@ -3,7 +3,9 @@
 //! of others.
 //!
 //! A client can invent credentials, which only the upstream checks, so the clients of one address have at most
-//! [`MOST_TURNS`] turns before the next address has its own.
+//! [`MOST_TURNS`] turns before the next address has its own. An address that had no waiting request comes before those
+//! that wait for more, as new flows do in FQ-CoDel (RFC 8290 section 4.2). So a client that sends one request after the
+//! other is served however many addresses send more than the upstream can answer.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,6 +14,9 @@ use crate::shared::clients::ClientHash;
 /// The largest number of turns that the clients of one address have in a row. An address with fewer clients has as many
 /// turns as clients.
 const MOST_TURNS: usize = 4;
+
+/// The largest number of addresses in a row that had no waiting request, while others wait for more.
+const MOST_NEW: usize = 2;
 
 /// A client at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +30,13 @@ pub struct QueuedClient {
 pub struct FairQueue<T> {
     /// The clients of each address with waiting requests. An address without requests has no entry.
     addresses: HashMap<ClientHash, AddressQueue<T>>,
-    /// The addresses in the order of their turns, each once.
+    /// The addresses that had no waiting request, until their first turn. Each address is here or in `turns`, once.
+    new: VecDeque<ClientHash>,
+    /// The number of turns in a row that `new` has had.
+    taken_by_new: usize,
+    /// The other addresses in the order of their turns.
     turns: VecDeque<ClientHash>,
-    /// The number of turns that the first of these addresses has had in a row.
+    /// The number of turns that the first of `turns` has had in a row.
     taken: usize,
     length: usize,
     /// The number of the next request.
@@ -52,7 +61,8 @@ struct Waiting<T> {
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { addresses: HashMap::new(), turns: VecDeque::new(), taken: 0, length: 0, next: 0 }
+        let (new, turns) = (VecDeque::new(), VecDeque::new());
+        Self { addresses: HashMap::new(), new, taken_by_new: 0, turns, taken: 0, length: 0, next: 0 }
     }
 }
 
@@ -131,7 +141,7 @@ impl<T> FairQueue<T> {
         self.length += 1;
         let queue = self.addresses.entry(client.address).or_default();
         if queue.length == 0 {
-            self.turns.push_back(client.address);
+            self.new.push_back(client.address);
         }
         queue.length += 1;
         let requests = queue.clients.entry(client.client).or_default();
@@ -144,14 +154,20 @@ impl<T> FairQueue<T> {
 
     /// Removes the request whose turn it is; `None` if there is none.
     pub fn pop(&mut self) -> Option<T> {
-        let address = *self.turns.front()?;
+        let is_new = self.turns.is_empty() || (self.taken_by_new < MOST_NEW && !self.new.is_empty());
+        let address = *if is_new { self.new.front()? } else { self.turns.front()? };
         let queue = self.addresses.get_mut(&address)?;
         let first = queue.pop()?;
         self.length -= 1;
-        self.taken += 1;
+        self.taken_by_new = if is_new { self.taken_by_new + 1 } else { 0 };
         if queue.length == 0 {
             self.leave(address);
-        } else if self.taken >= queue.share() {
+        } else if is_new {
+            self.new.pop_front();
+            self.turns.push_back(address);
+        } else if self.taken + 1 < queue.share() {
+            self.taken += 1;
+        } else {
             self.turns.rotate_left(1);
             self.taken = 0;
         }
@@ -213,6 +229,7 @@ impl<T> FairQueue<T> {
             self.taken = 0;
         }
         self.addresses.remove(&address);
+        self.new.retain(|turn| *turn != address);
         self.turns.retain(|turn| *turn != address);
     }
 }
@@ -241,7 +258,8 @@ mod tests {
 
     fn order<T>(queue: &mut FairQueue<T>) -> Vec<T> {
         let order = std::iter::from_fn(|| queue.pop()).collect();
-        assert!(queue.length() == 0 && queue.addresses.is_empty() && queue.turns.is_empty());
+        assert!(queue.length() == 0 && queue.addresses.is_empty());
+        assert!(queue.turns.is_empty() && queue.new.is_empty());
         order
     }
 
@@ -266,15 +284,37 @@ mod tests {
         }
         queue.push(at(2, 200), "honest");
         assert_eq!(queue.turns_until(at(2, 200)), 10);
-        let mut first: Vec<_> = (0..6).filter_map(|_| queue.pop()).collect();
-        assert_eq!(first.iter().position(|value| *value == "honest"), Some(MOST_TURNS));
-        first.clear();
+        let first: Vec<_> = (0..5).filter_map(|_| queue.pop()).collect();
+        assert_eq!(first, ["invented", "honest", "invented", "invented", "invented"]);
+        queue.push(at(2, 200), "honest");
+        assert_eq!(queue.pop(), Some("honest"));
         assert!(queue.displace(at(3, 300)), "an address with fewer requests");
         assert!(!queue.displace(at(1, 300)), "none of its clients has more");
         queue.push(at(1, 7), "invented");
         queue.push(at(1, 7), "invented");
         assert!(queue.displace(at(1, 300)));
-        assert_eq!(order(&mut queue).len(), 95);
+        assert_eq!(order(&mut queue).len(), 96);
+    }
+
+    #[test]
+    fn an_address_without_a_waiting_request_comes_before_those_that_wait_for_more() {
+        let mut queue = FairQueue::default();
+        for request in 0..400 {
+            queue.push(at(request % 200, request), "many");
+        }
+        // Each address has had its first turn.
+        (0..300).for_each(|_| assert!(queue.pop().is_some()));
+        for address in 300..310 {
+            queue.push(at(address, address), "new");
+        }
+        let first: Vec<_> = (0..6).filter_map(|_| queue.pop()).collect();
+        assert_eq!(first, ["new", "new", "many", "new", "new", "many"]);
+        // Clients of one address have a few turns in a row.
+        let mut queue = FairQueue::default();
+        for (address, client) in [(1, 1), (1, 2), (2, 3), (2, 4), (1, 1), (1, 2), (2, 3), (2, 4)] {
+            queue.push(at(address, client), address);
+        }
+        assert_eq!(order(&mut queue), [1, 2, 1, 1, 2, 2, 1, 2]);
     }
 
     #[test]
