@@ -256,6 +256,39 @@ fn a_peer_that_fails_is_skipped_until_it_answers() {
     });
 }
 
+/// A backup gets nothing while the other peer is well, and everything while that peer fails; no walk fails. A peer with
+/// a larger weight gets more.
+#[test]
+fn a_backup_serves_while_the_other_peers_fail() {
+    let (first, backup) = (Upstream::start(healthy), Upstream::start(healthy));
+    let gateway = start_at(&[first.address], "");
+    let extended = gateway.configuration().replace(
+        &format!("peers = [\"{}\"]", first.address),
+        &format!(
+            "peers = [\"{0}\"]\nbackups = [\"{1}\"]\nweights = {{ \"{0}\" = 3 }}\nslow_start = \"1s\"",
+            first.address, backup.address
+        ),
+    );
+    gateway.rewrite_raw(&extended);
+    gateway.signal("HUP");
+    eventually("the backup is known", || {
+        let report = http::get(gateway.admin, "/upstreams").json();
+        (report["upstreams"][0]["peers"].as_array()?.len() == 2).then_some(())
+    });
+    let asked = || backup.requests().iter().filter(|request| request.path().starts_with("/users")).count();
+    let walkers = Walkers::new(&gateway, none_fails);
+    walkers.walk("a peer with a backup", || {
+        walkers.go_on(WALKERS);
+        assert_eq!(asked(), 0, "the other peer is well");
+        first.answer(busy);
+        eventually("it is skipped", || (peer(&gateway, first.address)["healthy"] == false).then_some(()));
+        walkers.go_on(WALKERS);
+        assert!(asked() > 0);
+        first.answer(healthy);
+        eventually("it is used again", || (peer(&gateway, first.address)["healthy"] == true).then_some(()));
+    });
+}
+
 /// The retry budget bounds the requests to an upstream in maintenance. Clients get the upstream's `Retry-After`, and
 /// continue once the upstream answers again.
 ///

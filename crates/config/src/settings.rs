@@ -382,8 +382,13 @@ pub struct PivotCacheSettings {
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
     pub name: String,
-    /// The host and port of each peer; at least one.
+    /// The host and port of each peer, at least one. Backups follow the other peers.
     pub peers: Vec<Located<String>>,
+    /// The number of backups at the end of `peers`.
+    pub backups: usize,
+    /// The weight of each of `peers`.
+    pub weights: Vec<u32>,
+    pub slow_start: Duration,
     /// The DNS servers that resolve the peers' names; empty for the servers of the system.
     pub resolvers: Vec<SocketAddr>,
     pub balance: Balance,

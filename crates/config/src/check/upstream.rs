@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Context, tls};
 use crate::{
+    diagnostic::Located,
     key::{Defaulted, NamedTexts},
     keys::{FILE, HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM},
     secret::Secret,
@@ -35,7 +36,7 @@ pub(super) fn upstreams(root: &Spanned, context: &mut Context<'_>) -> Vec<Upstre
 
 /// Reads an upstream.
 pub(super) fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> UpstreamSettings {
-    let peers = UPSTREAM.peers.read(written).unwrap_or_default();
+    let mut peers = UPSTREAM.peers.read(written).unwrap_or_default();
     let nothing = match UPSTREAM.peers.find(written) {
         None => Some(written.at),
         Some(list) => (list.value == Value::List(Vec::new())).then_some(list.at),
@@ -43,6 +44,10 @@ pub(super) fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>)
     if let Some(at) = nothing {
         context.missing(at, format!("upstreams.{name} has no peers"), "peers = [\"host:port\"]");
     }
+    let backups = UPSTREAM.backups.read(written).unwrap_or_default();
+    let number = backups.len();
+    peers.extend(backups);
+    let weights = weights(written, &peers, context);
     let resolvers = UPSTREAM.resolvers.read(written).unwrap_or_default();
     let balance_headers = UPSTREAM.balance_headers.read(written);
     if let Some(headers) = UPSTREAM.balance_headers.find(written)
@@ -57,6 +62,9 @@ pub(super) fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>)
     UpstreamSettings {
         name: name.to_owned(),
         peers,
+        backups: number,
+        weights,
+        slow_start: UPSTREAM.slow_start.read(written),
         resolvers: resolvers.iter().filter_map(|address| address.value.parse().ok()).collect(),
         balance: UPSTREAM.balance.read(written),
         balance_headers,
@@ -73,6 +81,23 @@ pub(super) fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>)
         connections: UPSTREAM.connections.read(written),
         compression: UPSTREAM.compression.read(written),
     }
+}
+
+/// Reads the weight of each peer, and reports weights of peers that there aren't.
+fn weights(written: &Spanned, peers: &[Located<String>], context: &mut Context<'_>) -> Vec<u32> {
+    let table = UPSTREAM.weights.read(written);
+    let named = table.iter().flat_map(Spanned::members);
+    let mut weights = vec![1; peers.len()];
+    for (name, weight) in named {
+        let Some(weight) = weight.as_count() else { continue };
+        let mut of_name = peers.iter().zip(&mut weights).filter(|(peer, _)| peer.value == name.value).peekable();
+        if of_name.peek().is_none() {
+            let message = format!("there is no peer {:?}", name.value);
+            context.diagnostics.error(name.at, message, "write it as in `peers`");
+        }
+        of_name.for_each(|(_, own)| *own = weight);
+    }
+    weights
 }
 
 fn health_check(name: &str, table: &Spanned, context: &mut Context<'_>) -> Option<HealthCheckSettings> {

@@ -10,8 +10,8 @@ use crate::{
     key::{
         Defaulted, Key,
         Literal::{Boolean, Count, Text, Texts},
-        NamedTexts, count, duration, flag, header_names, secret, sent_headers, sub_table, table, text, texts, word,
-        words,
+        NamedTexts, count, duration, flag, header_names, named_tables, secret, sent_headers, sub_table, table, text,
+        texts, word, words,
     },
     schema::Schema,
     settings::{Balance, TlsVersion, UpstreamCompression},
@@ -38,6 +38,20 @@ table! {
         /// first and for up to 30 seconds later, and then tried with one request. If all peers are unhealthy, all of
         /// them are used.
         peers: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::peer)).sample(r#"["127.0.0.1:8000"]"#);
+
+        /// Peers that get requests only while no peer of `peers` is healthy. A backup that has failed is also tried with one
+        /// request, as other peers are.
+        backups: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::peer)).example(r#"["10.0.0.9:8000"]"#);
+
+        /// The shares of requests that peers get, relative to the others: with `{ "10.0.0.1:8000" = 3 }`, three times as
+        /// many as a peer that isn't named, whose weight is 1. A peer that stands for several addresses gives each of
+        /// them this weight.
+        weights: Key<Spanned> => named_tables(&Schema::Count(1, 100), "write { \"host:port\" = 3 }")
+            .example(r#"{ "10.0.0.1:8000" = 3 }"#);
+
+        /// The time in which the share of a peer that is healthy again grows from a tenth to the whole. With "0s" it has
+        /// the whole at once.
+        slow_start: Defaulted<Duration> => duration("0s", "15m").default(Text("0s"));
 
         /// The DNS servers that resolve the names of peers, instead of those in /etc/resolv.conf. Names in /etc/hosts
         /// take precedence in any case.

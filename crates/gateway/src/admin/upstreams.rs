@@ -42,10 +42,11 @@ impl Now {
 
 fn described(upstream: &Upstream, now: &Now) -> Value {
     let budget = upstream.peers.budget();
-    let peers = upstream.peers.names().iter().flat_map(|name| {
+    let peers = upstream.peers.names().iter().enumerate().flat_map(|(index, name)| {
         let resolved = name.resolved();
         let peers = resolved.as_ref().map_or(&[][..], |resolved| resolved.peers.as_slice());
-        peers.iter().map(|peer| described_peer(name, peer, now)).collect::<Vec<_>>()
+        let share = (upstream.peers.weight(index), upstream.peers.is_backup(index));
+        peers.iter().map(|peer| described_peer(name, peer, share, now)).collect::<Vec<_>>()
     });
     let unresolved = upstream.peers.names().iter().filter_map(|name| {
         let resolved = name.resolved();
@@ -98,12 +99,15 @@ fn totals(figures: UpstreamFigures<'_>) -> (u64, u64) {
     (figures.requests().map(|(_, count)| count).sum(), failed)
 }
 
-fn described_peer(name: &PeerName, peer: &Peer, now: &Now) -> Value {
+/// Describes a peer. `share` is its weight, and whether it is a backup.
+fn described_peer(name: &PeerName, peer: &Peer, share: (u32, bool), now: &Now) -> Value {
     let report = peer.report();
     let PeerCounts { requests, failures, answers, took } = peer.counts();
     json!({
         "name": name.text(),
         "address": peer.address.to_string(),
+        "weight": share.0,
+        "backup": share.1,
         "healthy": report.reason.is_none(),
         "reason": report.reason,
         "since": now.rfc3339(report.since),

@@ -264,6 +264,9 @@ fn policy(settings: &UpstreamSettings, known: Option<&Arc<Upstream>>, slots: &Ar
     PeerPolicy {
         upstream: settings.name.clone(),
         balance: settings.balance,
+        weights: settings.weights.clone(),
+        backups: settings.backups,
+        slow_start: settings.slow_start,
         check: settings.health_check.clone(),
         eject_after: settings.eject_after,
         retries: settings.retries,

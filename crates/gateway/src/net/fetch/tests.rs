@@ -65,6 +65,9 @@ fn of_addresses(addresses: &[SocketAddr]) -> Peers {
     let policy = PeerPolicy {
         upstream: "people".to_owned(),
         balance: Balance::RoundRobin,
+        weights: vec![1; addresses.len()],
+        backups: 0,
+        slow_start: Duration::ZERO,
         check: None,
         eject_after: 5,
         retries: RetrySettings {

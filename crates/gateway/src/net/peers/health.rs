@@ -149,6 +149,11 @@ impl Health {
         self.ails.load(Ordering::Relaxed)
     }
 
+    /// Returns the time since which the peer is healthy, or unhealthy.
+    pub fn since(&self) -> Instant {
+        self.locked().since
+    }
+
     /// Returns the health as it is shown to operators.
     pub fn report(&self) -> HealthReport {
         let state = self.locked();

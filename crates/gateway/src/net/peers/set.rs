@@ -49,6 +49,12 @@ pub struct PeerPolicy {
     pub upstream: String,
     /// The rule by which a peer is chosen.
     pub balance: Balance,
+    /// The weight of each name: the share of requests that its peers get, relative to the others.
+    pub weights: Vec<u32>,
+    /// The number of names at the end that are used only while no peer of the others is healthy.
+    pub backups: usize,
+    /// The time in which the weight of a peer that is healthy again grows to its whole; zero for at once.
+    pub slow_start: Duration,
     /// The settings of health checks; `None` if the upstream has no health checks.
     pub check: Option<HealthCheckSettings>,
     /// The number of failed answers in a row after which a peer rests; 0 means never.
@@ -154,6 +160,18 @@ impl Peers {
     #[must_use]
     pub fn balance(&self) -> Balance {
         self.policy.balance
+    }
+
+    /// Returns the weight of the peers of a name, by its index in [`Self::names`].
+    #[must_use]
+    pub fn weight(&self, name: usize) -> u32 {
+        self.policy.weights.get(name).copied().unwrap_or(1)
+    }
+
+    /// Returns whether the peers of a name are backups.
+    #[must_use]
+    pub fn is_backup(&self, name: usize) -> bool {
+        name >= self.names.len().saturating_sub(self.policy.backups)
     }
 
     /// Returns the number of addresses that can be tried; if no name has been resolved yet, the number of names.
@@ -340,10 +358,13 @@ impl Peers {
         if let Some((name, peer)) = self.find(is_trial) {
             return Some((name, peer, true));
         }
-        // Healthy peers come first; among peers of equal health, those that have not failed this request.
-        let rank = |peer: &Peer| 2 * u8::from(peer.health.ails()) + u8::from(has_failed(peer));
+        // Healthy peers come first; among peers of equal health, those that have not failed this request, and among these
+        // those that aren't backups. Test: `a_backup_is_used_while_no_other_peer_is_healthy`.
+        let rank = |name: usize, peer: &Peer| {
+            4 * u8::from(peer.health.ails()) + 2 * u8::from(has_failed(peer)) + u8::from(self.is_backup(name))
+        };
         let (_, candidates) = self.fold((u8::MAX, Vec::new()), |(least, mut candidates), name, peer| {
-            let rank = rank(peer);
+            let rank = rank(name, peer);
             if rank < least {
                 candidates.clear();
             }
@@ -354,7 +375,7 @@ impl Peers {
         });
         // If no peer is healthy, all are candidates: a fault of the health check must not cut off peers that work.
         // Test: `all_peers_are_used_in_turn_while_all_rest`.
-        self.pick(&candidates, wanted.key, turn).map(|(name, peer)| (*name, Arc::clone(peer), false))
+        self.pick(&candidates, wanted.key, turn, now).map(|(name, peer)| (*name, Arc::clone(peer), false))
     }
 
     fn find(&self, mut is_wanted: impl FnMut(&Peer) -> bool) -> Option<(usize, Arc<Peer>)> {
@@ -362,7 +383,16 @@ impl Peers {
     }
 
     /// Picks a candidate by the configured balance; returns `None` if there are no candidates.
-    fn pick<'c>(&self, candidates: &'c [(usize, Arc<Peer>)], key: u128, turn: usize) -> Option<&'c (usize, Arc<Peer>)> {
+    fn pick<'c>(
+        &self,
+        candidates: &'c [(usize, Arc<Peer>)],
+        key: u128,
+        turn: usize,
+        now: Instant,
+    ) -> Option<&'c (usize, Arc<Peer>)> {
+        if let Some(weights) = self.unequal_weights(candidates, now) {
+            return weighted(candidates, &weights, self.policy.balance, key, turn);
+        }
         // Turns are taken only among the candidates. In turns among all peers, the peer after a skipped one would also
         // get the skipped peer's requests. Test: `a_peer_that_failed_is_passed_over_and_comes_back`.
         let in_turn = |index: usize| candidates.get((turn + index) % candidates.len().max(1));
@@ -374,8 +404,24 @@ impl Peers {
             }
             // Rendezvous hashing: if a peer is skipped, only its keys move to other peers, and they return when it
             // does.
-            Balance::Hash => candidates.iter().max_by_key(|(_, peer)| weight(key, peer.address)),
+            Balance::Hash => candidates.iter().max_by_key(|(_, peer)| key_score(key, peer.address)),
         }
+    }
+
+    /// Returns the weights of candidates, in thousandths; `None` if all are equal, as they usually are.
+    fn unequal_weights(&self, candidates: &[(usize, Arc<Peer>)], now: Instant) -> Option<Vec<u64>> {
+        let slow_start = self.policy.slow_start;
+        let weight = |candidate: &(usize, Arc<Peer>)| {
+            let whole = 1_000 * u64::from(self.weight(candidate.0));
+            if slow_start.is_zero() {
+                return whole;
+            }
+            let healthy = now.saturating_duration_since(candidate.1.health.since()).min(slow_start);
+            let grown = whole.saturating_mul(millis(healthy)) / millis(slow_start).max(1);
+            grown.max(whole / 10)
+        };
+        let weights: Vec<u64> = candidates.iter().map(weight).collect();
+        weights.windows(2).any(|pair| pair[0] != pair[1]).then_some(weights)
     }
 
     /// Folds over all peers with the indices of their names.
@@ -392,8 +438,53 @@ impl Peers {
     }
 }
 
-/// Returns the weight of a peer for a key. The weight is the same in every process.
-fn weight(key: u128, address: SocketAddr) -> u128 {
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Picks a candidate by its weight, in thousandths.
+#[expect(clippy::cast_precision_loss, reason = "a share of keys needs no more than 53 bits")]
+fn weighted<'c>(
+    candidates: &'c [(usize, Arc<Peer>)],
+    weights: &[u64],
+    balance: Balance,
+    key: u128,
+    turn: usize,
+) -> Option<&'c (usize, Arc<Peer>)> {
+    let weighed = || candidates.iter().zip(weights);
+    let picked = match balance {
+        // Multiples of the golden ratio are spread evenly, so a heavy peer doesn't get all its turns in a row.
+        Balance::RoundRobin => {
+            let spread = u128::from((turn as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let all: u64 = weights.iter().sum();
+            let mut left = u64::try_from((spread * u128::from(all)) >> 64).unwrap_or(0);
+            weighed().find(|candidate| {
+                let is_here = left < *candidate.1;
+                left = left.saturating_sub(*candidate.1);
+                is_here
+            })
+        }
+        // With one request more, the peer would have this many for its weight.
+        Balance::LeastRequests => {
+            let load = |candidate: &(&(usize, Arc<Peer>), &u64)| {
+                (candidate.0.1.in_flight() as u64 + 1).saturating_mul(1_000_000) / (*candidate.1).max(1)
+            };
+            weighed().min_by_key(load)
+        }
+        // Weighted rendezvous hashing: a peer's share of the keys is its share of the weights.
+        Balance::Hash => {
+            let score = |candidate: &(&(usize, Arc<Peer>), &u64)| {
+                let uniform = ((key_score(key, candidate.0.1.address) >> 75) as f64 + 0.5) / (1_u64 << 53) as f64;
+                *candidate.1 as f64 / -uniform.ln()
+            };
+            weighed().max_by(|one, other| score(one).total_cmp(&score(other)))
+        }
+    };
+    picked.map(|candidate| candidate.0)
+}
+
+/// Returns the score of a peer for a key, by which hashing chooses. It is the same in every process.
+fn key_score(key: u128, address: SocketAddr) -> u128 {
     let mut bytes = [0; 34];
     let ip = match address.ip() {
         std::net::IpAddr::V4(ip) => ip.to_ipv6_mapped(),

@@ -20,6 +20,9 @@ fn peers_by(balance: Balance, texts: &[&str]) -> Peers {
     let policy = PeerPolicy {
         upstream: "people".to_owned(),
         balance,
+        weights: vec![1; texts.len()],
+        backups: 0,
+        slow_start: Duration::ZERO,
         check: None,
         eject_after: 2,
         retries: RETRIES,
@@ -213,4 +216,66 @@ async fn the_host_is_the_name_of_the_certificate_unless_another_is_said() {
         let peers = Peers::new(vec![name], HttpPeer::new(nowhere, true, said.to_owned()), None, policy);
         assert_eq!(chosen(&peers, 0, now()).await.http.sni, expected);
     }
+}
+
+/// Returns peers with other settings of their policy.
+fn peers_with(balance: Balance, texts: &[&str], change: impl FnOnce(&mut PeerPolicy)) -> Peers {
+    let mut peers = peers_by(balance, texts);
+    change(&mut peers.policy);
+    peers
+}
+
+/// Returns the number of requests that each of [`ALL`] gets of 400 with different keys.
+async fn shares(peers: &Peers, now: Instant) -> [usize; 3] {
+    let mut shares = [0; 3];
+    let mut held = Vec::new();
+    for key in 0..400 {
+        let peer = chosen(peers, key, now).await;
+        let text = peer.request.address.to_string();
+        shares[ALL.iter().position(|known| *known == text).unwrap()] += 1;
+        // Requests stay in flight, so the fewest requests depend on those before.
+        held.push(peer);
+    }
+    shares
+}
+
+#[tokio::test]
+async fn peers_get_requests_by_their_weights() {
+    for balance in [Balance::RoundRobin, Balance::LeastRequests, Balance::Hash] {
+        let peers = peers_with(balance, &ALL, |policy| policy.weights = vec![2, 1, 1]);
+        let shares = shares(&peers, now()).await;
+        assert!(shares[0].abs_diff(200) <= 30 && shares[1].abs_diff(100) <= 30, "{balance:?}: {shares:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_healthy_again_gets_more_and_more_requests() {
+    let begin = now();
+    let peers = peers_with(Balance::RoundRobin, &ALL, |policy| policy.slow_start = SECOND * 100);
+    let later = begin + SECOND * 1_000;
+    let peer = peers.all().remove(0);
+    peers.unreached(&peer, "it was restarted", later);
+    peers.reached(&peer, later + SECOND);
+    let at = async |seconds: u32| shares(&peers, later + SECOND + SECOND * seconds).await[0];
+    let (first, half, whole) = (at(0).await, at(50).await, at(100).await);
+    assert!(first.abs_diff(19) <= 8 && half.abs_diff(80) <= 12 && whole.abs_diff(133) <= 2, "{first} {half} {whole}");
+}
+
+#[tokio::test]
+async fn a_backup_is_used_while_no_other_peer_is_healthy() {
+    let peers = peers_with(Balance::RoundRobin, &ALL, |policy| policy.backups = 1);
+    let begin = now();
+    assert_eq!(shares(&peers, begin).await, [200, 200, 0]);
+    let all = peers.all();
+    peers.unreached(&all[0], "it is away", begin);
+    assert_eq!(shares(&peers, begin).await, [0, 400, 0]);
+    peers.unreached(&all[1], "it is away", begin);
+    assert_eq!(shares(&peers, begin).await, [0, 0, 400]);
+    peers.reached(&all[1], begin);
+    assert_eq!(shares(&peers, begin).await, [0, 400, 0]);
+    // A request that the others failed takes the backup.
+    let visit = Visit::new(&peers, 0, true);
+    let first = visit.next(begin, SECOND).await.unwrap();
+    visit.leaves(&first.request);
+    assert_eq!(visit.next(begin, SECOND).await.unwrap().request.address.to_string(), ALL[2]);
 }
