@@ -575,3 +575,23 @@ fn a_missing_order_is_a_warning() {
     let (_, report) = check(&configuration(&upstream), &[]);
     assert!(!report.contains("no order is declared"), "{report}");
 }
+
+/// In some frameworks, `/items.json` is the list too. It is refused only where a policy of the list would be bypassed.
+#[test]
+fn a_spelling_that_a_policy_refuses_is_reported() {
+    let upstream = Upstream::start(|exchange: &mut Exchange| match exchange.request.path() {
+        "/items.json" => exchange.reply("200 OK", &JSON, b"{\"data\":[]}"),
+        _ => service(exchange),
+    });
+    let said = "items: the service answers 200 at /items.json, and the gateway 400 request_invalid";
+    let plain = configuration(&upstream);
+    let (code, report) = check(&plain, &LIVE);
+    assert!(code == Some(0) && !report.contains(said), "{report}");
+    let limits = "[routes.items]\nrate_limit = { requests = 9, per = \"1m\", key = \"address\" }\n";
+    let limited = plain.replace("[routes.items]\n", limits);
+    let (code, report) = check(&limited, &LIVE);
+    assert!(code == Some(0) && report.contains(said), "{report}");
+    let route = "\n[routes.items_json]\npath = \"/items.json\"\nupstream = \"service\"\naction = \"forward\"\n";
+    let (code, report) = check(&format!("{limited}{route}"), &LIVE);
+    assert!(code == Some(0) && !report.contains(said), "{report}");
+}

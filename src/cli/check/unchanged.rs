@@ -6,7 +6,7 @@ pub(super) mod reads;
 
 use std::{collections::BTreeSet, fmt::Write as _, thread, time::Duration};
 
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use self::{
     causes::DifferenceCause,
@@ -20,6 +20,7 @@ use cursorgate_config::{
 use cursorgate_core::pagination::paging::Family;
 use cursorgate_gateway::{
     Route, Snapshot,
+    explain::{AskedRequest, RequestFate, explain},
     replay::{ReplayedRequest, Replayer},
     routes::upstream::Upstream,
 };
@@ -194,6 +195,7 @@ impl Prover<'_> {
         let mut ended = self.each(of, body, &mut proof, &mut found).err();
         if ended.is_none() {
             let second = self.find_second(of, &mut proof, diagnostics);
+            let second = second.and_then(|()| self.find_suffix(of, &mut proof, diagnostics));
             let second = second.and_then(|()| self.find_marks(of, &mut proof, diagnostics));
             ended = second.and_then(|()| self.find_sequence(of, &mut proof, diagnostics)).err();
         }
@@ -261,6 +263,52 @@ impl Prover<'_> {
                 of.route.name.value
             );
             diagnostics.error(second.at, message, "choose a path at which the service has nothing");
+        }
+        Ok(())
+    }
+
+    /// Warns of a path that ends with `.json` at which the service has something, if the gateway refuses it for a policy
+    /// of the route: in some frameworks, old clients request lists by this spelling.
+    fn find_suffix(
+        &self,
+        of: ProvenRoute<'_>,
+        proof: &mut Proof,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), ProofHalt> {
+        let (path, ways) = (reads::plain_path(of), ways(of));
+        let bare = path.target.trim_end_matches('/');
+        let restricts = of.compiled.restricts(&HeaderMap::new(), None) && !of.dialect.sends_bodies();
+        if !restricts || bare.is_empty() || bare != path.direct.trim_end_matches('/') {
+            return Ok(());
+        }
+        let spelt = format!("{bare}.json");
+        // The replayed gateway has no limits, so only the configuration shows the refusal.
+        let request = AskedRequest {
+            method: Method::GET,
+            scheme: "http",
+            authority: ways.authority.clone(),
+            target: spelt.clone(),
+            headers: Vec::new(),
+            body: None,
+            has_keys: true,
+            is_live: false,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|error| ProofHalt::Ended(error.to_string()))?;
+        let RequestFate::Refused(why) = runtime.block_on(explain(self.snapshot, request)).fate else { return Ok(()) };
+        let mut asked = |path: &str| {
+            let read = OldRead::recorded(Method::GET, path.to_owned(), path.to_owned());
+            self.direct(ways.upstream, &self.request(&read, ways.authority.clone()), proof)
+        };
+        let (answer, unknown) = (asked(&spelt)?, asked(reads::UNKNOWN)?);
+        if answer.is_success() && answer.status != unknown.status {
+            let name = &of.route.name.value;
+            let message = format!("{name}: the service answers {} at {spelt}, and the gateway {why}", answer.status);
+            let help = format!(
+                "if old clients use it, write a route of its own with path = {spelt:?} and action = \"forward\", which \
+                 has no limits unless it says so"
+            );
+            diagnostics.warning(of.route.path.at, message, help);
         }
         Ok(())
     }

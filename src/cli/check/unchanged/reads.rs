@@ -36,8 +36,8 @@ pub(super) struct ReadSource<'s> {
 /// A path with its spellings for the gateway and for the service.
 #[derive(Clone)]
 pub(in super::super) struct ListPath {
-    target: String,
-    direct: String,
+    pub(super) target: String,
+    pub(super) direct: String,
 }
 
 impl OldRead {
