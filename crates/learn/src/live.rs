@@ -547,7 +547,7 @@ impl Review {
     /// list.
     async fn check_offset(&mut self, wide: &ReadPage, few: u32) -> Result<(), ProbeHalt> {
         let from = few + few.div_ceil(2);
-        if from % few == 0 || wide.ids.len() <= from as usize {
+        if from.is_multiple_of(few) || wide.ids.len() <= from as usize {
             return Ok(());
         }
         let slice = Slice::Offset { from: Offset(from.into()), size: PageSize(few) };

@@ -317,7 +317,7 @@ impl<'p> MarkReader<'p> {
             request.target.position = Position::At(Offset(offset));
         }
         let begins_the_list = request.begins_the_list();
-        let walk = WalkFacts { passed: hint.walk.passed.or(begins_the_list.then_some(0)), ..hint.walk };
+        let walk = WalkFacts { passed: hint.walk.passed.or_else(|| begins_the_list.then_some(0)), ..hint.walk };
         let at_start = matches!(request.target.position, Position::Start | Position::At(Offset(0)));
         let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
         Ok(Self {

@@ -9,7 +9,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{MarkHalt, MarkNext, MarkReader, MarkTurn, mark_seam::MarkSeam, view::View};
+use super::{Landmark, MarkHalt, MarkNext, MarkReader, MarkTurn, mark_seam::MarkSeam, tail::Tail, view::View};
 use crate::pagination::{
     answer::{Answer, Standing, Total},
     direction::Way,
@@ -18,7 +18,7 @@ use crate::pagination::{
     page::{DoubtedEnd, Page},
     paging::{CountedThings, EndEvidence, Family, Sizes},
     plan,
-    position::WalkFacts,
+    position::{Position, WalkFacts},
     slices::Unasked,
     window::{Offset, PageNumber, PageSize, Slice},
     windows::{MoreClaims, Witnesses},
@@ -112,8 +112,11 @@ enum Sight {
 impl MarkReader<'_> {
     /// Returns whether the end must be judged before the page is served.
     pub(super) fn must_judge_end(&self) -> bool {
-        self.page.more == Some(false)
-            && self.page.way() == Way::Forward
+        let is_claimed = match self.page.way() {
+            Way::Forward => self.page.more == Some(false),
+            Way::Backward => matches!(self.request.target.position, Position::End),
+        };
+        is_claimed
             && !self.claimed.is_judged
             && !self.request.is_unverified()
             && !self.request.leaves_out_costly_proofs()
@@ -144,10 +147,22 @@ impl MarkReader<'_> {
         if self.claimed.refuted > END_REFUTATIONS {
             return Err(self.lost());
         }
+        if self.page.way().is_backward() {
+            self.facts.walk.rows_left_out = true;
+            self.count_left_out_rows();
+            return Ok(self.seek_tail_at(seam.ends_at()));
+        }
         self.facts.walk.rows_left_out = true;
         self.count_left_out_rows();
         (self.page.more, self.claimed.is_supposed) = (None, false);
         Ok(MarkTurn::Seam(seam))
+    }
+
+    /// Searches for the end of the list again, from an offset before which an item is.
+    fn seek_tail_at(&mut self, offset: u64) -> MarkTurn {
+        self.set_out();
+        (self.boundary, self.stand.offset) = (Landmark::Tail(Tail::new(offset)), offset);
+        MarkTurn::Window
     }
 
     /// Reads on as in a list with hidden items: offsets count the rows that are left out.
@@ -186,7 +201,10 @@ impl MarkReader<'_> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let views = &self.page.views;
         let last = |view: &View| view.marks(order, marker).last().copied();
-        let newest = views.iter().rev().find_map(last);
+        let newest = match self.page.way() {
+            Way::Forward => views.iter().rev().find_map(last),
+            Way::Backward => views.iter().max_by_key(|view| view.reaches()).and_then(last),
+        };
         let is_near = |view: &&View| last(view) == newest;
         let largest = views.iter().enumerate().filter(|(_, view)| is_near(view));
         let (near, view) = largest.max_by_key(|(_, view)| view.slice.size().0)?;
@@ -196,7 +214,7 @@ impl MarkReader<'_> {
             Slice::Page { .. } => plan::next(view.slice),
             Slice::Offset { .. } => Slice::Offset { from: Offset(view.reaches()), size: self.look_size() },
         };
-        let came = self.stand.offset;
+        let came = if self.page.way().is_backward() { view.reaches() } else { self.stand.offset };
         Some(EndLooks { near, known, next, empty: vec![], came, covered: next.begins().0, is_past_end: false })
     }
 
@@ -269,9 +287,10 @@ impl MarkReader<'_> {
     /// after rows that were all looked at.
     async fn look_further(&mut self, looks: &mut EndLooks) -> Result<Option<Slice>, MarkHalt> {
         let step = u64::from(looks.next.size().0);
+        let window = u64::from(self.look_size().0);
         let named = self.facts.newest.map_or(0, |total| total.value);
         if self.claims(looks).place && named > looks.covered {
-            let at_named = self.window_at(looks, named.saturating_sub(step));
+            let at_named = self.window_up_to(named);
             let is_item = matches!(self.sight(looks, at_named).await?, Sight::Item(_));
             if (is_item || named.saturating_sub(looks.covered) <= NAMED_PLACE_WINDOWS * step)
                 && let Some(item) = self.cross(looks, named).await?
@@ -282,19 +301,13 @@ impl MarkReader<'_> {
         let mut is_silent = false;
         if self.claims(looks).more {
             let reach = plan::reach_of(&self.request.paging).unwrap_or(u64::MAX);
-            let far = named.saturating_mul(2).max(END_FAR_OFFSET).min(reach.saturating_sub(step));
-            let at_far = self.window_at(looks, far);
+            let far = named.saturating_mul(2).max(END_FAR_OFFSET).min(reach.saturating_sub(window));
+            let at_far = self.window_at(far);
             is_silent = far > looks.covered
                 && self.sight(looks, at_far).await? == Sight::Nothing
                 && self.facts.more == Some(true);
-            // A flag that says otherwise far away ends somewhere in between. The bound: each look covers rows after the
-            // one before, or ends the loop.
-            while !is_silent {
-                match self.step(looks).await? {
-                    Sight::Item(slice) => return Ok(Some(slice)),
-                    Sight::Nothing if self.facts.more == Some(true) => {}
-                    Sight::Nothing | Sight::Unseen => break,
-                }
+            if !is_silent && let Some(item) = self.follow_flag(looks).await? {
+                return Ok(Some(item));
             }
         }
         let claims = self.claims(looks);
@@ -305,11 +318,13 @@ impl MarkReader<'_> {
                 return Ok(Some(slice));
             }
         }
-        for distance in 0..growing {
-            let place = looks.covered.saturating_add(step << distance);
-            let apart = self.window_at(looks, place);
+        // Looks without a hole may be small, so the first of the others is at the same place.
+        let distances = (step < window).then_some(0).into_iter().chain((0..growing).map(|look| window << look));
+        for distance in distances {
+            let place = looks.covered.saturating_add(distance);
+            let apart = self.window_at(place);
             if let Sight::Item(_) = self.sight(looks, apart).await?
-                && let Some(item) = self.cross(looks, place.saturating_add(step)).await?
+                && let Some(item) = self.cross(looks, place.saturating_add(window)).await?
             {
                 return Ok(Some(item));
             }
@@ -318,6 +333,18 @@ impl MarkReader<'_> {
         let left = MoreClaims { more: claims.more && !is_silent, ..claims };
         self.claimed.doubt = left.any().then(|| self.doubted(looks, left));
         Ok(None)
+    }
+
+    /// Looks at all rows after which a flag says that more items follow. Returns the slice with an item.
+    async fn follow_flag(&mut self, looks: &mut EndLooks) -> Result<Option<Slice>, MarkHalt> {
+        // The bound: each look covers rows after the one before, or ends the loop.
+        loop {
+            match self.step(looks).await? {
+                Sight::Item(slice) => return Ok(Some(slice)),
+                Sight::Nothing if self.facts.more == Some(true) => {}
+                Sight::Nothing | Sight::Unseen => return Ok(None),
+            }
+        }
     }
 
     /// Looks at all rows up to an offset, until an answer shows an item.
@@ -337,10 +364,7 @@ impl MarkReader<'_> {
     /// slices before `found` are read again.
     async fn first_in_gap(&mut self, looks: &EndLooks, found: Slice) -> Result<Slice, MarkHalt> {
         for slice in looks.empty.iter().copied().take(GAP_READ_AGAIN) {
-            let (_, answer) = match self.send(vec![slice]).await?.pop() {
-                Some(pair) => pair,
-                None => return Err(self.lost()),
-            };
+            let Some((_, answer)) = self.send(vec![slice]).await?.pop() else { return Err(self.lost()) };
             if self.shows_new(&answer, &looks.known) {
                 return Ok(slice);
             }
@@ -348,17 +372,29 @@ impl MarkReader<'_> {
         Ok(found)
     }
 
-    fn window_at(&self, looks: &EndLooks, offset: u64) -> Slice {
-        let (offset, size) = (Offset(offset).believed().0, looks.next.size());
+    /// Returns the largest slice that begins at an offset, or the page that holds the offset. Answers to it are only
+    /// hints, because the upstream may lower its size.
+    fn window_at(&self, offset: u64) -> Slice {
+        let (offset, size) = (Offset(offset).believed().0, self.look_size());
         match self.request.paging.family {
             Family::Offset | Family::Token => Slice::Offset { from: Offset(offset), size },
             Family::Page => Slice::Page { number: PageNumber(offset / u64::from(size.0.max(1))), size },
         }
     }
 
+    /// Returns the largest slice that holds the row before an offset.
+    fn window_up_to(&self, offset: u64) -> Slice {
+        let before = match self.request.paging.family {
+            Family::Offset | Family::Token => u64::from(self.look_size().0),
+            Family::Page => 1,
+        };
+        self.window_at(offset.saturating_sub(before))
+    }
+
     /// Returns the number of items up to the end of the page; `None` if the walk didn't begin at the start.
     fn passed(&self) -> Option<u64> {
-        self.facts.walk.passed.map(|before| before.saturating_add(self.page.count() as u64))
+        let passed = self.facts.walk.passed.filter(|_| self.page.way() == Way::Forward);
+        passed.map(|before| before.saturating_add(self.page.count() as u64))
     }
 
     /// Returns the statements that more items follow.

@@ -8,6 +8,7 @@ use crate::pagination::{
     limits::{EMPTY_ANSWERS, MARK_SEAM_READINGS, NAMED_PLACE_WINDOWS},
     mark::Mark,
     page::Unproven,
+    plan,
     refusal::Refusal,
     request::PageRequest,
     window::{Offset, PageNumber, PageSize, Slice},
@@ -37,6 +38,11 @@ impl MarkSeam {
             beyond: beyond(view.slice, view.begins, view.reaches(), toward)?,
             empty: 0,
         }))
+    }
+
+    /// Returns the offset after the slice beyond the answer.
+    pub(super) fn ends_at(&self) -> u64 {
+        plan::reach(self.beyond).1
     }
 
     /// Returns this seam with another slice beyond the answer: no item is in between.
@@ -100,14 +106,9 @@ impl MarkReader<'_> {
         // Answers with different totals come from two states of the list, so they make no seam. Test:
         // `answers_that_count_otherwise_make_no_seam`.
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;
-        let beyond = view.reaches();
-        // An empty answer after the seam isn't the end of a page that is read from the end if a count shows that more
-        // items follow. Other ends are judged. Test: `an_empty_answer_ends_no_list_that_counts_more`.
-        let is_tail = matches!(self.boundary, Landmark::Tail(_));
-        let more_is_said = is_tail && found.is_none() && total.is_some_and(|total| total > beyond);
         // If the second reading has other items, an item may have crossed the seam, so neither answer counts. Test:
         // `an_answer_whose_second_reading_differs_does_not_prove_a_seam`.
-        if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
+        if view.marks(order, marker) == seam.marks && counts_agree {
             return self.sewn(&seam, found, Some(view)).await;
         }
         self.effort.misses += 1;

@@ -395,7 +395,7 @@ impl KeyReader<'_> {
         // A walk from the end, or from an item, doesn't know how many items it has passed, but never more than the place
         // of the last item says. Test: `an_end_with_a_count_that_stays_too_high_is_served_and_marked`.
         let is_placed = self.ground == Ground::Whole && !self.asker.is_flipped();
-        witnesses.claims(came, covered, end.passed.or(is_placed.then_some(end.came)))
+        witnesses.claims(came, covered, end.passed.or_else(|| is_placed.then_some(end.came)))
     }
 
     fn counted(&self) -> CountedThings {

@@ -27,7 +27,12 @@ fn no_list_ends_before_items_that_a_total_or_a_flag_promises() {
     for family in FAMILIES {
         for (rows, gap) in [(8, 1..4), (257, 54..84)] {
             for limit in LIMITS {
-                for (total, more) in [(true, None), (false, Some(Flag::Right)), (true, Some(Flag::AlwaysFalse))] {
+                for (total, more) in [
+                    (true, None),
+                    (false, Some(Flag::Right)),
+                    (true, Some(Flag::AlwaysFalse)),
+                    (false, Some(Flag::AlwaysFalse)),
+                ] {
                     let mut list = List { total, more, ..with_gap(family, rows, gap.clone()) };
                     let (items, doubt) = walked(&mut list, limit);
                     let case = format!("{family:?}, {rows} rows, limit {limit}, total {total}, flag {more:?}");
@@ -84,5 +89,30 @@ fn an_end_that_a_right_total_confirms_takes_no_request_of_its_own() {
         let mut last = 0;
         let pages = list.walk(20, |list, _| last = list.requests);
         assert_eq!((pages.concat(), last), (numbers(0..95), 1), "{family:?}");
+    }
+}
+
+#[test]
+fn the_last_page_is_found_after_a_gap_that_a_total_does_not_count() {
+    for family in FAMILIES {
+        for limit in LIMITS {
+            let mut list = with_gap(family, 8, 1..4);
+            let target = Target { position: Position::End, hint: Hint { total: Some(5), ..Hint::default() } };
+            let last = list.page(target, limit).unwrap();
+            let visible = visible(&list);
+            let expected = &visible[visible.len().saturating_sub(limit as usize)..];
+            assert_eq!(texts(&last), expected, "{family:?}, limit {limit}");
+        }
+    }
+}
+
+#[test]
+fn a_last_page_that_a_total_contradicts_is_marked() {
+    for limit in LIMITS {
+        let mut list = List { overcount: 157, ..with_gap(Family::Offset, 100, 0..0) };
+        let target = Target { position: Position::End, hint: Hint { total: Some(257), ..Hint::default() } };
+        let last = list.page(target, limit).unwrap();
+        assert_eq!(texts(&last).last().map(String::as_str), Some("99"), "limit {limit}");
+        assert_eq!(last.doubted_end.map(|doubt| doubt.said), Some(Some(257)), "limit {limit}");
     }
 }
