@@ -557,7 +557,7 @@ mod tests {
         ];
         let family = FAMILIES.iter().find(|family| family.name == "cursorgate_refusals_total").expect("the family");
         for refusal in disorders.into_iter().chain(others) {
-            let word = super::cause(&refusal);
+            let word = cause(&refusal);
             assert!(family.labels[0].1.contains(&word), "{word}");
         }
     }
