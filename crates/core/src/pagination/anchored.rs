@@ -28,7 +28,7 @@ mod tail;
 mod view;
 
 use self::{
-    ends::{ClaimedEnd, SeenFacts},
+    ends::{MarkEnd, SeenFacts},
     line::MarkLine,
     mark_seam::MarkSeam,
     passed::{PassedItems, Recognised},
@@ -106,7 +106,7 @@ struct MarkReader<'p> {
     effort: Effort,
     counts: Counts,
     facts: SeenFacts,
-    claimed: ClaimedEnd,
+    claimed: MarkEnd,
     findings: Findings,
 }
 
@@ -332,7 +332,7 @@ impl<'p> MarkReader<'p> {
             effort: Effort::default(),
             counts: Counts { total: None, nothing_from: u64::MAX },
             facts: SeenFacts::new(walk, total),
-            claimed: ClaimedEnd::default(),
+            claimed: MarkEnd::default(),
             findings: Findings {
                 by_offset: by_client,
                 flagged: by_client.then_some(Unproven::Position),

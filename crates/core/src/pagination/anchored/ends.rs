@@ -26,7 +26,7 @@ use crate::pagination::{
 
 /// The state of the end that a page claims.
 #[derive(Debug, Default)]
-pub(super) struct ClaimedEnd {
+pub(super) struct MarkEnd {
     /// True once the end that the page claims was judged.
     is_judged: bool,
     /// The claim that the list goes on, if it couldn't be refuted.
@@ -101,7 +101,7 @@ struct EndLooks {
 
 /// The result of one look.
 #[derive(Debug, PartialEq, Eq)]
-enum Sight {
+enum EndSight {
     /// This slice shows an item beyond the end.
     Item(Slice),
     Nothing,
@@ -186,8 +186,8 @@ impl MarkReader<'_> {
             return Ok(None);
         }
         let item = match self.step(&mut looks).await? {
-            Sight::Item(slice) => Some(slice),
-            Sight::Unseen if self.claimed.is_supposed => return Err(self.lost()),
+            EndSight::Item(slice) => Some(slice),
+            EndSight::Unseen if self.claimed.is_supposed => return Err(self.lost()),
             _ if self.is_settled(&looks) => None,
             _ => self.look_further(&mut looks).await?,
         };
@@ -231,10 +231,10 @@ impl MarkReader<'_> {
     }
 
     /// Looks at the next rows without a hole.
-    async fn step(&mut self, looks: &mut EndLooks) -> Result<Sight, MarkHalt> {
+    async fn step(&mut self, looks: &mut EndLooks) -> Result<EndSight, MarkHalt> {
         let slice = looks.next;
         let sight = self.sight(looks, slice).await?;
-        if sight == Sight::Nothing {
+        if sight == EndSight::Nothing {
             // Under a silent cap, an answer to an offset covers no more rows than the largest answer of the walk has.
             let size = match slice {
                 Slice::Offset { size, .. } => size.0.min(self.facts.walk.most.max(1)),
@@ -251,8 +251,8 @@ impl MarkReader<'_> {
     }
 
     /// Looks at a slice that may be apart from the rows that were looked at.
-    async fn sight(&mut self, looks: &mut EndLooks, slice: Slice) -> Result<Sight, MarkHalt> {
-        let Some(slice) = plan::within(&self.request.paging, slice) else { return Ok(Sight::Unseen) };
+    async fn sight(&mut self, looks: &mut EndLooks, slice: Slice) -> Result<EndSight, MarkHalt> {
+        let Some(slice) = plan::within(&self.request.paging, slice) else { return Ok(EndSight::Unseen) };
         if self.asker.left() == 0 {
             return Err(self.unended(looks));
         }
@@ -266,11 +266,11 @@ impl MarkReader<'_> {
             Err(Unasked::Stop(stop)) => return Err(stop.into()),
         };
         let Some(answer) = answer.filter(|answer| answer.standing != Standing::Refused) else {
-            return Ok(Sight::Unseen);
+            return Ok(EndSight::Unseen);
         };
         self.facts.note(slice, &answer);
         looks.is_past_end = answer.standing == Standing::PastEnd;
-        Ok(if self.shows_new(&answer, &looks.known) { Sight::Item(slice) } else { Sight::Nothing })
+        Ok(if self.shows_new(&answer, &looks.known) { EndSight::Item(slice) } else { EndSight::Nothing })
     }
 
     /// Returns whether an answer has an item after all items that the page knows.
@@ -291,7 +291,7 @@ impl MarkReader<'_> {
         let named = self.facts.newest.map_or(0, |total| total.value);
         if self.claims(looks).place && named > looks.covered {
             let at_named = self.window_up_to(named);
-            let is_item = matches!(self.sight(looks, at_named).await?, Sight::Item(_));
+            let is_item = matches!(self.sight(looks, at_named).await?, EndSight::Item(_));
             if (is_item || named.saturating_sub(looks.covered) <= NAMED_PLACE_WINDOWS * step)
                 && let Some(item) = self.cross(looks, named).await?
             {
@@ -304,7 +304,7 @@ impl MarkReader<'_> {
             let far = named.saturating_mul(2).max(END_FAR_OFFSET).min(reach.saturating_sub(window));
             let at_far = self.window_at(far);
             is_silent = far > looks.covered
-                && self.sight(looks, at_far).await? == Sight::Nothing
+                && self.sight(looks, at_far).await? == EndSight::Nothing
                 && self.facts.more == Some(true);
             if !is_silent && let Some(item) = self.follow_flag(looks).await? {
                 return Ok(Some(item));
@@ -314,7 +314,7 @@ impl MarkReader<'_> {
         let is_quiet = !self.facts.walk.rows_left_out && !claims.place && !claims.count && (is_silent || !claims.more);
         let (near, growing) = if is_quiet { END_LOOKS[0] } else { END_LOOKS[1] };
         for _ in 0..near {
-            if let Sight::Item(slice) = self.step(looks).await? {
+            if let EndSight::Item(slice) = self.step(looks).await? {
                 return Ok(Some(slice));
             }
         }
@@ -323,7 +323,7 @@ impl MarkReader<'_> {
         for distance in distances {
             let place = looks.covered.saturating_add(distance);
             let apart = self.window_at(place);
-            if let Sight::Item(_) = self.sight(looks, apart).await?
+            if let EndSight::Item(_) = self.sight(looks, apart).await?
                 && let Some(item) = self.cross(looks, place.saturating_add(window)).await?
             {
                 return Ok(Some(item));
@@ -340,9 +340,9 @@ impl MarkReader<'_> {
         // The bound: each look covers rows after the one before, or ends the loop.
         loop {
             match self.step(looks).await? {
-                Sight::Item(slice) => return Ok(Some(slice)),
-                Sight::Nothing if self.facts.more == Some(true) => {}
-                Sight::Nothing | Sight::Unseen => return Ok(None),
+                EndSight::Item(slice) => return Ok(Some(slice)),
+                EndSight::Nothing if self.facts.more == Some(true) => {}
+                EndSight::Nothing | EndSight::Unseen => return Ok(None),
             }
         }
     }
@@ -352,9 +352,9 @@ impl MarkReader<'_> {
         // The bound: each look covers rows after the one before, or ends the loop.
         while looks.covered < towards {
             match self.step(looks).await? {
-                Sight::Item(slice) => return Ok(Some(slice)),
-                Sight::Nothing => {}
-                Sight::Unseen => break,
+                EndSight::Item(slice) => return Ok(Some(slice)),
+                EndSight::Nothing => {}
+                EndSight::Unseen => break,
             }
         }
         Ok(None)
