@@ -10,7 +10,7 @@ use cursorgate_config::settings::{
     OverMax, QuotaSettings, Role, RouteSettings, Settings, SortTerm,
 };
 use cursorgate_core::pagination::{
-    order::{Direction, Ties},
+    order::{Direction, Order, Ties},
     page::Level,
     paging::{EndEvidence, Family, Paging, Sizes},
     resolver::{Totals, Verify, WhenUnproven},
@@ -315,6 +315,10 @@ fn level(list: &ListSettings, promise: &Guarantee, dialect: &Dialect) -> String 
         );
     }
     if paging.family == Family::Token {
+        // The items of a run that were served are known only by their place beside the cursor's item.
+        if promise.level == Level::Anchored && has_loose_ties(&sorted.order) {
+            text.push_str("; if the cursor's item is deleted, items with equal keys may come again");
+        }
         text.push_str(way_back(list, paging));
     }
     if !dialect.reads_back(sorted) {
@@ -331,6 +335,11 @@ fn level(list: &ListSettings, promise: &Guarantee, dialect: &Dialect) -> String 
     text
 }
 
+/// Returns whether items with equal keys come in any order.
+fn has_loose_ties(order: &Order) -> bool {
+    order.ties() == Ties::Unordered && !order.strong().is_empty()
+}
+
 /// Describes a declared order, and the treatment of equal keys. Returns `None` if no order is declared.
 fn order(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Option<(u32, u32)>) -> Option<String> {
     let sorted = dialect.default_sorted();
@@ -342,7 +351,7 @@ fn order(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Optio
     terms.push(SortTerm { field: "id".to_owned(), direction: list.id_direction });
     let asked = if sorted.query.is_empty() { String::new() } else { format!(": {}", sorted.query) };
     let mut text = format!("{} ({}{asked})", terms_text(&terms), how_sorted(list, promise, sorted));
-    if order.ties() == Ties::Unordered && !order.strong().is_empty() {
+    if has_loose_ties(order) {
         text.push_str("; items with equal keys are read together");
         if let Some((longest, _)) = run {
             let _ = write!(text, ", up to {longest} of them: a longer run ends a walk");
