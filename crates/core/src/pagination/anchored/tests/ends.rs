@@ -116,3 +116,34 @@ fn a_last_page_that_a_total_contradicts_is_marked() {
         assert_eq!(last.doubted_end.map(|doubt| doubt.said), Some(Some(257)), "limit {limit}");
     }
 }
+
+/// The list has 95 items and doesn't change. It is read in pages of 20.
+#[test]
+fn the_requests_of_an_end_without_an_order_are_those_of_the_documented_table() {
+    let cases = [
+        ("no fact", None, None),
+        ("a total that is right", Some(0), None),
+        ("a total of 98", Some(3), None),
+        ("a total of 5,000", Some(4_905), None),
+        ("a flag that is right", None, Some(Flag::Right)),
+        ("a flag that is always true", None, Some(Flag::AlwaysTrue)),
+        ("a flag that is always false", None, Some(Flag::AlwaysFalse)),
+    ];
+    let row = |(fact, overcount, more): (&str, Option<u64>, Option<Flag>)| {
+        let cells = [Family::Offset, Family::Page].map(|family| {
+            let list = List { total: overcount.is_some(), more, ..List::numbered(family, 0..95) };
+            let mut list = List { overcount: overcount.unwrap_or(0), ..list };
+            let mut cell = String::new();
+            list.walk(20, |_, page| {
+                let mark = if page.doubted_end.is_some() { ", marked" } else { "" };
+                cell = format!("{}{mark}", page.notes.requests);
+            });
+            cell
+        });
+        format!("| {fact} | {} |\n", cells.join(" | "))
+    };
+    let table: String = cases.into_iter().map(row).collect();
+    let documents = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guarantees.md");
+    let documented = std::fs::read_to_string(documents).unwrap();
+    assert!(documented.contains(&table), "{table}");
+}
