@@ -5,8 +5,9 @@
 
 use std::{
     ffi::OsString,
+    fmt::Write as _,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, BufWriter, Seek as _, SeekFrom, Write as _},
+    io::{self, BufWriter, IsTerminal as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Failure;
 use super::walker::Walker;
+use cursorgate_config::diagnostic::is_hidden;
 use cursorgate_core::pagination::answer::Answer;
 use cursorgate_tools::walk::{WalkPlace, WalkedPage, comparison::WalkCost};
 
@@ -69,6 +71,24 @@ impl WalkState {
     pub(super) fn cost(&self) -> WalkCost {
         WalkCost { requests: self.requests, bytes: self.bytes, elapsed: Duration::from_millis(self.milliseconds) }
     }
+}
+
+/// Escapes the characters of JSON that a terminal would obey or hide.
+fn escaped(json: &[u8]) -> Vec<u8> {
+    let mut escaped = String::with_capacity(json.len());
+    for letter in String::from_utf8_lossy(json).chars() {
+        match letter {
+            // A tab is only between tokens.
+            '\t' => escaped.push(' '),
+            hidden if is_hidden(hidden) => {
+                for unit in hidden.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(escaped, "\\u{unit:04x}");
+                }
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped.into_bytes()
 }
 
 /// The output for the items of a walk.
@@ -137,6 +157,7 @@ impl ItemWriter {
     /// Writes the items of an answer, each in a line. Returns `false` if the reader of standard output has closed the
     /// pipe.
     pub(super) fn write(&mut self, answer: &Answer) -> Result<bool, Failure> {
+        let is_terminal = matches!(self, Self::Stdout(_)) && io::stdout().is_terminal();
         let out: &mut dyn io::Write = match self {
             Self::Stdout(out) => out,
             Self::File { items, .. } => items,
@@ -145,6 +166,9 @@ impl ItemWriter {
             let mut line = answer.item(index).to_vec();
             // Line ends in JSON are only between tokens, where a blank means the same.
             line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+            if is_terminal {
+                line = escaped(&line);
+            }
             line.push(b'\n');
             match out.write_all(&line) {
                 // A reader such as `head` closes the pipe once it has enough lines, which isn't an error.
@@ -246,5 +270,11 @@ mod tests {
         let expected = ["a-80-api-users-x-1.ndjson", "a-80-api-users-x-1-2.ndjson", "b.ndjson"];
         assert_eq!(names(&urls)[..2], expected[..2]);
         assert!(!names(&urls)[2].contains('/'), "{:?}", names(&urls));
+    }
+    #[test]
+    fn a_terminal_obeys_and_hides_nothing_of_an_item() {
+        let item = "{\t\"name\": \"\u{202e}ü \u{9b}31m\u{e0001}\"}";
+        let expected = "{ \"name\": \"\\u202eü \\u009b31m\\udb40\\udc01\"}";
+        assert_eq!(String::from_utf8(escaped(item.as_bytes())).as_deref(), Ok(expected));
     }
 }
