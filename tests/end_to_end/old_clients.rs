@@ -544,14 +544,13 @@ fn a_warning_can_be_accepted_where_warnings_are_errors() {
     let strict = ["--without-secrets", "--warnings-as-errors"];
     let (code, report) = check(&text, &strict);
     assert!(code == Some(2) && report.contains("reachable from everywhere"), "{report}");
-    let (code, report) =
-        check(&text, &[&strict[..], &["--accept", "reachable from everywhere", "--accept", "limits above"]].concat());
+    let accepted = ["--accept", "reachable from everywhere", "--accept", "limits above", "--accept", "has no token"];
+    let (code, report) = check(&text, &[&strict[..], &accepted].concat());
     assert_eq!(code, Some(0), "{report}");
     let (code, report) = check(&text, &[&strict[..], &["--accept", "another text"]].concat());
     assert_eq!(code, Some(2), "{report}");
 }
 
-/// A list without an order has the weakest pages, so `check` says it.
 /// A route that serves no pages at the moment doesn't promise them in its report.
 #[test]
 fn routes_that_observe_or_forward_promise_no_pages() {
@@ -564,6 +563,7 @@ fn routes_that_observe_or_forward_promise_no_pages() {
     }
 }
 
+/// A list without an order has the weakest pages, so `check` says it.
 #[test]
 fn a_missing_order_is_a_warning() {
     let upstream = Upstream::start(service);
