@@ -348,8 +348,8 @@ impl Snapshot {
         self.listeners.iter().find(|(known, _)| known == name).map(|(_, protocols)| protocols)
     }
 
-    /// Returns everything that is made from certificate files: for listeners, the admin listener, upstreams, receivers of webhooks, the
-    /// database of exports and the shared store. The renewal thread reads these files again.
+    /// Returns everything that is made from certificate files: for listeners, the admin listener, upstreams, receivers of
+    /// webhooks, the database of exports and the shared store. The renewal thread reads these files again.
     pub fn credentials(&self) -> impl Iterator<Item = &dyn Credentials> {
         let listeners = self.listeners.iter().filter_map(|(_, protocols)| protocols.tls.as_deref());
         let listeners = listeners.chain(self.admin_tls.as_deref());

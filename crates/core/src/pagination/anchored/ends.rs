@@ -147,13 +147,11 @@ impl MarkReader<'_> {
         if self.claimed.refuted > END_REFUTATIONS {
             return Err(self.lost());
         }
-        if self.page.way().is_backward() {
-            self.facts.walk.rows_left_out = true;
-            self.count_left_out_rows();
-            return Ok(self.seek_tail_at(seam.ends_at()));
-        }
         self.facts.walk.rows_left_out = true;
         self.count_left_out_rows();
+        if self.page.way().is_backward() {
+            return Ok(self.seek_tail_at(seam.ends_at()));
+        }
         (self.page.more, self.claimed.is_supposed) = (None, false);
         Ok(MarkTurn::Seam(seam))
     }
@@ -194,7 +192,9 @@ impl MarkReader<'_> {
         let Some(slice) = item else { return Ok(None) };
         let slice = self.first_in_gap(&looks, slice).await?;
         let near = &self.page.views[looks.near];
-        Ok(MarkSeam::new(near, Way::Forward, &self.request).map(|seam| seam.towards(slice)))
+        // Without a seam the item isn't joined to the page, but it shows that the list goes on.
+        let seam = MarkSeam::new(near, Way::Forward, &self.request).ok_or_else(|| self.lost())?;
+        Ok(Some(seam.towards(slice)))
     }
 
     fn end_looks(&self) -> Option<EndLooks> {
