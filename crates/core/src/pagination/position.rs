@@ -194,6 +194,9 @@ pub struct WalkFacts {
     pub counts_beyond_answer: bool,
     /// True if items came after an answer that had fewer items than were requested: the upstream leaves out rows.
     pub rows_left_out: bool,
+    /// The mark of the list's first item, by which an answer that begins the list again is suspected; `None` for lists
+    /// with an order, whose keys show it.
+    pub first: Option<Mark>,
 }
 
 impl Hint {

@@ -7,6 +7,7 @@
 //! neighbouring slices together.
 
 mod asker;
+mod beginning;
 mod sizes;
 
 pub(super) use {

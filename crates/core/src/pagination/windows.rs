@@ -9,6 +9,7 @@
 mod across;
 mod aim;
 mod asking;
+mod beginning;
 mod bracket;
 mod confirm;
 mod contradiction;
@@ -200,7 +201,10 @@ impl slices::SliceReader for KeyReader<'_> {
     }
 
     async fn instead(&mut self, refusal: Refusal) -> KeyNext {
-        self.sweep_instead(refusal).await
+        match self.search_without_beginning(&refusal).await? {
+            Some(turn) => Ok(turn),
+            None => self.sweep_instead(refusal).await,
+        }
     }
 
     async fn end(&mut self) -> KeyNext {

@@ -280,6 +280,7 @@ fn walk(facts: &WalkFacts) -> Vec<String> {
         said(facts.more_said_when_short, "more was said beside a short answer"),
         said(facts.counts_beyond_answer, "totals count more than their answer"),
         said(facts.rows_left_out, "rows are left out"),
+        facts.first.map(|first| format!("first item {:010x}", first.number())),
     ];
     parts.into_iter().flatten().collect()
 }

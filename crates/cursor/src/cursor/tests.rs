@@ -166,6 +166,7 @@ fn random_facts(random: &mut Random, offset: u64, honoured: u32) -> WalkFacts {
         more_said_when_short: random.chance(2),
         counts_beyond_answer: random.chance(2),
         rows_left_out: random.chance(2),
+        first: random.chance(2).then(|| Mark::of(random.number())),
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) const KINDS: &[WorldKind<Scenario>] = &[
     WorldKind::new("short answers prove nothing", 447, |walk| walk.traits.end == EndEvidence::Unvouched),
     WorldKind::new("a status past the end", 118, |walk| walk.traits.past == Past::Status),
     WorldKind::new("the last page comes again", 36, |walk| walk.traits.past == Past::Repeat),
+    WorldKind::new("the first page comes again", 30, |walk| walk.traits.past == Past::First),
     WorldKind::new("answers state the slice", 142, |walk| walk.traits.echoes),
     WorldKind::new("rows hidden after the limit", 55, |walk| walk.traits.hides > 0),
     WorldKind::new("no answer shows a page with its neighbours", 299, |walk| walk.traits.tight),

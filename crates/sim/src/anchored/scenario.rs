@@ -217,6 +217,7 @@ impl Scenario {
         let past = match (dice.below(6), family) {
             (0, _) => Past::Status,
             (1, Family::Page) if hides == 0 => Past::Repeat,
+            (2, _) if hides == 0 && dice.chance(30) => Past::First,
             _ => Past::Empty,
         };
         let tight = cap < most * 3 || hides > 0 || matches!(sizes, Sizes::Fixed(_) | Sizes::Listed(_));

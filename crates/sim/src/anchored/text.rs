@@ -12,7 +12,7 @@ use crate::text::{record, words};
 
 words!(Look { Number = "number", Text = "text", Bare = "bare", Mixed = "mixed" });
 words!(Says { Nothing = "nothing", Total = "total", RacedTotal = "raced-total" });
-words!(Past { Empty = "empty", Status = "status", Repeat = "repeat" });
+words!(Past { Empty = "empty", Status = "status", Repeat = "repeat", First = "first" });
 words!(Style { Forward = "forward", Backward = "backward", Wander = "wander", Worker(percent) = "worker" });
 words!(Click {
     Next = "next",

@@ -29,6 +29,8 @@ pub(crate) enum Past {
     Status,
     /// The last page once more; only for upstreams that page by number.
     Repeat,
+    /// The first page once more.
+    First,
 }
 
 /// The behaviour of an upstream.
@@ -143,7 +145,10 @@ impl Upstream {
         };
         let size = slice.size().0.min(self.traits.cap);
         let length = state.len() as u64;
-        let from = self.begins(slice, size, length);
+        let from = match self.begins(slice, size, length) {
+            from if self.traits.past == Past::First && from >= length => 0,
+            from => from,
+        };
         let begin = from.min(length) as usize;
         let end = (begin + size as usize).min(state.len());
         let rows: Vec<Row> =

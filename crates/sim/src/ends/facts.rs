@@ -44,6 +44,8 @@ pub(crate) enum Past {
     Repeat,
     /// The last page again, which the dialect declares.
     DeclaredRepeat,
+    /// The first page again.
+    First,
 }
 
 /// All statements of an upstream's answers about the end.
@@ -83,7 +85,7 @@ const fn named(name: &'static str, facts: Facts) -> Named {
 }
 
 /// The statements of the upstreams that are walked.
-pub(crate) const FACTS: [Named; 19] = [
+pub(crate) const FACTS: [Named; 21] = [
     named("bare", Facts::BARE),
     named("Tvis", Facts::total(Total::Visible)),
     named("Trows", Facts::total(Total::Rows)),
@@ -101,6 +103,8 @@ pub(crate) const FACTS: [Named; 19] = [
     named("404", Facts::past(Past::Status)),
     named("rep", Facts::past(Past::Repeat)),
     named("rep-said", Facts::past(Past::DeclaredRepeat)),
+    named("first", Facts::past(Past::First)),
     named("Tvis+ftrue", Facts { total: Some(Total::Visible), flag: Some(Flag::Always), past: Past::Empty }),
+    named("first+Thigh", Facts { total: Some(Total::High), flag: None, past: Past::First }),
     named("Tpage+flag", Facts { total: Some(Total::Page), flag: Some(Flag::Right), past: Past::Empty }),
 ];

@@ -19,7 +19,7 @@ words!(Total {
     VisibleOrZero = "visible-or-zero",
 });
 words!(Flag { Right = "right", Rows = "rows", Always = "always", Never = "never", Full = "full" });
-words!(Past { Empty = "empty", Status = "status", Repeat = "repeat", DeclaredRepeat = "declared-repeat" });
+words!(Past { Empty = "empty", Status = "status", Repeat = "repeat", DeclaredRepeat = "declared-repeat", First = "first" });
 words!(Place { Head = "head", Middle(number) = "middle", Tail = "tail" });
 words!(Change { Insert(place) = "insert", Delete(place) = "delete" });
 

@@ -134,7 +134,11 @@ impl<'a> Upstream<'a> {
             return None;
         }
         let repeats = matches!(past, Past::Repeat | Past::DeclaredRepeat) && start >= count && count > 0;
-        let start = if repeats { (count - 1) / size * size } else { start };
+        let start = match past {
+            Past::First if start >= count => 0,
+            _ if repeats => (count - 1) / size * size,
+            _ => start,
+        };
         let end = start.saturating_add(size).min(count).min(self.scenario.window.map_or(u64::MAX, u64::from));
         let rows = self.rows.get(start as usize..end as usize).unwrap_or_default();
         Some(rows.iter().filter(|row| row.visible).map(|row| row.id).collect())

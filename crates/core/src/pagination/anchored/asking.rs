@@ -9,12 +9,14 @@ use crate::pagination::{
     direction::Way,
     judge::end::Witness,
     limits::{AFTER_SEARCH_REQUESTS, ALIKE_ANSWERS, MARK_END_CHECKS, MARKS_BESIDE},
+    mark::Mark,
     page::Unproven,
     paging::{Family, Sizes},
     plan::{self, MARGIN, Window},
     position::Position,
     refusal::Refusal,
-    slices::{AskedSlice, SliceReader as _},
+    slices::{AskedSlice, SliceReader as _, Unasked},
+    upstream::Stop,
     window::{Offset, Slice},
 };
 
@@ -166,7 +168,8 @@ impl MarkReader<'_> {
     /// Requests a slice that confirms an end, and in the same turn any slices beyond it. `slices` begins with the
     /// confirming slice.
     pub(super) async fn confirm_by(&mut self, slices: Vec<Slice>) -> MarkNext {
-        let mut pairs = self.send(slices).await?;
+        let pairs = self.ask_beyond(slices).await;
+        let mut pairs = self.note(pairs)?;
         let others = pairs.split_off(pairs.len().min(1));
         let mut witness = Witness::Same;
         for (slice, beyond) in others {
@@ -240,13 +243,51 @@ impl MarkReader<'_> {
     /// Requests slices of the list, and returns each with its answer.
     pub(super) async fn send(&mut self, slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, MarkHalt> {
         let asked = slices.into_iter().map(AskedSlice::from).collect();
-        match self.asker.send(asked, &self.request.paging, |_| true).await {
-            Ok(pairs) => {
-                pairs.iter().for_each(|(asked, answer)| self.facts.note(asked.slice, answer));
-                Ok(pairs.into_iter().map(|(asked, answer)| (asked.slice, answer)).collect())
+        let pairs = self.asker.send(asked, &self.request.paging, |_| true).await;
+        self.note(pairs)
+    }
+
+    /// Notes the facts of answers, and returns each with its slice.
+    fn note(&mut self, pairs: Result<Vec<(AskedSlice, Answer)>, Unasked>) -> Result<Vec<(Slice, Answer)>, MarkHalt> {
+        let pairs = pairs.map_err(|why| self.unasked(why))?;
+        pairs.iter().for_each(|(asked, answer)| self.facts.note(asked.slice, answer));
+        Ok(pairs.into_iter().map(|(asked, answer)| (asked.slice, answer)).collect())
+    }
+
+    /// Requests slices that may lie after the end of the list. If an answer gives the beginning of the list, the slices
+    /// are requested again.
+    pub(super) async fn ask_beyond(&mut self, slices: Vec<Slice>) -> Result<Vec<(AskedSlice, Answer)>, Unasked> {
+        let asked: Vec<AskedSlice> = slices.into_iter().map(AskedSlice::from).collect();
+        let pairs = self.asker.send(asked.clone(), &self.request.paging, |_| true).await?;
+        for (AskedSlice { slice, .. }, answer) in &pairs {
+            let (order, marker) = (&self.request.order, self.request.marker_of_target());
+            let marks: Vec<Mark> = (0..answer.items.len()).map(|item| answer.mark(order, marker, item)).collect();
+            if self.begins_again(*slice, &marks).await? {
+                return self.asker.send(asked, &self.request.paging, |_| true).await;
             }
-            Err(why) => Err(self.unasked(why)),
         }
+        Ok(pairs)
+    }
+
+    /// Reads the beginning of the list, if an answer with these marks may give it although its slice is elsewhere.
+    /// Returns whether the answer is to be requested again.
+    pub(super) async fn begins_again(&mut self, slice: Slice, marks: &[Mark]) -> Result<bool, Stop> {
+        let (order, marker) = (&self.request.order, self.request.marker_of_target());
+        let last = self.page.views.last().map_or(&[][..], |view| view.marks(order, marker));
+        let is_known = |mark: &Mark| last.contains(mark);
+        // New items after a short answer are suspected too: the list may have other first items by now.
+        let is_elsewhere = |first| !self.facts.was_short && !marks.contains(&first);
+        if slice.begins().0 == 0 || self.facts.walk.first.is_some_and(is_elsewhere) || marks.iter().all(is_known) {
+            return Ok(false);
+        }
+        self.asker.searching = true;
+        let beginning = self.asker.read_beginning(slice, order).await?;
+        let Some(beginning) = beginning else { return Ok(false) };
+        if !beginning.items.is_empty() {
+            let mark = beginning.mark(&self.request.order, self.request.marker_of_target(), 0);
+            self.facts.walk.first = Some(mark);
+        }
+        Ok(self.facts.walk.first.is_some_and(|first| marks.contains(&first)))
     }
 
     /// Ends a page whose place can't be found. A page that has taken items is first begun anew, once, if the budget has

@@ -257,7 +257,7 @@ impl MarkReader<'_> {
             return Err(self.unended(looks));
         }
         self.asker.probe(true);
-        let pairs = self.asker.send(vec![slice.into()], &self.request.paging, |_| true).await;
+        let pairs = self.ask_beyond(vec![slice]).await;
         self.asker.probe(false);
         let answer = match pairs {
             Ok(mut pairs) => pairs.pop().map(|(_, answer)| answer),
@@ -276,11 +276,7 @@ impl MarkReader<'_> {
     /// Returns whether an answer has an item after all items that the page knows.
     fn shows_new(&self, answer: &Answer, known: &HashSet<Mark>) -> bool {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
-        let mark = |item: usize| match answer.identity(order, item) {
-            Some(id) => marker.mark(&id),
-            None => marker.mark(answer.item(item)),
-        };
-        answer.items.len().checked_sub(1).is_some_and(|last| !known.contains(&mark(last)))
+        answer.items.len().checked_sub(1).is_some_and(|last| !known.contains(&answer.mark(order, marker, last)))
     }
 
     /// Looks where statements say that more items follow, and then at growing distances. Returns the slice with an item,
@@ -452,7 +448,8 @@ impl MarkReader<'_> {
         if self.request.is_unverified() || self.findings.flagged.is_some() {
             return;
         }
-        let (facts, count) = (self.facts.walk, page.items.len() as u64);
+        let (mut facts, count) = (self.facts.walk, page.items.len() as u64);
+        facts.first = self.first_of_the_list(page);
         let first = match self.page.way() {
             _ if page.previous.is_none() => Some(0),
             Way::Forward => facts.passed,
@@ -464,5 +461,12 @@ impl MarkReader<'_> {
         if let Some((_, hint)) = page.aim_next() {
             hint.walk = WalkFacts { passed: first.map(|first| first.saturating_add(count)), ..facts };
         }
+    }
+    /// Returns the mark of the list's first item, made with the key of the page's cursors; `None` if it isn't known.
+    fn first_of_the_list(&self, page: &Page) -> Option<Mark> {
+        let (order, marker) = (&self.request.order, &self.request.marker);
+        let first = page.items.first().filter(|_| page.previous.is_none());
+        let shown = first.map(|first| page.answers[first.answer as usize].mark(order, marker, first.item as usize));
+        shown.or_else(|| self.facts.walk.first.filter(|_| self.request.target_marker.is_none()))
     }
 }

@@ -76,6 +76,11 @@ impl MarkReader<'_> {
         let found = loop {
             let Some((slice, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
             let mut view = self.view(slice, answer, Witness::None);
+            let (order, marker) = (&self.request.order, self.request.marker_of_target());
+            let marks = view.marks(order, marker);
+            if seam.toward == Way::Forward && self.begins_again(slice, marks).await? {
+                continue;
+            }
             if seam.toward == Way::Forward && self.caps.suspected.is_some() && !view.is_empty() {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 if view.marks(order, marker) != seam.marks {

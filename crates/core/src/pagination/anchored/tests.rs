@@ -55,6 +55,8 @@ struct List {
     hides_each: Option<usize>,
     /// The places of the rows that answers omit after the limit is applied. The total doesn't count them.
     gap: std::ops::Range<usize>,
+    /// True if the upstream begins again with the first items after the end.
+    restarts: bool,
     /// The flag of answers; `None` if they have none.
     more: Option<Flag>,
     /// The number of items inserted at the head before the second answer for a page.
@@ -87,6 +89,7 @@ impl List {
             ignores: false,
             hides_each: None,
             gap: 0..0,
+            restarts: false,
             more: None,
             arrivals: 0,
             profile: UpstreamProfile::default(),
@@ -124,6 +127,7 @@ impl List {
             Slice::Offset { from, .. } => from.0,
             Slice::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
         };
+        let begins = if self.restarts && begins >= self.items.len() as u64 { 0 } else { begins };
         let (mut body, mut items, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         let mut push = |text: &str| {
             let start = u32::try_from(body.len()).unwrap();

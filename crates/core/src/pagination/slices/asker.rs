@@ -1,19 +1,25 @@
 //! The requests of a page that is read from slices: the budget, and the facts that each answer shows, even if the page
 //! doesn't use it.
 
-use super::sizes::KnownSizes;
+use std::sync::Arc;
+
+use super::{
+    beginning::{Beginning, FirstItems},
+    sizes::KnownSizes,
+};
 use crate::pagination::{
     answer::{Answer, Standing},
     direction::Side,
     judge::ledger::Ledger,
     limits::DEPTH_LOOKS,
+    order::Order,
     paging::Paging,
     plan,
     refusal::Refusal,
     request::{Budget, PageRequest},
     rules::{Rule, holds},
     upstream::{Stop, UpstreamPort},
-    window::Slice,
+    window::{Offset, PageNumber, Slice},
 };
 
 /// A slice to request.
@@ -69,6 +75,10 @@ pub(in crate::pagination) struct Asker<'p> {
     pub(in crate::pagination) ledger: Ledger,
     /// The number of past-the-end statuses for slices that begin before the end, according to a count.
     ceilings: u32,
+    /// The beginning of the list, once the upstream is suspected to give it again for places after the end.
+    beginning: Option<Beginning>,
+    /// The first items of the answers from after the start.
+    elsewhere: FirstItems,
 }
 
 impl<'p> Asker<'p> {
@@ -81,6 +91,8 @@ impl<'p> Asker<'p> {
             sizes: KnownSizes::new(request.profile, is_first_page),
             ledger: Ledger::new(&request.target, &request.paging),
             ceilings: 0,
+            beginning: None,
+            elsewhere: FirstItems::default(),
             up,
         }
     }
@@ -132,11 +144,63 @@ impl<'p> Asker<'p> {
         let slices = asked.iter().map(|asked| (asked.slice, asked.flipped.is_some()));
         let mut answers = self.up.slices(slices.clone()).await?;
         debug_assert_eq!(answers.len(), asked.len(), "each slice has an answer");
+        self.leave_out_beginning(&asked, &mut answers).await?;
         self.learn(slices.zip(&answers), paging)?;
         if self.ledger.counts_pages() {
             answers.iter_mut().for_each(|answer| answer.total = None);
         }
         Ok(asked.into_iter().zip(answers).collect())
+    }
+
+    /// Reads the beginning of the list in a slice of the size of `like`. From now on, answers that give it again for
+    /// other places count as empty, unless no answer from another place begins with another item: then the upstream
+    /// may ignore the requested place. Returns the answer; `None` if the beginning is already known, or the budget is spent.
+    ///
+    /// # Errors
+    ///
+    /// As [`UpstreamPort::slices`].
+    pub(in crate::pagination) async fn read_beginning(
+        &mut self,
+        like: Slice,
+        order: &Arc<Order>,
+    ) -> Result<Option<Answer>, Stop> {
+        if self.beginning.is_some() || self.left() == 0 {
+            return Ok(None);
+        }
+        let slice = match like {
+            Slice::Offset { size, .. } => Slice::Offset { from: Offset(0), size },
+            Slice::Page { size, .. } => Slice::Page { number: PageNumber(0), size },
+        };
+        let answer = self.up.slices([(slice, false)].into_iter()).await?.pop().unwrap_or_default();
+        let is_only_there = self.elsewhere.have_others_than(&answer);
+        self.beginning = Some(Beginning::new(slice, &answer, Arc::clone(order), is_only_there));
+        Ok(Some(answer))
+    }
+
+    /// Empties the answers that give the beginning of the list again.
+    async fn leave_out_beginning(&mut self, asked: &[AskedSlice], answers: &mut [Answer]) -> Result<(), Unasked> {
+        let Some(beginning) = &self.beginning else { return Ok(()) };
+        let is_again = |place: &usize| {
+            let AskedSlice { slice, flipped, .. } = asked[*place];
+            flipped.is_none() && beginning.comes_again(slice, &answers[*place])
+        };
+        let again: Vec<usize> = (0..answers.len()).filter(is_again).collect();
+        if again.is_empty() {
+            return Ok(());
+        }
+        // Items that came before the list's first ones meanwhile would move them to another place.
+        if self.left() == 0 {
+            return Err(Unasked::Spent);
+        }
+        let slice = beginning.slice;
+        let now = self.up.slices([(slice, false)].into_iter()).await?.pop();
+        if self.beginning.as_ref().zip(now).is_some_and(|(beginning, now)| beginning.begins(&now)) {
+            for place in again {
+                let Answer { total, more, .. } = answers[place];
+                answers[place] = Answer { total, more, ..Answer::default() };
+            }
+        }
+        Ok(())
     }
 
     /// Sets whether the next slices only show whether more items follow.
@@ -175,6 +239,9 @@ impl<'p> Asker<'p> {
         for (asked, answer) in pairs.clone() {
             self.ledger.enter(asked, answer, paging);
             self.sizes.learn(asked.0, answer);
+            if asked.0.begins().0 > 0 && !asked.1 {
+                self.elsewhere.note(answer);
+            }
         }
         // Only the first answer can refuse the page. The others are speculative: if they are needed, they are requested
         // again and come first.

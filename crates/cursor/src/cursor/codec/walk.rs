@@ -1,7 +1,10 @@
 //! The encoding of the facts that a walk has met. Most walks begin at the start and lose no rows, so their number of
 //! passed items is the offset, and their largest answer the honoured size: such facts take one byte.
 
-use super::bytes::{ByteReader, write_varint};
+use super::{
+    bytes::{ByteReader, write_varint},
+    place::{read_mark, write_mark},
+};
 use crate::pagination::position::{Hint, WalkFacts};
 
 const MORE_SAID: u64 = 1;
@@ -17,7 +20,8 @@ const GROWN: u64 = 1 << 6;
 const PASSED: u64 = 1 << 7;
 const REACH: u64 = 1 << 8;
 const EMPTY: u64 = 1 << 9;
-const ALL: u64 = (1 << 10) - 1;
+const FIRST: u64 = 1 << 10;
+const ALL: u64 = (1 << 11) - 1;
 
 pub(super) fn write(out: &mut Vec<u8>, hint: &Hint) {
     let WalkFacts { passed, grown, most, reach, empty, .. } = hint.walk;
@@ -31,6 +35,9 @@ pub(super) fn write(out: &mut Vec<u8>, hint: &Hint) {
         (EMPTY, u64::from(empty)),
     ];
     numbers.into_iter().filter(|(part, _)| parts & part != 0).for_each(|(_, number)| write_varint(out, number));
+    if let Some(first) = hint.walk.first {
+        write_mark(out, first);
+    }
 }
 
 /// Reads the facts of a walk whose other hints were read before; `None` if the bytes aren't their only encoding.
@@ -51,6 +58,7 @@ pub(super) fn read(rest: &mut ByteReader<'_>, hint: &Hint) -> Option<WalkFacts> 
         more_said_when_short: has(MORE_SAID_WHEN_SHORT),
         counts_beyond_answer: has(COUNTS_BEYOND_ANSWER),
         rows_left_out: has(ROWS_LEFT_OUT),
+        first: if has(FIRST) { Some(read_mark(rest)?) } else { None },
     };
     (self::parts(&Hint { walk, ..*hint }) == parts).then_some(walk)
 }
@@ -69,4 +77,5 @@ fn parts(hint: &Hint) -> u64 {
         | set(walk.grown > 0, GROWN)
         | set(walk.reach > 0, REACH)
         | set(walk.empty > 0, EMPTY)
+        | set(walk.first.is_some(), FIRST)
 }

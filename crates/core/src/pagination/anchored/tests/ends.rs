@@ -71,6 +71,30 @@ fn an_end_that_a_total_contradicts_is_marked() {
 }
 
 #[test]
+fn a_list_that_begins_again_after_its_end_is_read_once() {
+    for family in FAMILIES {
+        for rows in [57, 60] {
+            for limit in LIMITS.into_iter().chain([19]) {
+                for (overcount, more) in [(0, None), (5, None), (0, Some(Flag::Right)), (0, Some(Flag::AlwaysTrue))] {
+                    let list = List {
+                        total: overcount > 0,
+                        overcount,
+                        more,
+                        restarts: true,
+                        ..List::numbered(family, 0..rows)
+                    };
+                    let mut list = list.capped(family, 50);
+                    let (items, doubt) = walked(&mut list, limit);
+                    let case = format!("{family:?}, {rows} rows, limit {limit}, overcount {overcount}, flag {more:?}");
+                    assert_eq!(items, numbers(0..rows), "{case}");
+                    assert_eq!(doubt.flatten(), (overcount > 0).then_some(u64::from(rows) + overcount), "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_flag_that_says_the_same_everywhere_contradicts_no_end() {
     for family in FAMILIES {
         for flag in [Flag::AlwaysTrue, Flag::AlwaysFalse] {

@@ -34,6 +34,8 @@ pub(super) struct PastAnswer {
     last: Option<Answer>,
     /// The digest of the ids of the answer's items.
     digest: u64,
+    /// The digest of the first item's id; `None` if the answer has no item, or if it isn't noted.
+    first: Option<u64>,
 }
 
 impl PastAnswer {
@@ -125,6 +127,7 @@ impl SeenAnswers {
                 total: answer.total,
                 last: if is_noted { last_of(answer, order) } else { None },
                 digest: if is_noted { digest(answer) } else { 0 },
+                first: first_of(answer).filter(|_| is_noted),
             });
         }
     }
@@ -133,6 +136,7 @@ impl SeenAnswers {
     pub(in crate::pagination::windows) fn note_unused(&mut self, slice: Slice, answer: &Answer, order: &Order) {
         if let Some(first) = self.answers.first_mut().filter(|first| first.last.is_none() && first.slice == slice) {
             (first.last, first.digest) = (last_of(answer, order), digest(answer));
+            first.first = first_of(answer);
         }
     }
 
@@ -167,6 +171,18 @@ impl SeenAnswers {
     pub(in crate::pagination::windows) fn shows_gap(&self) -> bool {
         let short = self.listed().filter(|seen| seen.is_short).map(|seen| end_of(seen.slice)).min();
         short.is_some_and(|end| self.listed().any(|seen| seen.count > 0 && seen.slice.begins().0 >= end))
+    }
+
+    /// Returns the slice of the answer with items that begins farthest from the start, if it isn't the start itself.
+    pub(in crate::pagination::windows) fn farthest(&self) -> Option<Slice> {
+        let with_items = self.listed().filter(|seen| seen.count > 0 && seen.slice.begins().0 > 0);
+        with_items.map(|seen| seen.slice).max_by_key(|slice| slice.begins())
+    }
+
+    /// Returns whether an answer to this slice has the same first item as another answer.
+    pub(in crate::pagination::windows) fn begins_alike(&self, slice: Slice, other: &Answer) -> bool {
+        let first = first_of(other);
+        self.listed().any(|seen| seen.slice == slice && seen.first.is_some() && seen.first == first)
     }
 
     fn listed(&self) -> impl DoubleEndedIterator<Item = &PastAnswer> {
@@ -334,6 +350,13 @@ fn last_of(answer: &Answer, order: &Order) -> Option<Answer> {
     let later = |last, item| if is_later(item, last) { item } else { last };
     let last = (0..end).rev().take_while(tied).fold(end, later);
     Some(rows::keys_of(answer, order, iter::once(last)))
+}
+
+/// Returns the digest of the id of an answer's first item; `None` if it has no item.
+fn first_of(answer: &Answer) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    (!answer.items.is_empty()).then(|| answer.id(0).hash(&mut hasher))?;
+    Some(hasher.finish())
 }
 
 /// Returns the digest of the ids of an answer's items, in their sequence.

@@ -1,0 +1,76 @@
+//! The beginning of a list, as some upstreams give it again for places after the end.
+//!
+//! Such an answer says nothing about the place that was requested. It counts as empty, if the list begins with the same
+//! items before the answer and after it, and if the place is outside the slice that begins the list.
+
+use std::{
+    borrow::Cow,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use crate::pagination::{answer::Answer, order::Order, window::Slice};
+
+/// The items with which a list begins.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    pub(super) slice: Slice,
+    order: Arc<Order>,
+    /// The ids of the items, or the items themselves if they have no ids.
+    items: Vec<Vec<u8>>,
+    /// True if the upstream gives other items for other places.
+    is_only_there: bool,
+}
+
+impl Beginning {
+    pub(super) fn new(slice: Slice, answer: &Answer, order: Arc<Order>, is_only_there: bool) -> Self {
+        let items = (0..answer.items.len()).map(|item| named(answer, &order, item).into_owned()).collect();
+        Self { slice, order, items, is_only_there }
+    }
+
+    /// Returns whether an answer to a slice after these items begins with them again.
+    pub(super) fn comes_again(&self, slice: Slice, answer: &Answer) -> bool {
+        self.is_only_there && slice.begins().0 >= self.items.len() as u64 && self.begins(answer)
+    }
+
+    /// Returns whether an answer begins with these items.
+    pub(super) fn begins(&self, answer: &Answer) -> bool {
+        let common = self.items.len().min(answer.items.len());
+        let is_same = |item: usize| *named(answer, &self.order, item) == *self.items[item];
+        // Items without ids may look the same at several places, but not all of several different ones.
+        let has_id = || answer.identity(&self.order, 0).is_some();
+        let differ = || self.items[..common].iter().any(|item| *item != self.items[0]);
+        common > 0 && (0..common).all(is_same) && (has_id() || differ())
+    }
+}
+
+/// The first items of answers, by the digests of their ids or bytes.
+#[derive(Debug, Default)]
+pub(super) struct FirstItems {
+    one: Option<u64>,
+    differ: bool,
+}
+
+impl FirstItems {
+    pub(super) fn note(&mut self, answer: &Answer) {
+        let Some(first) = first_of(answer) else { return };
+        self.differ |= *self.one.get_or_insert(first) != first;
+    }
+
+    /// Returns whether one of them isn't the first item of this answer.
+    pub(super) fn have_others_than(&self, answer: &Answer) -> bool {
+        self.differ || (self.one.is_some() && self.one != first_of(answer))
+    }
+}
+
+/// Returns the digest of the first item's id, or of the item if it has no id; `None` without items.
+fn first_of(answer: &Answer) -> Option<u64> {
+    let item = answer.items.first()?.of(&answer.body);
+    let mut hasher = DefaultHasher::new();
+    if answer.id(0).is_empty() { item } else { answer.id(0) }.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+fn named<'a>(answer: &'a Answer, order: &Order, item: usize) -> Cow<'a, [u8]> {
+    answer.identity(order, item).unwrap_or_else(|| answer.item(item).into())
+}
