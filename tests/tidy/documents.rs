@@ -42,8 +42,8 @@ script that completes commands. All commands have `--help` and `--version`.
 const GUIDES: [(&str, &[&str]); 4] = [
     ("curl.md", &["walk.sh"]),
     ("go.md", &["walk.go"]),
-    ("react.md", &["react/UserFeed.tsx", "react/UserTable.tsx", "react/main.tsx"]),
-    ("vue.md", &["vue/UserFeed.vue", "vue/UserTable.vue", "vue/main.ts"]),
+    ("react.md", &["react/UserFeed.tsx"]),
+    ("vue.md", &["vue/UserFeed.vue"]),
 ];
 
 /// The name of a file without routes. A folder whose files the page doesn't show contains only this file.
