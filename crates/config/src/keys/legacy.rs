@@ -17,10 +17,9 @@ use crate::{
 table! {
     /// The keys of `legacy` of a route.
     LEGACY: LegacyKeys {
-        /// The treatment of links in answers that are passed on, also on routes that forward or observe. These are the
-        /// links in `Link` and `Location` and, in legacy pages, those at the places that the dialect names (`next_url`,
-        /// `prev_url`). Default: "rewrite" if the upstream has a `host_header`, because it then writes links for a host
-        /// that clients may not reach; else "keep".
+        /// The treatment of links in answers that are passed on, also on routes that forward or observe: those in
+        /// `Link` and `Location` and, in legacy pages, at the places that the dialect names (`next_url`, `prev_url`).
+        /// Default: "rewrite" if the upstream has a `host_header`, for which it writes links; else "keep".
         links: Key<LegacyLinks> => word().example(r#""rewrite""#);
 
         /// The identification of clients that still send legacy requests, for /migration and /metrics of the admin
@@ -58,14 +57,14 @@ table! {
         start: Defaulted<String> => text(syntax::first_cursor).default(Text("start"));
 
         /// A second path of the list, with the same parameters as `path`, on which every request is a new client's, for
-        /// clients that can change only their base URL. Cursors are the same on both paths, and links lead on at the
-        /// path that the client asked for. The upstream gets the list's own path.
+        /// clients that can change only their base URL. Cursors are the same on both paths, and links stay on the
+        /// client's. The upstream gets the list's own path.
         path: Key<String> => text(syntax::name).example(r#""/v2/api/users""#);
 
-        /// Names of parameters that mark a request as a new client's, such as the envelope's own "limit", in addition to
-        /// the values that always do. Names that the dialect knows, or that are filters, can't mark a request. Nor can
-        /// a name on a list whose upstream ignores `limit`. The word "prefer" stands for no parameter, but for the header
-        /// `Prefer: envelope=NAME` with an envelope of this route: all answers of the list then have `Vary: Prefer`.
+        /// Names of parameters that mark a request as a new client's, beside the values that always do. Names that the
+        /// dialect knows, filters, and any name on a list whose upstream ignores `limit` can't. "prefer" stands for the
+        /// header `Prefer: envelope=NAME` with an envelope of this route: all answers of the list then have `Vary:
+        /// Prefer`.
         by: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
     }
 }

@@ -198,9 +198,9 @@ table! {
         /// gets 503. If it ends during an upstream request, the client gets 504.
         time: Defaulted<Duration> => duration("1ms", "1h").default(Text("30s"));
 
-        /// The largest number of upstream requests for a page. If the upstream returns fewer items in an answer than a
-        /// page has, this also limits `page_size.max`: `cursorgate check` computes how many requests the largest page
-        /// needs while the list doesn't change. A page that needs more is treated as `short_pages` says.
+        /// The largest number of upstream requests for a page. If an answer has fewer items than a page, this also
+        /// limits `page_size.max`: `cursorgate check` computes how many requests the largest page needs. A page that
+        /// needs more is treated as `short_pages` says.
         upstream_requests: Defaulted<u32> => count(1, 1_000).default(Count(8));
 
         /// The largest number of upstream requests for a page that must be searched for, because the list has changed

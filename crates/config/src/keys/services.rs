@@ -111,10 +111,9 @@ table! {
 table! {
     /// The keys of `[services.exports]`.
     EXPORTS: ExportKeys {
-        /// The directory for jobs and results. The process creates a missing directory, which only its own account can
-        /// read. Processes of one machine that have the same directory and the same keys of cursors share the jobs: if
-        /// one process ends, another continues its jobs. The directory can't be on a network file system; for several
-        /// machines use `postgres` instead. A change takes effect after a restart.
+        /// The directory for jobs and results, created if missing. Processes of one machine with the same directory and
+        /// keys of cursors share the jobs. It can't be on a network file system; for several machines use `postgres`
+        /// instead. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/exports""#);
 
         /// The largest number of jobs that this process works on at the same time. Further jobs wait. Each job sends
@@ -125,8 +124,8 @@ table! {
         /// jobs are answered with 429.
         per_client: Defaulted<usize> => count(1, 1_000).default(Count(5));
 
-        /// The property that identifies clients for `per_client`, as in `rate_limit`: "principal", "address", or a header such
-        /// as "header:X-Api-Key". All clients of an address together have four times `per_client`.
+        /// What identifies clients for `per_client`, as `key` of `rate_limit`. All clients of an address together have
+        /// four times `per_client`.
         key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
         /// The largest number of unfinished jobs of all clients. While there are that many, requests for further jobs
@@ -316,8 +315,8 @@ table! {
         /// 429.
         per_client: Defaulted<usize> => count(1, 1_000_000).default(Count(100));
 
-        /// The property that identifies clients for `per_client`, as in `rate_limit`: "principal", "address", or a header such
-        /// as "header:X-Api-Key". All clients of an address together have 16 times `per_client`.
+        /// What identifies clients for `per_client`, as `key` of `rate_limit`. All clients of an address together have
+        /// 16 times `per_client`.
         key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
     }
 }

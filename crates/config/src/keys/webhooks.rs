@@ -22,10 +22,9 @@ use crate::{
 table! {
     /// The keys of `[services.webhooks]`.
     WEBHOOKS: WebhookKeys {
-        /// The directory for deliveries and for the endpoints that clients register. The process creates a missing
-        /// directory, which only its own account can read. Processes of one machine that have the same directory and
-        /// the same keys of cursors share the deliveries. The directory can't be on a network file system. A change
-        /// takes effect after a restart.
+        /// The directory for deliveries and for the endpoints that clients register, created if missing. Processes of
+        /// one machine with the same directory and keys of cursors share the deliveries. It can't be on a network file
+        /// system. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/webhooks""#);
 
         /// The largest number of attempts for a delivery. When the last attempt has failed, the delivery is a dead
@@ -163,10 +162,9 @@ table! {
         /// service and to no route.
         path: Defaulted<String> => text(syntax::service_path).default(Text("/webhooks"));
 
-        /// The path of a route, with its query. Before a POST or PATCH of a client, such as the registration of an
-        /// endpoint, the gateway sends a GET for this path with the client's own headers. If the answer is not 2xx, the
-        /// client gets this answer, and nothing is changed. A client can always read and remove its own endpoints.
-        /// Choose a path that only clients with rights can read.
+        /// The path of a route, with its query. Before a POST or PATCH of a client, the gateway sends a GET for this
+        /// path with the client's own headers. If the answer is not 2xx, the client gets it, and nothing is changed.
+        /// Choose a path that only clients with rights can read. A client can always read and remove its own endpoints.
         authorize: Key<String> => text(syntax::check_path).sample(r#""/users?limit=1""#);
 
         /// The headers that identify a client. Clients with different values of one of them see different endpoints. A
@@ -188,8 +186,8 @@ table! {
         /// and gets 409.
         per_client: Defaulted<usize> => count(1, 1_000).default(Count(10));
 
-        /// The property that identifies clients for `per_client`, as in `rate_limit`: "principal", "address", or a header such
-        /// as "header:X-Api-Key". All clients of an address together have four times `per_client`.
+        /// What identifies clients for `per_client`, as `key` of `rate_limit`. All clients of an address together have
+        /// four times `per_client`.
         key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
         /// The largest number of endpoints of all clients together. While there are that many, requests to register one
