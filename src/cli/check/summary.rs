@@ -380,9 +380,10 @@ fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) 
         let why = most.map(|most| format!(": {}", limited(most))).unwrap_or_default();
         return format!("requested as far as its first {}{why}", sorted.asked);
     }
-    let assumed = match promise.level {
-        Level::Positional => "not requested",
-        _ => "not requested, and every response is checked",
+    let assumed = if promise.level == Level::Positional {
+        "not requested"
+    } else {
+        "not requested, and every response is checked"
     };
     let missing = list.order.iter().map(|term| term.value.field.as_str()).chain(["id"]).find(|field| !names(field));
     match missing.filter(|_| list.dialect.sort.is_some() && !list.sortable.is_empty()) {
