@@ -89,9 +89,9 @@ table! {
         /// The log, which is written to standard error.
         log: Key<Spanned> => sub_table(server::LogKeys::KEYS).section();
 
-        /// Traces, exported by OTLP over HTTP (protobuf). Without this table the gateway makes no traces and passes
-        /// `traceparent` on unchanged. With it, upstreams get a `traceparent` of the gateway's own spans. A
-        /// `traceparent` from a client is continued if the client is a trusted proxy, and replaced otherwise.
+        /// Traces, exported by OTLP over HTTP (protobuf). Without this table `traceparent` passes unchanged. With it,
+        /// upstreams get one of the gateway's own spans; that of a client is continued if the client is a trusted
+        /// proxy, and replaced otherwise.
         traces: Key<Spanned> => sub_table(server::TracesKeys::KEYS).optional_section();
 
         /// The keys of cursors. This table is required if a route serves a list.

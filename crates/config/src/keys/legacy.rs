@@ -22,9 +22,8 @@ table! {
         /// Default: "rewrite" if the upstream has a `host_header`, for which it writes links; else "keep".
         links: Key<LegacyLinks> => word().example(r#""rewrite""#);
 
-        /// The identification of clients that still send legacy requests, for /migration and /metrics of the admin
-        /// listener. Without this table they are counted for each client that `identity` names, or for each route if it
-        /// has no `identity`.
+        /// What tells legacy clients apart in /migration and /metrics. Default: `identity`, or else all clients of a
+        /// route are counted together.
         client: Key<Spanned> => sub_table(LegacyClientKeys::KEYS).optional_section();
 
         /// The day in the `Deprecation` header of legacy answers (RFC 9745).
@@ -39,8 +38,8 @@ table! {
         /// The limit of each client's legacy requests. Lower it step by step before the sunset to make clients notice.
         rate_limit: Key<Spanned> => sub_table(LegacyRateLimitKeys::KEYS).optional_section();
 
-        /// Announced periods in which legacy requests fail, or have a lower limit. Clients that still depend on such
-        /// requests notice before the sunset. The answers have the headers and links of every legacy answer.
+        /// Announced periods in which legacy requests fail, or have a lower limit, so clients notice before the sunset.
+        /// The answers have the headers and links of every legacy answer.
         brownouts: Key<Vec<Spanned>> => list_of_tables(&Schema::Table(BrownoutKeys::KEYS))
             .example(r#"[{ from = "2036-11-02T08:00:00Z", until = "2036-11-02T16:00:00Z" }]"#);
 

@@ -46,9 +46,8 @@ table! {
 table! {
     /// The keys of `legacy.rate_limit` of a route.
     LEGACY_RATE_LIMIT: LegacyRateLimitKeys {
-        /// The largest number of legacy requests that a client may send in the time `per`. These requests also count
-        /// for `rate_limit` of the route. Further legacy requests are answered with 429 and a link to the list by
-        /// cursor.
+        /// The largest number of legacy requests that a client may send in the time `per`. They also count for
+        /// `rate_limit` of the route. Further ones are answered with 429 and a link to the list by cursor.
         requests: Key<u32> => count(1, MOST).sample("20");
 
         /// The time in which a fully used limit recovers, evenly: with `requests = 20` and "1m", by one request every 3

@@ -171,8 +171,8 @@ table! {
         legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
 
         /// The page cache: pages are stored and served again without a request to the upstream, by all processes that
-        /// share a store (`caches.shared`). Without this table no page is stored. docs/caching.md explains which pages
-        /// are stored, and what their levels then mean.
+        /// share a store (`caches.shared`). docs/caching.md explains which pages are stored, and what their levels then
+        /// mean.
         page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
 
         /// With `true`, the page after a served one is made in the background, with the client's own headers, and

@@ -79,8 +79,7 @@ table! {
         memory: Key<usize> => size("64MiB", "1024GiB").example(r#""512MiB""#);
 
         /// The longest time for a request head, from its first byte to its last, and for a TLS handshake. Within this
-        /// time, a head has 5 seconds, and one second more for each 512 bytes that have arrived. A connection that
-        /// takes longer is closed.
+        /// time, a head has 5 seconds, and one second more for each 512 bytes that have arrived.
         head_timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("10s"));
 
         /// The largest number of connected clients. At the limit a new client takes the place of a connection without a
@@ -93,9 +92,9 @@ table! {
         /// `trusted_proxies` have no such limit. Default: half of `connections`.
         connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
 
-        /// The largest number of requests at the same time on one connection of HTTP/2. Clients get this number from
-        /// the gateway, and hold back further requests. All requests but the first count in `connections` and
-        /// `connections_per_address`, as if each had a connection of its own.
+        /// The largest number of requests at the same time on one connection of HTTP/2. Clients hold back further
+        /// requests. All but the first count in `connections` and `connections_per_address`, as if each had a
+        /// connection of its own.
         streams_per_connection: Defaulted<u32> => count(1, 1_000).default(Count(100));
 
         /// The longest time for which a connection may wait for its next request. Set it longer than a load balancer in
@@ -107,19 +106,17 @@ table! {
         /// ends it.
         drain_delay: Defaulted<Duration> => duration("0s", "10m").default(Text("0s"));
 
-        /// The longest time after `drain_delay` for which the process finishes requests in flight. Requests that take
-        /// longer are broken off. Kubernetes kills a process 30 seconds after SIGTERM by default, so both times
-        /// together must be shorter than that.
+        /// The longest time after `drain_delay` for which the process finishes requests in flight. Both times together
+        /// must be shorter than the grace period, by default 30 seconds in Kubernetes.
         shutdown_timeout: Defaulted<Duration> => duration("0s", "1h").default(Text("25s"));
 
         /// With `true`, the configuration is reloaded within about two seconds after a change of its file, or of a file
-        /// that it names, such as a key. Otherwise SIGHUP reloads it, and POST /reload at the admin listener. Files of
-        /// certificates are read again in any case.
+        /// that it names, such as a key. Files of certificates are read again in any case.
         reload_on_change: Defaulted<bool> => flag().default(Boolean(false));
 
         /// With `true`, other processes of the same user may listen at the same addresses (SO_REUSEPORT), so a new
-        /// process can start before the old one stops. Both then share the clients, and a request for /readyz reaches
-        /// one of them. SIGUSR2 replaces a process without this key; see docs/restarts.md.
+        /// process can start before the old one stops. SIGUSR2 replaces a process without this key; see
+        /// docs/restarts.md.
         reuse_port: Defaulted<bool> => flag().default(Boolean(false));
 
         /// The codings with which the gateway compresses its own responses: pages and problems. A client gets the
@@ -162,8 +159,8 @@ table! {
             "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
         ]));
 
-        /// The difference between the clocks of the issuer and of the gateway that is tolerated at the times from which
-        /// and until which a token is valid (`nbf`, `exp`). A token without `exp` identifies nobody.
+        /// The difference between the clocks of the issuer and of the gateway that is tolerated (`nbf`, `exp`). A token
+        /// without `exp` identifies nobody.
         leeway: Defaulted<Duration> => duration("0s", "5m").default(Text("30s"));
     }
 }
@@ -178,14 +175,14 @@ table! {
         /// status, or if the upstream doesn't answer, nobody is identified.
         path: Key<String> => text(syntax::check_path).sample(r#""/me""#);
 
-        /// The credentials: the headers of a client that this request has. A client without any of them isn't asked for.
-        /// Different values are different requests, so list only the headers that your upstream checks.
+        /// The headers of a client that this request has. A client without any of them isn't asked for. List only the
+        /// headers that your upstream checks.
         credentials: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
 
-        /// The time for which an answer is used for the same credentials. A credential that the upstream has revoked
-        /// opens exports for this long at most. Refusals are used for at most 5 seconds, failures never.
+        /// The time for which an answer is used for the same credentials, also after they are revoked. Refusals are
+        /// used for at most 5 seconds, failures never.
         ttl: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
     }
 }
@@ -274,8 +271,7 @@ table! {
         address: Key<String> => text(syntax::address).sample(r#""127.0.0.1:9180""#);
 
         /// Further host names under which the admin listener answers, such as "metrics.internal". It always answers
-        /// under IP addresses and localhost, and /healthz under every name. Other names are refused, because a web page
-        /// in an operator's browser could make its own name lead here.
+        /// under IP addresses and localhost, and /healthz under every name. Other names are refused (DNS rebinding).
         hosts: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).default(Texts(&[]));
 
         /// The token for requests that change something, such as POST /reload: `Authorization: Bearer TOKEN`. It has at
@@ -297,9 +293,8 @@ table! {
         tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS)
             .example(r#"{ certificate = "/etc/cursorgate/admin.crt", key = "file:/etc/cursorgate/admin.key" }"#);
 
-        /// The key that signs permits, at least 32 random bytes. `cursorgate explain --sign` makes a permit with it: a
-        /// header with which one request in production is explained. Requests with the token read the explanation at
-        /// /explanations. Without this key no request is explained; see docs/explain.md.
+        /// The key that signs permits, at least 32 random bytes: `cursorgate explain --sign` makes such a header, with
+        /// which one request in production is explained at /explanations; see docs/explain.md.
         explain_key: Key<String> => secret().example(r#""file:/etc/cursorgate/explain.key""#);
     }
 }
@@ -359,9 +354,9 @@ table! {
         /// listed.
         ttl: Key<Duration> => TTL.example(r#""24h""#);
 
-        /// With `true`, cursors are encrypted, for lists whose sort keys are private. Otherwise everybody who has a
-        /// cursor can read it. Cursors that contain tokens of an upstream are always encrypted. A change of this key makes
-        /// the other cursors invalid that clients have, unless `accept` lists them.
+        /// With `true`, cursors are encrypted; otherwise everybody who has a cursor can read its sort keys. Cursors
+        /// that contain tokens of an upstream are always encrypted. A change makes the other cursors invalid that
+        /// clients have, unless `accept` lists them.
         sealed: Defaulted<bool> => flag().default(Boolean(false));
 
         /// Cursors that are accepted beside those that are made: "signed" and "sealed" while `sealed` is rolled out, and
@@ -381,8 +376,7 @@ table! {
         pivots: Key<Spanned> => sub_table(PivotsKeys::KEYS).section();
 
         /// Pages, for routes with `page_cache`, and answers of their upstreams that have an `ETag` or a
-        /// `Last-Modified`. When the gateway requests such an answer again, it asks the upstream whether the answer has
-        /// changed.
+        /// `Last-Modified`, for conditional requests.
         pages: Key<Spanned> => sub_table(PagesKeys::KEYS).section();
 
         /// A server of Redis or Valkey in which several processes share pages, the sort keys of items, the limits of

@@ -132,9 +132,8 @@ table! {
         /// The time between two checks of a peer.
         interval: Defaulted<Duration> => duration("100ms", "1h").default(Text("10s"));
 
-        /// The longest time for a check, from connecting to the head of the answer. A check that takes longer has
-        /// failed. It must not be longer than `interval`; if `interval` is shorter than the default, the default is
-        /// `interval`.
+        /// The longest time for a check, from connecting to the head of the answer. It must not be longer than
+        /// `interval`; if `interval` is shorter than the default, the default is `interval`.
         timeout: Defaulted<Duration> => duration("1ms", "1h").default(Text("2s"));
 
         /// The number of failed checks in a row after which the peer is skipped.
@@ -166,8 +165,7 @@ table! {
         longest_pause: Defaulted<Duration> => duration("1ms", "1m").default(Text("250ms"));
 
         /// The longest `Retry-After` of a 503 for which the gateway waits before it sends the request to the same peer
-        /// again. If it is longer, the client gets the 503. If there is another healthy peer, the request goes to that
-        /// peer without this wait.
+        /// again; beyond it, the client gets the 503. Another healthy peer gets the request without a wait.
         longest_retry_after: Defaulted<Duration> => duration("0s", "1m").default(Text("1s"));
     }
 }
