@@ -2,8 +2,10 @@
 // below `score` are Sphinx's own.
 
 const RANKS = [
-  // A key has its page of the reference, so the list of commands, which names all options, is seldom what is meant.
-  [/^docs\/(commands|problems|glossary|reference\/services)$/, 0.6],
+  // These pages name everything, so they are seldom what is meant.
+  [/^docs\/(commands|problems|incidents|glossary|reference\/services)$/, 0.6],
+  // A guide explains a subject, and links its keys.
+  [/^docs\/reference/, 0.8],
   [/^docs\/(bulk|exports|webhooks|graphql|live|mcp|playground)$/, 0.7],
   [/^docs\/decisions\//, 0.1],
   [/^docs\//, 1],

@@ -263,14 +263,14 @@ fn check_names_the_limits_of_a_route() {
             SLICES,
             "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"name\"]\npage_size.max = 40".to_owned(),
             &[
-                "believed, and checked, not asked for: score is not in sortable",
+                "not requested, and every response is checked: score is not in sortable",
                 "items with equal keys are read together, up to ",
             ],
         ),
         (
             SLICES,
             "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\"]\npage_size.max = 40".to_owned(),
-            &["asked for without the id, which is not in sortable: sort=descscore"],
+            &["requested without the id, which is not in sortable: sort=descscore"],
         ),
         (
             FILTERED,

@@ -59,11 +59,11 @@ table! {
         /// The version of the configuration's format.
         version: Defaulted<u32> => count(1, 1).default(Count(1));
 
-        /// Files with further upstreams, routes, dialects and envelopes. An element is a file ("routes/people.toml"), a
-        /// pattern ("routes/*.toml"), or a folder, whose files with names that end in `.toml` are read. Patterns and
-        /// folders leave out files with names that begin with a dot. At most 1,000 files with about 64 MiB together are
-        /// included; beyond that an error is reported. Relative paths begin at the folder of the file that contains
-        /// them, also in included files. A name is defined once in all files, and included files include no others.
+        /// Files with further upstreams, routes, dialects and envelopes: a file ("routes/people.toml"), a pattern
+        /// ("routes/*.toml"), or a folder, whose `.toml` files are read. Patterns and folders leave out names that
+        /// begin with a dot. At most 1,000 files with about 64 MiB together are included. Relative paths begin at the
+        /// folder of the file that contains them. A name is defined once in all files, and included files include no
+        /// others.
         include: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::include)).default(Texts(&[]));
 
         /// What requests get whose path no route covers: "refuse" is 404; the name of an upstream passes them on to it
@@ -89,9 +89,9 @@ table! {
         /// The log, which is written to standard error.
         log: Key<Spanned> => sub_table(server::LogKeys::KEYS).section();
 
-        /// Traces, exported by OTLP over HTTP (protobuf). Without this table the gateway makes no traces and passes
-        /// `traceparent` on unchanged. With it, upstreams get a `traceparent` of the gateway's own spans. A
-        /// `traceparent` from a client is continued if the client is a trusted proxy, and replaced otherwise.
+        /// Traces, exported by OTLP over HTTP (protobuf). Without this table `traceparent` passes unchanged. With it,
+        /// upstreams get one of the gateway's own spans; that of a client is continued if the client is a trusted
+        /// proxy, and replaced otherwise.
         traces: Key<Spanned> => sub_table(server::TracesKeys::KEYS).optional_section();
 
         /// The keys of cursors. This table is required if a route serves a list.

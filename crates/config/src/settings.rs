@@ -481,8 +481,7 @@ words! {
         /// The list is served by cursor.
         Paginate = "paginate",
         /// All requests are forwarded, and nothing changes for clients. The gateway counts whether it could have served
-        /// the upstream's answers as pages; /metrics (cursorgate_observed_total) and the log show the causes if it
-        /// couldn't.
+        /// the answers as pages (cursorgate_observed_total); the log has the causes if it couldn't.
         Observe = "observe",
         /// All requests are forwarded.
         Forward = "forward",

@@ -364,7 +364,7 @@ fn order(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Optio
 fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) -> String {
     let strong = sorted.order.strong().len();
     if sorted.asked > strong {
-        return "asked for".to_owned();
+        return "requested".to_owned();
     }
     let names = |field: &str| list.sortable.iter().any(|sortable| sortable.value == field);
     let most = list.dialect.sort.as_ref().and_then(|sort| sort.max_keys).filter(|most| *most == sorted.asked);
@@ -372,19 +372,23 @@ fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) 
         |most: usize| format!("the dialect takes at most {most} key{} (max_keys)", if most == 1 { "" } else { "s" });
     if sorted.asked == strong && strong > 0 {
         return match most.filter(|_| names("id")) {
-            Some(most) => format!("asked for without the id: {}", limited(most)),
-            None => "asked for without the id, which is not in sortable".to_owned(),
+            Some(most) => format!("requested without the id: {}", limited(most)),
+            None => "requested without the id, which is not in sortable".to_owned(),
         };
     }
     if sorted.asked > 0 {
         let why = most.map(|most| format!(": {}", limited(most))).unwrap_or_default();
-        return format!("asked for as far as its first {}{why}", sorted.asked);
+        return format!("requested as far as its first {}{why}", sorted.asked);
     }
-    let believed = if promise.level == Level::Positional { "believed" } else { "believed, and checked" };
+    let assumed = if promise.level == Level::Positional {
+        "not requested"
+    } else {
+        "not requested, and every response is checked"
+    };
     let missing = list.order.iter().map(|term| term.value.field.as_str()).chain(["id"]).find(|field| !names(field));
     match missing.filter(|_| list.dialect.sort.is_some() && !list.sortable.is_empty()) {
-        Some(field) => format!("{believed}, not asked for: {field} is not in sortable"),
-        None => believed.to_owned(),
+        Some(field) => format!("{assumed}: {field} is not in sortable"),
+        None => assumed.to_owned(),
     }
 }
 

@@ -163,11 +163,12 @@ fn introduction(addresses: DemoAddresses) -> std::io::Result<String> {
         )
     };
     Ok(format!(
-        "A legacy API with {} users by page= and limit= is on {upstream}; cursorgate is in front of it.\n\n\
-         In a browser, the same list by page= and by cursor, while it changes: http://{gateway}/playground/\n\n\
+        "A legacy API of {} users, by page= and limit=: http://{upstream}/users\n\
+         The same users through cursorgate, by cursor too: http://{gateway}/users\n\
+         In a browser, both ways side by side, while the list changes: http://{gateway}/playground/\n\n\
          The first page, by cursor:\n\n  curl -i 'http://{gateway}{first}'\n\n\
          The page after it, wherever it has moved to:\n\n  curl '{next}'\n\n\
-         The answer to old clients, as before, with the date when that ends:\n\n  \
+         The response to old clients, as before, with the date when that ends:\n\n  \
          curl -i 'http://{gateway}/users?page=2&limit=3'\n\n\
          Now add three users at the front of the list:\n\n  curl -X POST 'http://{upstream}/users'\n\n\
          By number, the second page repeats the users of the first one:\n\n  \

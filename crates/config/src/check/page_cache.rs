@@ -46,7 +46,7 @@ pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<
     if told_apart && !cache.private && PAGE_CACHE.private.find(written).is_none() {
         let message = "pages for requests with Authorization are kept only where the upstream says public, s-maxage or \
                        must-revalidate";
-        let help = "private = true keeps them for each client separately; private = false says that this is meant";
+        let help = "private = true stores them for each client separately; private = false accepts this";
         context.diagnostics.warning(written.at, message, help);
     }
     if let Some(private) = PAGE_CACHE.private.find(written).filter(|_| cache.private && list.principal.is_empty()) {

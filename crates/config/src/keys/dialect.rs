@@ -44,11 +44,11 @@ table! {
         sort: Key<Spanned> => sub_table(SortKeys::KEYS).section();
 
         /// The comparisons with which ranges of the list are requested. Each is a parameter `name=value`, and an item
-        /// must match all that are sent. With {group}, a number, in all comparisons, an item must match all parameters
-        /// of at least one group. A comparison is needed only in the direction of the list: `gte` or `gt`, or `lte` or
-        /// `lt` for falling values. Without the opposite one, pages backward are found by offset. If the request has no
-        /// variable such as {page}, {offset} or {token}, the list is read only by ranges, and a page is at most as large
-        /// as one answer. Pages backward then need both comparisons and a sort.
+        /// must match all that are sent; with {group}, a number, in all comparisons, all parameters of at least one
+        /// group. A comparison is needed in the direction of the list: `gte` or `gt`, or `lte` or `lt` for falling
+        /// values. Without the opposite one, pages backward are found by offset. If the request has no {page}, {offset}
+        /// or {token}, the list is read only by ranges: a page is at most as large as one answer, and pages backward
+        /// need both comparisons and a sort.
         filter: Key<Spanned> => sub_table(FILTER_KEYS).section();
 
         /// The request for a single item.
@@ -67,10 +67,10 @@ table! {
 
         /// The query of a request. {size} is the number of items. The other variables decide how the upstream pages:
         /// {page} by page; {offset}, {end} or {last} (`end` - 1) by offset; {token}, or {next_token} and {prev_token},
-        /// by token; {after} and {before} by item. Without any of these, and with `response.next_url`, it pages by
-        /// link. A parameter is sent if its variables have a value. Clients must not send parameters with such
-        /// variables, except in legacy requests. Braces around anything but a name are sent as they are, as in
-        /// {"limit":{size}}; to send braces around a name, double all braces of the text: {{size}}.
+        /// by token; {after} and {before} by item; none of these, with `response.next_url`, by link. A parameter is
+        /// sent if its variables have a value. Clients send such parameters only in legacy requests. Braces around
+        /// anything but a name are sent as they are, as in {"limit":{size}}; to send braces around a name, double all
+        /// braces of the text: {{size}}.
         query: Key<String> => text(syntax::line).sample(r#""skip={offset}&top={size}""#);
 
         /// The headers of a request, with the same variables as `query`.
@@ -224,10 +224,9 @@ table! {
         size: Key<String> => text(syntax::place).example(r#""/meta/top""#);
 
         /// The proof that the list has ended, in addition to an answer that is shorter than a size which the upstream
-        /// is known to honour. Without this key, a flag, a missing token or a short answer is confirmed by further
-        /// requests where other facts don't agree with it. With "flag", a false flag ends the list whatever else the
-        /// answer says. By item and by ranges, this key is required if the answers have neither `has_more` nor
-        /// `is_last`.
+        /// honours. Without this key, a flag, a missing token or a short answer is confirmed by further requests unless
+        /// other facts agree with it. With "flag", a false flag ends the list whatever else the answer says. By item
+        /// and by ranges, this key is required if the answers have neither `has_more` nor `is_last`.
         end: Key<EndWord> => word().example(r#""short-page""#);
 
         /// With `true`, the upstream removes items after it has applied the limit, so a short answer doesn't prove the

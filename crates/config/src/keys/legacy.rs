@@ -17,15 +17,13 @@ use crate::{
 table! {
     /// The keys of `legacy` of a route.
     LEGACY: LegacyKeys {
-        /// The treatment of links in answers that are passed on, also on routes that forward or observe. These are the
-        /// links in `Link` and `Location` and, in legacy pages, those at the places that the dialect names (`next_url`,
-        /// `prev_url`). Default: "rewrite" if the upstream has a `host_header`, because it then writes links for a host
-        /// that clients may not reach; else "keep".
+        /// The treatment of links in answers that are passed on, also on routes that forward or observe: those in
+        /// `Link` and `Location` and, in legacy pages, at the places that the dialect names (`next_url`, `prev_url`).
+        /// Default: "rewrite" if the upstream has a `host_header`, for which it writes links; else "keep".
         links: Key<LegacyLinks> => word().example(r#""rewrite""#);
 
-        /// The identification of clients that still send legacy requests, for /migration and /metrics of the admin
-        /// listener. Without this table they are counted for each client that `identity` names, or for each route if it
-        /// has no `identity`.
+        /// What tells legacy clients apart in /migration and /metrics. Default: `identity`, or else all clients of a
+        /// route are counted together.
         client: Key<Spanned> => sub_table(LegacyClientKeys::KEYS).optional_section();
 
         /// The day in the `Deprecation` header of legacy answers (RFC 9745).
@@ -40,8 +38,8 @@ table! {
         /// The limit of each client's legacy requests. Lower it step by step before the sunset to make clients notice.
         rate_limit: Key<Spanned> => sub_table(LegacyRateLimitKeys::KEYS).optional_section();
 
-        /// Announced periods in which legacy requests fail, or have a lower limit. Clients that still depend on such
-        /// requests notice before the sunset. The answers have the headers and links of every legacy answer.
+        /// Announced periods in which legacy requests fail, or have a lower limit, so clients notice before the sunset.
+        /// The answers have the headers and links of every legacy answer.
         brownouts: Key<Vec<Spanned>> => list_of_tables(&Schema::Table(BrownoutKeys::KEYS))
             .example(r#"[{ from = "2036-11-02T08:00:00Z", until = "2036-11-02T16:00:00Z" }]"#);
 
@@ -58,14 +56,14 @@ table! {
         start: Defaulted<String> => text(syntax::first_cursor).default(Text("start"));
 
         /// A second path of the list, with the same parameters as `path`, on which every request is a new client's, for
-        /// clients that can change only their base URL. Cursors are the same on both paths, and links lead on at the
-        /// path that the client asked for. The upstream gets the list's own path.
+        /// clients that can change only their base URL. Cursors are the same on both paths, and links stay on the
+        /// client's. The upstream gets the list's own path.
         path: Key<String> => text(syntax::name).example(r#""/v2/api/users""#);
 
-        /// Names of parameters that mark a request as a new client's, such as the envelope's own "limit", in addition to
-        /// the values that always do. Names that the dialect knows, or that are filters, can't mark a request. Nor can
-        /// a name on a list whose upstream ignores `limit`. The word "prefer" stands for no parameter, but for the header
-        /// `Prefer: envelope=NAME` with an envelope of this route: all answers of the list then have `Vary: Prefer`.
+        /// Names of parameters that mark a request as a new client's, beside the values that always do. Names that the
+        /// dialect knows, filters, and any name on a list whose upstream ignores `limit` can't. "prefer" stands for the
+        /// header `Prefer: envelope=NAME` with an envelope of this route: all answers of the list then have `Vary:
+        /// Prefer`.
         by: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
     }
 }

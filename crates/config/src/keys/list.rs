@@ -132,9 +132,8 @@ table! {
         /// value of such a header is refused with 400.
         bind: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
 
-        /// The largest number of characters in a cursor, for cursors that are made and for those that are accepted. A
-        /// longer cursor of a client is refused with 400. If a page needs a longer one, its request is answered with
-        /// 502.
+        /// The largest number of characters in a cursor. A longer one of a client is refused with 400; a page that
+        /// needs one is answered with 502.
         length: Defaulted<usize> => count(256, 8_192).default(Count(2_048));
     }
 }
@@ -194,18 +193,17 @@ table! {
 table! {
     /// The keys of `budgets` of a route.
     BUDGETS: BudgetsKeys {
-        /// The longest time for a client's request for a page. If it ends between two upstream requests, the client
-        /// gets 503. If it ends during an upstream request, the client gets 504.
+        /// The longest time for a client's request for a page. The client then gets 504 during an upstream request, and
+        /// 503 between two.
         time: Defaulted<Duration> => duration("1ms", "1h").default(Text("30s"));
 
-        /// The largest number of upstream requests for a page. If the upstream returns fewer items in an answer than a
-        /// page has, this also limits `page_size.max`: `cursorgate check` computes how many requests the largest page
-        /// needs while the list doesn't change. A page that needs more is treated as `short_pages` says.
+        /// The largest number of upstream requests for a page. If an answer has fewer items than a page, this also
+        /// limits `page_size.max`: `cursorgate check` computes how many requests the largest page needs. A page that
+        /// needs more is treated as `short_pages` says.
         upstream_requests: Defaulted<u32> => count(1, 1_000).default(Count(8));
 
         /// The largest number of upstream requests for a page that must be searched for, because the list has changed
-        /// much. It must not be smaller than `upstream_requests`. If the page isn't found with them, the request is
-        /// answered with 503.
+        /// much; at least `upstream_requests`. Beyond it, the request is answered with 503.
         search_requests: Defaulted<u32> => count(1, 10_000).default(Count(40));
 
         /// The largest distance in items, in each direction, that a search covers in a list without a declared order.

@@ -41,8 +41,7 @@ table! {
         /// queries wait.
         connections: Defaulted<usize> => count(1, 100).default(Count(8));
 
-        /// The longest time for a query, including the wait for a connection. If it takes longer, the client's request
-        /// is answered with 503.
+        /// The longest time for a query, including the wait for a connection. Beyond it, the client gets 503.
         timeout: Defaulted<Duration> => duration("100ms", "5m").default(Text("10s"));
 
         /// The longest time for a connection to be established, including TLS and the password.

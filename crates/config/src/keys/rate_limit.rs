@@ -23,22 +23,22 @@ table! {
         requests: Key<u32> => count(1, MOST).example("100");
 
         /// The largest number of upstream requests that a client may cause in the time `per`. Each page counts as many
-        /// as it took, so a search counts more than a page that is found at once. Example: a search with 30 upstream
-        /// requests counts 30. A client beyond the limit gets 429 until its limit has recovered.
+        /// as it took: a search with 30 upstream requests counts 30. A client beyond the limit gets 429 until its limit
+        /// has recovered.
         upstream_requests: Key<u32> => count(1, MOST).example("500");
 
-        /// The time in which a fully used limit recovers. It recovers evenly: with `requests = 100` and "1m", by one
-        /// request every 0.6 seconds.
+        /// The time in which a fully used limit recovers, evenly: with `requests = 100` and "1m", by one request every
+        /// 0.6 seconds.
         per: Defaulted<Duration> => duration("1s", "30d").default(Text("1m"));
 
         /// The largest number of requests that a client may send at once, at most `requests`. After that the limit
         /// recovers one request at a time. Default: `requests`.
         burst: Key<u32> => count(1, MOST).example("20");
 
-        /// The property that identifies clients: "principal" for `identity` or the headers in `principal`, "address", or a
-        /// header such as "header:X-Api-Key". A request without such a header is identified by its address, which a trusted
-        /// proxy may report; of an IPv6 address the /64 counts. A client that invents values of a header has a new
-        /// limit with each value. To prevent this, use "address", or a header that the upstream checks.
+        /// The property that identifies clients: "principal" for `identity` or the headers in `principal`, "address",
+        /// or a header such as "header:X-Api-Key". Without such a header the address counts, which a trusted proxy may
+        /// report; of an IPv6 address the /64. A client that invents values has a new limit with each: to prevent this,
+        /// use "address", or a header that the upstream checks.
         key: Defaulted<String> => text(key).default(Text("principal"));
     }
 }
@@ -46,13 +46,12 @@ table! {
 table! {
     /// The keys of `legacy.rate_limit` of a route.
     LEGACY_RATE_LIMIT: LegacyRateLimitKeys {
-        /// The largest number of legacy requests that a client may send in the time `per`. These requests also count
-        /// for `rate_limit` of the route. Further legacy requests are answered with 429 and a link to the list by
-        /// cursor.
+        /// The largest number of legacy requests that a client may send in the time `per`. They also count for
+        /// `rate_limit` of the route. Further ones are answered with 429 and a link to the list by cursor.
         requests: Key<u32> => count(1, MOST).sample("20");
 
-        /// The time in which a fully used limit recovers. It recovers evenly: with `requests = 20` and "1m", by one
-        /// request every 3 seconds.
+        /// The time in which a fully used limit recovers, evenly: with `requests = 20` and "1m", by one request every 3
+        /// seconds.
         per: Defaulted<Duration> => duration("1s", "30d").default(Text("1m"));
 
         /// The largest number of legacy requests that a client may send at once, at most `requests`. After that the
@@ -77,8 +76,8 @@ table! {
         /// With 0, all legacy requests are answered with 429 until the brownout ends.
         requests: Defaulted<u32> => count(0, MOST).default(Count(0));
 
-        /// The time in which a fully used limit recovers. It recovers evenly: with `requests = 5` and "1m", by one
-        /// request every 12 seconds.
+        /// The time in which a fully used limit recovers, evenly: with `requests = 5` and "1m", by one request every 12
+        /// seconds.
         per: Defaulted<Duration> => duration("1s", "30d").default(Text("1m"));
     }
 }

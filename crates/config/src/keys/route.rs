@@ -109,10 +109,9 @@ table! {
         /// The answer if a page can't be proven.
         unproven: Defaulted<WhenUnproven> => word().default(Text("refuse"));
 
-        /// The answer if a list ends although the upstream says that more items follow: its total is larger than the
-        /// number of items, or a flag or a link says so, and no further request could refute it. A total that is too
-        /// high and a list of which the upstream shows only the beginning can't be told apart. If the upstream shows
-        /// only the beginning, set `request.max_depth` of the dialect.
+        /// The answer if a list ends although a total, a flag or a link of the upstream says that more items follow,
+        /// and no further request refutes it. If the upstream shows only the beginning of the list, set
+        /// `request.max_depth` of the dialect.
         unproven_end: Defaulted<WhenEndUnproven> => word().default(Text("flag"));
 
         /// The form in which clients get errors.
@@ -127,29 +126,25 @@ table! {
         /// The source of the total number of items that clients are told.
         total: Defaulted<Totals> => word().default(Text("upstream"));
 
-        /// The headers that identify the client whose view of the list an answer is. Clients with different values of
-        /// one of them share no answer. If a request has another header that could identify a client, such as
-        /// `X-Tenant-Id`, nothing of its answer is stored: add the header here. With `[]` all clients see the same
-        /// lists.
+        /// The headers that identify a client. Clients with different values of one of them share no answer. If a
+        /// request has another header that could identify a client, such as `X-Tenant-Id`, nothing of its answer is
+        /// stored: add the header here. With `[]` all clients see the same lists.
         principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
 
-        /// Headers that say nothing about a person, in addition to those that the gateway knows, such as `User-Agent` and
-        /// `Traceparent`. A request with such a header is kept and shared like one without it, so list no header by which
-        /// your upstream decides what a client sees. Bulk requests and webhooks have the list of [defaults].
+        /// Headers that say nothing about a person, in addition to those that the gateway knows, such as `User-Agent`
+        /// and `Traceparent`. List no header by which your upstream decides what a client sees: answers are shared
+        /// regardless of it. Bulk requests and webhooks have the list of [defaults].
         impersonal: Defaulted<Vec<HeaderName>> =>
             header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
 
-        /// What identifies a client, in place of `principal`. A client with the same values is the same client for the
-        /// page cache, live pages, exports and limits, whatever its other cookies or its token's signature are:
-        /// "header:NAME" is the value of a header, "cookie:NAME" that of one cookie, "parameter:NAME" that of a private
-        /// parameter of the query, "certificate" the subject of the client's verified certificate, "jwt:CLAIM" a claim of
-        /// the bearer token, if `server.tokens` verifies the token, and "answer:PLACE" what the upstream answers to
-        /// `server.identity_answer`: a member such as "/user/id" or a header. With several, all of them together are the
-        /// client. A request without any of them, or with one that can't be verified, is told apart by all of its
-        /// headers, as without this key. With `[]`, `principal` identifies clients. docs/identity.md explains the
-        /// choice.
+        /// What identifies a client, in place of `principal`. Its elements together: "header:NAME", "cookie:NAME",
+        /// "parameter:NAME" (a private parameter of the query), "certificate" (the subject of a verified certificate),
+        /// "jwt:CLAIM" (a claim of a bearer token that `server.tokens` verifies), "answer:PLACE" (a member such as
+        /// "/user/id" or a header of the answer to `server.identity_answer`). A request without any of them, or with
+        /// one that can't be verified, is told apart by all of its headers, as without this key. With `[]`, `principal`
+        /// identifies clients. docs/identity.md explains the choice.
         identity: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).default(Texts(&[]));
 
         /// The form of the route's cursors.
@@ -163,10 +158,9 @@ table! {
         /// gives it. A name that begins with a slash, such as "/payload/cursor", is a place in the body of a POST.
         parameters: Key<Spanned> => sub_table(list::ParametersKeys::KEYS).section();
 
-        /// The clients that used this list before the gateway paged it, and what their requests get. These are all
-        /// requests that don't say by a value that they are new clients', whatever parameters they have. New clients
-        /// send `start` as their first cursor, then the cursor of each page. Names mark no request, because a service
-        /// can have parameters of its own named `limit` or `cursor`; nor do `Accept` and `Prefer`. This key is required
+        /// What the requests of old clients get. These are all requests that don't say by a value that they are new
+        /// clients': `start` as the first cursor, then the cursor of each page. Names of parameters mark no request,
+        /// because a service can have its own `limit` or `cursor`; nor do `Accept` and `Prefer`. This key is required
         /// on routes that paginate, here or in [defaults].
         old_clients: Key<OldClients> => word().sample(r#""pass""#);
 
@@ -177,8 +171,8 @@ table! {
         legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
 
         /// The page cache: pages are stored and served again without a request to the upstream, by all processes that
-        /// share a store (`caches.shared`). Without this table no page is stored. docs/caching.md explains which pages
-        /// are stored, and what their levels then mean.
+        /// share a store (`caches.shared`). docs/caching.md explains which pages are stored, and what their levels then
+        /// mean.
         page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
 
         /// With `true`, the page after a served one is made in the background, with the client's own headers, and
@@ -190,8 +184,8 @@ table! {
 
         /// Limits of the requests that each client sends in a period. Answers have the remainder in `RateLimit` and
         /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). With [caches.shared] all processes count
-        /// together, otherwise each counts alone. A process remembers up to 65,536 clients for each limit. Beyond that
-        /// number, it forgets clients that have used little of the limit.
+        /// together, otherwise each counts alone. A process remembers up to 65,536 clients for each limit, and beyond
+        /// that forgets those that have used little.
         rate_limit: Key<Spanned> => sub_table(RateLimitKeys::KEYS).optional_section();
 
         /// The origins whose scripts may read answers. Without this table, preflight requests are forwarded, and the
@@ -315,9 +309,8 @@ table! {
         requests: Key<usize> => count(1, 1_000_000).example("200");
 
         /// The largest number of requests in flight on this route for each client. Further ones are answered with 429.
-        /// A client is identified by `identity` or the headers in `principal`, or without them by its address, which a
-        /// trusted proxy may report; of an IPv6 address the /64 counts. Requests for which no client waits, such as
-        /// those of exports, count only in `requests`.
+        /// A client is identified by `identity` or the headers in `principal`, or else by its address; of IPv6 the /64.
+        /// Requests for which no client waits, such as those of exports, count only in `requests`.
         per_client: Key<usize> => count(1, 1_000_000).example("20");
     }
 }

@@ -41,11 +41,10 @@ table! {
             texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
         /// The headers in which trusted proxies report the client. List all that the proxies write themselves, and Host
-        /// if they check it. Such headers from other clients are neither used nor forwarded, nor are unlisted ones of
-        /// this kind, such as X-Real-IP and True-Client-IP. Links begin with the scheme, host, port and prefix in
-        /// X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Port and X-Forwarded-Prefix, or in the last value of
-        /// Forwarded, if these headers are listed. The upstream gets X-Forwarded-For, X-Forwarded-Host and
-        /// X-Forwarded-Proto from the gateway.
+        /// if they check it. Such headers from other clients, and unlisted ones such as X-Real-IP and True-Client-IP,
+        /// are neither used nor forwarded. Links begin with the scheme, host, port and prefix in X-Forwarded-Proto,
+        /// X-Forwarded-Host, X-Forwarded-Port and X-Forwarded-Prefix, or in the last value of Forwarded, if listed. The
+        /// upstream gets X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto from the gateway.
         forwarded_headers: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name))
             // Balancers and ingresses write these headers themselves, and pass on the other headers of this kind as a
             // client wrote them.
@@ -74,54 +73,50 @@ table! {
         head_size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("16KiB"));
 
         /// The memory of the whole process. What it takes at rest, for `connections`, routes and caches is set aside;
-        /// upstream answers, request bodies, and pages on their way to clients share the rest. Beyond that requests are
-        /// answered with 503. The last quarter of the rest is for pages of up to 128 KiB. Default: seven eighths of the
-        /// memory of the control group, or else half of the machine's.
+        /// bodies of answers, requests and pages share the rest, the last quarter of which is for pages of up to 128
+        /// KiB. Beyond it requests are answered with 503. Default: seven eighths of the memory of the control group, or
+        /// else half of the machine's.
         memory: Key<usize> => size("64MiB", "1024GiB").example(r#""512MiB""#);
 
         /// The longest time for a request head, from its first byte to its last, and for a TLS handshake. Within this
-        /// time, a head has 5 seconds, and one second more for each 512 bytes that have arrived. A connection that
-        /// takes longer is closed.
+        /// time, a head has 5 seconds, and one second more for each 512 bytes that have arrived.
         head_timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("10s"));
 
         /// The largest number of connected clients. At the limit a new client takes the place of a connection without a
-        /// request; if every connection has a request, the new client gets 503. Default: 10000, or fewer if
-        /// three eighths of `memory`, at 84 KiB a connection, or the limit of open files don't suffice. The process
-        /// raises that limit as far as the system permits.
+        /// request, or else gets 503. Default: 10000, or fewer if three eighths of `memory`, at 84 KiB a connection, or
+        /// the limit of open files, which the process raises, don't suffice.
         connections: Key<usize> => count(1, 1_000_000).example("10000");
 
         /// The largest number of connected clients with the same address, or with the same /64 of IPv6. At the limit a
-        /// new client takes the place of a connection of that address without a request; if there is none, it gets 503.
-        /// Addresses in `trusted_proxies` have no such limit. Default: half of `connections`.
+        /// new client takes the place of a connection of that address without a request, or else gets 503. Addresses in
+        /// `trusted_proxies` have no such limit. Default: half of `connections`.
         connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
 
-        /// The largest number of requests at the same time on one connection of HTTP/2. Clients get this number from
-        /// the gateway, and hold back further requests. All requests but the first count in `connections` and
-        /// `connections_per_address`, as if each had a connection of its own.
+        /// The largest number of requests at the same time on one connection of HTTP/2. Clients hold back further
+        /// requests. All but the first count in `connections` and `connections_per_address`, as if each had a
+        /// connection of its own.
         streams_per_connection: Defaulted<u32> => count(1, 1_000).default(Count(100));
 
-        /// The longest time for which a connection may wait for its next request. After that it is closed. If a load
-        /// balancer is in front of the gateway, set this time longer than the balancer keeps its idle connections.
+        /// The longest time for which a connection may wait for its next request. Set it longer than a load balancer in
+        /// front keeps its idle connections.
         idle_timeout: Defaulted<Duration> => duration("1s", "1h").default(Text("75s"));
 
-        /// The time after SIGTERM for which new clients are still accepted. During this time /readyz returns 503, and
-        /// each answer closes its connection. If a load balancer is in front of the gateway, set this time longer than
-        /// the balancer needs to notice the 503. A second SIGTERM ends this time.
+        /// The time after SIGTERM for which new clients are still accepted, while /readyz returns 503 and each answer
+        /// closes its connection. Set it longer than a load balancer in front needs to notice the 503. A second SIGTERM
+        /// ends it.
         drain_delay: Defaulted<Duration> => duration("0s", "10m").default(Text("0s"));
 
-        /// The longest time after `drain_delay` for which the process finishes requests in flight. Requests that take
-        /// longer are broken off. Kubernetes kills a process 30 seconds after SIGTERM by default, so both times
-        /// together must be shorter than that.
+        /// The longest time after `drain_delay` for which the process finishes requests in flight. Both times together
+        /// must be shorter than the grace period, by default 30 seconds in Kubernetes.
         shutdown_timeout: Defaulted<Duration> => duration("0s", "1h").default(Text("25s"));
 
         /// With `true`, the configuration is reloaded within about two seconds after a change of its file, or of a file
-        /// that it names, such as a key. Otherwise SIGHUP reloads it, and POST /reload at the admin listener. Files of
-        /// certificates are read again in any case.
+        /// that it names, such as a key. Files of certificates are read again in any case.
         reload_on_change: Defaulted<bool> => flag().default(Boolean(false));
 
         /// With `true`, other processes of the same user may listen at the same addresses (SO_REUSEPORT), so a new
-        /// process can start before the old one stops. Both then share the clients, and a request for /readyz reaches
-        /// one of them. SIGUSR2 replaces a process without this key; see docs/restarts.md.
+        /// process can start before the old one stops. SIGUSR2 replaces a process without this key; see
+        /// docs/restarts.md.
         reuse_port: Defaulted<bool> => flag().default(Boolean(false));
 
         /// The codings with which the gateway compresses its own responses: pages and problems. A client gets the
@@ -138,10 +133,9 @@ table! {
 table! {
     /// The keys of `server.tokens`.
     TOKENS: TokenKeys {
-        /// The public keys of the tokens' issuer, a JSON Web Key Set (RFC 7517): a file, or the issuer's `jwks_uri`, which
-        /// is `https`, or `http` on this machine. A file is read at the start and at each reload; with
-        /// `reload_on_change`, a change of the file is a reload. A URL is read at the start, each `refresh`, and when a
-        /// token names another key, but not more often than each 5 seconds. Redirects aren't followed.
+        /// The public keys of the tokens' issuer, a JSON Web Key Set (RFC 7517): a file, or the issuer's `jwks_uri`,
+        /// which is `https`, or `http` on this machine. A file is read at the start and at each reload. A URL is read
+        /// at the start, each `refresh`, and when a token names another key, at most each 5 seconds, without redirects.
         keys: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/jwks.json""#);
 
         /// The PEM file of the authorities that are trusted for the URL. Default: the authorities of the system.
@@ -165,8 +159,8 @@ table! {
             "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
         ]));
 
-        /// The difference between the clocks of the issuer and of the gateway that is tolerated at the times from which
-        /// and until which a token is valid (`nbf`, `exp`). A token without `exp` identifies nobody.
+        /// The difference between the clocks of the issuer and of the gateway that is tolerated (`nbf`, `exp`). A token
+        /// without `exp` identifies nobody.
         leeway: Defaulted<Duration> => duration("0s", "5m").default(Text("30s"));
     }
 }
@@ -181,14 +175,14 @@ table! {
         /// status, or if the upstream doesn't answer, nobody is identified.
         path: Key<String> => text(syntax::check_path).sample(r#""/me""#);
 
-        /// The credentials: the headers of a client that this request has. A client without any of them isn't asked for.
-        /// Different values are different requests, so list only the headers that your upstream checks.
+        /// The headers of a client that this request has. A client without any of them isn't asked for. List only the
+        /// headers that your upstream checks.
         credentials: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
 
-        /// The time for which an answer is used for the same credentials. A credential that the upstream has revoked
-        /// opens exports for this long at most. Refusals are used for at most 5 seconds, failures never.
+        /// The time for which an answer is used for the same credentials, also after they are revoked. Refusals are
+        /// used for at most 5 seconds, failures never.
         ttl: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
     }
 }
@@ -204,10 +198,9 @@ table! {
         /// the owner and the group.
         mode: Key<String> => text(syntax::mode).example(r#""0660""#);
 
-        /// The networks of proxies that begin each connection with a header of the PROXY protocol, version 1 or 2. The
-        /// address in this header is the client's, for `trusted_proxies` and all limits. Connections from other
-        /// networks, and connections without the header, are closed. "unix" stands for all clients of unix sockets.
-        /// With `[]` the protocol is off.
+        /// The networks of proxies that begin each connection with a header of the PROXY protocol, version 1 or 2,
+        /// which has the client's address. Connections from other networks, or without the header, are closed. "unix"
+        /// stands for all clients of unix sockets. With `[]` the protocol is off.
         proxy_protocol: Defaulted<Vec<Located<String>>> =>
             texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
@@ -278,8 +271,7 @@ table! {
         address: Key<String> => text(syntax::address).sample(r#""127.0.0.1:9180""#);
 
         /// Further host names under which the admin listener answers, such as "metrics.internal". It always answers
-        /// under IP addresses and localhost, and /healthz under every name. Other names are refused, because a web page
-        /// in an operator's browser could make its own name lead here.
+        /// under IP addresses and localhost, and /healthz under every name. Other names are refused (DNS rebinding).
         hosts: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).default(Texts(&[]));
 
         /// The token for requests that change something, such as POST /reload: `Authorization: Bearer TOKEN`. It has at
@@ -301,9 +293,8 @@ table! {
         tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS)
             .example(r#"{ certificate = "/etc/cursorgate/admin.crt", key = "file:/etc/cursorgate/admin.key" }"#);
 
-        /// The key that signs permits, at least 32 random bytes. `cursorgate explain --sign` makes a permit with it: a
-        /// header with which one request in production is explained. Requests with the token read the explanation at
-        /// /explanations. Without this key no request is explained; see docs/explain.md.
+        /// The key that signs permits, at least 32 random bytes: `cursorgate explain --sign` makes such a header, with
+        /// which one request in production is explained at /explanations; see docs/explain.md.
         explain_key: Key<String> => secret().example(r#""file:/etc/cursorgate/explain.key""#);
     }
 }
@@ -351,8 +342,8 @@ table! {
 
         /// The keys by their numbers, each at least 32 random bytes; `cursorgate keygen` makes one. Each cursor
         /// contains the number of its key. To change the key, add a new one, sign with it, and remove the old one when
-        /// its cursors may end. A reload reads keys in files ("file:/etc/cursorgate/cursor.key") again; keys in the
-        /// environment change only by a restart.
+        /// its cursors may end. A reload reads keys in files again ("file:/etc/cursorgate/cursor.key"), and not those
+        /// in the environment.
         keys: Key<NamedTexts> => named_texts(
             &Schema::Secret,
             "write keys = { 1 = \"env:NAME\" }; the number is in every cursor",
@@ -363,9 +354,9 @@ table! {
         /// listed.
         ttl: Key<Duration> => TTL.example(r#""24h""#);
 
-        /// With `true`, cursors are encrypted, for lists whose sort keys are private. Otherwise everybody who has a
-        /// cursor can read it. Cursors that contain tokens of an upstream are always encrypted. A change of this key makes
-        /// the other cursors invalid that clients have, unless `accept` lists them.
+        /// With `true`, cursors are encrypted; otherwise everybody who has a cursor can read its sort keys. Cursors
+        /// that contain tokens of an upstream are always encrypted. A change makes the other cursors invalid that
+        /// clients have, unless `accept` lists them.
         sealed: Defaulted<bool> => flag().default(Boolean(false));
 
         /// Cursors that are accepted beside those that are made: "signed" and "sealed" while `sealed` is rolled out, and
@@ -385,15 +376,12 @@ table! {
         pivots: Key<Spanned> => sub_table(PivotsKeys::KEYS).section();
 
         /// Pages, for routes with `page_cache`, and answers of their upstreams that have an `ETag` or a
-        /// `Last-Modified`. When the gateway requests such an answer again, it asks the upstream whether the answer has
-        /// changed.
+        /// `Last-Modified`, for conditional requests.
         pages: Key<Spanned> => sub_table(PagesKeys::KEYS).section();
 
-        /// A server of Redis or Valkey that several processes share. They share the pages that they keep, the sort keys
-        /// of items that they have served, the limits of clients, and the counts of /migration. Without this table each
-        /// process has only its own. Values are encrypted with the keys of cursors, except limits, whose names are
-        /// hashed with these keys. While the store is down or slow, pages are made without it; see
-        /// docs/shared-store.md.
+        /// A server of Redis or Valkey in which several processes share pages, the sort keys of items, the limits of
+        /// clients, and the counts of /migration. Values are encrypted with the keys of cursors, except limits, whose
+        /// names are hashed. While the store is down or slow, pages are made without it; see docs/shared-store.md.
         shared: Key<Spanned> => sub_table(StoreKeys::KEYS).optional_section();
     }
 }
@@ -402,8 +390,7 @@ table! {
     /// The keys of `[caches.pages]`.
     PAGES: PagesKeys {
         /// The largest memory that the pages may take in this process, for all routes together. Beyond it pages that
-        /// are rarely used are removed. If no route has a `page_cache`, no memory is taken. Default: 64 MiB, or an
-        /// eighth of `server.memory` if that is less.
+        /// are rarely used are removed. Default: 64 MiB, or an eighth of `server.memory` if that is less.
         size: Key<usize> => size("64KiB", "64GiB").example(r#""256MiB""#);
     }
 }
@@ -412,12 +399,11 @@ table! {
     /// The keys of `[caches.pivots]`.
     PIVOTS: PivotsKeys {
         /// The largest memory that the sort keys may take in this process. Beyond it keys that are rarely used are
-        /// removed. The next request with a cursor of such an item has to look its keys up again. Default: 64 MiB, or an
-        /// eighth of `server.memory` if that is less.
+        /// removed, and looked up again when a cursor needs them. Default: 64 MiB, or an eighth of `server.memory` if
+        /// that is less.
         size: Key<usize> => size("64KiB", "64GiB").example(r#""256MiB""#);
 
-        /// The time for which the sort keys of an item are kept. After that the next request with a cursor of the item
-        /// has to look them up again.
+        /// The time for which the sort keys of an item are kept.
         ttl: Defaulted<Duration> => duration("1s", "30d").default(Text("10m"));
     }
 }

@@ -67,27 +67,25 @@ table! {
         /// as in `rate_limit`: "principal", "address", or a header such as "header:X-Api-Key".
         key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
-        /// The largest number of operations in a request. A request with more is refused with 400, and none of its
-        /// operations runs.
+        /// The largest number of operations in a request. One with more is refused with 400 as a whole.
         operations: Defaulted<usize> => count(1, 1_000).default(Count(1_000));
 
-        /// The largest number of operations of a request that run at the same time. The others wait.
+        /// The largest number of operations of a request that run at the same time.
         at_once: Defaulted<usize> => count(1, 100).default(Count(5));
 
-        /// The longest time for an operation. An operation that takes longer is cancelled, and its status is 504. The
-        /// body of the bulk request must arrive within the same time.
+        /// The longest time for an operation, which is then cancelled, with the status 504, and for the body of the
+        /// bulk request to arrive.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
         /// The largest body of a bulk request. A larger one is refused with 413.
         size: Defaulted<usize> => size("1KiB", "64MiB").default(Text("1MiB"));
 
-        /// The memory for the bodies of all answers of a request together. A body that doesn't fit is omitted; the
-        /// operation has run, and its result has the status and the headers.
+        /// The memory for the bodies of all answers of a request together. A body that doesn't fit is omitted from its
+        /// result.
         answer_size: Defaulted<usize> => size("1KiB", "1GiB").default(Text("16MiB"));
 
-        /// The results of requests with an `Idempotency-Key`. A client that repeats such a request gets the first
-        /// result again. The results are in the memory of the process, so another process or a restarted one doesn't
-        /// have them.
+        /// The results of requests with an `Idempotency-Key`, which a client that repeats such a request gets again.
+        /// They are in the memory of the process: another process or a restarted one doesn't have them.
         idempotency: Key<Spanned> => sub_table(IdempotencyKeys::KEYS).section();
     }
 }
@@ -95,15 +93,15 @@ table! {
 table! {
     /// The keys of `[services.bulk.idempotency]`.
     IDEMPOTENCY: IdempotencyKeys {
-        /// The time for which an `Idempotency-Key` is kept. A request with the same key after that time runs again.
+        /// The time for which an `Idempotency-Key` is kept.
         ttl: Defaulted<Duration> => duration("1m", "7d").default(Text("24h"));
 
-        /// The largest number of keys that are kept at a time. Requests with a new key are then answered with 503: if a
-        /// key were removed early, a repetition would run its operations twice.
+        /// The largest number of keys that are kept at a time. Beyond it, requests with a new key are answered with
+        /// 503.
         entries: Defaulted<usize> => count(1, 100_000).default(Count(10_000));
 
-        /// The memory for results, a part of `server.memory`. When it is full, the oldest results are removed. A
-        /// repetition of their requests is answered with 409, and runs no operation.
+        /// The memory for results, a part of `server.memory`. When it is full, the oldest results are removed, and
+        /// repetitions of their requests are answered with 409.
         size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
     }
 }
@@ -111,49 +109,46 @@ table! {
 table! {
     /// The keys of `[services.exports]`.
     EXPORTS: ExportKeys {
-        /// The directory for jobs and results. The process creates a missing directory, which only its own account can
-        /// read. Processes of one machine that have the same directory and the same keys of cursors share the jobs: if
-        /// one process ends, another continues its jobs. The directory can't be on a network file system; for several
-        /// machines use `postgres` instead. A change takes effect after a restart.
+        /// The directory for jobs and results, created if missing. Processes of one machine with the same directory and
+        /// keys of cursors share the jobs. It can't be on a network file system; for several machines use `postgres`
+        /// instead. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/exports""#);
 
-        /// The largest number of jobs that this process works on at the same time. Further jobs wait. Each job sends
-        /// one request after the other.
+        /// The largest number of jobs that this process works on at the same time. Each sends one request after the
+        /// other.
         at_once: Defaulted<usize> => count(1, 64).default(Count(2));
 
-        /// The largest number of unfinished jobs of a client. While a client has that many, its requests for further
-        /// jobs are answered with 429.
+        /// The largest number of unfinished jobs of a client. Beyond it, requests for further jobs are answered with
+        /// 429.
         per_client: Defaulted<usize> => count(1, 1_000).default(Count(5));
 
-        /// The property that identifies clients for `per_client`, as in `rate_limit`: "principal", "address", or a header such
-        /// as "header:X-Api-Key". All clients of an address together have four times `per_client`.
+        /// What identifies clients for `per_client`, as `key` of `rate_limit`. All clients of an address together have
+        /// four times `per_client`.
         key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
-        /// The largest number of unfinished jobs of all clients. While there are that many, requests for further jobs
-        /// are answered with 503.
+        /// The largest number of unfinished jobs of all clients. Beyond it, requests for further jobs are answered with
+        /// 503.
         queue: Defaulted<usize> => count(1, 100_000).default(Count(100));
 
-        /// The longest time for which a page that fails is requested again, with pauses that grow to five minutes. A job
-        /// whose page still fails then has failed, and its client or an operator can resume it. Refusals
-        /// for a limit (429) don't count.
+        /// The longest time for which a page that fails is requested again, with pauses that grow to five minutes. Then
+        /// the job has failed, and can be resumed. Refusals for a limit (429) don't count.
         retry_for: Defaulted<Duration> => duration("0s", "7d").default(Text("1h"));
 
-        /// The longest time for a page. A page that takes longer is a failed attempt.
+        /// The longest time for a page, which is then a failed attempt.
         page_timeout: Defaulted<Duration> => duration("1s", "10m").default(Text("2m"));
 
-        /// The longest time for which the gateway works on a job, with the pauses before further attempts. The time that
-        /// a job waits for its turn doesn't count, nor do changes of the machine's clock. A job that takes longer has
-        /// failed.
+        /// The longest time for which the gateway works on a job, with the pauses before further attempts, and without
+        /// the wait for its turn. A job that takes longer has failed.
         timeout: Defaulted<Duration> => duration("1m", "30d").default(Text("24h"));
 
-        /// The largest result of a job. A job whose result would be larger has failed.
+        /// The largest result of a job, which has failed beyond it.
         size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("10GiB"));
 
-        /// The time for which a finished job is kept with its result. After that the job is removed, if it still seems as
-        /// old an hour later: the machine's clock may be wrong for a while.
+        /// The time for which a finished job is kept with its result. It is removed only if it still seems as old an
+        /// hour later, because the machine's clock may be wrong for a while.
         keep: Defaulted<Duration> => duration("1s", "365d").default(Text("7d"));
 
-        /// The largest number of finished jobs that are kept. Beyond it the oldest ones are removed with their results.
+        /// The largest number of finished jobs that are kept. Beyond it the oldest are removed.
         keep_jobs: Defaulted<usize> => count(1, 100_000).default(Count(100));
 
         /// The largest size of all results together. Beyond it the jobs with the oldest results are removed.
@@ -191,28 +186,27 @@ table! {
         /// larger query string with 414.
         size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("64KiB"));
 
-        /// The largest number of tokens in a query: names, values and punctuation. A query with more is refused.
+        /// The largest number of tokens in a query: names, values and punctuation.
         tokens: Defaulted<usize> => count(10, 100_000).default(Count(2_000));
 
-        /// The deepest nesting of selections, lists and objects in a query. A query with deeper nesting is refused.
+        /// The deepest nesting of selections, lists and objects in a query.
         depth: Defaulted<usize> => count(4, 32).default(Count(20));
 
-        /// The largest number of aliases in a query; those in a fragment count each time that the fragment is used. A
-        /// query with more is refused.
+        /// The largest number of aliases in a query; those in a fragment count each time that the fragment is used.
         aliases: Defaulted<usize> => count(0, 1_000).default(Count(50));
 
-        /// The largest number of lists that a query reads, each by a request of its own. A query for more is refused.
+        /// The largest number of lists that a query reads, each by a request of its own.
         lists: Defaulted<usize> => count(1, 1_000).default(Count(20));
 
         /// The largest number of values that an answer can have, calculated from the limits of the query's lists. A
-        /// list within an item counts as one value. A query for more values is refused.
+        /// list within an item counts as one value.
         complexity: Defaulted<u64> => count(100, 10_000_000).default(Count(100_000));
 
-        /// The largest number of lists of a query that are read at the same time. The others wait.
+        /// The largest number of lists of a query that are read at the same time.
         at_once: Defaulted<usize> => count(1, 100).default(Count(5));
 
-        /// The longest time for the page of a list. A list that takes longer is an error of the answer. The body of the
-        /// request must arrive within the same time.
+        /// The longest time for the page of a list, which is then an error of the answer, and for the body of the
+        /// request to arrive.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
         /// The memory for the values of an answer and for the pages that they come from. A query whose answer needs
@@ -220,7 +214,7 @@ table! {
         answer_size: Defaulted<usize> => size("64KiB", "1GiB").default(Text("16MiB"));
 
         /// The memory for queries that clients name by their hashes, in addition to `server.memory`. When it is full,
-        /// the least used queries are removed, and their clients send them again. With "0B" no query is stored.
+        /// the least used queries are removed. With "0B" no query is stored.
         persisted_size: Defaulted<usize> => size("0B", "1GiB").default(Text("4MiB"));
     }
 }
@@ -247,9 +241,8 @@ table! {
             named_texts(&Schema::Text(syntax::lines), "write descriptions = { ROUTE = \"text\" }")
                 .example(r#"{ users = "The people of Example Inc., with their teams" }"#);
 
-        /// The origins whose scripts may use the tools. Requests with any other `Origin` are refused with 403, also if
-        /// it is the origin of their own `Host`: an attacker can make a host name lead to the gateway (DNS rebinding).
-        /// Clients other than browsers send no `Origin`.
+        /// The origins whose scripts may use the tools. Requests with any other `Origin` are refused with 403, also the
+        /// origin of their own `Host` (DNS rebinding). Clients other than browsers send none.
         origins: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::one_origin)).default(Texts(&[]));
 
         /// The largest body of a request. A larger one is refused with 413.
@@ -259,12 +252,11 @@ table! {
         /// call for more items gets an error.
         items: Defaulted<u32> => count(1, 1_000).default(Count(100));
 
-        /// The largest JSON of the items in a result. Items beyond it are left out, and the cursor of the result leads
-        /// to the first of them. The whole answer is larger, because a result has its JSON a second time as text.
+        /// The largest JSON of the items in a result, which the answer has twice. The cursor of the result leads to the
+        /// first item beyond it.
         result_size: Defaulted<usize> => size("4KiB", "64MiB").default(Text("64KiB"));
 
-        /// The longest time for a call of a tool. A call that takes longer gets an error. The body of the request must
-        /// arrive within the same time.
+        /// The longest time for a call of a tool, which then gets an error, and for the body of the request to arrive.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
     }
 }
@@ -287,22 +279,18 @@ table! {
         /// The names of the routes whose pages can be live. Each route must serve a list by GET.
         routes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).sample(r#"["users"]"#);
 
-        /// The time between two requests for the same page. It is `min` at first. It is halved after a change, and
-        /// grows after a failure or an answer without a change, within the bounds `min` and `max`. Each time is
-        /// lengthened or shortened at random by up to a tenth.
+        /// The time between two requests for the same page, `min` at first: shorter after a change, longer after none
+        /// or a failure, up to `max`. Each is lengthened or shortened at random by up to a tenth.
         interval: Key<Spanned> => sub_table(LiveIntervalKeys::KEYS).section();
 
-        /// The longest time for a request for the page. A request that takes longer has failed, and clients are told
-        /// so.
+        /// The longest time for a request for the page.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
-        /// The time after which the gateway sends a sign of life: a comment on a stream of events that has been silent
-        /// for this time, or a ping on a WebSocket. Set it shorter than the time-out of a proxy between the gateway and
-        /// its clients.
+        /// The time after which a silent stream gets a comment, or a WebSocket a ping. Set it shorter than the time-out
+        /// of a proxy between the gateway and its clients.
         heartbeat: Defaulted<Duration> => duration("1s", "5m").default(Text("15s"));
 
-        /// The longest time for a stream, after which its client reconnects. The time of each stream is lengthened or
-        /// shortened by up to a tenth, so clients don't all reconnect at once.
+        /// The longest time for a stream, lengthened or shortened by up to a tenth, after which its client reconnects.
         lifetime: Defaulted<Duration> => duration("1s", "24h").default(Text("1h"));
 
         /// The largest number of clients with a live page in this process. Further requests are answered with 503. Each
@@ -316,8 +304,8 @@ table! {
         /// 429.
         per_client: Defaulted<usize> => count(1, 1_000_000).default(Count(100));
 
-        /// The property that identifies clients for `per_client`, as in `rate_limit`: "principal", "address", or a header such
-        /// as "header:X-Api-Key". All clients of an address together have 16 times `per_client`.
+        /// What identifies clients for `per_client`, as `key` of `rate_limit`. All clients of an address together have
+        /// 16 times `per_client`.
         key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
     }
 }
@@ -325,13 +313,12 @@ table! {
 table! {
     /// The keys of `[services.live.interval]`.
     LIVE_INTERVAL: LiveIntervalKeys {
-        /// The shortest time between two requests for the same page, with which the requests begin. After each change
-        /// of the page the time is halved, down to this value.
+        /// The shortest time between two requests for the same page, with which they begin. Each change halves the
+        /// time, down to this value.
         min: Defaulted<Duration> => duration("50ms", "1h").default(Text("1s"));
 
-        /// The longest time between two requests for the same page. After each answer without a change the time grows
-        /// by half, and after each failure it doubles, up to this value. After a failure with a longer `Retry-After`
-        /// the gateway waits for that time, up to five minutes.
+        /// The longest time between two requests for the same page. Each answer without a change adds half to the time,
+        /// and each failure doubles it, up to this value. A longer `Retry-After` is respected up to five minutes.
         max: Defaulted<Duration> => duration("50ms", "1h").default(Text("30s"));
     }
 }

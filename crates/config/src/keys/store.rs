@@ -44,9 +44,8 @@ table! {
         /// usually known by IP addresses: set `server_name` for these. Without this key connections are not encrypted.
         tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/redis-ca.pem" }"#);
 
-        /// The longest time for which a request waits for each reply of the store. After that the request continues as
-        /// if there were no store. After three failures in a row a server is not asked until it has answered a test in
-        /// the background.
+        /// The longest time for which a request waits for each reply of the store, before it continues as without one.
+        /// After three failures in a row a server is not asked until it has answered a test in the background.
         timeout: Defaulted<Duration> => duration("1ms", "1s").default(Text("10ms"));
 
         /// The longest time for a connection to be established, including TLS and the password. No request waits for

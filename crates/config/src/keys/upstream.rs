@@ -35,8 +35,7 @@ table! {
     UPSTREAM: UpstreamKeys {
         /// The host and port of each peer. Each address of a host is a separate peer; names are resolved again when
         /// their DNS records expire, after 1 to 30 seconds. A peer that can't be reached is skipped for 1 second at
-        /// first and for up to 30 seconds later, and then tried with one request. If all peers are unhealthy, all of
-        /// them are used.
+        /// first and up to 30 later. If all peers are unhealthy, all of them are used.
         peers: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::peer)).sample(r#"["127.0.0.1:8000"]"#);
 
         /// Peers that get requests only while no peer of `peers` is healthy. A backup that has failed is also tried with one
@@ -69,9 +68,9 @@ table! {
         /// Requests that test whether a peer is healthy. Without this table only the requests of clients show it.
         health_check: Key<Spanned> => sub_table(HealthCheckKeys::KEYS).optional_section();
 
-        /// The number of failed answers in a row after which a peer is skipped: statuses 500, 502, 503 and 504, answers
-        /// that break off, and timeouts. The peer is skipped for 1 second at first and for up to 30 seconds later, and
-        /// then tried with one request. At most half of the peers are skipped for this reason. With 0, no peer is.
+        /// The number of failed answers in a row after which a peer is skipped, for 1 second at first and up to 30
+        /// later, and then tried with one request: statuses 500, 502, 503 and 504, answers that break off, and
+        /// timeouts. At most half of the peers are skipped for this reason. With 0, no peer is.
         eject_after: Defaulted<u32> => count(0, 1_000).default(Count(5));
 
         /// Further attempts at requests that only read: requests for pages, and forwarded requests by GET, HEAD or
@@ -108,9 +107,9 @@ table! {
         timeouts: Key<Spanned> => sub_table(TimeoutsKeys::KEYS).section();
 
         /// The largest number of requests to the upstream at the same time, including WebSockets. Without this key the
-        /// number adapts itself, up to 1,024: while answers take more than twice their usual time, the gateway sends
-        /// fewer requests at once. As many again wait for up to a second, and addresses and their clients have their
-        /// turns one after the other. Requests beyond these, and those that have waited so long, are answered with 503.
+        /// number adapts itself, up to 1,024: it falls while answers take more than twice their usual time. As many
+        /// again wait for up to a second, and addresses and their clients have turns; further requests are answered
+        /// with 503.
         connections: Key<usize> => count(1, 100_000).example("64");
 
         /// The requests for pages in which the upstream may compress its answer by gzip. This saves bytes on the
@@ -133,9 +132,8 @@ table! {
         /// The time between two checks of a peer.
         interval: Defaulted<Duration> => duration("100ms", "1h").default(Text("10s"));
 
-        /// The longest time for a check, from connecting to the head of the answer. A check that takes longer has
-        /// failed. It must not be longer than `interval`; if `interval` is shorter than the default, the default is
-        /// `interval`.
+        /// The longest time for a check, from connecting to the head of the answer. It must not be longer than
+        /// `interval`; if `interval` is shorter than the default, the default is `interval`.
         timeout: Defaulted<Duration> => duration("1ms", "1h").default(Text("2s"));
 
         /// The number of failed checks in a row after which the peer is skipped.
@@ -153,9 +151,9 @@ table! {
         /// are none.
         most: Defaulted<u32> => count(0, 10).default(Count(2));
 
-        /// The largest share of retries among all requests to this upstream, in percent. It keeps a failing upstream
-        /// from getting many additional requests. The upstream has a reserve of at most ten retries, which is full at
-        /// the start. Each request adds this share of a retry to it. While the reserve is empty, no request is retried.
+        /// The largest share of retries among all requests to this upstream, in percent. The upstream has a reserve of
+        /// at most ten retries, which is full at the start; each request adds this share of one to it. While it is
+        /// empty, no request is retried.
         share: Defaulted<u32> => count(0, 100).default(Count(20));
 
         /// The longest pause before the first retry. For each further retry it doubles, up to `longest_pause`. Half of
@@ -167,8 +165,7 @@ table! {
         longest_pause: Defaulted<Duration> => duration("1ms", "1m").default(Text("250ms"));
 
         /// The longest `Retry-After` of a 503 for which the gateway waits before it sends the request to the same peer
-        /// again. If it is longer, the client gets the 503. If there is another healthy peer, the request goes to that
-        /// peer without this wait.
+        /// again; beyond it, the client gets the 503. Another healthy peer gets the request without a wait.
         longest_retry_after: Defaulted<Duration> => duration("0s", "1m").default(Text("1s"));
     }
 }
@@ -199,8 +196,8 @@ table! {
     /// The keys of `timeouts` of an upstream.
     TIMEOUTS: TimeoutsKeys {
         /// The longest time for a connection to be established, including TLS. It must not be longer than `whole`; if
-        /// `whole` is shorter than the default, the default is `whole`. A busy server may answer only the second or
-        /// third attempt of the system to connect, after 1 or 3 seconds, so a shorter time fails such requests.
+        /// `whole` is shorter than the default, the default is `whole`. A busy server may answer only the system's
+        /// second or third attempt, after 1 or 3 seconds: a shorter time fails such requests.
         connect: Defaulted<Duration> => duration("1ms", "1h").default(Text("4s"));
 
         /// The longest time until the head of the answer has arrived, and the longest silence within its body. It must
@@ -212,10 +209,10 @@ table! {
         /// `first_byte` or `whole` is written, the default is `first_byte`.
         forwarded: Defaulted<Duration> => duration("1ms", "1h").default(Text("60s"));
 
-        /// The longest time for a request for a part of a list. In forwarded requests, the body of the request and an
-        /// answer of known length each have this time, and more as long as at least 500 bytes a second arrive.
-        /// WebSockets and event streams (text/event-stream) may be silent for an hour. If `connect` or `first_byte` is
-        /// longer than the default, the default is that value.
+        /// The longest time for a request for a part of a list. In forwarded requests, the body and an answer of known
+        /// length each have this time, and more while at least 500 bytes a second arrive. WebSockets and event streams
+        /// (text/event-stream) may be silent for an hour. If `connect` or `first_byte` is longer than the default, the
+        /// default is that value.
         whole: Defaulted<Duration> => duration("1ms", "1h").default(Text("15s"));
     }
 }

@@ -22,14 +22,12 @@ use crate::{
 table! {
     /// The keys of `[services.webhooks]`.
     WEBHOOKS: WebhookKeys {
-        /// The directory for deliveries and for the endpoints that clients register. The process creates a missing
-        /// directory, which only its own account can read. Processes of one machine that have the same directory and
-        /// the same keys of cursors share the deliveries. The directory can't be on a network file system. A change
-        /// takes effect after a restart.
+        /// The directory for deliveries and for the endpoints that clients register, created if missing. Processes of
+        /// one machine with the same directory and keys of cursors share the deliveries. It can't be on a network file
+        /// system. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/webhooks""#);
 
-        /// The largest number of attempts for a delivery. When the last attempt has failed, the delivery is a dead
-        /// letter, which can be sent again.
+        /// The largest number of attempts for a delivery, which is then a dead letter.
         attempts: Defaulted<u32> => count(3, 20).default(Count(5));
 
         /// The longest pause after the first failed attempt. After each further one the pause is four times as long, up
@@ -39,28 +37,26 @@ table! {
         /// The longest pause between two attempts. A longer `Retry-After` of an answer is shortened to this time.
         longest_delay: Defaulted<Duration> => duration("100ms", "1d").default(Text("1h"));
 
-        /// The longest time for an attempt, from the look-up of the name to the end of the answer. An attempt that
-        /// takes longer has failed.
+        /// The longest time for an attempt, from the look-up of the name to the end of the answer.
         timeout: Defaulted<Duration> => duration("100ms", "1m").default(Text("10s"));
 
-        /// The largest number of attempts that this process makes at the same time. Further deliveries wait.
+        /// The largest number of attempts that this process makes at the same time.
         in_flight: Defaulted<usize> => count(1, 1_000).default(Count(50));
 
-        /// The largest number of attempts at the same time for one endpoint. Further deliveries wait.
+        /// The largest number of attempts at the same time for one endpoint.
         at_once: Defaulted<u32> => count(1, 100).default(Count(5));
 
-        /// The largest number of attempts in a second for one endpoint. Further deliveries wait.
+        /// The largest number of attempts in a second for one endpoint.
         per_second: Defaulted<u32> => count(1, 1_000).default(Count(10));
 
-        /// The largest number of waiting deliveries. While there are that many, a new delivery becomes a dead letter at
-        /// once.
+        /// The largest number of waiting deliveries. Beyond it, a new one becomes a dead letter at once.
         queue: Defaulted<usize> => count(1, 1_000_000).default(Count(10_000));
 
-        /// The time for which finished deliveries are kept: those that succeeded, and dead letters. After that they are
-        /// removed. A delivery that is overdue for this time becomes a dead letter.
+        /// The time for which finished deliveries and dead letters are kept. A delivery that is overdue for this time
+        /// becomes a dead letter.
         keep: Defaulted<Duration> => duration("1m", "365d").default(Text("7d"));
 
-        /// The largest number of finished deliveries that are kept. Beyond it the oldest ones are removed.
+        /// The largest number of finished deliveries that are kept. Beyond it the oldest are removed.
         keep_deliveries: Defaulted<usize> => count(1, 1_000_000).default(Count(10_000));
 
         /// The time for which the previous secret of a client's endpoint also signs, after the client has replaced it
@@ -79,8 +75,7 @@ table! {
         ports: Key<Vec<u32>> => counts(&Schema::Count(1, 65_535)).example("[443, 8443]");
 
         /// Networks in which endpoints may be, in addition to public addresses, such as "10.1.2.0/24". Everybody who
-        /// may register endpoints can send requests to addresses in these networks, and read the beginnings of their
-        /// answers.
+        /// may register endpoints can send requests there, and read the beginnings of the answers.
         networks: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
         /// The DNS servers that resolve the names of endpoints. With `[]`, the system's DNS servers are used.
@@ -123,12 +118,10 @@ table! {
         /// The previous value of `secret`, which also signs events. Remove it when the receiver has the new one.
         previous_secret: Key<String> => secret().example(r#""env:WEBHOOK_SECRET_BEFORE""#);
 
-        /// The largest number of attempts at the same time for this endpoint. Further deliveries wait. Default:
-        /// `at_once` of the service.
+        /// The largest number of attempts at the same time for this endpoint. Default: `at_once` of the service.
         at_once: Key<u32> => count(1, 100).example("5");
 
-        /// The largest number of attempts in a second for this endpoint. Further deliveries wait. Default: `per_second`
-        /// of the service.
+        /// The largest number of attempts in a second for this endpoint. Default: `per_second` of the service.
         per_second: Key<u32> => count(1, 1_000).example("10");
     }
 }
@@ -136,18 +129,18 @@ table! {
 table! {
     /// The keys of `[services.webhooks.watches.NAME]`.
     WEBHOOK_WATCH: WebhookWatchKeys {
-        /// The path of a list, with the query of a page: its limit, its sort, its filters. An event means that an item
-        /// of this page was added, removed, moved or changed. Items outside the page are not compared.
+        /// The path of a list, with the query of a page: its limit, its sort, its filters. Items outside the page are
+        /// not compared.
         path: Key<String> => text(syntax::check_path).sample(r#""/users?status=open&limit=50""#);
 
         /// The host in the requests of the watch. This key is required if the route of the list has `hosts`.
         host: Key<String> => text(syntax::host).example(r#""api.example.com""#);
 
-        /// The time between two requests. If several processes share the directory, one of them makes each request.
-        /// After failures the time is longer, up to five minutes, or up to `interval` if that is longer.
+        /// The time between two requests, of all processes that share the directory. After failures it is longer, up to
+        /// five minutes.
         interval: Defaulted<Duration> => duration("1s", "1d").default(Text("30s"));
 
-        /// The longest time for a request. A request that takes longer has failed, and no event is sent.
+        /// The longest time for a request.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
         /// The headers of the requests, such as credentials: the gateway has no rights of its own. A change is also
@@ -163,10 +156,9 @@ table! {
         /// service and to no route.
         path: Defaulted<String> => text(syntax::service_path).default(Text("/webhooks"));
 
-        /// The path of a route, with its query. Before a POST or PATCH of a client, such as the registration of an
-        /// endpoint, the gateway sends a GET for this path with the client's own headers. If the answer is not 2xx, the
-        /// client gets this answer, and nothing is changed. A client can always read and remove its own endpoints.
-        /// Choose a path that only clients with rights can read.
+        /// The path of a route, with its query. Before a POST or PATCH of a client, the gateway sends a GET for this
+        /// path with the client's own headers. If the answer is not 2xx, the client gets it, and nothing is changed.
+        /// Choose a path that only clients with rights can read. A client can always read and remove its own endpoints.
         authorize: Key<String> => text(syntax::check_path).sample(r#""/users?limit=1""#);
 
         /// The headers that identify a client. Clients with different values of one of them see different endpoints. A
@@ -184,16 +176,14 @@ table! {
             "collection.changed", "export.completed", "export.failed", "legacy.sunset_approaching",
         ]));
 
-        /// The largest number of endpoints of a client. While a client has that many, it can't register another one,
-        /// and gets 409.
+        /// The largest number of endpoints of a client. Beyond it, a registration gets 409.
         per_client: Defaulted<usize> => count(1, 1_000).default(Count(10));
 
-        /// The property that identifies clients for `per_client`, as in `rate_limit`: "principal", "address", or a header such
-        /// as "header:X-Api-Key". All clients of an address together have four times `per_client`.
+        /// What identifies clients for `per_client`, as `key` of `rate_limit`. All clients of an address together have
+        /// four times `per_client`.
         key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
-        /// The largest number of endpoints of all clients together. While there are that many, requests to register one
-        /// are answered with 503.
+        /// The largest number of endpoints of all clients together. Beyond it, a registration gets 503.
         endpoints: Defaulted<usize> => count(1, 100_000).default(Count(1_000));
     }
 }

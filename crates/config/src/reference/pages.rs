@@ -59,7 +59,7 @@ pub fn pages() -> Vec<(String, String)> {
     pages
 }
 
-/// Returns the text of [`INDEX`]: links to all pages, the keys without one, and a list of all keys.
+/// Returns the text of [`INDEX`]: links to all pages, and the keys without one.
 fn index(known: &[DocumentedKey], tables: &[&DocumentedKey]) -> String {
     let mut text = format!("{INTRODUCTION}\n| table | contents |\n| --- | --- |\n");
     for (table, key) in tables {
@@ -69,18 +69,6 @@ fn index(known: &[DocumentedKey], tables: &[&DocumentedKey]) -> String {
     }
     for (path, key) in known.iter().filter(|(path, _)| page(path) == INDEX) {
         section(path, key, known, &mut text);
-    }
-    text.push_str("\n## All keys\n");
-    for (table, _) in tables {
-        let of_table = known.iter().filter(|(path, _)| path != table && page(path) == page(table));
-        let links: Vec<String> = of_table
-            .map(|(path, _)| {
-                let short = path.strip_prefix(table.as_str()).unwrap_or(path).trim_start_matches('.');
-                let short = short.strip_prefix(NAME).map_or(short, |rest| rest.trim_start_matches('.'));
-                format!("[{short}]({})", address(path, INDEX))
-            })
-            .collect();
-        let _ = writeln!(text, "\n**{table}:** {}", links.join(", "));
     }
     let names: Vec<String> = tables.iter().map(|(table, _)| format!("reference/{table}\n")).collect();
     let _ = write!(text, "\n```{{toctree}}\n:hidden:\n\n{}```\n", names.concat());
@@ -96,7 +84,6 @@ fn section(path: &str, key: &Definition, known: &[DocumentedKey], text: &mut Str
         let word = if matches!(key.shown, Shown::Default(_)) { "Default" } else { "Example" };
         let _ = write!(text, " · **{word}:** `{value}`");
     }
-    let _ = write!(text, " · **Scope:** {}", scope(path));
     let below = children(path, path, known);
     if matches!(key.shown, Shown::Excerpt(_)) {
         let _ = write!(text, " · **Keys:** those of [`routes.NAME`]({})", address("routes", &page(path)));
@@ -143,17 +130,6 @@ fn address(path: &str, from: &str) -> String {
 /// without dots.
 fn anchor(path: &str) -> String {
     path.to_lowercase().replace('.', "")
-}
-
-/// Returns the scope of a key: the whole gateway, or each named table, such as `each route`.
-fn scope(path: &str) -> String {
-    let named = path.rsplit_once(&format!(".{NAME}.")).and_then(|(table, _)| table.rsplit('.').next());
-    named.map_or_else(|| "the gateway".to_owned(), |table| format!("each {}", singular(table).replace('_', " ")))
-}
-
-/// Returns the singular of a table's name: `routes` → `route`, `watches` → `watch`.
-fn singular(table: &str) -> &str {
-    table.strip_suffix("ches").map_or_else(|| table.trim_end_matches('s'), |_| &table[..table.len() - "es".len()])
 }
 
 /// Returns links to the keys of the table `table`, for the page with the section of `from`.

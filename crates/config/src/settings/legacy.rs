@@ -99,9 +99,9 @@ words! {
     /// The treatment of links in answers that are passed on.
     pub enum LegacyLinks {
         /// Links to the upstream are changed to lead to the gateway: to its public address, or without one to the
-        /// `Host` of the client's request. No other byte of a body changes. If the dialect names links in bodies, the
-        /// upstream may compress these bodies only by gzip: clients that accept only other codings get them
-        /// uncompressed. A strong `ETag` becomes a weak one.
+        /// `Host` of the client's request. No other byte of a body changes. The upstream may compress bodies with such
+        /// links only by gzip: clients that accept only other codings get them uncompressed. A strong `ETag` becomes a
+        /// weak one.
         Rewrite = "rewrite",
         /// Links are passed on as the upstream wrote them.
         Keep = "keep",

@@ -13,7 +13,7 @@
 //! all of them. So an item that keeps its keys and is in every shown state lies in exactly one interval (*A*, *A′*],
 //! and is delivered there, once, in order. The proof uses neither offsets nor time, and does not need *A* to exist.
 //!
-//! ARCHITECTURE.md has the rules for ends of lists. File names below are relative to `crates/core/src/pagination`.
+//! File names below are relative to `crates/core/src/pagination`.
 //!
 //! # Levels
 //!
@@ -192,6 +192,64 @@
 //! to the previous page needs a token too: `token/assembly.rs` chooses it, and `token/locate.rs` follows it. Tokens
 //! that lead in a circle are detected by Brent's algorithm, whose three numbers are in the cursor, so circles over
 //! several pages are detected too.
+//!
+//! # Ends
+//!
+//! An answer *seems* to end the list if it is short (it has fewer items than were requested), or if it brings nothing
+//! new. The code of this conclusion is in `judge/end.rs`, `judge/confirmation.rs` and `windows/confirm.rs`. A short
+//! answer proves nothing by itself, for three reasons: caps differ by principal, filter and day; the upstream may leave
+//! out rows after it has applied the limit; and it may cut answers by bytes or time.
+//!
+//! Before a page claims an end, `windows/ends` judges it by all answers of the page:
+//!
+//! 1. **An item beyond.** No answer of this request may show an item beyond the end, in the order that clients get: of
+//!    unordered ties, any item of an answer's last run may be the last one. Otherwise the page goes on from its last
+//!    item.
+//! 2. **Statements that more items follow.** Each is refuted in its own way:
+//!    - a *place* (a total, or a number of pages, beyond what was looked at) by a look at everything up to it
+//!    - a *flag* or a link by what it says far beyond every end. If it says the same there, it says nothing. If it says
+//!      something else, the edge between the two is searched, and everything up to it is looked at.
+//!    - a *count* above the number of items that the walk has passed only by the flipped list, whose first item is the
+//!      last one, or by the dialect (`response.total_counts`)
+//! 3. **Confirmations.** A statement that agrees with the end counts only if it has spoken of more than its own answer,
+//!    in this walk: a flag that was true beside a short answer, a total beside another number of items, a status past
+//!    the end. Without such a statement, the rows after the end are looked at, and some at growing distances.
+//!
+//! A gap of left-out rows is crossed without a hole, and only towards something that is known: an item, a named place,
+//! or an edge. Both sides are then joined (`windows/across.rs`, `windows/ends/sweep.rs`). A statement that stays
+//! unrefuted marks the end (`DoubtedEnd`), because a total that is too high for good and an upstream that shows only
+//! the beginning of its list give the same answers.
+//!
+//! The end of a page is `exact` only if the dialect vouches for its evidence: for a flag of the slice (`end = "flag"`),
+//! for short answers (`end = "short-page"`), or for a list without left-out rows (`hidden = "none"`), if the walk has
+//! seen a larger size filled. A statement of the answer that more items follow revokes that. Every other end is
+//! `checked`.
+//!
+//! The size that the walk has seen filled counts as follows, with `hidden = "none"`:
+//!
+//! - **The size.** It was filled by an answer that began after the start of the list. A size that was filled only at
+//!   the start is enough in two cases: the short answer begins at the start too, or the upstream has one fixed page
+//!   size.
+//! - **The place.** If pages are requested by number, they must begin where their numbers say. This condition fails if
+//!   answers with the same total show one item at two offsets. Otherwise it is met in each of these cases:
+//!   - Two answers show an item at the same offset.
+//!   - Another answer of this page had more items than the short answer.
+//!   - The page size is fixed.
+//!   - The short answer is the answer to the first page number.
+//!
+//! Example: pages of 30 items are requested, the first page has 30, and a cap limits all other pages to 20. Then pages
+//! begin before the places that their numbers say, and a count can match by chance. In the simulator, walks lost rows
+//! when a size that only the first answer filled was enough for `exact`.
+//!
+//! Lists without an order follow the same rules (`anchored/ends.rs`). There an item is beyond the end if it comes after
+//! the items that the page knows by their marks, and both sides of a gap are read as a seam: the near side must be the
+//! same before and after. Their cursors carry what the walk has met, such as a total that counted more than its page.
+//!
+//! A walk from the end, or from an item, doesn't know how many items it has passed. The offset of its last item is an
+//! upper bound, so a total above that marks its end too.
+//!
+//! The simulator's family `ends` reads lists with left-out rows beside every kind of statement, and prints the ends
+//! that were wrong, marked or refused as a table (`cargo sim ends`).
 //!
 //! # Caches
 //!

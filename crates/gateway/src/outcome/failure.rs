@@ -401,25 +401,23 @@ impl From<ConcurrencyLimit> for Failure {
 
 impl From<RateRefusal> for Failure {
     fn from(refusal: RateRefusal) -> Self {
-        let RateRefusal { policy, quota: QuotaSettings { requests, per, .. }, retry_after, until } = refusal;
-        let (quota, again) = (format!("{requests} in {}", seconds(per.as_secs())), seconds(retry_after));
+        let RateRefusal { policy, quota: QuotaSettings { requests, per, burst }, retry_after, until } = refusal;
+        let at_once = if burst < requests { format!(", {burst} at once") } else { String::new() };
+        let (quota, again) = (format!("{requests} in {}{at_once}", seconds(per.as_secs())), seconds(retry_after));
         let until = until.map(clock::rfc3339).unwrap_or_default();
         let (said, key) = match policy {
             LimitPolicy::Requests => (
-                format!("you have sent as many requests as a client may here, {quota}: try again in {again}"),
+                format!("you have reached the limit of requests here, {quota}: try again in {again}"),
                 "rate_limit.requests",
             ),
             LimitPolicy::UpstreamRequests => (
-                format!(
-                    "your requests have taken as many upstream requests as a client's may here, {quota}: try again in \
-                     {again}"
-                ),
+                format!("you have reached the limit of upstream requests here, {quota}: try again in {again}"),
                 "rate_limit.upstream_requests",
             ),
             LimitPolicy::Legacy => (
                 format!(
-                    "you have sent as many requests by page or offset as a client may here, {quota}: try again in {again}, \
-                     or {BY_CURSOR}"
+                    "you have reached the limit of requests by page or offset here, {quota}: try again in {again}, or \
+                     {BY_CURSOR}"
                 ),
                 "legacy.rate_limit",
             ),

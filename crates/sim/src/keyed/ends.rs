@@ -2,7 +2,7 @@
 //! that direction.
 //!
 //! A false end loses all items after it (G1). A link to a page without items does less harm: it costs one request. A
-//! claim that proves no end suffices for a link (ARCHITECTURE.md, "Ends"). So all exceptions here concern superfluous
+//! claim that proves no end suffices for a link (`proof`, "Ends"). So all exceptions here concern superfluous
 //! links.
 
 use std::rc::Rc;

@@ -174,7 +174,7 @@ impl Exchange<'_> {
         require(page.items.len() <= self.limit as usize, "fullness", || format!("{} items", page.items.len()))?;
         let profile = page.notes.profile;
         let (before, now) = (self.aim.target.hint.honoured, page.notes.honoured);
-        // An honoured size is evidence of ends (ARCHITECTURE.md, "Ends"), so it may grow only to a size that an answer
+        // An honoured size is evidence of ends (`proof`, "Ends"), so it may grow only to a size that an answer
         // has filled, from which it may fall again.
         let filled = now <= before || self.shown.iter().any(|showing| showing.items >= now);
         require(filled, "profile", || format!("honoured was {before}, and no answer had as many as now: {now}"))?;

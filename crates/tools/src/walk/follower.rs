@@ -224,7 +224,7 @@ fn says_its_place(headers: &HeaderMap) -> bool {
 /// parameters.
 fn open_end(headers: &HeaderMap) -> String {
     if cursorgate_link::find_target(headers, "successor-version").is_some() {
-        return "the gateway took the request for one of an old client: ask as new clients do, with ?cursor=start"
+        return "the gateway passed the request on as an old client's, because it has no mark: begin with ?cursor=start"
             .to_owned();
     }
     "the answer does not say where the next page is, or that there is none: a list of cursorgate with old clients begins \

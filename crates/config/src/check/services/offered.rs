@@ -52,7 +52,7 @@ impl Offering {
             if !route.methods.get {
                 let message =
                     format!("the list of routes.{} is asked for only by POST, and has no {part}", route_name.value);
-                let help = format!("except = [{:?}] in {table} says that this is meant", route_name.value);
+                let help = format!("except = [{:?}] in {table} accepts this", route_name.value);
                 context.diagnostics.warning(route_name.at, message, help);
                 continue;
             }

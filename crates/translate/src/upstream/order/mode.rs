@@ -95,7 +95,10 @@ pub fn keyset_obstacle(list: &ListSettings, places: Places, first: Option<&SortT
         _ => format!("range filters on {first}"),
     };
     let Some(filter) = &list.dialect.filter else {
-        let help = format!("{dialect} has none: a dialect of your own that extends it may have a [filter]");
+        let help = format!(
+            "{dialect} describes none; if the service can filter by {first}, extend {dialect} with a [filter], and list \
+             {first} in filterable"
+        );
         return Some(Obstacle::new(needs, help));
     };
     if !list.filterable.iter().any(|field| field.value == first) {

@@ -56,8 +56,8 @@ fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut 
             let name = &key.name;
             let message = format!("{name} may be shown more coarsely than it is sorted, and its grain is not set");
             let help = format!(
-                "where milliseconds are shown of microseconds, set fields.{name}.grain = \"ms\", or rows of one \
-                 millisecond contradict the order; ties = \"ordered\" says that what is shown is what is sorted by"
+                "if the service sorts by microseconds but shows milliseconds, set fields.{name}.grain = \"ms\"; if it \
+                 shows every digit that it sorts by, set ties = \"ordered\""
             );
             diagnostics.warning(term.at, message, help);
         }
