@@ -89,6 +89,8 @@ struct EndLooks {
     known: HashSet<Mark>,
     /// The next slice without a hole.
     next: Slice,
+    /// The size of looks that may be apart from the others.
+    size: PageSize,
     /// The slices without items.
     empty: Vec<Slice>,
     /// The expected offset after the last item.
@@ -209,20 +211,23 @@ impl MarkReader<'_> {
         let largest = views.iter().enumerate().filter(|(_, view)| is_near(view));
         let (near, view) = largest.max_by_key(|(_, view)| view.slice.size().0)?;
         let known = views.iter().flat_map(|view| view.marks(order, marker).iter().copied()).collect();
+        let size = self.look_size(view.slice);
         let next = match view.slice {
             // Pages of one size are neighbours under any cap.
             Slice::Page { .. } => plan::next(view.slice),
-            Slice::Offset { .. } => Slice::Offset { from: Offset(view.reaches()), size: self.look_size() },
+            Slice::Offset { .. } => Slice::Offset { from: Offset(view.reaches()), size },
         };
         let came = if self.page.way().is_backward() { view.reaches() } else { self.stand.offset };
-        Some(EndLooks { near, known, next, empty: vec![], came, covered: next.begins().0, is_past_end: false })
+        Some(EndLooks { near, known, next, size, empty: vec![], came, covered: next.begins().0, is_past_end: false })
     }
 
-    /// Returns the largest size that a request can ask for, unless a smaller cap is known.
-    fn look_size(&self) -> PageSize {
+    /// Returns the largest size that a request can ask for, unless a smaller cap is known. Under a silent cap, a page of
+    /// a larger size begins before its place, so by page it is a size that was honoured, or that of the neighbours.
+    fn look_size(&self, near: Slice) -> PageSize {
         let paging = &self.request.paging;
-        match paging.sizes {
-            Sizes::Fixed(size) => PageSize(size),
+        match (&paging.sizes, near) {
+            (Sizes::Fixed(size), _) => PageSize(*size),
+            (_, Slice::Page { size, .. }) => size.max(plan::size_within(paging, self.facts.walk.most.max(1))),
             _ => {
                 let cap = self.asker.sizes.profile.cap;
                 plan::size_within(paging, u32::try_from(plan::most(paging, cap)).unwrap_or(u32::MAX))
@@ -283,10 +288,10 @@ impl MarkReader<'_> {
     /// after rows that were all looked at.
     async fn look_further(&mut self, looks: &mut EndLooks) -> Result<Option<Slice>, MarkHalt> {
         let step = u64::from(looks.next.size().0);
-        let window = u64::from(self.look_size().0);
+        let window = u64::from(looks.size.0);
         let named = self.facts.newest.map_or(0, |total| total.value);
         if self.claims(looks).place && named > looks.covered {
-            let at_named = self.window_up_to(named);
+            let at_named = self.window_up_to(named, looks.size);
             let is_item = matches!(self.sight(looks, at_named).await?, EndSight::Item(_));
             if (is_item || named.saturating_sub(looks.covered) <= NAMED_PLACE_WINDOWS * step)
                 && let Some(item) = self.cross(looks, named).await?
@@ -298,7 +303,7 @@ impl MarkReader<'_> {
         if self.claims(looks).more {
             let reach = plan::reach_of(&self.request.paging).unwrap_or(u64::MAX);
             let far = named.saturating_mul(2).max(END_FAR_OFFSET).min(reach.saturating_sub(window));
-            let at_far = self.window_at(far);
+            let at_far = self.window_at(far, looks.size);
             is_silent = far > looks.covered
                 && self.sight(looks, at_far).await? == EndSight::Nothing
                 && self.facts.more == Some(true);
@@ -318,7 +323,7 @@ impl MarkReader<'_> {
         let distances = (step < window).then_some(0).into_iter().chain((0..growing).map(|look| window << look));
         for distance in distances {
             let place = looks.covered.saturating_add(distance);
-            let apart = self.window_at(place);
+            let apart = self.window_at(place, looks.size);
             if let EndSight::Item(_) = self.sight(looks, apart).await?
                 && let Some(item) = self.cross(looks, place.saturating_add(window)).await?
             {
@@ -368,23 +373,23 @@ impl MarkReader<'_> {
         Ok(found)
     }
 
-    /// Returns the largest slice that begins at an offset, or the page that holds the offset. Answers to it are only
-    /// hints, because the upstream may lower its size.
-    fn window_at(&self, offset: u64) -> Slice {
-        let (offset, size) = (Offset(offset).believed().0, self.look_size());
+    /// Returns the slice that begins at an offset, or the page that holds the offset. Answers to it are only hints,
+    /// because the upstream may lower its size.
+    fn window_at(&self, offset: u64, size: PageSize) -> Slice {
+        let offset = Offset(offset).believed().0;
         match self.request.paging.family {
             Family::Offset | Family::Token => Slice::Offset { from: Offset(offset), size },
             Family::Page => Slice::Page { number: PageNumber(offset / u64::from(size.0.max(1))), size },
         }
     }
 
-    /// Returns the largest slice that holds the row before an offset.
-    fn window_up_to(&self, offset: u64) -> Slice {
+    /// Returns the slice that holds the row before an offset.
+    fn window_up_to(&self, offset: u64, size: PageSize) -> Slice {
         let before = match self.request.paging.family {
-            Family::Offset | Family::Token => u64::from(self.look_size().0),
+            Family::Offset | Family::Token => u64::from(size.0),
             Family::Page => 1,
         };
-        self.window_at(offset.saturating_sub(before))
+        self.window_at(offset.saturating_sub(before), size)
     }
 
     /// Returns the number of items up to the end of the page; `None` if the walk didn't begin at the start.

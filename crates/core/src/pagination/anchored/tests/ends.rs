@@ -171,3 +171,19 @@ fn the_requests_of_an_end_without_an_order_are_those_of_the_documented_table() {
     let documented = std::fs::read_to_string(documents).unwrap();
     assert!(documented.contains(&table), "{table}");
 }
+
+/// By page, a look of a size above the cap would begin before its place, and show items from before the end.
+#[test]
+fn an_end_under_a_silent_cap_is_found_by_a_few_looks() {
+    for family in FAMILIES {
+        for rows in [57, 95, 120] {
+            for limit in LIMITS {
+                let list = List { total: false, ..List::numbered(family, 0..rows) };
+                let (mut list, mut last) = (list.capped_in_silence(family, 50), (0, None));
+                let pages = list.walk(limit, |list, page| last = (list.requests, page.doubted_end));
+                assert_eq!(pages.concat(), numbers(0..rows));
+                assert!(last.0 <= 12 && last.1.is_none(), "{family:?}, {rows} rows, limit {limit}: {last:?}");
+            }
+        }
+    }
+}
