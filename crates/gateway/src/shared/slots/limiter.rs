@@ -36,8 +36,8 @@ const ANSWERS: usize = 10;
 /// The number of answers of a window that are kept for its median, the last ones.
 const KEPT: usize = 32;
 
-/// The time without an answer after which a limit that is reached is raised, although no answer has shown that the
-/// upstream is able to do more.
+/// The time without an answer after which a limit that has been reached for so long is raised, although no answer has
+/// shown that the upstream is able to do more.
 const SILENCE: Duration = Duration::from_millis(500);
 
 /// The same time before the first answer of all. Nothing speaks against a crowd of slow requests then, so all of them
@@ -73,8 +73,11 @@ pub struct Limiter {
     window: Instant,
     /// The time at which the limit was lowered. Answers to earlier requests say nothing about the new limit.
     lowered: Instant,
-    /// The time of the last answer; `None` before the first one.
-    heard: Option<Instant>,
+    /// Whether the upstream has answered a request.
+    has_answered: bool,
+    /// The time since which requests have had to wait without an answer to another one, or since the limit grew then;
+    /// `None` if none has had to.
+    silent: Option<Instant>,
     /// The time at which the limit grew.
     grown: Instant,
     /// The limit and the time of answers before the limit was lowered; `None` unless answers have been late since.
@@ -104,7 +107,8 @@ impl Limiter {
             count: 0,
             window: now,
             lowered: now,
-            heard: None,
+            has_answered: false,
+            silent: None,
             grown: now,
             before: None,
             rate: None,
@@ -139,7 +143,7 @@ impl Limiter {
     /// Takes the time of an answer to a request that was sent at `began`. `awaited` is the number of requests that await
     /// their answers, with this one.
     pub fn answered(&mut self, began: Instant, awaited: usize, now: Instant) {
-        self.heard = Some(now);
+        (self.has_answered, self.silent) = (true, None);
         let time = now.saturating_duration_since(began).as_secs_f64();
         if began < self.lowered {
             self.drained(time, now);
@@ -168,9 +172,9 @@ impl Limiter {
 
     /// Notices that a request has to wait. If no request has been answered for a while, the limit grows.
     pub fn pressed(&mut self, now: Instant) {
-        let silence = if self.heard.is_none() { FIRST_SILENCE } else { SILENCE };
-        if now.saturating_duration_since(self.grown.max(self.heard.unwrap_or(self.grown))) >= silence {
-            self.grown = now;
+        let silence = if self.has_answered { SILENCE } else { FIRST_SILENCE };
+        if now.saturating_duration_since(*self.silent.get_or_insert(now)) >= silence {
+            (self.silent, self.grown) = (Some(now), now);
             self.limit = (self.limit * 2.0).min(self.most);
             self.begin(now);
         }
