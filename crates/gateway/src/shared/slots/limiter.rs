@@ -73,13 +73,10 @@ pub struct Limiter {
     window: Instant,
     /// The time at which the limit was lowered. Answers to earlier requests say nothing about the new limit.
     lowered: Instant,
-    /// Whether the upstream has answered a request.
-    has_answered: bool,
-    /// The time since which requests have had to wait without an answer to another one, or since the limit grew then;
-    /// `None` if none has had to.
-    silent: Option<Instant>,
-    /// The time at which the limit grew.
-    grown: Instant,
+    /// The time of the last answer; `None` before the first one.
+    heard: Option<Instant>,
+    /// The time since which requests have to wait at this limit; `None` if none has to.
+    full: Option<Instant>,
     /// The limit and the time of answers before the limit was lowered; `None` unless answers have been late since.
     before: Option<FormerLimit>,
     /// The answers a second in the last window; `None` before the first one.
@@ -107,9 +104,8 @@ impl Limiter {
             count: 0,
             window: now,
             lowered: now,
-            has_answered: false,
-            silent: None,
-            grown: now,
+            heard: None,
+            full: None,
             before: None,
             rate: None,
         }
@@ -143,7 +139,10 @@ impl Limiter {
     /// Takes the time of an answer to a request that was sent at `began`. `awaited` is the number of requests that await
     /// their answers, with this one.
     pub fn answered(&mut self, began: Instant, awaited: usize, now: Instant) {
-        (self.has_answered, self.silent) = (true, None);
+        self.heard = Some(now);
+        if awaited < self.limit() {
+            self.full = None;
+        }
         let time = now.saturating_duration_since(began).as_secs_f64();
         if began < self.lowered {
             self.drained(time, now);
@@ -172,9 +171,10 @@ impl Limiter {
 
     /// Notices that a request has to wait. If no request has been answered for a while, the limit grows.
     pub fn pressed(&mut self, now: Instant) {
-        let silence = if self.has_answered { SILENCE } else { FIRST_SILENCE };
-        if now.saturating_duration_since(*self.silent.get_or_insert(now)) >= silence {
-            (self.silent, self.grown) = (Some(now), now);
+        let silence = if self.heard.is_none() { FIRST_SILENCE } else { SILENCE };
+        let full = *self.full.get_or_insert(now);
+        if now.saturating_duration_since(self.heard.map_or(full, |heard| heard.max(full))) >= silence {
+            self.full = Some(now);
             self.limit = (self.limit * 2.0).min(self.most);
             self.begin(now);
         }
@@ -194,9 +194,9 @@ impl Limiter {
                 self.usual = Some(usual + (time - usual) * FOLLOWS);
             }
             let explained = rate * time >= peak / 2.0;
-            let since = now.saturating_duration_since(self.grown).as_secs_f64();
+            let since = self.full.map_or(0.0, |full| now.saturating_duration_since(full).as_secs_f64());
             if peak >= self.limit.floor() && (explained || since * rate >= peak / 4.0) {
-                self.grown = now;
+                self.full = Some(now);
                 let more = if self.is_starting { self.limit } else { (self.limit / 8.0).max(1.0) };
                 self.limit = (self.limit + more).min(self.most);
             }
@@ -222,7 +222,7 @@ impl Limiter {
         self.before.get_or_insert(FormerLimit { limit, time });
         // A smaller share could be wrong by much, and a larger one would take too many steps.
         self.limit = (limit * share.clamp(0.25, 0.9)).max(LEAST.min(self.most));
-        (self.lowered, self.grown) = (now, now);
+        (self.lowered, self.full) = (now, None);
     }
 
     fn begin(&mut self, now: Instant) {

@@ -89,7 +89,7 @@ fn a_limit_that_has_just_been_reached_stays() {
     }
     service.limiter.pressed(at(5_100));
     assert_eq!(service.limiter.limit(), 128, "no answer for a while");
-    service.limiter.answered(at(5_000), 128, at(5_110));
+    service.limiter.answered(at(5_000), 1, at(5_110));
     // After a pause, nothing has been asked for that could have been answered.
     service.limiter.pressed(at(20_000));
     service.limiter.pressed(at(20_400));
