@@ -15,7 +15,7 @@
 //!   standard.
 //! - The limit begins high, and doubles while it is reached, until the first late answers. It grows only once a queue at
 //!   the upstream would have shown: if the answers explain the requests in flight, or after the time in which the upstream
-//!   answers a quarter of them.
+//!   answers half of them.
 //!
 //! Times are arguments, so tests use a simulated clock.
 
@@ -195,7 +195,7 @@ impl Limiter {
             }
             let explained = rate * time >= peak / 2.0;
             let since = self.full.map_or(0.0, |full| now.saturating_duration_since(full).as_secs_f64());
-            if peak >= self.limit.floor() && (explained || since * rate >= peak / 4.0) {
+            if peak >= self.limit.floor() && (explained || since * rate >= peak / 2.0) {
                 self.full = Some(now);
                 let more = if self.is_starting { self.limit } else { (self.limit / 8.0).max(1.0) };
                 self.limit = (self.limit + more).min(self.most);
