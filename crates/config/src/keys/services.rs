@@ -98,8 +98,9 @@ table! {
         /// The time for which an `Idempotency-Key` is kept. A request with the same key after that time runs again.
         ttl: Defaulted<Duration> => duration("1m", "7d").default(Text("24h"));
 
-        /// The largest number of keys that are kept at a time. Requests with a new key are then answered with 503: if a
-        /// key were removed early, a repetition would run its operations twice.
+        /// The largest number of keys that are kept at a time. Keys of requests that changed nothing make room. Without
+        /// such a key, requests with a new key are answered with 503: if another key were removed early, a repetition
+        /// would run its operations twice.
         entries: Defaulted<usize> => count(1, 100_000).default(Count(10_000));
 
         /// The memory for results, a part of `server.memory`. When it is full, the oldest results are removed. A
