@@ -364,6 +364,39 @@ fn idempotency_keys_are_bounded_and_never_dropped_early() {
     assert_eq!(upstream.count(), 2);
 }
 
+/// Clients with credentials that the upstream refuses leave the keys to others, however many addresses they have.
+#[test]
+fn invented_clients_use_up_no_idempotency_keys() {
+    let upstream = Upstream::start(|exchange| {
+        exchange.body()?;
+        if exchange.request.header("authorization") == Some("Bearer honest") {
+            return exchange.reply("201 Created", &[JSON], b"{}");
+        }
+        exchange.reply("401 Unauthorized", &[JSON], b"{}")
+    });
+    let more = format!(
+        "{ORDERS}\n[services.bulk]\nidempotency = {{ entries = 30 }}\n[server]\ntrusted_proxies = [\"127.0.0.1\"]\n\
+         forwarded_headers = [\"X-Forwarded-For\"]\n"
+    );
+    let gateway = Gateway::start(&format!("{}{more}", PLAIN.configuration(upstream.address)));
+    let send = |address: &str, client: &str, key: &str| {
+        let headers = [("X-Forwarded-For", address), ("Authorization", client), ("Idempotency-Key", key)];
+        post(&gateway, &headers, &orders(["/orders/1".to_owned()]))
+    };
+    let first = send("192.0.2.9", "Bearer honest", "\"first\"");
+    assert_eq!(statuses(&first), [Some(201)]);
+    for number in 0..45 {
+        let address = format!("192.0.2.{}", number % 3);
+        let refused = send(&address, &format!("Bearer {number}"), &format!("\"{number}\""));
+        assert_eq!(statuses(&refused), [Some(401)], "{number}");
+    }
+    assert_eq!(statuses(&send("192.0.2.9", "Bearer honest", "\"second\"")), [Some(201)]);
+    let asked = upstream.count();
+    assert_eq!(send("192.0.2.9", "Bearer honest", "\"first\"").body, first.body);
+    assert_eq!(statuses(&send("192.0.2.2", "Bearer 44", "\"44\"")), [Some(401)], "it is kept while there is room");
+    assert_eq!(upstream.count(), asked);
+}
+
 #[test]
 fn a_malformed_request_runs_no_operation() {
     let (upstream, _) = upstream();

@@ -15,7 +15,7 @@ use crate::harness::{
 const FORWARD: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
 
 /// Headers by which proxies state the origin of a request.
-const CLAIMS: [(&str, &str); 14] = [
+const CLAIMS: [(&str, &str); 16] = [
     ("X-Forwarded-For", "203.0.113.9"),
     ("X-Forwarded-Proto", "https"),
     ("X-Forwarded-Host", "evil.example"),
@@ -26,6 +26,8 @@ const CLAIMS: [(&str, &str); 14] = [
     ("True-Client-IP", "6.6.6.6"),
     ("CF-Connecting-IP", "6.6.6.6"),
     ("X-Client-IP", "6.6.6.6"),
+    ("X-Sucuri-ClientIP", "6.6.6.6"),
+    ("Ali-CDN-Real-IP", "6.6.6.6"),
     ("X-Host", "evil.example"),
     ("X-Original-Host", "evil.example"),
     ("X_Forwarded_For", "6.6.6.6"),

@@ -14,7 +14,7 @@ use cursorgate_gateway::{
     identity::{
         KnownClient,
         answers::IdentityAnswer,
-        headers::is_impersonal,
+        headers::{is_impersonal, is_of_message},
         rules::{IdentityRules, RequestParts},
     },
     request::identity::REQUEST_ID,
@@ -28,41 +28,10 @@ use cursorgate_gateway::{
 };
 use cursorgate_translate::upstream::request::headers::EXPLAIN;
 
-/// Headers that inner requests don't inherit, because they concern only the connection, the body or the result of the
-/// service's request. `Connection` is inherited, because it can declare a header with credentials to be hop-by-hop. The
-/// gateway refuses an inner request with such a `Connection`.
-///
-/// These are names, not prefixes, because a header that begins with `Content-` might identify a client.
-const OWN: [&str; 28] = [
-    "accept-encoding",
-    "content-digest",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-length",
-    "content-location",
-    "content-md5",
-    "content-range",
-    "content-type",
-    "digest",
-    "expect",
-    "http2-settings",
-    "idempotency-key",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "keep-alive",
-    "proxy-connection",
-    "range",
-    "repr-digest",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "want-digest",
-];
+/// Headers that inner requests don't inherit, beside those about one message: they concern only the connection or the
+/// result of the service's request. `Connection` is inherited, because it can declare a header with credentials to be
+/// hop-by-hop. The gateway refuses an inner request with such a `Connection`.
+const OWN: [&str; 3] = ["http2-settings", "idempotency-key", "proxy-connection"];
 
 /// The client on whose behalf a service sends inner requests.
 #[derive(Debug)]
@@ -354,7 +323,7 @@ impl Caller {
 fn is_inherited(name: &HeaderName) -> bool {
     // Each inner request has its own id, a permit to explain is valid for one request, and the service chooses the form
     // of the answer (`FORM`).
-    !OWN.contains(&name.as_str()) && *name != REQUEST_ID && *name != EXPLAIN && *name != FORM
+    !is_of_message(name) && !OWN.contains(&name.as_str()) && *name != REQUEST_ID && *name != EXPLAIN && *name != FORM
 }
 
 #[cfg(test)]
@@ -459,11 +428,9 @@ mod tests {
 
     #[test]
     fn no_header_that_might_identify_a_client_is_left_out() {
-        // All names but these are inherited, and identify clients.
-        assert!(OWN.iter().all(|name| *name == "http2-settings"
-            || *name == "idempotency-key"
-            || *name == "proxy-connection"
-            || is_impersonal(&HeaderName::from_static(name), &[])));
+        for name in ["content-type", "if-match", "range", "want-repr-digest"] {
+            assert!(!is_inherited(&HeaderName::from_static(name)), "{name}");
+        }
         for name in ["content-user", "if-user", "content-tenant-id"] {
             assert!(is_inherited(&HeaderName::from_static(name)), "{name}");
         }

@@ -96,8 +96,9 @@ table! {
         /// The time for which an `Idempotency-Key` is kept.
         ttl: Defaulted<Duration> => duration("1m", "7d").default(Text("24h"));
 
-        /// The largest number of keys that are kept at a time. Beyond it, requests with a new key are answered with
-        /// 503.
+        /// The largest number of keys that are kept at a time. Keys of requests that changed nothing make room. Without
+        /// such a key, requests with a new key are answered with 503: if another key were removed early, a repetition
+        /// would run its operations twice.
         entries: Defaulted<usize> => count(1, 100_000).default(Count(10_000));
 
         /// The memory for results, a part of `server.memory`. When it is full, the oldest results are removed, and

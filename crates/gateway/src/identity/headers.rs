@@ -4,12 +4,13 @@
 //! three groups:
 //!
 //! - A header of the principal identifies the client. Items are stored under its value.
-//! - A header of the closed list in this file, or of `impersonal`, never identifies a client. It is ignored.
+//! - A header of the closed lists in this file, about the request's origin, or of `impersonal`, never identifies a client.
+//!   It is ignored.
 //! - Any other header might identify a client, and only the upstream knows. Items aren't stored for such a request.
 //!   Example: with `principal = ["authorization"]`, a request with `X-Tenant-Id` isn't cached, whether or not it also
 //!   has `Authorization`, because `Authorization` might be a key that all users of an application share.
 //!
-//! The list has complete names, because proxies and service meshes write identities into headers of any family, such
+//! The lists have complete names, because proxies and service meshes write identities into headers of any family, such
 //! as `X-Forwarded-User`.
 
 use http::{
@@ -23,22 +24,9 @@ use cursorgate_translate::{
     upstream::request::headers,
 };
 
-/// Headers about the form of the answer, the client's software, the connection, and the trace, the addresses and the
-/// proxies of the request. They never identify a principal. The list is sorted.
-const IMPERSONAL: [&str; 117] = [
-    "accept",
-    "accept-charset",
-    "accept-datetime",
+/// Headers about one message alone: its body, its conditions and its connection. The list is sorted.
+const OF_MESSAGE: [&str; 27] = [
     "accept-encoding",
-    "accept-language",
-    "accept-ranges",
-    "b3",
-    "cache-control",
-    "cdn-loop",
-    "cf-connecting-ip",
-    "cf-connecting-ipv6",
-    "client-ip",
-    "connection",
     "content-digest",
     "content-disposition",
     "content-encoding",
@@ -48,29 +36,47 @@ const IMPERSONAL: [&str; 117] = [
     "content-md5",
     "content-range",
     "content-type",
-    "date",
     "digest",
-    "dnt",
-    "early-data",
     "expect",
-    "fastly-client-ip",
-    "forwarded",
-    "host",
     "if-match",
     "if-modified-since",
     "if-none-match",
     "if-range",
     "if-unmodified-since",
     "keep-alive",
+    "range",
+    "repr-digest",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "want-content-digest",
+    "want-digest",
+    "want-repr-digest",
+];
+
+/// Headers about the form of the answer, the client's software, the connection and the trace. The list is sorted.
+const IMPERSONAL: [&str; 68] = [
+    "accept",
+    "accept-charset",
+    "accept-datetime",
+    "accept-language",
+    "accept-ranges",
+    "b3",
+    "cache-control",
+    "cdn-loop",
+    "connection",
+    "date",
+    "dnt",
+    "early-data",
+    "host",
     "max-forwards",
     "origin",
     "pragma",
     "prefer",
     "priority",
     "purpose",
-    "range",
     "referer",
-    "repr-digest",
     "save-data",
     "sec-ch-device-memory",
     "sec-ch-dpr",
@@ -103,43 +109,19 @@ const IMPERSONAL: [&str; 117] = [
     "sec-websocket-extensions",
     "sec-websocket-key",
     "sec-websocket-version",
-    "te",
     "traceparent",
     "tracestate",
-    "trailer",
-    "transfer-encoding",
-    "true-client-ip",
-    "upgrade",
     "upgrade-insecure-requests",
     "user-agent",
     "via",
-    "want-content-digest",
-    "want-digest",
-    "want-repr-digest",
     "x-amzn-trace-id",
-    "x-azure-clientip",
     "x-b3-flags",
     "x-b3-parentspanid",
     "x-b3-sampled",
     "x-b3-spanid",
     "x-b3-traceid",
-    "x-client-ip",
     "x-cloud-trace-context",
-    "x-cluster-client-ip",
     "x-correlation-id",
-    "x-envoy-external-address",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-scheme",
-    "x-forwarded-server",
-    "x-forwarded-ssl",
-    "x-host",
-    "x-original-forwarded-for",
-    "x-original-host",
-    "x-real-ip",
     "x-request-id",
     "x-request-start",
     "x-requested-with",
@@ -196,10 +178,18 @@ pub fn counted(name: &HeaderName) -> &'static str {
     COUNTED.binary_search(&name.as_str()).map_or("other", |at| COUNTED[at])
 }
 
-/// Returns whether a header never identifies a client: it is in the list of this file, or the configuration says so by
-/// `impersonal`.
+/// Returns whether a header is about one message alone, so that it concerns no other request of the same client.
+pub fn is_of_message(name: &HeaderName) -> bool {
+    OF_MESSAGE.binary_search(&name.as_str()).is_ok()
+}
+
+/// Returns whether a header never identifies a client: it is about the message or the request's origin, it is in the
+/// list of this file, or the configuration says so by `impersonal`.
 pub fn is_impersonal(name: &HeaderName, impersonal: &[HeaderName]) -> bool {
-    IMPERSONAL.binary_search(&name.as_str()).is_ok() || impersonal.contains(name)
+    is_of_message(name)
+        || headers::states_origin(name.as_str())
+        || IMPERSONAL.binary_search(&name.as_str()).is_ok()
+        || impersonal.contains(name)
 }
 
 /// Checks the headers that identify the client of a request: each of them has one value, and `Connection` names none of
@@ -283,10 +273,13 @@ mod tests {
 
     #[test]
     fn impersonal_headers_are_found() {
-        assert!(IMPERSONAL.is_sorted() && COUNTED.is_sorted());
+        assert!(OF_MESSAGE.is_sorted() && IMPERSONAL.is_sorted() && COUNTED.is_sorted());
         assert_eq!(counted(&HeaderName::from_static("x-tenant-id")), "x-tenant-id");
         assert_eq!(counted(&HeaderName::from_static("x-made-up")), "other");
-        assert!(IMPERSONAL.iter().all(|name| is_impersonal(&HeaderName::from_static(name), &[])));
+        let origin = ["x-real-ip", "x-forwarded-for", "x-sucuri-clientip"];
+        for name in OF_MESSAGE.into_iter().chain(IMPERSONAL).chain(origin) {
+            assert!(is_impersonal(&HeaderName::from_static(name), &[]), "{name}");
+        }
     }
 
     #[test]

@@ -2,12 +2,16 @@
 //! draft-ietf-httpapi-idempotency-key-header.
 //!
 //! The keys are in the memory of the process, and their number, the bytes of their results and their lifetime are
-//! bounded. No key is forgotten before its lifetime ends, because a repetition would then run the operations again. So
-//! when the number of keys reaches its bound, a request with a new key is refused. When the results exceed their bound,
-//! the oldest results are dropped, but their keys stay.
+//! bounded. No key of a request that may have changed something is forgotten before its lifetime ends, because a
+//! repetition would then run the operations again. So when the number of keys reaches its bound, a request with a new key
+//! is refused. When the results exceed their bound, the oldest results are dropped, but their keys stay.
+//!
+//! A request that changed nothing, because it only read or each of its operations was refused, doesn't count for these
+//! bounds, and its key makes room for a new one. So clients with credentials that no upstream accepts use up no keys,
+//! whatever the number of their addresses.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -38,9 +42,13 @@ pub(super) struct IdempotencyKeys {
 #[derive(Debug, Default)]
 struct KeyTable {
     entries: HashMap<KeyName, KeyEntry>,
-    /// The names of all entries, the oldest first.
-    by_age: VecDeque<KeyName>,
-    /// The number of keys of each client.
+    /// The names of all entries by their places, the oldest first.
+    by_age: BTreeMap<u64, KeyName>,
+    /// The places of the entries whose requests have changed nothing.
+    idle: BTreeSet<u64>,
+    /// The place of the next entry.
+    next: u64,
+    /// The number of keys of each client, without those in `idle`.
     owners: OwnerCounts,
     /// The sum of the sizes of all results, in bytes.
     bytes: usize,
@@ -51,6 +59,8 @@ struct KeyEntry {
     /// The SHA-256 of the request's body.
     body: [u8; 32],
     owner: Owner,
+    /// The place in [`KeyTable::by_age`].
+    place: u64,
     state: KeyState,
     since: Instant,
 }
@@ -82,7 +92,15 @@ pub(super) struct KeyClaim {
     keys: Arc<IdempotencyKeys>,
     name: KeyName,
     settings: IdempotencySettings,
-    result: Option<Bytes>,
+    result: Option<KeptResult>,
+}
+
+/// The result of a request with a key.
+#[derive(Debug)]
+pub(super) struct KeptResult {
+    pub(super) body: Bytes,
+    /// Whether the request may have changed something.
+    pub(super) may_have_changed: bool,
 }
 
 impl IdempotencyKeys {
@@ -101,8 +119,12 @@ impl IdempotencyKeys {
         if let Some(entry) = table.entries.get(&name) {
             return entry.repeated(body);
         }
-        // No key is forgotten to make room for a new key: if its request were repeated, the operations would run again.
-        // Test: `idempotency_keys_are_bounded_and_never_dropped_early`.
+        // No other key is forgotten to make room for a new key: if its request were repeated, the operations would run
+        // again. Tests: `idempotency_keys_are_bounded_and_never_dropped_early`,
+        // `invented_clients_use_up_no_idempotency_keys`.
+        if table.entries.len() >= settings.entries {
+            table.forget_idle();
+        }
         // One client leaves the other keys to the others. Test: `one_client_does_not_use_up_all_keys`.
         let share = |part: usize| (settings.entries / part).max(SMALLEST_SHARE);
         let limits = OwnerLimits { client: share(CLIENT_PART), network: share(NETWORK_PART), all: settings.entries };
@@ -111,8 +133,8 @@ impl IdempotencyKeys {
                           request without one, or later";
             return KnownKey::Refused(Box::new(Problem::new(Code::Overloaded, detail)));
         }
-        table.entries.insert(name, KeyEntry { body, owner, state: KeyState::UnderWay, since: now });
-        table.by_age.push_back(name);
+        let place = table.place(name);
+        table.entries.insert(name, KeyEntry { body, owner, place, state: KeyState::UnderWay, since: now });
         KnownKey::New(KeyClaim { keys: Arc::clone(self), name, settings, result: None })
     }
 
@@ -147,40 +169,66 @@ impl KeyEntry {
 }
 
 impl KeyTable {
-    /// Forgets the keys whose lifetime has ended. A key whose request is still running gets a new lifetime. A call
-    /// checks the keys that it forgets or renews and at most one more key.
+    /// Returns a new place, which is the last one, for an entry.
+    fn place(&mut self, name: KeyName) -> u64 {
+        self.next += 1;
+        self.by_age.insert(self.next, name);
+        self.next
+    }
+
+    /// Forgets the keys whose lifetime has ended. A key whose request is still running gets a new lifetime.
     fn forget(&mut self, settings: IdempotencySettings, now: Instant) {
-        for _ in 0..self.by_age.len() {
-            let Some(name) = self.by_age.pop_front() else { return };
-            let Some(entry) = self.entries.get_mut(&name) else { continue };
+        while let Some((&place, &name)) = self.by_age.first_key_value() {
+            let Some(entry) = self.entries.get_mut(&name) else { return };
             if now.saturating_duration_since(entry.since) < settings.ttl {
-                return self.by_age.push_front(name);
+                return;
             }
             // A request can run longer than the lifetime of its key. A repetition must still find the key then, so the
             // key gets a new lifetime. Test: `an_idempotency_key_expires_unless_its_request_is_running`.
             if matches!(entry.state, KeyState::UnderWay) {
                 entry.since = now;
-                self.by_age.push_back(name);
-            } else if let Some(forgotten) = self.entries.remove(&name) {
-                self.owners.remove(forgotten.owner);
-                if let KeyState::Done(result) = forgotten.state {
-                    self.bytes -= result.len();
-                }
+                self.by_age.remove(&place);
+                let place = self.place(name);
+                self.entries.entry(name).and_modify(|entry| entry.place = place);
+            } else {
+                self.remove(place);
             }
+        }
+    }
+
+    /// Forgets the oldest key whose request has changed nothing.
+    fn forget_idle(&mut self) {
+        if let Some(&place) = self.idle.first() {
+            self.remove(place);
+        }
+    }
+
+    fn remove(&mut self, place: u64) {
+        let is_idle = self.idle.remove(&place);
+        let Some(entry) = self.by_age.remove(&place).and_then(|name| self.entries.remove(&name)) else { return };
+        if !is_idle {
+            self.owners.remove(entry.owner);
+        }
+        if let KeyState::Done(result) = entry.state {
+            self.bytes -= result.len();
         }
     }
 
     /// Ends a claim, and keeps `result` if there is one. Drops the oldest results until the new one fits. A result that
     /// is larger than the bound for all results isn't kept.
-    fn end(&mut self, name: &KeyName, result: Option<Bytes>, settings: IdempotencySettings) {
+    fn end(&mut self, name: &KeyName, result: Option<KeptResult>, settings: IdempotencySettings) {
         let Some(entry) = self.entries.get_mut(name) else { return };
-        let Some(result) = result.filter(|result| result.len() <= settings.size) else {
+        if result.as_ref().is_some_and(|result| !result.may_have_changed) {
+            self.owners.remove(entry.owner);
+            self.idle.insert(entry.place);
+        }
+        let Some(result) = result.map(|result| result.body).filter(|result| result.len() <= settings.size) else {
             entry.state = KeyState::Lost;
             return;
         };
         self.bytes += result.len();
         entry.state = KeyState::Done(result);
-        for older in &self.by_age {
+        for older in self.by_age.values() {
             if self.bytes <= settings.size {
                 break;
             }
@@ -196,7 +244,7 @@ impl KeyTable {
 
 impl KeyClaim {
     /// Ends the claim, and keeps the result for repetitions of the request.
-    pub(super) fn finish(mut self, result: Bytes) {
+    pub(super) fn finish(mut self, result: KeptResult) {
         self.result = Some(result);
     }
 }
@@ -213,6 +261,10 @@ mod tests {
 
     use super::*;
     use cursorgate_gateway::runtime::clock;
+
+    fn written(body: &'static str) -> KeptResult {
+        KeptResult { body: body.into(), may_have_changed: true }
+    }
 
     const SETTINGS: IdempotencySettings = IdempotencySettings { ttl: Duration::from_secs(60), entries: 2, size: 10 };
 
@@ -251,10 +303,10 @@ mod tests {
         let (keys, start) = (Arc::new(IdempotencyKeys::default()), clock::instant());
         let at = |seconds| start + Duration::from_secs(seconds);
         let running = claim(&keys, 1, at(0)).unwrap();
-        claim(&keys, 2, at(1)).unwrap().finish("result".into());
+        claim(&keys, 2, at(1)).unwrap().finish(written("result"));
         assert_eq!(claim(&keys, 2, at(60)).unwrap_err(), "result");
         assert_eq!(claim(&keys, 3, at(60)).unwrap_err(), "overloaded");
-        claim(&keys, 3, at(61)).unwrap().finish("third".into());
+        claim(&keys, 3, at(61)).unwrap().finish(written("third"));
         assert_eq!(claim(&keys, 1, at(100)).unwrap_err(), "idempotency_key_in_use");
         drop(running);
         assert_eq!(claim(&keys, 1, at(101)).unwrap_err(), "idempotency_result_lost", "it did not come to its end");
@@ -264,10 +316,28 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_requests_that_changed_nothing_make_room() {
+        let (keys, now) = (Arc::<IdempotencyKeys>::default(), clock::instant());
+        let read =
+            |name| claim(&keys, name, now).unwrap().finish(KeptResult { body: "".into(), may_have_changed: false });
+        read(1);
+        read(2);
+        assert_eq!(claim(&keys, 1, now).unwrap_err(), "", "it is kept while there is room");
+        claim(&keys, 3, now).unwrap().finish(written("3"));
+        let running = claim(&keys, 4, now).unwrap();
+        assert_eq!(claim(&keys, 5, now).unwrap_err(), "overloaded", "these two may have changed something");
+        running.finish(KeptResult { body: "4".into(), may_have_changed: false });
+        read(1);
+        assert_eq!(claim(&keys, 3, now).unwrap_err(), "3");
+        let table = keys.table();
+        assert_eq!((table.entries.len(), table.by_age.len(), table.idle.len(), table.bytes), (2, 2, 1, 1));
+    }
+
+    #[test]
     fn the_oldest_results_make_room() {
         let (keys, now) = (Arc::new(IdempotencyKeys::default()), clock::instant());
-        claim(&keys, 1, now).unwrap().finish("123456".into());
-        claim(&keys, 2, now).unwrap().finish("12345".into());
+        claim(&keys, 1, now).unwrap().finish(written("123456"));
+        claim(&keys, 2, now).unwrap().finish(written("12345"));
         assert_eq!(keys.table().bytes, 5);
         assert_eq!(claim(&keys, 1, now).unwrap_err(), "idempotency_result_lost");
         assert_eq!(claim(&keys, 2, now).unwrap_err(), "12345");

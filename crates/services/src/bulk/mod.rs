@@ -29,7 +29,7 @@ use tokio::sync::watch;
 
 use self::{
     detached::DetachedRuns,
-    idempotency::{IdempotencyKeys, KnownKey},
+    idempotency::{IdempotencyKeys, KeptResult, KnownKey},
     owners::Owner,
     request::BulkPlan,
     run::{BulkRun, FinishedBulk},
@@ -190,14 +190,15 @@ impl Bulk {
         let mut running = tokio::spawn(async move {
             let finished = run.run().await;
             if let Some(claim) = claim {
-                claim.finish(finished.body.clone());
+                let (body, may_have_changed) = (finished.body.clone(), finished.may_have_changed);
+                claim.finish(KeptResult { body, may_have_changed });
             }
             drop((own, place, in_flight));
             finished
         });
         let Some(finished) = unless_gone(session, Pin::new(&mut running)).await else { return Ok(None) };
         drop((kept, stays));
-        let FinishedBulk { body, summary, held: of_run } = finished.map_err(|error| failed(&error))?;
+        let FinishedBulk { body, summary, held: of_run, .. } = finished.map_err(|error| failed(&error))?;
         outcome.detail = Some(summary);
         drop(of_run);
         // The operations have run, so their results are sent even if `server.memory` is used up in the meantime.

@@ -64,6 +64,11 @@ impl OperationAnswer {
         self.status >= 400
     }
 
+    /// Returns whether the operation was refused, which means a status from 400 to 499: it changed nothing.
+    pub(super) fn is_refused(&self) -> bool {
+        (400..500).contains(&self.status)
+    }
+
     fn of_problem(code: Code, detail: &str, form: &ProblemForm) -> Self {
         let response = Response::of_problem(&Problem::new(code, detail), form.types.as_deref(), &form.request_id, None);
         Self {

@@ -59,7 +59,7 @@ pub(super) struct Operation {
     pub(super) id: Option<String>,
     /// The method and the name of the route, such as `GET users`.
     pub(super) kind: String,
-    method: Method,
+    pub(super) method: Method,
     target: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,

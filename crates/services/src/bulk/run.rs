@@ -35,6 +35,8 @@ pub(super) struct BulkRun {
 pub(super) struct FinishedBulk {
     /// The body of the answer, with all results as JSON.
     pub(super) body: Bytes,
+    /// Whether an operation may have changed something.
+    pub(super) may_have_changed: bool,
     /// The counts for the log, such as `operations: 3 succeeded, 1 failed, 0 skipped`.
     pub(super) summary: String,
     /// The memory of the answers, which the caller releases once the body is finished.
@@ -59,9 +61,12 @@ impl BulkRun {
         let plan = Arc::new(plan);
         let answers = operate(&plan, &surroundings, (settings.at_once, present)).await;
         let counts = BulkCounts::of(&plan, &answers);
+        let may_have_changed = plan.operations.iter().zip(&answers).any(|(operation, answer)| {
+            answer.as_ref().is_some_and(|answer| !operation.method.is_safe() && !answer.is_refused())
+        });
         let took = clock::instant().saturating_duration_since(began);
         let body = report::write(&plan, answers, &counts, took).into();
-        FinishedBulk { body, summary: counts.to_string(), held }
+        FinishedBulk { body, may_have_changed, summary: counts.to_string(), held }
     }
 }
 

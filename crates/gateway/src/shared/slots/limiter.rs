@@ -15,7 +15,7 @@
 //!   standard.
 //! - The limit begins high, and doubles while it is reached, until the first late answers. It grows only once a queue at
 //!   the upstream would have shown: if the answers explain the requests in flight, or after the time in which the upstream
-//!   answers a quarter of them.
+//!   answers half of them.
 //!
 //! Times are arguments, so tests use a simulated clock.
 
@@ -36,8 +36,8 @@ const ANSWERS: usize = 10;
 /// The number of answers of a window that are kept for its median, the last ones.
 const KEPT: usize = 32;
 
-/// The time without an answer after which a limit that is reached is raised, although no answer has shown that the
-/// upstream is able to do more.
+/// The time without an answer after which a limit that has been reached for so long is raised, although no answer has
+/// shown that the upstream is able to do more.
 const SILENCE: Duration = Duration::from_millis(500);
 
 /// The same time before the first answer of all. Nothing speaks against a crowd of slow requests then, so all of them
@@ -60,7 +60,7 @@ const OF_QUEUE: f64 = 0.75;
 pub struct Limiter {
     most: f64,
     limit: f64,
-    /// The usual time of an answer without a queue, in seconds; `None` before the first answer.
+    /// The usual time of an answer without a queue, in seconds; `None` before the first window has been judged.
     usual: Option<f64>,
     /// `true` until the first late answers.
     is_starting: bool,
@@ -73,10 +73,10 @@ pub struct Limiter {
     window: Instant,
     /// The time at which the limit was lowered. Answers to earlier requests say nothing about the new limit.
     lowered: Instant,
-    /// The time of the last answer.
-    heard: Instant,
-    /// The time at which the limit grew.
-    grown: Instant,
+    /// The time of the last answer; `None` before the first one.
+    heard: Option<Instant>,
+    /// The time since which requests have to wait at this limit; `None` if none has to.
+    full: Option<Instant>,
     /// The limit and the time of answers before the limit was lowered; `None` unless answers have been late since.
     before: Option<FormerLimit>,
     /// The answers a second in the last window; `None` before the first one.
@@ -104,8 +104,8 @@ impl Limiter {
             count: 0,
             window: now,
             lowered: now,
-            heard: now,
-            grown: now,
+            heard: None,
+            full: None,
             before: None,
             rate: None,
         }
@@ -130,32 +130,51 @@ impl Limiter {
         !self.is_starting
     }
 
+    /// Returns the time beyond which answers are late; `None` if it isn't known.
+    #[must_use]
+    pub fn bound(&self) -> Option<Duration> {
+        self.usual.map(|usual| Duration::from_secs_f64(usual * LATE + SLACK))
+    }
+
     /// Takes the time of an answer to a request that was sent at `began`. `awaited` is the number of requests that await
     /// their answers, with this one.
     pub fn answered(&mut self, began: Instant, awaited: usize, now: Instant) {
-        self.heard = now;
-        if began < self.lowered {
-            return;
+        self.heard = Some(now);
+        if awaited < self.limit() {
+            self.full = None;
         }
         let time = now.saturating_duration_since(began).as_secs_f64();
+        if began < self.lowered {
+            self.drained(time, now);
+            return;
+        }
         self.times[self.count % KEPT] = time;
         self.count += 1;
         self.peak = self.peak.max(awaited);
-        // At the start of an overload, the first answers are the fastest ones.
-        if self.rate.is_none() {
-            self.usual = Some(self.usual.map_or(time, |usual| usual.min(time)));
-        }
         let length = now.saturating_duration_since(self.window);
         if self.count >= ANSWERS && length >= WINDOW {
             self.judge(length, now);
         }
     }
 
+    /// Takes the time of an answer to a request that was sent before the limit was lowered. Until the first answer to a
+    /// later request, such answers show how late they were at the former limit: when it was lowered, the queue at the
+    /// upstream may still have been growing.
+    fn drained(&mut self, time: f64, now: Instant) {
+        if self.count == 0 {
+            self.window = now;
+            if let Some(before) = &mut self.before {
+                before.time += ((time - before.time) * FOLLOWS).max(0.0);
+            }
+        }
+    }
+
     /// Notices that a request has to wait. If no request has been answered for a while, the limit grows.
     pub fn pressed(&mut self, now: Instant) {
-        let silence = if self.usual.is_none() { FIRST_SILENCE } else { SILENCE };
-        if now.saturating_duration_since(self.heard.max(self.grown)) >= silence {
-            self.grown = now;
+        let silence = if self.heard.is_none() { FIRST_SILENCE } else { SILENCE };
+        let full = *self.full.get_or_insert(now);
+        if now.saturating_duration_since(self.heard.map_or(full, |heard| heard.max(full))) >= silence {
+            self.full = Some(now);
             self.limit = (self.limit * 2.0).min(self.most);
             self.begin(now);
         }
@@ -164,19 +183,20 @@ impl Limiter {
     /// Judges the answers of a window, and begins the next one.
     fn judge(&mut self, length: Duration, now: Instant) {
         let (time, rate) = (self.median(), number(self.count) / length.as_secs_f64());
-        let (peak, usual) = (number(self.peak), self.usual.unwrap_or(time));
+        let (peak, usual) = (number(self.peak), *self.usual.get_or_insert(time));
         self.rate = Some(rate);
         let bound = usual * LATE + SLACK;
         if time <= bound {
             self.before = None;
-            // Behind a limit that is reached, answers may be late by a little for ever: that isn't their usual time.
-            if time < usual || peak < self.limit / 2.0 {
+            // Behind a limit that is reached, answers may be late by a little for ever: that isn't their usual time. The
+            // first limit may be far more than the upstream can do.
+            if time < usual || !self.is_starting && peak < self.limit / 2.0 {
                 self.usual = Some(usual + (time - usual) * FOLLOWS);
             }
             let explained = rate * time >= peak / 2.0;
-            let since = now.saturating_duration_since(self.grown).as_secs_f64();
-            if peak >= self.limit.floor() && (explained || since * rate >= peak / 4.0) {
-                self.grown = now;
+            let since = self.full.map_or(0.0, |full| now.saturating_duration_since(full).as_secs_f64());
+            if peak >= self.limit.floor() && (explained || since * rate >= peak / 2.0) {
+                self.full = Some(now);
                 let more = if self.is_starting { self.limit } else { (self.limit / 8.0).max(1.0) };
                 self.limit = (self.limit + more).min(self.most);
             }
@@ -202,7 +222,7 @@ impl Limiter {
         self.before.get_or_insert(FormerLimit { limit, time });
         // A smaller share could be wrong by much, and a larger one would take too many steps.
         self.limit = (limit * share.clamp(0.25, 0.9)).max(LEAST.min(self.most));
-        (self.lowered, self.grown) = (now, now);
+        (self.lowered, self.full) = (now, None);
     }
 
     fn begin(&mut self, now: Instant) {

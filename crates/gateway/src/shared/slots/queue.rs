@@ -123,6 +123,11 @@ impl<T> FairQueue<T> {
         of_address.and_then(|queue| queue.clients.get(&client.client)).map_or(0, VecDeque::len)
     }
 
+    /// Returns whether a client's address has no waiting request.
+    pub fn is_new(&self, client: QueuedClient) -> bool {
+        !self.addresses.contains_key(&client.address)
+    }
+
     /// Returns the number of turns until a new request of a client has its own, if no other request is added: an
     /// estimate, because clients of one address may have different numbers of requests.
     pub fn turns_until(&self, client: QueuedClient) -> usize {
@@ -139,10 +144,10 @@ impl<T> FairQueue<T> {
         let number = self.next;
         self.next += 1;
         self.length += 1;
-        let queue = self.addresses.entry(client.address).or_default();
-        if queue.length == 0 {
+        if self.is_new(client) {
             self.new.push_back(client.address);
         }
+        let queue = self.addresses.entry(client.address).or_default();
         queue.length += 1;
         let requests = queue.clients.entry(client.client).or_default();
         if requests.is_empty() {

@@ -77,3 +77,21 @@ fn the_limit_recovers_from_a_pause() {
     let limit = service.run(10, 200, |_| 40 * MILLI);
     assert!(limit >= 200, "{limit}");
 }
+
+/// At the start of an overload, the first requests get the time for their answers before more are sent.
+#[test]
+fn a_limit_that_has_just_been_reached_stays() {
+    let mut service = Simulation::new();
+    let at = |millis| service.start + MILLI * millis;
+    for millis in [5_000, 5_050] {
+        service.limiter.pressed(at(millis));
+        assert_eq!(service.limiter.limit(), 64);
+    }
+    service.limiter.pressed(at(5_100));
+    assert_eq!(service.limiter.limit(), 128, "no answer for a while");
+    service.limiter.answered(at(5_000), 1, at(5_110));
+    // After a pause, nothing has been asked for that could have been answered.
+    service.limiter.pressed(at(20_000));
+    service.limiter.pressed(at(20_400));
+    assert_eq!(service.limiter.limit(), 128);
+}

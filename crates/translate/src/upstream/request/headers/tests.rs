@@ -140,7 +140,7 @@ fn headers_of_principal_and_origin_cant_be_nominated() {
 }
 
 /// Headers about the origin of a request, under the names that different proxies use.
-const CLAIMS: [(&str, &str); 29] = [
+const CLAIMS: [(&str, &str); 34] = [
     ("x-forwarded-for", "10.0.0.1"),
     ("x_forwarded_for", "10.0.0.2"),
     ("x-forwarded-host", "evil.example"),
@@ -163,6 +163,11 @@ const CLAIMS: [(&str, &str); 29] = [
     ("x-originating-ip", "10.0.0.1"),
     ("x-azure-socketip", "10.0.0.1"),
     ("x-appengine-user-ip", "10.0.0.1"),
+    ("x-sucuri-clientip", "10.0.0.1"),
+    ("ali-cdn-real-ip", "10.0.0.1"),
+    ("cdn_src_ip", "10.0.0.1"),
+    ("eo-connecting-ip", "10.0.0.1"),
+    ("cloudfront-viewer-address", "10.0.0.1:1"),
     ("x-scheme", "https"),
     ("x-url-scheme", "https"),
     ("front-end-https", "on"),
@@ -184,6 +189,7 @@ fn believed(vouched: &[&'static str], trusted: bool) -> Vec<&'static str> {
 /// Row: A13
 #[test]
 fn unknown_clients_cant_state_their_origin() {
+    assert!(OF_ORIGIN.is_sorted());
     assert_eq!(believed(&["x-forwarded-for", "x-forwarded-proto"], false), ["x_ssl_client", "x-ssl-client"]);
     // A header that a proxy writes, according to `vouched`, counts as a header about the origin, whatever its name.
     assert_eq!(believed(&["x-ssl-client"], false), [""; 0]);
