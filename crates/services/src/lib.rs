@@ -9,6 +9,7 @@ mod answer;
 mod backoff;
 mod bulk;
 mod caller;
+mod contract;
 mod database;
 mod exports;
 mod graphql;
@@ -82,7 +83,8 @@ impl Services {
     pub fn open(gateway: &Gateway, settings: &ServiceSettings) -> Result<Self, String> {
         let inner = Arc::new(InnerGateway::new(gateway));
         let bulk = Arc::new(bulk::Bulk::new(Arc::clone(&inner)));
-        let mut answering: Vec<Arc<dyn Service>> = vec![Arc::new(graphql::Graphql::new(Arc::clone(&inner)))];
+        let mut answering: Vec<Arc<dyn Service>> =
+            vec![Arc::new(contract::PublicContract::default()), Arc::new(graphql::Graphql::new(Arc::clone(&inner)))];
         let (mut webhooks, mut events) = (None, None);
         let mut reports: Vec<Arc<dyn ServiceReport>> = vec![Arc::new(playground::Playground::open(gateway)?)];
         if let Some(settings) = &settings.webhooks {
