@@ -19,6 +19,9 @@ pub(super) const TYPES: [EventType; 4] =
 /// The `type` of the request that verifies an endpoint. It isn't a type of event.
 pub(super) const VERIFICATION: &str = "webhook.verification";
 
+/// The `type` of the event by which a client tries its endpoint. Clients can't subscribe to it.
+pub(super) const TRIAL: &str = "webhook.test";
+
 /// Returns the type of event with this word, such as `export.completed`; `None` if the word is unknown.
 pub(super) fn type_of(word: &str) -> Option<EventType> {
     TYPES.into_iter().find(|event| event.word() == word)
@@ -62,11 +65,19 @@ impl Event {
     /// Creates an event. Its id is a hash of the type and the cause, so two events with the same type and cause are the
     /// same event.
     pub(crate) fn new(kind: EventType, cause: &str, created: u64, audience: Audience, data: &impl Serialize) -> Self {
+        Self::of_word(kind.word(), cause, created, audience, data)
+    }
+
+    /// Creates the event by which a client tries its endpoint.
+    pub(super) fn trial(cause: &str, created: u64) -> Self {
+        Self::of_word(TRIAL, cause, created, Audience::Client(Vec::new()), &serde_json::Map::new())
+    }
+
+    fn of_word(kind: &str, cause: &str, created: u64, audience: Audience, data: &impl Serialize) -> Self {
         // The hash includes the type, because events of two types with the same cause are two events.
         // Test: `an_event_raised_again_has_the_same_id_and_payload`.
-        let digest = Sha256::digest(format!("{}\n{cause}", kind.word()));
+        let digest = Sha256::digest(format!("{kind}\n{cause}"));
         let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let kind = kind.word();
         Self {
             id: format!("evt_{id}"),
             kind: kind.to_owned(),
