@@ -7,6 +7,7 @@ mod guard;
 mod libraries;
 mod operators;
 mod receiver;
+mod services_page;
 mod survival;
 
 use serde_json::{Value, json};

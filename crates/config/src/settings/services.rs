@@ -29,6 +29,14 @@ pub struct ServiceSettings {
     pub cors: ServiceCors,
 }
 
+impl ServiceSettings {
+    /// Returns whether a service is on that has a report for operators.
+    #[must_use]
+    pub fn has_reports(&self) -> bool {
+        self.exports.is_some() || self.live.is_some() || self.webhooks.is_some()
+    }
+}
+
 /// The origins whose scripts may use services without a list of their own: those of `services.cors`, or those that
 /// routes have in common. `None` if there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
