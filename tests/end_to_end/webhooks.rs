@@ -7,6 +7,7 @@ mod guard;
 mod libraries;
 mod operators;
 mod receiver;
+mod replicas;
 mod services_page;
 mod survival;
 

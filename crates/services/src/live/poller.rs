@@ -321,7 +321,7 @@ impl Poller {
             etag: shown.page.tag.as_ref().and_then(|tag| tag.to_str().ok()).map(str::to_owned),
         };
         let before = self.told.as_ref().map(|(_, version)| version.clone());
-        let seen = SeenList { key: *key, version: version.clone(), before, data };
+        let seen = SeenList { key: *key, version: version.clone(), before, cause: None, is_for_clients: false, data };
         // Clients with equal headers can still differ in their private parameters. Headers don't identify clients then,
         // so only the operator's endpoints get the event.
         let callers = if *has_private { Vec::new() } else { self.group.callers() };

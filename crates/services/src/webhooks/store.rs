@@ -112,6 +112,9 @@ UPDATE endpoints SET disabled_by = iif(gone, 'gone', 'client') WHERE state = 'di
 ALTER TABLE endpoints DROP COLUMN gone;
 ALTER TABLE endpoints ADD COLUMN failing_since INTEGER;
 
+-- The name of all processes with this directory, among those that share a store.
+CREATE TABLE holder (id TEXT PRIMARY KEY) STRICT;
+INSERT INTO holder VALUES (lower(hex(randomblob(16))));
 ",
 ];
 

@@ -412,6 +412,7 @@ async fn a_database_of_the_version_before_reasons_has_them_afterwards() {
             assert_eq!(tables.note_attempt("a", false, 20)?, Some(10), "since the first failure");
             assert_eq!(tables.note_attempt("a", true, 30)?, None);
             assert_eq!(tables.note_attempt("a", false, 40)?, Some(40), "since the last success");
+            assert_eq!(tables.holder()?.len(), 32);
             Ok(())
         })
         .await
