@@ -298,6 +298,7 @@ fn response(bencher: Bencher<'_, '_>, size: &str) {
             preference_applied: None,
             link_length: 4_096,
             extra_links: &[],
+            service_links: &[],
             legacy_headers: &[],
         }
         .render()

@@ -201,7 +201,7 @@ fn with_services(of_list: &str, of_rest: &str, services: &str) -> (Upstream, Gat
     let more = format!(
         "[routes.rest]\npath = \"/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n{of_rest}\n\
          [services]\n{services}\n[services.graphql]\n[services.bulk]\n[services.exports]\ndirectory = {:?}\n\
-         [services.live]\nroutes = [\"users\"]\n[services.mcp]\n",
+         [services.live]\nroutes = [\"users\"]\n[services.mcp]\n[services.contract]\ndocument = \"/openapi.json\"\n",
         directory.file("exports"),
     );
     let gateway = Gateway::start(&text.replace("ROUTE", &route).replace("MORE", &more));
@@ -213,14 +213,20 @@ fn with_services(of_list: &str, of_rest: &str, services: &str) -> (Upstream, Gat
 fn services_have_the_policy_of_their_lists() {
     const OF_APP: &str = "cors = { origins = [\"https://app.example.com\"] }";
     const OF_ALL: &str = "cors = { origins = [\"*\"] }";
-    let targets = [("POST", "/graphql"), ("POST", "/bulk"), ("POST", "/users/exports"), ("GET", "/users/live")];
+    let targets = [
+        ("POST", "/graphql"),
+        ("POST", "/bulk"),
+        ("POST", "/users/exports"),
+        ("GET", "/users/live"),
+        ("GET", "/openapi.json"),
+    ];
     // The third value has the services that scripts of the application may use: those in the sequence above.
     let cases = [
-        (OF_APP, OF_APP, "", [true; 4]),
-        (OF_APP, OF_ALL, "", [true, false, true, true]),
-        ("", OF_APP, "", [false; 4]),
-        ("", "", OF_APP, [true, true, false, false]),
-        (OF_ALL, OF_ALL, "cors = { origins = [] }", [false, false, true, true]),
+        (OF_APP, OF_APP, "", [true; 5]),
+        (OF_APP, OF_ALL, "", [true, false, true, true, true]),
+        ("", OF_APP, "", [false; 5]),
+        ("", "", OF_APP, [true, true, false, false, true]),
+        (OF_ALL, OF_ALL, "cors = { origins = [] }", [false, false, true, true, false]),
     ];
     for (of_list, of_rest, of_services, expected) in cases {
         let (upstream, gateway, _directory) = with_services(of_list, of_rest, of_services);

@@ -514,6 +514,53 @@ fn streams_go_on_after_a_reload_while_their_page_is_live() {
     assert_eq!(stream.next(), None);
 }
 
+/// After a write through the gateway, a page is read again at once, however long its interval has become.
+#[test]
+fn a_write_through_the_gateway_wakes_live_pages() {
+    let rows = Rows::count(40);
+    let own = rows.clone();
+    let upstream = Upstream::start(move |exchange| {
+        if exchange.request.method == "GET" {
+            return own.answer(exchange);
+        }
+        let status = if exchange.request.query() == "refused" { "409 Conflict" } else { "200 OK" };
+        exchange.reply(status, &[], b"")
+    });
+    let between = |min: &str, max: &str| {
+        let live = format!("[services.live]\nroutes = [\"users\"]\ninterval = {{ min = {min:?}, max = {max:?} }}\n");
+        let rest = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
+        format!("{}{live}{rest}", configuration(upstream.address, BY_OFFSET_TO_SHORT, BY_SCORE))
+    };
+    let gateway = Gateway::start(&between("50ms", "50ms"));
+    let mut stream = LiveStream::open(&gateway, "/users/live?limit=5", &[]);
+    stream.follow();
+    let reload = |text: &str| {
+        let sample = "cursorgate_config_reloads_total{cause=\"signal\",result=\"in_force\"}";
+        let before = metric(&gateway, sample);
+        gateway.rewrite(Keys::One, text);
+        gateway.signal("HUP");
+        eventually("the reload", || (metric(&gateway, sample) > before).then_some(()));
+    };
+    reload(&between("1h", "1h"));
+    // The next poll is in an hour, unless a write wakes the page.
+    let mut before = polls(&gateway);
+    eventually("the polls rest", || {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let now = polls(&gateway);
+        std::mem::replace(&mut before, now).eq(&now).then_some(())
+    });
+    reload(&between("50ms", "1h"));
+    rows.change(|rows| rows.push(Row::new(900, 0)));
+    // Neither a request that only reads, nor a refused write, nor a write elsewhere wakes it.
+    assert_eq!(gateway.get("/users?cursor=start&limit=5").status, 200);
+    assert_eq!(gateway.send("PUT", "/users?refused", &[], b"").status, 409);
+    assert_eq!(gateway.send("POST", "/elsewhere", &[], b"").status, 200);
+    assert_eq!(polls(&gateway), before);
+    assert_eq!(gateway.send("DELETE", "/users/7", &[], b"").status, 200);
+    assert_eq!(stream.follow().name, "patch");
+    assert_eq!(stream.page, get(&gateway, "/users?limit=5", &[]));
+}
+
 #[test]
 fn a_stream_ends_after_its_time() {
     let (_upstream, _rows, gateway) = start("lifetime = \"1s\"");

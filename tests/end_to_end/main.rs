@@ -16,6 +16,7 @@ mod collations;
 mod command_line;
 mod compression;
 mod connections;
+mod contract;
 mod conventions;
 mod cors;
 mod cost;

@@ -7,6 +7,8 @@ mod guard;
 mod libraries;
 mod operators;
 mod receiver;
+mod replicas;
+mod services_page;
 mod survival;
 
 use serde_json::{Value, json};
@@ -403,7 +405,7 @@ fn a_sunset_is_announced_once_for_each_notice() {
     assert!(signed_by(&first, receiver::SECRET) && signed_by(&first, receiver::SECRET_BEFORE));
     let payload = first.json();
     let mut schema: Value =
-        serde_json::from_str(include_str!("../../crates/services/src/webhooks/schemas/legacy.sunset_approaching.json"))
+        serde_json::from_str(include_str!("../../crates/gateway/src/openapi/events/legacy.sunset_approaching.json"))
             .expect("a schema");
     plain(&mut schema);
     assert_eq!(faults(&schema, &payload), Vec::<String>::new(), "{payload}");

@@ -42,8 +42,9 @@ pub use list::{
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use services::{
-    BulkSettings, CountedBy, ExportSettings, ExportStoreSettings, GraphqlSettings, IdempotencySettings, LiveInterval,
-    LiveSettings, McpSettings, OfferedListSettings, PlaygroundSettings, PostgresSettings, ServiceCors, ServiceSettings,
+    BulkSettings, CATALOG_PATH, CountedBy, ExportSettings, ExportStoreSettings, GraphqlSettings, IdempotencySettings,
+    LiveInterval, LiveSettings, McpSettings, OfferedListSettings, PlaygroundSettings, PostgresSettings,
+    PublicContractSettings, ServiceCors, ServiceSettings,
 };
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};

@@ -9,6 +9,7 @@ mod answer;
 mod backoff;
 mod bulk;
 mod caller;
+mod contract;
 mod database;
 mod exports;
 mod graphql;
@@ -20,6 +21,7 @@ mod list;
 mod list_page;
 mod live;
 mod mcp;
+mod operators;
 mod page;
 mod per_snapshot;
 mod pipe;
@@ -82,16 +84,22 @@ impl Services {
     pub fn open(gateway: &Gateway, settings: &ServiceSettings) -> Result<Self, String> {
         let inner = Arc::new(InnerGateway::new(gateway));
         let bulk = Arc::new(bulk::Bulk::new(Arc::clone(&inner)));
-        let mut answering: Vec<Arc<dyn Service>> = vec![Arc::new(graphql::Graphql::new(Arc::clone(&inner)))];
+        let mut answering: Vec<Arc<dyn Service>> =
+            vec![Arc::new(contract::PublicContract::default()), Arc::new(graphql::Graphql::new(Arc::clone(&inner)))];
         let (mut webhooks, mut events) = (None, None);
-        let mut reports: Vec<Arc<dyn ServiceReport>> = vec![Arc::new(playground::Playground::open(gateway)?)];
+        let mut reports: Vec<Arc<dyn ServiceReport>> = vec![
+            Arc::new(playground::Playground::open(gateway)?),
+            Arc::new(operators::ServicesPage::new(Arc::clone(&inner))),
+        ];
         if let Some(settings) = &settings.webhooks {
             let opened = webhooks::open(&inner, settings)?;
             answering.push(Arc::new(opened.service));
             reports.push(Arc::new(opened.report));
             (webhooks, events) = (Some((opened.deliveries, opened.watches)), Some(opened.events));
         }
-        answering.push(Arc::new(live::LivePages::new(Arc::clone(&inner), events.clone())));
+        let live = live::LivePages::new(Arc::clone(&inner), events.clone());
+        reports.push(Arc::new(live.report()));
+        answering.push(Arc::new(live));
         // The inner requests of MCP tools can reach the exports service. So an agent's export is begun, limited and
         // owned by the same code as any other export. Test: `a_tool_begins_an_export_and_follows_it`.
         let (mut exports, mut of_tools) = (None, Arc::clone(&inner));

@@ -8,11 +8,17 @@ use cursorgate_gateway::{Snapshot, lifecycle::snapshot::authorizing};
 
 /// Returns the description of all services; an empty string if there are none.
 pub(super) fn described(snapshot: &Snapshot) -> String {
-    let ServiceSettings { bulk, exports, graphql, live, mcp, playground, webhooks, cors } = &snapshot.services;
+    let ServiceSettings { bulk, contract, exports, graphql, live, mcp, playground, webhooks, cors } =
+        &snapshot.services;
     let mut text = String::new();
     if let Some(bulk) = bulk {
         begin(&mut text, "bulk", &format!("POST {}: up to {} requests in one", bulk.path, bulk.operations));
         scripts(&mut text, cors.of_routes.as_ref());
+    }
+    if let Some(contract) = contract {
+        let paths: Vec<&str> = contract.paths().collect();
+        begin(&mut text, "contract", &format!("GET {}: the description of lists and services", paths.join(", ")));
+        scripts(&mut text, cors.of_lists.as_ref());
     }
     if let Some(exports) = exports {
         begin(&mut text, "exports", "each list by GET, at its path with /exports after it");

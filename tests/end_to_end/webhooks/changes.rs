@@ -74,7 +74,7 @@ fn a_change_of_a_watched_list_is_one_event_also_over_a_restart() {
     assert!(signed_by(&event, receiver::SECRET));
     let payload = event.json();
     let mut schema: Value =
-        serde_json::from_str(include_str!("../../../crates/services/src/webhooks/schemas/collection.changed.json"))
+        serde_json::from_str(include_str!("../../../crates/gateway/src/openapi/events/collection.changed.json"))
             .expect("a schema");
     plain(&mut schema);
     assert_eq!(faults(&schema, &payload), Vec::<String>::new(), "{payload}");

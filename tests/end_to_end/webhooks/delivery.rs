@@ -255,3 +255,77 @@ fn a_secret_is_replaced_without_a_gap() {
         }
     }
 }
+
+#[test]
+fn a_client_tries_its_endpoint_by_a_test_event() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "");
+    let unverified = super::register(&gateway, &[ONE], &receiver.url("/other"), &["export.failed"]);
+    let test = |path: &str| post(&gateway, &format!("{path}/test"), &[ONE], &Value::Null);
+    assert_eq!(test(&unverified.path).outcome(), "409 webhook_unverified");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.failed"]);
+    let queued = eventually("a turn after the verification", || {
+        let answer = test(&endpoint.path);
+        (answer.outcome() != "429 rate_limited").then_some(answer)
+    });
+    assert_eq!((queued.status, &queued.json()["type"]), (202, &json!("webhook.test")), "{queued:?}");
+    let delivered = delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+    assert_eq!(delivered["id"], queued.json()["id"]);
+    let received = receiver.events();
+    assert_eq!(received.len(), 1, "no other endpoint gets it: {received:?}");
+    assert!(signed_by(&received[0], &endpoint.secret));
+    assert_eq!((&received[0].json()["type"], &received[0].json()["data"]), (&json!("webhook.test"), &json!({})));
+}
+
+#[test]
+fn dead_letters_of_a_range_of_time_are_sent_again() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "attempts = 3");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    receiver.answer(unavailable(&[]));
+    export(&gateway, &[ONE]);
+    let dead = delivery(&gateway, &endpoint.path, &[ONE], "dead");
+    receiver.echo();
+    let recover = |order: &Value| post(&gateway, &format!("{}/recover", endpoint.path), &[ONE], order);
+    for order in [
+        json!({}),
+        json!({ "since": "yesterday" }),
+        json!({ "since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z" }),
+    ] {
+        assert_eq!(recover(&order).outcome(), "400 body_invalid", "{order}");
+    }
+    let earlier = recover(&json!({ "since": "2001-01-01T00:00:00Z", "until": dead["createdAt"] }));
+    assert_eq!((earlier.status, earlier.json()), (202, json!({ "redelivered": 0 })));
+    let since = recover(&json!({ "since": dead["createdAt"] }));
+    assert_eq!((since.status, since.json()), (202, json!({ "redelivered": 1 })));
+    let delivered = delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+    assert_eq!(delivered["eventId"], dead["eventId"]);
+}
+
+/// An endpoint that no attempt has reached for `disable_after` is disabled with its next dead letter.
+#[test]
+fn an_endpoint_that_fails_for_long_is_disabled() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "attempts = 3\ndisable_after = \"1s\"");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    receiver.answer(unavailable(&[]));
+    // Each export makes a dead letter. One of them is a second after the first failed attempt.
+    export(&gateway, &[ONE]);
+    let document = eventually("the endpoint is disabled", || {
+        let all = deliveries(&gateway, &endpoint.path, &[ONE]);
+        if !all.is_empty() && all.iter().all(|one| one["state"] == "dead") {
+            export(&gateway, &[ONE]);
+        }
+        let document = get(&gateway, &endpoint.path, &[ONE]);
+        (document["state"] == "disabled").then_some(document)
+    });
+    assert_eq!(document["disabledBy"], "failures");
+    receiver.echo();
+    let enabled = ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "enabled": true }));
+    assert_eq!((&enabled.json()["state"], &enabled.json()["disabledBy"]), (&json!("active"), &Value::Null));
+    export(&gateway, &[ONE]);
+    delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+}

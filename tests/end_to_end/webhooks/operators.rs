@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    CLIENTS, ONE, active, export,
+    CLIENTS, ONE, active, ask, delivery, export, get,
     receiver::{self, Receiver},
-    services,
+    services, start,
 };
 use crate::harness::{
     Directory, eventually,
@@ -107,7 +107,48 @@ fn dead_letters_are_listed_and_sent_again() {
     eventually("no dead letter", || {
         (read(&gateway, "/webhooks/dead-letters") == json!({ "dead_letters": [], "next": null })).then_some(())
     });
-    let disabled = super::ask(&gateway, "PATCH", &client.path, &[ONE], &json!({ "enabled": false }));
+    let disabled = ask(&gateway, "PATCH", &client.path, &[ONE], &json!({ "enabled": false }));
     assert_eq!(disabled.status, 200);
     assert_eq!(redeliver(&gateway, &token, &json!({ "endpoint": endpoint })).status, 409);
+}
+
+/// An operator can pause an endpoint, which its client can't enable, and activate it again.
+#[test]
+fn an_operator_pauses_and_activates_endpoints() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let gateway = start(&upstream, &directory, &receiver, "");
+    std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
+    let hosts = "hosts = [\"gateway.test\"]";
+    gateway.rewrite_raw(&gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\"")));
+    gateway.signal("HUP");
+    let bearer = format!("Bearer {TOKEN}");
+    let change = |path: &str, body: &Value| {
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        http::send(gateway.admin, "POST", path, &headers, body.to_string().as_bytes())
+    };
+    eventually("the token is in force", || (change("/webhooks/pause", &json!({})).status == 400).then_some(()));
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    let id = endpoint.path.rsplit('/').next().expect("an id");
+    let named = json!({ "endpoint": id });
+    assert_eq!(change("/webhooks/activate", &named).status, 409, "it isn't disabled");
+    assert_eq!(change("/webhooks/pause", &json!({ "endpoint": "0".repeat(32) })).status, 404);
+    let paused = change("/webhooks/pause", &named);
+    assert_eq!((paused.status, paused.json()), (200, json!({ "endpoint": id, "state": "disabled" })));
+    assert_eq!(get(&gateway, &endpoint.path, &[ONE])["disabledBy"], "operator");
+    // Its client can't undo that: not by the switch, another URL, or a verification.
+    let patch = |body: Value| ask(&gateway, "PATCH", &endpoint.path, &[ONE], &body);
+    assert_eq!(patch(json!({ "enabled": true })).outcome(), "409 webhook_unverified");
+    assert_eq!(patch(json!({ "enabled": false })).json()["disabledBy"], "operator");
+    assert_eq!(patch(json!({ "url": receiver.url("/other") })).json()["state"], "disabled");
+    assert_eq!(super::verify(&gateway, &[ONE], &endpoint).outcome(), "409 webhook_unverified");
+    let activated = change("/webhooks/activate", &named);
+    assert_eq!(activated.json()["state"], "unverified", "its URL has changed: {activated:?}");
+    assert_eq!(super::verify(&gateway, &[ONE], &endpoint).json()["state"], "active");
+    // What the client has disabled is the client's.
+    patch(json!({ "enabled": false }));
+    assert_eq!(change("/webhooks/activate", &named).status, 409);
+    patch(json!({ "enabled": true }));
+    export(&gateway, &[ONE]);
+    delivery(&gateway, &endpoint.path, &[ONE], "delivered");
 }

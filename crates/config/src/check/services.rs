@@ -4,6 +4,7 @@ mod exports;
 mod graphql;
 mod mcp;
 mod offered;
+mod public_contract;
 
 use super::{Context, cors, identity, webhooks};
 use crate::{
@@ -28,8 +29,17 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
     let graphql_table = SERVICES.graphql.find(&services);
     let live_table = SERVICES.live.find(&services);
     let mcp_table = SERVICES.mcp.find(&services);
-    let playground_table = SERVICES.playground.find(&services);
-    let tables = [bulk_table, exports_table, webhooks_table, graphql_table, live_table, mcp_table, playground_table];
+    let (playground_table, contract_table) = (SERVICES.playground.find(&services), SERVICES.contract.find(&services));
+    let tables = [
+        bulk_table,
+        contract_table,
+        exports_table,
+        webhooks_table,
+        graphql_table,
+        live_table,
+        mcp_table,
+        playground_table,
+    ];
     let any = tables.into_iter().flatten().next();
     if let (false, Some(written)) = (cfg!(feature = "services"), any) {
         let help = "build it with the feature `services`, which is on by default";
@@ -37,6 +47,7 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
     }
     let settings = ServiceSettings {
         bulk: bulk_table.map(|written| bulk(written, root, routes, context)),
+        contract: contract_table.and_then(|written| public_contract::read(written, routes, context)),
         exports: exports_table.and_then(|written| exports(written, context)),
         webhooks: webhooks_table.and_then(|written| webhooks::webhooks(written, root, routes, context)),
         graphql: graphql_table.map(|written| graphql::read(written, routes, context)),

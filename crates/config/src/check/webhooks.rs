@@ -71,6 +71,7 @@ pub(super) fn webhooks(
         attempts: WEBHOOKS.attempts.read(written),
         delay: WEBHOOKS.delay.read(written),
         longest_delay: WEBHOOKS.longest_delay.read(written),
+        disable_after: WEBHOOKS.disable_after.read(written),
         timeout: WEBHOOKS.timeout.read(written),
         in_flight: WEBHOOKS.in_flight.read(written),
         pace,

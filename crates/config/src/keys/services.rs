@@ -45,9 +45,13 @@ table! {
         /// `admin.token`. See docs/playground.md.
         playground: Key<Spanned> => sub_table(PlaygroundKeys::KEYS).optional_section();
 
-        /// The origins whose scripts may use bulk requests, GraphQL and webhooks. Without this table, these are the
-        /// origins of all lists, and for bulk requests of all routes, if all of them have the same `cors`; otherwise
-        /// none. Exports and live pages have the `cors` of their list.
+        /// The description of the API for its clients: the OpenAPI document of lists and services, links to it from
+        /// every page, and a path from which clients find all lists. See docs/contract.md.
+        contract: Key<Spanned> => sub_table(PublicContractKeys::KEYS).optional_section();
+
+        /// The origins whose scripts may use bulk requests, the contract, GraphQL and webhooks. Without this table,
+        /// these are the origins of all lists, and for bulk requests of all routes, if all of them have the same
+        /// `cors`; otherwise none. Exports and live pages have the `cors` of their list.
         cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();
     }
 }
@@ -271,6 +275,28 @@ table! {
 
         /// The largest part of an answer's body that the page gets. The page shows a longer answer without its items.
         answer_size: Defaulted<usize> => size("1KiB", "16MiB").default(Text("1MiB"));
+    }
+}
+
+table! {
+    /// The keys of `[services.contract]`.
+    PUBLIC_CONTRACT: PublicContractKeys {
+        /// The path of the OpenAPI document, under every host. A GET for exactly this path goes to the service and to no
+        /// route. There is no default, because many upstreams have a document of their own at /openapi.json.
+        document: Key<String> => text(syntax::service_path).sample(r#""/openapi.json""#);
+
+        /// With `true`, /.well-known/api-catalog is answered with a catalog of the API (RFC 9727).
+        catalog: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// The path of a JSON document with links to all lists and services, under every host. Without this key there is
+        /// none.
+        entry: Key<String> => text(syntax::service_path).example(r#""/api""#);
+
+        /// The URL of a page about the API for people, to which the catalog and the entry link.
+        documentation: Key<String> => text(syntax::url).example(r#""https://docs.example.com/api""#);
+
+        /// The names of the routes whose lists aren't described.
+        except: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
     }
 }
 

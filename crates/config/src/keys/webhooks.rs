@@ -37,6 +37,10 @@ table! {
         /// The longest pause between two attempts. A longer `Retry-After` of an answer is shortened to this time.
         longest_delay: Defaulted<Duration> => duration("100ms", "1d").default(Text("1h"));
 
+        /// The time for which an endpoint may fail: a delivery that becomes a dead letter disables the endpoint if no
+        /// attempt has succeeded for this time. Its client or an operator can enable it again.
+        disable_after: Defaulted<Duration> => duration("1s", "365d").default(Text("5d"));
+
         /// The longest time for an attempt, from the look-up of the name to the end of the answer.
         timeout: Defaulted<Duration> => duration("100ms", "1m").default(Text("10s"));
 

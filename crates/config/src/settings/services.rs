@@ -12,6 +12,8 @@ use crate::{diagnostic::Located, secret::Secret};
 pub struct ServiceSettings {
     /// The settings of bulk requests; `None` if this service is off.
     pub bulk: Option<BulkSettings>,
+    /// The settings of the public contract; `None` if this service is off.
+    pub contract: Option<PublicContractSettings>,
     /// The settings of exports; `None` if this service is off.
     pub exports: Option<ExportSettings>,
     /// The settings of GraphQL; `None` if this service is off.
@@ -27,6 +29,14 @@ pub struct ServiceSettings {
     pub cors: ServiceCors,
 }
 
+impl ServiceSettings {
+    /// Returns whether a service is on that has a report for operators.
+    #[must_use]
+    pub fn has_reports(&self) -> bool {
+        self.exports.is_some() || self.live.is_some() || self.webhooks.is_some()
+    }
+}
+
 /// The origins whose scripts may use services without a list of their own: those of `services.cors`, or those that
 /// routes have in common. `None` if there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +45,38 @@ pub struct ServiceCors {
     pub of_lists: Option<CorsSettings>,
     /// The origins for bulk requests, which reach all routes.
     pub of_routes: Option<CorsSettings>,
+}
+
+/// The path of the API catalog (RFC 9727, section 2).
+pub const CATALOG_PATH: &str = "/.well-known/api-catalog";
+
+/// The settings of `[services.contract]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicContractSettings {
+    /// The path of the OpenAPI document.
+    pub document: String,
+    /// True if [`CATALOG_PATH`] is answered.
+    pub catalog: bool,
+    /// The path of the links to all lists; `None` if there is none.
+    pub entry: Option<String>,
+    /// The URL of a page about the API for people; `None` if there is none.
+    pub documentation: Option<String>,
+    /// The names of the routes that aren't described.
+    pub except: Vec<String>,
+}
+
+impl PublicContractSettings {
+    /// Returns the paths that the service answers.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let catalog = self.catalog.then_some(CATALOG_PATH);
+        std::iter::once(self.document.as_str()).chain(catalog).chain(self.entry.as_deref())
+    }
+
+    /// Returns whether the list of this route is described.
+    #[must_use]
+    pub fn describes(&self, route: &str) -> bool {
+        !self.except.iter().any(|other| other == route)
+    }
 }
 
 /// The settings of `[services.graphql]`.

@@ -37,6 +37,8 @@ pub struct WebhookSettings {
     /// The longest delay after the first failed attempt.
     pub delay: Duration,
     pub longest_delay: Duration,
+    /// The time without a successful attempt after which a dead letter disables its endpoint.
+    pub disable_after: Duration,
     /// The longest time for an attempt.
     pub timeout: Duration,
     /// The largest number of attempts that this process makes at the same time.

@@ -50,6 +50,7 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
         },
         "can_reload": can_reload,
         "playground": snapshot.services.playground.is_some(),
+        "services": snapshot.services.has_reports(),
     });
     format!("{report}\n")
 }

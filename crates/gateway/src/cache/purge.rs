@@ -8,7 +8,10 @@ use crate::{
     lifecycle::snapshot::Snapshot,
     request::{path::folded, target::RequestTarget},
     routes::table::RouteMatch,
-    shared::pages::{KeptPages, generations::PurgeSubject},
+    shared::{
+        pages::{KeptPages, generations::PurgeSubject},
+        writes::ListWrites,
+    },
 };
 use cursorgate_translate::upstream::request::headers::said_methods;
 
@@ -28,22 +31,35 @@ pub async fn purge(snapshot: &Snapshot, pages: &KeptPages, subjects: &[PurgeSubj
     }
 }
 
-/// Purges the pages of the lists that a forwarded write may have changed: the lists at its path and at each parent
-/// path. Does nothing for a request that only reads, or that the upstream answered with neither 2xx nor 303. `PATCH
-/// /users/5/address` purges `/users/5/address`, `/users/5` and `/users`. The call precedes the response to the client,
-/// so the client's next request finds no page from before the write. Test:
-/// `pages_are_purged_by_route_by_tag_and_by_write`.
-pub async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &RequestTarget, status: StatusCode) {
-    let Some(pages) = &snapshot.pages else { return };
-    // The answer to a successful write may be a redirect to its result, by 303 (RFC 9110 section 15.4.4). Other
-    // redirects say that nothing was done yet, such as that to a login: anybody could purge by them.
-    if !(status.is_success() || status == StatusCode::SEE_OTHER) || !may_write(asked) {
+/// A forwarded request, and the status of its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct ForwardedWrite<'w> {
+    pub asked: &'w RequestHeader,
+    pub target: &'w RequestTarget,
+    pub status: StatusCode,
+}
+
+impl ForwardedWrite<'_> {
+    /// Returns whether the request may have changed a list.
+    fn may_have_changed(&self) -> bool {
+        // The answer to a successful write may be a redirect to its result, by 303 (RFC 9110 section 15.4.4). Other
+        // redirects say that nothing was done yet, such as that to a login: anybody could purge by them.
+        (self.status.is_success() || self.status == StatusCode::SEE_OTHER) && may_write(self.asked)
+    }
+}
+
+/// Purges the pages of the lists that a forwarded request may have changed, and notes it in `writes`: the lists at its
+/// path and at each parent path. `PATCH /users/5/address` changes `/users/5/address`, `/users/5` and `/users`. The call
+/// precedes the response to the client, so the client's next request finds no page from before the write. Tests:
+/// `pages_are_purged_by_route_by_tag_and_by_write`, `a_write_through_the_gateway_wakes_live_pages`.
+pub async fn after(snapshot: &Snapshot, write: ForwardedWrite<'_>, writes: &ListWrites) {
+    if (snapshot.pages.is_none() && writes.are_unread()) || !write.may_have_changed() {
         return;
     }
-    let host = target.host.as_deref();
+    let target = write.target;
     let find = |path: &str| {
-        let found = snapshot.table.find(host, path)?;
-        found.route.list.as_ref().is_some_and(|list| list.page_cache.is_some()).then_some(found)
+        let found = snapshot.table.find(target.host.as_deref(), path)?;
+        found.route.list.is_some().then_some(found)
     };
     // A write at the second path of a list changes the same list. Test: `a_write_purges_the_pages_of_both_paths`.
     let own =
@@ -56,8 +72,14 @@ pub async fn after(snapshot: &Snapshot, asked: &RequestHeader, target: &RequestT
     let other = folded.as_deref().unwrap_or(&target.normal_path).to_ascii_lowercase();
     let is_other = other != target.normal_path;
     let routes: Vec<_> = ancestors(&other).filter(|_| is_other).filter_map(find).collect();
-    let subjects = lists.iter().map(|(path, found)| PurgeSubject::Collection(&found.route.name, path));
-    let subjects: Vec<_> = subjects.chain(routes.iter().map(|found| PurgeSubject::Route(&found.route.name))).collect();
+    lists.iter().for_each(|(path, found)| writes.note(&found.route.name, Some(path)));
+    routes.iter().for_each(|found| writes.note(&found.route.name, None));
+    let Some(pages) = &snapshot.pages else { return };
+    let is_kept = |found: &RouteMatch| found.route.list.as_ref().is_some_and(|list| list.page_cache.is_some());
+    let subjects = lists.iter().filter(|(_, found)| is_kept(found));
+    let subjects = subjects.map(|(path, found)| PurgeSubject::Collection(&found.route.name, path));
+    let routes = routes.iter().filter(|found| is_kept(found)).map(|found| PurgeSubject::Route(&found.route.name));
+    let subjects: Vec<_> = subjects.chain(routes).collect();
     if !subjects.is_empty() {
         purge(snapshot, pages, &subjects).await;
     }

@@ -12,7 +12,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::links::AnswerLinks;
 use crate::{
-    cache::purge,
+    cache::purge::{self, ForwardedWrite},
     lifecycle::snapshot::Snapshot,
     net::{
         memory::{Memory, MemoryShare},
@@ -89,12 +89,13 @@ impl Retries<'_> {
 }
 
 impl PassedAnswer<'_> {
-    /// Purges the cached pages that the request may have changed. This happens before the client learns that the
-    /// request succeeded.
+    /// Purges the cached pages that the request may have changed, and notes the write for live pages. This happens before
+    /// the client learns that the request succeeded.
     pub async fn purge(&self, asked: &RequestHeader, status: StatusCode) {
         // A legacy request for a page only reads, even with the method POST, so it purges nothing.
         if self.forwarded.successor.is_none() {
-            purge::after(self.snapshot, asked, &self.forwarded.target, status).await;
+            let write = ForwardedWrite { asked, target: &self.forwarded.target, status };
+            purge::after(self.snapshot, write, self.gateway.vitals.list_writes()).await;
         }
     }
 

@@ -47,6 +47,7 @@ use crate::{
         trace::SpanQueue,
     },
     runtime::{clock, log_queue::LogCounts, service_manager, sockets::Sockets},
+    shared::writes::ListWrites,
 };
 
 /// The interval between checks for the last request or connection.
@@ -80,6 +81,7 @@ pub struct Vitals {
     webhooks: Arc<WebhookCounts>,
     exports: Arc<ExportCounts>,
     live_counts: Arc<LiveCounts>,
+    list_writes: Arc<ListWrites>,
 }
 
 impl Default for Vitals {
@@ -99,6 +101,7 @@ impl Default for Vitals {
             webhooks: Arc::default(),
             exports: Arc::default(),
             live_counts: Arc::default(),
+            list_writes: Arc::default(),
         }
     }
 }
@@ -205,6 +208,12 @@ impl Vitals {
     #[must_use]
     pub fn live_counts(&self) -> &Arc<LiveCounts> {
         &self.live_counts
+    }
+
+    /// Returns the writes to lists that pass through this process.
+    #[must_use]
+    pub fn list_writes(&self) -> &Arc<ListWrites> {
+        &self.list_writes
     }
 
     /// Returns the counts of waiting and dropped log lines.

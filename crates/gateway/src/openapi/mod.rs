@@ -12,22 +12,25 @@ mod operation;
 mod pagination;
 mod parameters;
 mod responses;
+mod services;
 
 use std::sync::Arc;
 
 use super::routes::{list::List, route::Route};
 use cursorgate_config::{
     Diagnostics,
-    settings::{RouteSettings, Settings},
+    settings::{PublicContractSettings, RouteSettings, Settings},
 };
 use cursorgate_core::json::Document;
 use cursorgate_translate::downstream::envelope::schema;
 pub use imported::query_parameters::{ParameterKind, QueryParameter};
 pub use names::{Names, pascal};
+pub use services::event_schema;
 
 use described::{DescribedRoute, LinkStart};
 use head::DocumentHead;
 use operation::exports;
+use services::DescribedServices;
 
 /// Returns the schema of a route's items from the upstream's document, and the schemas to which this schema refers, by
 /// name. Returns `None` if the route names no document, or if the document has faults, which were reported when the
@@ -60,15 +63,47 @@ pub struct OpenApi {
     head: DocumentHead,
     /// The schemas that all routes share, by name.
     shared: Vec<(String, Document)>,
+    services: DescribedServices,
     entries: Vec<RouteEntry>,
+}
+
+/// The reader of a description.
+#[derive(Clone, Copy, Debug)]
+pub enum DocumentReader<'r> {
+    /// An operator, who gets the routes that answer under this host, or all routes. The host is in lower case and
+    /// without a port.
+    Operator(Option<&'r str>),
+    /// A client, who gets the lists under the host of its request, and learns nothing of those under other hosts.
+    Client(Option<&'r str>, &'r PublicContractSettings),
+}
+
+impl DocumentReader<'_> {
+    const fn host(&self) -> Option<&str> {
+        match self {
+            Self::Operator(host) | Self::Client(host, _) => *host,
+        }
+    }
+
+    fn sees(&self, entry: &RouteEntry) -> bool {
+        match self {
+            Self::Operator(host) => host.is_none() || entry.hosts.is_empty() || entry.has(*host),
+            Self::Client(host, contract) => {
+                entry.is_list && contract.describes(&entry.route) && (entry.hosts.is_empty() || entry.has(*host))
+            }
+        }
+    }
 }
 
 /// The description of one route.
 #[derive(Debug)]
 struct RouteEntry {
     route: String,
+    /// False for a route that only forwards.
+    is_list: bool,
     hosts: Vec<String>,
-    /// The paths of exports below this route's path, each with its path item.
+    /// The first page for a new client; `None` if the route has no list by GET, or if new clients have a second path.
+    start: Option<ListStart>,
+    /// The paths of services below this route's path, each with its path item.
     below: Vec<(String, Document)>,
     /// The path in OpenAPI's syntax, such as `/users/{id}`.
     path: String,
@@ -76,6 +111,16 @@ struct RouteEntry {
     pattern: String,
     item: Document,
     schemas: Vec<(String, Document)>,
+}
+
+/// The first page of a list, from which a client follows links.
+#[derive(Debug)]
+pub struct ListStart {
+    pub route: String,
+    /// The path in the configuration, with `{name}` for a parameter.
+    pub path: String,
+    /// The query that marks a new client; empty if none is needed.
+    pub query: String,
 }
 
 impl OpenApi {
@@ -93,55 +138,77 @@ impl OpenApi {
             exports::NAMES.into_iter().for_each(|name| drop(names.claim(name)));
             shared.extend(exports::schemas());
         }
+        let services = DescribedServices::of(&settings.services);
+        services.schemas.iter().for_each(|(name, _)| drop(names.claim(name)));
+        shared.extend(services.schemas.iter().cloned());
         let described = routes.iter().filter_map(|route| {
             let own = settings.routes.iter().find(|own| own.name.value == route.name)?;
             let second = own.for_new_clients().filter(|second| second.path.value == route.path.value);
-            Some(describe(second.as_ref().unwrap_or(own), settings, route, &mut names, diagnostics))
+            let own = second.as_ref().unwrap_or(own);
+            Some(describe(own, settings, route, &services, &mut names, diagnostics))
         });
-        Self { entries: described.collect(), head: DocumentHead::compile(settings), shared }
+        Self { entries: described.collect(), head: DocumentHead::compile(settings), services, shared }
     }
 
-    /// Renders the document as JSON: for the routes that answer under `host`, or for all routes if `host` is `None`.
-    /// The host is in lower case and without a port.
-    #[must_use]
-    pub fn render(&self, host: Option<&str>) -> String {
-        let has_host = |entry: &RouteEntry| host.is_some_and(|host| entry.hosts.iter().any(|own| own == host));
-        let concerns = |entry: &&RouteEntry| host.is_none() || entry.hosts.is_empty() || has_host(entry);
-        let concerned: Vec<&RouteEntry> = self.entries.iter().filter(concerns).collect();
+    /// Returns the first pages of the lists that a reader sees.
+    pub fn lists(&self, reader: DocumentReader<'_>) -> impl Iterator<Item = &ListStart> {
+        self.shown(reader).0.into_iter().filter_map(|entry| entry.start.as_ref())
+    }
+
+    /// Returns the routes that a reader sees, and those that are hidden because another route has the same path.
+    fn shown(&self, reader: DocumentReader<'_>) -> (Vec<&RouteEntry>, Vec<&RouteEntry>) {
+        let host = reader.host();
+        let concerned: Vec<&RouteEntry> = self.entries.iter().filter(|entry| reader.sees(entry)).collect();
         // A document has each path only once. In the document of a host, the host's own route has precedence; in the
         // document of all hosts, the route without hosts has precedence. Test:
         // `each_host_sees_its_own_of_several_routes_on_one_path`.
-        let comes_first = |entry: &RouteEntry| if host.is_some() { has_host(entry) } else { entry.hosts.is_empty() };
+        let comes_first = |entry: &RouteEntry| if host.is_some() { entry.has(host) } else { entry.hosts.is_empty() };
         let is_shown = |entry: &&RouteEntry| {
             let mut same = concerned.iter().filter(|other| other.pattern == entry.pattern);
             let first = same.clone().find(|other| comes_first(other)).or_else(|| same.next());
             first.is_some_and(|first| first.route == entry.route)
         };
-        let (shown, hidden): (Vec<&RouteEntry>, Vec<&RouteEntry>) = concerned.iter().partition(|entry| is_shown(entry));
+        concerned.iter().partition(|entry| is_shown(entry))
+    }
+
+    /// Renders the document as JSON for a reader.
+    #[must_use]
+    pub fn render(&self, reader: DocumentReader<'_>) -> String {
+        let (shown, hidden) = self.shown(reader);
         let mut paths: Vec<(String, Document)> =
             shown.iter().map(|entry| (entry.path.clone(), entry.item.clone())).collect();
         // A route with the same path as a service gets the requests that the service doesn't take. The route is
         // described, not the service.
         let is_free = |path: &str| shown.iter().all(|entry| entry.path != path);
-        paths.extend(shown.iter().flat_map(|entry| &entry.below).filter(|(path, _)| is_free(path)).cloned());
+        let of_services = shown.iter().flat_map(|entry| &entry.below).chain(&self.services.paths);
+        paths.extend(of_services.filter(|(path, _)| is_free(path)).cloned());
         let mut schemas = self.shared.clone();
         schemas.extend(shown.iter().flat_map(|entry| entry.schemas.iter().cloned()));
         let mut components = vec![("schemas", Document::Object(schemas)), ("headers", responses::headers())];
-        let mut members = vec![
-            ("openapi", "3.1.0".into()),
-            ("info", self.head.info(&hidden.iter().map(|entry| entry.elsewhere()).collect::<Vec<_>>())),
-            ("servers", self.head.servers()),
-        ];
+        let elsewhere = match reader {
+            DocumentReader::Operator(_) => hidden.iter().map(|entry| entry.elsewhere()).collect(),
+            DocumentReader::Client(..) => Vec::new(),
+        };
+        let mut members =
+            vec![("openapi", "3.1.0".into()), ("info", self.head.info(&elsewhere)), ("servers", self.head.servers())];
         if let Some((schemes, one_of)) = self.head.security() {
             components.push(("securitySchemes", schemes));
             members.push(("security", one_of));
         }
-        members.extend([("paths", Document::Object(paths)), ("components", Document::object(components))]);
+        members.push(("paths", Document::Object(paths)));
+        if !self.services.webhooks.is_empty() {
+            members.push(("webhooks", Document::Object(self.services.webhooks.clone())));
+        }
+        members.push(("components", Document::object(components)));
         Document::object(members).render()
     }
 }
 
 impl RouteEntry {
+    fn has(&self, host: Option<&str>) -> bool {
+        host.is_some_and(|host| self.hosts.iter().any(|own| own == host))
+    }
+
     /// Returns the sentence about this route for a document in which another route has the same path.
     fn elsewhere(&self) -> String {
         let Self { route, hosts, path, .. } = self;
@@ -154,6 +221,7 @@ fn describe(
     settings: &RouteSettings,
     whole: &Settings,
     route: &Route,
+    services: &DescribedServices,
     names: &mut Names,
     diagnostics: &mut Diagnostics,
 ) -> RouteEntry {
@@ -180,8 +248,13 @@ fn describe(
             let is_limited = route.limits.is_some();
             let described =
                 DescribedRoute { settings, list_settings: settings_of_list, list, links, is_limited, stem: &stem };
-            if whole.services.exports.is_some() && settings.methods.get && !settings.path.value.contains("{*") {
-                below = described.exports(&path, &item);
+            // Services read lists by GET, and the rest of a path has no end at which a service could begin.
+            if settings.methods.get && !settings.path.value.contains("{*") {
+                if whole.services.exports.is_some() {
+                    below = described.exports(&path, &item);
+                }
+                let live = whole.services.live.as_ref().filter(|live| live.routes.contains(&settings.name.value));
+                below.extend(live.and(services.live.as_ref()).map(|live| described.live(live, &path, &item)));
             }
             let (operations, own) = described.operations(names, diagnostics);
             item.extend(operations);
@@ -191,6 +264,13 @@ fn describe(
     }
     RouteEntry {
         route: settings.name.value.clone(),
+        is_list: route.list.is_some(),
+        start: route.list.as_ref().filter(|_| settings.methods.get && settings.for_new_clients().is_none()).map(
+            |list| {
+                let query = list.conventions.own().parameters.restart_query(None);
+                ListStart { route: settings.name.value.clone(), path: settings.path.value.clone(), query }
+            },
+        ),
         hosts: settings.hosts.clone(),
         below,
         pattern: pattern(&path),

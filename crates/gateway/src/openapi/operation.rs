@@ -1,6 +1,7 @@
 //! The operations of a route that serves a list.
 
 pub(super) mod exports;
+mod live;
 mod request_body;
 
 use super::{

@@ -26,7 +26,11 @@ struct Header {
 pub(super) const REQUEST_ID: &str = "X-Request-Id";
 
 const HEADERS: [Header; 15] = [
-    Header { name: "Link", text: "The same links as in the body, one relation each (RFC 8288)", schema: string },
+    Header {
+        name: "Link",
+        text: "Links to the pages around this one, one relation each (RFC 8288), and to services of the list",
+        schema: string,
+    },
     Header { name: "ETag", text: "A weak validator of this page (RFC 9110, section 8.8.3)", schema: string },
     Header {
         name: "Cursorgate-Level",

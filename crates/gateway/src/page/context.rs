@@ -12,9 +12,7 @@ use crate::{
     shared::{
         learning::LearningScope,
         pages::{KeptPages, key::KeptScope},
-        pivots::Pivots,
     },
-    store::handle::SharedStore,
 };
 use cursorgate_config::settings::Role;
 use cursorgate_cursor::cursor;
@@ -53,6 +51,7 @@ pub struct KeptRequest<'r> {
 
 /// A request whose parameters have been parsed. It asks for a page of `list` in the order `sorted`.
 pub struct PageContext<'r> {
+    pub snapshot: &'r Snapshot,
     pub asked: &'r ClientRequest,
     pub route: &'r Route,
     pub list: &'r List,
@@ -60,10 +59,6 @@ pub struct PageContext<'r> {
     pub chosen: &'r NegotiatedConvention<'r>,
     /// The cache of answers; `None` if the route has no page cache, or if the request must not use it.
     pub kept: Option<&'r KeptRequest<'r>>,
-    /// The cache of the keys of items on earlier pages.
-    pub pivots: &'r Pivots,
-    /// The shared store; `None` without `[caches.shared]`.
-    pub store: Option<&'r SharedStore>,
     /// The parsed parameters of the request.
     pub request: ListRequest,
     /// The order of the page.
@@ -119,13 +114,12 @@ impl<'r> PageContext<'r> {
         }
         let sorted = sorted(list, parameters, &request)?;
         Ok(Some(Self {
+            snapshot,
             asked,
             route,
             list,
             chosen,
             kept,
-            pivots: &snapshot.pivots,
-            store: snapshot.store.as_deref(),
             request,
             sorted,
             legacy_page,

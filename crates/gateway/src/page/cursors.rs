@@ -93,7 +93,7 @@ impl<'a> RequestCursors<'a> {
     /// scope of cached items.
     #[must_use]
     pub fn new(context: &'a PageContext<'a>) -> Self {
-        let PageContext { asked, route, list, request, sorted, pivots, store, .. } = context;
+        let PageContext { snapshot, asked, route, list, request, sorted, .. } = context;
         let parameters = context.parameters();
         let order = &*sorted.order;
         // Links may spell the path differently, so the normal form is used. Test:
@@ -140,7 +140,7 @@ impl<'a> RequestCursors<'a> {
         };
         let (now, instant) = (asked.now, asked.began);
         let seeks = sorted.mode == Mode::Seek;
-        let store = store.filter(|_| seeks);
+        let (pivots, store) = (&*snapshot.pivots, snapshot.store.as_deref().filter(|_| seeks));
         Self { list, parameters, order, seeks, context, scope, pivots, store, signing, now, instant }
     }
 

@@ -423,7 +423,7 @@ impl Exchange<'_> {
         // `a_waiting_request_takes_over_the_look_up_of_a_client_that_leaves`.
         let (found, requests, source) = match tokio::time::timeout(
             self.left(clock::instant())?,
-            self.context.pivots.look_ups.join(key, look),
+            self.context.snapshot.pivots.look_ups.join(key, look),
         )
         .await
         {

@@ -10,7 +10,7 @@ use cursorgate_core::pagination::{
     window::Offset,
 };
 use cursorgate_cursor::cursor::TooLong;
-use cursorgate_translate::downstream::{LinkTo, Response, response::legacy};
+use cursorgate_translate::downstream::{LinkBase, LinkTo, Response, response::legacy};
 
 impl PageContext<'_> {
     pub fn first_link(&self) -> String {
@@ -73,6 +73,29 @@ impl PageContext<'_> {
             self.list.mark_legacy(&mut response.headers, &self.first_link());
         }
         Ok(response)
+    }
+
+    /// Returns the links of a page to the description of the API and to the services of its list, as far as the public
+    /// contract describes the list. An old client gets none, and a client by POST gets no links at all.
+    pub fn service_links(&self) -> Vec<(&'static str, String)> {
+        let services = &self.snapshot.services;
+        let contract = services.contract.as_ref().filter(|contract| contract.describes(&self.route.name));
+        let Some(contract) = contract.filter(|_| self.legacy_page.is_none() && self.asked.body.is_none()) else {
+            return Vec::new();
+        };
+        let path = self.asked.target.path.trim_end_matches('/');
+        let address =
+            self.asked.client.public_address(&self.asked.target, &self.asked.headers, self.route, self.snapshot);
+        let link = |path: &str, query: &str| LinkBase::new(&address, path).url(query);
+        let mut links = vec![("service-desc", link(&contract.document, ""))];
+        if services.live.as_ref().is_some_and(|live| live.routes.contains(&self.route.name)) {
+            // A resource that reports changes of this one (RFC 5989).
+            links.push(("monitor", link(&format!("{path}/live"), &self.request.self_query)));
+        }
+        if services.exports.is_some() {
+            links.push(("related", link(&format!("{path}/exports"), "")));
+        }
+        links
     }
 
     /// Returns the link to this page itself.

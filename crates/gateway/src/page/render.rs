@@ -150,6 +150,7 @@ fn respond(
         Some(_) => (legacy::links(list.legacy.documentation.as_deref(), first), list.legacy_headers.as_slice()),
         None => (Vec::new(), &[][..]),
     };
+    let service_links = context.service_links();
     PageResponse {
         template: &chosen.convention.envelope,
         facts,
@@ -160,6 +161,7 @@ fn respond(
         preference_applied: preferred.as_ref(),
         link_length: list.budgets.link_length,
         extra_links: &extra_links,
+        service_links: &service_links,
         legacy_headers,
     }
     .render()

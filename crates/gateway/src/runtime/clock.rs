@@ -33,6 +33,12 @@ pub fn unix_milliseconds() -> u64 {
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// Reads a time as RFC 3339 writes it, in seconds since 1970; `None` if it isn't one, or is before 1970.
+#[must_use]
+pub fn read_rfc3339(text: &str) -> Option<u64> {
+    u64::try_from(DateTime::parse_from_rfc3339(text).ok()?.timestamp()).ok()
+}
+
 /// Returns a time in UTC in the form of RFC 3339, such as `2026-12-31T23:59:59Z`. A time after the last one that
 /// `chrono` can represent becomes that last time.
 #[must_use]

@@ -15,3 +15,4 @@ pub mod pages;
 pub mod pivots;
 pub mod single_flight;
 pub mod slots;
+pub mod writes;

@@ -6,6 +6,7 @@
 
 pub mod pages;
 mod rate;
+mod turns;
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,6 +39,8 @@ pub enum StoredKind {
     Pivot,
     /// A page, or the request headers by which pages differ (`shared::pages::form`).
     Page,
+    /// The version of a watched list that the process with the turn has read.
+    Watch,
 }
 
 impl StoredKind {
@@ -46,6 +49,7 @@ impl StoredKind {
         match self {
             Self::Pivot => "pivot1",
             Self::Page => "page1",
+            Self::Watch => "watch1",
         }
     }
 }

@@ -112,9 +112,11 @@ impl ServiceReport for ExportReport {
 
 fn entry(job: &ExportJob) -> ReportedExport<'_> {
     let (progress, definition) = (&job.progress, &job.definition);
+    // The stored name begins with words that all clients have in common. Test: `an_operator_sees_and_changes_services`.
+    let client = job.owner.rsplit(':').next().unwrap_or_default();
     ReportedExport {
         id: &job.id,
-        client: job.owner.get(..NAME_LENGTH).unwrap_or(&job.owner),
+        client: client.get(..NAME_LENGTH).unwrap_or(client),
         state: job.shown_state(),
         path: &definition.normal_path,
         host: definition.host.as_deref(),

@@ -109,6 +109,11 @@ impl LiveGroups {
         remove(&mut self.table(), group);
     }
 
+    /// Returns all groups.
+    pub(super) fn all(&self) -> Vec<Arc<LiveGroup>> {
+        self.table().values().flatten().map(Arc::clone).collect()
+    }
+
     fn leave(&self, group: &Arc<LiveGroup>, number: u64) {
         // The table stays locked to the end, so no client can join a group while its last member leaves.
         let mut table = self.table();

@@ -22,6 +22,7 @@ mod page;
 mod patch;
 mod places;
 mod poller;
+mod report;
 mod request;
 mod rhythm;
 mod socket;
@@ -36,8 +37,8 @@ use http::{HeaderMap, HeaderValue, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
 use self::{
-    events::EventStream, group::LiveGroups, history::LivePageEnd, places::SubscriberPlaces, request::LiveCall,
-    socket::LiveSocket, stay::LiveStay,
+    events::EventStream, group::LiveGroups, history::LivePageEnd, places::SubscriberPlaces, report::LivePageReport,
+    request::LiveCall, socket::LiveSocket, stay::LiveStay,
 };
 use super::{inner::InnerGateway, webhooks::Events};
 use cursorgate_gateway::{
@@ -118,6 +119,13 @@ impl LivePages {
     pub(super) fn new(inner: Arc<InnerGateway>, events: Option<Events>) -> Self {
         let counts = Arc::clone(inner.gateway().vitals.live_counts());
         Self { groups: LiveGroups::new(inner, events), places: SubscriberPlaces::new(counts) }
+    }
+}
+
+impl LivePages {
+    /// Returns the report of the pages for operators.
+    pub(super) fn report(&self) -> LivePageReport {
+        LivePageReport(Arc::clone(&self.groups))
     }
 }
 

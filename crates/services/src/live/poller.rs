@@ -11,7 +11,7 @@ use super::{
     message::{Farewell, LiveMessage, LivePageFault},
     page::LivePage,
     rhythm::{PollRhythm, loosened},
-    window::LiveWindow,
+    window::{ListPlace, LiveWindow},
 };
 use crate::{
     answer::{self, FreshPage, NoAnswer},
@@ -28,8 +28,9 @@ use cursorgate_gateway::{
         Stage,
         live_counts::{LiveCounts, PollResult},
     },
-    runtime::futures::caught,
+    runtime::{clock, futures::caught},
     session::service::PageCause,
+    shared::writes::WriteReader,
 };
 use cursorgate_translate::downstream::Code;
 
@@ -85,6 +86,16 @@ struct Poller {
     rhythm: PollRhythm,
     /// The id and the version of the page that was last reported to webhooks; `None` before the first report.
     told: Option<(String, String)>,
+    /// The writes to the list through this process; `None` before the first request.
+    writes: Option<WriteReader>,
+}
+
+/// The time until the next request.
+#[derive(Clone, Copy)]
+struct PollPause {
+    time: Duration,
+    /// True if a write to the list ends the pause early; false if the upstream has failed, or if memory is short.
+    ends_with_write: bool,
 }
 
 impl Drop for Poller {
@@ -104,7 +115,7 @@ async fn run(
     let vitals = groups.inner.gateway().vitals.clone();
     let counts = Arc::clone(vitals.live_counts());
     counts.begin_poller();
-    let mut poller = Poller { groups, group, gateway, counts, rhythm: PollRhythm::default(), told: None };
+    let mut poller = Poller { groups, group, gateway, counts, rhythm: PollRhythm::default(), told: None, writes: None };
     let mut closing = pin!(vitals.reached(Stage::Closing));
     // Each iteration sends a request, publishes its result, and waits until the next request is due.
     loop {
@@ -132,21 +143,47 @@ async fn run(
             biased;
             () = &mut closing => return,
             _ = wanted.changed() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = poller.rest(pause) => {}
         }
     }
 }
 
 impl Poller {
+    /// Waits until the next request is due: for the time of the pause, or until a write to the list, but at least for the
+    /// shortest interval. So many writes cause no more requests than a page that changes all the time.
+    async fn rest(&mut self, pause: PollPause) {
+        let began = clock::instant();
+        let Some(writes) = self.writes.as_mut().filter(|_| pause.ends_with_write) else {
+            return tokio::time::sleep(pause.time).await;
+        };
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(pause.time) => return,
+            () = writes.next() => {}
+        }
+        let snapshot = self.groups.inner.gateway().live.pin();
+        let Some(settings) = &snapshot.services.live else { return };
+        let least = loosened(self.rhythm.woken(settings.interval)).min(pause.time);
+        tokio::time::sleep(least.saturating_sub(clock::instant().saturating_duration_since(began))).await;
+    }
+
     /// Sends a request, and publishes its result. Returns the time until the next request, or `None` if the poller
     /// ends.
-    async fn step(&mut self, wanted: &mut watch::Receiver<()>) -> Option<Duration> {
+    async fn step(&mut self, wanted: &mut watch::Receiver<()>) -> Option<PollPause> {
         let snapshot = self.groups.inner.gateway().live.pin();
         let Some(settings) = snapshot.services.live.as_ref() else {
             self.end(LivePageEnd::Closing(Farewell::Unconfigured));
             return None;
         };
         let caller = self.group.caller()?;
+        // The writes are noted from before the request, so a write while it runs is followed by another request.
+        // Test: `a_write_through_the_gateway_wakes_live_pages`.
+        if self.writes.is_none() {
+            self.writes =
+                self.group.window.list(&snapshot).map(|ListPlace { route, path }| {
+                    self.groups.inner.gateway().vitals.list_writes().read(&route, &path)
+                });
+        }
         let polled = self.poll((&snapshot, settings), &caller, wanted).await;
         // The last subscriber might have left during the request. The poller then ends.
         if wanted.has_changed().is_err() {
@@ -156,6 +193,7 @@ impl Poller {
             self.tell(&snapshot).await;
         }
         let bounds = settings.interval;
+        let ends_with_write = !matches!(polled, LivePoll::Failed(..)) && !snapshot.memory.is_short();
         let pause = match polled {
             LivePoll::Changed => {
                 self.counts.count_poll(PollResult::Changed);
@@ -190,7 +228,7 @@ impl Poller {
         // While memory is short, the poller waits for at least the longest interval, to leave the memory to the
         // requests of clients.
         let pause = if snapshot.memory.is_short() { pause.max(bounds.max) } else { pause };
-        Some(loosened(pause))
+        Some(PollPause { time: loosened(pause), ends_with_write })
     }
 
     /// Requests the page with the credentials of `caller`, and publishes it if it has changed.
@@ -283,7 +321,7 @@ impl Poller {
             etag: shown.page.tag.as_ref().and_then(|tag| tag.to_str().ok()).map(str::to_owned),
         };
         let before = self.told.as_ref().map(|(_, version)| version.clone());
-        let seen = SeenList { key: *key, version: version.clone(), before, data };
+        let seen = SeenList { key: *key, version: version.clone(), before, cause: None, is_for_clients: false, data };
         // Clients with equal headers can still differ in their private parameters. Headers don't identify clients then,
         // so only the operator's endpoints get the event.
         let callers = if *has_private { Vec::new() } else { self.group.callers() };

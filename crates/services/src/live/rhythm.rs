@@ -28,6 +28,13 @@ impl PollRhythm {
         self.answered(bounds, |interval| interval.saturating_mul(3) / 2)
     }
 
+    /// Returns the shortest time between two requests, after a write to the list. The interval begins anew, because the
+    /// upstream may show the write a little later.
+    pub(super) fn woken(&mut self, bounds: LiveInterval) -> Duration {
+        self.interval = Some(bounds.min);
+        bounds.min
+    }
+
     fn answered(&mut self, bounds: LiveInterval, next: impl Fn(Duration) -> Duration) -> Duration {
         self.failures = 0;
         // A reload can change the bounds while the page is polled, so the interval is clamped each time.
@@ -79,6 +86,10 @@ mod tests {
         assert_eq!(seconds(rhythm.changed(BOUNDS)), 5.0);
         let changing: Vec<f64> = (0..4).map(|_| seconds(rhythm.changed(BOUNDS))).collect();
         assert_eq!(changing, [2.5, 1.25, 1.0, 1.0]);
+        for _ in 0..8 {
+            rhythm.unchanged(BOUNDS);
+        }
+        assert_eq!((seconds(rhythm.woken(BOUNDS)), seconds(rhythm.unchanged(BOUNDS))), (1.0, 1.5), "after a write");
     }
 
     #[test]

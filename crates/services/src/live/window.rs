@@ -2,6 +2,8 @@
 
 use http::HeaderName;
 
+use cursorgate_gateway::Snapshot;
+
 /// A hash of everything that determines a page and is known before the answer: the client, the base of links, the
 /// target, and the headers for content negotiation.
 pub(super) type GroupKey = [u8; 32];
@@ -26,4 +28,20 @@ pub(super) struct LiveWindow {
     /// The key of the group. Requests with the same key get the same page, unless the answer's `Vary` names a header in
     /// which they differ.
     pub(super) key: GroupKey,
+}
+
+/// A list: the name of its route, and its own path, normalized and without a final slash.
+pub(super) struct ListPlace {
+    pub(super) route: String,
+    pub(super) path: String,
+}
+
+impl LiveWindow {
+    /// Returns the list of the page; `None` if no route has it any more.
+    pub(super) fn list(&self, snapshot: &Snapshot) -> Option<ListPlace> {
+        let found = snapshot.table.find(self.host.as_deref(), &self.normal_path)?;
+        // The second path of a list leads to the same list.
+        let path = found.route.list_path(&found.parameters).unwrap_or_else(|| self.normal_path.clone());
+        Some(ListPlace { route: found.route.name.clone(), path: path.trim_end_matches('/').to_owned() })
+    }
 }

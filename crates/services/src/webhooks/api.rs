@@ -16,13 +16,13 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     document::{DeliveryDocument, json_response, passed, types},
-    endpoint::{Endpoint, EndpointState, NAME, SealedParts, owners, words},
-    event::{VERIFICATION, payload},
+    endpoint::{DisabledBy, Endpoint, EndpointState, NAME, SealedParts, owners, words},
+    event::{Event, VERIFICATION, payload},
     events::by,
-    request::{self, CheckedChange, EndpointChange, Registration, WebhookResource},
+    request::{self, CheckedChange, EndpointChange, RecoveryOrder, Registration, WebhookResource},
     send::{AttemptRecord, Message, Sender},
     signature::SigningSecrets,
-    store::{Delivery, EndpointLimits, Registered, RegisteringClient, WebhookStore, WebhookTables},
+    store::{Delivery, EndpointLimits, Registered, RegisteringClient, Revival, Revived, WebhookStore, WebhookTables},
 };
 use crate::{
     caller::Caller,
@@ -68,6 +68,9 @@ const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
 
 /// The rate limit for verifications of all endpoints of one host together, for the same reason.
 const VERIFICATIONS_OF_HOST: QuotaSettings = QuotaSettings { requests: 10, per: Duration::from_secs(10), burst: 10 };
+
+const INACTIVE: &str = "the endpoint is not active: verify or enable it first";
+const PAUSED: &str = "the operator has paused this endpoint: ask the operator to activate it";
 
 const FAILED: &str = "the gateway failed: report the request id";
 
@@ -130,7 +133,8 @@ impl Service for Webhooks {
             identify(session, client, snapshot, IdentityCall { gateway: self.inner.gateway(), snapshot, outcome })
                 .await?;
         let is_post = call.method == Method::POST;
-        let needs_body = matches!(call.resource, WebhookResource::Endpoints) && is_post || call.method == Method::PATCH;
+        let reads_post = matches!(call.resource, WebhookResource::Endpoints | WebhookResource::Recovery(_));
+        let needs_body = reads_post && is_post || call.method == Method::PATCH;
         let body = match needs_body {
             true => body::read(session, BODY, held).await?.into_bytes(),
             // Some clients send a body although none is needed, so the body is read and dropped.
@@ -172,6 +176,8 @@ impl Webhooks {
             WebhookResource::Endpoint(id) => Ok(call.shown(200, &self.find(call, id).await?, false)),
             WebhookResource::Rotation(id) => self.rotate(call, id).await,
             WebhookResource::Verification(id) => self.verify(call, id).await,
+            WebhookResource::Trial(id) => self.try_out(call, id).await,
+            WebhookResource::Recovery(id) => self.recover(call, id, body).await,
             WebhookResource::Deliveries(id) => self.deliveries(call, id).await,
             WebhookResource::Delivery(id, delivery) => self.delivery(call, (id, delivery)).await,
             WebhookResource::Redelivery(id, delivery) => self.redeliver(call, (id, delivery)).await,
@@ -224,7 +230,7 @@ impl Webhooks {
             owner: Some(owner.clone()),
             state: EndpointState::Unverified,
             is_verified: false,
-            is_gone: false,
+            disabled_by: None,
             events: words(&events),
             created: clock::unix_seconds(),
             sealed: sealed(call.keys, &parts, &id)?,
@@ -270,18 +276,23 @@ impl Webhooks {
                     endpoint.sealed = sealed(keys, &parts, &endpoint.id)?;
                     // The host of the new URL hasn't agreed to deliveries yet, so the endpoint must be verified again.
                     // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
-                    (endpoint.is_verified, endpoint.is_gone) = (false, false);
-                    endpoint.state = EndpointState::Unverified;
+                    endpoint.is_verified = false;
+                    if !endpoint.is_paused() {
+                        (endpoint.state, endpoint.disabled_by) = (EndpointState::Unverified, None);
+                    }
                 }
             }
-            match (enabled, endpoint.is_verified) {
-                (Some(false), _) => endpoint.state = EndpointState::Disabled,
-                (Some(true), true) => (endpoint.state, endpoint.is_gone) = (EndpointState::Active, false),
+            let (state, disabled_by) = match (enabled, endpoint.is_verified) {
+                (None, _) => return Ok(()),
+                (Some(false), _) if endpoint.is_paused() => return Ok(()),
+                (Some(true), _) if endpoint.is_paused() => return Err(unverified(PAUSED)),
+                (Some(false), _) => (EndpointState::Disabled, Some(DisabledBy::Client)),
+                (Some(true), true) => (EndpointState::Active, None),
                 // An endpoint with a new URL becomes active only by a verification.
                 // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
-                (Some(true), false) => endpoint.state = EndpointState::Unverified,
-                (None, _) => {}
-            }
+                (Some(true), false) => (EndpointState::Unverified, None),
+            };
+            (endpoint.state, endpoint.disabled_by) = (state, disabled_by);
             Ok(())
         });
         Ok(call.shown(200, &changed.await?, false))
@@ -345,10 +356,54 @@ impl Webhooks {
             if EndpointUrl::parse(&opened(keys, endpoint)?.url).as_ref() != Ok(&answered) {
                 return Err(unverified("the URL was changed while it was verified: verify it again"));
             }
-            (endpoint.is_verified, endpoint.is_gone, endpoint.state) = (true, false, EndpointState::Active);
+            if endpoint.is_paused() {
+                return Err(unverified(PAUSED));
+            }
+            (endpoint.is_verified, endpoint.disabled_by, endpoint.state) = (true, None, EndpointState::Active);
             Ok(())
         });
         Ok(call.shown(200, &changed.await?, false))
+    }
+
+    /// Sends an event of the type `webhook.test` to an endpoint, which is delivered as any other event.
+    async fn try_out(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
+        let endpoint = self.find(call, id).await?;
+        if endpoint.state != EndpointState::Active {
+            return Err(unverified(INACTIVE));
+        }
+        let Some(cause) = new_id() else {
+            return Err(Failure::logged(Code::Internal, FAILED, "no random bytes".to_owned()));
+        };
+        let (now, queue, to) = (clock::unix_seconds(), call.settings.queue, endpoint.id.clone());
+        let event = Event::trial(&cause, now);
+        let queued = self.call(move |tables| {
+            // A client must not fill the queue, in which the events of others wait too.
+            let turns = tables.take_turns(&to, VERIFICATIONS, 1, clock::unix_milliseconds())?;
+            if turns == 0 { Ok(None) } else { tables.raise_for(&to, &event, queue, now).map(Some) }
+        });
+        let Some(delivery) = queued.await? else {
+            let mut problem = Problem::new(Code::RateLimited, "an endpoint is tested once in a second: wait");
+            problem.retry_after = Some(HeaderValue::from_static("1"));
+            return Err(Box::new(problem).into());
+        };
+        self.raised.notify_one();
+        let (delivery, attempts) = self.find_delivery(call, (&endpoint.id, &delivery)).await?;
+        Ok(json_response(202, &DeliveryDocument::of(&delivery, Some(attempts))))
+    }
+
+    /// Queues the dead letters of a range of time again.
+    async fn recover(&self, call: &WebhookCall<'_>, id: &str, body: &[u8]) -> Result<Response, Failure> {
+        let order: RecoveryOrder = request::read(body, r#"{"since":"2026-11-23T15:00:00Z"}"#)?;
+        let range = order.checked()?;
+        let revival = Revival::Endpoint(self.find(call, id).await?.id, range);
+        match self.call(move |tables| tables.revive(&revival, clock::unix_milliseconds())).await? {
+            Revived::Queued(number) => {
+                self.raised.notify_one();
+                Ok(json_response(202, &json!({ "redelivered": number })))
+            }
+            Revived::Inactive => Err(unverified(INACTIVE)),
+            Revived::Unknown => Err(not_found()),
+        }
     }
 
     async fn deliveries(&self, call: &WebhookCall<'_>, id: &str) -> Result<Response, Failure> {
@@ -374,7 +429,7 @@ impl Webhooks {
     async fn redeliver(&self, call: &WebhookCall<'_>, ids: (&str, &str)) -> Result<Response, Failure> {
         let endpoint = self.find(call, ids.0).await?;
         if endpoint.state != EndpointState::Active {
-            return Err(unverified("the endpoint is not active: verify or enable it first"));
+            return Err(unverified(INACTIVE));
         }
         let (delivery, _) = self.find_delivery(call, ids).await?;
         self.call(move |tables| tables.redeliver(&delivery.id, clock::unix_milliseconds())).await?;

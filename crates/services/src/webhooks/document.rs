@@ -10,7 +10,7 @@ use super::{
     store::{Delivery, DeliveryState},
 };
 use cursorgate_config::settings::WebhookClientSettings;
-use cursorgate_gateway::runtime::clock;
+use cursorgate_gateway::{openapi::event_schema, runtime::clock};
 use cursorgate_translate::downstream::Response;
 
 /// The headers of a refusal that are passed on from the route `authorize` to the client.
@@ -67,10 +67,10 @@ impl<'a> DeliveryDocument<'a> {
 
 /// Returns the types of events to which clients can subscribe, with their schemas.
 pub(super) fn types(clients: &WebhookClientSettings) -> Response {
-    let allowed = TYPES.into_iter().filter(|(event, _)| clients.events.contains(event));
+    let allowed = TYPES.into_iter().filter(|event| clients.events.contains(event));
     let types: Vec<_> = allowed
-        .map(|(event, schema)| {
-            let schema: Option<&RawValue> = serde_json::from_str(schema).ok();
+        .map(|event| {
+            let schema: Option<&RawValue> = serde_json::from_str(event_schema(event)).ok();
             json!({ "type": event.word(), "schema": schema })
         })
         .collect();

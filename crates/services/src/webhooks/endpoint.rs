@@ -30,8 +30,37 @@ pub(super) enum EndpointState {
     /// The endpoint hasn't answered a challenge at its current URL yet, so it gets no events.
     Unverified,
     Active,
-    /// The client has disabled the endpoint, or the endpoint has answered a delivery with 410.
+    /// The endpoint gets no events, for the reason in [`DisabledBy`].
     Disabled,
+}
+
+/// The reason that an endpoint is disabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DisabledBy {
+    Client,
+    /// The endpoint has answered a delivery with 410.
+    Gone,
+    /// No attempt has succeeded for `disable_after`.
+    Failures,
+    /// An operator has paused the endpoint. Its client can't enable it.
+    Operator,
+}
+
+impl DisabledBy {
+    /// Returns the word for the reason in documents and in the store.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gone => "gone",
+            Self::Failures => "failures",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Returns the reason with this word; `None` if the word is unknown.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        [Self::Client, Self::Gone, Self::Failures, Self::Operator].into_iter().find(|reason| reason.word() == word)
+    }
 }
 
 impl EndpointState {
@@ -59,8 +88,8 @@ pub(super) struct Endpoint {
     pub(super) state: EndpointState,
     /// True if the endpoint has answered a challenge at its current URL.
     pub(super) is_verified: bool,
-    /// True if the endpoint has answered a delivery with 410.
-    pub(super) is_gone: bool,
+    /// The reason that the endpoint is disabled; `None` if it isn't.
+    pub(super) disabled_by: Option<DisabledBy>,
     /// The types of events that the endpoint gets, such as `export.completed`.
     pub(super) events: Vec<String>,
     /// The time of the registration, in seconds since 1970.
@@ -149,13 +178,9 @@ impl Endpoint {
         Some(Receiver { url, keys: parts.secrets.keys(clock::unix_seconds()), pace: settings.pace })
     }
 
-    /// Returns `gone` or `client`, the reason that the endpoint is disabled; `None` if it isn't disabled.
-    pub(super) fn disabled_by(&self) -> Option<&'static str> {
-        match (self.state, self.is_gone) {
-            (EndpointState::Disabled, true) => Some("gone"),
-            (EndpointState::Disabled, false) => Some("client"),
-            _ => None,
-        }
+    /// Returns whether an operator has paused the endpoint.
+    pub(super) fn is_paused(&self) -> bool {
+        self.disabled_by == Some(DisabledBy::Operator)
     }
 
     /// Returns the document of a client's endpoint, without a secret. `parts` are the opened parts; `None` if they
@@ -166,7 +191,7 @@ impl Endpoint {
             url: parts.map(|parts| parts.url.as_str()),
             events: &self.events,
             state: self.state,
-            disabled_by: self.disabled_by(),
+            disabled_by: self.disabled_by.map(DisabledBy::word),
             created_at: clock::rfc3339(self.created),
             secret: None,
         }

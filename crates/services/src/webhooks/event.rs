@@ -1,4 +1,4 @@
-//! Events: their types, the schema of each type, and their payloads.
+//! Events: their types and their payloads.
 //!
 //! A payload has the members `type`, `timestamp` and `data`
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). The id of an event
@@ -12,20 +12,19 @@ use sha2::{Digest as _, Sha256};
 use cursorgate_config::settings::EventType;
 use cursorgate_gateway::runtime::clock;
 
-/// The types of events, each with its JSON Schema.
-pub(super) const TYPES: [(EventType, &str); 4] = [
-    (EventType::CollectionChanged, include_str!("schemas/collection.changed.json")),
-    (EventType::ExportCompleted, include_str!("schemas/export.completed.json")),
-    (EventType::ExportFailed, include_str!("schemas/export.failed.json")),
-    (EventType::SunsetApproaching, include_str!("schemas/legacy.sunset_approaching.json")),
-];
+/// The types of events.
+pub(super) const TYPES: [EventType; 4] =
+    [EventType::CollectionChanged, EventType::ExportCompleted, EventType::ExportFailed, EventType::SunsetApproaching];
 
 /// The `type` of the request that verifies an endpoint. It isn't a type of event.
 pub(super) const VERIFICATION: &str = "webhook.verification";
 
+/// The `type` of the event by which a client tries its endpoint. Clients can't subscribe to it.
+pub(super) const TRIAL: &str = "webhook.test";
+
 /// Returns the type of event with this word, such as `export.completed`; `None` if the word is unknown.
 pub(super) fn type_of(word: &str) -> Option<EventType> {
-    TYPES.into_iter().map(|(event, _)| event).find(|event| event.word() == word)
+    TYPES.into_iter().find(|event| event.word() == word)
 }
 
 /// The endpoints for which an event is meant.
@@ -66,11 +65,19 @@ impl Event {
     /// Creates an event. Its id is a hash of the type and the cause, so two events with the same type and cause are the
     /// same event.
     pub(crate) fn new(kind: EventType, cause: &str, created: u64, audience: Audience, data: &impl Serialize) -> Self {
+        Self::of_word(kind.word(), cause, created, audience, data)
+    }
+
+    /// Creates the event by which a client tries its endpoint.
+    pub(super) fn trial(cause: &str, created: u64) -> Self {
+        Self::of_word(TRIAL, cause, created, Audience::Client(Vec::new()), &serde_json::Map::new())
+    }
+
+    fn of_word(kind: &str, cause: &str, created: u64, audience: Audience, data: &impl Serialize) -> Self {
         // The hash includes the type, because events of two types with the same cause are two events.
         // Test: `an_event_raised_again_has_the_same_id_and_payload`.
-        let digest = Sha256::digest(format!("{}\n{cause}", kind.word()));
+        let digest = Sha256::digest(format!("{kind}\n{cause}"));
         let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let kind = kind.word();
         Self {
             id: format!("evt_{id}"),
             kind: kind.to_owned(),
@@ -98,6 +105,7 @@ pub(super) fn payload(kind: &str, created: u64, data: &impl Serialize) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cursorgate_gateway::openapi::event_schema;
 
     #[test]
     fn an_event_raised_again_has_the_same_id_and_payload() {
@@ -111,8 +119,8 @@ mod tests {
 
     #[test]
     fn each_type_has_a_schema_of_its_name() {
-        for (kind, schema) in TYPES {
-            let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+        for kind in TYPES {
+            let schema: serde_json::Value = serde_json::from_str(event_schema(kind)).unwrap();
             assert_eq!(schema["properties"]["type"]["const"], kind.word());
             assert_eq!(type_of(kind.word()), Some(kind));
         }

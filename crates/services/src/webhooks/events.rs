@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
@@ -43,11 +43,15 @@ pub(crate) struct SeenList {
     pub(crate) version: String,
     /// The version that the same watch or live page read before; `None` for its first version.
     pub(crate) before: Option<String>,
+    /// The cause of the event if the version has changed; `None` for a new one.
+    pub(crate) cause: Option<String>,
+    /// True if another process raises the event for the operator's endpoints.
+    pub(crate) is_for_clients: bool,
     pub(crate) data: ChangedList,
 }
 
 /// The data of `collection.changed`. The data doesn't contain items: receivers request the list themselves.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ChangedList {
     /// The name of the list's route.
     pub(crate) route: String,
@@ -56,10 +60,10 @@ pub(crate) struct ChangedList {
     /// The filters and the sort, without private parameters.
     pub(crate) query: String,
     /// The name of the watch in the configuration; `None` for a live page.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) watch: Option<String>,
     /// The `ETag` of the page; `None` if it has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) etag: Option<String>,
 }
 
@@ -92,10 +96,13 @@ impl Events {
         let (Some(settings), Some(keys)) = (&snapshot.services.webhooks, snapshot.keys.as_deref()) else {
             return Ok(());
         };
-        let subscribers = subscribers(settings);
+        let mut subscribers = subscribers(settings);
+        if list.is_for_clients {
+            subscribers.operators.clear();
+        }
         // The cause is random, because a list that returns to an earlier version has changed again, which is another
         // event. Test: `a_change_of_a_list_is_for_its_client_and_the_operator`.
-        let (kind, cause) = (EventType::CollectionChanged, new_id());
+        let (kind, cause) = (EventType::CollectionChanged, list.cause.clone().or_else(new_id));
         let names = names(keys, WINDOW, &list.key);
         let (false, Some(cause), Some(name)) = (subscribers.are_none(kind.word()), cause, names.first().cloned())
         else {

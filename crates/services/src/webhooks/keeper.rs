@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
-    endpoint::{EndpointState, NAME, Receiver, SealedParts},
+    endpoint::{DisabledBy, EndpointState, NAME, Receiver, SealedParts},
     event::{Audience, Event},
     events::subscribers,
     send::{Message, Sender, SentAttempt},
@@ -301,20 +301,37 @@ impl DeliveryAttempt {
         log(&claimed, &receiver, &sent, next);
         let counts = gateway.vitals.webhooks();
         counts.attempt(sent.end);
-        let (is_gone, ended) = (sent.end == AttemptEnd::Gone, EndedAttempt { next, record: sent.record });
-        let (is_ours, buried) = store
+        let (end, ended) = (sent.end, EndedAttempt { next, record: sent.record });
+        let (disable_after, endpoint, host) = (settings.disable_after, claimed.endpoint.clone(), &receiver.url.host);
+        let (is_ours, buried, disabled) = store
             .call(move |tables| {
                 let now = clock::unix_seconds();
                 let is_ours = tables.end(&claimed, &ended, now)?;
-                if !is_gone {
-                    return Ok((is_ours, 0));
-                }
+                let failing_since = tables.note_attempt(&claimed.endpoint, end == AttemptEnd::Delivered, now)?;
+                // One delivery that fails isn't enough: it has all its attempts. Test:
+                // `an_endpoint_that_fails_for_long_is_disabled`.
+                let has_failed = ended.next == NextStep::Dead
+                    && failing_since.is_some_and(|since| now.saturating_sub(since) >= disable_after.as_secs());
+                let (by, fault) = match (end, has_failed) {
+                    (AttemptEnd::Gone, _) => (DisabledBy::Gone, AttemptEnd::Gone.word()),
+                    (_, true) => (DisabledBy::Failures, "endpoint_disabled"),
+                    (_, false) => return Ok((is_ours, 0, None)),
+                };
                 // The transaction that stores the end of the attempt also disables the endpoint, so no delivery to the
                 // endpoint can be claimed in between.
-                tables.disable(&claimed.endpoint)?;
-                Ok((is_ours, tables.bury(&claimed.endpoint, AttemptEnd::Gone.word(), now)?))
+                tables.disable(&claimed.endpoint, by)?;
+                Ok((is_ours, tables.bury(&claimed.endpoint, fault, now)?, Some(by)))
             })
             .await?;
+        match disabled {
+            Some(DisabledBy::Gone) => {
+                tracing::warn!(service = NAME, endpoint, %host, "a webhook endpoint is gone, and disabled");
+            }
+            Some(_) => {
+                tracing::warn!(service = NAME, endpoint, %host, "a webhook endpoint has failed for too long, and is disabled");
+            }
+            None => {}
+        }
         // If another process has claimed the delivery in the meantime, that process counts it.
         if is_ours && !matches!(next, NextStep::Again(_)) {
             counts.finish(next == NextStep::Delivered, 1);
@@ -357,8 +374,5 @@ fn log(claimed: &Claimed, receiver: &Receiver, sent: &SentAttempt, next: NextSte
         NextStep::Dead => {
             tracing::warn!(service = NAME, id, endpoint, event, attempt, %host, end, detail, "a webhook is a dead letter");
         }
-    }
-    if sent.end == AttemptEnd::Gone {
-        tracing::warn!(service = NAME, endpoint, %host, "a webhook endpoint is gone, and disabled");
     }
 }

@@ -109,7 +109,14 @@ mod tests {
         let data = ChangedList { route, path, query, watch: None, etag: Some("\"a\"".to_owned()) };
         let seen = async |version: &str, before: Option<&str>| {
             let before = before.map(str::to_owned);
-            let seen = SeenList { key: [7; 32], version: version.to_owned(), before, data: data.clone() };
+            let seen = SeenList {
+                key: [7; 32],
+                version: version.to_owned(),
+                before,
+                cause: None,
+                is_for_clients: false,
+                data: data.clone(),
+            };
             opened.events.list_seen(&[Arc::clone(&caller)], seen).await.unwrap();
             let queued = opened.deliveries.store.call(|tables| tables.deliveries("config:audit", None, None));
             queued

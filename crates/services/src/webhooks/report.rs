@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::{
-    endpoint::NAME,
+    endpoint::{DisabledBy, EndpointState, NAME},
     request::is_id,
-    store::{CountedEndpoint, DeadLetter, Revival, Revived, WatchRecord, WebhookStore},
+    store::{CountedEndpoint, DeadLetter, Revival, Revived, TimeRange, WatchRecord, WebhookStore},
 };
 use crate::{database::DatabaseFault, inner::InnerGateway};
 use cursorgate_config::settings::WebhookSettings;
@@ -27,11 +27,18 @@ use cursorgate_gateway::{
 const OVERVIEW: &str = "/webhooks";
 const DEAD_LETTERS: &str = "/webhooks/dead-letters";
 const REDELIVERY: &str = "/webhooks/redeliver";
+const PAUSE: &str = "/webhooks/pause";
+const ACTIVATION: &str = "/webhooks/activate";
 
 const OFF: ReportRefusal = (StatusCode::NOT_FOUND, "[services.webhooks] is no longer configured\n");
 const FAILED: ReportRefusal = (StatusCode::INTERNAL_SERVER_ERROR, "the deliveries can't be read: the log says why\n");
 const UNREADABLE: ReportRefusal =
     (StatusCode::BAD_REQUEST, "send {\"delivery\": \"ID\"} or {\"endpoint\": \"ID\"}, of /webhooks/dead-letters\n");
+const UNNAMED: ReportRefusal = (StatusCode::BAD_REQUEST, "send {\"endpoint\": \"ID\"} with an id of /webhooks\n");
+const UNKNOWN: ReportRefusal = (StatusCode::NOT_FOUND, "there is no such endpoint: /webhooks has them\n");
+const NOT_DISABLED: ReportRefusal = (StatusCode::CONFLICT, "the endpoint is not disabled\n");
+const OF_CLIENT: ReportRefusal =
+    (StatusCode::CONFLICT, "its client has disabled the endpoint, and can enable it again\n");
 const REMOVED: ReportRefusal =
     (StatusCode::NOT_FOUND, "the delivery of `before` has been removed: begin anew at /webhooks/dead-letters\n");
 
@@ -98,12 +105,28 @@ struct DeadLetterEntry<'o> {
     error: Option<&'o str>,
 }
 
-/// The body of a request to send dead letters again. It must contain exactly one of the two ids.
+/// The body of a request to send dead letters again. It must contain exactly one of the two ids, and may limit the
+/// dead letters of an endpoint to a range of time.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RedeliveryOrder {
     delivery: Option<String>,
     endpoint: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+}
+
+/// The body of a request that pauses or activates an endpoint.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndpointName {
+    endpoint: String,
+}
+
+#[derive(Serialize)]
+struct ChangedEndpoint<'e> {
+    endpoint: &'e str,
+    state: &'static str,
 }
 
 #[async_trait]
@@ -113,7 +136,7 @@ impl ServiceReport for WebhookReport {
     }
 
     fn changes(&self) -> &'static [&'static str] {
-        &[REDELIVERY]
+        &[REDELIVERY, PAUSE, ACTIVATION]
     }
 
     async fn read(&self, path: &str, query: Option<&str>) -> Result<String, ReportRefusal> {
@@ -141,11 +164,20 @@ impl ServiceReport for WebhookReport {
         Ok(written(&Overview { endpoints, watches: watches.collect() }))
     }
 
-    async fn change(&self, _path: &str, body: &[u8]) -> Result<String, ReportRefusal> {
+    async fn change(&self, path: &str, body: &[u8]) -> Result<String, ReportRefusal> {
+        if path != REDELIVERY {
+            let EndpointName { endpoint } = serde_json::from_slice(body).map_err(|_| UNNAMED)?;
+            return if path == PAUSE { self.pause(endpoint).await } else { self.activate(endpoint).await };
+        }
         let order: RedeliveryOrder = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
+        let time = |text: Option<String>, otherwise| match text {
+            Some(text) => clock::read_rfc3339(&text).ok_or(UNREADABLE),
+            None => Ok(otherwise),
+        };
+        let range = TimeRange { since: time(order.since, 0)?, until: time(order.until, u64::MAX)? };
         let revival = match (order.delivery, order.endpoint) {
             (Some(id), None) => Revival::Delivery(id),
-            (None, Some(id)) => Revival::Endpoint(id),
+            (None, Some(id)) => Revival::Endpoint(id, range),
             // A body with both ids or without an id doesn't determine which dead letters to send.
             _ => return Err(UNREADABLE),
         };
@@ -164,6 +196,40 @@ impl ServiceReport for WebhookReport {
 }
 
 impl WebhookReport {
+    /// Pauses an endpoint. Its waiting deliveries become dead letters.
+    async fn pause(&self, id: String) -> Result<String, ReportRefusal> {
+        let named = id.clone();
+        let paused = self.store.call(move |tables| {
+            let is_known = tables.endpoint(&named)?.is_some();
+            tables.disable(&named, DisabledBy::Operator)?;
+            Ok(is_known)
+        });
+        if !paused.await.map_err(|fault| failed(&fault))? {
+            return Err(UNKNOWN);
+        }
+        tracing::info!(service = NAME, endpoint = id, "an operator paused an endpoint");
+        // Its deliveries are buried at the keeper's next look.
+        self.raised.notify_one();
+        Ok(written(&ChangedEndpoint { endpoint: &id, state: EndpointState::Disabled.word() }))
+    }
+
+    /// Activates an endpoint that an operator, its own failures or a 410 have disabled.
+    async fn activate(&self, id: String) -> Result<String, ReportRefusal> {
+        let named = id.clone();
+        let activated = self.store.call(move |tables| {
+            let Some(endpoint) = tables.endpoint(&named)? else { return Ok(Err(UNKNOWN)) };
+            match endpoint.disabled_by {
+                None => return Ok(Err(NOT_DISABLED)),
+                Some(DisabledBy::Client) => return Ok(Err(OF_CLIENT)),
+                Some(_) => tables.enable(&named)?,
+            }
+            Ok(tables.endpoint(&named)?.map(|endpoint| endpoint.state).ok_or(UNKNOWN))
+        });
+        let state = activated.await.map_err(|fault| failed(&fault))??;
+        tracing::info!(service = NAME, endpoint = id, "an operator activated an endpoint");
+        Ok(written(&ChangedEndpoint { endpoint: &id, state: state.word() }))
+    }
+
     async fn dead_letters(&self, query: Option<&str>) -> Result<String, ReportRefusal> {
         let before = match query.filter(|query| !query.is_empty()) {
             None => None,
@@ -204,7 +270,7 @@ fn entry<'o>(counted: &'o CountedEndpoint, settings: &WebhookSettings, snapshot:
         host: receiver.map(|receiver| receiver.url.host.to_string()),
         events: &endpoint.events,
         state: endpoint.state.word(),
-        disabled_by: endpoint.disabled_by(),
+        disabled_by: endpoint.disabled_by.map(DisabledBy::word),
         created_at: clock::rfc3339(endpoint.created),
         queued: *queued,
         delivered: *delivered,

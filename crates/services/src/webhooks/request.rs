@@ -3,11 +3,15 @@
 use http::Method;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{event::type_of, store::DeliveryState};
+use super::{
+    event::type_of,
+    store::{DeliveryState, TimeRange},
+};
 use cursorgate_config::{
     outgoing::EndpointUrl,
     settings::{EventType, WebhookClientSettings, WebhookSettings},
 };
+use cursorgate_gateway::runtime::clock;
 use cursorgate_translate::downstream::{Code, Problem};
 
 /// The resource that the path of a request names.
@@ -27,6 +31,10 @@ pub(super) enum WebhookResource {
     Deliveries(String),
     /// A delivery, by its endpoint's id and its own id.
     Delivery(String, String),
+    /// An event by which the client tries an endpoint, by the endpoint's id.
+    Trial(String),
+    /// The repetition of the dead letters of a range of time, by their endpoint's id.
+    Recovery(String),
     /// The repetition of a delivery, by its endpoint's id and its own id.
     Redelivery(String, String),
 }
@@ -49,6 +57,8 @@ impl WebhookResource {
             [id] if is_id(id) && (reads || changes) => Some(Self::Endpoint(own(id))),
             [id, "rotate"] if is_id(id) && posts => Some(Self::Rotation(own(id))),
             [id, "verify"] if is_id(id) && posts => Some(Self::Verification(own(id))),
+            [id, "test"] if is_id(id) && posts => Some(Self::Trial(own(id))),
+            [id, "recover"] if is_id(id) && posts => Some(Self::Recovery(own(id))),
             [id, "deliveries"] if is_id(id) && reads => Some(Self::Deliveries(own(id))),
             [id, "deliveries", delivery] if is_id(id) && is_id(delivery) && reads => {
                 Some(Self::Delivery(own(id), own(delivery)))
@@ -72,6 +82,37 @@ pub(super) fn is_id(text: &str) -> bool {
 pub(super) struct Registration {
     url: String,
     events: Vec<String>,
+}
+
+/// The body of a request to send the dead letters of a range of time again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecoveryOrder {
+    /// The beginning, as RFC 3339 writes it.
+    since: String,
+    /// The end; `None` for now.
+    until: Option<String>,
+}
+
+impl RecoveryOrder {
+    /// Returns the range of time.
+    ///
+    /// # Errors
+    ///
+    /// Returns 400 `body_invalid` if a time isn't one, or if the range ends before it begins.
+    pub(super) fn checked(&self) -> Result<TimeRange, Box<Problem>> {
+        let invalid =
+            |place: &str, detail: &str| Box::new(Problem::new(Code::BodyInvalid, detail).with_parameter(place));
+        let said = "write a time of RFC 3339, such as \"2026-11-23T15:00:00Z\"";
+        let since = clock::read_rfc3339(&self.since).ok_or_else(|| invalid("/since", said))?;
+        let until =
+            self.until.as_deref().map(|until| clock::read_rfc3339(until).ok_or_else(|| invalid("/until", said)));
+        let until = until.transpose()?.unwrap_or(u64::MAX);
+        if until < since {
+            return Err(invalid("/until", "the range ends before it begins"));
+        }
+        Ok(TimeRange { since, until })
+    }
 }
 
 /// The body of a request that changes an endpoint.
@@ -208,6 +249,8 @@ mod tests {
         assert_eq!(of(&format!("/{id}"), Method::PATCH), Some(WebhookResource::Endpoint(id.to_owned())));
         assert_eq!(of(&format!("/{id}/rotate"), Method::POST), Some(WebhookResource::Rotation(id.to_owned())));
         assert_eq!(of(&format!("/{id}/verify"), Method::POST), Some(WebhookResource::Verification(id.to_owned())));
+        assert_eq!(of(&format!("/{id}/test"), Method::POST), Some(WebhookResource::Trial(id.to_owned())));
+        assert_eq!(of(&format!("/{id}/recover"), Method::POST), Some(WebhookResource::Recovery(id.to_owned())));
         let redelivery = Some(WebhookResource::Redelivery(id.to_owned(), other.to_owned()));
         assert_eq!(of(&format!("/{id}/deliveries/{other}/redeliver"), Method::POST), redelivery);
         for (rest, method) in [

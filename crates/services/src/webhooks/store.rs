@@ -12,15 +12,15 @@ use std::path::Path;
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params_from_iter};
 
 pub(super) use self::{
-    overview::{CountedEndpoint, DeadLetter, Revival, Revived},
+    overview::{CountedEndpoint, DeadLetter, Revival, Revived, TimeRange},
     queue::{Claimed, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised},
     windows::{SeenVersion, WatchRecord},
 };
-use super::endpoint::{Endpoint, EndpointState};
+use super::endpoint::{DisabledBy, Endpoint, EndpointState};
 use crate::database::{Database, DatabaseFault, count, natural, whole};
 
 /// The SQL scripts that create and change the tables, one for each version.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
 CREATE TABLE endpoints (
     id TEXT PRIMARY KEY,
@@ -105,9 +105,20 @@ CREATE INDEX windows_by_age ON windows (seen);
 ALTER TABLE endpoints ADD COLUMN counted TEXT;
 ALTER TABLE endpoints ADD COLUMN network TEXT;
 ",
+    "
+-- Why it is disabled, and since when no attempt has succeeded.
+ALTER TABLE endpoints ADD COLUMN disabled_by TEXT;
+UPDATE endpoints SET disabled_by = iif(gone, 'gone', 'client') WHERE state = 'disabled';
+ALTER TABLE endpoints DROP COLUMN gone;
+ALTER TABLE endpoints ADD COLUMN failing_since INTEGER;
+
+-- The name of all processes with this directory, among those that share a store.
+CREATE TABLE holder (id TEXT PRIMARY KEY) STRICT;
+INSERT INTO holder VALUES (lower(hex(randomblob(16))));
+",
 ];
 
-const COLUMNS: &str = "id, owner, state, verified, gone, events, created, sealed";
+const COLUMNS: &str = "id, owner, state, verified, disabled_by, events, created, sealed";
 
 /// The largest number of endpoints that a query returns. A client can't have more endpoints than this.
 const MOST_LISTED: usize = 1_000;
@@ -251,15 +262,16 @@ impl WebhookTables<'_> {
     /// Stores a changed endpoint of a client. `number` is the number of the key that sealed the endpoint.
     pub(super) fn change(&mut self, endpoint: &Endpoint, number: u32) -> Result<(), DatabaseFault> {
         self.transaction.execute(
-            "UPDATE endpoints SET owner = :owner, state = :state, verified = :verified, gone = :gone, events = :events,
-                 number = :number, sealed = :sealed
+            "UPDATE endpoints SET owner = :owner, verified = :verified, disabled_by = :disabled_by, events = :events,
+                 number = :number, sealed = :sealed, state = :state,
+                 failing_since = iif(state <> :state, NULL, failing_since)
              WHERE id = :id",
             named_params! {
                 ":id": endpoint.id,
                 ":owner": endpoint.owner,
                 ":state": endpoint.state.word(),
                 ":verified": endpoint.is_verified,
-                ":gone": endpoint.is_gone,
+                ":disabled_by": endpoint.disabled_by.map(DisabledBy::word),
                 ":events": serde_json::to_string(&endpoint.events)?,
                 ":number": number,
                 ":sealed": endpoint.sealed,
@@ -268,10 +280,30 @@ impl WebhookTables<'_> {
         Ok(())
     }
 
-    /// Disables an endpoint that has answered with 410.
-    pub(super) fn disable(&mut self, id: &str) -> Result<(), DatabaseFault> {
-        self.transaction.execute("UPDATE endpoints SET state = 'disabled', gone = 1 WHERE id = ?1", [id])?;
+    /// Disables an endpoint for a reason.
+    pub(super) fn disable(&mut self, id: &str, by: DisabledBy) -> Result<(), DatabaseFault> {
+        let statement = "UPDATE endpoints SET state = 'disabled', disabled_by = ?2 WHERE id = ?1";
+        self.transaction.execute(statement, [id, by.word()])?;
         Ok(())
+    }
+
+    /// Enables a disabled endpoint again; it is active if it was verified.
+    pub(super) fn enable(&mut self, id: &str) -> Result<(), DatabaseFault> {
+        let statement = "UPDATE endpoints SET state = iif(verified, 'active', 'unverified'), disabled_by = NULL,
+                 failing_since = NULL
+             WHERE id = ?1 AND state = 'disabled'";
+        self.transaction.execute(statement, [id])?;
+        Ok(())
+    }
+
+    /// Notes the end of an attempt for an endpoint. Returns the time since which no attempt has succeeded, in seconds
+    /// since 1970; `None` if this one has. `now` is in seconds since 1970.
+    pub(super) fn note_attempt(&mut self, id: &str, is_success: bool, now: u64) -> Result<Option<u64>, DatabaseFault> {
+        let statement = "UPDATE endpoints SET failing_since = iif(?2, NULL, coalesce(failing_since, ?3)) WHERE id = ?1
+             RETURNING failing_since";
+        let since: Option<Option<i64>> =
+            self.transaction.query_row(statement, (id, is_success, whole(now)), |row| row.get(0)).optional()?;
+        Ok(since.flatten().map(natural))
     }
 
     /// Removes an endpoint of a client, and all deliveries to it.
@@ -326,8 +358,8 @@ impl WebhookTables<'_> {
             "INSERT INTO endpoints (id, state, verified, events, created, mark)
              VALUES (:id, 'active', 1, :events, :now, :mark)
              ON CONFLICT (id) DO UPDATE SET
-                 state = iif(mark = :mark, state, 'active'), gone = iif(mark = :mark, gone, 0),
-                 events = :events, mark = :mark
+                 state = iif(mark = :mark, state, 'active'), disabled_by = iif(mark = :mark, disabled_by, NULL),
+                 failing_since = iif(mark = :mark, failing_since, NULL), events = :events, mark = :mark
              WHERE mark <> :mark OR events <> :events",
             named_params! {
                 ":id": endpoint.id,
@@ -371,7 +403,7 @@ fn read(row: &Row<'_>) -> Result<Endpoint, DatabaseFault> {
         // The fallback is never used, because the table permits only the words of states.
         state: EndpointState::of(&state).unwrap_or(EndpointState::Disabled),
         is_verified: row.get("verified")?,
-        is_gone: row.get("gone")?,
+        disabled_by: row.get::<_, Option<String>>("disabled_by")?.and_then(|word| DisabledBy::of(&word)),
         events: serde_json::from_str(&events)?,
         created: natural(row.get("created")?),
         sealed: row.get::<_, Option<Vec<u8>>>("sealed")?.unwrap_or_default(),

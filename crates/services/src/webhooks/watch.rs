@@ -1,5 +1,10 @@
 //! Watches lists of the configuration for changes. At each interval of a list, one of the processes that share the
 //! directory requests the list, with the headers of the configuration.
+//!
+//! Of processes that share a store (`[caches.shared]`), one has the turn to request the list, until it ends. It writes
+//! the version and the cause of the last change to the store, where the others read them, for the endpoints of their own
+//! clients. Each cause is derived from the cause before it, so a process that takes over raises the same event again and
+//! not another one. Without an answer of the store, each process requests the list itself.
 
 use std::{
     collections::HashMap,
@@ -11,19 +16,21 @@ use std::{
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, header};
 use pingora::{http::RequestHeader, server::ShutdownWatch, services::background::BackgroundService};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     endpoint::{NAME, names},
     events::{ChangedList, Events, SeenList, WINDOW},
-    store::WebhookStore,
+    store::{WebhookStore, WebhookTables},
 };
 use crate::{
     answer::{self, FreshPage, InnerAnswer, NoAnswer},
     backoff::Backoff,
     caller::{Caller, ClientRules},
     database::DatabaseFault,
+    id::new_id,
     inner::InnerGateway,
     list::find_list,
     page,
@@ -35,6 +42,7 @@ use cursorgate_gateway::{
     request::target::{self, RequestTarget},
     runtime::{clock, futures::caught},
     session::service::PageCause,
+    store::handle::{SharedStore, StoredKind},
 };
 use cursorgate_translate::downstream::Code;
 
@@ -47,6 +55,9 @@ const ANY_HOST: &str = "localhost";
 /// The longest time that an answer's `Retry-After` can delay the next request. It is also the longest wait after
 /// failures, unless the watch's interval is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// The time for which the shared store keeps a version after the last request.
+const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 pub(crate) struct WatchKeeper {
     pub(super) inner: Arc<InnerGateway>,
@@ -163,13 +174,27 @@ impl WatchKeeper {
         let longest = watch.interval.max(LONGEST_WAIT);
         let [until, latest] = [watch.interval, longest].map(|wait| now.saturating_add(milliseconds(wait)));
         let (name, claimed) = (watch.name.clone(), names.clone());
-        let due = self.store.call(move |tables| tables.claim_watch(&name, &claimed, (now, until, latest))).await?;
+        let claim = move |tables: &mut WebhookTables<'_>| {
+            Ok((tables.claim_watch(&name, &claimed, (now, until, latest))?, tables.holder()?))
+        };
+        let (due, holder) = self.store.call(claim).await?;
         if let Some(due) = due {
             // Another process has sent the request in this interval, or this process before a restart.
             rest.until = Some(began + Duration::from_millis(due.saturating_sub(now)));
             return Ok(rest);
         }
         rest.until = Some(began + watch.interval);
+        let shared = SharedWatch::of(&request, &holder);
+        let has_turn = shared.take_turn(watch.interval).await;
+        let known = shared.read().await;
+        if has_turn == Some(false) {
+            if let Some(known) = known {
+                self.events.list_seen(&[Arc::clone(&request.caller)], known.seen(request.key, None, true)).await?;
+            }
+            // The process with the turn knows the tag, and reports the faults.
+            (rest.seen, rest.failures) = (None, 0);
+            return Ok(rest);
+        }
         // A reload might have changed the path or the headers. The `ETag` then belongs to another page, so it isn't
         // sent.
         let seen = rest.seen.take_if(|(key, ..)| *key == request.key);
@@ -186,15 +211,26 @@ impl WatchKeeper {
         };
         log(watch, rest.failures, fault.as_deref());
         rest.failures = if fault.is_some() { rest.failures.saturating_add(1) } else { 0 };
-        if let Ok((tag, seen)) = seen {
+        if let Ok((tag, mut seen)) = seen {
             let version = seen.version.clone();
+            let shown = shared.next(known.as_ref(), &seen);
+            if let Some(shown) = &shown {
+                seen.cause = Some(shown.cause.clone());
+                seen.before = known.map(|known| known.version);
+            }
             // The `ETag` is kept only after the version is stored. If the store fails, the next answer is then a page
             // again, not a 304.
             self.events.list_seen(&[Arc::clone(&request.caller)], seen).await?;
+            // Other processes learn of the version once this process has raised its event.
+            if let Some(shown) = shown {
+                shared.write(&shown);
+            }
             rest.seen = tag.map(|tag| (request.key, tag, version));
         }
         if !wait.is_zero() {
             rest.until = Some(clock::instant() + wait);
+            // Otherwise another process would take the turn, and not know of the failures.
+            shared.take_turn(wait).await;
         }
         // If there is no fault, 0 keeps the time that the claim has set.
         let until = if wait.is_zero() { 0 } else { clock::unix_milliseconds().saturating_add(milliseconds(wait)) };
@@ -237,7 +273,7 @@ impl WatchKeeper {
             watch: Some(watch.name.clone()),
             etag: tag.as_ref().and_then(|tag| tag.to_str().ok()).map(str::to_owned),
         };
-        Ok((tag, SeenList { key: *key, version, before: None, data }))
+        Ok((tag, SeenList { key: *key, version, before: None, cause: None, is_for_clients: false, data }))
     }
 }
 
@@ -267,6 +303,70 @@ impl<'w> WatchTurn<'w> {
         let mut head = RequestHeader::build(Method::GET, self.watch.path.value.as_bytes(), None).ok()?;
         head.insert_header(header::HOST, self.caller.headers.get(header::HOST)?).ok()?;
         target::read(&head).ok()
+    }
+}
+
+/// A watch in the store that processes share.
+struct SharedWatch<'w> {
+    /// The store; `None` without `[caches.shared]`.
+    store: Option<&'w SharedStore>,
+    key: [u8; 32],
+    timeout: Duration,
+    holder: &'w str,
+}
+
+/// The version of a watched list that the process with the turn has read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct SharedVersion {
+    version: String,
+    /// The cause of the event by which the list got this version.
+    cause: String,
+    data: ChangedList,
+}
+
+impl SharedVersion {
+    /// Returns the version as one that this process has seen.
+    fn seen(self, key: [u8; 32], before: Option<String>, is_for_clients: bool) -> SeenList {
+        let Self { version, cause, data } = self;
+        SeenList { key, version, before, cause: Some(cause), is_for_clients, data }
+    }
+}
+
+impl<'w> SharedWatch<'w> {
+    fn of(turn: &'w WatchTurn<'_>, holder: &'w str) -> Self {
+        Self { store: turn.snapshot.store.as_deref(), key: turn.key, timeout: turn.watch.timeout, holder }
+    }
+
+    /// Takes or keeps the turn to request the list, until well after the next request, which follows after `pause`.
+    /// Returns `None` if each process requests the list itself.
+    async fn take_turn(&self, pause: Duration) -> Option<bool> {
+        let lease = pause.saturating_mul(2) + self.timeout + LOOK * 2;
+        self.store?.take_turn(&self.key, self.holder, lease).await
+    }
+
+    async fn read(&self) -> Option<SharedVersion> {
+        let store = self.store?;
+        let found = store.get(StoredKind::Watch, store.signing_number(), &self.key, clock::unix_seconds()).await?;
+        serde_json::from_slice(&found.bytes).ok()
+    }
+
+    /// Returns the version that the store should contain after `seen`; `None` without a store.
+    fn next(&self, known: Option<&SharedVersion>, seen: &SeenList) -> Option<SharedVersion> {
+        self.store?;
+        let cause = match known {
+            Some(known) if known.version == seen.version => known.cause.clone(),
+            // A list that returns to an earlier version has changed again, so the cause includes all changes before.
+            Some(known) => page::hex(&Sha256::digest(format!("{}\n{}", known.cause, seen.version))),
+            None => new_id()?,
+        };
+        Some(SharedVersion { version: seen.version.clone(), cause, data: seen.data.clone() })
+    }
+
+    fn write(&self, version: &SharedVersion) {
+        if let (Some(store), Ok(bytes)) = (self.store, serde_json::to_vec(version)) {
+            let (key, now) = (store.signing_number(), clock::unix_seconds());
+            store.put(StoredKind::Watch, key, &self.key, &bytes, KEPT, now);
+        }
     }
 }
 

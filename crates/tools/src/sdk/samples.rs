@@ -147,7 +147,7 @@ fn page(convention: &Convention, count: u32, links: &LinkSet, limit: u32) -> Res
     convention.envelope.render(&facts, &page, &mut output);
     let parts = output.into_content(page.into_facts().answers).into_parts();
     let content_type = convention.envelope.content_type().to_str().map_err(|_| NOT_TEXT)?.to_owned();
-    let link = links.header(4_096, &[]);
+    let link = links.header(4_096, &[], &[]);
     Ok(AnswerSample { status: 200, content_type, link, retry_after: None, body: text(&parts.concat())? })
 }
 

@@ -93,7 +93,8 @@ impl Offering {
     }
 }
 
-fn check_route(name: &Located<String>, lists: &[&RouteSettings], context: &mut Context<'_>) {
+/// Reports a name that no list has.
+pub(super) fn check_route(name: &Located<String>, lists: &[&RouteSettings], context: &mut Context<'_>) {
     if lists.iter().any(|route| route.name.value == name.value) {
         return;
     }

@@ -105,6 +105,7 @@ function render() {
   show(by('configuration-body'), configuration(data));
   const { status } = data;
   by('playground').hidden = !status.playground;
+  by('services').hidden = !status.services;
   show(by('place'), location.host);
   show(by('build'), `cursorgate ${status.version}, commit ${status.commit}, ${status.openssl}; process ${status.process}, started ${span(between(status.started, status.now))} ago; ${plural(data.routes.routes.length, 'route')}.`);
 }

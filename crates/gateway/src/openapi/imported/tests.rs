@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::openapi::tests::{built, document};
+use crate::openapi::{
+    DocumentReader,
+    tests::{built, document},
+};
 
 fn route(openapi: &str, more: &str) -> String {
     format!(
@@ -114,7 +117,8 @@ fn references_out_of_the_document_are_warned_of_and_allow_any_value() {
     let (snapshot, said) = built(&route(BY_OPERATION, "response = { items = \"\" }"), &[("people.json", &text)]);
     assert_eq!(said.matches("warning: people.json").count(), 2, "{said}");
     assert!(said.contains("https://elsewhere.example/a.json") && said.contains("#/components/schemas/B"), "{said}");
-    let document: Value = serde_json::from_str(&snapshot.unwrap().openapi.render(None)).unwrap();
+    let document: Value =
+        serde_json::from_str(&snapshot.unwrap().openapi.render(DocumentReader::Operator(None))).unwrap();
     assert_eq!(document["components"]["schemas"]["UsersItem"], json!({ "properties": { "a": {}, "b": {} } }));
 }
 

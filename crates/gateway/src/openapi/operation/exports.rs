@@ -141,7 +141,7 @@ fn job_parameter() -> Document {
 }
 
 /// Returns a path item with its operations. The item has the members in `common`, and also the parameters in `own`.
-fn path_item(
+pub(super) fn path_item(
     common: &[(&'static str, Document)],
     operations: Vec<(&'static str, Document)>,
     own: &[Document],

@@ -35,8 +35,19 @@ pub(in crate::webhooks) struct DeadLetter {
 pub(in crate::webhooks) enum Revival {
     /// A dead letter, by its id.
     Delivery(String),
-    /// All dead letters of an endpoint, by its id.
-    Endpoint(String),
+    /// The dead letters of an endpoint, by its id, whose events are in a range of time.
+    Endpoint(String, TimeRange),
+}
+
+/// A range of time, in seconds since 1970: from the first to before the second.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::webhooks) struct TimeRange {
+    pub(in crate::webhooks) since: u64,
+    pub(in crate::webhooks) until: u64,
+}
+
+impl TimeRange {
+    pub(in crate::webhooks) const ALL: Self = Self { since: 0, until: u64::MAX };
 }
 
 /// The result of queueing dead letters again.
@@ -106,13 +117,13 @@ impl WebhookTables<'_> {
 
     /// Queues dead letters again. They keep their `webhook-id`. `now` is in milliseconds since 1970.
     pub(in crate::webhooks) fn revive(&mut self, revival: &Revival, now: u64) -> Result<Revived, DatabaseFault> {
-        let (delivery, endpoint) = match revival {
+        let (delivery, endpoint, range) = match revival {
             Revival::Delivery(id) => {
                 let query = "SELECT endpoint FROM deliveries WHERE id = ?1 AND state = 'dead'";
                 let endpoint: Option<String> = self.transaction.query_row(query, [id], |row| row.get(0)).optional()?;
-                (Some(id), endpoint)
+                (Some(id), endpoint, TimeRange::ALL)
             }
-            Revival::Endpoint(id) => (None, Some(id.clone())),
+            Revival::Endpoint(id, range) => (None, Some(id.clone()), *range),
         };
         let Some(endpoint) = endpoint.map(|id| self.endpoint(&id)).transpose()?.flatten() else {
             return Ok(Revived::Unknown);
@@ -124,8 +135,12 @@ impl WebhookTables<'_> {
         }
         let queued = self.transaction.execute(
             "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = :now, finished = NULL
-             WHERE endpoint = :endpoint AND state = 'dead' AND (:delivery IS NULL OR id = :delivery)",
-            named_params! { ":now": whole(now), ":endpoint": endpoint.id, ":delivery": delivery },
+             WHERE endpoint = :endpoint AND state = 'dead' AND (:delivery IS NULL OR id = :delivery)
+                 AND created >= :since AND created < :until",
+            named_params! {
+                ":now": whole(now), ":endpoint": endpoint.id, ":delivery": delivery,
+                ":since": whole(range.since), ":until": whole(range.until),
+            },
         )?;
         Ok(Revived::Queued(queued))
     }

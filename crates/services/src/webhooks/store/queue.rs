@@ -139,31 +139,14 @@ impl WebhookTables<'_> {
         if receivers.is_empty() {
             return Ok(raised);
         }
-        self.transaction.execute(
-            "INSERT OR IGNORE INTO events (id, kind, created, payload, subject) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (&event.id, &event.kind, whole(event.created), &event.payload, &event.subject),
-        )?;
+        self.add_event(event)?;
         let mut waiting = self.waiting()?;
         for endpoint in receivers {
             if self.renew(&endpoint.id, event, now)? {
                 continue;
             }
             let is_full = waiting >= queue;
-            let Some(id) = new_id() else { return Err(DatabaseFault::Task) };
-            let added = self.transaction.execute(
-                "INSERT OR IGNORE INTO deliveries (id, endpoint, event, state, not_before, created, finished, fault)
-                 VALUES (:id, :endpoint, :event, :state, :at, :now, :finished, :fault)",
-                named_params! {
-                    ":id": id,
-                    ":endpoint": endpoint.id,
-                    ":event": event.id,
-                    ":state": if is_full { DeliveryState::Dead } else { DeliveryState::Queued }.word(),
-                    ":at": whole(now.saturating_mul(1_000)),
-                    ":now": whole(now),
-                    ":finished": is_full.then(|| whole(now)),
-                    ":fault": is_full.then_some("queue_full"),
-                },
-            )?;
+            let (added, _) = self.queue_delivery(&endpoint.id, &event.id, is_full, now)?;
             match (added, is_full) {
                 // The delivery exists already, because a process ended before it recorded that the event was raised.
                 // Test: `an_event_is_raised_once_if_its_process_ends_around_it`.
@@ -173,6 +156,55 @@ impl WebhookTables<'_> {
             }
         }
         Ok(raised)
+    }
+
+    /// Queues a delivery of an event for one endpoint, whatever events the endpoint asks for. Returns the id of the
+    /// delivery. `queue` is the largest number of waiting deliveries. `now` is in seconds since 1970.
+    pub(in crate::webhooks) fn raise_for(
+        &mut self,
+        endpoint: &str,
+        event: &Event,
+        queue: usize,
+        now: u64,
+    ) -> Result<String, DatabaseFault> {
+        self.add_event(event)?;
+        let is_full = self.waiting()? >= queue;
+        Ok(self.queue_delivery(endpoint, &event.id, is_full, now)?.1)
+    }
+
+    fn add_event(&mut self, event: &Event) -> Result<(), DatabaseFault> {
+        self.transaction.execute(
+            "INSERT OR IGNORE INTO events (id, kind, created, payload, subject) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (&event.id, &event.kind, whole(event.created), &event.payload, &event.subject),
+        )?;
+        Ok(())
+    }
+
+    /// Adds a delivery of an event; a dead letter if the queue is full. Returns the number of deliveries that were added,
+    /// which is 0 if there is one already, and the new id.
+    fn queue_delivery(
+        &mut self,
+        endpoint: &str,
+        event: &str,
+        is_full: bool,
+        now: u64,
+    ) -> Result<(usize, String), DatabaseFault> {
+        let Some(id) = new_id() else { return Err(DatabaseFault::Task) };
+        let added = self.transaction.execute(
+            "INSERT OR IGNORE INTO deliveries (id, endpoint, event, state, not_before, created, finished, fault)
+             VALUES (:id, :endpoint, :event, :state, :at, :now, :finished, :fault)",
+            named_params! {
+                ":id": id,
+                ":endpoint": endpoint,
+                ":event": event,
+                ":state": if is_full { DeliveryState::Dead } else { DeliveryState::Queued }.word(),
+                ":at": whole(now.saturating_mul(1_000)),
+                ":now": whole(now),
+                ":finished": is_full.then(|| whole(now)),
+                ":fault": is_full.then_some("queue_full"),
+            },
+        )?;
+        Ok((added, id))
     }
 
     /// Returns whether at least one endpoint would get the event. `now` is in seconds since 1970.

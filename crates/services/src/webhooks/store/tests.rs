@@ -41,7 +41,7 @@ fn endpoint(id: &str, owner: &str, state: EndpointState) -> Endpoint {
         owner: Some(owner.to_owned()),
         state,
         is_verified: state == EndpointState::Active,
-        is_gone: false,
+        disabled_by: None,
         events: vec!["export.failed".to_owned()],
         created: 1,
         sealed: b"sealed".to_vec(),
@@ -92,7 +92,7 @@ async fn an_event_is_for_the_endpoints_of_its_client_and_of_the_operator() {
                 Raised { queued: 1, dead: 1 },
                 "a full queue"
             );
-            tables.disable("config:a")?;
+            tables.disable("config:a", DisabledBy::Gone)?;
             assert_eq!(tables.raise(&event("e"), &subscribers("x"), 99, 5)?, Raised { queued: 1, dead: 0 });
             assert_eq!(
                 tables.raise(&event("f"), &subscribers("y"), 99, 5)?,
@@ -376,6 +376,43 @@ async fn a_delivery_under_way_keeps_its_event() {
             assert!(events.contains(&event("e").id), "{events:?}");
             let lone = tables.transaction.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0))?;
             assert_eq!(lone, 3, "events that no delivery has are gone");
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_the_version_before_reasons_has_them_afterwards() {
+    let directory = std::env::temp_dir().join(format!("cursorgate-webhooks-{}-reasons", std::process::id()));
+    let path = directory.join("webhooks.sqlite3");
+    let earlier = Database::open(&path, &STEPS[..3]).unwrap();
+    let insert = "INSERT INTO endpoints (id, state, verified, gone, events, created, mark)
+         VALUES (?1, ?2, 1, ?3, '[]', 1, 'x')";
+    let rows = [("a", "active", 0), ("b", "disabled", 0), ("c", "disabled", 1)];
+    earlier
+        .call(move |transaction| {
+            for row in rows {
+                transaction.execute(insert, row)?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    drop(earlier);
+    let store = OwnStore(WebhookStore::open(&directory).unwrap(), directory);
+    store
+        .0
+        .call(|tables| {
+            let mut reason =
+                |id| Ok::<_, DatabaseFault>(tables.endpoint(id)?.and_then(|endpoint| endpoint.disabled_by));
+            let reasons = [reason("a")?, reason("b")?, reason("c")?];
+            assert_eq!(reasons, [None, Some(DisabledBy::Client), Some(DisabledBy::Gone)]);
+            assert_eq!(tables.note_attempt("a", false, 10)?, Some(10));
+            assert_eq!(tables.note_attempt("a", false, 20)?, Some(10), "since the first failure");
+            assert_eq!(tables.note_attempt("a", true, 30)?, None);
+            assert_eq!(tables.note_attempt("a", false, 40)?, Some(40), "since the last success");
+            assert_eq!(tables.holder()?.len(), 32);
             Ok(())
         })
         .await

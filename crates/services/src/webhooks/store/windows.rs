@@ -94,6 +94,12 @@ impl WebhookTables<'_> {
         Ok(None)
     }
 
+    /// Returns the name of all processes with this directory, among those that share a store. They take turns by claims,
+    /// so they are one holder of a turn.
+    pub(in crate::webhooks) fn holder(&mut self) -> Result<String, DatabaseFault> {
+        Ok(self.transaction.query_row("SELECT id FROM holder", [], |row| row.get(0))?)
+    }
+
     /// Stores the end of a watch's request: its fault, and `until` as the time of the next request if that is later
     /// than the claim's. `until` is in milliseconds since 1970.
     pub(in crate::webhooks) fn end_watch(

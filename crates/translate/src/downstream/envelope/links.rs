@@ -61,12 +61,12 @@ pub struct LinkSet {
 }
 
 impl LinkSet {
-    /// Returns the value of the `Link` header: `next`, `prev`, `first`, `last` and `extra` (relation, URL), each with a
-    /// quoted `rel` as its first parameter. If the line would exceed `max_length` bytes, the page's own links are
-    /// dropped first, in the order `last`, `first`, `prev`, `next`. Links in `extra` are dropped only if they don't fit
-    /// on their own, the last one first. Returns `None` if no link is left.
+    /// Returns the value of the `Link` header: `next`, `prev`, `first`, `last`, `extra` and `services` (relation, URL),
+    /// each with a quoted `rel` as its first parameter. If the line would exceed `max_length` bytes, the links in
+    /// `services` are dropped first, then the page's own links, in the order `last`, `first`, `prev`, `next`. Links in
+    /// `extra` are dropped only if they don't fit on their own, the last one first. Returns `None` if no link is left.
     #[must_use]
-    pub fn header(&self, max_length: usize, extra: &[(&str, &str)]) -> Option<String> {
+    pub fn header(&self, max_length: usize, extra: &[(&str, &str)], services: &[(&str, String)]) -> Option<String> {
         let paging = [("next", &self.next), ("prev", &self.prev), ("first", &self.first), ("last", &self.last)];
         let paging = paging.into_iter().filter_map(|(rel, url)| Some((rel, url.as_deref()?)));
         let extra: Vec<(&str, String)> = extra.iter().map(|(rel, url)| (*rel, query::encoded_url(url))).collect();
@@ -74,7 +74,10 @@ impl LinkSet {
         // Links are dropped from the end, so a beginning of the list is kept.
         let extra = extra.clone().take(fitting(extra, max_length));
         let room = extra.clone().fold(max_length, |room, link| room.saturating_sub(size(link) + SEPARATOR.len()));
-        let links = paging.clone().take(fitting(paging, room)).chain(extra);
+        let services = services.iter().map(|(rel, url)| (*rel, url.as_str()));
+        // The links to services come last, so they are the first that don't fit.
+        let own = paging.chain(services);
+        let links = own.clone().take(fitting(own, room)).chain(extra);
         let mut line = String::with_capacity(links.clone().map(|link| size(link) + SEPARATOR.len()).sum());
         for (rel, url) in links {
             let separator = if line.is_empty() { "" } else { SEPARATOR };
@@ -136,18 +139,21 @@ mod tests {
         let expected = "</a?cursor=next>; rel=\"next\", </a?cursor=prev>; rel=\"prev\", </a?cursor=first>; rel=\"first\", \
                         </a?cursor=last>; rel=\"last\", <https://docs.example/x>; rel=\"deprecation\", \
                         </a>; rel=\"successor-version\"";
-        assert_eq!(set().header(4096, &extra).unwrap(), expected);
-        assert_eq!(LinkSet::default().header(4096, &[]), None);
+        assert_eq!(set().header(4096, &extra, &[]).unwrap(), expected);
+        assert_eq!(LinkSet::default().header(4096, &[], &[]), None);
         let documentation = [("deprecation", "https://d.example/é,1#why")];
         let encoded = "<https://d.example/%C3%A9%2C1#why>; rel=\"deprecation\"";
-        assert_eq!(LinkSet::default().header(4096, &documentation).unwrap(), encoded);
-        assert_eq!(LinkSet { next: None, prev: None, ..set() }.header(4096, &[]).unwrap().matches("rel=").count(), 2);
+        assert_eq!(LinkSet::default().header(4096, &documentation, &[]).unwrap(), encoded);
+        assert_eq!(
+            LinkSet { next: None, prev: None, ..set() }.header(4096, &[], &[]).unwrap().matches("rel=").count(),
+            2
+        );
     }
 
     #[test]
     fn a_long_line_loses_last_first_prev_and_next_in_this_order() {
         let relations = |max: usize, extra: &[(&str, &str)]| {
-            let line = set().header(max, extra).unwrap_or_default();
+            let line = set().header(max, extra, &[]).unwrap_or_default();
             assert!(line.len() <= max, "{} > {max}", line.len());
             line.split("rel=\"")
                 .skip(1)
@@ -155,7 +161,7 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        let whole = set().header(4096, &[]).unwrap().len();
+        let whole = set().header(4096, &[], &[]).unwrap().len();
         let mut seen = Vec::new();
         for max in (0..=whole).rev() {
             let kept = relations(max, &[]);
@@ -167,6 +173,10 @@ mod tests {
         assert_eq!(relations(60, &[("deprecation", "/d")]), "next deprecation");
         assert_eq!(relations(40, &[("deprecation", "/d")]), "deprecation");
         assert_eq!(relations(30, &[("deprecation", "/d"), ("successor-version", "/a")]), "deprecation");
+        let services = [("service-desc", "/openapi.json".to_owned())];
+        let all = set().header(4096, &[], &services).unwrap();
+        assert!(all.ends_with("</openapi.json>; rel=\"service-desc\""), "{all}");
+        assert_eq!(set().header(all.len() - 1, &[], &services), set().header(4096, &[], &[]));
     }
 
     /// Whatever target a client sends, the line is visible ASCII. Readers that split at commas and semicolons find the
@@ -203,7 +213,7 @@ mod tests {
                 Some(base.url(&query))
             };
             let set = LinkSet { self_: url(), first: url(), prev: url(), next: url(), last: url() };
-            let line = set.header(usize::MAX, &[]).unwrap();
+            let line = set.header(usize::MAX, &[], &[]).unwrap();
             assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{line:?}");
             let expected = [("next", set.next), ("prev", set.prev), ("first", set.first), ("last", set.last)];
             let links: Vec<&str> = line.split(',').map(str::trim).collect();

@@ -148,7 +148,7 @@ pub fn links<'a>(documentation: Option<&'a str>, successor: &'a str) -> Vec<(&'s
 
 /// Adds the links of a legacy answer to the `Link` line of its headers.
 pub fn add_links(headers: &mut HeaderMap, documentation: Option<&str>, successor: &str) {
-    if let Some(line) = LinkSet::default().header(usize::MAX, &links(documentation, successor)) {
+    if let Some(line) = LinkSet::default().header(usize::MAX, &links(documentation, successor), &[]) {
         append_link(headers, &line);
     }
 }

@@ -74,6 +74,8 @@ pub struct PageResponse<'a> {
     pub link_length: usize,
     /// Links other than the paging links: relation and URL.
     pub extra_links: &'a [(&'a str, &'a str)],
+    /// Links to services of the list, which are left out before any other link: relation and URL.
+    pub service_links: &'a [(&'a str, String)],
     /// `Deprecation` and `Sunset`, for the answer to a legacy request; otherwise empty.
     pub legacy_headers: &'a [(HeaderName, HeaderValue)],
 }
@@ -104,7 +106,7 @@ impl PageResponse<'_> {
         }
         headers.insert(CONTENT_TYPE, self.template.content_type().clone());
         headers.insert(ETAG, tag);
-        let link = self.facts.links.header(self.link_length, self.extra_links);
+        let link = self.facts.links.header(self.link_length, self.extra_links, self.service_links);
         if let Some(value) = link.and_then(|line| HeaderValue::try_from(line).ok()) {
             headers.insert(LINK, value);
         }

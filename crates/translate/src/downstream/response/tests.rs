@@ -90,6 +90,7 @@ fn rendered(template: &EnvelopeTemplate, case: Case, upstream: &[&HeaderMap]) ->
         preference_applied: None,
         link_length: 4096,
         extra_links: &extra_links,
+        service_links: &[],
         legacy_headers: &legacy_headers,
     };
     response.render().finish(page.into_facts().answers)
@@ -248,6 +249,7 @@ fn headers_state_level_drift_and_flaws_of_a_page() {
         preference_applied: None,
         link_length: 4096,
         extra_links: &[],
+        service_links: &[],
         legacy_headers: &[],
     };
     let response = response.render().finish(Vec::new());

@@ -1,0 +1,233 @@
+//! Tests of the public contract: the document, the catalog and the entry for clients, and the links of pages to services.
+
+use serde_json::{Value, json};
+
+use super::{command_line::accepted_by_check, openapi};
+use crate::harness::{
+    Directory,
+    gateway::Gateway,
+    http,
+    list::{PLAIN, Setup, serve, users},
+    upstream::{Exchange, Upstream},
+};
+
+/// A service with a list, which has a document of its own.
+fn service() -> Upstream {
+    let list = serve(users(60));
+    Upstream::start(move |exchange: &mut Exchange| match exchange.request.path() {
+        "/users" | "/teams/7/members" | "/secret" | "/elsewhere" => list(exchange),
+        path => {
+            let body = format!("the service's own {path}");
+            exchange.reply("200 OK", &[("Content-Type", "text/plain")], body.as_bytes())
+        }
+    })
+}
+
+const ROUTES: &str = r#"
+[routes.members]
+path = "/teams/{team}/members"
+upstream = "legacy"
+dialect = "scripted"
+order = ["id"]
+old_clients = "none"
+
+[routes.secret]
+path = "/secret"
+upstream = "legacy"
+dialect = "scripted"
+order = ["id"]
+old_clients = "none"
+
+[routes.elsewhere]
+path = "/elsewhere"
+hosts = ["other.example"]
+upstream = "legacy"
+dialect = "scripted"
+order = ["id"]
+old_clients = "none"
+
+[routes.rest]
+path = "/{*rest}"
+upstream = "legacy"
+action = "forward"
+"#;
+
+/// Returns a configuration with these services.
+fn configured(upstream: &Upstream, services: &str) -> String {
+    let setup = Setup { route: "old_clients = \"pass\"\nlegacy = { deprecation = 2026-01-15 }", ..PLAIN };
+    format!("{}{ROUTES}{services}", setup.configuration(upstream.address))
+}
+
+const CONTRACT: &str = r#"
+[services.contract]
+document = "/openapi.json"
+catalog = true
+entry = "/api"
+documentation = "https://docs.example.com/api"
+except = ["secret"]
+"#;
+
+fn all_services(directory: &Directory) -> String {
+    format!(
+        "{CONTRACT}[services.bulk]\n[services.graphql]\n[services.mcp]\n[services.live]\nroutes = [\"users\"]\n\
+         [services.exports]\ndirectory = {:?}\n\
+         [services.webhooks]\ndirectory = {:?}\nclients = {{ authorize = \"/users?limit=1\" }}\n",
+        directory.file("exports"),
+        directory.file("webhooks"),
+    )
+}
+
+fn names(value: &Value) -> Vec<&str> {
+    value.as_object().map(|members| members.keys().map(String::as_str).collect()).unwrap_or_default()
+}
+
+#[test]
+fn clients_get_a_document_of_lists_and_services() {
+    let (upstream, directory) = (service(), Directory::new());
+    let gateway = Gateway::start(&configured(&upstream, &all_services(&directory)));
+    let answer = gateway.get("/openapi.json");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    openapi::validate(answer.text(), &[]);
+    let document = answer.json();
+    let paths = names(&document["paths"]);
+    for path in [
+        "/users",
+        "/users/exports",
+        "/users/live",
+        "/teams/{team}/members",
+        "/bulk",
+        "/graphql",
+        "/mcp",
+        "/webhooks",
+        "/webhooks/{endpointId}/deliveries/{deliveryId}/redeliver",
+    ] {
+        assert!(paths.contains(&path), "{path} in {paths:?}");
+    }
+    let events = ["collection.changed", "export.completed", "export.failed", "legacy.sunset_approaching"];
+    assert_eq!(names(&document["webhooks"]), events);
+    let hidden = ["/secret", "/elsewhere", "{rest}", "other.example", &upstream.address.to_string(), "legacy\""];
+    for text in hidden {
+        assert!(!answer.text().contains(text), "{text} is nothing for clients");
+    }
+    // Under its own host, a list is described, and the other routes too.
+    let other = gateway.send("GET", "/openapi.json", &[("Host", "other.example")], b"").json();
+    let paths = names(&other["paths"]);
+    assert!(paths.contains(&"/elsewhere") && paths.contains(&"/users"), "{paths:?}");
+    // Operators get everything.
+    let whole = http::get(gateway.admin, "/openapi.json");
+    for text in ["/secret", "/elsewhere", "\"/bulk\"", "\"webhooks\": {"] {
+        assert!(whole.text().contains(text), "{text}");
+    }
+
+    let tag = answer.header("etag").expect("a tag").to_owned();
+    let again = gateway.send("GET", "/openapi.json", &[("If-None-Match", &tag)], b"");
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    let head = gateway.send("HEAD", "/openapi.json", &[], b"");
+    assert_eq!((head.status, head.header("etag")), (200, Some(tag.as_str())));
+    // A path of the contract is only taken by GET and HEAD.
+    assert_eq!(gateway.send("POST", "/openapi.json", &[], b"").text(), "the service's own /openapi.json");
+}
+
+#[test]
+fn a_client_finds_all_lists_from_the_entry_and_the_catalog() {
+    let (upstream, directory) = (service(), Directory::new());
+    let text = configured(&upstream, &all_services(&directory));
+    let gateway = Gateway::start(&text);
+    let entry = gateway.get("/api");
+    assert_eq!((entry.status, entry.header("content-type")), (200, Some("application/hal+json")));
+    let links = entry.json()["_links"].clone();
+    assert_eq!(links["self"]["href"], "/api");
+    assert_eq!(links["service-desc"]["href"], "/openapi.json");
+    assert_eq!(links["service-doc"]["href"], "https://docs.example.com/api");
+    let items = json!([
+        { "name": "users", "href": "/users?cursor=start" },
+        { "name": "members", "href": "/teams/{team}/members", "templated": true },
+    ]);
+    assert_eq!(links["item"], items, "{links}");
+    let services = links["related"].as_array().expect("services").iter().map(|link| link["href"].as_str());
+    assert_eq!(services.flatten().collect::<Vec<_>>(), ["/bulk", "/graphql", "/mcp", "/webhooks"]);
+    let first = gateway.get(links["item"][0]["href"].as_str().expect("a link"));
+    assert_eq!((first.status, first.header("cursorgate-level")), (200, Some("exact")), "{}", first.text());
+
+    let catalog = gateway.get("/.well-known/api-catalog");
+    let media_type = catalog.header("content-type").expect("a type");
+    assert!(media_type.starts_with("application/linkset+json"), "{media_type}");
+    assert_eq!(catalog.link("api-catalog").as_deref(), Some("/.well-known/api-catalog"));
+    let linkset = catalog.json()["linkset"].clone();
+    assert_eq!(linkset[0]["anchor"], "/api");
+    assert_eq!(linkset[0]["service-desc"][0]["href"], "/openapi.json");
+    assert_eq!(linkset[0]["item"], json!([{ "title": "users", "href": "/users?cursor=start" }]), "{linkset}");
+    let other = gateway.send("GET", "/api", &[("Host", "other.example")], b"").json()["_links"]["item"].clone();
+    assert_eq!(other.as_array().map(Vec::len), Some(3), "{other}");
+
+    let public = Gateway::start(&format!("[server]\npublic_url = \"https://api.example.com/v1\"\n{text}"));
+    let links = public.get("/api").json()["_links"].clone();
+    assert_eq!(links["service-desc"]["href"], "https://api.example.com/v1/openapi.json");
+    assert_eq!(links["item"][1]["href"], "https://api.example.com/v1/teams/{team}/members");
+}
+
+/// A page has links to the services of its list. An old client's answer has none.
+#[test]
+fn pages_have_links_to_the_description_and_to_services() {
+    let (upstream, directory) = (service(), Directory::new());
+    let gateway = Gateway::start(&configured(&upstream, &all_services(&directory)));
+    let page = gateway.get("/users?cursor=start&limit=5");
+    assert_eq!(page.link("service-desc").as_deref(), Some("/openapi.json"));
+    assert_eq!(page.link("monitor").as_deref(), Some("/users/live?cursor=start&limit=5"));
+    assert_eq!(page.link("related").as_deref(), Some("/users/exports"));
+    assert!(page.link("next").is_some());
+    let second = gateway.get(&page.link("next").expect("a next page"));
+    assert!(second.link("monitor").is_some_and(|link| link.starts_with("/users/live?")), "{second:?}");
+    let members = gateway.get("/teams/7/members?limit=5");
+    assert_eq!(members.link("related").as_deref(), Some("/teams/7/members/exports"));
+    assert_eq!(members.link("monitor"), None, "this list has no live pages");
+    let undescribed = gateway.get("/secret?limit=5");
+    assert_eq!((undescribed.link("service-desc"), undescribed.link("related")), (None, None));
+    // The page of the list is followed by its links alone: its exports, and the description.
+    assert_eq!(gateway.send("GET", "/users/exports", &[("Authorization", "Bearer one")], b"").status, 200);
+    let old = gateway.get("/users?offset=5&limit=5");
+    assert_eq!(old.status, 200);
+    for relation in ["service-desc", "monitor", "related"] {
+        assert_eq!(old.link(relation), None, "{old:?}");
+    }
+}
+
+/// Without the table, the paths are the service's own; with it, only the paths that it names aren't.
+#[test]
+fn only_paths_that_are_written_down_are_taken() {
+    let upstream = service();
+    for (services, taken) in [
+        ("", &[][..]),
+        ("[services.contract]\ndocument = \"/description.json\"\n", &["/description.json"][..]),
+        (CONTRACT, &["/openapi.json", "/.well-known/api-catalog", "/api"][..]),
+    ] {
+        let gateway = Gateway::start(&configured(&upstream, services));
+        for path in ["/openapi.json", "/description.json", "/.well-known/api-catalog", "/api", "/"] {
+            let answer = gateway.get(path);
+            let own = format!("the service's own {path}");
+            assert_eq!(answer.text() == own, !taken.contains(&path), "{services} {path}: {answer:?}");
+        }
+        let page = gateway.get("/users?cursor=start&limit=5");
+        assert_eq!(page.link("service-desc").is_some(), !taken.is_empty(), "{page:?}");
+    }
+}
+
+#[test]
+fn check_reports_the_paths_of_the_contract() {
+    let route = "[upstreams.people]\npeers = [\"127.0.0.1:1\"]\n[routes.own]\npath = \"/api\"\nupstream = \"people\"\n\
+                 action = \"forward\"\n[routes.users]\npath = \"/users\"\nupstream = \"people\"\n\
+                 dialect = \"page-limit\"\norder = [\"id\"]\n[routes.secret]\npath = \"/secret\"\n\
+                 upstream = \"people\"\ndialect = \"page-limit\"\norder = [\"id\"]\n";
+    let said = accepted_by_check(&format!("{route}{CONTRACT}"));
+    assert!(said.contains("requests by GET for /api go to services.contract, and not to this route"), "{said}");
+    let told = "GET /openapi.json, /.well-known/api-catalog, /api";
+    assert!(said.contains(told), "{said}");
+    for (table, fault) in [
+        ("[services.contract]\n", "services.contract has no document"),
+        ("[services.contract]\ndocument = \"/a\"\nentry = \"/a\"\n", "would answer /a with two documents"),
+        ("[services.contract]\ndocument = \"/a\"\nexcept = [\"usrs\"]\n", "did you mean \"users\"?"),
+    ] {
+        let said = super::command_line::refused_by_check(&format!("{route}{table}"));
+        assert!(said.contains(fault), "{fault} in:\n{said}");
+    }
+}
