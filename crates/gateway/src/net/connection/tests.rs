@@ -46,7 +46,7 @@ fn idle_connections_are_let_go_before_the_upstream_closes_them() {
         [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=7, timeout=1", 1), ("timeout=900", 30), ("x", 30)]
     {
         let headers = HeaderMap::from_iter([(
-            http::HeaderName::from_static("keep-alive"),
+            HeaderName::from_static("keep-alive"),
             http::HeaderValue::from_str(said).unwrap(),
         )]);
         assert_eq!(kept_for(&headers), Duration::from_secs(kept), "{said}");
