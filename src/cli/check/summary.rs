@@ -60,7 +60,7 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot, shown: ShownRo
             let _ = writeln!(text, "\n`--route NAME` describes a route in full.");
         }
         ShownRoutes::All => {
-            let (now, mut costs) = (clock::unix_seconds(), Costs::default());
+            let (now, mut costs) = (clock::unix_seconds(), Costs::after(&snapshot.costs));
             for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
                 describe(&mut text, settings, route, compiled, &mut costs, now);
             }
@@ -78,10 +78,10 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot, shown: ShownRo
 
 /// Returns the description of the routes with this name; an empty string if there is no such route.
 pub(in crate::cli) fn of_route(settings: &Settings, snapshot: &Snapshot, name: &str) -> String {
-    let mut text = String::new();
+    let (mut text, mut costs) = (String::new(), Costs::after(&snapshot.costs));
     let routes = settings.routes.iter().zip(&snapshot.routes);
     for (route, compiled) in routes.filter(|(route, _)| route.name.value == name) {
-        describe(&mut text, settings, route, compiled, &mut Costs::default(), clock::unix_seconds());
+        describe(&mut text, settings, route, compiled, &mut costs, clock::unix_seconds());
     }
     text
 }

@@ -127,14 +127,14 @@ impl<'a, 'm> Outline<'a, 'm> {
         (before[end] == b'"').then_some(end)
     }
 
-    /// Returns whether the name whose closing quote is at `end` may be wanted: its last byte is that of a wanted name,
-    /// or the name may end with an escape.
+    /// Returns whether the name before a colon is certainly not wanted: a quote is right before the colon, and the byte
+    /// before it is neither the last byte of a wanted name nor the end of an escape.
     #[inline(always)]
-    fn may_be(&self, wanted: &Wanted, end: usize) -> bool {
-        let before = end.checked_sub(6).and_then(|begin| self.text.get(begin..)?.first_chunk::<6>());
-        // A name in the first six bytes of the body is so rare that it is simply not excluded.
-        before.is_none_or(|&[sixth, _, _, _, second, last]| {
-            wanted.has_last_byte(last) || second == b'\\' || sixth == b'\\'
+    fn is_unwanted(&self, wanted: &Wanted, colon: usize) -> bool {
+        // A name in the first seven bytes of the body is so rare that it is simply not excluded.
+        let before = self.text.get(colon.wrapping_sub(7)..colon).and_then(<[u8]>::first_chunk);
+        before.is_some_and(|&[sixth, _, _, _, second, last, quote]| {
+            quote == b'"' && !wanted.has_last_byte(last) && second != b'\\' && sixth != b'\\'
         })
     }
 
@@ -272,10 +272,10 @@ impl<'a> Read<'a> for Outline<'a, '_> {
         loop {
             let Some((at, sign)) = self.sign() else { return self.malformed() };
             if sign == b':' {
-                let Some(end) = self.quote_before(at) else { return self.malformed() };
-                if !self.may_be(wanted, end) {
+                if self.is_unwanted(wanted, at) {
                     continue;
                 }
+                let Some(end) = self.quote_before(at) else { return self.malformed() };
                 let Some(start) = self.name_start(end) else { return self.malformed() };
                 let mut tokens = TokenReader { bytes: self.text, at: at + 1 };
                 tokens.token();

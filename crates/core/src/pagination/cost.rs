@@ -9,6 +9,8 @@ mod still;
 mod tests;
 mod walk;
 
+use std::collections::HashMap;
+
 use still::Still;
 use walk::CostWalk;
 
@@ -133,11 +135,30 @@ impl CostShape {
         Self { budget: Budget::new(LARGEST_BUDGET, LARGEST_BUDGET), ..self.clone() }
     }
 
-    /// Returns the largest limit, at most `limit`, such that `satisfies` is true for it and for all smaller limits; 0
-    /// if `satisfies` is false even for a limit of 1.
+    /// Returns for each condition the largest limit, at most `limit`, such that the condition is true for it and for all
+    /// smaller limits; 0 if it is false even for a limit of 1. `cost` is the cost of pages of `limit` items.
     #[must_use]
-    pub fn largest(&self, limit: u32, satisfies: impl Fn(&Cost) -> bool) -> u32 {
-        longest(limit, |limit| satisfies(&self.cost_until(limit, &|cost| !satisfies(cost))))
+    pub fn largest<const N: usize>(&self, limit: u32, cost: &Cost, conditions: [fn(&Cost) -> bool; N]) -> [u32; N] {
+        // The searches try the same limits at first, and a cost takes long to count, so each one is kept, with whether
+        // it was counted to the end.
+        let mut counted: HashMap<u32, (Cost, bool)> = HashMap::new();
+        conditions.map(|is_met| {
+            if is_met(cost) {
+                return limit;
+            }
+            longest(limit, |limit| {
+                match counted.get(&limit) {
+                    // A cost only grows while it is counted.
+                    Some((cost, _)) if !is_met(cost) => return false,
+                    Some((_, true)) => return true,
+                    _ => {}
+                }
+                let cost = self.cost_until(limit, &|cost| !is_met(cost));
+                let is_whole = is_met(&cost);
+                counted.insert(limit, (cost, is_whole));
+                is_whole
+            })
+        })
     }
 
     /// Returns the cost of pages of at most `limit` items. Stops as soon as `enough` returns true for the cost so far.
@@ -233,7 +254,7 @@ impl CostShape {
 
 /// Returns the largest number, at most `most`, for which `is_good` is true; 0 if it is false for 1. All numbers below a
 /// good number must be good.
-fn longest(most: u32, is_good: impl Fn(u32) -> bool) -> u32 {
+fn longest(most: u32, mut is_good: impl FnMut(u32) -> bool) -> u32 {
     let (mut good, mut bad) = (0, most.saturating_add(1));
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;

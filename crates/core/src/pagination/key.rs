@@ -184,7 +184,7 @@ impl<'a> Operand<'a> {
         }
     }
 
-    /// Returns the value if it is a number in the spelling of most ids and counts: at most `MOST_COUNTED` digits,
+    /// Returns the value if it is a number in the spelling of most ids and counts: 0, or at most `MOST_COUNTED` digits
     /// without a leading 0.
     pub(super) fn counted(self) -> Option<u64> {
         let digits = match self {
@@ -192,7 +192,7 @@ impl<'a> Operand<'a> {
             Self::Kept(KeyValue::Number(digits)) => digits.as_bytes(),
             Self::Kept(_) => return None,
         };
-        if digits.len() > MOST_COUNTED || !matches!(digits.first(), Some(b'1'..=b'9')) {
+        if digits.len() > MOST_COUNTED || !matches!(digits, b"0" | [b'1'..=b'9', ..]) {
             return None;
         }
         digits.iter().try_fold(0, |value: u64, byte| {
@@ -392,6 +392,17 @@ mod tests {
             [("25.0", "25"), ("1E2", "100"), ("0.10e1", "1"), ("-0", "0"), ("0e9", "0"), ("100e-2", "1")]
         {
             assert_eq!(raw(Kind::Number, left, right), Some(Ordering::Equal), "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn only_numbers_in_their_shortest_spelling_are_counted() {
+        for (raw, counted) in [("0", Some(0)), ("7", Some(7)), ("9999999999999999999", Some(9_999_999_999_999_999_999))]
+        {
+            assert_eq!(Operand::Raw(raw.as_bytes()).counted(), counted, "{raw}");
+        }
+        for raw in ["", "00", "01", "-0", "0.0", "0e1", "1.", "12345678901234567890", "\"1\"", "null"] {
+            assert_eq!(Operand::Raw(raw.as_bytes()).counted(), None, "{raw}");
         }
     }
 

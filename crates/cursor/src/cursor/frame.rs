@@ -123,6 +123,7 @@ impl<'a> Mint<'a> {
             }
         };
         bytes.extend_from_slice(&tag);
+        text.reserve(length);
         text.push(MARK as u8);
         let start = text.len();
         text.resize(start + encoded, 0);

@@ -124,7 +124,7 @@ pub struct Snapshot {
     /// The configuration from which the snapshot was compiled, for reports.
     pub source: SnapshotSource,
     /// The computed costs of pages. The next snapshot reuses the costs of unchanged routes.
-    costs: Costs,
+    pub costs: Costs,
 }
 
 /// What identifies the clients of services that don't belong to a route; `None` if headers do.

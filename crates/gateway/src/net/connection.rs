@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use pingora::{
     BError, ErrorType,
     connectors::{ConnectorOptions, http::Connector},
@@ -558,7 +558,8 @@ fn by_http1(mut peer: Box<HttpPeer>, needs_http1: bool) -> Box<HttpPeer> {
 /// but at least a second and at most [`IDLE`]. The second less avoids a request at the moment when the upstream closes
 /// the connection.
 fn kept_for(headers: &HeaderMap) -> Duration {
-    let said = headers.get("keep-alive").and_then(|value| {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    let said = headers.get(KEEP_ALIVE).and_then(|value| {
         let parts = value.to_str().ok()?.split(',');
         parts.filter_map(|part| part.trim().strip_prefix("timeout=")).find_map(|seconds| seconds.parse::<u64>().ok())
     });

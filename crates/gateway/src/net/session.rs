@@ -171,13 +171,15 @@ impl PeerSession {
     pub(super) fn has_surplus(&mut self) -> bool {
         let Self::Http1(session) = self else { return false };
         session.respect_keepalive();
-        let stays = session.resp_header().is_some_and(|head| {
+        if session.will_keepalive() || !session.is_body_done() || session.was_upgraded() {
+            return false;
+        }
+        session.resp_header().is_some_and(|head| {
             let is_framed =
                 [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| head.headers.contains_key(name));
             let says_otherwise = head.headers.contains_key(header::CONNECTION);
             head.version == Version::HTTP_11 && is_framed && !says_otherwise
-        });
-        stays && session.is_body_done() && !session.was_upgraded() && !session.will_keepalive()
+        })
     }
 
     pub(super) fn is_http1(&self) -> bool {

@@ -37,15 +37,13 @@ impl Outline<'_, '_> {
             }
             let sign = *self.text.get(at)?;
             if sign == b':' {
-                if depth != 1 {
+                if depth != 1 || self.is_unwanted(&direct.wanted, at) {
                     continue;
                 }
                 let end = self.quote_before(at)?;
-                if self.may_be(&direct.wanted, end) {
-                    self.at = at;
-                    self.pass_column(direct, end, columns.get_mut(row..)?)?;
-                    passed = self.at;
-                }
+                self.at = at;
+                self.pass_column(direct, end, columns.get_mut(row..)?)?;
+                passed = self.at;
                 continue;
             }
             // In ASCII, bit 5 is set in braces but not in brackets, and bit 2 is set in closing signs but not in

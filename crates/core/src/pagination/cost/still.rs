@@ -2,11 +2,11 @@
 //! of a run share their strong keys. If ties are unordered, the upstream returns a run in another sequence with every
 //! answer.
 
-use std::{cell::Cell, fmt::Write as _, ops::Range, sync::Arc};
+use std::{cell::Cell, ops::Range, sync::Arc};
 
 use super::{CostShape, Said};
 use crate::{
-    json::Span,
+    json::{Span, write::push_number},
     pagination::{
         answer::{Answer, Standing, Total},
         fetch::{Fetch, Listing, Token, TokenFetch},
@@ -219,27 +219,27 @@ impl Still {
         let (strong, columns) = (self.order.strong.len(), self.order.columns());
         let mut shown =
             Answer { items: Vec::with_capacity(count), keys: Vec::with_capacity(count * columns), ..Answer::default() };
-        let mut body = String::with_capacity(count * 12);
-        let at = |body: &String| u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let mut body = Vec::with_capacity(count * 12);
+        let at = |body: &Vec<u8>| u32::try_from(body.len()).unwrap_or(u32::MAX);
         for place in range.clone() {
             let place = if listing.flipped { range.start + range.end - 1 - place } else { place };
             let start = at(&body);
-            let _ = write!(body, "{}", place / self.run);
+            push_number(&mut body, place / self.run);
             let key = Span { start, end: at(&body) };
             let id = match self.run {
                 1 => key,
                 _ => {
-                    body.push(':');
+                    body.push(b':');
                     let start = at(&body);
-                    let _ = write!(body, "{}", if listing.by_id { place } else { self.shuffled(place) });
+                    push_number(&mut body, if listing.by_id { place } else { self.shuffled(place) });
                     Span { start, end: at(&body) }
                 }
             };
             shown.items.push(Span { start, end: id.end });
             shown.keys.extend(std::iter::repeat_n(key, strong).chain([id]));
-            body.push(',');
+            body.push(b',');
         }
-        shown.body = body.into_bytes();
+        shown.body = body;
         shown
     }
 

@@ -45,10 +45,8 @@ fn idle_connections_are_let_go_before_the_upstream_closes_them() {
     for (said, kept) in
         [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=7, timeout=1", 1), ("timeout=900", 30), ("x", 30)]
     {
-        let headers = HeaderMap::from_iter([(
-            http::HeaderName::from_static("keep-alive"),
-            http::HeaderValue::from_str(said).unwrap(),
-        )]);
+        let headers =
+            HeaderMap::from_iter([(HeaderName::from_static("keep-alive"), http::HeaderValue::from_str(said).unwrap())]);
         assert_eq!(kept_for(&headers), Duration::from_secs(kept), "{said}");
     }
     assert_eq!(kept_for(&HeaderMap::new()), IDLE);

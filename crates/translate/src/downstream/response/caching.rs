@@ -9,6 +9,8 @@ use http::{
     header::{AGE, CACHE_CONTROL, DATE, EXPIRES, SET_COOKIE, VARY},
 };
 
+use cursorgate_core::json::write::push_number;
+
 /// The directives of an answer that has no `Cache-Control`.
 const SILENT: &str = "private, no-cache";
 
@@ -137,33 +139,44 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     // Test: `the_strictest_answer_determines_cache_control`.
     let permitting = all.iter().filter(|one| PERMITS.iter().any(|name| one.has(name))).count();
     let is_private = any("private") || (permitting > 0 && permitting < all.len());
-    let mut written: Vec<Cow<'static, str>> = Vec::with_capacity(4);
-    let holds = |name: &str| any(name) || (name == "private" && is_private);
-    written.extend(STRICT.iter().filter(|name| holds(name)).map(|&name| name.into()));
+    let mut line = Vec::with_capacity(64);
+    let mut say = |name: &str, number: Option<u64>| {
+        if !line.is_empty() {
+            line.extend_from_slice(b", ");
+        }
+        line.extend_from_slice(name.as_bytes());
+        if let Some(number) = number {
+            line.push(b'=');
+            push_number(&mut line, number);
+        }
+    };
+    for name in STRICT {
+        if any(name) || (name == "private" && is_private) {
+            say(name, None);
+        }
+    }
     for name in LAX {
         let contradicted = name == "public" && is_private;
         if all.is_empty() || contradicted || !all.iter().all(|one| one.has(name)) {
             continue;
         }
-        match all.iter().filter_map(|one| one.number(name)).min() {
-            Some(least) if name.starts_with("stale") => written.push(format!("{name}={least}").into()),
-            _ => written.push(name.into()),
-        }
+        let least = all.iter().filter_map(|one| one.number(name)).min();
+        say(name, least.filter(|_| name.starts_with("stale")));
     }
     if let Some(least) = all.iter().filter_map(|one| one.number("max-age")).min() {
-        written.push(format!("max-age={least}").into());
+        say("max-age", Some(least));
     }
     // A lifetime for shared caches would contradict `private`, so it is left out beside `private`. Test:
     // `the_strictest_answer_determines_cache_control`.
     if any("s-maxage") && !is_private {
         // For a shared cache, an answer without `s-maxage` is fresh for its `max-age`, so this number counts instead.
         let shared = all.iter().filter_map(|one| one.number("s-maxage").or_else(|| one.number("max-age")));
-        written.extend(shared.min().map(|least| format!("s-maxage={least}").into()));
+        if let Some(least) = shared.min() {
+            say("s-maxage", Some(least));
+        }
     }
-    if written.is_empty() {
-        return HeaderValue::from_static(SILENT);
-    }
-    HeaderValue::try_from(written.join(", ")).unwrap_or(HeaderValue::from_static(SILENT))
+    let silent = HeaderValue::from_static(SILENT);
+    if line.is_empty() { silent } else { HeaderValue::try_from(line).unwrap_or(silent) }
 }
 
 /// Returns the greatest `Age` of these answers; `None` if no answer has a valid one.
@@ -208,8 +221,9 @@ pub fn vary_also(headers: &HeaderMap, name: HeaderName) -> Option<HeaderValue> {
         (None, _) => Some(name.into()),
         // Nearly always the line is one of `vary`, which isn't written anew.
         (Some(line), None) if let Ok(said) = line.to_str() => {
-            let mut names = said.split(',').map(str::trim_ascii);
-            let has_name = names.any(|known| known == "*" || known.eq_ignore_ascii_case(name.as_str()));
+            // Bytes are split faster than characters.
+            let mut names = said.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            let has_name = names.any(|known| known == b"*" || known.eq_ignore_ascii_case(name.as_str().as_bytes()));
             if has_name { None } else { HeaderValue::try_from([said, ", ", name.as_str()].concat()).ok() }
         }
         _ => vary(&[headers], &Varies::new(vec![name])),

@@ -72,11 +72,13 @@ fn choose(
     }
     let accepted = Accepted::read(request.headers);
     let is_large_enough = length >= settings.least || accepted.refuses_identity();
-    let may_be = is_large_enough
-        && !forbids_transformation(response)
-        && !forbids_transformation(request.headers)
-        && !tells_another_site(request, response);
-    accepted.best(&settings.codings).filter(|_| may_be)
+    let may_be = |_: &ContentCoding| {
+        is_large_enough
+            && !forbids_transformation(response)
+            && !forbids_transformation(request.headers)
+            && !tells_another_site(request, response)
+    };
+    accepted.best(&settings.codings).filter(may_be)
 }
 
 /// Returns whether the client of a request accepts gzip, and prefers it to a body without a coding.

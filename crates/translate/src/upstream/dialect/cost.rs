@@ -182,7 +182,7 @@ impl PageCosts {
         let costs = whole.cost(*max);
         if costs.exceeds_budget() {
             let needed = whole.without_budget().cost(*max);
-            let lower = whole.largest(*max, |cost| !cost.exceeds_budget());
+            let [lower] = whole.largest(*max, &costs, [|cost| !cost.exceeds_budget()]);
             // If neither a smaller page nor a larger budget helps, the page size isn't the cause, so there is no
             // advice.
             let fills = needed.refusal.is_none();
@@ -196,17 +196,9 @@ impl PageCosts {
             };
         }
         let in_one = if whole == listed { costs.clone() } else { listed.cost(*max) };
-        let up_to = |of: fn(&Cost) -> u32| match of(&in_one) {
-            0 | 1 => *max,
-            _ => listed.largest(*max, |cost| of(cost) <= 1),
-        };
-        Self {
-            first_in_one: up_to(|cost| cost.first),
-            later_in_one: up_to(|cost| cost.inner),
-            whole: costs,
-            listed: in_one,
-            beyond_budget: None,
-        }
+        let [first_in_one, later_in_one] =
+            listed.largest(*max, &in_one, [|cost| cost.first <= 1, |cost| cost.inner <= 1]);
+        Self { whole: costs, listed: in_one, first_in_one, later_in_one, beyond_budget: None }
     }
 
     /// Describes the cost of the first page, for example `1 upstream request`. `max` is the route's maximum limit.

@@ -368,9 +368,9 @@ pub fn said_methods(client: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 /// Returns the names of an answer's hop-by-hop headers (RFC 9110 section 7.6.1), except those that frame its body.
 #[must_use]
 pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
-    let lines = || answer.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let is_nominated =
-        |name: &str| lines().any(|line| line.split(',').any(|word| word.trim().eq_ignore_ascii_case(name)));
+    let lines = answer.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let nominated: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let is_nominated = |name: &str| nominated.iter().any(|word| word.eq_ignore_ascii_case(name));
     let is_between = |name: &&HeaderName| {
         let is_about_body = [CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
         !is_about_body && (is_hop_by_hop(name.as_str()) || is_nominated(name.as_str()))

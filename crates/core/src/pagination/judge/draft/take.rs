@@ -485,7 +485,7 @@ impl Draft {
         }
         let had: HashSet<Cow<'_, [u8]>> =
             taken.filter_map(|taken| self.views[taken.view].id(&self.wanted.order, taken.place)).collect();
-        let mut here = HashSet::new();
+        let mut here = HashSet::with_capacity(need.min(view.len()));
         let mut accepted = Vec::with_capacity(need.min(view.len()));
         let mut looked_at = None;
         for place in places {
