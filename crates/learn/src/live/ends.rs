@@ -111,6 +111,9 @@ impl Review {
         let total = first.answer().and_then(|answer| answer.total).filter(|total| total.exact);
         let Some(total) = total.map(|total| total.value).filter(|total| *total > 0) else { return Ok(()) };
         let size = self.size(ENDING);
+        // A cap may make answers shorter than requested, also one that the dialect doesn't declare.
+        let count = u32::try_from(self.page(0, size).await?.ids.len()).unwrap_or(size);
+        let size = if count > 0 && u64::from(count) < total { self.size(size.min(count)) } else { size };
         let last = (total - 1) / u64::from(size);
         let request = &self.list.settings.dialect.request;
         let largest = request.max_offset.as_ref().map_or(u64::MAX, |largest| largest.value);

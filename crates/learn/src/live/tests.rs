@@ -257,6 +257,18 @@ fn a_window_whose_total_is_0_beyond_it_is_reported() {
     assert_eq!(self::said(&report), "");
 }
 
+/// After its end the list begins again, and it is longer than the cap, which isn't declared.
+#[test]
+fn a_list_that_begins_again_is_neither_shorter_than_its_total_nor_repeats_its_last_page() {
+    let all = rows(57);
+    let configuration = BY_OFFSET.replace("items = \"/data\"", "items = \"/data\", total = \"/total\"");
+    let report = review(&configuration, |asked| {
+        let (from, size) = (asked.number("_offset").unwrap_or(0), asked.number("_count").unwrap_or(20).clamp(1, 50));
+        counted(&slice(&all, if from < all.len() { from } else { 0 }, size), all.len())
+    });
+    assert_eq!(said(&report), "");
+}
+
 #[test]
 fn a_total_that_counts_from_the_offset_on_is_reported() {
     let all = rows(257);

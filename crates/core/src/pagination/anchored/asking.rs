@@ -1,7 +1,7 @@
 //! The next request of a page that is read by marks, for the window around the boundary or for the list after a short
 //! answer. Also the end of a page that can't be completed.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{Landmark, Look, MarkHalt, MarkNext, MarkReader, MarkTurn, Page, mark_seam::MarkSeam, view::View};
 use crate::pagination::{
@@ -194,12 +194,12 @@ impl MarkReader<'_> {
         self.page.views.last().is_some_and(|view| last(&view.answer) == last(edge))
     }
 
-    /// Returns whether an answer from beyond the last one contains an item that the last one doesn't. If the upstream
-    /// repeats its last page past the end, there is no such item.
+    /// Returns whether an answer from beyond the last one ends with an item that the last one doesn't have. If the
+    /// upstream gives its last items again past the end, there is no such item.
     fn shows_more(&self, beyond: &Answer) -> bool {
         let Some(view) = self.page.views.last() else { return false };
-        let known: HashSet<&[u8]> = (0..view.len()).map(|place| view.answer.item(place)).collect();
-        (0..beyond.items.len()).any(|item| !known.contains(beyond.item(item)))
+        let last = beyond.items.len().checked_sub(1).map(|last| beyond.item(last));
+        last.is_some_and(|last| (0..view.len()).all(|place| view.answer.item(place) != last))
     }
 
     /// Returns the turn that reads the list beyond the last answer, and then that answer again, as a seam. If the

@@ -1,6 +1,8 @@
 //! Seams that no single answer shows. The items beyond an answer count only if the answer is unchanged when it is read
 //! again after them. Then no item moved across the seam in between.
 
+use std::sync::Arc;
+
 use super::{Landmark, MarkNext, MarkProgress, MarkReader, MarkTurn, line::MarkLine, passed::Recognised, view::View};
 use crate::pagination::{
     direction::Way,
@@ -11,6 +13,7 @@ use crate::pagination::{
     plan,
     refusal::Refusal,
     request::PageRequest,
+    upstream::Stop,
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
@@ -147,7 +150,7 @@ impl MarkReader<'_> {
         let repeated = found.as_ref().is_some_and(|view| !hidden && view.marks(order, marker) == seam.marks);
         let mut found = found;
         if repeated {
-            if !self.request.paging.repeats_last_page {
+            if !self.request.paging.repeats_last_page && !self.repeats_its_last_page(&seam.marks, seam.beyond).await? {
                 return Err(Refusal::Stuck.into());
             }
             // If the upstream repeats its last page past the end, the same items once more mean the end of the list.
@@ -173,6 +176,12 @@ impl MarkReader<'_> {
                     _ => MarkLine::default(),
                 };
                 let Some(cut) = self.cut_beyond(seam, &view, &line) else { return Err(self.lost()) };
+                // Only items from before the seam: the upstream gives its last items again, as many as were requested.
+                let is_over = seam.toward == Way::Forward && cut == view.len() && !hidden;
+                if is_over && self.asker.gives_other_items_than(&view.answer) {
+                    self.page.end();
+                    return Ok(MarkTurn::Serve { cut_off: false });
+                }
                 self.take(view, cut, Recognised { line, ..Recognised::default() })
             }
             (None, Some(mut view), Landmark::Tail(_)) => {
@@ -187,6 +196,16 @@ impl MarkReader<'_> {
             }
         };
         if self.page.is_done() { Ok(MarkTurn::Serve { cut_off: false }) } else { self.read_on(passed, false).await }
+    }
+
+    /// Returns whether items that came for two places are those of the last page. An upstream that ignores the requested
+    /// place, or begins again, gives the first ones everywhere.
+    async fn repeats_its_last_page(&mut self, marks: &[Mark], slice: Slice) -> Result<bool, Stop> {
+        let order = Arc::clone(&self.request.order);
+        let beginning = self.asker.read_beginning(slice, &order).await?;
+        let Some(beginning) = beginning.filter(|beginning| !beginning.items.is_empty()) else { return Ok(false) };
+        let first = beginning.mark(&order, self.request.marker_of_target(), 0);
+        Ok(marks.first().is_some_and(|mark| *mark != first))
     }
 
     /// Returns the place in an answer from beyond a seam at which the unread items begin; `None` if a silent cap may

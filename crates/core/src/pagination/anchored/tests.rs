@@ -57,6 +57,8 @@ struct List {
     gap: std::ops::Range<usize>,
     /// True if the upstream begins again with the first items after the end.
     restarts: bool,
+    /// True if the upstream gives the last items again after the end, as many as were requested.
+    repeats: bool,
     /// The flag of answers; `None` if they have none.
     more: Option<Flag>,
     /// The number of items inserted at the head before the second answer for a page.
@@ -90,6 +92,7 @@ impl List {
             hides_each: None,
             gap: 0..0,
             restarts: false,
+            repeats: false,
             more: None,
             arrivals: 0,
             profile: UpstreamProfile::default(),
@@ -127,7 +130,12 @@ impl List {
             Slice::Offset { from, .. } => from.0,
             Slice::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
         };
-        let begins = if self.restarts && begins >= self.items.len() as u64 { 0 } else { begins };
+        let rows = self.items.len() as u64;
+        let begins = match begins >= rows {
+            true if self.restarts => 0,
+            true if self.repeats => rows - rows.min(u64::from(size)),
+            _ => begins,
+        };
         let (mut body, mut items, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         let mut push = |text: &str| {
             let start = u32::try_from(body.len()).unwrap();

@@ -173,9 +173,14 @@ impl<'p> Asker<'p> {
             Slice::Page { size, .. } => Slice::Page { number: PageNumber(0), size },
         };
         let answer = self.up.slices([(slice, false)].into_iter()).await?.pop().unwrap_or_default();
-        let is_only_there = self.elsewhere.have_others_than(&answer);
+        let is_only_there = self.gives_other_items_than(&answer);
         self.beginning = Some(Beginning::new(slice, &answer, Arc::clone(order), is_only_there));
         Ok(Some(answer))
+    }
+
+    /// Returns whether an answer from after the start begins with another item than this answer.
+    pub(in crate::pagination) fn gives_other_items_than(&self, answer: &Answer) -> bool {
+        self.elsewhere.have_others_than(answer)
     }
 
     /// Empties the answers that give the beginning of the list again.

@@ -95,6 +95,17 @@ fn a_list_that_begins_again_after_its_end_is_read_once() {
 }
 
 #[test]
+fn a_list_that_repeats_its_last_items_undeclared_is_read_once() {
+    for rows in [57, 60] {
+        for limit in [1, 2, 7, 19, 20] {
+            let list = List { total: false, repeats: true, ..List::numbered(Family::Offset, 0..rows) };
+            let mut list = list.capped(Family::Offset, 50);
+            assert_eq!(walked(&mut list, limit), (numbers(0..rows), None), "{rows} rows, limit {limit}");
+        }
+    }
+}
+
+#[test]
 fn a_flag_that_says_the_same_everywhere_contradicts_no_end() {
     for family in FAMILIES {
         for flag in [Flag::AlwaysTrue, Flag::AlwaysFalse] {
