@@ -200,6 +200,23 @@ fn items_dropped_after_the_limit_are_no_smaller_size() {
     }
 }
 
+/// In an answer of five rows, the third page of some numbers would fit an offset.
+#[test]
+fn pages_that_leave_out_rows_are_no_offsets() {
+    let all = rows(257);
+    for (each, left_out) in (2..=6).flat_map(|each| (0..each).map(move |left_out| (each, left_out))) {
+        let outcome = learn(|asked| {
+            let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+            let from = (asked.number("page").unwrap_or(1).max(1) - 1) * size;
+            let shown = slice(&all, from, size);
+            let is_visible = |row: &&Value| row["id"].as_u64().unwrap() % each != left_out;
+            Answered::new(json!({ "items": shown.iter().filter(is_visible).collect::<Vec<_>>() }))
+        });
+        let place = Some(PlaceForm::Page { slot: query("page"), first: 1 });
+        assert_eq!(outcome.learnt.place, place, "{left_out} of {each}: {}", outcome.text);
+    }
+}
+
 #[test]
 fn full_answers_are_counted() {
     let all = rows(1_003);
