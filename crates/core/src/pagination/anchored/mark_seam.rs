@@ -10,6 +10,7 @@ use crate::pagination::{
     limits::{EMPTY_ANSWERS, MARK_SEAM_READINGS, NAMED_PLACE_WINDOWS},
     mark::Mark,
     page::Unproven,
+    paging::Family,
     plan,
     refusal::Refusal,
     request::PageRequest,
@@ -178,7 +179,8 @@ impl MarkReader<'_> {
                 let Some(cut) = self.cut_beyond(seam, &view, &line) else { return Err(self.lost()) };
                 // Only items from before the seam: the upstream gives its last items again, as many as were requested.
                 let is_over = seam.toward == Way::Forward && cut == view.len() && !hidden;
-                if is_over && self.asker.gives_other_items_than(&view.answer) {
+                let is_placed = self.request.paging.family == Family::Offset;
+                if is_over && is_placed && self.asker.gives_other_items_than(&view.answer) {
                     self.page.end();
                     return Ok(MarkTurn::Serve { cut_off: false });
                 }
@@ -198,9 +200,13 @@ impl MarkReader<'_> {
         if self.page.is_done() { Ok(MarkTurn::Serve { cut_off: false }) } else { self.read_on(passed, false).await }
     }
 
-    /// Returns whether items that came for two places are those of the last page. An upstream that ignores the requested
-    /// place, or begins again, gives the first ones everywhere.
+    /// Returns whether items that came for two offsets are the last ones. An upstream that ignores the requested place,
+    /// or begins again, gives the first ones everywhere. A page by number may be the largest that the upstream takes, in
+    /// the middle of the list. Test: `a_place_that_is_lowered_is_no_end`.
     async fn repeats_its_last_page(&mut self, marks: &[Mark], slice: Slice) -> Result<bool, Stop> {
+        if self.request.paging.family != Family::Offset {
+            return Ok(false);
+        }
         let order = Arc::clone(&self.request.order);
         let beginning = self.asker.read_beginning(slice, &order).await?;
         let Some(beginning) = beginning.filter(|beginning| !beginning.items.is_empty()) else { return Ok(false) };

@@ -59,6 +59,8 @@ struct List {
     restarts: bool,
     /// True if the upstream gives the last items again after the end, as many as were requested.
     repeats: bool,
+    /// The largest offset or page number that the upstream takes; beyond it, the upstream takes this one.
+    lowered_to: u64,
     /// The flag of answers; `None` if they have none.
     more: Option<Flag>,
     /// The number of items inserted at the head before the second answer for a page.
@@ -93,6 +95,7 @@ impl List {
             gap: 0..0,
             restarts: false,
             repeats: false,
+            lowered_to: u64::MAX,
             more: None,
             arrivals: 0,
             profile: UpstreamProfile::default(),
@@ -127,8 +130,8 @@ impl List {
         let size = slice.size().0.min(self.cap);
         let begins = match slice {
             _ if self.ignores => 0,
-            Slice::Offset { from, .. } => from.0,
-            Slice::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
+            Slice::Offset { from, .. } => from.0.min(self.lowered_to),
+            Slice::Page { number, .. } => number.0.min(self.lowered_to).saturating_mul(u64::from(size)),
         };
         let rows = self.items.len() as u64;
         let begins = match begins >= rows {

@@ -105,6 +105,27 @@ fn a_list_that_repeats_its_last_items_undeclared_is_read_once() {
     }
 }
 
+/// Beyond a largest offset or page, which isn't declared, the upstream gives that one again: such a list is refused,
+/// unless answers are large enough to show all of it.
+#[test]
+fn a_place_that_is_lowered_is_no_end() {
+    let offsets = (60..140).map(|lowered_to| (Family::Offset, lowered_to));
+    let places = offsets.chain([1, 2, 3, 7].map(|lowered_to| (Family::Page, lowered_to)));
+    for (family, lowered_to) in places {
+        for (limit, cap) in LIMITS.into_iter().chain([19]).flat_map(|limit| [20, 50, 100].map(|cap| (limit, cap))) {
+            let list = List { total: false, lowered_to, ..List::numbered(family, 0..257) };
+            let (mut list, mut target, mut served) = (list.capped(family, cap), Some(start()), 0);
+            while let Some(next) = target {
+                let Ok(page) = list.page(next, limit) else { break };
+                served += page.items.len();
+                let case = format!("{family:?}, lowered to {lowered_to}, limit {limit}, cap {cap}: {served}");
+                assert!(served == 257 || (served < 257 && page.next.is_some()), "{case}");
+                target = page.next.clone();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_flag_that_says_the_same_everywhere_contradicts_no_end() {
     for family in FAMILIES {
