@@ -130,6 +130,7 @@ impl List {
         let size = slice.size().0.min(self.cap);
         let begins = match slice {
             _ if self.ignores => 0,
+            _ if self.restarts && slice.begins().0 > self.lowered_to => 0,
             Slice::Offset { from, .. } => from.0.min(self.lowered_to),
             Slice::Page { number, .. } => number.0.min(self.lowered_to).saturating_mul(u64::from(size)),
         };

@@ -153,7 +153,7 @@ impl<'p> Asker<'p> {
     }
 
     /// Reads the beginning of the list in a slice of the size of `like`. From now on, answers that give it again for
-    /// other places count as empty, unless no answer from another place begins with another item: then the upstream
+    /// other places count as refused, unless no answer from another place begins with another item: then the upstream
     /// may ignore the requested place. Returns the answer; `None` if the beginning is already known, or if the budget
     /// is spent.
     ///
@@ -183,7 +183,8 @@ impl<'p> Asker<'p> {
         self.elsewhere.have_others_than(answer)
     }
 
-    /// Empties the answers that give the beginning of the list again.
+    /// Takes the answers that give the beginning of the list again for refusals: their items, and what they say about
+    /// more items, are of another place. Test: `a_list_that_begins_again_in_its_middle_has_no_end_there`.
     async fn leave_out_beginning(&mut self, asked: &[AskedSlice], answers: &mut [Answer]) -> Result<(), Unasked> {
         let Some(beginning) = &self.beginning else { return Ok(()) };
         let is_again = |place: &usize| {
@@ -202,8 +203,8 @@ impl<'p> Asker<'p> {
         let now = self.up.slices([(slice, false)].into_iter()).await?.pop();
         if self.beginning.as_ref().zip(now).is_some_and(|(beginning, now)| beginning.begins(&now)) {
             for place in again {
-                let Answer { total, more, .. } = answers[place];
-                answers[place] = Answer { total, more, ..Answer::default() };
+                let total = answers[place].total;
+                answers[place] = Answer { total, ..Answer::without_items(Standing::Refused) };
             }
         }
         Ok(())

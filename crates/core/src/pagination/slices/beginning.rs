@@ -1,7 +1,7 @@
 //! The beginning of a list, as some upstreams give it again for places after the end.
 //!
-//! Such an answer says nothing about the place that was requested. It counts as empty, if the list begins with the same
-//! items before the answer and after it, and if the place is outside the slice that begins the list.
+//! Such an answer says nothing about the place that was requested. It counts as refused, if the list begins with the
+//! same items before the answer and after it, and if the place is outside the slice that begins the list.
 
 use std::{
     borrow::Cow,

@@ -15,7 +15,7 @@ use crate::pagination::{
 
 impl KeyReader<'_> {
     /// Returns the turn that searches anew after a refused search, if an answer of the search begins as the list does.
-    /// From then on such answers count as empty.
+    /// From then on such answers count as refused.
     pub(super) async fn search_without_beginning(&mut self, refusal: &Refusal) -> Result<Option<KeyTurn>, KeyHalt> {
         let is_lost = matches!(refusal, Refusal::PositionLost { .. } | Refusal::BudgetExceeded | Refusal::Stuck);
         let is_whole = self.ground == Ground::Whole && self.request.paging.family != Family::Token;

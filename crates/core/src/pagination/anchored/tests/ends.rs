@@ -126,6 +126,25 @@ fn a_place_that_is_lowered_is_no_end() {
     }
 }
 
+/// Beyond an offset in its middle the list begins again, and its answers say that more items follow.
+#[test]
+fn a_list_that_begins_again_in_its_middle_has_no_end_there() {
+    for family in FAMILIES {
+        for limit in LIMITS {
+            for (total, more) in [(true, None), (false, Some(Flag::Right))] {
+                let list = List { total, more, restarts: true, lowered_to: 130, ..List::numbered(family, 0..257) };
+                let (mut list, mut target) = (list.capped(family, 50), Some(start()));
+                while let Some(next) = target {
+                    let Ok(page) = list.page(next, limit) else { break };
+                    let case = format!("{family:?}, limit {limit}, total {total}, {more:?}: {:?}", texts(&page));
+                    assert!(page.next.is_some() || page.doubted_end.is_some(), "{case}");
+                    target = page.next.clone();
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_flag_that_says_the_same_everywhere_contradicts_no_end() {
     for family in FAMILIES {
