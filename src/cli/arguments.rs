@@ -35,9 +35,9 @@ pub(super) enum Command {
     ///
     /// Runs in the foreground and logs to standard error. SIGHUP reads the configuration again: a valid one takes
     /// effect as a whole, and an invalid one is reported and changes nothing. SIGUSR2 starts the command again, and
-    /// hands the listening sockets to the new process once it can serve. SIGTERM stops the process: /readyz returns
-    /// 503, no connection is accepted after server.drain_delay, and the process exits after its last request, or after
-    /// server.shutdown_timeout. Each further SIGTERM ends one of these waits. SIGINT (Ctrl-C) stops it at once.
+    /// hands the listening sockets to the new process once it can serve. SIGTERM stops the process after
+    /// server.drain_delay and its last request, or after server.shutdown_timeout. Each further SIGTERM ends one of
+    /// these waits. SIGINT (Ctrl-C) stops it at once.
     #[command(after_help = "EXAMPLES:\n  cursorgate run --config /etc/cursorgate/cursorgate.toml\n  \
                             cursorgate run --listen 0.0.0.0:8080 --admin 0.0.0.0:9180\n  \
                             kill -HUP $(pidof cursorgate)     # reload")]
@@ -51,9 +51,7 @@ pub(super) enum Command {
     ///
     /// Builds the same snapshot that `run` serves, without any network access. For each route it prints the requests to
     /// the upstream, the guarantee for clients, the cost of a page, and the treatment of old clients. All mistakes are
-    /// reported at once, each with its file, line and column, and a correction. With --live it also requests a few
-    /// pages of each upstream, and reports differences from the configuration: parameters without effect, places
-    /// without a value, another order. With --exchanges it tests dialects against files of requests and answers.
+    /// reported at once, each with its file, line and column, and a correction.
     #[command(after_help = "EXAMPLES:\n  cursorgate check cursorgate.toml\n  \
                             cursorgate check && kill -HUP $(pidof cursorgate)\n  \
                             cursorgate check --without-secrets --warnings-as-errors --format github\n  \
@@ -66,9 +64,8 @@ pub(super) enum Command {
         config: ConfigArguments,
         #[command(flatten)]
         options: CheckArguments,
-        /// Instead, test dialects against these files of exchanges: the requests that they send, byte for byte, and the
-        /// facts that they read in answers. The dialects are the built-in ones, and those of the configuration if there
-        /// is one.
+        /// Instead, test dialects against these files of exchanges. The dialects are the built-in ones, and those of
+        /// the configuration if there is one.
         #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["live", "without_secrets", "warnings_as_errors"])]
         exchanges: Vec<PathBuf>,
         #[command(flatten)]
@@ -93,11 +90,9 @@ pub(super) enum Command {
     },
     /// Write a typed client for the lists of a configuration.
     ///
-    /// The client is source code without dependencies. It has iterators over items and over pages, typed arguments for
-    /// limits, sorts and filters, typed errors for problems, and its own tests. Items have the types of the upstream's
-    /// own document if the route names it (`openapi`). Lists are read in the envelope of their route. Files of an
-    /// earlier client are replaced, except package.json, tsconfig.json and pyproject.toml. docs/clients.md shows
-    /// examples.
+    /// The client is source code without dependencies. Items have the types of the upstream's own document if the route
+    /// names it (`openapi`). Files of an earlier client are replaced, except package.json, tsconfig.json and
+    /// pyproject.toml. docs/clients.md shows examples.
     #[command(after_help = "EXAMPLES:\n  cursorgate sdk --lang typescript --out clients/typescript\n  \
                             cursorgate sdk cursorgate.toml --lang python --name example_directory\n\n\
                             EXIT CODES:\n  0  the client is written\n  1  no list, or a folder that can't be written\n  \
@@ -116,9 +111,9 @@ pub(super) enum Command {
     /// Find the clients behind the hashes of the migration board, offline.
     ///
     /// Reads the values by which clients are known from standard input, one a line, and prints the hash of each. The
-    /// values are those of `legacy.client`: keys as clients send them, without the scheme of `Authorization`. They may be
-    /// secrets, so they are neither arguments nor in the output: a line is named by its number, or by the text before a
-    /// tab. Hashes are keyed by `cursor.signing_key`, so the command needs the configuration and that key.
+    /// values are those of `legacy.client`: keys as clients send them, without the scheme of `Authorization`. A line is
+    /// named by its number, or by the text before a tab. Hashes are keyed by `cursor.signing_key`, so the command needs
+    /// the configuration and that key.
     #[command(after_help = "EXAMPLES:\n  cursorgate client-hash < keys.txt\n  \
                             cursorgate client-hash cd2e9562c03d84da < customers.tsv\n\n\
                             EXIT CODES:\n  0  success\n  1  no line has one of the hashes\n  \
@@ -156,8 +151,7 @@ pub(super) enum Command {
     },
     /// Explain a problem code, or list all of them.
     ///
-    /// Prints the meaning of the code in a problem document, an example, and the next steps for the client and the
-    /// operator. The text is a part of the program: no network is used.
+    /// Prints the meaning of the code in a problem document, and the next steps for the client and the operator.
     #[command(after_help = "EXAMPLES:\n  cursorgate explain-code\n  cursorgate explain-code position_lost")]
     ExplainCode {
         /// The code to explain. Default: list all.
@@ -174,10 +168,8 @@ pub(super) enum Command {
     /// Find out how a list pages, and write its route.
     ///
     /// Sends a few dozen requests to a live list, one after the other with a pause between them. All of these only
-    /// read. They find the items and their ids, the way to request pages, the largest size of an answer, the total, the
-    /// end, the order and the comparison of its keys, and the parameters that sort and filter. Each finding is printed
-    /// with its evidence and its certainty. 429 and Retry-After are obeyed. If answers get slower at larger offsets, no
-    /// larger offset is tried. The file that is written is then checked as by `check --live`.
+    /// read. Each finding is printed with its evidence and its certainty. The file that is written is then checked as
+    /// by `check --live`.
     #[command(after_help = "EXAMPLES:\n  cursorgate learn http://people.internal:8000/api/users\n  \
                             cursorgate learn https://api.internal/orders --header 'Authorization: Bearer {env:TOKEN}' \\\n    --out orders.toml\n  \
                             cursorgate learn http://people.internal:8000/api/users --recorded users.har --out users.toml\n  \
@@ -189,10 +181,7 @@ pub(super) enum Command {
     ///
     /// Prints the route with the reasons that the other routes don't match, the envelope, the content of a cursor with
     /// a valid signature, and the first requests to the upstream for the page. The mode, the level and the cost of the
-    /// route follow, as `check` prints them. With --live these requests are sent: each answer is outlined with its
-    /// time, followed by the page and the verdict of a checker that shares no code with the gateway's own proof.
-    /// Requests for pages only read, and no other request is sent. With --sign it prints a header with which a running
-    /// gateway explains a client's request.
+    /// route follow, as `check` prints them. With --live these requests, which only read, are sent.
     #[command(after_help = "EXAMPLES:\n  cursorgate explain GET '/api/users?limit=5'\n  \
                             cursorgate explain GET 'https://api.example.com/users?cursor=AQEB…' --config cursorgate.toml\n  \
                             cursorgate explain GET '/api/users' --live --header 'Authorization: Bearer {env:TOKEN}'\n  \
@@ -204,11 +193,11 @@ pub(super) enum Command {
     ///
     /// Follows the links and cursors of a list, and writes its items unchanged, one in each line. The state of a walk
     /// to a file is beside that file, as FILE.walk; after an interruption the same command continues from there. All
-    /// requests are by GET. Links are only followed at the host of the URL. 429, 503 and Retry-After are obeyed.
+    /// requests are by GET. Links are only followed at the host of the URL.
     ///
     /// With --verify the list is also read directly, before and after the walk, and page by page at the same time, as
     /// clients do today. An item that is unchanged in both direct readings must be in the walk once; otherwise it is
-    /// lost or repeated. Items that were added, removed or changed meanwhile are counted separately.
+    /// lost or repeated.
     #[command(after_help = "EXAMPLES:\n  cursorgate walk http://127.0.0.1:8080/api/users > users.ndjson\n  \
                             cursorgate walk http://127.0.0.1:8080/api/users --verify http://people.internal:8000/api/users \\\n    \
                             --config cursorgate.toml --report walk.html\n  \
@@ -252,8 +241,8 @@ pub(super) enum Command {
     },
     /// Try it: a legacy API of 1,003 users and the gateway in front of it, in this process.
     ///
-    /// Prints curl commands to paste. The last of these show a page before and after users are added. The upstream uses
-    /// any free port, the key for cursors is new in each run, and no file is written. Ctrl-C ends both servers.
+    /// Prints curl commands to paste. The upstream uses any free port, the key for cursors is new in each run, and no
+    /// file is written. Ctrl-C ends both servers.
     #[command(after_help = "EXAMPLES:\n  cursorgate demo\n  cursorgate demo --listen 127.0.0.1:9000")]
     Demo {
         /// The address at which the gateway listens. Default: 127.0.0.1:8080, or the next free port.

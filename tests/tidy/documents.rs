@@ -35,7 +35,13 @@ routes.invoices = { path = "/invoices", upstream = "people", dialect = "page-lim
 const COMMANDS: &str = "# Commands
 
 Each command prints the same with `--help`, `cursorgate man` prints a page of the manual, and `cursorgate completions bash` a
-script that completes commands. All commands have `--help` and `--version`.
+script that completes commands. These options mean the same everywhere:
+
+- `FILE`, or `-c FILE`, `--config FILE`: the configuration file, by default that in `CURSORGATE_CONFIG`, or `cursorgate.toml`.
+- `--listen ADDRESS` (`CURSORGATE_LISTEN`): the address at which clients connect, in place of that of the only listener.
+- `--admin ADDRESS` (`CURSORGATE_ADMIN`): the address at which operators connect, in place of `admin.address`.
+- `-H`, `--header NAME: VALUE`: a header of requests, any number of times. A value may be `env:NAME` or `file:PATH`, or \
+contain these in braces.
 ";
 
 /// The guides that begin with programs of examples/clients, or with parts of them, in order.
@@ -283,13 +289,40 @@ fn help(command: &[&str]) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// The beginnings of the paragraphs of a help that all commands have.
-const COMMON_OPTIONS: [&str; 3] = ["  -h, --help", "  -V, --version", "Options:\n  -h, --help"];
+/// The beginnings of options that the beginning of the page explains, or that all commands have.
+const COMMON_OPTIONS: [&str; 10] = [
+    "  -h, --help",
+    "  -V, --version",
+    "  [FILE]\n          The configuration file.",
+    "  -c, --config <FILE>\n          The configuration file, as an option",
+    "  -c, --config <FILE>\n          The configuration file. Default:",
+    "      --listen <ADDRESS>\n          The address at which clients connect.",
+    "          [env: CURSORGATE_LISTEN",
+    "      --admin <ADDRESS>\n          The address at which operators connect.",
+    "          [env: CURSORGATE_ADMIN",
+    "  -H, --header <NAME: VALUE>\n          A header of",
+];
 
-/// Returns a help without the options that all commands have.
+/// Returns a help without common options.
 fn own_help(help: &str) -> String {
-    let is_own = |paragraph: &&str| !COMMON_OPTIONS.iter().any(|common| paragraph.starts_with(common));
-    help.split("\n\n").filter(is_own).collect::<Vec<_>>().join("\n\n")
+    let (mut own, mut heading) = (Vec::new(), None);
+    for paragraph in help.split("\n\n") {
+        let entry = match paragraph.split_once('\n') {
+            Some((title @ ("Arguments:" | "Options:"), entry)) => {
+                heading = Some(title);
+                entry
+            }
+            _ => paragraph,
+        };
+        if COMMON_OPTIONS.iter().any(|common| entry.starts_with(common)) {
+            continue;
+        }
+        match heading.take_if(|_| entry.starts_with(' ')) {
+            Some(title) => own.push(format!("{title}\n{entry}")),
+            None => own.push(entry.to_owned()),
+        }
+    }
+    own.join("\n\n")
 }
 
 /// Returns the names under "Commands:" in a help.
@@ -381,7 +414,7 @@ fn every_key_has_an_address_of_its_own() {
         let lines: Vec<&str> = text.lines().collect();
         for section in lines.windows(3).filter(|lines| lines[0].starts_with("## `") || lines[0].starts_with("###")) {
             let facts = section[2];
-            assert!(facts.starts_with("**Type:** "), "{page}: {section:?}");
+            assert!(facts.starts_with('*'), "{page}: {section:?}");
         }
     }
     let missing: Vec<&String> = keys.difference(&headings).collect();

@@ -103,8 +103,7 @@ words! {
 table! {
     /// The keys of `page_size` of a route.
     PAGE_SIZE: PageSizeKeys {
-        /// The number of items of a page if the client requests none. It must not be larger than `max`; if `max` is
-        /// smaller than the default, the default is `max`.
+        /// The number of items of a page if the client requests none. At most `max`.
         default: Defaulted<u32> => count(1, 1_000_000).default(Count(20));
 
         /// The largest number of items of a page that clients may request.
@@ -197,9 +196,7 @@ table! {
         /// 503 between two.
         time: Defaulted<Duration> => duration("1ms", "1h").default(Text("30s"));
 
-        /// The largest number of upstream requests for a page. If an answer has fewer items than a page, this also
-        /// limits `page_size.max`: `cursorgate check` computes how many requests the largest page needs. A page that
-        /// needs more is treated as `short_pages` says.
+        /// The largest number of upstream requests for a page. A page that needs more is treated as `short_pages` says.
         upstream_requests: Defaulted<u32> => count(1, 1_000).default(Count(8));
 
         /// The largest number of upstream requests for a page that must be searched for, because the list has changed

@@ -33,8 +33,7 @@ table! {
         password: Key<String> => secret().example(r#""file:/etc/cursorgate/postgres.password""#);
 
         /// TLS. `tls = {}` verifies the server's certificate, and that it is for the host of the server's address,
-        /// against the system's authorities, as `sslmode=verify-full` does in other clients. Without this key
-        /// connections are not encrypted.
+        /// against the system's authorities. Without this key connections are not encrypted.
         tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/postgres-ca.pem" }"#);
 
         /// The largest number of connections that this process opens. Each is used for one query at a time; further

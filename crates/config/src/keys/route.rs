@@ -72,8 +72,7 @@ table! {
         collection: Key<String> => text(syntax::name).example(r#""users""#);
 
         /// The order in which the upstream lists the items: fields, with `-` for descending ones, and the id at the
-        /// end. Without this key positions are found by the items around them, which is a weaker proof (level
-        /// `anchored`).
+        /// end. Without this key positions are found by the items around them (level `anchored`).
         order: Key<Vec<Located<String>>> =>
             texts(&Schema::Text(syntax::sort_term)).sample(r#"["-created_at", "id"]"#);
 
@@ -90,9 +89,9 @@ table! {
             "write fields = { NAME = { type = \"datetime\" } }",
         ).named("created_at", super::examples::FIELDS);
 
-        /// The fields by which this endpoint can sort. Clients may sort by them, and the gateway asks the upstream for
-        /// the route's order if it consists of such fields. "id" stands for the item's id; without it, items with equal
-        /// keys may come in any order.
+        /// The fields by which this endpoint can sort. Clients may sort by them, and the gateway requests the route's
+        /// order if it consists of them. "id" stands for the item's id; without it, items with equal keys may come in
+        /// any order.
         sortable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
 
         /// The fields that this endpoint can filter by ranges, as [filter] of the dialect describes. List only fields
@@ -144,24 +143,22 @@ table! {
         /// "jwt:CLAIM" (a claim of a bearer token that `server.tokens` verifies), "answer:PLACE" (a member such as
         /// "/user/id" or a header of the answer to `server.identity_answer`). A request without any of them, or with
         /// one that can't be verified, is told apart by all of its headers, as without this key. With `[]`, `principal`
-        /// identifies clients. docs/identity.md explains the choice.
+        /// identifies clients. See docs/identity.md.
         identity: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).default(Texts(&[]));
 
         /// The form of the route's cursors.
         cursor: Key<Spanned> => sub_table(list::CursorKeys::KEYS).section();
 
-        /// Other names of the route whose cursors are accepted, because the name is a part of each cursor: its former
-        /// name, and the next one while replicas are renamed one by one. docs/restarts.md has the steps.
+        /// Other names of the route whose cursors are accepted: its former name, and the next one while replicas are
+        /// renamed one by one (docs/restarts.md).
         was: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).example(r#"["people"]"#);
 
         /// The names of the clients' parameters. A parameter that isn't listed here has the name that the envelope
         /// gives it. A name that begins with a slash, such as "/payload/cursor", is a place in the body of a POST.
         parameters: Key<Spanned> => sub_table(list::ParametersKeys::KEYS).section();
 
-        /// What the requests of old clients get. These are all requests that don't say by a value that they are new
-        /// clients': `start` as the first cursor, then the cursor of each page. Names of parameters mark no request,
-        /// because a service can have its own `limit` or `cursor`; nor do `Accept` and `Prefer`. This key is required
-        /// on routes that paginate, here or in [defaults].
+        /// What the requests of old clients get. These are all requests without the value `start` as the first cursor,
+        /// or the cursor of a page. This key is required on routes that paginate, here or in [defaults].
         old_clients: Key<OldClients> => word().sample(r#""pass""#);
 
         /// Further marks of new clients.
@@ -171,8 +168,7 @@ table! {
         legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
 
         /// The page cache: pages are stored and served again without a request to the upstream, by all processes that
-        /// share a store (`caches.shared`). docs/caching.md explains which pages are stored, and what their levels then
-        /// mean.
+        /// share a store (`caches.shared`). See docs/caching.md.
         page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
 
         /// With `true`, the page after a served one is made in the background, with the client's own headers, and
@@ -183,9 +179,8 @@ table! {
         concurrency: Key<Spanned> => sub_table(ConcurrencyKeys::KEYS).optional_section();
 
         /// Limits of the requests that each client sends in a period. Answers have the remainder in `RateLimit` and
-        /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). With [caches.shared] all processes count
-        /// together, otherwise each counts alone. A process remembers up to 65,536 clients for each limit, and beyond
-        /// that forgets those that have used little.
+        /// `RateLimit-Policy`. With [caches.shared] all processes count together, otherwise each counts alone. See
+        /// docs/limits.md.
         rate_limit: Key<Spanned> => sub_table(RateLimitKeys::KEYS).optional_section();
 
         /// The origins whose scripts may read answers. Without this table, preflight requests are forwarded, and the
@@ -260,8 +255,7 @@ words! {
         Upstream = "upstream",
         /// No total is shown.
         Omit = "omit",
-        /// The total in the answers that list the items. Without one, a separate request for the count has the client's
-        /// filters under the same names. If that request ignores a filter, the total is too large.
+        /// The total in the answers that list the items, or else of a separate request with the client's filters.
         Count = "count",
         /// The total at the time of the walk's first page, for all of its pages.
         FirstPage = "first-page",
@@ -271,7 +265,7 @@ words! {
 table! {
     /// The keys of `observe` of a route.
     OBSERVE: ObserveKeys {
-        /// The number of answers among which one is read: with 1 all answers are read, with 10 one in ten.
+        /// The number of answers among which one is read.
         every: Defaulted<u32> => count(1, 1_000_000).default(Count(1));
     }
 }
@@ -288,15 +282,13 @@ table! {
         /// 5861).
         stale_while_revalidate: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
 
-        /// The time after `ttl` in which an old page is served if no new one can be made: the upstream can't be
-        /// reached, is late, fails with 5xx, or sends an unreadable answer (RFC 5861). A 4xx of the upstream is passed
-        /// on in any case.
+        /// The time after `ttl` in which an old page is served if no new one can be made (RFC 5861). A 4xx of the
+        /// upstream is passed on in any case.
         stale_if_error: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
 
         /// With `true`, pages for a single client are stored too, separately for each `principal`, `Authorization` and
         /// `Cookie`. These are answers marked `private`, and answers to requests with `Authorization` that aren't
-        /// marked `public`, `s-maxage` or `must-revalidate`. A shared cache must not store them for other clients (RFC
-        /// 9111, section 3.5).
+        /// marked `public`, `s-maxage` or `must-revalidate` (RFC 9111, section 3.5).
         private: Defaulted<bool> => flag().default(Boolean(false));
     }
 }
@@ -309,7 +301,6 @@ table! {
         requests: Key<usize> => count(1, 1_000_000).example("200");
 
         /// The largest number of requests in flight on this route for each client. Further ones are answered with 429.
-        /// A client is identified by `identity` or the headers in `principal`, or else by its address; of IPv6 the /64.
         /// Requests for which no client waits, such as those of exports, count only in `requests`.
         per_client: Key<usize> => count(1, 1_000_000).example("20");
     }

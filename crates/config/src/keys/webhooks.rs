@@ -22,16 +22,15 @@ use crate::{
 table! {
     /// The keys of `[services.webhooks]`.
     WEBHOOKS: WebhookKeys {
-        /// The directory for deliveries and for the endpoints that clients register, created if missing. Processes of
-        /// one machine with the same directory and keys of cursors share the deliveries. It can't be on a network file
-        /// system. A change takes effect after a restart.
+        /// The directory for deliveries and for the endpoints that clients register, created if missing. It can't be on
+        /// a network file system. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/webhooks""#);
 
         /// The largest number of attempts for a delivery, which is then a dead letter.
         attempts: Defaulted<u32> => count(3, 20).default(Count(5));
 
         /// The longest pause after the first failed attempt. After each further one the pause is four times as long, up
-        /// to `longest_delay`. Half of each pause is random: with "5s" the first one is 2.5 to 5 seconds.
+        /// to `longest_delay`. Half of each pause is random.
         delay: Defaulted<Duration> => duration("100ms", "1h").default(Text("5s"));
 
         /// The longest pause between two attempts. A longer `Retry-After` of an answer is shortened to this time.
@@ -147,8 +146,7 @@ table! {
         /// The longest time for a request.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
-        /// The headers of the requests, such as credentials: the gateway has no rights of its own. A change is also
-        /// sent to the endpoints of clients with the same credentials.
+        /// The headers of the requests, such as credentials: the gateway has no rights of its own.
         headers: Key<NamedTexts> => sent_headers().example(r#"{ Authorization = "Bearer {env:WATCH_TOKEN}" }"#);
     }
 }

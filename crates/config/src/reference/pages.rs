@@ -45,9 +45,8 @@ pub fn pages() -> Vec<(String, String)> {
     for (table, key) in tables {
         let mut text = format!("# {table}\n\n{}\n", linked(&documentation(key), table, &known));
         let is_included = include::KEYS.iter().any(|included| included.name == *table);
-        let files = if is_included { "the first file and included ones" } else { "only the first file" };
-        let _ = write!(text, "\n**Type:** {} · **Allowed in:** {files}", kind(&key.schema));
-        let _ = writeln!(text, " · **Keys:** {}", children(table, table, &known));
+        let files = if is_included { "the first file and included ones" } else { "the first file alone" };
+        let _ = writeln!(text, "\n*{}*, in {files}: {}", kind(&key.schema), children(table, &known));
         if table == "routes" {
             let _ = writeln!(text, "\n{DEFAULTS}");
         }
@@ -79,16 +78,13 @@ fn index(known: &[DocumentedKey], tables: &[&DocumentedKey]) -> String {
 fn section(path: &str, key: &Definition, known: &[DocumentedKey], text: &mut String) {
     let depth = path.split('.').filter(|part| *part != NAME).count().clamp(2, 4);
     let _ = writeln!(text, "\n{} `{path}`\n", "#".repeat(depth));
-    let _ = write!(text, "**Type:** {}", kind(&key.schema));
+    let _ = write!(text, "*{}*", kind(&key.schema));
     if let Some(value) = value(key) {
-        let word = if matches!(key.shown, Shown::Default(_)) { "Default" } else { "Example" };
-        let _ = write!(text, " · **{word}:** `{value}`");
+        let word = if matches!(key.shown, Shown::Default(_)) { "default" } else { "such as" };
+        let _ = write!(text, ", {word} `{value}`");
     }
-    let below = children(path, path, known);
     if matches!(key.shown, Shown::Excerpt(_)) {
-        let _ = write!(text, " · **Keys:** those of [`routes.NAME`]({})", address("routes", &page(path)));
-    } else if !below.is_empty() {
-        let _ = write!(text, " · **Keys:** {below}");
+        let _ = write!(text, " with the keys of [`routes.NAME`]({})", address("routes", &page(path)));
     }
     let _ = writeln!(text, "\n\n{}", linked(&documentation(key), path, known));
     if matches!(element(&key.schema), Schema::Word(_) | Schema::BooleanOrWord(_)) {
@@ -132,14 +128,14 @@ fn anchor(path: &str) -> String {
     path.to_lowercase().replace('.', "")
 }
 
-/// Returns links to the keys of the table `table`, for the page with the section of `from`.
-fn children(table: &str, from: &str, known: &[DocumentedKey]) -> String {
+/// Returns links to the keys of a table that has a page, for this page.
+fn children(table: &str, known: &[DocumentedKey]) -> String {
     let name = |path: &str| {
         let below = path.strip_prefix(table)?.strip_prefix('.')?;
         let below = below.strip_prefix(NAME).map_or(below, |rest| rest.trim_start_matches('.'));
-        (!below.contains('.')).then(|| below.to_owned())
+        (!below.is_empty() && !below.contains('.')).then(|| below.to_owned())
     };
-    let link = |(path, _): &DocumentedKey| Some(format!("[`{}`]({})", name(path)?, address(path, &page(from))));
+    let link = |(path, _): &DocumentedKey| Some(format!("[`{}`]({})", name(path)?, address(path, &page(table))));
     known.iter().filter_map(link).collect::<Vec<_>>().join(" ")
 }
 
