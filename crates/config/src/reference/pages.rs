@@ -39,7 +39,7 @@ type DocumentedKey = (String, &'static Definition);
 /// Returns the pages, each with its path below docs/ and its text in Markdown.
 #[must_use]
 pub fn pages() -> Vec<(String, String)> {
-    let known = all();
+    let known = documented();
     let tables: Vec<&DocumentedKey> = known.iter().filter(|(path, key)| !path.contains('.') && has_page(key)).collect();
     let mut pages = vec![(INDEX.to_owned(), index(&known, &tables))];
     for (table, key) in tables {
@@ -56,6 +56,42 @@ pub fn pages() -> Vec<(String, String)> {
         pages.push((page(table), text));
     }
     pages
+}
+
+/// Returns the keys that have a section, in order. A table whose keys another table has too, such as those of TLS, has no
+/// sections for its keys.
+fn documented() -> Vec<DocumentedKey> {
+    let all = all();
+    let twins: Vec<String> = all
+        .iter()
+        .filter(|(path, key)| twin(path, key, &all).is_some())
+        .map(|(path, _)| format!("{path}."))
+        .collect();
+    all.iter().filter(|(path, _)| !twins.iter().any(|twin| path.starts_with(twin))).cloned().collect()
+}
+
+/// Returns the table that is nearer to the top, and has all keys of this table.
+fn twin(path: &str, key: &Definition, all: &[DocumentedKey]) -> Option<String> {
+    let Schema::Table(keys) = innermost(&key.schema) else { return None };
+    let has = |other: &Definition, key: &Definition| {
+        let Schema::Table(others) = innermost(&other.schema) else { return false };
+        others.iter().any(|other| other.name == key.name && other.documentation == key.documentation)
+    };
+    let is_twin = |(_, other): &&DocumentedKey| {
+        !matches!(other.shown, Shown::Excerpt(_)) && keys.iter().all(|key| has(other, key))
+    };
+    let depth = |(path, _): &&DocumentedKey| path.split('.').filter(|part| *part != NAME).count();
+    let (first, other) = all.iter().filter(is_twin).min_by_key(depth)?;
+    let name = if matches!(other.schema, Schema::Named(..)) { format!("{first}.{NAME}") } else { first.clone() };
+    (first != path && !matches!(key.shown, Shown::Excerpt(_))).then_some(name)
+}
+
+/// Returns the schema of a single value, inside of lists and tables with names.
+fn innermost(schema: &Schema) -> &Schema {
+    match schema {
+        Schema::List(element) | Schema::Named(element, _) => innermost(element),
+        schema => schema,
+    }
 }
 
 /// Returns the text of [`INDEX`]: links to all pages, and the keys without one.
@@ -83,8 +119,13 @@ fn section(path: &str, key: &Definition, known: &[DocumentedKey], text: &mut Str
         let word = if matches!(key.shown, Shown::Default(_)) { "default" } else { "such as" };
         let _ = write!(text, ", {word} `{value}`");
     }
-    if matches!(key.shown, Shown::Excerpt(_)) {
-        let _ = write!(text, " with the keys of [`routes.NAME`]({})", address("routes", &page(path)));
+    let same = match key.shown {
+        Shown::Excerpt(_) => Some("routes.NAME".to_owned()),
+        _ => twin(path, key, known),
+    };
+    if let Some(table) = same {
+        let to = table.strip_suffix(".NAME").unwrap_or(&table);
+        let _ = write!(text, ", with the keys of [`{table}`]({})", address(to, &page(path)));
     }
     let _ = writeln!(text, "\n\n{}", linked(&documentation(key), path, known));
     if matches!(element(&key.schema), Schema::Word(_) | Schema::BooleanOrWord(_)) {
