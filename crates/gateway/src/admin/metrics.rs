@@ -176,7 +176,7 @@ mod tests {
         let page = std::fs::read_to_string(PAGE).unwrap();
         let (before, rest) = page.split_once("<!-- families -->\n").unwrap();
         let (_, after) = rest.split_once("<!-- /families -->").unwrap();
-        let table = format!("| family | type | labels | meaning |\n| --- | --- | --- | --- |\n{}\n", rows.join("\n"));
+        let table = format!("| family | labels | meaning |\n| --- | --- | --- |\n{}\n", rows.join("\n"));
         let now = format!("{before}<!-- families -->\n{table}<!-- /families -->{after}");
         if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
             std::fs::write(PAGE, &now).unwrap();

@@ -52,7 +52,7 @@ pub(super) fn state(exposition: &mut Exposition, vitals: &Vitals) {
     for (reason, count) in vitals.log().dropped() {
         lines.sample(&[reason], count);
     }
-    let help = "Times at which all threads that serve clients were blocked for 5 seconds. Each is a fault of the program, with details in the log.";
+    let help = "Times at which all threads that serve clients were blocked for 5 seconds.";
     exposition.counter("cursorgate_stalls_total", help, vitals.pulse().stalls());
     let spans = vitals.spans();
     exposition.counter("cursorgate_trace_spans_exported_total", "Spans that the collector accepted.", spans.exported());

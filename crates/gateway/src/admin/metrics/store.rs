@@ -18,7 +18,7 @@ pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
     for (answer, count) in counts.answers() {
         questions.sample(&[answer], count);
     }
-    let help = "Queries of the shared store for pages, by answer. A page that is found may still be dropped because of a purge.";
+    let help = "Queries of the shared store for pages, by answer.";
     let mut pages = exposition.family(MetricKind::Counter, "cursorgate_shared_store_pages_total", &["answer"], help);
     for (answer, count) in counts.page_answers() {
         pages.sample(&[answer], count);

@@ -227,7 +227,7 @@ pub const FAMILIES: [MetricFamily; 25] = [
     },
     MetricFamily {
         name: "cursorgate_list_requests_total",
-        help: "Requests for lists by their paging: by cursors, by the upstream's parameters, or by neither.",
+        help: "Requests for lists, by cursors, by the upstream's parameters, or by neither.",
         labels: &[("paging", &["cursor", "legacy", "unmarked"])],
     },
     MetricFamily {
@@ -247,12 +247,12 @@ pub const FAMILIES: [MetricFamily; 25] = [
     },
     MetricFamily {
         name: "cursorgate_rate_limited_total",
-        help: "Requests refused because their client had used up a limit in a time, or in a brownout, by the limit.",
+        help: "Requests refused because their client had used up a limit, by the limit.",
         labels: &[("policy", &LimitPolicy::WORDS)],
     },
     MetricFamily {
         name: "cursorgate_page_cache_total",
-        help: "Responses of routes with page_cache, by the use of the cache; docs/caching.md describes the values.",
+        help: "Responses of routes with page_cache, by the use of the cache (docs/caching.md).",
         labels: &[(
             "use",
             &["hit", "stale", "stale_if_error", "collapsed", "miss", "expired", "reload", "bypass", "not_cached"],
@@ -261,7 +261,7 @@ pub const FAMILIES: [MetricFamily; 25] = [
     MetricFamily { name: "cursorgate_page_cache_stored_total", help: "Pages stored.", labels: &[] },
     MetricFamily {
         name: "cursorgate_validated_answers_total",
-        help: "Answers that the upstream validated with 304, so the gateway used the body that it had kept.",
+        help: "Answers that the upstream validated with 304.",
         labels: &[],
     },
     MetricFamily {
@@ -276,7 +276,7 @@ pub const FAMILIES: [MetricFamily; 25] = [
     },
     MetricFamily {
         name: "cursorgate_cursors_refused_total",
-        help: "Cursors refused, by reason; docs/incidents.md describes the reasons that a mistake of the operator has.",
+        help: "Cursors refused, by reason (docs/incidents.md).",
         labels: &[("reason", &CURSOR_REASONS)],
     },
     MetricFamily {
