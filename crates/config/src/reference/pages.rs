@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{NAME, all, documentation, element, items, unwrapped, value};
+use super::{NAME, all, bounds, documentation, element, items, unwrapped, value};
 use crate::{
     include,
     key::{Definition, Shown},
@@ -115,6 +115,11 @@ fn section(path: &str, key: &Definition, known: &[DocumentedKey], text: &mut Str
     let depth = path.split('.').filter(|part| *part != NAME).count().clamp(2, 4);
     let _ = writeln!(text, "\n{} `{path}`\n", "#".repeat(depth));
     let _ = write!(text, "*{}*", kind(&key.schema));
+    match bounds(&key.schema) {
+        Some((least, Some(most))) => drop(write!(text, ", `{least}`–`{most}`")),
+        Some((least, None)) => drop(write!(text, ", at least `{least}`")),
+        None => {}
+    }
     if let Some(value) = value(key) {
         let word = if matches!(key.shown, Shown::Default(_)) { "default" } else { "such as" };
         let _ = write!(text, ", {word} `{value}`");
@@ -127,7 +132,7 @@ fn section(path: &str, key: &Definition, known: &[DocumentedKey], text: &mut Str
         let to = table.strip_suffix(".NAME").unwrap_or(&table);
         let _ = write!(text, ", with the keys of [`{table}`]({})", address(to, &page(path)));
     }
-    let _ = writeln!(text, "\n\n{}", linked(&documentation(key), path, known));
+    let _ = writeln!(text, "\n\n{}", linked(&unwrapped(key.documentation), path, known));
     if matches!(element(&key.schema), Schema::Word(_) | Schema::BooleanOrWord(_)) {
         text.push('\n');
         for (word, meaning) in items(key) {
