@@ -80,8 +80,7 @@ table! {
             named_tables(&Schema::Table(server::ListenerKeys::KEYS), "write [listeners.NAME]").named("public", "");
 
         /// The address at which operators connect. `--admin` or CURSORGATE_ADMIN replaces it; without any of these
-        /// there is no admin listener. The operator's page is at its root, and docs/operators-page.md lists the
-        /// reports. `cursorgate health` requests its /healthz.
+        /// there is no admin listener. The operator's page is at its root; docs/operators-page.md lists the reports.
         admin: Key<Spanned> => sub_table(server::AdminKeys::KEYS).section();
 
         /// The log, which is written to standard error.
@@ -120,8 +119,7 @@ table! {
             "write [routes.NAME]; the name is part of every cursor of the route",
         ).named("users", examples::ROUTES);
 
-        /// Dialects of your own. A dialect describes the requests and answers of a kind of upstream. Most extend a
-        /// built-in one and contain only the differences; `cursorgate dialects` shows the built-in ones.
+        /// Dialects of your own. Most extend a built-in one; `cursorgate dialects` shows these.
         dialects: Key<Spanned> => named_tables(
             &Schema::Table(dialect::DialectKeys::KEYS),
             "write [dialects.NAME]; routes name it",

@@ -36,7 +36,7 @@ table! {
 
         /// The places of the items and of facts in an answer. A place is "/a/b" (JSON Pointer), "header:NAME",
         /// "link:REL", or "content-range:PART" with the part start, end or total. "link:REL;NAME=VALUE" is only a link
-        /// that has this parameter, as "link:next;results=true" where a link to the next page is always there.
+        /// that has this parameter.
         response: Key<Spanned> => sub_table(ResponseKeys::KEYS).section();
 
         /// The parameters that sort the list. Without this table the gateway assumes that the list has the declared
@@ -67,9 +67,8 @@ table! {
         /// The query of a request. {size} is the number of items. The other variables decide how the upstream pages:
         /// {page} by page; {offset}, {end} or {last} (`end` - 1) by offset; {token}, or {next_token} and {prev_token},
         /// by token; {after} and {before} by item; none of these, with `response.next_url`, by link. A parameter is
-        /// sent if its variables have a value. Clients send such parameters only in legacy requests. Braces around
-        /// anything but a name are sent as they are, as in {"limit":{size}}; to send them around a name, double all
-        /// braces: {{size}}.
+        /// sent if its variables have a value. Braces around anything but a name are sent as they are, as in
+        /// {"limit":{size}}; to send them around a name, double all braces: {{size}}.
         query: Key<String> => text(syntax::line).sample(r#""skip={offset}&top={size}""#);
 
         /// The headers of a request, with the same variables as `query`.
@@ -88,8 +87,7 @@ table! {
         /// The number of the first item. With 1, `{offset}`, `{end}`, `{last}` and `response.offset` count from 1.
         first_item: Defaulted<u64> => count(0, 1).default(Count(0));
 
-        /// Other queries by which clients page, such as "page={page}&per_page={size}". They are recognised in legacy
-        /// requests, and never sent to the upstream.
+        /// Other queries by which clients page, such as "page={page}&per_page={size}", in legacy requests.
         also: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).default(Texts(&[]));
 
         /// With `true`, offsets are multiples of the size, because the upstream refuses all others, or lowers them.
@@ -194,7 +192,7 @@ table! {
         token_param: Key<String> => text(syntax::name).example(r#""cursor""#);
 
         /// The place of an object whose members are added together to the query for the next page, each as a parameter.
-        /// If it is null or missing, or if all its members are null, there is no next page.
+        /// If it is null, missing or without values, there is no next page.
         next_params: Key<String> => text(syntax::pointer).example(r#""/continue""#);
 
         /// The names of the parameters for members of `next_params` that the upstream expects under other names.
@@ -225,7 +223,7 @@ table! {
         end: Key<EndWord> => word().example(r#""short-page""#);
 
         /// With `true`, the upstream removes items after it has applied the limit, so a short answer doesn't prove the
-        /// end. With `false`, the dialect doesn't say whether it does.
+        /// end.
         hidden: Defaulted<FlagOrWord<HiddenWord>> => flag_or_word().default(Boolean(false));
 
         /// With `true`, the upstream answers a request after the end with the last page once more.
@@ -307,7 +305,7 @@ table! {
         or: Key<String> => text(syntax::line).example(r#""({a} or {b})""#);
 
         /// The combination with the client's own value of this parameter. {client} is that whole value, and {filter}
-        /// the expression of the comparisons. `query` is written around the result, which `cursorgate check` shows.
+        /// the expression of the comparisons.
         merge: Key<String> => text(syntax::line).example(r#""({client}) and {filter}""#);
 
         /// With `true`, a parameter may occur twice: the client's own parameter keeps its effect.
@@ -317,8 +315,8 @@ table! {
         /// quotes.
         quote: Key<Spanned> => sub_table(QuoteKeys::KEYS).example(r#"{ string = "single", datetime = "single" }"#);
 
-        /// The only fields that can be filtered, by their names at the upstream, each with its own comparisons. Without
-        /// this key the comparisons of [filter] apply to all fields.
+        /// The only fields that can be filtered, by their names at the upstream, each with its own comparisons.
+        /// Default: all fields.
         fields: Key<Spanned> => named_tables(&Schema::Table(TermsKeys::KEYS), "write [filter.fields.NAME]")
             .example(r#"{ amount = { lt = "{field} < {value}", gt = "{field} > {value}" } }"#);
     }
@@ -441,8 +439,8 @@ table! {
 words! {
     /// The words of `hidden`.
     enum HiddenWord {
-        /// The upstream never removes items after it has applied the limit, so a short answer ends the list. This is a
-        /// promise about the upstream's code, so leave it out in case of doubt.
+        /// The upstream never removes items after it has applied the limit, so a short answer ends the list. In case of
+        /// doubt leave it out.
         Nothing = "none",
     }
 }

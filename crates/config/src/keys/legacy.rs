@@ -51,7 +51,7 @@ table! {
     /// The keys of `new_clients` of a route.
     NEW_CLIENTS: NewClientsKeys {
         /// The first cursor: the word that new clients send in place of a cursor to begin a list. Choose another one
-        /// where the word can be an item's id, and ids are the cursors (`mode = "seek"`).
+        /// where the word can be an item's id, with `mode = "seek"`.
         start: Defaulted<String> => text(syntax::first_cursor).default(Text("start"));
 
         /// A second path of the list, with the same parameters as `path`, on which every request is a new client's, for

@@ -46,8 +46,7 @@ table! {
         /// The longest time for a connection to be established, including TLS and the password.
         connect_timeout: Defaulted<Duration> => duration("10ms", "1m").default(Text("3s"));
 
-        /// The time after which another process takes over a job, if its process has ended or can't reach the server. A
-        /// process renews its lease of a job three times within this time.
+        /// The time after which another process takes over a job, if its process has ended or can't reach the server.
         lease: Defaulted<Duration> => duration("1s", "10m").default(Text("15s"));
     }
 }

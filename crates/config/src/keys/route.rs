@@ -38,8 +38,7 @@ table! {
         path: Key<String> => text(syntax::name).sample(r#""/api/users""#);
 
         /// The methods of requests for the list. Requests for its path with other methods are forwarded, except QUERY
-        /// and these methods in lower case, which are refused. The body of a POST is a JSON object. Each member that
-        /// isn't one of the client's parameters is a filter.
+        /// and these methods in lower case, which are refused.
         methods: Defaulted<Vec<ListMethod>> =>
             list_of_words(&Schema::Word(ListMethod::WORDS)).default(Texts(&["GET", "HEAD"]));
 
@@ -95,8 +94,7 @@ table! {
         sortable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
 
         /// The fields that this endpoint can filter by ranges, as [filter] of the dialect describes. List only fields
-        /// that really filter: many APIs ignore unknown parameters, and some compare ids as numbers but sort them as
-        /// text.
+        /// that really filter: many APIs ignore unknown parameters.
         filterable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
 
         /// The way in which pages are found.
@@ -109,8 +107,7 @@ table! {
         unproven: Defaulted<WhenUnproven> => word().default(Text("refuse"));
 
         /// The answer if a list ends although a total, a flag or a link of the upstream says that more items follow,
-        /// and no further request refutes it. If the upstream shows only the beginning of the list, set
-        /// `request.max_depth` of the dialect.
+        /// and no further request refutes it.
         unproven_end: Defaulted<WhenEndUnproven> => word().default(Text("flag"));
 
         /// The form in which clients get errors.
@@ -133,8 +130,8 @@ table! {
         ]));
 
         /// Headers that say nothing about a person, in addition to those that the gateway knows, such as `User-Agent`
-        /// and `Traceparent`. List no header by which your upstream decides what a client sees: answers are shared
-        /// regardless of it. Bulk requests and webhooks have the list of [defaults].
+        /// and `Traceparent`. List no header by which your upstream decides what a client sees. Bulk requests and
+        /// webhooks have the list of [defaults].
         impersonal: Defaulted<Vec<HeaderName>> =>
             header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
 
@@ -142,8 +139,7 @@ table! {
         /// "parameter:NAME" (a private parameter of the query), "certificate" (the subject of a verified certificate),
         /// "jwt:CLAIM" (a claim of a bearer token that `server.tokens` verifies), "answer:PLACE" (a member such as
         /// "/user/id" or a header of the answer to `server.identity_answer`). A request without any of them, or with
-        /// one that can't be verified, is told apart by all of its headers, as without this key. With `[]`, `principal`
-        /// identifies clients. See docs/identity.md.
+        /// one that can't be verified, is treated as without this key. See docs/identity.md.
         identity: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).default(Texts(&[]));
 
         /// The form of the route's cursors.
@@ -172,7 +168,7 @@ table! {
         page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
 
         /// With `true`, the page after a served one is made in the background, with the client's own headers, and
-        /// stored. This needs `page_cache`. No page is made ahead while the upstream or the gateway is busy.
+        /// stored. This needs `page_cache`.
         prefetch: Defaulted<bool> => flag().default(Boolean(false));
 
         /// Limits of the requests in flight. A request is in flight from its head to the last byte of its response.
@@ -274,8 +270,8 @@ table! {
     /// The keys of `page_cache` of a route.
     PAGE_CACHE: PageCacheKeys {
         /// The time for which a stored page is fresh, and is served as it is. If the upstream sets a shorter time
-        /// (`max-age`, `s-maxage`, `Expires`), that time applies. Pages that the upstream forbids storing are never
-        /// stored. With "0s" the route has no cache, even if `defaults` have one.
+        /// (`max-age`, `s-maxage`, `Expires`), that time applies. With "0s" the route has no cache, even if `defaults`
+        /// have one.
         ttl: Defaulted<Duration> => duration("0s", "30d").default(Text("300s"));
 
         /// The time after `ttl` in which an old page is still served while a new one is made in the background (RFC

@@ -91,8 +91,8 @@ table! {
         /// `trusted_proxies` have no such limit. Default: half of `connections`.
         connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
 
-        /// The largest number of requests at the same time on one connection of HTTP/2. Clients hold back further
-        /// requests. All but the first count in `connections` and `connections_per_address`.
+        /// The largest number of requests at the same time on one connection of HTTP/2. All but the first count in
+        /// `connections` and `connections_per_address`.
         streams_per_connection: Defaulted<u32> => count(1, 1_000).default(Count(100));
 
         /// The longest time for which a connection may wait for its next request. Set it longer than a load balancer in
@@ -116,9 +116,9 @@ table! {
         /// replaces a process without this key; see docs/restarts.md.
         reuse_port: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// The codings with which the gateway compresses its own responses: pages and problems. A client gets the
-        /// coding that its Accept-Encoding prefers, and among equals the first in this list. With `[]` no response is
-        /// compressed. Forwarded answers are not changed.
+        /// The codings with which the gateway compresses its own responses: pages and problems. Of codings that a
+        /// client accepts equally, the first is used. With `[]` no response is compressed. Forwarded answers are not
+        /// changed.
         compression: Defaulted<Vec<ContentCoding>> =>
             list_of_words(&Schema::Word(ContentCoding::WORDS)).default(Texts(&["zstd", "br", "gzip"]));
 
@@ -168,8 +168,7 @@ table! {
         /// The name of the upstream that knows the client. Its `base_path`, `tls`, `headers` and `timeouts` apply.
         upstream: Key<String> => text(syntax::name).sample(r#""people""#);
 
-        /// The path, which may have a query. Clients with valid credentials get 2xx, all others 401 or 403. With another
-        /// status, or if the upstream doesn't answer, nobody is identified.
+        /// The path, which may have a query. Clients with valid credentials get 2xx, all others 401 or 403.
         path: Key<String> => text(syntax::check_path).sample(r#""/me""#);
 
         /// The headers of a client that this request has. A client without any of them isn't asked for. List only the
@@ -195,9 +194,9 @@ table! {
         /// the owner and the group.
         mode: Key<String> => text(syntax::mode).example(r#""0660""#);
 
-        /// The networks of proxies that begin each connection with a header of the PROXY protocol, version 1 or 2,
-        /// which has the client's address. Connections from other networks, or without the header, are closed. "unix"
-        /// stands for all clients of unix sockets. With `[]` the protocol is off.
+        /// The networks of proxies that begin each connection with a header of the PROXY protocol, version 1 or 2.
+        /// Connections from other networks, or without the header, are closed. "unix" stands for all clients of unix
+        /// sockets. With `[]` the protocol is off.
         proxy_protocol: Defaulted<Vec<Located<String>>> =>
             texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
@@ -222,7 +221,7 @@ table! {
         key: Key<String> => secret().sample(r#""file:/etc/cursorgate/tls.key""#);
 
         /// Further certificates. A client gets the one for the name that it requests (SNI), also if that name only
-        /// matches a wildcard. Clients that request no name or another one get `certificate` of this table.
+        /// matches a wildcard. Others get `certificate` of this table.
         certificates: Key<Spanned> => named_tables(
             &Schema::Table(ListenerCertificateKeys::KEYS),
             "write [listeners.NAME.tls.certificates.NAME]",
@@ -279,7 +278,7 @@ table! {
         read_token: Key<String> => secret().example(r#""file:/etc/cursorgate/read.token""#);
 
         /// The reports that need no token. The checks /livez, /readyz and /healthz never need one. Default: "all" at a
-        /// loopback address, and "none" at every other one, where reports are refused without a token.
+        /// loopback address, and "none" at every other one.
         open: Key<OpenReports> => word().example(r#""metrics""#);
 
         /// The histograms of requests in /metrics. Those of upstreams have all buckets in any case.
@@ -289,8 +288,7 @@ table! {
         tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS)
             .example(r#"{ certificate = "/etc/cursorgate/admin.crt", key = "file:/etc/cursorgate/admin.key" }"#);
 
-        /// The key that signs permits, at least 32 random bytes: `cursorgate explain --sign` makes such a header, with
-        /// which one request in production is explained at /explanations; see docs/explain.md.
+        /// The key that signs permits, at least 32 random bytes; see docs/explain.md.
         explain_key: Key<String> => secret().example(r#""file:/etc/cursorgate/explain.key""#);
     }
 }
@@ -368,9 +366,7 @@ table! {
         /// `Last-Modified`, for conditional requests.
         pages: Key<Spanned> => sub_table(PagesKeys::KEYS).section();
 
-        /// A server of Redis or Valkey in which several processes share pages, the sort keys of items, the limits of
-        /// clients, and the counts of /migration. While it is down or slow, pages are made without it; see
-        /// docs/shared-store.md.
+        /// A server of Redis or Valkey that several processes share; see docs/shared-store.md.
         shared: Key<Spanned> => sub_table(StoreKeys::KEYS).optional_section();
     }
 }

@@ -33,19 +33,18 @@ table! {
         /// Pages that stay up to date. A client requests the path of a list followed by `/live`, and gets the page and
         /// then its changes. See docs/live.md.
         live: Key<Spanned> => sub_table(LiveKeys::KEYS).optional_section();
-        /// Tools for agents, by the Model Context Protocol over streamable HTTP. Each list that is read by GET has a
-        /// tool that reads it and, with `services.exports`, a tool that exports it. See docs/mcp.md.
+        /// Tools for agents, by the Model Context Protocol over streamable HTTP. See docs/mcp.md.
         mcp: Key<Spanned> => sub_table(McpKeys::KEYS).optional_section();
-        /// A page for operators at the path /playground/ of the admin listener. It reads a list by page number and by
-        /// cursor, side by side. It requires `admin.token`. See docs/playground.md.
+        /// A page for operators at the path /playground/ of the admin listener. It requires `admin.token`. See
+        /// docs/playground.md.
         playground: Key<Spanned> => sub_table(PlaygroundKeys::KEYS).optional_section();
 
         /// The description of the API for its clients. See docs/contract.md.
         contract: Key<Spanned> => sub_table(PublicContractKeys::KEYS).optional_section();
 
         /// The origins whose scripts may use bulk requests, the contract, GraphQL and webhooks. Without this table,
-        /// these are the origins of all lists, and for bulk requests of all routes, if all of them have the same
-        /// `cors`; otherwise none. Exports and live pages have the `cors` of their list.
+        /// these are the origins of all lists, if all of them have the same `cors`. Exports and live pages have the
+        /// `cors` of their list.
         cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();
     }
 }
@@ -126,7 +125,7 @@ table! {
         queue: Defaulted<usize> => count(1, 100_000).default(Count(100));
 
         /// The longest time for which a page that fails is requested again, with pauses that grow to five minutes. Then
-        /// the job has failed, and can be resumed. Refusals for a limit (429) don't count.
+        /// the job has failed, and can be resumed.
         retry_for: Defaulted<Duration> => duration("0s", "7d").default(Text("1h"));
 
         /// The longest time for a page, which is then a failed attempt.
@@ -234,7 +233,7 @@ table! {
                 .example(r#"{ users = "The people of Example Inc., with their teams" }"#);
 
         /// The origins whose scripts may use the tools. Requests with any other `Origin` are refused with 403, also the
-        /// origin of their own `Host` (DNS rebinding). Clients other than browsers send none.
+        /// origin of their own `Host` (DNS rebinding).
         origins: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::one_origin)).default(Texts(&[]));
 
         /// The largest body of a request. A larger one is refused with 413.
@@ -301,7 +300,7 @@ table! {
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
         /// The time after which a silent stream gets a comment, or a WebSocket a ping. Set it shorter than the time-out
-        /// of a proxy between the gateway and its clients.
+        /// of a proxy in front.
         heartbeat: Defaulted<Duration> => duration("1s", "5m").default(Text("15s"));
 
         /// The longest time for a stream, lengthened or shortened by up to a tenth, after which its client reconnects.

@@ -40,9 +40,8 @@ table! {
         /// Peers that get requests only while no peer of `peers` is healthy.
         backups: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::peer)).example(r#"["10.0.0.9:8000"]"#);
 
-        /// The shares of requests that peers get, relative to the others: with `{ "10.0.0.1:8000" = 3 }`, three times as
-        /// many as a peer that isn't named, whose weight is 1. A peer that stands for several addresses gives each of
-        /// them this weight.
+        /// The shares of requests that peers get, relative to the others: with `{ "10.0.0.1:8000" = 3 }`, three times
+        /// as many as a peer that isn't named, whose weight is 1.
         weights: Key<Spanned> => named_tables(&Schema::Count(1, 100), "write { \"host:port\" = 3 }")
             .example(r#"{ "10.0.0.1:8000" = 3 }"#);
 
@@ -74,8 +73,8 @@ table! {
         /// OPTIONS without a body.
         retries: Key<Spanned> => sub_table(RetriesKeys::KEYS).section();
 
-        /// The `Host` that the upstream receives. Default: the client's own. The upstream might then serve another list
-        /// for each host, so cursors are only valid for the host of their request.
+        /// The `Host` that the upstream receives. Default: the client's own. Cursors are then only valid for the host
+        /// of their request.
         host_header: Key<String> => text(syntax::host_header).example(r#""people.internal""#);
 
         /// The path that is put before every path at this upstream: with "/v1", /users becomes /v1/users.
@@ -155,7 +154,7 @@ table! {
         longest_pause: Defaulted<Duration> => duration("1ms", "1m").default(Text("250ms"));
 
         /// The longest `Retry-After` of a 503 for which the gateway waits before it sends the request to the same peer
-        /// again; beyond it, the client gets the 503. Another healthy peer gets the request without a wait.
+        /// again; beyond it, the client gets the 503.
         longest_retry_after: Defaulted<Duration> => duration("0s", "1m").default(Text("1s"));
     }
 }
@@ -166,8 +165,7 @@ table! {
         /// The name that the peer's certificate must contain. Default: the peer's host.
         server_name: Key<String> => text(syntax::host).example(r#""people.internal""#);
 
-        /// The PEM file of the authorities that are trusted. Default: the authorities of the system. The file is read
-        /// again within seconds of a change, like those of `certificate` and `key`.
+        /// The PEM file of the authorities that are trusted. Default: the authorities of the system.
         ca: Key<String> => text(syntax::name).example(r#""/etc/cursorgate/ca.pem""#);
 
         /// The PEM file of the certificate that the gateway presents, followed by the certificate of each issuer.

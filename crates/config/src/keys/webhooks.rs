@@ -37,7 +37,7 @@ table! {
         longest_delay: Defaulted<Duration> => duration("100ms", "1d").default(Text("1h"));
 
         /// The time for which an endpoint may fail: a delivery that becomes a dead letter disables the endpoint if no
-        /// attempt has succeeded for this time. Its client or an operator can enable it again.
+        /// attempt has succeeded for this time.
         disable_after: Defaulted<Duration> => duration("1s", "365d").default(Text("5d"));
 
         /// The longest time for an attempt, from the look-up of the name to the end of the answer.
@@ -160,11 +160,11 @@ table! {
 
         /// The path of a route, with its query. Before a POST or PATCH of a client, the gateway sends a GET for this
         /// path with the client's own headers. If the answer is not 2xx, the client gets it, and nothing is changed.
-        /// Choose a path that only clients with rights can read. A client can always read and remove its own endpoints.
+        /// Choose a path that only clients with rights can read.
         authorize: Key<String> => text(syntax::check_path).sample(r#""/users?limit=1""#);
 
-        /// The headers that identify a client. Clients with different values of one of them see different endpoints. A
-        /// client's endpoints get the events of its exports if the routes of these have the same `principal`.
+        /// The headers that identify a client. Clients with different values of one of them see different endpoints.
+        /// Use the same `principal` on the routes of exports.
         principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
