@@ -146,7 +146,7 @@ table! {
         cursor: Key<Spanned> => sub_table(list::CursorKeys::KEYS).section();
 
         /// Other names of the route whose cursors are accepted: its former name, and the next one while replicas are
-        /// renamed one by one (docs/restarts.md).
+        /// renamed one by one. See docs/restarts.md.
         was: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).example(r#"["people"]"#);
 
         /// The names of the clients' parameters. A parameter that isn't listed here has the name that the envelope
