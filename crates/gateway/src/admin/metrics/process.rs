@@ -20,8 +20,7 @@ pub(super) fn build(exposition: &mut Exposition, commit: &str) {
 
 /// Adds the hashes of the configuration, by which replicas are compared.
 pub(super) fn configuration(exposition: &mut Exposition, snapshot: &Snapshot) {
-    let help = "1, with a hash of the configuration, and one of all settings that decide whether a cursor of one replica \
-                is valid at another one.";
+    let help = "1, with a hash of the configuration, and one of the settings that cursors depend on.";
     exposition
         .family(MetricKind::Gauge, "cursorgate_config_info", &["hash", "cursor_hash"], help)
         .sample(&[&snapshot.source.hash, &snapshot.source.cursor_hash], 1);
