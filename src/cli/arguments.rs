@@ -75,9 +75,8 @@ pub(super) enum Command {
     },
     /// Describe the routes of a configuration to clients, as an OpenAPI 3.1 document in JSON.
     ///
-    /// The document has the parameters, bodies, headers and problems of every list, as they are served. Items are
-    /// described if the route names the upstream's own document (`openapi`). The admin listener serves the same at
-    /// /openapi.json.
+    /// Items are described if the route names the upstream's own document (`openapi`). The admin listener serves the
+    /// same at /openapi.json.
     #[command(after_help = "EXAMPLES:\n  cursorgate openapi --config cursorgate.toml > openapi.json\n  \
                             cursorgate openapi --host api.example.com\n\n\
                             EXIT CODES:\n  0  success\n  2  the configuration is invalid")]
@@ -251,8 +250,7 @@ pub(super) enum Command {
     },
     /// Ask a running gateway whether it is ready.
     ///
-    /// Requests /healthz of its admin listener, and exits with the result. This suits health checks of containers
-    /// without curl.
+    /// Requests /healthz of its admin listener, and exits with the result.
     #[command(after_help = "EXAMPLES:\n  cursorgate health --config /etc/cursorgate/cursorgate.toml\n  \
                             cursorgate health --address 127.0.0.1:9180\n\n\
                             EXIT CODES:\n  0  ready\n  1  stopping, or not running\n  2  the configuration has no [admin]")]
@@ -325,22 +323,19 @@ pub(super) enum SdkLanguageArgument {
 /// The options of `check`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Check the form of secrets and of paths of certificates, but open neither: for a review without access to these
-    /// files.
+    /// Check the form of secrets and of paths of certificates, but open neither.
     #[arg(long)]
     pub(super) without_secrets: bool,
     /// Fail also if there are only warnings.
     #[arg(long)]
     pub(super) warnings_as_errors: bool,
-    /// With --warnings-as-errors, accept warnings that contain this text, such as "reachable from everywhere" for a
-    /// container. This option may be given several times.
+    /// With --warnings-as-errors, accept warnings that contain this text, any number of times.
     #[arg(long, value_name = "TEXT", requires = "warnings_as_errors")]
     pub(super) accept: Vec<String>,
     /// The format of the report.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: CheckFormat,
-    /// Describe only this route. This option may be given several times. Without it, more than 50 routes have a line
-    /// each.
+    /// Describe only this route, any number of times. Without it, more than 50 routes have a line each.
     #[arg(long, value_name = "NAME", conflicts_with = "quiet")]
     pub(super) route: Vec<String>,
     /// Describe no route: only report mistakes, and their number.
@@ -351,20 +346,18 @@ pub(super) struct CheckArguments {
 /// The options of a check that sends requests to upstreams.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LiveArguments {
-    /// Also request a few pages of each upstream, and report differences from the configuration. Then send some 25
-    /// requests as old clients do for each list, straight and through the gateway's own code, and report answers that
-    /// differ. All requests only read.
+    /// Also request a few pages of each upstream, and report differences from the configuration. Then compare some 25
+    /// requests of old clients for each list, straight and through the gateway's own code. All requests only read.
     #[arg(long)]
     pub(super) live: bool,
-    /// A header of these requests, such as a client's credentials. This option may be given several times.
+    /// A header of these requests, any number of times.
     #[arg(long, short = 'H', value_name = "NAME: VALUE", requires = "live")]
     pub(super) header: Vec<String>,
     /// The body of these requests, for lists by POST. On other lists, a GET request with this body is tried too.
     #[arg(long, value_name = "JSON", requires = "live")]
     pub(super) body: Option<String>,
-    /// The path of a list whose route has parameters, such as /teams/7/items: these requests have its values. Without
-    /// one, and without a path in the file of --old-clients, such a list isn't asked. This option may be given several
-    /// times.
+    /// The path of a list whose route has parameters, such as /teams/7/items, any number of times. Without one, and
+    /// without a path in the file of --old-clients, such a list isn't requested.
     #[arg(long, value_name = "PATH", requires = "live")]
     pub(super) sample: Vec<String>,
     /// The pause between two requests, in milliseconds. Default: 100.
@@ -443,7 +436,7 @@ pub(super) struct LearnArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
     /// Learn from recorded exchanges, and send nothing: an HTTP archive (HAR), a file of exchanges as for `check
-    /// --exchanges`, or a folder of these. This option may be given several times.
+    /// --exchanges`, or a folder of these; any number of times.
     #[arg(long, value_name = "FILE", conflicts_with = "header")]
     pub(super) recorded: Vec<PathBuf>,
     /// The OpenAPI document of the upstream, in JSON or YAML. Its names are tried first, and its differences from the
@@ -537,8 +530,7 @@ pub(super) struct WalkArguments {
     /// the lists themselves.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub(super) dialect: Option<String>,
-    /// The configuration with a route for the direct list. The list is read with the dialect, the order, the TLS
-    /// settings and the headers of this route.
+    /// The configuration with a route for the direct list, whose dialect, order, TLS settings and headers are used.
     #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// The place of the id in an item: a name or a JSON Pointer. Default: the place in the configuration, or id.
