@@ -422,7 +422,7 @@ fn every_key_has_an_address() {
             }
         }
     }
-    let is_elsewhere = |key: &&&String| {
+    let is_elsewhere = |key: &String| {
         same.iter().any(|(table, other)| {
             let rest = key.strip_prefix(table.as_str()).map(|rest| rest.trim_start_matches(".NAME"));
             rest.is_some_and(|rest| headings.contains(&format!("{other}{rest}")))

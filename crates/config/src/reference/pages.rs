@@ -1,7 +1,7 @@
 //! The reference as pages of the documentation: `docs/reference.md`, and a page below `docs/reference/` for each table
 //! of a file. Each key has its own heading, to which links stay valid as long as the key exists.
 
-use std::fmt::Write as _;
+use std::{cmp::Reverse, fmt::Write as _};
 
 use super::{NAME, all, bounds, documentation, element, items, unwrapped, value};
 use crate::{
@@ -70,7 +70,8 @@ fn documented() -> Vec<DocumentedKey> {
     all.iter().filter(|(path, _)| !twins.iter().any(|twin| path.starts_with(twin))).cloned().collect()
 }
 
-/// Returns the table that is nearer to the top, and has all keys of this table.
+/// Returns the table that is nearer to the top, and has all keys of this table. At the same depth, that of a named table
+/// is first, such as that of routes.
 fn twin(path: &str, key: &Definition, all: &[DocumentedKey]) -> Option<String> {
     let Schema::Table(keys) = innermost(&key.schema) else { return None };
     let has = |other: &Definition, key: &Definition| {
@@ -80,8 +81,11 @@ fn twin(path: &str, key: &Definition, all: &[DocumentedKey]) -> Option<String> {
     let is_twin = |(_, other): &&DocumentedKey| {
         !matches!(other.shown, Shown::Excerpt(_)) && keys.iter().all(|key| has(other, key))
     };
-    let depth = |(path, _): &&DocumentedKey| path.split('.').filter(|part| *part != NAME).count();
-    let (first, other) = all.iter().filter(is_twin).min_by_key(depth)?;
+    let place = |(path, _): &&DocumentedKey| {
+        let names = path.split('.').filter(|part| *part == NAME).count();
+        (path.split('.').count() - names, Reverse(names))
+    };
+    let (first, other) = all.iter().filter(is_twin).min_by_key(place)?;
     let name = if matches!(other.schema, Schema::Named(..)) { format!("{first}.{NAME}") } else { first.clone() };
     (first != path && !matches!(key.shown, Shown::Excerpt(_))).then_some(name)
 }
@@ -116,8 +120,8 @@ fn section(path: &str, key: &Definition, known: &[DocumentedKey], text: &mut Str
     let _ = writeln!(text, "\n{} `{path}`\n", "#".repeat(depth));
     let _ = write!(text, "*{}*", kind(&key.schema));
     match bounds(&key.schema) {
-        Some((least, Some(most))) => drop(write!(text, ", `{least}`–`{most}`")),
-        Some((least, None)) => drop(write!(text, ", at least `{least}`")),
+        Some((least, Some(most))) => text.push_str(&format!(", `{least}`–`{most}`")),
+        Some((least, None)) => text.push_str(&format!(", at least `{least}`")),
         None => {}
     }
     if let Some(value) = value(key) {
