@@ -139,8 +139,16 @@ fn section(path: &str, key: &Definition, known: &[DocumentedKey], text: &mut Str
     let _ = writeln!(text, "\n\n{}", linked(&unwrapped(key.documentation), path, known));
     if matches!(element(&key.schema), Schema::Word(_) | Schema::BooleanOrWord(_)) {
         text.push('\n');
-        for (word, meaning) in items(key) {
-            let _ = writeln!(text, "- `{word}`: {}", linked(&unwrapped(meaning), path, known));
+        let words = items(key);
+        match known.iter().find(|(_, other)| items(other) == words) {
+            Some((first, _)) if first != path => {
+                let _ = writeln!(text, "The words are those of [`{first}`]({}).", address(first, &page(path)));
+            }
+            _ => {
+                for (word, meaning) in words {
+                    let _ = writeln!(text, "- `{word}`: {}", linked(&unwrapped(meaning), path, known));
+                }
+            }
         }
     }
 }
