@@ -1,5 +1,6 @@
 //! The reference as pages of the documentation: `docs/reference.md`, and a page below `docs/reference/` for each table
-//! of a file. Each key has its own heading, to which links stay valid as long as the key exists.
+//! of a file. Each key has a heading, to which links stay valid as long as the key exists; the keys of a table that several
+//! tables have, such as those of TLS, have one in the first of them.
 
 use std::{cmp::Reverse, fmt::Write as _};
 
@@ -62,11 +63,8 @@ pub fn pages() -> Vec<(String, String)> {
 /// sections for its keys.
 fn documented() -> Vec<DocumentedKey> {
     let all = all();
-    let twins: Vec<String> = all
-        .iter()
-        .filter(|(path, key)| twin(path, key, &all).is_some())
-        .map(|(path, _)| format!("{path}."))
-        .collect();
+    let twins: Vec<String> =
+        all.iter().filter(|(path, key)| twin(path, key, &all).is_some()).map(|(path, _)| format!("{path}.")).collect();
     all.iter().filter(|(path, _)| !twins.iter().any(|twin| path.starts_with(twin))).cloned().collect()
 }
 

@@ -23,8 +23,7 @@ pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
         pages.sample(&[answer], count);
     }
     let unwritten = snapshot.pages.as_ref().map_or(0, |pages| pages.others.unwritten_count());
-    let help =
-        "Purges of pages that the shared store may lack.";
+    let help = "Purges of pages that the shared store may lack.";
     exposition.gauge("cursorgate_shared_store_unwritten_purges", help, unwritten);
     let help = "Writes to the shared store, by result.";
     let mut writes = exposition.family(MetricKind::Counter, "cursorgate_shared_store_writes_total", &["result"], help);

@@ -84,12 +84,9 @@ const PEER_FAMILIES: [PeerFamily; 6] = [
         "Requests to the peer, with retries and health checks.",
         |peer| peer.counts().requests.to_string(),
     ),
-    (
-        MetricKind::Counter,
-        "cursorgate_upstream_peer_failures_total",
-        "Requests that the peer failed.",
-        |peer| peer.counts().failures.to_string(),
-    ),
+    (MetricKind::Counter, "cursorgate_upstream_peer_failures_total", "Requests that the peer failed.", |peer| {
+        peer.counts().failures.to_string()
+    }),
     (
         MetricKind::Counter,
         "cursorgate_upstream_peer_answers_total",

@@ -5,8 +5,7 @@ use crate::outcome::metrics::webhooks::WebhookCounts;
 
 /// Adds the metrics of attempts, of deliveries, and of the queue.
 pub(super) fn write(exposition: &mut Exposition, counts: &WebhookCounts) {
-    let help =
-        "Attempts to deliver an event to an endpoint, by end.";
+    let help = "Attempts to deliver an event to an endpoint, by end.";
     let mut attempts = exposition.family(MetricKind::Counter, "cursorgate_webhook_attempts_total", &["end"], help);
     for (end, count) in counts.attempts() {
         attempts.sample(&[end], count);
