@@ -464,12 +464,9 @@ pub(super) struct LearnArguments {
 /// The arguments of `explain`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ExplainArguments {
-    /// The method of the request, such as GET.
-    #[arg(value_name = "METHOD")]
-    pub(super) method: String,
-    /// The URL of the request at the gateway, or its path and query.
-    #[arg(value_name = "URL")]
-    pub(super) url: String,
+    /// The method of the request (default: GET), and its URL at the gateway, or its path and query.
+    #[arg(num_args = 1..=2, required = true, value_names = ["METHOD", "URL"])]
+    request: Vec<String>,
     /// The configuration file. Default: CURSORGATE_CONFIG, or cursorgate.toml.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -496,6 +493,18 @@ pub(super) struct ExplainArguments {
 }
 
 impl ExplainArguments {
+    /// Returns the method of the request in upper case.
+    pub(super) fn method(&self) -> String {
+        match self.request.as_slice() {
+            [method, _] => method.to_ascii_uppercase(),
+            _ => "GET".to_owned(),
+        }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        self.request.last().map_or("", String::as_str)
+    }
+
     /// Returns the path of the configuration file: from the arguments, from the environment, or `cursorgate.toml`.
     pub(super) fn config(&self) -> PathBuf {
         self.config.clone().or_else(configured).unwrap_or_else(|| PathBuf::from("cursorgate.toml"))
@@ -586,7 +595,7 @@ pub(super) enum CursorCommand {
     #[command(after_help = "EXAMPLES:\n  cursorgate cursor inspect --config cursorgate.toml AQEB…\n\n\
                             EXIT CODES:\n  0  the signature is valid\n  1  it is not, or was not verified")]
     Inspect {
-        /// The configuration file whose keys verify the cursor. Default: CURSORGATE_CONFIG.
+        /// The configuration file whose keys verify the cursor. Default: CURSORGATE_CONFIG, or cursorgate.toml if there is one.
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
         /// The cursor, or a link that contains it.

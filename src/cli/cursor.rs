@@ -1,6 +1,6 @@
 //! `cursorgate cursor inspect`: shows the contents of a cursor.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Failure, arguments, report};
 use cursorgate_config::{self as config, ProcessEnvironment, settings::CursorKeySettings};
@@ -11,7 +11,8 @@ const PARAMETERS_MAX: usize = 100;
 
 /// Prints the contents of a cursor. Fails unless its signature was verified.
 pub(super) fn inspect(config: Option<&Path>, token: &str) -> Result<(), Failure> {
-    let configured = arguments::configured();
+    let here = || Some(PathBuf::from("cursorgate.toml")).filter(|path| path.exists());
+    let configured = arguments::configured().or_else(here);
     let keys = config.or(configured.as_deref()).map(keys).transpose()?;
     let inspection = find(keys.as_ref(), token);
     report::output(&format!("{inspection}\n"))?;

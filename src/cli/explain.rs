@@ -95,12 +95,12 @@ fn load(path: &Path, environment: &dyn Environment, is_live: bool) -> Result<(Se
 }
 
 fn asked(arguments: &ExplainArguments, has_keys: bool) -> Result<AskedRequest, Failure> {
-    let method = Method::from_bytes(arguments.method.to_ascii_uppercase().as_bytes());
-    let method = method.map_err(|_| Failure::mistaken(format!("{:?} is not a method", arguments.method)))?;
-    let (scheme, authority, target) = if arguments.url.starts_with('/') {
-        ("http", None, arguments.url.clone())
+    let method = Method::from_bytes(arguments.method().as_bytes());
+    let method = method.map_err(|_| Failure::mistaken(format!("{:?} is not a method", arguments.method())))?;
+    let (scheme, authority, target) = if arguments.url().starts_with('/') {
+        ("http", None, arguments.url().to_owned())
     } else {
-        let url = target::ListUrl::parse(&arguments.url);
+        let url = target::ListUrl::parse(arguments.url());
         let url = url.map_err(|fault| Failure::mistaken(format!("{}; a path begins with /", fault.message)))?;
         (if url.tls { "https" } else { "http" }, Some(url.authority.clone()), url.target())
     };
@@ -116,7 +116,7 @@ fn line(out: &mut String, word: &str, text: &str) {
 }
 
 fn text(arguments: &ExplainArguments, explained: &RequestExplanation, described: &str) -> String {
-    let mut out = format!("{} {}\n", arguments.method.to_ascii_uppercase(), arguments.url);
+    let mut out = format!("{} {}\n", arguments.method(), arguments.url());
     if let Some((name, why)) = &explained.route {
         line(&mut out, "route", &format!("{name}: {why}"));
     }
@@ -243,8 +243,8 @@ fn document(arguments: &ExplainArguments, explained: &RequestExplanation, descri
     let lines = described.lines().skip(1).filter_map(|text| text.trim().split_once("  "));
     let lines: Vec<Value> = lines.map(|(word, text)| json!({ "about": word, "text": text.trim() })).collect();
     json!({
-        "method": arguments.method.to_ascii_uppercase(),
-        "url": arguments.url,
+        "method": arguments.method(),
+        "url": arguments.url(),
         "route": explained.route.as_ref().map(named),
         "others": explained.others.iter().map(named).collect::<Vec<_>>(),
         "described": lines,

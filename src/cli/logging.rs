@@ -121,9 +121,18 @@ fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
     // Errors of the layer itself aren't logged, because the layer would write them to standard error directly, without
     // the queue.
     let lines = fmt::layer().with_writer(Lines(queue.clone())).log_internal_errors(false);
-    match settings.format {
-        LogFormat::Json => Box::new(targets.and_then(lines.json().flatten_event(true))),
-        LogFormat::Text => Box::new(targets.and_then(lines.with_ansi(io::stderr().is_terminal()))),
+    match is_text(settings.format) {
+        true => Box::new(targets.and_then(lines.with_ansi(io::stderr().is_terminal()))),
+        false => Box::new(targets.and_then(lines.json().flatten_event(true))),
+    }
+}
+
+/// Returns whether lines of this format are plain text on the standard error of this process.
+pub(super) fn is_text(format: LogFormat) -> bool {
+    match format {
+        LogFormat::Auto => io::stderr().is_terminal(),
+        LogFormat::Json => false,
+        LogFormat::Text => true,
     }
 }
 

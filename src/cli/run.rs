@@ -1,6 +1,6 @@
 //! `cursorgate run`: serves a configuration.
 
-use std::{io::IsTerminal as _, path::Path, sync::Arc, thread};
+use std::{path::Path, sync::Arc, thread};
 
 use super::{
     Failure,
@@ -69,7 +69,7 @@ pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Fa
         tracing::warn!(%error, "memory dumps can't be forbidden: a dump of this process holds its keys");
     }
     let noted = NotedEnvironment::new(&environment);
-    let is_text = format.is_none_or(|format| format.format == LogFormat::Text) || std::io::stderr().is_terminal();
+    let is_text = format.is_none_or(|log| logging::is_text(log.format));
     let built = if is_text { read(path, &noted)? } else { log.ends(read_into_log(path, &noted))? };
     let files = noted.into_files();
     log.changer()(built.settings.log);

@@ -321,6 +321,8 @@ pub struct TraceSettings {
 words! {
     /// The format of a line of the log.
     pub enum LogFormat {
+        /// Plain text on a terminal, otherwise JSON.
+        Auto = "auto",
         /// A JSON object.
         Json = "json",
         /// Plain text, for people.

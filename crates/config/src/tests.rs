@@ -241,7 +241,7 @@ fn keys_that_are_not_written_have_their_defaults() {
         (settings.listeners[0].name.as_str(), settings.listeners[0].address.to_string()),
         ("public", "127.0.0.1:8080".into())
     );
-    assert_eq!((settings.log.format, settings.log.level), (LogFormat::Json, LogLevel::Info));
+    assert_eq!((settings.log.format, settings.log.level), (LogFormat::Auto, LogLevel::Info));
     assert!(settings.admin.is_none());
     let cursor = settings.cursor.expect("keys");
     assert_eq!((cursor.signing_key, cursor.keys[0].0, cursor.keys[0].1.reveal().len()), (7, 7, 43));

@@ -297,7 +297,7 @@ table! {
     /// The keys of `[log]`.
     LOG: LogKeys {
         /// The format of a line.
-        format: Defaulted<LogFormat> => word().default(Text("json"));
+        format: Defaulted<LogFormat> => word().default(Text("auto"));
 
         /// The least severe level that is written. Lines of every level contain no cursors, no credentials and no
         /// values of queries.
