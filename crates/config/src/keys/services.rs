@@ -119,8 +119,8 @@ table! {
         /// instead. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/exports""#);
 
-        /// The largest number of jobs that this process works on at the same time. Each sends one request after the
-        /// other.
+        /// The largest number of pages that this process requests at the same time for exports. It works on as many
+        /// jobs, and reads a long list in as many parts, which take turns.
         at_once: Defaulted<usize> => count(1, 64).default(Count(2));
 
         /// The largest number of unfinished jobs of a client. Beyond it, requests for further jobs are answered with

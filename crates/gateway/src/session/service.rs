@@ -38,7 +38,7 @@ pub enum PageCause {
 }
 
 impl PageCause {
-    /// Returns the value of [`FORM`] for an inner request. It names no convention, so the page has the client's.
+    /// Returns the first word of [`FORM`] for an inner request. It names no convention, so the page has the client's.
     #[must_use]
     pub const fn form(self) -> &'static str {
         match self {
