@@ -71,8 +71,15 @@ table! {
         /// as in `rate_limit`: "principal", "address", or a header such as "header:X-Api-Key".
         key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
-        /// The largest number of operations in a request. One with more is refused with 400 as a whole.
-        operations: Defaulted<usize> => count(1, 1_000).default(Count(1_000));
+        /// The largest number of operations in a request. One with more is refused with 400 as a whole. Raise `size` too
+        /// for requests with more.
+        operations: Defaulted<usize> => count(1, 100_000).default(Count(1_000));
+
+        /// The operations that clients can name by a `type`, each with its method and its path. An operation has a value
+        /// for each name in braces among its `parameters`.
+        types: Key<NamedTexts> =>
+            named_texts(&Schema::Text(syntax::operation_type), "write types = { create = \"POST /users\" }")
+                .example(r#"{ create = "POST /users", update = "PATCH /users/{id}", delete = "DELETE /users/{id}" }"#);
 
         /// The largest number of operations of a request that run at the same time.
         at_once: Defaulted<usize> => count(1, 100).default(Count(5));

@@ -150,7 +150,7 @@ pub enum ServiceAnswer {
 
 /// A response whose body is produced in parts.
 pub struct StreamedResponse {
-    /// The response without a body. Its headers state the length of the whole body.
+    /// The response without a body. Its headers state the length of the whole body, if it is known.
     pub head: Response,
     pub body: Box<dyn BodySource>,
 }
