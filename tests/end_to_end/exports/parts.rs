@@ -104,6 +104,8 @@ fn a_long_list_is_read_in_parts(place: &Place) {
             let part = gateway.send("GET", &format!("{job}/result"), &[ONE, ("Range", &range)], b"");
             assert!(part.body == whole.as_bytes()[first..=last], "{format} {range}");
         }
+        let unproven = gateway.access_log().iter().filter(|line| line["unproven"].is_string()).count();
+        assert_eq!(unproven, 0, "the search for the parts is no finding");
         waiting.held().permits = 0;
         let removed = gateway.send("DELETE", &job, &[ONE], b"");
         assert_eq!(removed.status, 204);
@@ -192,6 +194,29 @@ fn a_part_without_a_proven_end_takes_the_place_of_the_rest() {
     let document = finished(&gateway, &job, &[ONE]);
     assert_eq!((&document["level"], &document["closing"]["complete"]), (&json!("anchored"), &json!(false)));
     assert_eq!(place.results(), 4, "it was read in parts at first");
+}
+
+/// An upstream that fails at large offsets doesn't make an export fail that needs none.
+#[test]
+fn a_list_whose_offsets_fail_is_one_part() {
+    let rows = Rows::count(500);
+    let served = rows.clone();
+    let upstream = Upstream::start(move |exchange| {
+        let offset = exchange.request.parameter("offset").and_then(|offset| offset.parse::<u64>().ok());
+        if offset.is_some_and(|offset| offset > 100) {
+            return exchange.reply("500 Internal Server Error", &[JSON], b"{}");
+        }
+        served.answer(exchange)
+    });
+    let place = Place::directory();
+    let route = "order = [\"id\"]\nsortable = [\"id\"]\nfilterable = [\"id\"]\nmode = \"keyset\"\npage_size = { default = 5, max = 10 }";
+    let configuration = rows::configuration(upstream.address, rows::BY_OFFSET_TO_SHORT, route);
+    let gateway = Gateway::start(&format!("{configuration}{}", place.table("at_once = 4")));
+    let job = begun(&gateway, "/users/exports", &[KEY], &json!({}));
+    let document = finished(&gateway, &job, &[KEY]);
+    let facts = (&document["state"], &document["items"], &document["attempts"]);
+    assert_eq!(facts, (&json!("completed"), &json!(500), &json!(1)), "{document}");
+    assert_eq!(place.results(), 1);
 }
 
 /// A list whose pages have no keys is one part: a page is requested after the one before.

@@ -98,6 +98,10 @@ pub async fn serve(
     context.list.learning.add(scope, page.notes.profile);
     cursors.remember(&page);
     note_served(&page, &context, outcome)?;
+    if call.asked.part.at.is_some() {
+        // A service only looks for a place there, and no client gets the page, so operators aren't told of it.
+        outcome.counted.unproven = None;
+    }
     outcome.filtered(page.notes.profile.futile_filter(known));
 
     // Render: cursors and links, and the envelope around the items.

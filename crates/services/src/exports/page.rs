@@ -114,14 +114,15 @@ impl PageReader<'_> {
     ///
     /// # Errors
     ///
-    /// Returns the reason that there is no answer now.
+    /// Returns the refusal by a limit of the client.
     pub(super) async fn part_after(&self, at: u64, earlier: &str) -> Result<Option<String>, PageFault> {
         let part = ListPart { at: Some(at), until: Some(earlier.to_owned()) };
         match self.page(None, &part).await {
             Ok(page) => Ok(page.next.filter(|_| page.within == Some(0))),
-            // Some upstreams can't be asked for an offset, or for one as large as this.
-            Err(PageFault::Final(_)) => Ok(None),
-            Err(fault) => Err(fault),
+            // Some upstreams can't be asked for an offset, or fail at one as large as this. The list is then read from
+            // its start. Test: `a_list_whose_offsets_fail_is_one_part`.
+            Err(PageFault::Final(_) | PageFault::Again(..)) => Ok(None),
+            Err(fault @ PageFault::Limited(..)) => Err(fault),
         }
     }
 

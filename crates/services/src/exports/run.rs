@@ -280,10 +280,10 @@ impl ExportRun {
             // The part begins after the last item of this page, which is as long as the first one.
             let at = (total / parts).saturating_mul(part).saturating_sub(read);
             let _permit = self.readers.acquire().await;
-            if let Some(first) = reader.read().part_after(at, &earlier).await.map_err(Interruption::Fault)? {
-                firsts.push(first.clone());
-                earlier = first;
-            }
+            let found = reader.read().part_after(at, &earlier).await.map_err(Interruption::Fault)?;
+            let Some(first) = found else { break };
+            firsts.push(first.clone());
+            earlier = first;
         }
         let progress = &mut self.taken.job.progress;
         progress.divide(firsts);
