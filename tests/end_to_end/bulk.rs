@@ -33,6 +33,7 @@ const ORDERS: &str = "[routes.orders]\npath = \"/orders/{*rest}\"\nupstream = \"
 #[derive(Deserialize)]
 struct Results {
     results: Vec<Answered>,
+    success: bool,
     summary: Value,
 }
 
@@ -40,7 +41,10 @@ struct Results {
 struct Answered {
     id: Option<String>,
     r#type: String,
+    success: bool,
     status: Option<u16>,
+    /// The operation of a failed result.
+    operation: Option<Box<RawValue>>,
     #[serde(default)]
     headers: HashMap<String, String>,
     body: Option<Box<RawValue>>,
@@ -144,7 +148,13 @@ fn each_operation_is_answered_as_if_it_had_come_alone() {
     let headers = [JSON, credentials, ("X-Tenant", "t"), ("Idempotency-Key", "\"k\""), ("X-Request-Id", "mine")];
     let answer = gateway.send("POST", "/bulk", &headers, request.as_bytes());
     assert_eq!((answer.header("content-type"), answer.header("cache-control")), (Some(JSON.1), Some("no-store")));
-    let Results { results, summary } = results(&answer);
+    let Results { results, summary, success } = results(&answer);
+    assert!(
+        !success && results.iter().all(|result| result.success == result.status.is_some_and(|status| status < 400))
+    );
+    let echoed: Vec<&str> = results.iter().filter_map(|result| Some(result.operation.as_ref()?.get())).collect();
+    let failed = [r#"{"method":"GET","path":"/nowhere"}"#, r#"{"method":"GET","path":"/users?limit=none"}"#];
+    assert_eq!(echoed, failed, "a failed operation is repeated");
     let found: Vec<u16> = results.iter().filter_map(|result| result.status).collect();
     assert_eq!(found, [200, 200, 200, 200, 200, 200, 200, 204, 404, 400], "{}", answer.text());
     for (result, target, id) in [(&results[0], "/users?limit=3", "one"), (&results[1], second.as_str(), "two")] {
@@ -170,7 +180,7 @@ fn each_operation_is_answered_as_if_it_had_come_alone() {
     assert_eq!((results[8].r#type.as_str(), &results[8].body()["code"]), ("GET", &json!("route_not_found")));
     assert_eq!(results[9].body()["code"], "limit_invalid");
     assert_eq!(
-        (&summary["total"], &summary["succeeded"], &summary["failed"], &summary["skipped"]),
+        (&summary["total"], &summary["successful"], &summary["failed"], &summary["skipped"]),
         (&json!(10), &json!(8), &json!(2), &json!(0))
     );
     let of_users = &summary["by_type"]["GET users"];
@@ -221,10 +231,154 @@ fn stop_on_error_skips_the_operations_after_a_failure() {
     request["stop_on_error"] = json!(true);
     let answer = post(&gateway, &[], &request);
     assert_eq!(statuses(&answer), [Some(200), Some(500), None, None]);
-    let Results { results, summary } = results(&answer);
+    let Results { results, summary, .. } = results(&answer);
+    assert!(results[2].skipped && !results[2].success && results[2].operation.is_none());
     assert!(results[2].skipped && results[3].skipped && !results[1].skipped);
-    assert_eq!(summary["by_type"], json!({ "POST orders": { "total": 4, "succeeded": 1, "failed": 1, "skipped": 2 } }));
+    assert_eq!(
+        summary["by_type"],
+        json!({ "POST orders": { "total": 4, "successful": 1, "failed": 1, "skipped": 2 } })
+    );
     assert_eq!(upstream.count(), 6);
+}
+
+/// The configuration says which method and path a type has, and the results are counted by type.
+#[test]
+fn an_operation_is_named_by_its_type() {
+    let (upstream, _) = upstream();
+    let types = r#"{ create = "POST /orders/new", update = "PATCH /orders/{order}/items/{item}" }"#;
+    let gateway = start(&upstream, &format!("types = {types}"));
+    let update = |parameters: Value| json!({ "type": "update", "parameters": parameters, "body": { "a": 1 } });
+    let request = json!({ "operations": [
+        { "id": "one", "type": "create", "body": { "name": "x" } },
+        update(json!({ "order": "a/b c", "item": 12345678901234567890_u64 })),
+        { "type": "create", "headers": { "prefer": "wait=3" } },
+        { "method": "GET", "path": "/users?limit=1" },
+    ] });
+    let Results { results, summary, success } = results(&post(&gateway, &[], &request));
+    let sent: Vec<_> =
+        results[..3].iter().map(|result| (result.r#type.clone(), result.body()["target"].clone())).collect();
+    let expected = [
+        ("create", "/orders/new"),
+        ("update", "/orders/a%2Fb%20c/items/12345678901234567890"),
+        ("create", "/orders/new"),
+    ];
+    assert_eq!(sent, expected.map(|(kind, target)| (kind.to_owned(), json!(target))));
+    assert_eq!((results[0].id.as_deref(), &results[1].body()["method"], success), (Some("one"), &json!("PATCH"), true));
+    let counts = |total| json!({ "total": total, "successful": total, "failed": 0, "skipped": 0 });
+    assert_eq!(summary["by_type"], json!({ "create": counts(2), "update": counts(1), "GET users": counts(1) }));
+    let asked = upstream.count();
+    for (operation, place) in [
+        (json!({ "type": "remove" }), "/operations/0/type"),
+        (json!({ "type": "create", "path": "/users" }), "/operations/0"),
+        (json!({ "type": "create", "parameters": { "id": 1 } }), "/operations/0/parameters"),
+        (update(json!({ "order": 1 })), "/operations/0/parameters"),
+        (update(json!({ "order": 1, "item": "" })), "/operations/0/parameters"),
+        (update(json!({ "order": 1, "item": null })), "/operations/0/parameters"),
+        (update(json!({ "order": 1, "item": 2, "more": 3 })), "/operations/0/parameters"),
+        (update(json!({ "order": 1, "item": ".." })), "/operations/0/path"),
+    ] {
+        let refused = post(&gateway, &[], &json!({ "operations": [operation] }));
+        assert_eq!(
+            (refused.outcome(), &refused.json()["parameter"]),
+            ("400 operation_invalid".to_owned(), &json!(place))
+        );
+    }
+    assert_eq!(upstream.count(), asked);
+}
+
+const LINES: (&str, &str) = ("Content-Type", "application/x-ndjson");
+const AS_LINES: (&str, &str) = ("Accept", "application/x-ndjson");
+
+/// Returns the lines of a body as JSON.
+fn lines(body: &[u8]) -> Vec<Value> {
+    body.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).expect("JSON"))
+        .collect()
+}
+
+/// Results on lines are sent in the order of the operations while later ones run, and each frees its memory.
+#[test]
+fn results_on_lines_are_sent_as_operations_end() {
+    let (upstream, gate) = upstream();
+    let gateway = start(&upstream, "answer_size = \"16KiB\"\nat_once = 2");
+    let operation = |place: usize| match place {
+        3 => r#"{"id":"3","method":"POST","path":"/orders/wait"}"#.to_owned(),
+        place => format!(r#"{{"id":"{place}","method":"GET","path":"/users?limit=9"}}"#),
+    };
+    let request: Vec<String> = (0..40).map(operation).collect();
+    let request = request.join("\r\n\n") + "\n";
+    let mut client = gateway.connect();
+    let head = format!(
+        "POST /bulk HTTP/1.1\r\nHost: gateway.test\r\nContent-Type: application/x-ndjson\r\nAccept: application/x-ndjson\r\n\
+         Content-Length: {}\r\n\r\n",
+        request.len()
+    );
+    client.send((head + &request).as_bytes()).expect("it is sent");
+    let mut received = Vec::new();
+    while !String::from_utf8_lossy(&received).contains(r#"{"id":"2","#) {
+        let mut part = [0; 4_096];
+        let read = io::Read::read(&mut client.stream(), &mut part).expect("a part");
+        assert!(read > 0, "the response ends");
+        received.extend_from_slice(&part[..read]);
+    }
+    gate.open();
+    let whole = gateway.send("POST", "/bulk", &[LINES, AS_LINES], request.as_bytes());
+    let kinds = (whole.header("content-type"), whole.header("transfer-encoding"), whole.header("content-length"));
+    assert_eq!(kinds, (Some(AS_LINES.1), Some("chunked"), None));
+    let found = lines(&whole.body);
+    let (end, found) = found.split_last().expect("the counts");
+    let ids: Vec<String> = found.iter().map(|result| result["id"].as_str().expect("an id").to_owned()).collect();
+    assert_eq!(ids, (0..40).map(|place| place.to_string()).collect::<Vec<_>>());
+    assert!(found.iter().all(|result| result["body_omitted"].is_null()), "each frees its memory: {found:?}");
+    assert_eq!((&end["success"], &end["summary"]["successful"]), (&json!(true), &json!(40)));
+    let at_once = results(&gateway.send("POST", "/bulk", &[LINES], request.as_bytes()));
+    assert!(at_once.results.iter().any(|result| result.body_omitted), "in one object they need it together");
+    for (body, outcome, place) in [
+        ("{\"method\":\"GET\",\"path\":\"/users\"}\n{\"method\"", "400 body_invalid", Some("/operations/1")),
+        ("{\"method\":\"GET\",\"method\":\"GET\",\"path\":\"/users\"}", "400 body_invalid", Some("/operations/0")),
+        ("[]", "400 body_invalid", Some("/operations/0")),
+        ("\n", "400 body_invalid", Some("/operations")),
+    ] {
+        let refused = gateway.send("POST", "/bulk", &[LINES], body.as_bytes());
+        assert_eq!((refused.outcome().as_str(), refused.json()["parameter"].as_str()), (outcome, place), "{body}");
+    }
+}
+
+/// With a key, lines are sent at the end and kept. A client that leaves its lines ends its operations.
+#[test]
+fn lines_are_kept_for_a_key_and_end_with_their_client() {
+    let (upstream, gate) = upstream();
+    let gateway = start(&upstream, "at_once = 1");
+    let request =
+        "{\"method\":\"POST\",\"path\":\"/orders/1\",\"body\":{}}\n{\"method\":\"GET\",\"path\":\"/orders/fail\"}";
+    let key = ("Idempotency-Key", "\"lines\"");
+    let first = gateway.send("POST", "/bulk", &[LINES, AS_LINES, key], request.as_bytes());
+    assert_eq!((first.header("content-type"), lines(&first.body).len()), (Some(AS_LINES.1), 3));
+    assert_eq!(lines(&first.body)[1]["operation"], json!({ "method": "GET", "path": "/orders/fail" }));
+    let again = gateway.send("POST", "/bulk", &[LINES, AS_LINES, key], request.as_bytes());
+    assert_eq!((again.header("content-type"), again.body == first.body, upstream.count()), (Some(AS_LINES.1), true, 2));
+    let other = gateway.send("POST", "/bulk", &[LINES, key], request.as_bytes());
+    assert_eq!(other.outcome(), "422 idempotency_key_reused", "another form");
+    let operation = |place: usize| {
+        let path = if place == 1 { "/orders/wait".to_owned() } else { format!("/orders/{place}") };
+        json!({ "method": "POST", "path": path }).to_string() + "\n"
+    };
+    let request: String = (0..500).map(operation).collect();
+    let mut client = gateway.connect();
+    let head = format!(
+        "POST /bulk HTTP/1.1\r\nHost: gateway.test\r\nContent-Type: application/x-ndjson\r\nAccept: application/x-ndjson\r\n\
+         Content-Length: {}\r\n\r\n",
+        request.len()
+    );
+    client.send((head + &request).as_bytes()).expect("it is sent");
+    eventually("the second waits", || (upstream.count() == 4).then_some(()));
+    drop(client);
+    gate.open();
+    eventually("no request is in flight", || {
+        (gateway.metric("cursorgate_requests_in_flight") == Some(0)).then_some(())
+    });
+    assert!(upstream.count() < 400, "most operations never began: {}", upstream.count());
 }
 
 #[test]
@@ -261,7 +415,7 @@ fn a_thousand_operations_run_once_each() {
     let request = orders((0..COUNT).map(path));
     let headers = [("Authorization", "Bearer one"), ("Idempotency-Key", "\"import-1\"")];
     let answer = post(&gateway, &headers, &request);
-    let Results { results, summary } = results(&answer);
+    let Results { results, summary, .. } = results(&answer);
     for (number, result) in results.iter().enumerate() {
         let expected = match number {
             17 | 500 => 504,
@@ -276,7 +430,7 @@ fn a_thousand_operations_run_once_each() {
     assert_eq!(results[17].body()["code"], "operation_timeout");
     assert_eq!(
         summary["by_type"],
-        json!({ "POST orders": { "total": COUNT, "succeeded": 898, "failed": 102, "skipped": 0 } })
+        json!({ "POST orders": { "total": COUNT, "successful": 898, "failed": 102, "skipped": 0 } })
     );
     let repeated = post(&gateway, &headers, &request);
     assert_eq!((repeated.status, repeated.body == answer.body), (200, true), "the same answer");
@@ -416,6 +570,8 @@ fn a_malformed_request_runs_no_operation() {
         (json!({ "operations": [get, get, get, get] }), "400 body_invalid", Some("/operations")),
         (json!({ "operations": [get, 1] }), "400 operation_invalid", Some("/operations/1")),
         (json!({ "operations": [get, { "method": "GET" }] }), "400 operation_invalid", Some("/operations/1")),
+        (with("type", json!("create")), "400 operation_invalid", Some("/operations/1")),
+        (with("parameters", json!({ "id": 1 })), "400 operation_invalid", Some("/operations/1")),
         (with("params", json!({})), "400 operation_invalid", Some("/operations/1")),
         (with("id", json!("i".repeat(257))), "400 operation_invalid", Some("/operations/1/id")),
         (with("method", json!("get")), "400 operation_invalid", Some("/operations/1/method")),

@@ -2,6 +2,7 @@
 //! client, and end in time.
 
 mod million;
+mod parts;
 mod place;
 mod postgres_server;
 mod shared;

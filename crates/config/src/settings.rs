@@ -43,7 +43,7 @@ pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use services::{
     BulkSettings, CATALOG_PATH, CountedBy, ExportSettings, ExportStoreSettings, GraphqlSettings, IdempotencySettings,
-    LiveInterval, LiveSettings, McpSettings, OfferedListSettings, PlaygroundSettings, PostgresSettings,
+    LiveInterval, LiveSettings, McpSettings, OfferedListSettings, OperationType, PlaygroundSettings, PostgresSettings,
     PublicContractSettings, ServiceCors, ServiceSettings,
 };
 pub use store::{StoreKind, StoreSettings, StoreUser};

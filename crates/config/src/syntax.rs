@@ -365,6 +365,29 @@ pub(super) fn service_path(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not the path of a service"), help))
 }
 
+/// Accepts the method and the path of a type of operations, such as `PATCH /users/{id}`.
+pub(super) fn operation_type(text: &str) -> Checked {
+    const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_valid = text.split_once(' ').is_some_and(|(method, path)| {
+        let mut parts = path.split('{');
+        let mut plain = parts.next().unwrap_or_default().to_owned();
+        let are_names = parts.all(|part| {
+            let Some((name, rest)) = part.split_once('}') else { return false };
+            plain.push('x');
+            plain.push_str(rest);
+            is_name(name)
+        });
+        METHODS.contains(&method) && are_names && plain.starts_with('/') && base_path(&plain).is_ok()
+    });
+    if is_valid {
+        return Ok(());
+    }
+    let help = "write a method and a path with names in braces, such as \"PATCH /users/{id}\"";
+    Err(SyntaxFault::new(format!("{text:?} is not an operation"), help))
+}
+
 /// Accepts the name of a field in GraphQL (<https://spec.graphql.org/October2021/#Name>). Names that begin with two
 /// underscores are reserved for GraphQL itself.
 pub(super) fn graphql_name(text: &str) -> Checked {

@@ -25,7 +25,10 @@ use super::{
     request::target::{self, RequestTarget},
     routes::{list::List, route::Route, table::RouteMatch},
     runtime::clock,
-    session::client_request::{Client, ClientRequest},
+    session::{
+        client_request::{Client, ClientRequest},
+        list_part::ListPart,
+    },
 };
 use crate::net::fetch::{AskedPeer, Fetcher};
 use cursorgate_config::settings::Settings;
@@ -219,6 +222,7 @@ async fn paged(
         headers,
         body,
         is_new: chosen.by_preference && list.conventions.marks_by_preference(),
+        part: ListPart::default(),
         client: Client {
             address,
             own: address,

@@ -13,10 +13,7 @@ use super::{
     inner::{InnerRequest, Unanswered},
 };
 use cursorgate_core::json::{self, Pointer};
-use cursorgate_gateway::{
-    Gateway, Snapshot,
-    session::service::{FORM, PageCause},
-};
+use cursorgate_gateway::{Gateway, Snapshot, session::service::FORM};
 use cursorgate_translate::downstream::{Code, Response};
 
 /// The headers of a refused page that are passed on to the client.
@@ -59,7 +56,8 @@ pub(super) struct FreshPage<'p> {
     pub(super) target: &'p str,
     /// The tag of the page that is known already; `None` to get the page in any case.
     pub(super) known: Option<&'p HeaderValue>,
-    pub(super) cause: PageCause,
+    /// The value of [`FORM`].
+    pub(super) form: &'p str,
 }
 
 /// Requests a page in the name of `caller`, and returns the whole answer. The page comes from the upstream: a page that
@@ -75,7 +73,7 @@ pub(super) async fn ask(
     page: FreshPage<'_>,
     (time, wanted): (Duration, &mut watch::Receiver<()>),
 ) -> Result<InnerAnswer, NoAnswer> {
-    let FreshPage { target, known, cause } = page;
+    let FreshPage { target, known, form } = page;
     let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
     // Adding a header fails only for an invalid one, or if the map is full. These headers come from an accepted request
     // or from the configuration, and the few others have their own names.
@@ -90,7 +88,7 @@ pub(super) async fn ask(
     // `an_export_reads_no_kept_page`, `a_watch_reads_no_kept_page`.
     let _ = head.insert_header(header::CACHE_CONTROL, "no-cache");
     // A service only sends requests of new clients.
-    let _ = head.insert_header(FORM, cause.form());
+    let _ = head.insert_header(FORM, form);
     let held = snapshot.memory.share();
     let mut kept = Some(Vec::new());
     let keep = |part: &[u8]| {

@@ -43,7 +43,7 @@ fn no_item_is_lost_or_repeated_when_processes_are_killed(place: &Place) {
     });
     let route = format!("{}\npage_size = {{ default = 10, max = 25 }}", rows::BY_SCORE);
     let configuration = rows::configuration(upstream.address, rows::BY_OFFSET, &route);
-    let configuration = format!("{configuration}{}", place.table(""));
+    let configuration = format!("{configuration}{}", place.table("at_once = 4"));
     let mut numbers = Numbers::new(11);
     permits.give(1);
     let mut gateway = Gateway::start(&configuration);

@@ -10,8 +10,8 @@ use super::{Context, cors, identity, webhooks};
 use crate::{
     keys::{ADMIN, BULK, EXPORTS, FILE, IDEMPOTENCY, LIVE, LIVE_INTERVAL, PLAYGROUND, ROUTE, SERVICES},
     settings::{
-        BulkSettings, CountedBy, ExportSettings, IdempotencySettings, LiveInterval, LiveSettings, PlaygroundSettings,
-        RouteSettings, ServiceSettings,
+        BulkSettings, CountedBy, ExportSettings, IdempotencySettings, LiveInterval, LiveSettings, OperationType,
+        PlaygroundSettings, RouteSettings, ServiceSettings,
     },
     spanned::Spanned,
 };
@@ -62,12 +62,17 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
 
 fn bulk(written: &Spanned, root: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> BulkSettings {
     let idempotency = BULK.idempotency.table(written);
+    let types = BULK.types.read(written).unwrap_or_default().into_iter().filter_map(|named| {
+        let (method, path) = named.1.value.split_once(' ')?;
+        Some(OperationType { name: named.0.value.clone(), method: method.to_owned(), path: path.to_owned() })
+    });
     let bulk = BulkSettings {
         path: BULK.path.read(written),
         identity: identity::of_service(BULK.identity.read(written), root, context),
         impersonal: ROUTE.impersonal.read(&FILE.defaults.table(root)),
         key: CountedBy::read(&BULK.key.read(written)),
         operations: BULK.operations.read(written),
+        types: types.collect(),
         at_once: BULK.at_once.read(written),
         timeout: BULK.timeout.read(written),
         size: BULK.size.read(written),

@@ -63,8 +63,15 @@ table! {
         /// What identifies clients for the limits of keys, as `key` of `rate_limit`.
         key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
-        /// The largest number of operations in a request. One with more is refused with 400 as a whole.
-        operations: Defaulted<usize> => count(1, 1_000).default(Count(1_000));
+        /// The largest number of operations in a request. One with more is refused with 400 as a whole. Raise `size` too
+        /// for requests with more.
+        operations: Defaulted<usize> => count(1, 100_000).default(Count(1_000));
+
+        /// The operations that clients can name by a `type`, each with its method and its path. An operation has a value
+        /// for each name in braces among its `parameters`.
+        types: Key<NamedTexts> =>
+            named_texts(&Schema::Text(syntax::operation_type), "write types = { create = \"POST /users\" }")
+                .example(r#"{ create = "POST /users", update = "PATCH /users/{id}", delete = "DELETE /users/{id}" }"#);
 
         /// The largest number of operations of a request that run at the same time.
         at_once: Defaulted<usize> => count(1, 100).default(Count(5));
@@ -108,8 +115,8 @@ table! {
         /// machines use `postgres` instead. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/exports""#);
 
-        /// The largest number of jobs that this process works on at the same time. Each sends one request after the
-        /// other.
+        /// The largest number of pages that this process requests at the same time for exports. It works on as many
+        /// jobs, and reads a long list in as many parts, which take turns.
         at_once: Defaulted<usize> => count(1, 64).default(Count(2));
 
         /// The largest number of unfinished jobs of a client. Beyond it, requests for further jobs are answered with

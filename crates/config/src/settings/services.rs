@@ -239,6 +239,7 @@ pub struct BulkSettings {
     pub key: CountedBy,
     /// The largest number of operations in a request.
     pub operations: usize,
+    pub types: Vec<OperationType>,
     pub at_once: usize,
     pub timeout: Duration,
     /// The largest body of a request, in bytes.
@@ -246,6 +247,15 @@ pub struct BulkSettings {
     /// The memory for the bodies of all answers of a request together, in bytes.
     pub answer_size: usize,
     pub idempotency: IdempotencySettings,
+}
+
+/// An operation that clients name by its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationType {
+    pub name: String,
+    pub method: String,
+    /// The path, with the names of parameters in braces.
+    pub path: String,
 }
 
 /// The settings of `services.bulk.idempotency`.

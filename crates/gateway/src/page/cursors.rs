@@ -1,7 +1,10 @@
 //! The cursors of one request. The client's cursor is opened and the response's cursors are sealed in the same context.
 //! A cursor therefore works only for the list, filters and order for which it was made.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     context::PageContext,
@@ -153,6 +156,9 @@ impl<'a> RequestCursors<'a> {
         if let Some(page) = &context.legacy_page {
             return Ok(PageStart { cursor: at(Offset(page.offset)).into(), limit: page.limit, made_by: None });
         }
+        if let Some(offset) = context.asked.part.at {
+            return Ok(PageStart { cursor: at(Offset(offset)).into(), limit: context.request.limit, made_by: None });
+        }
         let (cursor, made_by) = self.open(&context.request.place)?;
         Ok(PageStart { cursor, limit: context.request.limit, made_by })
     }
@@ -172,7 +178,7 @@ impl<'a> RequestCursors<'a> {
         storage.stale_while_revalidate = Some(storage.stale_while_revalidate.unwrap_or(most).min(most));
         storage.stale_if_error = Some(storage.stale_if_error.unwrap_or(most).min(most));
         let later = self.now.saturating_add(fresh + stale);
-        let lasts = context.request.cursor().is_none_or(|token| self.open_at(token, later).is_ok());
+        let lasts = context.request.cursor().is_none_or(|token| self.open_at(token, later, Some(ttl)).is_ok());
         (fresh > 0 && lasts).then_some(storage)
     }
 
@@ -205,7 +211,7 @@ impl<'a> RequestCursors<'a> {
             RequestedPosition::After(token) => (Role::After, token),
             RequestedPosition::Before(token) => (Role::Before, token),
         };
-        let opened = self.open_at(token, self.now);
+        let opened = self.open_at(token, self.now, self.list.cursor.ttl);
         let Opened { key, claims } = opened.map_err(|refused| Failure::cursor(refused, self.parameter(role)))?;
         let keys = &self.list.keys;
         // The marks in a cursor were made by the cursor's own key, so an older key needs its own marker. Test:
@@ -227,12 +233,26 @@ impl<'a> RequestCursors<'a> {
         Ok((placed, made_by))
     }
 
-    /// Opens a cursor at a time, in seconds since 1970. A cursor of another name of the route is accepted too.
-    fn open_at(&self, token: &str, now: u64) -> Result<Opened, RefusedCursor> {
+    /// Returns the item with which a part of the list ends, by the query of the page after the part; `None` if that page
+    /// doesn't begin after an item with known keys.
+    #[must_use]
+    pub fn end_of_part(&self, until: &str) -> Option<Anchor> {
+        let place = self.parameters.read_with(Some(until), None, true).ok()?.place;
+        let (RequestedPosition::Cursor(token) | RequestedPosition::After(token)) = place else { return None };
+        // A part can take longer than a cursor lasts. Its end grants nothing, so it doesn't expire.
+        match self.open_at(&token, self.now, None).ok()?.claims {
+            Claims::Page(Target { position: Position::After(anchor), .. }) => Some(anchor),
+            _ => None,
+        }
+    }
+
+    /// Opens a cursor at a time, in seconds since 1970. A cursor of another name of the route is accepted too. Without
+    /// `ttl`, cursors don't expire.
+    fn open_at(&self, token: &str, now: u64, ttl: Option<Duration>) -> Result<Opened, RefusedCursor> {
         let List { keys, cursor, .. } = self.list;
         let also = |form| cursor.accept.contains(&form);
         let accepted = AcceptedCursors {
-            ttl: cursor.ttl.map(|ttl| ttl.as_secs()),
+            ttl: ttl.map(|ttl| ttl.as_secs()),
             longest: cursor.length,
             signed: !cursor.sealed || also(AlsoAccepted::Signed),
             sealed: cursor.sealed || also(AlsoAccepted::Sealed),

@@ -17,6 +17,7 @@ use crate::{
         memory::MemoryShare,
     },
     outcome::{access_log::Outcome, failure::Failure, trace::RequestTrace},
+    session::list_part::WITHIN,
 };
 use cursorgate_config::settings::WhenEndUnproven;
 use cursorgate_core::pagination::{page::Page, refusal::Refusal};
@@ -97,12 +98,21 @@ pub async fn serve(
     context.list.learning.add(scope, page.notes.profile);
     cursors.remember(&page);
     note_served(&page, &context, outcome)?;
+    if call.asked.part.at.is_some() {
+        // A service only looks for a place there, and no client gets the page, so operators aren't told of it.
+        outcome.counted.unproven = None;
+    }
     outcome.filtered(page.notes.profile.futile_filter(known));
 
     // Render: cursors and links, and the envelope around the items.
     let _phase = RequestTrace::phase(trace, "render");
     let Some(made) = made else {
-        let response = render(&context, &cursors, (*page, backward), (limit, &answers), held)?;
+        let end = call.asked.part.until.as_deref().and_then(|until| cursors.end_of_part(until));
+        let within = end.and_then(|end| page.count_through(&context.sorted.order, &end));
+        let mut response = render(&context, &cursors, (*page, backward), (limit, &answers), held)?;
+        if let Some(within) = within {
+            response.headers.insert(WITHIN, within.into());
+        }
         return Ok(Served::Response(conditional(response, &context)));
     };
     made.note(&context, &cursors, (&page, backward), &answers);

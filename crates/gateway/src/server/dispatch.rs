@@ -403,7 +403,7 @@ async fn answer_list(
     let head = session.req_header();
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
-    let sent_as_new = gateway.sends_as_new(&headers);
+    let (sent_as_new, part) = (gateway.sends_as_new(&headers), gateway.part(&headers));
     let chosen = gateway.take_choice(list, &mut headers);
     let is_new = sent_as_new || (chosen.by_preference && list.conventions.marks_by_preference());
     gateway.hide_form(session.req_header_mut());
@@ -414,7 +414,8 @@ async fn answer_list(
     let parameters = found.parameters.clone();
     let (now, began, trace) = (clock::unix_seconds(), outcome.began(), outcome.trace.clone());
     let known = outcome.known.clone();
-    let mut asked = ClientRequest { target, parameters, headers, body: None, is_new, client, known, now, began, trace };
+    let body = None;
+    let mut asked = ClientRequest { target, parameters, headers, body, is_new, part, client, known, now, began, trace };
     if has_body {
         let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen, kept: None };
         let read = match read_body(session, call, held, outcome).await {
@@ -465,7 +466,8 @@ async fn page(
 ) -> Result<Served, Failure> {
     let fetcher = &gateway.fetcher;
     match (&call.list.page_cache, record) {
-        (Some(_), None) => {
+        // A page of a part has a header of its own, so it isn't the page of other requests.
+        (Some(_), None) if call.asked.part.is_whole() => {
             let owners = CallOwners { snapshot, route, is_running: !gateway.vitals.is_stopping() };
             // The future is boxed, because only routes with a cache need it.
             boxed(|| cache::serve::serve(call, owners, fetcher, held, outcome)).await

@@ -124,10 +124,26 @@ pub async fn scan(session: &mut ServerSession, limits: BodyLimits, held: &Memory
 /// Returns 415 `media_type_unsupported`, 413 `body_too_large`, 400 `body_invalid`, 400 `request_invalid` or 503
 /// `overloaded`.
 pub async fn receive(session: &mut ServerSession, limits: BodyLimits, held: &MemoryShare) -> Result<Vec<u8>, Failure> {
+    let unread = body::check_head(&session.req_header().headers).err();
+    receive_checked(session, unread, limits, held).await
+}
+
+/// Reads a body like [`receive`]. The caller has checked its media type, and gives the refusal of a type that it doesn't
+/// read.
+///
+/// # Errors
+///
+/// Returns the refusal, and the same errors as [`receive`].
+pub async fn receive_checked(
+    session: &mut ServerSession,
+    unread: Option<Box<Problem>>,
+    limits: BodyLimits,
+    held: &MemoryShare,
+) -> Result<Vec<u8>, Failure> {
     let head = session.req_header();
     let announced = announced_length(&head.headers);
     let too_large = announced.is_some_and(|length| length > limits.size);
-    let unread = body::check_head(&head.headers).err().or_else(|| unread_coding(&head.headers));
+    let unread = unread.or_else(|| unread_coding(&head.headers));
     let refused = unread.or_else(|| too_large.then(|| Box::new(body::too_large(limits.size))));
     if let Some(problem) = refused {
         // A client that waits for `100 Continue` sends nothing more. Other clients read the refusal only after they

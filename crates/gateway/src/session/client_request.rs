@@ -14,6 +14,7 @@ use crate::{
     outcome::trace::RequestTrace,
     request::target::RequestTarget,
     routes::route::Route,
+    session::list_part::ListPart,
     shared::clients::whose,
     tls::subject::ClientSubject,
 };
@@ -34,6 +35,8 @@ pub struct ClientRequest {
     pub body: Option<RequestBody>,
     /// `true` for a request that is a new client's without a mark, because a service sends it.
     pub is_new: bool,
+    /// The part of the list that a service reads.
+    pub part: ListPart,
     pub client: Client,
     /// The client as `identity` of the route names it; `None` if headers tell the client apart.
     pub known: Option<Arc<KnownClient>>,

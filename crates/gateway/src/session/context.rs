@@ -13,7 +13,9 @@ use http::HeaderMap;
 use pingora::http::RequestHeader;
 
 use super::{
-    client_request, observe,
+    client_request,
+    list_part::ListPart,
+    observe,
     service::{FORM, PageCause, Service},
 };
 use crate::{
@@ -94,9 +96,21 @@ impl Gateway {
     /// Returns why a request is sent. Only services send requests for which no client waits.
     #[must_use]
     pub fn cause(&self, headers: &HeaderMap) -> PageCause {
-        let form = headers.get(FORM).filter(|_| self.is_inner);
-        let has = |cause: &PageCause| form.is_some_and(|form| form == cause.form());
+        let cause = self.form(headers).and_then(|form| form.split(';').next());
+        let has = |known: &PageCause| cause == Some(known.form());
         [PageCause::Job, PageCause::Renewal].into_iter().find(has).unwrap_or(PageCause::Request)
+    }
+
+    /// Returns the part of a list to which the page of a request belongs.
+    #[must_use]
+    pub fn part(&self, headers: &HeaderMap) -> ListPart {
+        self.form(headers).map(ListPart::read).unwrap_or_default()
+    }
+
+    /// Returns the value of [`FORM`]. It is read only from inner requests. Otherwise a client could use it to choose a
+    /// convention of services.
+    fn form<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        headers.get(FORM).filter(|_| self.is_inner)?.to_str().ok()
     }
 
     /// Removes the header with which a service says so, because the upstream doesn't get it.
@@ -109,10 +123,7 @@ impl Gateway {
     /// Chooses the convention of a request for a list.
     #[must_use]
     pub fn choose<'l>(&self, list: &'l List, headers: &HeaderMap) -> NegotiatedConvention<'l> {
-        // The header is read only from inner requests. Otherwise a client could use it to choose a convention of
-        // services.
-        let form = if self.is_inner { headers.get(FORM).and_then(|form| form.to_str().ok()) } else { None };
-        let inner = form.and_then(|form| list.conventions.choose_inner(form));
+        let inner = self.form(headers).and_then(|form| list.conventions.choose_inner(form));
         inner.unwrap_or_else(|| list.conventions.choose(headers))
     }
 }

@@ -6,6 +6,7 @@ pub mod client_request;
 pub mod compress;
 pub mod context;
 pub mod identity;
+pub mod list_part;
 pub mod observe;
 pub mod pace;
 pub mod respond;

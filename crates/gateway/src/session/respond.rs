@@ -105,6 +105,9 @@ pub async fn stream(
     outcome.status = response.status;
     share(&mut response.headers, cross_origin, outcome);
     identify(&mut response.headers, &outcome.request_id);
+    if !response.headers.contains_key(header::CONTENT_LENGTH) {
+        frame(session, &mut response);
+    }
     let without_body = session.req_header().method == Method::HEAD;
     let written = async {
         let (mut head, ()) = http::Response::new(()).into_parts();
@@ -140,6 +143,14 @@ pub async fn stream(
     }
 }
 
+/// Gives a response a framing of its own, because its length isn't known. Otherwise the response would end with its
+/// connection (RFC 9112 section 6.3), and the client could not tell an orderly end from a broken one.
+fn frame(session: &ServerSession, response: &mut Response) {
+    if session.req_header().version == Version::HTTP_11 {
+        response.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
 /// Writes the head of a lasting response, and then runs its conversation to the end. The connection closes afterwards.
 pub async fn converse(
     session: &mut ServerSession,
@@ -151,10 +162,8 @@ pub async fn converse(
     outcome.status = response.status;
     share(&mut response.headers, cross_origin, outcome);
     identify(&mut response.headers, &outcome.request_id);
-    // Without a framing the response would end with its connection (RFC 9112 section 6.3), and the client could not
-    // tell an orderly end from a broken one.
-    if session.req_header().version == Version::HTTP_11 && response.status != 101 {
-        response.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    if response.status != 101 {
+        frame(session, &mut response);
     }
     let begun = async {
         let (mut head, ()) = http::Response::new(()).into_parts();

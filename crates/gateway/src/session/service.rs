@@ -38,7 +38,7 @@ pub enum PageCause {
 }
 
 impl PageCause {
-    /// Returns the value of [`FORM`] for an inner request. It names no convention, so the page has the client's.
+    /// Returns the first word of [`FORM`] for an inner request. It names no convention, so the page has the client's.
     #[must_use]
     pub const fn form(self) -> &'static str {
         match self {
@@ -150,7 +150,7 @@ pub enum ServiceAnswer {
 
 /// A response whose body is produced in parts.
 pub struct StreamedResponse {
-    /// The response without a body. Its headers state the length of the whole body.
+    /// The response without a body. Its headers state the length of the whole body, if it is known.
     pub head: Response,
     pub body: Box<dyn BodySource>,
 }

@@ -18,7 +18,6 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderValue;
-use sha2::{Digest as _, Sha256};
 
 use super::owners::{Owner, OwnerCounts, OwnerLimits};
 use cursorgate_config::settings::IdempotencySettings;
@@ -104,16 +103,15 @@ pub(super) struct KeptResult {
 }
 
 impl IdempotencyKeys {
-    /// Claims a key for a request with this body. If the key is known and its request has ended, returns the kept
+    /// Claims a key for a request whose body has this hash. If the key is known and its request has ended, returns the kept
     /// result. Returns a refusal if the request can't run.
     pub(super) fn claim(
         self: &Arc<Self>,
         (name, owner): (KeyName, Owner),
-        body: &[u8],
+        body: [u8; 32],
         settings: IdempotencySettings,
         now: Instant,
     ) -> KnownKey {
-        let body: [u8; 32] = Sha256::digest(body).into();
         let mut table = self.table();
         table.forget(settings, now);
         if let Some(entry) = table.entries.get(&name) {
@@ -281,7 +279,7 @@ mod tests {
             let claim = |key: u8, client: u8| {
                 let owner = Owner { client: [client; 32], network: Some([network; 32]) };
                 let name = [key, client, network].repeat(11)[..32].try_into().unwrap();
-                matches!(keys.claim((name, owner), b"{}", settings, now), KnownKey::New(_))
+                matches!(keys.claim((name, owner), [0; 32], settings, now), KnownKey::New(_))
             };
             clients.map(|client| (0..20).filter(|&key| claim(key, client)).count()).sum::<usize>()
         };
@@ -291,7 +289,7 @@ mod tests {
     }
 
     fn claim(keys: &Arc<IdempotencyKeys>, name: u8, now: Instant) -> Result<KeyClaim, String> {
-        match keys.claim(([name; 32], owner(name)), b"{}", SETTINGS, now) {
+        match keys.claim(([name; 32], owner(name)), [0; 32], SETTINGS, now) {
             KnownKey::New(claim) => Ok(claim),
             KnownKey::Done(result) => Err(String::from_utf8_lossy(&result).into_owned()),
             KnownKey::Refused(problem) => Err(problem.code.as_str().to_owned()),

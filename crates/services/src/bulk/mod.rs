@@ -1,4 +1,5 @@
-//! Bulk requests: many operations in one request. One answer contains the results in the order of the operations.
+//! Bulk requests: many operations in one request. One answer contains the results in the order of the operations, as a
+//! JSON object, or as lines that are sent as soon as they are known.
 //!
 //! An operation runs as a separate request through the gateway (`services::inner`). So the same checks, limits, logs
 //! and traces apply to it as to a request that a client sends alone. All operations are read and checked before the
@@ -9,6 +10,7 @@
 
 mod answer_headers;
 mod detached;
+mod form;
 mod idempotency;
 mod operation;
 mod owners;
@@ -25,14 +27,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
-use tokio::sync::watch;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{mpsc, watch};
 
 use self::{
     detached::DetachedRuns,
+    form::BulkForm,
     idempotency::{IdempotencyKeys, KeptResult, KnownKey},
     owners::Owner,
-    request::BulkPlan,
-    run::{BulkRun, FinishedBulk},
+    request::{BulkPlan, DEPTH},
+    run::{BulkRun, FinishedBulk, SentLines},
 };
 use crate::{
     caller::{Caller, ClientRules},
@@ -50,13 +54,10 @@ use cursorgate_gateway::{
         body::{self, BodyLimits},
         client_request::Client,
         identity::IdentityCall,
-        service::{Service, ServiceAnswer, intended_method, is_for},
+        service::{Service, ServiceAnswer, StreamedResponse, intended_method, is_for},
     },
 };
 use cursorgate_translate::downstream::{Code, CorsPolicy, Problem, Response};
-
-/// The largest nesting depth of a bulk request's JSON. A deeper body is refused.
-const DEPTH: u16 = 64;
 
 pub(super) struct Bulk {
     inner: Arc<InnerGateway>,
@@ -91,8 +92,7 @@ impl Service for Bulk {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         // This doesn't happen: `takes` accepts a request only if this snapshot has the settings.
         let Some(settings) = &snapshot.services.bulk else { return Ok(None) };
-        let body = self.serve(session, (client, snapshot, settings), (held, outcome)).await?;
-        Ok(body.map(|body| ServiceAnswer::Whole(response(body))))
+        self.serve(session, (client, snapshot, settings), (held, outcome)).await
     }
 }
 
@@ -125,7 +125,7 @@ impl Bulk {
         Ok(())
     }
 
-    /// Runs a bulk request. Returns the body with all results; `None` if the client has gone.
+    /// Runs a bulk request. Returns the answer with all results; `None` if the client has gone.
     ///
     /// # Errors
     ///
@@ -135,8 +135,10 @@ impl Bulk {
         session: &mut ServerSession,
         (client, snapshot, settings): (&Client, &Arc<Snapshot>, &BulkSettings),
         (held, outcome): (&MemoryShare, &mut Outcome),
-    ) -> Result<Option<Bytes>, Failure> {
-        let key = idempotency_key::read(&session.req_header().headers)?;
+    ) -> Result<Option<ServiceAnswer>, Failure> {
+        let headers = &session.req_header().headers;
+        let (written, form) = (BulkForm::of(headers, header::CONTENT_TYPE), BulkForm::of(headers, header::ACCEPT));
+        let key = idempotency_key::read(headers)?;
         let mut caller = Caller::of(session, outcome.client);
         let query = session.req_header().uri.query().map(str::to_owned);
         let rules = snapshot.service_identities.bulk.as_ref();
@@ -145,9 +147,12 @@ impl Bulk {
         let clients =
             ClientRules { principal: &[], rules: rules.map(|rules| &**rules), impersonal: &settings.impersonal };
         let limits = BodyLimits { size: settings.size, depth: DEPTH, time: settings.timeout };
-        let body = Bytes::from(body::read(session, limits, held).await?.into_bytes());
+        let body = Bytes::from(match written {
+            BulkForm::Json => body::read(session, limits, held).await?.into_bytes(),
+            BulkForm::Lines => body::receive_checked(session, None, limits, held).await?,
+        });
         // If one operation is invalid, no operation of the request runs. Test: `a_malformed_request_runs_no_operation`.
-        let plan = request::read(&body, &caller.headers, (snapshot, settings))?;
+        let plan = request::read(&body, written, &caller.headers, (snapshot, settings))?;
         self.refuse_services(&plan, &caller, snapshot)?;
         let gateway = Arc::clone(self.inner.gateway());
         let of_run = snapshot.memory.share();
@@ -163,9 +168,11 @@ impl Bulk {
             None => None,
             Some(key) => {
                 let name = caller.name_of(&key, clients);
-                match self.keys.claim((name, owner), &body, settings.idempotency, clock::instant()) {
+                // A request for another form of the results isn't a repetition.
+                let hash = Sha256::new().chain_update(form.content_type()).chain_update(&body).finalize().into();
+                match self.keys.claim((name, owner), hash, settings.idempotency, clock::instant()) {
                     KnownKey::New(claim) => Some(claim),
-                    KnownKey::Done(result) => return Ok(Some(result)),
+                    KnownKey::Done(result) => return Ok(Some(whole(result, form))),
                     KnownKey::Refused(problem) => return Err(problem.into()),
                 }
             }
@@ -174,7 +181,10 @@ impl Bulk {
         // The operations are given up when the sender is dropped. With a key the task owns the sender, so it always
         // runs to its end. A client whose connection broke can then repeat the request and get the results.
         let (stays, present) = watch::channel(());
-        let (kept, own) = if claim.is_some() { (None, Some(goes_on)) } else { (Some(goes_on), None) };
+        // The results of a request with a key are kept for its repetition, so they are sent as a whole.
+        let streams = form == BulkForm::Lines && claim.is_none();
+        let (to_client, lines) = mpsc::channel(1);
+        let (mut kept, own) = if claim.is_some() { (None, Some(goes_on)) } else { (Some(goes_on), None) };
         let run = BulkRun {
             gateway,
             plan,
@@ -185,6 +195,8 @@ impl Bulk {
             held: of_run,
             wanted,
             present,
+            form,
+            lines: streams.then_some(to_client),
         };
         let in_flight = self.inner.gateway().vitals.enter();
         let mut running = tokio::spawn(async move {
@@ -196,6 +208,11 @@ impl Bulk {
             drop((own, place, in_flight));
             finished
         });
+        if streams && let Some(kept) = kept.take() {
+            outcome.detail = Some("the results are sent as lines".to_owned());
+            let body = Box::new(SentLines { lines, _wants: [kept, stays] });
+            return Ok(Some(ServiceAnswer::Streamed(Box::new(StreamedResponse { head: head(form), body }))));
+        }
         let Some(finished) = unless_gone(session, Pin::new(&mut running)).await else { return Ok(None) };
         drop((kept, stays));
         let FinishedBulk { body, summary, held: of_run, .. } = finished.map_err(|error| failed(&error))?;
@@ -203,15 +220,22 @@ impl Bulk {
         drop(of_run);
         // The operations have run, so their results are sent even if `server.memory` is used up in the meantime.
         let _ = held.take(body.len());
-        Ok(Some(body))
+        Ok(Some(whole(body, form)))
     }
 }
 
-fn response(body: Bytes) -> Response {
+/// Returns the head of an answer, without a length.
+fn head(form: BulkForm) -> Response {
     let mut response = Response::new(200, Vec::new());
-    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
-    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers.remove(header::CONTENT_LENGTH);
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.body = body.into();
     response
+}
+
+fn whole(body: Bytes, form: BulkForm) -> ServiceAnswer {
+    let mut response = head(form);
+    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    response.body = body.into();
+    ServiceAnswer::Whole(response)
 }

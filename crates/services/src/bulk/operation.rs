@@ -56,6 +56,8 @@ pub(super) struct OperationAnswer {
     /// The body of the answer; `None` if there was no room for it.
     pub(super) body: Option<Vec<u8>>,
     pub(super) took: Duration,
+    /// The bytes that the headers and the body occupy of the memory for answers.
+    pub(super) size: usize,
 }
 
 impl OperationAnswer {
@@ -76,6 +78,7 @@ impl OperationAnswer {
             headers: response.headers,
             body: Some(response.body.into_parts().concat()),
             took: Duration::ZERO,
+            size: 0,
         }
     }
 }
@@ -120,8 +123,10 @@ impl Surroundings {
                 let (headers, size) = kept_headers(&headers);
                 let takes = |room: usize| room.checked_sub(size);
                 let fits = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, takes).is_ok();
-                let headers = if fits && held.take(size).is_ok() { headers } else { HeaderMap::new() };
-                OperationAnswer { status, headers, body: kept, took: Duration::ZERO }
+                let (headers, size) =
+                    if fits && held.take(size).is_ok() { (headers, size) } else { (HeaderMap::new(), 0) };
+                let size = size + kept.as_ref().map_or(0, Vec::len);
+                OperationAnswer { status, headers, body: kept, took: Duration::ZERO, size }
             }
             Err(Unanswered::GivenUp) => {
                 let detail = format!("the operation took longer than {timeout:?}: it may have been carried out");

@@ -3,29 +3,34 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde_json::value::RawValue;
 
 use super::{
     answer_headers::is_shown,
+    form::BulkForm,
     operation::OperationAnswer,
-    request::{BulkPlan, Operation, is_json},
+    request::{Operation, is_json},
 };
 use cursorgate_core::json::write::{push_number, push_text};
 
-/// An estimate of the bytes in a result without its body, for the capacity of the buffer.
-const AROUND: usize = 1_024;
-
-#[derive(Debug, Default)]
-pub(super) struct BulkCounts {
+/// The body of the answer while it is written: the results in the order of the operations, then the counts.
+#[derive(Debug)]
+pub(super) struct BulkReport {
+    form: BulkForm,
+    /// The part of the body that was written and not taken.
+    out: Vec<u8>,
     all: KindCounts,
-    /// The counts for each method and route, by a name such as `GET users`.
+    /// The counts for each type, by its name.
     by_kind: BTreeMap<String, KindCounts>,
+    /// Whether an operation may have changed something.
+    pub(super) may_have_changed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct KindCounts {
-    succeeded: u64,
+    successful: u64,
     failed: u64,
     skipped: u64,
 }
@@ -37,16 +42,23 @@ impl KindCounts {
             // Test: `stop_on_error_skips_the_operations_after_a_failure`.
             None => &mut self.skipped,
             Some(answer) if answer.has_failed() => &mut self.failed,
-            Some(_) => &mut self.succeeded,
+            Some(_) => &mut self.successful,
         };
         *count += 1;
     }
 
+    fn total(self) -> u64 {
+        self.successful + self.failed + self.skipped
+    }
+
     /// Appends the counts as JSON members, without braces.
     fn write(self, out: &mut Vec<u8>) {
-        let total = self.succeeded + self.failed + self.skipped;
-        let members =
-            [("total", total), ("succeeded", self.succeeded), ("failed", self.failed), ("skipped", self.skipped)];
+        let members = [
+            ("total", self.total()),
+            ("successful", self.successful),
+            ("failed", self.failed),
+            ("skipped", self.skipped),
+        ];
         for (index, (name, count)) in members.into_iter().enumerate() {
             push_name(out, name, index > 0);
             push_number(out, count);
@@ -54,54 +66,69 @@ impl KindCounts {
     }
 }
 
-impl BulkCounts {
-    /// Counts the operations by their answers. An operation without an answer was skipped.
-    pub(super) fn of(plan: &BulkPlan, answers: &[Option<OperationAnswer>]) -> Self {
-        let mut counts = Self::default();
-        for (operation, answer) in plan.operations.iter().zip(answers) {
-            counts.all.add(answer.as_ref());
-            counts.by_kind.entry(operation.kind.clone()).or_default().add(answer.as_ref());
-        }
-        counts
-    }
-}
-
-impl fmt::Display for BulkCounts {
+impl fmt::Display for BulkReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let KindCounts { succeeded, failed, skipped } = self.all;
-        write!(formatter, "operations: {succeeded} succeeded, {failed} failed, {skipped} skipped")
+        let KindCounts { successful, failed, skipped } = self.all;
+        write!(formatter, "operations: {successful} succeeded, {failed} failed, {skipped} skipped")
     }
 }
 
-/// Returns the JSON of the results, in the order of the operations, and of the summary.
-pub(super) fn write(
-    plan: &BulkPlan,
-    answers: Vec<Option<OperationAnswer>>,
-    counts: &BulkCounts,
-    took: Duration,
-) -> Vec<u8> {
-    let bodies: usize = answers.iter().flatten().filter_map(|answer| answer.body.as_ref()).map(Vec::len).sum();
-    let mut out = Vec::with_capacity(bodies + AROUND * answers.len().min(64));
-    out.extend_from_slice(b"{\"results\":[");
-    for (index, (operation, answer)) in plan.operations.iter().zip(answers).enumerate() {
-        if index > 0 {
-            out.push(b',');
+impl BulkReport {
+    pub(super) fn begin(form: BulkForm) -> Self {
+        let out = if form == BulkForm::Json { b"{\"results\":[".to_vec() } else { Vec::new() };
+        Self { form, out, all: KindCounts::default(), by_kind: BTreeMap::new(), may_have_changed: false }
+    }
+
+    /// Adds the result of the next operation; `None` if it was skipped.
+    pub(super) fn add(&mut self, operation: &Operation, answer: Option<OperationAnswer>) {
+        if self.form == BulkForm::Json && self.all.total() > 0 {
+            self.out.push(b',');
         }
-        write_result(operation, answer, &mut out);
+        self.all.add(answer.as_ref());
+        self.by_kind.entry(operation.kind.clone()).or_default().add(answer.as_ref());
+        let is_refused = answer.as_ref().is_none_or(OperationAnswer::is_refused);
+        self.may_have_changed |= !operation.method.is_safe() && !is_refused;
+        let begin = self.out.len();
+        write_result(operation, answer, &mut self.out);
+        self.end_line(begin);
     }
-    out.extend_from_slice(b"],\"summary\":{");
-    counts.all.write(&mut out);
-    out.extend_from_slice(b",\"by_type\":{");
-    for (index, (kind, counts)) in counts.by_kind.iter().enumerate() {
-        push_name(&mut out, kind, index > 0);
-        out.push(b'{');
-        counts.write(&mut out);
-        out.push(b'}');
+
+    /// Adds the counts, after the last result.
+    pub(super) fn end(&mut self, took: Duration) {
+        let out = &mut self.out;
+        let begin = out.len();
+        let is_success = self.all.successful == self.all.total();
+        out.extend_from_slice(if self.form == BulkForm::Json { b"]," } else { b"{" });
+        push_name(out, "success", false);
+        out.extend_from_slice(if is_success { b"true" } else { b"false" });
+        out.extend_from_slice(b",\"summary\":{");
+        self.all.write(out);
+        out.extend_from_slice(b",\"by_type\":{");
+        for (index, (kind, counts)) in self.by_kind.iter().enumerate() {
+            push_name(out, kind, index > 0);
+            out.push(b'{');
+            counts.write(out);
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"},\"duration_ms\":");
+        push_number(out, millis(took));
+        out.extend_from_slice(b"}}");
+        self.end_line(begin);
     }
-    out.extend_from_slice(b"},\"duration_ms\":");
-    push_number(&mut out, millis(took));
-    out.extend_from_slice(b"}}");
-    out
+
+    /// Makes what was written from `begin` on one line, if the form has lines. Valid JSON has line ends only between
+    /// tokens, where a space has the same meaning.
+    fn end_line(&mut self, begin: usize) {
+        if self.form == BulkForm::Lines {
+            self.out[begin..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+            self.out.push(b'\n');
+        }
+    }
+
+    /// Takes the part of the body that was written since the last call.
+    pub(super) fn take(&mut self) -> Bytes {
+        std::mem::take(&mut self.out).into()
+    }
 }
 
 fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mut Vec<u8>) {
@@ -113,7 +140,10 @@ fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mu
     }
     push_name(out, "type", false);
     push_text(out, &operation.kind);
-    let Some(OperationAnswer { status, headers, body, took }) = answer else {
+    let is_success = answer.as_ref().is_some_and(|answer| !answer.has_failed());
+    push_name(out, "success", true);
+    out.extend_from_slice(if is_success { b"true" } else { b"false" });
+    let Some(OperationAnswer { status, headers, body, took, .. }) = answer else {
         out.extend_from_slice(b",\"skipped\":true}");
         return;
     };
@@ -125,6 +155,10 @@ fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mu
         None => out.extend_from_slice(b",\"body_omitted\":true"),
         Some(body) if body.is_empty() => {}
         Some(body) => write_body(&body, &headers, out),
+    }
+    if !is_success {
+        push_name(out, "operation", true);
+        out.extend_from_slice(&operation.written);
     }
     push_name(out, "duration_ms", true);
     push_number(out, millis(took));

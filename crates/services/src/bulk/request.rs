@@ -11,15 +11,20 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use cursorgate_config::settings::BulkSettings;
+use super::form::BulkForm;
+use crate::list_page::encoded;
+use cursorgate_config::settings::{BulkSettings, OperationType};
 use cursorgate_gateway::{
     Snapshot,
     request::{head, target},
 };
-use cursorgate_translate::downstream::{Code, Problem};
+use cursorgate_translate::downstream::{Code, Problem, RequestBody};
+
+/// The largest nesting depth of a bulk request's JSON. A deeper body is refused.
+pub(super) const DEPTH: u16 = 64;
 
 /// The largest number of operations that a configuration can allow. A request with more is refused.
-const MOST_OPERATIONS: usize = 1_000;
+const MOST_OPERATIONS: usize = 100_000;
 
 /// The largest length of an operation's id, in bytes. A longer id is refused.
 const LONGEST_ID: usize = 256;
@@ -57,8 +62,10 @@ pub(super) struct BulkPlan {
 pub(super) struct Operation {
     /// The client's own name for the operation, which its result repeats; `None` if the client didn't name it.
     pub(super) id: Option<String>,
-    /// The method and the name of the route, such as `GET users`.
+    /// The type that the client wrote, or else the method and the name of the route, such as `GET users`.
     pub(super) kind: String,
+    /// The operation as the client wrote it, which the result of a failed operation repeats.
+    pub(super) written: Bytes,
     pub(super) method: Method,
     target: String,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -141,15 +148,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for WrittenOperations<'a> {
 #[serde(deny_unknown_fields)]
 struct WrittenOperation<'a> {
     id: Option<String>,
-    method: String,
-    path: String,
+    r#type: Option<String>,
+    #[serde(borrow, default)]
+    parameters: BTreeMap<String, &'a RawValue>,
+    method: Option<String>,
+    path: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     #[serde(borrow)]
     body: Option<&'a RawValue>,
 }
 
-/// Reads and checks the operations of a request. `body` is a JSON object without duplicate members.
+/// Reads and checks the operations of a request. `body` is a JSON object without duplicate members or, in the form of
+/// lines, has an operation on each line.
 ///
 /// # Errors
 ///
@@ -157,14 +168,17 @@ struct WrittenOperation<'a> {
 /// fault of one operation. The latter names the place of the fault, such as `/operations/2/path`.
 pub(super) fn read(
     body: &Bytes,
+    form: BulkForm,
     inherited: &HeaderMap,
     (snapshot, settings): (&Snapshot, &BulkSettings),
 ) -> Result<BulkPlan, Box<Problem>> {
     let of_list = |detail: String| Box::new(Problem::new(Code::BodyInvalid, detail).with_parameter("/operations"));
-    let WrittenBulk { operations: WrittenOperations(written), stop_on_error } =
-        serde_json::from_slice(body).map_err(|error| {
+    let WrittenBulk { operations: WrittenOperations(written), stop_on_error } = match form {
+        BulkForm::Lines => WrittenBulk { operations: read_lines(body)?, stop_on_error: false },
+        BulkForm::Json => serde_json::from_slice(body).map_err(|error| {
             Box::new(Problem::new(Code::BodyInvalid, format!("write {{\"operations\":[…]}}: {}", said(&error))))
-        })?;
+        })?,
+    };
     if written.is_empty() {
         return Err(of_list("there are no operations".to_owned()));
     }
@@ -176,7 +190,7 @@ pub(super) fn read(
     let mut operations: Vec<Operation> = Vec::with_capacity(written.len());
     let mut ids = HashSet::new();
     for (place, raw) in written.into_iter().enumerate() {
-        let operation = read_operation(place, raw, body, inherited, snapshot)?;
+        let operation = read_operation(place, raw, body, inherited, snapshot, &settings.types)?;
         // The client couldn't distinguish two results with the same id, so a repeated id is refused.
         if let Some(id) = &operation.id
             && !ids.insert(id.clone())
@@ -188,16 +202,35 @@ pub(super) fn read(
     Ok(BulkPlan { operations, stop_on_error })
 }
 
+/// Reads the operations of a body with one on each line. Lines without content are skipped.
+fn read_lines(body: &Bytes) -> Result<WrittenOperations<'_>, Box<Problem>> {
+    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let read = |(place, line): (usize, _)| {
+        let invalid = |detail: String| fault(Code::BodyInvalid, place, "", detail);
+        // The same check as that of a whole body: no member comes twice, and the nesting is bounded.
+        RequestBody::read(<[u8]>::to_vec(line), DEPTH).map_err(|problem| invalid(problem.detail))?;
+        serde_json::from_slice(line).map_err(|error| invalid(said(&error)))
+    };
+    Ok(WrittenOperations(lines.take(MOST_OPERATIONS + 1).enumerate().map(read).collect::<Result<_, _>>()?))
+}
+
 fn read_operation(
     place: usize,
     raw: &RawValue,
     whole: &Bytes,
     inherited: &HeaderMap,
     snapshot: &Snapshot,
+    types: &[OperationType],
 ) -> Result<Operation, Box<Problem>> {
     let invalid = |member: &str, detail: &str| fault(Code::OperationInvalid, place, member, detail);
     let written: WrittenOperation<'_> = serde_json::from_str(raw.get()).map_err(|error| invalid("", &said(&error)))?;
-    let WrittenOperation { id, method, path: target, headers, body } = written;
+    let WrittenOperation { id, r#type: name, parameters, method, path, headers, body } = written;
+    let (method, target) = match (&name, method, path) {
+        (None, Some(method), Some(path)) if parameters.is_empty() => (method, path),
+        (Some(name), None, None) => typed(name, &parameters, types)
+            .map_err(|(member, detail)| fault(Code::OperationInvalid, place, member, detail))?,
+        _ => return Err(invalid("", "write a method and a path, or a type and its parameters")),
+    };
     if id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
         return Err(invalid("/id", &format!("an id has at most {LONGEST_ID} bytes")));
     }
@@ -233,9 +266,50 @@ fn read_operation(
     if is_json && !body.is_empty() && own.iter().all(|(name, _)| *name != header::CONTENT_TYPE) {
         own.push((header::CONTENT_TYPE, HeaderValue::from_static("application/json")));
     }
-    let mut operation = Operation { id, kind: String::new(), method, target, headers: own, body };
-    operation.kind = kind(&operation, inherited, snapshot).map_err(|detail| invalid("/path", &detail))?;
+    let written = whole.slice_ref(raw.get().as_bytes());
+    let mut operation = Operation { id, kind: String::new(), written, method, target, headers: own, body };
+    let of_path = kind(&operation, inherited, snapshot).map_err(|detail| invalid("/path", &detail))?;
+    operation.kind = name.unwrap_or(of_path);
     Ok(operation)
+}
+
+/// Returns the method and the path of an operation that is named by its type. Otherwise returns the member that is
+/// invalid, and the reason.
+fn typed(
+    name: &str,
+    parameters: &BTreeMap<String, &RawValue>,
+    types: &[OperationType],
+) -> Result<(String, String), (&'static str, String)> {
+    let Some(OperationType { method, path, .. }) = types.iter().find(|known| known.name == name) else {
+        let known: Vec<&str> = types.iter().map(|known| known.name.as_str()).collect();
+        return Err(("/type", format!("there is no such type here: there are {}", known.join(", "))));
+    };
+    let mut parts = path.split('{');
+    let mut target = parts.next().unwrap_or_default().to_owned();
+    let mut used = 0;
+    for (parameter, rest) in parts.filter_map(|part| part.split_once('}')) {
+        // An empty value would name another resource, such as the whole list.
+        let value = parameters.get(parameter).and_then(|value| scalar_text(value)).filter(|text| !text.is_empty());
+        let value =
+            value.ok_or_else(|| ("/parameters", format!("`{parameter}` is a text that isn't empty, or a number")))?;
+        // Encoded, a value is one segment of the path. Test: `an_operation_is_named_by_its_type`.
+        target.push_str(&encoded(&value));
+        target.push_str(rest);
+        used += 1;
+    }
+    if used < parameters.len() {
+        return Err(("/parameters", format!("the parameters are those of the path {path}, each once")));
+    }
+    Ok((method.clone(), target))
+}
+
+/// Returns the text of a string, or the digits of a number as they were written.
+fn scalar_text(value: &RawValue) -> Option<String> {
+    match value.get().as_bytes().first()? {
+        b'"' => serde_json::from_str(value.get()).ok(),
+        b'-' | b'0'..=b'9' => Some(value.get().to_owned()),
+        _ => None,
+    }
 }
 
 /// Checks the head of an operation like the head of any request. Returns the method and the name of the route for the

@@ -1,19 +1,34 @@
 //! The run of a bulk request: its operations begin in their order, and at most `at_once` run at a time.
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use super::{
     detached::ALONE,
+    form::BulkForm,
     operation::{OperationAnswer, ProblemForm, Surroundings},
-    report::{self, BulkCounts},
-    request::BulkPlan,
+    report::BulkReport,
+    request::{BulkPlan, Operation},
 };
 use crate::caller::Caller;
 use cursorgate_config::settings::BulkSettings;
-use cursorgate_gateway::{Gateway, Snapshot, net::memory::MemoryShare, runtime::clock};
+use cursorgate_gateway::{Gateway, Snapshot, net::memory::MemoryShare, runtime::clock, session::service::BodySource};
+
+/// The largest number of answers that wait to be sent after that of a slower operation. No more operations begin then.
+const MOST_READY: usize = 64;
 
 /// A bulk request that has been checked, with everything that it needs to run.
 pub(super) struct BulkRun {
@@ -29,6 +44,45 @@ pub(super) struct BulkRun {
     pub(super) wanted: watch::Receiver<()>,
     /// Closed once the client has gone.
     pub(super) present: watch::Receiver<()>,
+    pub(super) form: BulkForm,
+    /// Where the results are sent as soon as they are known; `None` to send all of them at the end.
+    pub(super) lines: Option<mpsc::Sender<Bytes>>,
+}
+
+/// The results of operations, in the order of the operations.
+struct BulkResults {
+    report: BulkReport,
+    /// Where results are sent as soon as they are known; `None` to keep them for the end.
+    lines: Option<mpsc::Sender<Bytes>>,
+}
+
+impl BulkResults {
+    /// Adds a result. If it is sent, waits for the client, and frees the memory of the answer.
+    async fn add(&mut self, operation: &Operation, answer: OperationAnswer, surroundings: &Surroundings) {
+        let size = answer.size;
+        self.report.add(operation, Some(answer));
+        // A client that reads slowly lets the operations wait, so only few answers are in memory.
+        // Test: `results_on_lines_are_sent_as_operations_end`.
+        if let Some(lines) = &self.lines
+            && lines.send(self.report.take()).await.is_ok()
+        {
+            surroundings.room.fetch_add(size, Ordering::Relaxed);
+            surroundings.held.give(size);
+        }
+    }
+}
+
+/// The body of an answer whose results are sent as soon as they are known. The operations end when it is dropped.
+pub(super) struct SentLines {
+    pub(super) lines: mpsc::Receiver<Bytes>,
+    pub(super) _wants: [watch::Sender<()>; 2],
+}
+
+#[async_trait]
+impl BodySource for SentLines {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        Ok(self.lines.recv().await)
+    }
 }
 
 #[derive(Debug)]
@@ -44,9 +98,10 @@ pub(super) struct FinishedBulk {
 }
 
 impl BulkRun {
-    /// Runs the operations, and returns their results as the body of the answer.
+    /// Runs the operations, and returns their results as the body of the answer, or the end of them if the others were
+    /// sent.
     pub(super) async fn run(self) -> FinishedBulk {
-        let Self { gateway, plan, caller, snapshot, settings, request_id, held, wanted, present } = self;
+        let Self { gateway, plan, caller, snapshot, settings, request_id, held, wanted, present, form, lines } = self;
         let began = clock::instant();
         let held = Arc::new(held);
         let surroundings = Surroundings {
@@ -59,20 +114,22 @@ impl BulkRun {
             wanted,
         };
         let plan = Arc::new(plan);
-        let answers = operate(&plan, &surroundings, (settings.at_once, present)).await;
-        let counts = BulkCounts::of(&plan, &answers);
-        let may_have_changed = plan.operations.iter().zip(&answers).any(|(operation, answer)| {
-            answer.as_ref().is_some_and(|answer| !operation.method.is_safe() && !answer.is_refused())
-        });
-        let took = clock::instant().saturating_duration_since(began);
-        let body = report::write(&plan, answers, &counts, took).into();
-        FinishedBulk { body, may_have_changed, summary: counts.to_string(), held }
+        let mut results = BulkResults { report: BulkReport::begin(form), lines };
+        operate(&plan, &surroundings, (settings.at_once, present), &mut results).await;
+        let BulkResults { mut report, lines } = results;
+        report.end(clock::instant().saturating_duration_since(began));
+        let (summary, may_have_changed, body) = (report.to_string(), report.may_have_changed, report.take());
+        if let Some(lines) = &lines {
+            // An error means that the client has gone.
+            let _ = lines.send(body.clone()).await;
+        }
+        FinishedBulk { body, may_have_changed, summary, held }
     }
 }
 
-/// Runs the operations until all have ended, and returns their answers in the order of the operations. No more
-/// operations begin once the client has gone or, with `stop_on_error`, once an operation has failed. After a failure,
-/// the operations that are running continue to their end. An operation that didn't begin has `None`.
+/// Runs the operations until all have ended, and adds their results to the report in the order of the operations. No
+/// more operations begin once the client has gone or, with `stop_on_error`, once an operation has failed. After a
+/// failure, the operations that are running continue to their end. The others are skipped.
 ///
 /// Once `present` is closed, the client has gone, and one operation runs at a time. After [`ALONE`], no more operations
 /// begin.
@@ -80,10 +137,12 @@ async fn operate(
     plan: &Arc<BulkPlan>,
     surroundings: &Surroundings,
     (at_once, present): (usize, watch::Receiver<()>),
-) -> Vec<Option<OperationAnswer>> {
-    let mut answers: Vec<Option<OperationAnswer>> = plan.operations.iter().map(|_| None).collect();
+    results: &mut BulkResults,
+) {
+    // The answers that come after that of an operation that is still running.
+    let mut ready = BTreeMap::new();
     let mut under_way = JoinSet::new();
-    let mut waiting = 0..plan.operations.len();
+    let (mut waiting, mut next) = (0..plan.operations.len(), 0);
     let mut alone_since = None;
     // Each iteration begins operations until `at_once` are running, and then waits until an operation ends.
     loop {
@@ -98,12 +157,13 @@ async fn operate(
             }
         }
         while under_way.len() < most
+            && (results.lines.is_none() || ready.len() < MOST_READY)
             && let Some(place) = waiting.next()
         {
             let (plan, surroundings) = (Arc::clone(plan), surroundings.clone());
             under_way.spawn(async move { (place, surroundings.run(&plan.operations[place]).await) });
         }
-        let Some(ended) = under_way.join_next().await else { return answers };
+        let Some(ended) = under_way.join_next().await else { break };
         // This error doesn't occur: panics are caught in the operation, and tasks aren't aborted.
         let Ok((place, answer)) = ended else { continue };
         // An error means that the sender was dropped because the client has gone.
@@ -112,8 +172,15 @@ async fn operate(
         if !is_wanted || (plan.stop_on_error && answer.has_failed()) {
             waiting.start = waiting.end;
         }
-        // The answers are in the order of the operations, whichever operation ends first.
+        // The results are in the order of the operations, whichever operation ends first.
         // Test: `five_operations_run_at_a_time`.
-        answers[place] = Some(answer);
+        ready.insert(place, answer);
+        while let Some(answer) = ready.remove(&next) {
+            results.add(&plan.operations[next], answer, surroundings).await;
+            next += 1;
+        }
+    }
+    for place in next..plan.operations.len() {
+        results.report.add(&plan.operations[place], ready.remove(&place));
     }
 }

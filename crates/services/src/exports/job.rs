@@ -132,8 +132,45 @@ pub(super) enum JobPlace {
     First,
     /// The page that this query requests.
     At(String),
+    /// The places of the list's parts, which are read at the same time.
+    Parts(Vec<JobPart>),
     /// All pages are in the result.
     End,
+}
+
+/// A part of a list. Its items have a part of the result, and all of these together are the result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JobPart {
+    /// The query of the part's first page, and so of the place where the part before it ends; `None` for the first part.
+    pub(super) first: Option<String>,
+    /// The query of the next page; `None` if all pages are in the result.
+    pub(super) next: Option<String>,
+    pub(super) items: u64,
+    /// The length of the part of the result, in bytes.
+    pub(super) bytes: u64,
+    /// The number of members without a column.
+    pub(super) omitted: u64,
+}
+
+/// A page that is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DuePage {
+    /// The index of the page's part.
+    pub(super) part: usize,
+    /// The query of the page; `None` for the first page of the list.
+    pub(super) query: Option<String>,
+    /// The query of the page with which the next part begins; `None` for the last part.
+    pub(super) until: Option<String>,
+}
+
+/// A range of bytes of one part of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ResultStretch {
+    /// The index of the part.
+    pub(super) part: usize,
+    /// The index of the first byte within the part.
+    pub(super) first: u64,
+    pub(super) count: u64,
 }
 
 /// The progress of a job, which is stored after each page. In PostgreSQL it is stored together with the page's bytes,
@@ -187,6 +224,96 @@ impl JobProgress {
     pub(super) fn resume(&self) -> Self {
         let attempts = self.attempts.saturating_add(1);
         Self { attempts, failures: 0, failing_at: None, interruptions: 0, spent: 0, ..self.clone() }
+    }
+
+    /// Returns the next page of each part that isn't complete. A list that isn't read in parts is one part.
+    pub(super) fn due(&self) -> Vec<DuePage> {
+        let page = |part, query, until| DuePage { part, query, until };
+        match &self.next {
+            JobPlace::First => vec![page(0, None, None)],
+            JobPlace::At(query) => vec![page(0, Some(query.clone()), None)],
+            JobPlace::Parts(parts) => {
+                let until = |part: usize| parts.get(part + 1).and_then(|next| next.first.clone());
+                let due = |(part, place): (usize, &JobPart)| Some(page(part, Some(place.next.clone()?), until(part)));
+                parts.iter().enumerate().filter_map(due).collect()
+            }
+            JobPlace::End => Vec::new(),
+        }
+    }
+
+    /// Returns whether this is the last part of the list.
+    pub(super) fn is_last_part(&self, part: usize) -> bool {
+        match &self.next {
+            JobPlace::Parts(parts) => part + 1 == parts.len(),
+            _ => true,
+        }
+    }
+
+    /// Returns whether all pages so far are proven and each is `exact` or `checked`.
+    pub(super) fn is_proven(&self) -> bool {
+        self.unproven == 0 && matches!(self.level(), Some("exact" | "checked"))
+    }
+
+    fn level(&self) -> Option<&'static str> {
+        self.level.and_then(|level| LEVELS.get(level)).copied()
+    }
+
+    /// Returns the lengths of the parts of the result, in bytes.
+    pub(super) fn lengths(&self) -> Vec<u64> {
+        match &self.next {
+            JobPlace::Parts(parts) => parts.iter().map(|part| part.bytes).collect(),
+            _ => vec![self.bytes],
+        }
+    }
+
+    /// Returns the stretches of which a range of the result consists.
+    pub(super) fn stretches(&self, first: u64, count: u64) -> Vec<ResultStretch> {
+        let (mut first, mut left, mut stretches) = (first, count, Vec::new());
+        for (part, length) in self.lengths().into_iter().enumerate() {
+            let count = length.saturating_sub(first).min(left);
+            if count > 0 {
+                stretches.push(ResultStretch { part, first, count });
+            }
+            (first, left) = (first.saturating_sub(length), left - count);
+        }
+        stretches
+    }
+
+    /// Divides the rest of the list: the next part begins with each of these pages. Only a list that has more pages is
+    /// divided.
+    pub(super) fn divide(&mut self, first_pages: Vec<String>) {
+        let JobPlace::At(next) = &self.next else { return };
+        let (items, bytes, omitted) = (self.items, self.bytes, self.omitted);
+        let begun = JobPart { first: None, next: Some(next.clone()), items, bytes, omitted };
+        let part = |first: String| JobPart { next: Some(first.clone()), first: Some(first), ..JobPart::default() };
+        self.next = JobPlace::Parts(std::iter::once(begun).chain(first_pages.into_iter().map(part)).collect());
+    }
+
+    /// Joins all parts after this one to it, without what was read of them: no page shows where this part ends.
+    pub(super) fn join_after(&mut self, part: usize) {
+        let JobPlace::Parts(parts) = &mut self.next else { return };
+        for dropped in parts.drain(part + 1..) {
+            self.items = self.items.saturating_sub(dropped.items);
+            self.bytes = self.bytes.saturating_sub(dropped.bytes);
+            self.omitted = self.omitted.saturating_sub(dropped.omitted);
+        }
+    }
+
+    /// Notes that a page was added to a part, with `next` after it. `before` is the progress without the page.
+    pub(super) fn pass(&mut self, part: usize, next: Option<String>, before: &Self) {
+        let (items, bytes) = (self.items - before.items, self.bytes - before.bytes);
+        let omitted = self.omitted - before.omitted;
+        match &mut self.next {
+            JobPlace::Parts(parts) => {
+                if let Some(part) = parts.get_mut(part) {
+                    part.items += items;
+                    part.bytes += bytes;
+                    part.omitted += omitted;
+                    part.next = next;
+                }
+            }
+            place => *place = next.map_or(JobPlace::End, JobPlace::At),
+        }
     }
 
     /// Adds a time that was spent on the job.
@@ -354,7 +481,7 @@ impl ExportJob {
     pub(super) fn ended<'a>(&'a self, is_completed: bool, fault: Option<&'a JobFault>) -> EndedJob<'a> {
         let JobDefinition { path, query, exports_url, format, compression, .. } = &self.definition;
         let status_url = format!("{exports_url}/{}", self.id);
-        let worth = || ExportWorth { complete: self.closing().complete, level: self.level() };
+        let worth = || ExportWorth { complete: self.closing().complete, level: self.progress.level() };
         EndedJob {
             id: &self.id,
             state: if is_completed { JobState::Completed } else { JobState::Failed },
@@ -395,7 +522,7 @@ impl ExportJob {
             progress: if is_completed { Some(100) } else { total.and_then(|total| progress.part_of(total)) },
             pages: progress.pages,
             bytes: progress.bytes,
-            level: self.level(),
+            level: progress.level(),
             attempts: progress.attempts,
             created_at: clock::rfc3339(self.created),
             started_at: progress.started.map(clock::rfc3339),
@@ -417,21 +544,14 @@ impl ExportJob {
         }
     }
 
-    fn level(&self) -> Option<&'static str> {
-        self.progress.level.and_then(|level| LEVELS.get(level)).copied()
-    }
-
     fn closing(&self) -> ClosingCheck<'_> {
         let progress = &self.progress;
         let is_table = self.definition.format == ExportFormat::Csv;
         ClosingCheck {
             // Unproven pages and pages of a weaker level might have missed or repeated items.
             // Test: `an_export_has_the_level_of_its_weakest_page`.
-            complete: progress.unproven == 0
-                && matches!(self.level(), Some("exact" | "checked"))
-                && !progress.end_unproven
-                && !progress.lacks_items(),
-            level: self.level(),
+            complete: progress.is_proven() && !progress.end_unproven && !progress.lacks_items(),
+            level: progress.level(),
             unproven_pages: progress.unproven,
             end_unproven: progress.end_unproven,
             items: progress.items,
@@ -554,6 +674,42 @@ mod tests {
             assert_eq!(closing["complete"], complete, "{items} {before:?} {after:?} {end_unproven}: {closing}");
             assert_eq!((&closing["items"], &closing["endUnproven"]), (&items.into(), &end_unproven.into()));
         }
+    }
+
+    #[test]
+    fn a_result_consists_of_the_parts_of_its_list() {
+        let pass = |progress: &mut JobProgress, part, (items, bytes): (u64, u64), next: Option<&str>| {
+            let before = progress.clone();
+            (progress.items, progress.bytes) = (progress.items + items, progress.bytes + bytes);
+            progress.pass(part, next.map(str::to_owned), &before);
+        };
+        let mut progress = JobProgress::default();
+        pass(&mut progress, 0, (10, 100), Some("a"));
+        progress.divide(vec!["m".to_owned(), "t".to_owned()]);
+        let due = |progress: &JobProgress| -> Vec<_> {
+            let due =
+                progress.due().into_iter().map(|due| (due.part, due.query.unwrap(), due.until.unwrap_or_default()));
+            due.map(|(part, query, until)| format!("{part} {query} {until}")).collect()
+        };
+        assert_eq!(due(&progress), ["0 a m", "1 m t", "2 t "]);
+        pass(&mut progress, 2, (3, 30), Some("u"));
+        pass(&mut progress, 1, (5, 50), None);
+        assert_eq!(due(&progress), ["0 a m", "2 u "]);
+        assert_eq!((progress.lengths(), progress.bytes, progress.items), (vec![100, 50, 30], 180, 18));
+        let stretches = |first, count| -> Vec<_> {
+            let stretches = progress.stretches(first, count).into_iter();
+            stretches.map(|stretch| (stretch.part, stretch.first, stretch.count)).collect()
+        };
+        assert_eq!(stretches(0, 180), [(0, 0, 100), (1, 0, 50), (2, 0, 30)]);
+        assert_eq!(stretches(99, 2), [(0, 99, 1), (1, 0, 1)]);
+        assert_eq!(stretches(100, 50), [(1, 0, 50)]);
+        assert_eq!(stretches(160, 20), [(2, 10, 20)]);
+        let stored: JobProgress = serde_json::from_str(&serde_json::to_string(&progress).unwrap()).unwrap();
+        assert_eq!(stored, progress);
+        progress.join_after(0);
+        assert_eq!((due(&progress), progress.bytes, progress.items), (vec!["0 a ".to_owned()], 100, 10));
+        pass(&mut progress, 0, (8, 80), None);
+        assert_eq!((progress.due(), progress.lengths()), (Vec::new(), vec![180]));
     }
 
     #[test]

@@ -10,7 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use pingora::{server::ShutdownWatch, services::background::BackgroundService};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinSet,
+};
 
 use super::{
     run::ExportRun,
@@ -48,21 +51,21 @@ impl BackgroundService for ExportKeeper {
     async fn start(&self, _shutdown: ShutdownWatch) {
         let vitals = self.inner.gateway().vitals.clone();
         let mut stopping = pin!(vitals.reached(Stage::Draining));
-        let mut running = JoinSet::new();
-        let (mut looks, mut old) = (0_u32, OldJobs::default());
+        let (mut looks, mut old, mut work) = (0_u32, OldJobs::default(), Work::default());
         // Each iteration waits until a job is queued or ends, or until the next poll is due.
         loop {
             tokio::select! {
                 () = &mut stopping => break,
-                Some(_) = running.join_next() => {}
+                Some(_) = work.running.join_next() => {}
                 () = self.queued.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
             let snapshot = self.inner.gateway().live.pin();
             let Some(settings) = &snapshot.services.exports else { continue };
+            work.resize(settings.at_once);
             let looked = {
                 let old = looks.is_multiple_of(LOOKS_BETWEEN).then_some(&mut old);
-                self.look(settings, &mut running, old).await
+                self.look(settings, &mut work, old).await
             };
             looks = looks.wrapping_add(1);
             // A fault is logged when it begins and when it ends, not each second.
@@ -77,7 +80,7 @@ impl BackgroundService for ExportKeeper {
                 tokio::time::sleep(LOOK).await;
             }
         }
-        while running.join_next().await.is_some() {}
+        while work.running.join_next().await.is_some() {}
     }
 }
 
@@ -86,7 +89,7 @@ impl ExportKeeper {
     async fn look(
         &self,
         settings: &ExportSettings,
-        running: &mut JoinSet<()>,
+        work: &mut Work,
         old: Option<&mut OldJobs>,
     ) -> Result<(), JobStoreFault> {
         // A directory that has vanished still has its open database, which answers. Test:
@@ -94,7 +97,7 @@ impl ExportKeeper {
         self.store.check().await?;
         // A fault of webhooks must not stop exports, so this fault is returned only at the end.
         let announced = self.announce().await;
-        self.take(settings, running).await?;
+        self.take(settings, work).await?;
         if let Some(old) = old {
             self.remove(settings, old).await?;
             let counts = self.store.counts().await?;
@@ -116,18 +119,20 @@ impl ExportKeeper {
     }
 
     /// Takes queued jobs until the process works on `at_once` jobs, or no job waits.
-    async fn take(&self, settings: &ExportSettings, running: &mut JoinSet<()>) -> Result<(), JobStoreFault> {
-        while running.len() < settings.at_once {
+    async fn take(&self, settings: &ExportSettings, work: &mut Work) -> Result<(), JobStoreFault> {
+        while work.running.len() < settings.at_once {
             let Some(taken) = self.store.take().await? else { break };
             let run = ExportRun {
                 inner: Arc::clone(&self.inner),
                 settings: settings.clone(),
                 taken,
+                readers: Arc::clone(&work.readers),
+                behind: HashSet::new(),
                 since: clock::instant(),
             };
             // A draining process waits for this guard, so it doesn't end before a page that it has read is stored.
             let in_flight = self.inner.gateway().vitals.enter();
-            running.spawn(async move {
+            work.running.spawn(async move {
                 match caught(pin!(run.run())).await {
                     Ok(Ok(())) => {}
                     // The job stays active without a lease. So it is taken again, at most `MOST_INTERRUPTIONS` times
@@ -149,6 +154,34 @@ impl ExportKeeper {
             self.store.remove(id).await?;
         }
         self.store.sweep().await
+    }
+}
+
+/// The jobs on which this process works.
+struct Work {
+    running: JoinSet<()>,
+    /// The permits for pages that are requested at the same time, for all jobs.
+    readers: Arc<Semaphore>,
+    /// The number of permits, including those in use.
+    permits: usize,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self { running: JoinSet::new(), readers: Arc::new(Semaphore::new(0)), permits: 0 }
+    }
+}
+
+impl Work {
+    /// Changes the number of permits. Permits in use are taken away at a later call.
+    fn resize(&mut self, permits: usize) {
+        match permits.checked_sub(self.permits) {
+            Some(more) => {
+                self.readers.add_permits(more);
+                self.permits = permits;
+            }
+            None => self.permits -= self.readers.forget_permits(self.permits - permits),
+        }
     }
 }
 

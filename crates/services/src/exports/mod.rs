@@ -158,11 +158,11 @@ impl Service for Exports {
                 if job.state != JobState::Completed {
                     return Err(without_result(&job).into());
                 }
-                let (head, part) = match result::answer(&job, session.req_header())? {
+                let (head, stretches) = match result::answer(&job, session.req_header())? {
                     ResultAnswer::Without(response) => return Ok(Some(ServiceAnswer::Whole(response))),
-                    ResultAnswer::Part(head, part) => (head, part),
+                    ResultAnswer::Part(head, (first, count)) => (head, job.progress.stretches(first, count)),
                 };
-                let body = self.store.read(&job.id, part).await.map_err(failed)?;
+                let body = self.store.read(&job.id, stretches).await.map_err(failed)?;
                 Ok(Some(ServiceAnswer::Streamed(Box::new(StreamedResponse { head, body }))))
             }
         }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::job::{JobDefinition, JobFault, JobPlace};
+use super::job::{JobDefinition, JobFault};
 use crate::{
     answer::{self, FreshPage, InnerAnswer, NoAnswer},
     caller::Caller,
@@ -14,7 +14,14 @@ use crate::{
 };
 use cursorgate_config::settings::Role;
 use cursorgate_core::json;
-use cursorgate_gateway::{Gateway, List, Snapshot, routes::route::Route, session::service::PageCause};
+use cursorgate_gateway::{
+    Gateway, List, Snapshot,
+    routes::route::Route,
+    session::{
+        list_part::{ListPart, WITHIN},
+        service::PageCause,
+    },
+};
 use cursorgate_translate::downstream::{Code, Convention};
 
 /// The largest number of items that an export requests in one page, even if the list allows more.
@@ -31,12 +38,32 @@ pub(super) struct ExportPage {
     /// The items. If the envelope contains whole items, they are the upstream's bytes, otherwise the elements that the
     /// envelope writes.
     pub(super) items: Vec<Bytes>,
-    pub(super) next: JobPlace,
+    /// The query of the next page; `None` at the end of the list or of its part.
+    pub(super) next: Option<String>,
     pub(super) total: Option<u64>,
     pub(super) level: String,
     pub(super) is_unproven: bool,
     /// True if the gateway has marked the end of the list as unproven.
     pub(super) is_end_unproven: bool,
+    /// The number of items at or before the end of the page's part; `None` if the keys don't show it.
+    within: Option<usize>,
+}
+
+impl ExportPage {
+    /// Returns whether the page is proven by keys, so that a part can end within it.
+    pub(super) fn is_proven(&self) -> bool {
+        !self.is_unproven && matches!(self.level.as_str(), "exact" | "checked")
+    }
+
+    /// Ends the page where its part ends. Returns `false` if the page doesn't show that place; nothing is changed then.
+    pub(super) fn end_part(&mut self) -> bool {
+        let Some(within) = self.within.filter(|_| self.is_proven()) else { return false };
+        if within < self.items.len() {
+            self.items.truncate(within);
+            (self.next, self.is_end_unproven) = (None, false);
+        }
+        true
+    }
 }
 
 /// The reason that an export didn't get a page.
@@ -65,21 +92,38 @@ pub(super) struct PageReader<'r> {
 }
 
 impl PageReader<'_> {
-    /// Reads the first page, or the page with the query `next`.
+    /// Reads the first page, or the page with the query `next`, as a page of `part`.
     ///
     /// # Errors
     ///
     /// Returns the reason that the export didn't get the page.
-    pub(super) async fn page(&self, next: Option<&str>) -> Result<ExportPage, PageFault> {
+    pub(super) async fn page(&self, next: Option<&str>, part: &ListPart) -> Result<ExportPage, PageFault> {
         let route = self.route()?;
         let convention = self.convention(&route)?;
         // Later pages have the limit of the first page, because each link to the next page contains it.
         let first = || self.query(convention, largest(&route));
-        let answer = self.ask(&next.map_or_else(first, str::to_owned)).await?;
+        let answer = self.ask(&next.map_or_else(first, str::to_owned), part).await?;
         if answer.status != 200 {
             return Err(refused(&answer));
         }
         read(&answer, convention).ok_or_else(|| PageFault::Final(unreadable()))?
+    }
+
+    /// Returns the query of a page near the offset `at`, with which a part can begin; `None` if there is none after the
+    /// place with which the part before it begins, `earlier`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the refusal by a limit of the client.
+    pub(super) async fn part_after(&self, at: u64, earlier: &str) -> Result<Option<String>, PageFault> {
+        let part = ListPart { at: Some(at), until: Some(earlier.to_owned()) };
+        match self.page(None, &part).await {
+            Ok(page) => Ok(page.next.filter(|_| page.within == Some(0))),
+            // Some upstreams can't be asked for an offset, or fail at one as large as this. The list is then read from
+            // its start. Test: `a_list_whose_offsets_fail_is_one_part`.
+            Err(PageFault::Final(_) | PageFault::Again(..)) => Ok(None),
+            Err(fault @ PageFault::Limited(..)) => Err(fault),
+        }
     }
 
     /// Requests the first page with a limit of one item, to find out whether the list serves this client. Returns the
@@ -91,7 +135,7 @@ impl PageReader<'_> {
     pub(super) async fn probe(&self) -> Result<(InnerAnswer, Option<u64>), PageFault> {
         let route = self.route()?;
         let convention = self.convention(&route)?;
-        let answer = self.ask(&self.query(convention, 1)).await?;
+        let answer = self.ask(&self.query(convention, 1), &ListPart::default()).await?;
         let total = (answer.status == 200).then(|| total(&answer, convention)).flatten();
         Ok((answer, total))
     }
@@ -125,14 +169,14 @@ impl PageReader<'_> {
         }
     }
 
-    async fn ask(&self, query: &str) -> Result<InnerAnswer, PageFault> {
+    async fn ask(&self, query: &str, part: &ListPart) -> Result<InnerAnswer, PageFault> {
         let queries: Vec<&str> = [query, self.private].into_iter().filter(|part| !part.is_empty()).collect();
         let mark = if queries.is_empty() { "" } else { "?" };
         let target = format!("{}{mark}{}", self.definition.path, queries.join("&"));
         // No client waits for the answer. The sender stays alive, so only the time limit ends the request.
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (self.timeout, &mut wanted);
-        let page = FreshPage { target: &target, known: None, cause: self.cause };
+        let page = FreshPage { target: &target, known: None, form: &part.form(self.cause.form()) };
         answer::ask((self.gateway, self.snapshot), self.caller, page, limits).await.map_err(|reason| {
             let (code, detail) = reason.said();
             let fault = JobFault::new(code.as_str(), detail);
@@ -200,16 +244,14 @@ fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPa
     // it isn't read as a page.
     let level = headers.get("cursorgate-level")?.to_str().ok()?.to_owned();
     let link = cursorgate_link::find_target(headers, "next");
-    let next = link.map_or(JobPlace::End, |link| {
-        JobPlace::At(link.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default())
-    });
+    let next = link.map(|link| link.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default());
     let says = |name: &str| {
         let value = places.find(name).and_then(|place| place.find(body)).map(|span| span.of(body));
         value.is_some_and(|value| !matches!(value, b"null" | b"false" | b"\"\""))
     };
     // A link that is too long is left out of the header. Without this check, the page would look like the end of the
     // list.
-    if next == JobPlace::End && ["links.next", "next.cursor", "has_next", "has_more"].into_iter().any(says) {
+    if next.is_none() && ["links.next", "next.cursor", "has_next", "has_more"].into_iter().any(says) {
         let detail = "the link to the next page did not fit into its header: raise link_length";
         return Some(Err(PageFault::Final(JobFault::new("link_missing", detail))));
     }
@@ -220,5 +262,6 @@ fn read(answer: &InnerAnswer, convention: &Convention) -> Option<Result<ExportPa
         level,
         is_unproven: headers.contains_key("cursorgate-unproven"),
         is_end_unproven: headers.contains_key("cursorgate-end"),
+        within: headers.get(WITHIN).and_then(|within| within.to_str().ok()?.parse().ok()),
     }))
 }

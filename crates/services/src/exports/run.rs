@@ -1,15 +1,25 @@
 //! The work on one job: each page is added to the result together with the place after it. Meanwhile the store's lease
 //! keeps other processes away from the job.
+//!
+//! A long list whose keys are known is read in parts at the same time. A part is a walk like any other, which begins
+//! right after an item and is proven page by page. It ends with the item after which the next part begins: the gateway
+//! counts the items of a page that are at or before that item ([`ListPart::until`]), by the same comparison that decides
+//! where the next part begins. So an item that keeps its keys belongs to exactly one part, whatever is added or deleted
+//! at the seam, even if the item there is deleted. If a page doesn't show by its keys where its part ends, the part takes
+//! the place of all parts after it.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use tokio::{sync::Semaphore, task::JoinSet};
+
 use super::{
     credentials::unsealed,
     items,
-    job::{ExportJob, JobDefinition, JobFault, JobPlace, JobProgress, JobState},
+    job::{DuePage, ExportJob, JobDefinition, JobFault, JobPlace, JobProgress, JobState},
     page::{ExportPage, PageFault, PageReader},
     store::{Ended, JobEnd, JobStoreFault, LONGEST_WAIT, TakenJob},
 };
@@ -21,11 +31,18 @@ use crate::{
     webhooks::{self, Event},
 };
 use cursorgate_config::settings::{EventType, ExportSettings};
-use cursorgate_gateway::{runtime::clock, session::service::PageCause};
+use cursorgate_gateway::{
+    Snapshot,
+    runtime::clock,
+    session::{list_part::ListPart, service::PageCause},
+};
 
 /// The largest number of processes that may end while they work on the same page. After one more, the job fails.
 /// Without this bound, a page that makes its process crash would crash one process after the other.
 const MOST_INTERRUPTIONS: u32 = 10;
+
+/// The smallest number of pages of a part. A list of fewer pages for each part is read in fewer parts.
+const LEAST_PAGES: u64 = 10;
 
 /// The pauses after failed attempts to read a page.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), factor: 2, longest: Duration::from_secs(300) };
@@ -34,8 +51,37 @@ pub(super) struct ExportRun {
     pub(super) inner: Arc<InnerGateway>,
     pub(super) settings: ExportSettings,
     pub(super) taken: TakenJob,
+    /// The pages that this process may request at the same time, for all jobs.
+    pub(super) readers: Arc<Semaphore>,
+    /// The parts of the list of which no page was added since this process has taken the job.
+    pub(super) behind: HashSet<usize>,
     /// The time until which the work on the job is in `spent` of its progress.
     pub(super) since: Instant,
+}
+
+/// The values with which a job requests its next pages.
+struct JobReader {
+    inner: Arc<InnerGateway>,
+    snapshot: Arc<Snapshot>,
+    caller: Caller,
+    private: String,
+    definition: JobDefinition,
+    timeout: Duration,
+}
+
+impl JobReader {
+    fn read(&self) -> PageReader<'_> {
+        let Self { inner, snapshot, caller, private, definition, timeout } = self;
+        let (gateway, timeout, cause) = (inner.gateway(), *timeout, PageCause::Job);
+        PageReader { gateway, snapshot, caller, definition, private, timeout, cause }
+    }
+}
+
+/// A page that was requested, or the reason that there is none.
+struct PartPage {
+    due: DuePage,
+    page: Result<ExportPage, PageFault>,
+    reader: Arc<JobReader>,
 }
 
 /// The reason that the work on a job ends before its last page.
@@ -136,44 +182,132 @@ impl ExportRun {
         }
     }
 
-    /// Reads the pages that are not in the result yet, and adds each of them.
+    /// Reads the pages that are not in the result yet, and adds each of them. The next pages of all parts are read at
+    /// the same time. After a fault, no further page is requested, and those that were requested are still added.
     async fn pages(&mut self) -> Result<(), Interruption> {
         self.begin().await?;
-        // Each iteration reads a page, until the time limit of the job. There is no page to read if an earlier process
+        let (mut reading, mut fault) = (JoinSet::new(), None);
+        let mut requested = HashSet::new();
+        // Each iteration adds a page, until the time limit of the job. There is no page to read if an earlier process
         // stored the last page but ended before it could end the job. Test: `no_item_is_added_to_a_complete_export`.
-        while self.taken.job.progress.next != JobPlace::End {
-            let snapshot = self.inner.gateway().live.pin();
-            if self.inner.gateway().vitals.is_stopping() || snapshot.services.exports.is_none() {
-                return Err(Interruption::Stopping);
+        loop {
+            if fault.is_none() {
+                fault = self.request(&mut reading, &mut requested).await.err();
             }
-            if self.spent() > self.settings.timeout {
-                let detail = format!("the export took longer than {:?}", self.settings.timeout);
-                return Err(JobFault::new("export_timeout", detail).into());
-            }
-            let (caller, private) = self.credentials(snapshot.keys.as_deref())?;
-            // The job stays active without a lease. So it is taken again, as if this process had ended.
-            let reader = PageReader {
-                gateway: self.inner.gateway(),
-                snapshot: &snapshot,
-                caller: &caller,
-                definition: &self.taken.job.definition,
-                private: &private,
-                timeout: self.settings.page_timeout,
-                cause: PageCause::Job,
+            let Some(read) = reading.join_next().await else { break };
+            let PartPage { due, page, reader } = read.map_err(|_| Interruption::Store(DatabaseFault::Task.into()))?;
+            requested.remove(&due.part);
+            let added = match page {
+                Ok(page) => self.add(&due, page, &reader).await,
+                Err(fault) => Err(Interruption::Fault(fault)),
             };
-            let next = match &self.taken.job.progress.next {
-                JobPlace::At(query) => Some(query.as_str()),
-                JobPlace::First | JobPlace::End => None,
-            };
-            let page = reader.page(next).await.map_err(Interruption::Fault)?;
-            let has_total = page.total.is_some() || self.taken.job.progress.total_before.is_some();
-            if page.next == JobPlace::End && has_total {
-                // If the request fails, only the total is unknown. The result is complete nevertheless.
-                self.taken.job.progress.total_after = reader.probe().await.ok().and_then(|(_, total)| total);
+            match added {
+                Err(Interruption::Lost) => return Err(Interruption::Lost),
+                Err(added) => fault = fault.or(Some(added)),
+                Ok(()) => {}
             }
-            self.keep(page).await?;
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Requests the next page of each part that isn't in `requested`.
+    async fn request(
+        &mut self,
+        reading: &mut JoinSet<PartPage>,
+        requested: &mut HashSet<usize>,
+    ) -> Result<(), Interruption> {
+        let due = self.taken.job.progress.due();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let reader = self.reader()?;
+        let due = if self.is_divisible() { self.divide(&reader).await? } else { due };
+        for due in due.into_iter().filter(|due| requested.insert(due.part)) {
+            let (reader, readers) = (Arc::clone(&reader), Arc::clone(&self.readers));
+            reading.spawn(async move {
+                // The semaphore is never closed. The pages of all jobs wait here, the first one first.
+                let _permit = readers.acquire().await;
+                let part = ListPart { at: None, until: due.until.clone() };
+                let page = reader.read().page(due.query.as_deref(), &part).await;
+                PartPage { due, page, reader }
+            });
         }
         Ok(())
+    }
+
+    /// Returns the reader of the next pages.
+    fn reader(&self) -> Result<Arc<JobReader>, Interruption> {
+        let snapshot = self.inner.gateway().live.pin();
+        if self.inner.gateway().vitals.is_stopping() || snapshot.services.exports.is_none() {
+            return Err(Interruption::Stopping);
+        }
+        if self.spent() > self.settings.timeout {
+            let detail = format!("the export took longer than {:?}", self.settings.timeout);
+            return Err(JobFault::new("export_timeout", detail).into());
+        }
+        let (caller, private) = self.credentials(snapshot.keys.as_deref())?;
+        let definition = self.taken.job.definition.clone();
+        let (inner, timeout) = (Arc::clone(&self.inner), self.settings.page_timeout);
+        Ok(Arc::new(JobReader { inner, snapshot, caller, private, definition, timeout }))
+    }
+
+    /// Returns whether the list can be divided: its first page is proven by keys, and the total says that each part
+    /// would have several pages.
+    fn is_divisible(&self) -> bool {
+        let progress = &self.taken.job.progress;
+        let at_first = progress.pages == 1 && matches!(progress.next, JobPlace::At(_));
+        at_first && progress.is_proven() && self.parts() > 1
+    }
+
+    /// Returns the number of parts in which the list is read: one for each page that may be requested at the same time,
+    /// but none of fewer than [`LEAST_PAGES`] pages.
+    fn parts(&self) -> u64 {
+        let JobProgress { items, total_before, .. } = &self.taken.job.progress;
+        let least = items.saturating_mul(LEAST_PAGES);
+        let most = u64::try_from(self.settings.at_once).unwrap_or(1);
+        total_before.and_then(|total| total.checked_div(least)).unwrap_or(1).min(most)
+    }
+
+    /// Divides the list into parts of about the same length. The offsets at which they begin are estimates. What counts
+    /// is that each part begins after an item, and that this item is after the one before: the page of the part before
+    /// shows by its keys which items are not beyond it. Returns the next page of each part.
+    async fn divide(&mut self, reader: &JobReader) -> Result<Vec<DuePage>, Interruption> {
+        let progress = &self.taken.job.progress;
+        let (parts, read, total) = (self.parts(), progress.items, progress.total_before.unwrap_or_default());
+        let JobPlace::At(mut earlier) = progress.next.clone() else { return Ok(progress.due()) };
+        let mut firsts = Vec::new();
+        for part in 1..parts {
+            // The part begins after the last item of this page, which is as long as the first one.
+            let at = (total / parts).saturating_mul(part).saturating_sub(read);
+            let _permit = self.readers.acquire().await;
+            let found = reader.read().part_after(at, &earlier).await.map_err(Interruption::Fault)?;
+            let Some(first) = found else { break };
+            firsts.push(first.clone());
+            earlier = first;
+        }
+        let progress = &mut self.taken.job.progress;
+        progress.divide(firsts);
+        let due = progress.due();
+        self.behind = due.iter().map(|due| due.part).collect();
+        Ok(due)
+    }
+
+    /// Adds a page to its part of the result.
+    async fn add(&mut self, due: &DuePage, mut page: ExportPage, reader: &JobReader) -> Result<(), Interruption> {
+        let progress = &mut self.taken.job.progress;
+        // The page's part may have been joined to another one meanwhile, which reads the page again.
+        if !progress.due().iter().any(|known| (known.part, &known.query) == (due.part, &due.query)) {
+            return Ok(());
+        }
+        if due.until.is_some() && !page.end_part() {
+            progress.join_after(due.part);
+        }
+        let is_last = page.next.is_none() && progress.due().iter().all(|other| other.part == due.part);
+        if is_last && (page.total.is_some() || progress.total_before.is_some()) {
+            // If the request fails, only the total is unknown. The result is complete nevertheless.
+            progress.total_after = reader.read().probe().await.ok().and_then(|(_, total)| total);
+        }
+        self.keep(due.part, page).await
     }
 
     /// Returns the time that was spent on the job so far.
@@ -182,7 +316,7 @@ impl ExportRun {
             .saturating_add(clock::instant().saturating_duration_since(self.since))
     }
 
-    /// Cuts the result to its stored length. If the result is shorter, the export begins again from the first page.
+    /// Cuts the result to its stored lengths. If the result is shorter, the export begins again from the first page.
     /// Fails if too many processes have ended while they worked on the current page.
     async fn begin(&mut self) -> Result<(), Interruption> {
         if self.taken.job.progress.interruptions > MOST_INTERRUPTIONS {
@@ -190,9 +324,9 @@ impl ExportRun {
                 format!("more than {MOST_INTERRUPTIONS} processes have ended while they worked on the same page");
             return Err(JobFault::new("interrupted_too_often", detail).into());
         }
-        let length = self.taken.job.progress.bytes;
-        if !self.taken.lease.restore(length).await? {
-            // The file system has lost bytes that it had confirmed, or someone has removed the file.
+        let lengths = self.taken.job.progress.lengths();
+        if !self.taken.lease.restore(lengths).await? {
+            // The file system has lost bytes that it had confirmed, or someone has removed a file.
             let id = &self.taken.job.id;
             tracing::warn!(id, "the result of an export is shorter than it was: the export begins anew");
             let JobProgress { attempts, spent, .. } = self.taken.job.progress;
@@ -201,6 +335,7 @@ impl ExportRun {
         let progress = &mut self.taken.job.progress;
         progress.started.get_or_insert_with(clock::unix_seconds);
         progress.attempts = progress.attempts.max(1);
+        self.behind = progress.due().iter().map(|due| due.part).collect();
         Ok(())
     }
 
@@ -213,9 +348,10 @@ impl ExportRun {
         })
     }
 
-    /// Adds a page to the result, and stores the progress with the place after the page.
-    async fn keep(&mut self, page: ExportPage) -> Result<(), Interruption> {
-        let mut progress = self.taken.job.progress.clone();
+    /// Adds a page to a part of the result, and stores the progress with the place after the page.
+    async fn keep(&mut self, part: usize, page: ExportPage) -> Result<(), Interruption> {
+        let before = self.taken.job.progress.clone();
+        let mut progress = before.clone();
         let now = clock::instant();
         progress.spend(now.saturating_duration_since(self.since));
         self.since = now;
@@ -224,15 +360,16 @@ impl ExportRun {
         if progress.pages == 0 {
             progress.total_before = page.total;
         }
-        let is_last = page.next == JobPlace::End;
-        let at = progress.bytes;
+        let ends = page.next.is_none() && progress.is_last_part(part);
+        self.behind.remove(&part);
+        let is_level = self.behind.is_empty();
         let JobDefinition { format, formulas, compression, .. } = self.taken.job.definition;
         let most = u64::try_from(self.settings.size).unwrap_or(u64::MAX);
         // On this thread, compression would delay other requests, so it runs on a thread that may block.
         let work = tokio::task::spawn_blocking(move || {
-            let bytes = items::write_page((format, formulas), &page.items, is_last, &mut progress)?;
+            let bytes = items::write_page((format, formulas), &page.items, ends, &mut progress)?;
             let bytes = compression.compress(bytes).map_err(JobStoreFault::Result)?;
-            progress.bytes = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            progress.bytes = before.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             // Checked before the page is written, so a result is never larger than the bound.
             // Test: `finished_exports_are_kept_up_to_a_number_and_a_size`.
             if progress.bytes > most {
@@ -240,13 +377,16 @@ impl ExportRun {
                 return Err(JobFault::new("export_too_large", detail).into());
             }
             progress.pages += 1;
-            progress.next = page.next;
-            // Failures are counted separately for each page. Test: `a_page_is_tried_again_and_not_for_ever`.
-            (progress.failures, progress.failing_at, progress.interruptions) = (0, None, 0);
+            progress.pass(part, page.next, &before);
+            // Failures are counted separately for each page. Test: `a_page_is_tried_again_and_not_for_ever`. The page
+            // that fails may be one of a part that hasn't gone on.
+            if is_level {
+                (progress.failures, progress.failing_at, progress.interruptions) = (0, None, 0);
+            }
             Ok::<_, Interruption>((bytes, progress))
         });
         let (bytes, progress) = work.await.map_err(|_| Interruption::Store(DatabaseFault::Task.into()))??;
-        let is_kept = self.taken.lease.advance(bytes, &progress).await?;
+        let is_kept = self.taken.lease.advance(part, bytes, &progress).await?;
         self.taken.job.progress = progress;
         if is_kept { Ok(()) } else { Err(Interruption::Lost) }
     }

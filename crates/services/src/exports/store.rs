@@ -2,7 +2,7 @@
 //!
 //! There are two stores. Processes of one machine can share a directory (`directory`, `table`), and processes on
 //! several machines can share a PostgreSQL database (`postgres`). Both stores follow the same rules. Only one process
-//! at a time works on a job. The place of a job always fits the length of its result. A process that has lost a job no
+//! at a time works on a job. The places of a job always fit the lengths of the parts of its result. A process that has lost a job no
 //! longer changes it.
 
 mod directory;
@@ -14,7 +14,7 @@ use std::{io, time::Duration};
 use async_trait::async_trait;
 
 pub(super) use self::{directory::DirectoryStore, postgres::PostgresJobs};
-use super::job::{ExportJob, ExportedList, JobFault, JobProgress, JobState};
+use super::job::{ExportJob, ExportedList, JobFault, JobProgress, JobState, ResultStretch};
 use crate::{database::DatabaseFault, postgres::PostgresFault};
 use cursorgate_gateway::session::service::BodySource;
 
@@ -159,8 +159,8 @@ pub(super) trait ExportStore: Send + Sync {
     /// Removes a finished job and its result.
     async fn remove(&self, id: &str) -> Result<(), JobStoreFault>;
 
-    /// Opens a part of a result. `part` is the index of its first byte, and the number of bytes.
-    async fn read(&self, id: &str, part: (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault>;
+    /// Opens a range of a result: these stretches of its parts, one after the other.
+    async fn read(&self, id: &str, stretches: Vec<ResultStretch>) -> Result<Box<dyn BodySource>, JobStoreFault>;
 
     /// Takes the next job that waits, or whose process has ended; `None` if there isn't one. Jobs of the client with
     /// the fewest active jobs come first, so a client with many jobs doesn't delay the others. Among these jobs, the
@@ -189,13 +189,13 @@ pub(super) trait ExportStore: Send + Sync {
 /// expired.
 #[async_trait]
 pub(super) trait JobLease: Send {
-    /// Cuts the result to the stored length. Returns `false` if the result was shorter than `length`; the result is
+    /// Cuts the parts of the result to their stored lengths. Returns `false` if one of them was shorter; all of them are
     /// empty then.
-    async fn restore(&mut self, length: u64) -> Result<bool, JobStoreFault>;
+    async fn restore(&mut self, lengths: Vec<u64>) -> Result<bool, JobStoreFault>;
 
-    /// Adds the bytes of a page to the result, and stores the progress. Returns `false` if the process has lost the
-    /// job; the stored job is unchanged then.
-    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault>;
+    /// Adds the bytes of a page to a part of the result, and stores the progress. Returns `false` if the process has
+    /// lost the job; the stored job is unchanged then.
+    async fn advance(&mut self, part: usize, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault>;
 
     /// Ends the work: stores the state, the progress and the event in one transaction. If the job is finished and
     /// hasn't failed, its credentials are erased. A failed job can be resumed with them. Does nothing if the process has lost the job.

@@ -250,7 +250,7 @@ impl Poller {
         let known = shown.as_ref().and_then(|page| page.tag.as_ref());
         // The client has asked for the first page. Whatever follows is the gateway's own doing.
         let cause = if shown.is_none() { PageCause::Request } else { PageCause::Renewal };
-        let page = FreshPage { target: &window.target, known, cause };
+        let page = FreshPage { target: &window.target, known, form: cause.form() };
         let limits = (settings.timeout, wanted);
         let asked = answer::ask((&self.gateway, snapshot), caller, page, limits).await;
         let answer = match asked {

@@ -251,7 +251,7 @@ impl WatchKeeper {
             return Err(WatchFault::of(Code::RouteNotFound));
         };
         let known = before.as_ref().map(|(_, tag, _)| tag);
-        let page = FreshPage { target: &watch.path.value, known, cause: PageCause::Renewal };
+        let page = FreshPage { target: &watch.path.value, known, form: PageCause::Renewal.form() };
         let (_goes_on, mut wanted) = watch::channel(());
         let limits = (watch.timeout, &mut wanted);
         let asked = answer::ask((self.inner.gateway(), snapshot), caller, page, limits).await;

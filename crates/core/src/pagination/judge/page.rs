@@ -8,6 +8,7 @@ use crate::pagination::{
     order::{Order, Ties},
     paging::UpstreamProfile,
     position::{Anchor, Hint, Item, Position, Target},
+    rows,
     unsorted::Unsorted,
 };
 
@@ -308,6 +309,26 @@ impl Page {
         self.answers[place.answer as usize].item(place.item as usize)
     }
 
+    /// Returns the number of items at or before an anchor, in the order of the list; `None` if the keys don't show it. A
+    /// page right after the anchor has none of these items, so two walks that meet at an anchor share no item and leave
+    /// out none: one ends with the items at or before the anchor, and the other begins right after it.
+    #[must_use]
+    pub fn count_through(&self, order: &Order, anchor: &Anchor) -> Option<usize> {
+        let is_keyed = order.declared && !matches!(self.edges, Some((Item::Marked(_), _)));
+        // A walk continues after an opaque value where an answer shows it, which isn't decided by comparison.
+        if !is_keyed || rows::opaque_at(order, anchor).is_some() {
+            return None;
+        }
+        let is_through = |place: &ItemPlace| {
+            let answer = self.answers.get(place.answer as usize)?;
+            Some(rows::relate(answer, order, place.item as usize, anchor)?.whole.is_le())
+        };
+        let through: Vec<bool> = self.items.iter().map(is_through).collect::<Option<_>>()?;
+        through
+            .is_sorted_by(|left, right| left >= right)
+            .then(|| through.iter().filter(|is_through| **is_through).count())
+    }
+
     /// Returns the longest byte run that begins with the item at `index`.
     #[must_use]
     pub fn run(&self, index: usize) -> ByteRun {
@@ -322,5 +343,65 @@ impl Page {
         let items = 1 + following.take_while(|next| goes_on(*next)).count();
         let range = spans[0].start as usize..spans[items - 1].end as usize;
         ByteRun { items, answer: first.answer as usize, range }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pagination::{
+        key::KeyValue,
+        order::{Kind, SortKey, Ties},
+    };
+
+    /// Makes a page of items with a rank and an id.
+    fn page(items: &[(&str, u32)]) -> Page {
+        let (mut body, mut spans, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for (rank, id) in items {
+            let start = body.len();
+            let mut push = |text: &str| {
+                let start = u32::try_from(body.len()).unwrap();
+                body.extend_from_slice(text.as_bytes());
+                keys.push(Span { start, end: u32::try_from(body.len()).unwrap() });
+            };
+            push(rank);
+            push(&id.to_string());
+            spans.push(Span { start: u32::try_from(start).unwrap(), end: u32::try_from(body.len()).unwrap() });
+        }
+        let places = (0..items.len()).map(|item| ItemPlace { answer: 0, item: u32::try_from(item).unwrap() });
+        Page::positional(vec![Answer::listed(body, spans, keys)], places.collect())
+    }
+
+    fn anchor(rank: u32, id: u32) -> Anchor {
+        Anchor { keys: vec![KeyValue::Number(rank.to_string())], id: KeyValue::Number(id.to_string()) }
+    }
+
+    #[test]
+    fn a_page_is_divided_at_an_item_even_if_the_item_is_gone() {
+        let rank = |kind| SortKey { kind, ..SortKey::ascending("rank") };
+        let order = |kind| Order::declared(vec![rank(kind)], SortKey::ascending("id"), Ties::Unordered);
+        let by_number = order(Kind::Number);
+        let five = page(&[("1", 4), ("2", 1), ("2", 3), ("2", 7), ("5", 2)]);
+        for (rank, id, expected) in [
+            (1, 1, 0),
+            (1, 4, 1),
+            (1, 9, 1),
+            (2, 1, 2),
+            (2, 2, 2),
+            (2, 3, 3),
+            (2, 9, 4),
+            (4, 9, 4),
+            (5, 2, 5),
+            (9, 0, 5),
+        ] {
+            assert_eq!(five.count_through(&by_number, &anchor(rank, id)), Some(expected), "{rank} {id}");
+        }
+        assert_eq!(page(&[]).count_through(&by_number, &anchor(1, 1)), Some(0));
+        let unsorted = page(&[("5", 1), ("2", 2)]);
+        assert_eq!(unsorted.count_through(&by_number, &anchor(3, 1)), None);
+        assert_eq!(page(&[("null", 1)]).count_through(&by_number, &anchor(3, 1)), None, "it can't be compared");
+        assert_eq!(five.count_through(&order(Kind::Opaque), &anchor(2, 1)), None);
+        let undeclared = Order::undeclared(SortKey::ascending("id"));
+        assert_eq!(five.count_through(&undeclared, &anchor(2, 1)), None);
     }
 }

@@ -1,11 +1,13 @@
 //! Jobs and results in a directory, which processes of one machine can share. The directory contains an SQLite
-//! database, and a file for each result.
+//! database, and a file for each result. If a list is read in parts, its result has a file for each of them: `ID`,
+//! `ID.1`, `ID.2`.
 //!
-//! A process locks the result file (`flock`) while it works on the job. The system releases the lock when the process
+//! A process locks the first file (`flock`) while it works on the job. The system releases the lock when the process
 //! ends, even by a crash, so the lock can serve as the job's lease without a clock. Bytes after the stored length
 //! belong to a page whose progress wasn't stored. These bytes are cut off before the next page is written.
 
 use std::{
+    collections::VecDeque,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
@@ -26,12 +28,15 @@ use super::{
 };
 use crate::{
     database::{Database, DatabaseFault, NO_LINK, check_private},
-    exports::job::{ExportJob, ExportedList, JobProgress, JobState, is_id},
+    exports::job::{ExportJob, ExportedList, JobProgress, JobState, ResultStretch, is_id},
 };
 use cursorgate_gateway::{runtime::clock, session::service::BodySource};
 
 /// The largest part of a response body that is read at a time, in bytes.
 const PART: usize = 64 << 10;
+
+/// The largest number of files of a result.
+const MOST_FILES: usize = 64;
 
 #[derive(Clone, Debug)]
 pub(in crate::exports) struct DirectoryStore {
@@ -153,22 +158,29 @@ impl ExportStore for DirectoryStore {
     }
 
     async fn remove(&self, id: &str) -> Result<(), JobStoreFault> {
-        let (removed, file) = (id.to_owned(), self.results.join(id));
+        let removed = id.to_owned();
         self.call(move |jobs| jobs.remove(&removed)).await?;
-        // If this fails, `sweep` removes the file later, because its job no longer exists.
-        let _ = tokio::fs::remove_file(file).await;
+        // If this fails, `sweep` removes the files later, because their job no longer exists.
+        let mut parts = (0..MOST_FILES).map(|part| part_file(&self.results, id, part));
+        while let Some(file) = parts.next()
+            && tokio::fs::remove_file(file).await.is_ok()
+        {}
         Ok(())
     }
 
-    async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault> {
+    async fn read(&self, id: &str, stretches: Vec<ResultStretch>) -> Result<Box<dyn BodySource>, JobStoreFault> {
         let opened = async {
-            let mut file =
-                tokio::fs::OpenOptions::new().read(true).custom_flags(NO_LINK).open(self.results.join(id)).await?;
-            file.seek(SeekFrom::Start(first)).await?;
-            Ok(file)
+            let mut files = VecDeque::new();
+            // All files are opened at once: the job can be removed while its result is sent.
+            for ResultStretch { part, first, count } in stretches {
+                let path = part_file(&self.results, id, part);
+                let mut file = tokio::fs::OpenOptions::new().read(true).custom_flags(NO_LINK).open(path).await?;
+                file.seek(SeekFrom::Start(first)).await?;
+                files.push_back(FileStretch { file, left: count });
+            }
+            Ok(files)
         };
-        let file = opened.await.map_err(JobStoreFault::Result)?;
-        Ok(Box::new(FileBody { file, left: count }))
+        Ok(Box::new(FileBody(opened.await.map_err(JobStoreFault::Result)?)))
     }
 
     async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault> {
@@ -180,7 +192,8 @@ impl ExportStore for DirectoryStore {
             // Test: `another_process_takes_over`.
             let claimed = self.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds())).await?;
             let Some((job, credentials)) = claimed else { continue };
-            let lease = FileLease { store: self.clone(), file: Arc::new(file), id: job.id.clone(), claim: job.claim };
+            let files = vec![Arc::new(file)];
+            let lease = FileLease { store: self.clone(), files, id: job.id.clone(), claim: job.claim };
             return Ok(Some(TakenJob { job, credentials, lease: Box::new(lease) }));
         }
         Ok(None)
@@ -207,7 +220,8 @@ impl ExportStore for DirectoryStore {
         let with_result = self.look(|jobs| jobs.with_result()).await?;
         let results = self.results.clone();
         blocking(move || {
-            for name in names.iter().filter(|name| is_id(name) && !with_result.contains(name)) {
+            let job = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+            for name in names.iter().filter(|name| is_id(&job(name)) && !with_result.contains(&job(name))) {
                 match fs::remove_file(results.join(name)) {
                     // Another process has removed the file already, so there is nothing to do.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -224,29 +238,49 @@ impl ExportStore for DirectoryStore {
     }
 }
 
-/// The lease of a job: its result file, opened and locked.
+/// The lease of a job: the files of its result, opened. The first one is locked.
 struct FileLease {
     store: DirectoryStore,
-    file: Arc<File>,
+    files: Vec<Arc<File>>,
     id: String,
     claim: i64,
 }
 
+impl FileLease {
+    /// Returns the file of a part, which is created if it is missing.
+    async fn file(&mut self, part: usize) -> Result<Arc<File>, JobStoreFault> {
+        while self.files.len() <= part {
+            let path = part_file(&self.store.results, &self.id, self.files.len());
+            self.files.push(Arc::new(blocking(move || open(&path)).await?));
+        }
+        Ok(Arc::clone(&self.files[part]))
+    }
+}
+
 #[async_trait]
 impl JobLease for FileLease {
-    async fn restore(&mut self, length: u64) -> Result<bool, JobStoreFault> {
-        let file = Arc::clone(&self.file);
+    async fn restore(&mut self, lengths: Vec<u64>) -> Result<bool, JobStoreFault> {
+        let mut files = Vec::new();
+        for (part, length) in lengths.into_iter().enumerate() {
+            files.push((self.file(part).await?, length));
+        }
         let cut = blocking(move || {
-            let is_whole = file.metadata()?.len() >= length;
-            file.set_len(if is_whole { length } else { 0 })?;
+            let mut is_whole = true;
+            for (file, length) in &files {
+                is_whole &= file.metadata()?.len() >= *length;
+            }
+            for (file, length) in &files {
+                file.set_len(if is_whole { *length } else { 0 })?;
+            }
             Ok(is_whole)
         });
         cut.await
     }
 
-    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault> {
-        let (file, progress) = (Arc::clone(&self.file), progress.clone());
-        let at = progress.bytes.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    async fn advance(&mut self, part: usize, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault> {
+        let (file, progress) = (self.file(part).await?, progress.clone());
+        let end = progress.lengths().get(part).copied().unwrap_or_default();
+        let at = end.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let written = blocking(move || {
             let mut file = &*file;
             file.seek(SeekFrom::Start(at))?;
@@ -268,10 +302,7 @@ impl JobLease for FileLease {
 
 /// Opens the result file of a job and locks it. Returns `None` while another task or process has the lock.
 fn lock(path: &Path) -> io::Result<Option<File>> {
-    // Another process might be writing pages into the file, so it isn't truncated before the lock is taken.
-    // Test: `another_process_takes_over`.
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).custom_flags(NO_LINK).open(path)?;
+    let file = open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -279,7 +310,19 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Returns the names of the files in the directory of results. The name of a result file is the id of its job.
+/// Opens the file of a result, which is created if it is missing.
+fn open(path: &Path) -> io::Result<File> {
+    // Another process might be writing pages into the file, so it isn't truncated before the lock is taken.
+    // Test: `another_process_takes_over`.
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).custom_flags(NO_LINK).open(path)
+}
+
+/// Returns the path of the file with a part of a result.
+fn part_file(results: &Path, id: &str, part: usize) -> PathBuf {
+    results.join(if part == 0 { id.to_owned() } else { format!("{id}.{part}") })
+}
+
+/// Returns the names of the files in the directory of results. The name of a result file begins with the id of its job.
 fn files(results: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(results)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
@@ -291,8 +334,11 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(work).await.map_err(|_| DatabaseFault::Task)?.map_err(JobStoreFault::Result)
 }
 
-/// A response body that reads a range of a result file.
-struct FileBody {
+/// A response body that reads stretches of the files of a result.
+struct FileBody(VecDeque<FileStretch>);
+
+/// The rest of a stretch of a file.
+struct FileStretch {
     file: tokio::fs::File,
     left: u64,
 }
@@ -300,17 +346,16 @@ struct FileBody {
 #[async_trait]
 impl BodySource for FileBody {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let size = usize::try_from(self.left).unwrap_or(PART).min(PART);
+        while self.0.pop_front_if(|stretch| stretch.left == 0).is_some() {}
+        let Some(FileStretch { file, left }) = self.0.front_mut() else { return Ok(None) };
+        let size = usize::try_from(*left).unwrap_or(PART).min(PART);
         let mut part = BytesMut::zeroed(size);
-        let read = self.file.read(&mut part).await?;
+        let read = file.read(&mut part).await?;
         if read == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file of the result is too short"));
         }
         part.truncate(read);
-        self.left -= u64::try_from(read).unwrap_or(self.left);
+        *left -= u64::try_from(read).unwrap_or(*left);
         Ok(Some(part.freeze()))
     }
 }

@@ -6,7 +6,8 @@
 //! the length of the result that the write continues. The write changes nothing if another process has taken the job
 //! since, or if a failover of the server has lost the last write.
 //!
-//! A result is stored as rows, each with a part of its bytes. One statement to remove a large result would take too
+//! A result is stored as rows, each with a part of its bytes. The place of a row says to which part of the list it
+//! belongs, if the list is read in parts, and where it begins there ([`place`]). One statement to remove a large result would take too
 //! long, so its parts are removed in several statements. `cursorgate_export_removals` lists the jobs whose parts are to
 //! be removed.
 
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     database::{natural, whole},
-    exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState},
+    exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState, ResultStretch},
     inner::InnerGateway,
     postgres::{Postgres, PostgresFault, PostgresTarget, TypedValue},
 };
@@ -259,9 +260,10 @@ impl ExportStore for PostgresJobs {
         Ok(())
     }
 
-    async fn read(&self, id: &str, (first, count): (u64, u64)) -> Result<Box<dyn BodySource>, JobStoreFault> {
+    async fn read(&self, id: &str, stretches: Vec<ResultStretch>) -> Result<Box<dyn BodySource>, JobStoreFault> {
         let postgres = Arc::clone(&self.postgres);
-        let mut body = PartsBody { postgres, job: id.to_owned(), at: first, left: count, ready: VecDeque::new() };
+        let job = id.to_owned();
+        let mut body = PartsBody { postgres, job, stretches: stretches.into(), ready: VecDeque::new() };
         // The first bytes are read before the head is sent. So if the store is down, the client gets 503, not a
         // truncated answer.
         body.fill().await?;
@@ -401,16 +403,16 @@ fn renew(jobs: PostgresJobs, id: String, claim: i64) -> JoinHandle<()> {
 
 #[async_trait]
 impl JobLease for RowLease {
-    async fn restore(&mut self, _length: u64) -> Result<bool, JobStoreFault> {
+    async fn restore(&mut self, _lengths: Vec<u64>) -> Result<bool, JobStoreFault> {
         // One statement writes both the bytes and their length, so they always agree.
         Ok(true)
     }
 
-    async fn advance(&mut self, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault> {
+    async fn advance(&mut self, part: usize, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault> {
         const ADVANCE: &str = "
             WITH held AS (
                 UPDATE cursorgate_exports
-                SET progress = $4, bytes = $5, interruptions = 0, lease_until = now() + make_interval(secs => $6)
+                SET progress = $4, bytes = $5, interruptions = $9, lease_until = now() + make_interval(secs => $6)
                 WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3 RETURNING id
             ), written AS (
                 INSERT INTO cursorgate_export_parts (job, place, bytes)
@@ -418,9 +420,10 @@ impl JobLease for RowLease {
             )
             SELECT 1 FROM held";
         let parts: Vec<&[u8]> = bytes.chunks(PART).collect();
-        let places: Vec<i64> =
-            (0..parts.len()).map(|part| whole(self.written.saturating_add(length(part * PART)))).collect();
-        let parameters: [TypedValue<'_>; 8] = [
+        let end = progress.lengths().get(part).copied().unwrap_or_default();
+        let at = end.saturating_sub(length(bytes.len()));
+        let places: Vec<i64> = (0..parts.len()).map(|row| place(part, at.saturating_add(length(row * PART)))).collect();
+        let parameters: [TypedValue<'_>; 9] = [
             (&self.id, Type::TEXT),
             (&self.claim, Type::INT8),
             (&whole(self.written), Type::INT8),
@@ -429,6 +432,7 @@ impl JobLease for RowLease {
             (&self.jobs.lease.as_secs_f64(), Type::FLOAT8),
             (&places, Type::INT8_ARRAY),
             (&parts, Type::BYTEA_ARRAY),
+            (&i64::from(progress.interruptions), Type::INT8),
         ];
         let is_held = !self.jobs.postgres.ask(ADVANCE, &parameters).await?.is_empty();
         if is_held {
@@ -468,10 +472,8 @@ impl JobLease for RowLease {
 struct PartsBody {
     postgres: Arc<Postgres>,
     job: String,
-    /// The index of the next byte of the result to read from the database.
-    at: u64,
-    /// The number of bytes that are still to be read from the database.
-    left: u64,
+    /// The stretches of the result that are still to be read from the database.
+    stretches: VecDeque<ResultStretch>,
     /// The parts that have been read but not sent.
     ready: VecDeque<Bytes>,
 }
@@ -487,27 +489,29 @@ impl PartsBody {
             WHERE job = $1 AND place < $3
             AND place >= (SELECT max(place) FROM cursorgate_export_parts WHERE job = $1 AND place <= $2)
             ORDER BY place LIMIT $4";
-        if self.left == 0 {
-            return Ok(());
-        }
+        let Some(stretch) = self.stretches.front_mut() else { return Ok(()) };
+        let ResultStretch { part, first, count } = *stretch;
         let parameters: [TypedValue<'_>; 4] = [
             (&self.job, Type::TEXT),
-            (&whole(self.at), Type::INT8),
-            (&whole(self.at.saturating_add(self.left)), Type::INT8),
+            (&place(part, first), Type::INT8),
+            (&place(part, first.saturating_add(count)), Type::INT8),
             (&MOST_PARTS, Type::INT8),
         ];
         let rows = self.postgres.ask(READ, &parameters).await?;
         for row in &rows {
-            let (place, bytes): (i64, &[u8]) = (cell(row, 0)?, cell(row, 1)?);
-            // If a part doesn't continue the part before it, the result is being removed.
-            let before = self.at.checked_sub(natural(place)).and_then(|before| usize::try_from(before).ok());
+            let (begin, bytes): (i64, &[u8]) = (cell(row, 0)?, cell(row, 1)?);
+            // If a row doesn't continue the row before it, the result is being removed.
+            let before = usize::try_from(place(part, stretch.first).saturating_sub(begin)).ok();
             let rest = before.and_then(|before| bytes.get(before..)).filter(|rest| !rest.is_empty());
             let rest = rest.ok_or_else(removed)?;
-            let most = usize::try_from(self.left).unwrap_or(usize::MAX);
-            let part = &rest[..rest.len().min(most)];
-            self.at = self.at.saturating_add(length(part.len()));
-            self.left = self.left.saturating_sub(length(part.len()));
-            self.ready.push_back(Bytes::copy_from_slice(part));
+            let most = usize::try_from(stretch.count).unwrap_or(usize::MAX);
+            let sent = &rest[..rest.len().min(most)];
+            stretch.first = stretch.first.saturating_add(length(sent.len()));
+            stretch.count = stretch.count.saturating_sub(length(sent.len()));
+            self.ready.push_back(Bytes::copy_from_slice(sent));
+        }
+        if stretch.count == 0 {
+            self.stretches.pop_front();
         }
         if self.ready.is_empty() { Err(removed()) } else { Ok(()) }
     }
@@ -525,6 +529,12 @@ impl BodySource for PartsBody {
 
 fn removed() -> JobStoreFault {
     JobStoreFault::Result(io::Error::new(io::ErrorKind::UnexpectedEof, "the result has a gap: it is being removed"))
+}
+
+/// Returns the place of a byte of a result, by the index of its part and its index within the part. A part has less than
+/// 2⁵⁰ bytes, the largest size of a result.
+fn place(part: usize, byte: u64) -> i64 {
+    whole(length(part) << 50).saturating_add(whole(byte))
 }
 
 /// Returns the value of a column, which is given by its index.
