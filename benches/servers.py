@@ -108,6 +108,7 @@ response = {{ items = "/data", total = "/total" }}
 
 [defaults]
 upstream = "legacy"
+old_clients = "none"
 budgets = {{ time = "60s" }}
 
 [routes.forward]
