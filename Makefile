@@ -248,7 +248,8 @@ bench: build-needs openssl-needs
 	@# The names of symbols in the profile are those of this package's build by the profile `release`.
 	if [ -z "$(BENCH_QUICK)" ]; then \
 		if pkg-config --exists libzstd; then export ZSTD_SYS_USE_PKG_CONFIG=1; fi; \
-		CARGO_ENCODED_RUSTFLAGS=$$(deploy/profile.sh target/bench) \
+		options=$$(deploy/profile.sh target/bench); \
+		CARGO_ENCODED_RUSTFLAGS="$$options" \
 			cargo build --release --locked --package cursorgate --bin cursorgate --target-dir target/bench/build; \
 		cp -f target/bench/build/release/cursorgate target/bench/bin; \
 	fi
