@@ -11,10 +11,10 @@
 
 # The same version as in rust-toolchain.toml.
 FROM docker.io/library/rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1 AS build
-# zlib-ng needs CMake. OpenSSL, which is built from source, needs Perl, make and a C compiler, which the image has.
+# zlib-ng needs CMake, the profile xz. OpenSSL, which is built from source, needs Perl, make and a C compiler, which the image has.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends cmake \
+    && apt-get install --yes --no-install-recommends cmake xz-utils \
     && rm -rf /var/lib/apt/lists/*
 # The path that deploy/build.sh needs to produce the same bytes as in the archive and the Debian package.
 WORKDIR /var/tmp/cursorgate/source

@@ -10,6 +10,7 @@
 #   make site-check        opens the site in a browser, on a desktop and on a phone, in light and dark
 #   make bench             measures the cost of a page, compared with the alternatives; QUICK=1 takes minutes
 #   make cost              counts the instructions of a request, and compares them with benches/cost.json
+#   make profile           makes the profile of release builds, benches/profile, from the benchmark's load: RELEASING.md
 #   make quick             runs the quick tests for a change of the core, in about a minute
 #   make soak SECONDS=60   runs the simulator for this time, from a seed that it prints; more: `cargo sim --help`
 #   make restarts          walks lists during 200 reloads, upgrades and rolling restarts; takes some minutes
@@ -73,7 +74,7 @@ FUZZED := scan cursor link
 
 BENCH_EXPRESS := $(CURDIR)/target/bench/express
 BENCH_QUICK := $(filter-out 0,$(QUICK))
-BENCH_PROFILE := $(if $(BENCH_QUICK),quick,release)
+BENCH_CARGO_PROFILE := $(if $(BENCH_QUICK),quick,release)
 
 # $(call need,PROBE,PACKAGES): if the probe fails, installs Debian packages, or names them on other systems.
 define need
@@ -239,10 +240,19 @@ image-check: package-needs
 bench: build-needs openssl-needs
 	if pkg-config --exists libzstd; then export ZSTD_SYS_USE_PKG_CONFIG=1; fi; \
 	$(MAKE) --no-print-directory bench-servers & servers=$$!; \
-	cargo build --profile $(BENCH_PROFILE) --locked --package cursorgate --package bare-pingora --bins; \
+	cargo build --profile $(BENCH_CARGO_PROFILE) --locked --package cursorgate --package bare-pingora --bins; \
 	wait $$servers
 	mkdir -p target/bench/bin
-	cp -f $(addprefix target/$(BENCH_PROFILE)/,cursorgate bare-pingora) target/bench/bin
+	cp -f target/$(BENCH_CARGO_PROFILE)/bare-pingora target/bench/bin
+	cp -f target/$(BENCH_CARGO_PROFILE)/cursorgate target/bench/bin/cursorgate$(if $(BENCH_QUICK),,-plain)
+	@# The names of symbols in the profile are those of this package's build by the profile `release`.
+	if [ -z "$(BENCH_QUICK)" ]; then \
+		if pkg-config --exists libzstd; then export ZSTD_SYS_USE_PKG_CONFIG=1; fi; \
+		options=$$(deploy/profile.sh target/bench); \
+		CARGO_ENCODED_RUSTFLAGS="$$options" \
+			cargo build --release --locked --package cursorgate --bin cursorgate --target-dir target/bench/build; \
+		cp -f target/bench/build/release/cursorgate target/bench/bin; \
+	fi
 	python3 benches/bench.py $(if $(BENCH_QUICK),--quick) $(PARTS)
 
 # Instructions and allocations of a request, by callgrind. They don't depend on the load of the machine; a number above
@@ -252,6 +262,16 @@ cost: build-needs openssl-needs
 	@$(call need,command -v valgrind callgrind_control,valgrind)
 	cargo build --release --locked --package cursorgate --bin cursorgate
 	python3 benches/cost.py
+
+# The instrumented binary writes its counts when it ends. Its build has the same options and the same OpenSSL as a
+# release, because a function's counts belong to its symbol and its code.
+PROFILE := $(CURDIR)/target/profile
+.PHONY: profile
+profile: build-needs profile-needs
+	CARGO_ENCODED_RUSTFLAGS="-Cprofile-generate=$(PROFILE)/build-scripts" cargo build --release --locked --package cursorgate --bin cursorgate \
+		--target-dir "$(PROFILE)"
+	CURSORGATE_BIN="$(PROFILE)/release/cursorgate" LLVM_PROFILE_FILE="$(PROFILE)/counts/%p.profraw" python3 benches/profile.py
+	rm -rf "$(PROFILE)/build-scripts"
 
 .PHONY: bench-servers
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs
@@ -312,18 +332,29 @@ systemd-needs:
 
 .PHONY: dist-needs
 dist-needs: build-needs $(CARGO_DEB) $(CARGO_CYCLONEDX)
-	@$(call need,command -v dpkg-shlibdeps && command -v objdump,dpkg-dev binutils)
+	@$(call need,command -v dpkg-shlibdeps && command -v objdump && command -v xz,dpkg-dev binutils xz-utils)
 
 .PHONY: package-needs
 package-needs:
 	@$(call need,command -v lintian && command -v mmdebstrap,lintian mmdebstrap)
 
-.PHONY: bench-needs
-bench-needs: node-needs
+.PHONY: profile-needs
+profile-needs: load-needs
+	@$(call need,command -v llvm-profdata-19,llvm-19)
+	@$(call need,command -v h2load,nghttp2-client)
+	@$(call need,command -v openssl,openssl)
+
+# The legacy API of the benchmark, and its clients.
+.PHONY: load-needs
+load-needs: python-needs
 	@$(call need,command -v nginx,nginx-light)
+	@$(call need,command -v wrk,wrk)
+
+.PHONY: bench-needs
+bench-needs: node-needs load-needs
+	@$(call need,command -v xz,xz-utils)
 	@$(call need,ls /usr/lib/nginx/modules/ngx_http_lua_module.so,libnginx-mod-http-lua)
 	@$(call need,ls /usr/lib/*/lua/5.1/cjson.so,lua-cjson)
-	@$(call need,command -v wrk,wrk)
 	@$(call need,command -v varnishd,varnish)
 
 $(TEST_ENV)/python.installed: tests/end_to_end/requirements.txt | python-needs

@@ -87,11 +87,12 @@ QUICK = dataclasses.replace(
 )
 
 
-def versions():
+def versions(quick):
     postgres = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
     return {
         "cursorgate": machine.version(machine.GATEWAY, "--version"),
         "commit": machine.commit(),
+        "profile": "none" if quick else profile(),
         "rustc": machine.version("rustc", "--version"),
         "pingora": pingora(),
         "nginx": machine.version("nginx", "-v"),
@@ -104,6 +105,12 @@ def versions():
         "postgres": machine.version(postgres[-1] if postgres else "postgres", "--version"),
         "wrk": machine.version("wrk", "-v"),
     }
+
+
+def profile():
+    """Returns the commit of the profile with which the gateway is built, as in a release."""
+    record = machine.ROOT / "benches/profile/record.json"
+    return "of commit " + json.loads(record.read_text())["commit"] if record.exists() else "none"
 
 
 def pingora():
@@ -148,7 +155,7 @@ def main():
     plan.idle, plan.in_flight = min(plan.idle, most // 2 - 500), min(plan.in_flight, (most - 500) // 2)
     results = {
         "machine": machine.machine(),
-        "versions": versions(),
+        "versions": versions(plan.quick),
         "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "quick": plan.quick,
         "seconds": {},

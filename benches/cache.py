@@ -52,6 +52,7 @@ response = {{ items = "/data", total = "/total" }}
 
 [defaults]
 upstream = "legacy"
+old_clients = "none"
 page_cache = {{ ttl = "1h" }}
 """
 
@@ -81,6 +82,7 @@ response = {{ items = "/data", total = "/total" }}
 
 [defaults]
 upstream = "legacy"
+old_clients = "none"
 upstream_path = "/items"
 dialect = "offset"
 order = ["-id"]

@@ -48,6 +48,7 @@ item = {{ path = "{{path}}/{{id}}" }}
 
 [defaults]
 upstream = "legacy"
+old_clients = "none"
 upstream_path = "/items"
 dialect = "legacy"
 order = ["-created_at", "id"]

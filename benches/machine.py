@@ -17,8 +17,10 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "bench"
 TICKS = os.sysconf("SC_CLK_TCK")
-# The binaries that the Makefile has built. The variables name other binaries to measure.
+# The binaries that the Makefile has built: the gateway as it is released, except in a quick run, and from the same source
+# without a profile. The variables name other binaries to measure.
 GATEWAY = os.environ.get("CURSORGATE_BIN", str(WORK / "bin/cursorgate"))
+PLAIN_GATEWAY = os.environ.get("CURSORGATE_PLAIN_BIN", str(WORK / "bin/cursorgate-plain"))
 BARE_PINGORA = os.environ.get("BARE_PINGORA_BIN", str(WORK / "bin/bare-pingora"))
 # The Python environment that the Makefile installs for servers in Python.
 PYTHON = os.environ.get("CURSORGATE_TEST_ENV", str(ROOT / "target/test-env")) + "/python/bin/python"
@@ -109,7 +111,7 @@ class Process:
         self.log.close()
 
 
-def gateway(name, text, port):
+def gateway(name, text, port, binary=GATEWAY):
     """Starts the gateway with this configuration."""
     path = WORK / f"{name}.toml"
     path.write_text(text)
@@ -118,7 +120,7 @@ def gateway(name, text, port):
         "CURSORGATE_KEY": "a-key-of-the-benchmark-and-of-nothing-else",
         "CURSORGATE_WEBHOOK_SECRET": "whsec_" + base64.b64encode(os.urandom(32)).decode(),
     }
-    return Process(name, [GATEWAY, "run", "--config", str(path)], port, env=environment)
+    return Process(name, [binary, "run", "--config", str(path)], port, env=environment)
 
 
 def status(process):

@@ -4,8 +4,9 @@ import grp
 import json
 import os
 import pwd
+import subprocess
 
-from machine import BARE_PINGORA, ROOT, WORK, Process, free_port, gateway
+from machine import BARE_PINGORA, GATEWAY, PLAIN_GATEWAY, ROOT, WORK, Process, free_port, gateway
 
 # name -> number of items in the upstream's answer, approximate bytes of an item
 SIZES = {"5k": (20, 250), "100k": (100, 1_000), "1m": (1_000, 1_000)}
@@ -92,7 +93,7 @@ NGINX_LUA = """
 
 CURSORGATE = """
 version = 1
-listeners = {{ public = {{ address = "127.0.0.1:{port}" }} }}
+listeners = {{ public = {{ address = "127.0.0.1:{port}"{tls} }} }}
 server = {{ threads = 1, connections = 11000, connections_per_address = 11000 }}
 log = {{ level = "error", access = "{access}" }}
 cursor = {{ signing_key = 1, keys = {{ 1 = "env:CURSORGATE_KEY" }} }}
@@ -108,6 +109,7 @@ response = {{ items = "/data", total = "/total" }}
 
 [defaults]
 upstream = "legacy"
+old_clients = "none"
 budgets = {{ time = "60s" }}
 
 [routes.forward]
@@ -216,10 +218,23 @@ def express(upstream):
     return Process("express", command, env=environment)
 
 
-def cursorgate(upstream, services=False, logged=False):
-    """Starts the gateway, with all its services or none. By default it writes no access log, like the nginx peers."""
-    port = free_port()
-    text = CURSORGATE.format(port=port, upstream=upstream.port, access="all" if logged else "off")
+def certificate():
+    """Makes a key and a certificate that only the benchmark trusts. Returns their files."""
+    key, chain = WORK / "tls.key", WORK / "tls.crt"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    command += ["-subj", "/CN=localhost", "-keyout", key, "-out", chain]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    return key, chain
+
+
+def cursorgate(upstream, services=False, logged=False, tls=False, plain=False):
+    """Starts the gateway, with all its services or none. By default it is the released one, writes no access log, like
+    the nginx peers, and has no TLS."""
+    port, extra = free_port(), ""
+    if tls:
+        key, chain = certificate()
+        extra = f', tls = {{ certificate = "{chain}", key = "file:{key}" }}'
+    text = CURSORGATE.format(port=port, tls=extra, upstream=upstream.port, access="all" if logged else "off")
     for size, (count, _) in SIZES.items():
         text += DIALECT.format(size=size, count=count)
         for envelope in ENVELOPES:
@@ -230,5 +245,5 @@ def cursorgate(upstream, services=False, logged=False):
         lists = [(f"{size}-{envelope}", f"{envelope.replace('-', '_')}_{size}") for size in SIZES for envelope in ENVELOPES]
         names = ", ".join(f'"{name}" = "{field}"' for name, field in lists)
         text += SERVICES.format(directory=WORK / "services", routes=routes, names=names)
-    role = "cursorgate" + services * "-services" + logged * "-logged"
-    return gateway(role, text, port)
+    role = "cursorgate" + services * "-services" + logged * "-logged" + tls * "-tls" + plain * "-plain"
+    return gateway(role, text, port, PLAIN_GATEWAY if plain else GATEWAY)

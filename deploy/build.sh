@@ -29,6 +29,9 @@ for folder in "$cargo_home"/registry/src/*; do
     flags+=("--remap-path-prefix=$folder=/crates")
 done
 
+profile=$(deploy/profile.sh "$ROOT")
+flags+=(${profile:+"$profile"})
+
 umask 022
 env --ignore-environment \
     PATH="$PATH" HOME="$HOME" CARGO_HOME="$cargo_home" \

@@ -111,6 +111,44 @@ fn sources_of_copies_are_in_the_context() {
     assert!(dockerfile.contains(&format!("FROM docker.io/library/rust:{version}-bookworm@sha256:")), "{version}");
 }
 
+/// Runs `deploy/profile.sh` in a copy of the repository. Returns its options; `None` if it fails.
+fn profile_options(repository: &Directory) -> Option<String> {
+    let output = Command::new(repository.file("deploy/profile.sh")).arg(repository.path()).output().expect("it starts");
+    output.status.success().then(|| String::from_utf8(output.stdout).expect("text"))
+}
+
+/// The context has the inputs of the build script: without the profile, the image would have another binary than the
+/// archive.
+#[test]
+fn a_build_uses_the_profile_that_is_checked_in() {
+    let kept = kept();
+    for path in ["deploy/profile.sh", "benches/profile"] {
+        assert!(kept.iter().any(|kept| kept == path), "{path} is left out by .dockerignore");
+    }
+    assert!(text("deploy/build.sh").contains("$(deploy/profile.sh \"$ROOT\")"));
+
+    let repository = Directory::new();
+    for path in ["deploy/profile.sh", "benches/profile"] {
+        copy(&file(path), &repository.file(path));
+    }
+    let record: Value = serde_json::from_str(&text("benches/profile/record.json")).expect("JSON");
+    let unpacked = repository.file(&format!("{}.profdata", record["sha256"].as_str().expect("a checksum")));
+    let options = profile_options(&repository).expect("the profile is whole");
+    assert_eq!(options, format!("-Cprofile-use={}\u{1f}-Cllvm-args=-no-pgo-warn-mismatch", unpacked.display()));
+    // The magic number of LLVM's indexed profiles.
+    assert!(fs::read(&unpacked).expect("a file").starts_with(b"\xfflprofi\x81"));
+
+    let packed = repository.file("benches/profile/cursorgate.profdata.xz");
+    let mut bytes = fs::read(&packed).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&packed, bytes).expect("a file");
+    assert_eq!(profile_options(&repository), None, "a damaged profile would give other bytes");
+
+    fs::remove_file(&packed).expect("a file");
+    assert_eq!(profile_options(&repository).as_deref(), Some(""), "a missing profile costs only speed");
+}
+
 /// A tag may name other bytes tomorrow, so each image of others is named by its digest too.
 #[test]
 fn images_of_others_have_digests() {
