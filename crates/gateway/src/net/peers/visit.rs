@@ -169,6 +169,13 @@ impl<'a> Visit<'a> {
         Some(pause)
     }
 
+    /// Returns whether the request can be repeated at a healthy peer other than `peer`.
+    pub fn has_other(&self, peer: &Peer) -> bool {
+        let state = self.locked();
+        let is_other = |other: &Peer| other.address != peer.address && !state.failed.contains(&other.address);
+        self.can_repeat && state.retries < self.peers.retries().most && self.peers.has_ready(is_other)
+    }
+
     fn locked(&self) -> MutexGuard<'_, VisitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
