@@ -320,6 +320,7 @@ pub fn cursor_finding(reason: &str) -> Option<&'static str> {
         "key_unknown" => "cursor_key_unknown",
         "signature" => "cursor_signature",
         "future" => "cursor_future",
+        "undated" => "cursor_undated",
         "mode" => "cursor_mode",
         "context" => "cursor_context",
         "parameter" => "cursor_parameter",
@@ -362,7 +363,10 @@ pub fn hint(word: &str) -> Option<&'static str> {
         "unsorted_twice" => "response.id of the dialect: is it unique?",
         "cursor_key_unknown" => "cursor.keys: every process needs the key with which any other one signs",
         "cursor_signature" => "cursor.keys: a number must name the same key in all processes",
-        "cursor_future" => "the clocks of all processes",
+        "cursor_future" => "the clocks of all processes: the one that made the cursor is ahead, or this one is behind",
+        "cursor_undated" => {
+            "cursor.ttl of the route: it must be the same in all processes, or cursor.accept must list \"undated\""
+        }
         "cursor_mode" => {
             "cursor.sealed of the route: it must be the same in all processes, or cursor.accept must list both"
         }
