@@ -322,9 +322,9 @@ impl Peers {
 
     /// Records an unusable answer of a peer, in place of which another peer gave a usable one, and logs a change of the
     /// peer's health.
-    pub(super) fn unusable(&self, peer: &Peer) {
+    pub(super) fn unusable(&self, peer: &Peer, said: &str) {
         peer.note_failure();
-        self.log(peer, peer.health.unusable(self.policy.eject_after, || self.may_rest(), self.now()));
+        self.log(peer, peer.health.unusable(said, self.policy.eject_after, || self.may_rest(), self.now()));
     }
 
     /// Returns whether another peer may rest for its answers. At most half of the peers do: the others get all

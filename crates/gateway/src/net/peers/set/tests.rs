@@ -251,7 +251,9 @@ async fn peers_get_requests_by_their_weights() {
         for in_flight in [0, 1, 400] {
             let peers = peers_with(balance, &ALL, |policy| policy.weights = vec![2, 1, 1]);
             let shares = shares(&peers, in_flight, now()).await;
-            let is_fair = shares[0].abs_diff(200) <= 30 && shares[1].abs_diff(100) <= 30;
+            // With one in flight, the peer that has it isn't among those with the fewest.
+            let most = if in_flight == 1 { 60 } else { 30 };
+            let is_fair = shares[0].abs_diff(200) <= most && shares[1].abs_diff(100) <= most;
             assert!(is_fair, "{balance:?} with {in_flight} in flight: {shares:?}");
         }
     }
