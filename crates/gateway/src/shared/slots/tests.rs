@@ -305,6 +305,28 @@ async fn a_hot_client_leaves_the_others_at_its_address_whole() {
     }
 }
 
+/// A service that stands still when its first requests come, under a load that it can't carry: its first answers are all
+/// late, as when the gateway is restarted in front of an overloaded service. They must not stay the standard.
+#[tokio::test(start_paused = true)]
+async fn late_first_answers_do_not_stay_the_standard() {
+    for (time, capacity) in [(40, 200), (160, 50)] {
+        for load in [2, 10] {
+            let service = Arc::new(Service::new(8, Duration::from_millis(time), 0.1));
+            let halted = Arc::clone(&service);
+            let halt = tokio::spawn(async move {
+                let all = halted.workers.acquire_many(8).await.unwrap();
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                drop(all);
+            });
+            let first = Arc::clone(&service).send(1, capacity * load).await;
+            halt.await.unwrap();
+            let second = Arc::clone(&service).send(1, capacity * load).await;
+            println!("{load} times {capacity}/s: {first:?}, then {second:?}");
+            assert!(second.useful >= capacity * (SECONDS - START) * 9 / 10, "{load} times {capacity}/s: {second:?}");
+        }
+    }
+}
+
 /// A slow service that nothing has shown to be overloaded gets all requests that come at once, as without a limit.
 #[tokio::test(start_paused = true)]
 async fn a_crowd_of_slow_requests_is_let_in_at_once() {
