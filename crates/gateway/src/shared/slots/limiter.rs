@@ -8,7 +8,7 @@
 //!
 //! The first answers may be late already, as after a restart in front of an overloaded service, and the time learnt from
 //! them would be the standard forever. So while the limit is reached and answers take too long to be useful, the limit is
-//! halved now and then for a few answers ([`Probe`]), for as long as that makes them faster.
+//! halved now and then for a few answers ([`LimitProbe`]), for as long as that makes them faster.
 //!
 //! A limit that is too low would refuse requests that the upstream could have answered. Three rules prevent that:
 //!
@@ -94,12 +94,12 @@ pub struct Limiter {
     /// The answers a second in the last window; `None` before the first one.
     rate: Option<f64>,
     /// The state of the probes of the usual time.
-    probe: Probe,
+    probe: LimitProbe,
 }
 
 /// The probes of the usual time: the limit is halved as long as that makes answers faster.
 #[derive(Clone, Copy, Debug)]
-struct Probe {
+struct LimitProbe {
     /// The limit and the time of answers before its last halving; `None` between two probes.
     before: Option<FormerLimit>,
     due: Instant,
@@ -131,7 +131,7 @@ impl Limiter {
             full: None,
             before: None,
             rate: None,
-            probe: Probe { before: None, due: now + FIRST_PAUSE, pause: FIRST_PAUSE },
+            probe: LimitProbe { before: None, due: now + FIRST_PAUSE, pause: FIRST_PAUSE },
         }
     }
 
