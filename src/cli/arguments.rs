@@ -35,9 +35,9 @@ pub(super) enum Command {
     ///
     /// Runs in the foreground and logs to standard error. SIGHUP reads the configuration again: a valid one takes
     /// effect as a whole, and an invalid one is reported and changes nothing. SIGUSR2 starts the command again, and
-    /// hands the listening sockets to the new process once it can serve. SIGTERM stops the process: /readyz returns
-    /// 503, no connection is accepted after server.drain_delay, and the process exits after its last request, or after
-    /// server.shutdown_timeout. Each further SIGTERM ends one of these waits. SIGINT (Ctrl-C) stops it at once.
+    /// hands the listening sockets to the new process once it can serve. SIGTERM stops the process after
+    /// server.drain_delay and its last request, or after server.shutdown_timeout. Each further SIGTERM ends one of
+    /// these waits. SIGINT (Ctrl-C) stops it at once.
     #[command(after_help = "EXAMPLES:\n  cursorgate run --config /etc/cursorgate/cursorgate.toml\n  \
                             cursorgate run --listen 0.0.0.0:8080 --admin 0.0.0.0:9180\n  \
                             kill -HUP $(pidof cursorgate)     # reload")]
@@ -51,9 +51,7 @@ pub(super) enum Command {
     ///
     /// Builds the same snapshot that `run` serves, without any network access. For each route it prints the requests to
     /// the upstream, the guarantee for clients, the cost of a page, and the treatment of old clients. All mistakes are
-    /// reported at once, each with its file, line and column, and a correction. With --live it also requests a few
-    /// pages of each upstream, and reports differences from the configuration: parameters without effect, places
-    /// without a value, another order. With --exchanges it tests dialects against files of requests and answers.
+    /// reported at once, each with its file, line and column, and a correction.
     #[command(after_help = "EXAMPLES:\n  cursorgate check cursorgate.toml\n  \
                             cursorgate check && kill -HUP $(pidof cursorgate)\n  \
                             cursorgate check --without-secrets --warnings-as-errors --format github\n  \
@@ -66,9 +64,8 @@ pub(super) enum Command {
         config: ConfigArguments,
         #[command(flatten)]
         options: CheckArguments,
-        /// Instead, test dialects against these files of exchanges: the requests that they send, byte for byte, and the
-        /// facts that they read in answers. The dialects are the built-in ones, and those of the configuration if there
-        /// is one.
+        /// Instead, test dialects against these files of exchanges. The dialects are the built-in ones, and those of
+        /// the configuration if there is one.
         #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["live", "without_secrets", "warnings_as_errors"])]
         exchanges: Vec<PathBuf>,
         #[command(flatten)]
@@ -78,9 +75,8 @@ pub(super) enum Command {
     },
     /// Describe the routes of a configuration to clients, as an OpenAPI 3.1 document in JSON.
     ///
-    /// The document has the parameters, bodies, headers and problems of every list, as they are served. Items are
-    /// described if the route names the upstream's own document (`openapi`). The admin listener serves the same at
-    /// /openapi.json.
+    /// Items are described if the route names the upstream's own document (`openapi`). The admin listener serves the
+    /// same at /openapi.json.
     #[command(after_help = "EXAMPLES:\n  cursorgate openapi --config cursorgate.toml > openapi.json\n  \
                             cursorgate openapi --host api.example.com\n\n\
                             EXIT CODES:\n  0  success\n  2  the configuration is invalid")]
@@ -93,11 +89,9 @@ pub(super) enum Command {
     },
     /// Write a typed client for the lists of a configuration.
     ///
-    /// The client is source code without dependencies. It has iterators over items and over pages, typed arguments for
-    /// limits, sorts and filters, typed errors for problems, and its own tests. Items have the types of the upstream's
-    /// own document if the route names it (`openapi`). Lists are read in the envelope of their route. Files of an
-    /// earlier client are replaced, except package.json, tsconfig.json and pyproject.toml. docs/clients.md shows
-    /// examples.
+    /// The client is source code without dependencies. Items have the types of the upstream's own document if the route
+    /// names it (`openapi`). Files of an earlier client are replaced, except package.json, tsconfig.json and
+    /// pyproject.toml. docs/clients.md shows examples.
     #[command(after_help = "EXAMPLES:\n  cursorgate sdk --lang typescript --out clients/typescript\n  \
                             cursorgate sdk cursorgate.toml --lang python --name example_directory\n\n\
                             EXIT CODES:\n  0  the client is written\n  1  no list, or a folder that can't be written\n  \
@@ -116,9 +110,9 @@ pub(super) enum Command {
     /// Find the clients behind the hashes of the migration board, offline.
     ///
     /// Reads the values by which clients are known from standard input, one a line, and prints the hash of each. The
-    /// values are those of `legacy.client`: keys as clients send them, without the scheme of `Authorization`. They may be
-    /// secrets, so they are neither arguments nor in the output: a line is named by its number, or by the text before a
-    /// tab. Hashes are keyed by `cursor.signing_key`, so the command needs the configuration and that key.
+    /// values are those of `legacy.client`: keys as clients send them, without the scheme of `Authorization`. A line is
+    /// named by its number, or by the text before a tab. Hashes are keyed by `cursor.signing_key`, so the command needs
+    /// the configuration and that key.
     #[command(after_help = "EXAMPLES:\n  cursorgate client-hash < keys.txt\n  \
                             cursorgate client-hash cd2e9562c03d84da < customers.tsv\n\n\
                             EXIT CODES:\n  0  success\n  1  no line has one of the hashes\n  \
@@ -156,8 +150,7 @@ pub(super) enum Command {
     },
     /// Explain a problem code, or list all of them.
     ///
-    /// Prints the meaning of the code in a problem document, an example, and the next steps for the client and the
-    /// operator. The text is a part of the program: no network is used.
+    /// Prints the meaning of the code in a problem document, and the next steps for the client and the operator.
     #[command(after_help = "EXAMPLES:\n  cursorgate explain-code\n  cursorgate explain-code position_lost")]
     ExplainCode {
         /// The code to explain. Default: list all.
@@ -174,10 +167,8 @@ pub(super) enum Command {
     /// Find out how a list pages, and write its route.
     ///
     /// Sends a few dozen requests to a live list, one after the other with a pause between them. All of these only
-    /// read. They find the items and their ids, the way to request pages, the largest size of an answer, the total, the
-    /// end, the order and the comparison of its keys, and the parameters that sort and filter. Each finding is printed
-    /// with its evidence and its certainty. 429 and Retry-After are obeyed. If answers get slower at larger offsets, no
-    /// larger offset is tried. The file that is written is then checked as by `check --live`.
+    /// read. Each finding is printed with its evidence and its certainty. The file that is written is then checked as
+    /// by `check --live`.
     #[command(after_help = "EXAMPLES:\n  cursorgate learn http://people.internal:8000/api/users\n  \
                             cursorgate learn https://api.internal/orders --header 'Authorization: Bearer {env:TOKEN}' \\\n    --out orders.toml\n  \
                             cursorgate learn http://people.internal:8000/api/users --recorded users.har --out users.toml\n  \
@@ -189,10 +180,7 @@ pub(super) enum Command {
     ///
     /// Prints the route with the reasons that the other routes don't match, the envelope, the content of a cursor with
     /// a valid signature, and the first requests to the upstream for the page. The mode, the level and the cost of the
-    /// route follow, as `check` prints them. With --live these requests are sent: each answer is outlined with its
-    /// time, followed by the page and the verdict of a checker that shares no code with the gateway's own proof.
-    /// Requests for pages only read, and no other request is sent. With --sign it prints a header with which a running
-    /// gateway explains a client's request.
+    /// route follow, as `check` prints them. With --live these requests, which only read, are sent.
     #[command(after_help = "EXAMPLES:\n  cursorgate explain GET '/api/users?limit=5'\n  \
                             cursorgate explain GET 'https://api.example.com/users?cursor=AQEB…' --config cursorgate.toml\n  \
                             cursorgate explain GET '/api/users' --live --header 'Authorization: Bearer {env:TOKEN}'\n  \
@@ -204,11 +192,11 @@ pub(super) enum Command {
     ///
     /// Follows the links and cursors of a list, and writes its items unchanged, one in each line. The state of a walk
     /// to a file is beside that file, as FILE.walk; after an interruption the same command continues from there. All
-    /// requests are by GET. Links are only followed at the host of the URL. 429, 503 and Retry-After are obeyed.
+    /// requests are by GET. Links are only followed at the host of the URL.
     ///
     /// With --verify the list is also read directly, before and after the walk, and page by page at the same time, as
     /// clients do today. An item that is unchanged in both direct readings must be in the walk once; otherwise it is
-    /// lost or repeated. Items that were added, removed or changed meanwhile are counted separately.
+    /// lost or repeated.
     #[command(after_help = "EXAMPLES:\n  cursorgate walk http://127.0.0.1:8080/api/users > users.ndjson\n  \
                             cursorgate walk http://127.0.0.1:8080/api/users --verify http://people.internal:8000/api/users \\\n    \
                             --config cursorgate.toml --report walk.html\n  \
@@ -252,8 +240,8 @@ pub(super) enum Command {
     },
     /// Try it: a legacy API of 1,003 users and the gateway in front of it, in this process.
     ///
-    /// Prints curl commands to paste. The last of these show a page before and after users are added. The upstream uses
-    /// any free port, the key for cursors is new in each run, and no file is written. Ctrl-C ends both servers.
+    /// Prints curl commands to paste. The upstream uses any free port, the key for cursors is new in each run, and no
+    /// file is written. Ctrl-C ends both servers.
     #[command(after_help = "EXAMPLES:\n  cursorgate demo\n  cursorgate demo --listen 127.0.0.1:9000")]
     Demo {
         /// The address at which the gateway listens. Default: 127.0.0.1:8080, or the next free port.
@@ -262,8 +250,7 @@ pub(super) enum Command {
     },
     /// Ask a running gateway whether it is ready.
     ///
-    /// Requests /healthz of its admin listener, and exits with the result. This suits health checks of containers
-    /// without curl.
+    /// Requests /healthz of its admin listener, and exits with the result.
     #[command(after_help = "EXAMPLES:\n  cursorgate health --config /etc/cursorgate/cursorgate.toml\n  \
                             cursorgate health --address 127.0.0.1:9180\n\n\
                             EXIT CODES:\n  0  ready\n  1  stopping, or not running\n  2  the configuration has no [admin]")]
@@ -336,22 +323,19 @@ pub(super) enum SdkLanguageArgument {
 /// The options of `check`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct CheckArguments {
-    /// Check the form of secrets and of paths of certificates, but open neither: for a review without access to these
-    /// files.
+    /// Check the form of secrets and of paths of certificates, but open neither.
     #[arg(long)]
     pub(super) without_secrets: bool,
     /// Fail also if there are only warnings.
     #[arg(long)]
     pub(super) warnings_as_errors: bool,
-    /// With --warnings-as-errors, accept warnings that contain this text, such as "reachable from everywhere" for a
-    /// container. This option may be given several times.
+    /// With --warnings-as-errors, accept warnings that contain this text, any number of times.
     #[arg(long, value_name = "TEXT", requires = "warnings_as_errors")]
     pub(super) accept: Vec<String>,
     /// The format of the report.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: CheckFormat,
-    /// Describe only this route. This option may be given several times. Without it, more than 50 routes have a line
-    /// each.
+    /// Describe only this route, any number of times. Without it, more than 50 routes have a line each.
     #[arg(long, value_name = "NAME", conflicts_with = "quiet")]
     pub(super) route: Vec<String>,
     /// Describe no route: only report mistakes, and their number.
@@ -362,20 +346,18 @@ pub(super) struct CheckArguments {
 /// The options of a check that sends requests to upstreams.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LiveArguments {
-    /// Also request a few pages of each upstream, and report differences from the configuration. Then send some 25
-    /// requests as old clients do for each list, straight and through the gateway's own code, and report answers that
-    /// differ. All requests only read.
+    /// Also request a few pages of each upstream, and report differences from the configuration. Then compare some 25
+    /// requests of old clients for each list, straight and through the gateway's own code. All requests only read.
     #[arg(long)]
     pub(super) live: bool,
-    /// A header of these requests, such as a client's credentials. This option may be given several times.
+    /// A header of these requests, any number of times.
     #[arg(long, short = 'H', value_name = "NAME: VALUE", requires = "live")]
     pub(super) header: Vec<String>,
     /// The body of these requests, for lists by POST. On other lists, a GET request with this body is tried too.
     #[arg(long, value_name = "JSON", requires = "live")]
     pub(super) body: Option<String>,
-    /// The path of a list whose route has parameters, such as /teams/7/items: these requests have its values. Without
-    /// one, and without a path in the file of --old-clients, such a list isn't asked. This option may be given several
-    /// times.
+    /// The path of a list whose route has parameters, such as /teams/7/items, any number of times. Without one, and
+    /// without a path in the file of --old-clients, such a list isn't requested.
     #[arg(long, value_name = "PATH", requires = "live")]
     pub(super) sample: Vec<String>,
     /// The pause between two requests, in milliseconds. Default: 100.
@@ -454,7 +436,7 @@ pub(super) struct LearnArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
     /// Learn from recorded exchanges, and send nothing: an HTTP archive (HAR), a file of exchanges as for `check
-    /// --exchanges`, or a folder of these. This option may be given several times.
+    /// --exchanges`, or a folder of these; any number of times.
     #[arg(long, value_name = "FILE", conflicts_with = "header")]
     pub(super) recorded: Vec<PathBuf>,
     /// The OpenAPI document of the upstream, in JSON or YAML. Its names are tried first, and its differences from the
@@ -548,8 +530,7 @@ pub(super) struct WalkArguments {
     /// the lists themselves.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub(super) dialect: Option<String>,
-    /// The configuration with a route for the direct list. The list is read with the dialect, the order, the TLS
-    /// settings and the headers of this route.
+    /// The configuration with a route for the direct list, whose dialect, order, TLS settings and headers are used.
     #[arg(long, short, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// The place of the id in an item: a name or a JSON Pointer. Default: the place in the configuration, or id.

@@ -89,7 +89,7 @@ fn documented(scrape: &str) -> BTreeMap<String, BTreeSet<String>> {
         let (name, kind) = line.split_once(' ').expect("a name and a type");
         let row = format!("| `{name}` | ");
         let cells = page.lines().find_map(|line| line.strip_prefix(&row)).unwrap_or_else(|| panic!("no row of {name}"));
-        let labels = cells.split(" | ").nth(1).expect("labels").split(", ");
+        let labels = cells.split(" | ").next().expect("labels").split(", ");
         let labels: BTreeSet<String> =
             labels.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect();
         if kind == "histogram" {

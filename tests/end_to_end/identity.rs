@@ -591,8 +591,8 @@ fn nobody_sees_what_is_of_another_client_and_everybody_finds_its_own() {
             }
             table += match (again, other) {
                 (_, true) => " all |",
-                (true, false) => " found again |",
-                (false, false) => " separate |",
+                (true, false) => " yes |",
+                (false, false) => " no |",
             };
         }
         table += "\n";

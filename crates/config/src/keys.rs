@@ -62,16 +62,12 @@ table! {
         version: Defaulted<u32> => count(1, 1).default(Count(1));
 
         /// Files with further upstreams, routes, dialects and envelopes: a file ("routes/people.toml"), a pattern
-        /// ("routes/*.toml"), or a folder, whose `.toml` files are read. Patterns and folders leave out names that
-        /// begin with a dot. At most 1,000 files with about 64 MiB together are included. Relative paths begin at the
-        /// folder of the file that contains them. A name is defined once in all files, and included files include no
-        /// others.
+        /// ("routes/*.toml"), or a folder, whose `.toml` files are read. See docs/configuration.md.
         include: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::include)).default(Texts(&[]));
 
         /// What requests get whose path no route covers: "refuse" is 404; the name of an upstream passes them on to it
         /// unchanged. Default: the upstream, if there is only one. With several upstreams, or if the only one gets
-        /// `headers` or a client certificate from the gateway, which can be credentials, this key is required, unless
-        /// a route covers all paths.
+        /// `headers` or a client certificate from the gateway, this key is required, unless a route covers all paths.
         other_paths: Key<String> => text(syntax::name).example(r#""refuse""#);
 
         /// Settings of the whole process.
@@ -84,16 +80,13 @@ table! {
             named_tables(&Schema::Table(server::ListenerKeys::KEYS), "write [listeners.NAME]").named("public", "");
 
         /// The address at which operators connect. `--admin` or CURSORGATE_ADMIN replaces it; without any of these
-        /// there is no admin listener. The operator's page is at its root, and docs/operators-page.md lists the
-        /// reports. `cursorgate health` requests its /healthz.
+        /// there is no admin listener. The operator's page is at its root; docs/operators-page.md lists the reports.
         admin: Key<Spanned> => sub_table(server::AdminKeys::KEYS).section();
 
         /// The log, which is written to standard error.
         log: Key<Spanned> => sub_table(server::LogKeys::KEYS).section();
 
-        /// Traces, exported by OTLP over HTTP (protobuf). Without this table `traceparent` passes unchanged. With it,
-        /// upstreams get one of the gateway's own spans; that of a client is continued if the client is a trusted
-        /// proxy, and replaced otherwise.
+        /// Traces, exported by OTLP over HTTP (protobuf). Without this table `traceparent` passes unchanged.
         traces: Key<Spanned> => sub_table(server::TracesKeys::KEYS).optional_section();
 
         /// The keys of cursors. This table is required if a route serves a list.
@@ -120,15 +113,13 @@ table! {
 
         /// The paths that are answered. If several routes match a request, the most specific one answers it: a route
         /// with a host before one without, fixed segments before parameters, and longer paths before shorter ones. A
-        /// path matches with and without a final slash. Each cursor contains the name of its route, so cursors of a
-        /// renamed route are refused.
+        /// path matches with and without a final slash.
         routes: Key<Spanned> => named_tables(
             &Schema::Table(route::RouteKeys::KEYS),
             "write [routes.NAME]; the name is part of every cursor of the route",
         ).named("users", examples::ROUTES);
 
-        /// Dialects of your own. A dialect describes the requests and answers of a kind of upstream. Most extend a
-        /// built-in one and contain only the differences; `cursorgate dialects` shows the built-in ones.
+        /// Dialects of your own. Most extend a built-in one; `cursorgate dialects` shows these.
         dialects: Key<Spanned> => named_tables(
             &Schema::Table(dialect::DialectKeys::KEYS),
             "write [dialects.NAME]; routes name it",

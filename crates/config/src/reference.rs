@@ -145,18 +145,25 @@ fn paragraphs(key: &Definition) -> Vec<String> {
 
 /// Returns the documentation of a key in one line, with its range.
 fn documentation(key: &Definition) -> String {
-    let mut text = unwrapped(key.documentation);
-    match key.schema {
-        Schema::Count(least, most) if least < most => match most {
-            // A maximum that is only the limit of the number's type is left out, because operators don't reach it.
-            most if most < u64::from(u32::MAX) => text.push_str(&format!(" From {least} to {most}.")),
-            _ if least > 0 => text.push_str(&format!(" At least {least}.")),
-            _ => {}
-        },
-        Schema::Quantity(_, least, most) => text.push_str(&format!(" From \"{least}\" to \"{most}\".")),
-        _ => {}
+    let text = unwrapped(key.documentation);
+    match bounds(&key.schema) {
+        Some((least, Some(most))) => format!("{text} From {least} to {most}."),
+        Some((least, None)) => format!("{text} At least {least}."),
+        None => text,
     }
-    text
+}
+
+/// Returns the smallest and the largest value of a number, in TOML. A maximum that is only the limit of the number's type
+/// is left out, because operators don't reach it.
+fn bounds(schema: &Schema) -> Option<(String, Option<String>)> {
+    match schema {
+        Schema::Count(least, most) if least < most => {
+            let most = Some(most).filter(|most| **most < u64::from(u32::MAX)).map(u64::to_string);
+            (*least > 0 || most.is_some()).then(|| (least.to_string(), most))
+        }
+        Schema::Quantity(_, least, most) => Some((format!("{least:?}"), Some(format!("{most:?}")))),
+        _ => None,
+    }
 }
 
 /// Returns the names and the documentation of the words that a key accepts, or of the keys of its inline table; none

@@ -635,25 +635,31 @@ impl Review {
         let answer = wide.answer();
         let total = answer.and_then(|answer| answer.total).is_some_and(|total| total.value > u64::from(count));
         let says_more = answer.is_some_and(|answer| answer.more == Some(true) || answer.next.is_some());
-        // An undeclared cap isn't a fault, because the route learns the cap from answers.
-        if count > 0
+        let is_judged = count > 0
             && count < asked
-            && (total || says_more)
             && self.list.dialect.size_name().is_some()
-            && declared.is_some()
-            && !self.list.settings.dialect.response.hidden
-        {
+            && !self.list.settings.dialect.response.hidden;
+        if is_judged && (total || says_more || self.goes_on_after(&wide, asked).await?) {
             let mut message = format!("asked for {asked} items, the upstream gave {count}, and there are more");
-            let help = match self.fills_pages(count).await? {
-                true => format!("size.max = {count}"),
-                false => {
-                    message.push_str(", and pages of this size aren't full either: it leaves out rows after the limit");
-                    "response.hidden = true".to_owned()
-                }
-            };
-            self.fault(at, message, help);
+            if !self.fills_pages(count).await? {
+                message.push_str(", and pages of this size aren't full either: it leaves out rows after the limit");
+                self.fault(at, message, "response.hidden = true");
+            } else if declared.is_some() {
+                // An undeclared cap isn't a fault, because the route learns the cap from answers.
+                self.fault(at, message, format!("size.max = {count}"));
+            }
         }
         Ok(wide)
+    }
+
+    /// Returns whether the page after a first page of this size has other items. Where no answer says that the list goes
+    /// on, only its items do.
+    async fn goes_on_after(&mut self, first: &ReadPage, size: u32) -> Result<bool, ProbeHalt> {
+        if self.list.dialect.paging().family == Family::Token {
+            return Ok(false);
+        }
+        let next = self.page(1, size).await?;
+        Ok(next.ids.first().is_some_and(|id| !first.ids.contains(id)))
     }
 
     /// Returns whether the first two pages of this size are full. A cap gives as many items as are asked for up to it;

@@ -36,7 +36,7 @@ table! {
 
         /// The places of the items and of facts in an answer. A place is "/a/b" (JSON Pointer), "header:NAME",
         /// "link:REL", or "content-range:PART" with the part start, end or total. "link:REL;NAME=VALUE" is only a link
-        /// that has this parameter, as "link:next;results=true" where a link to the next page is always there.
+        /// that has this parameter.
         response: Key<Spanned> => sub_table(ResponseKeys::KEYS).section();
 
         /// The parameters that sort the list. Without this table the gateway assumes that the list has the declared
@@ -44,11 +44,10 @@ table! {
         sort: Key<Spanned> => sub_table(SortKeys::KEYS).section();
 
         /// The comparisons with which ranges of the list are requested. Each is a parameter `name=value`, and an item
-        /// must match all that are sent; with {group}, a number, in all comparisons, all parameters of at least one
-        /// group. A comparison is needed in the direction of the list: `gte` or `gt`, or `lte` or `lt` for falling
-        /// values. Without the opposite one, pages backward are found by offset. If the request has no {page}, {offset}
-        /// or {token}, the list is read only by ranges: a page is at most as large as one answer, and pages backward
-        /// need both comparisons and a sort.
+        /// must match all that are sent; with {group}, a number, those of at least one group. A comparison is needed in
+        /// the direction of the list: `gte` or `gt`, or `lte` or `lt` for falling values. Without the opposite one,
+        /// pages backward are found by offset. If the request has no {page}, {offset} or {token}, the list is read only
+        /// by ranges: a page is at most one answer, and pages backward need both comparisons and a sort.
         filter: Key<Spanned> => sub_table(FILTER_KEYS).section();
 
         /// The request for a single item.
@@ -68,9 +67,8 @@ table! {
         /// The query of a request. {size} is the number of items. The other variables decide how the upstream pages:
         /// {page} by page; {offset}, {end} or {last} (`end` - 1) by offset; {token}, or {next_token} and {prev_token},
         /// by token; {after} and {before} by item; none of these, with `response.next_url`, by link. A parameter is
-        /// sent if its variables have a value. Clients send such parameters only in legacy requests. Braces around
-        /// anything but a name are sent as they are, as in {"limit":{size}}; to send braces around a name, double all
-        /// braces of the text: {{size}}.
+        /// sent if its variables have a value. Braces around anything but a name are sent as they are, as in
+        /// {"limit":{size}}; to send them around a name, double all braces: {{size}}.
         query: Key<String> => text(syntax::line).sample(r#""skip={offset}&top={size}""#);
 
         /// The headers of a request, with the same variables as `query`.
@@ -89,30 +87,25 @@ table! {
         /// The number of the first item. With 1, `{offset}`, `{end}`, `{last}` and `response.offset` count from 1.
         first_item: Defaulted<u64> => count(0, 1).default(Count(0));
 
-        /// Other queries by which clients page, such as "page={page}&per_page={size}". They are recognised in legacy
-        /// requests, and never sent to the upstream.
+        /// Other queries by which clients page, such as "page={page}&per_page={size}", in legacy requests.
         also: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).default(Texts(&[]));
 
-        /// With `true`, offsets are multiples of the size, because the upstream refuses all others, or lowers them to
-        /// such a multiple. The gateway then reads whole pages, as it does by `{page}`, and writes the offset of each:
-        /// its number times its size.
+        /// With `true`, offsets are multiples of the size, because the upstream refuses all others, or lowers them.
         aligned: Defaulted<bool> => flag().default(Boolean(false));
 
         /// With `true`, an answer to a request with {after} begins with that item itself, if it still exists, as with
-        /// `max_id` in many feeds. The gateway leaves it out, and asks for one item more where any size can be asked
-        /// for. Items must be continued by their ids.
+        /// `max_id` in many feeds. The gateway leaves it out. Items must be continued by their ids.
         after_inclusive: Defaulted<bool> => flag().default(Boolean(false));
 
         /// The token that requests the first page. Without this key the first page is requested without a token.
         first_token: Key<String> => text(syntax::line).example(r#""*""#);
 
-        /// The largest sum of offset and size that the upstream answers. The gateway requests no larger one. A page
-        /// that can't be read within it is refused with 400 `too_deep`.
+        /// The largest sum of offset and size that the upstream answers. A page that can't be read within it is refused
+        /// with 400 `too_deep`.
         max_depth: Key<u64> => count(1, u64::MAX).example("10000");
 
-        /// The largest offset that the upstream answers, whatever the size is. Beyond it, the upstream refuses a
-        /// request, or silently answers as if for this offset. A page that can't be read within it is refused with 400
-        /// `too_deep`.
+        /// The largest offset that the upstream answers, whatever the size is; the upstream refuses larger ones, or
+        /// silently lowers them. A page that can't be read within it is refused with 400 `too_deep`.
         max_offset: Key<u64> => count(0, u64::MAX).example("1000");
 
         /// With `true`, a request with a token has no filters and no sort, because the token contains them.
@@ -199,7 +192,7 @@ table! {
         token_param: Key<String> => text(syntax::name).example(r#""cursor""#);
 
         /// The place of an object whose members are added together to the query for the next page, each as a parameter.
-        /// If it is null or missing, or if all its members are null, there is no next page.
+        /// If it is null, missing or without values, there is no next page.
         next_params: Key<String> => text(syntax::pointer).example(r#""/continue""#);
 
         /// The names of the parameters for members of `next_params` that the upstream expects under other names.
@@ -225,12 +218,12 @@ table! {
 
         /// The proof that the list has ended, in addition to an answer that is shorter than a size which the upstream
         /// honours. Without this key, a flag, a missing token or a short answer is confirmed by further requests unless
-        /// other facts agree with it. With "flag", a false flag ends the list whatever else the answer says. By item
-        /// and by ranges, this key is required if the answers have neither `has_more` nor `is_last`.
+        /// other facts agree. With "flag", a false flag ends the list whatever else the answer says. By item and by
+        /// ranges, this key is required if the answers have neither `has_more` nor `is_last`.
         end: Key<EndWord> => word().example(r#""short-page""#);
 
         /// With `true`, the upstream removes items after it has applied the limit, so a short answer doesn't prove the
-        /// end. With `false`, the dialect doesn't say whether it does.
+        /// end.
         hidden: Defaulted<FlagOrWord<HiddenWord>> => flag_or_word().default(Boolean(false));
 
         /// With `true`, the upstream answers a request after the end with the last page once more.
@@ -245,8 +238,7 @@ table! {
         gone: Defaulted<Vec<Spanned>> => list_of_tables(&MATCH_SCHEMA).default(Texts(&[]));
 
         /// Answers that are failures whatever their status is. Default: an answer without items whose top-level
-        /// `error`, `errors`, `status` or `success` reports a failure, such as `"success": false`. With [] no answer is
-        /// a failure for its body.
+        /// `error`, `errors`, `status` or `success` reports a failure. With [] no answer is a failure for its body.
         error: Key<Vec<Spanned>> => list_of_tables(&MATCH_SCHEMA)
             .example(r#"[{ status = 200, body = { "/status" = "fail" }, present = "/error" }]"#);
     }
@@ -313,7 +305,7 @@ table! {
         or: Key<String> => text(syntax::line).example(r#""({a} or {b})""#);
 
         /// The combination with the client's own value of this parameter. {client} is that whole value, and {filter}
-        /// the expression of the comparisons. `query` is written around the result, which `cursorgate check` shows.
+        /// the expression of the comparisons.
         merge: Key<String> => text(syntax::line).example(r#""({client}) and {filter}""#);
 
         /// With `true`, a parameter may occur twice: the client's own parameter keeps its effect.
@@ -323,8 +315,8 @@ table! {
         /// quotes.
         quote: Key<Spanned> => sub_table(QuoteKeys::KEYS).example(r#"{ string = "single", datetime = "single" }"#);
 
-        /// The only fields that can be filtered, by their names at the upstream, each with its own comparisons. Without
-        /// this key the comparisons of [filter] apply to all fields.
+        /// The only fields that can be filtered, by their names at the upstream, each with its own comparisons.
+        /// Default: all fields.
         fields: Key<Spanned> => named_tables(&Schema::Table(TermsKeys::KEYS), "write [filter.fields.NAME]")
             .example(r#"{ amount = { lt = "{field} < {value}", gt = "{field} > {value}" } }"#);
     }
@@ -447,9 +439,8 @@ table! {
 words! {
     /// The words of `hidden`.
     enum HiddenWord {
-        /// The upstream never removes items after it has applied the limit: an answer that is shorter than its limit,
-        /// and than a size which the walk has seen honoured, ends the list. This is a promise about the upstream's
-        /// code, so leave it out in case of doubt.
+        /// The upstream never removes items after it has applied the limit, so a short answer ends the list. In case of
+        /// doubt leave it out.
         Nothing = "none",
     }
 }

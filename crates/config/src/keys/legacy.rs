@@ -19,7 +19,7 @@ table! {
     LEGACY: LegacyKeys {
         /// The treatment of links in answers that are passed on, also on routes that forward or observe: those in
         /// `Link` and `Location` and, in legacy pages, at the places that the dialect names (`next_url`, `prev_url`).
-        /// Default: "rewrite" if the upstream has a `host_header`, for which it writes links; else "keep".
+        /// Default: "rewrite" if the upstream has a `host_header`, else "keep".
         links: Key<LegacyLinks> => word().example(r#""rewrite""#);
 
         /// What tells legacy clients apart in /migration and /metrics. Default: `identity`, or else all clients of a
@@ -39,7 +39,6 @@ table! {
         rate_limit: Key<Spanned> => sub_table(LegacyRateLimitKeys::KEYS).optional_section();
 
         /// Announced periods in which legacy requests fail, or have a lower limit, so clients notice before the sunset.
-        /// The answers have the headers and links of every legacy answer.
         brownouts: Key<Vec<Spanned>> => list_of_tables(&Schema::Table(BrownoutKeys::KEYS))
             .example(r#"[{ from = "2036-11-02T08:00:00Z", until = "2036-11-02T16:00:00Z" }]"#);
 
@@ -52,12 +51,11 @@ table! {
     /// The keys of `new_clients` of a route.
     NEW_CLIENTS: NewClientsKeys {
         /// The first cursor: the word that new clients send in place of a cursor to begin a list. Choose another one
-        /// where the word can be an item's id, and ids are the cursors (`mode = "seek"`).
+        /// where the word can be an item's id, with `mode = "seek"`.
         start: Defaulted<String> => text(syntax::first_cursor).default(Text("start"));
 
         /// A second path of the list, with the same parameters as `path`, on which every request is a new client's, for
-        /// clients that can change only their base URL. Cursors are the same on both paths, and links stay on the
-        /// client's. The upstream gets the list's own path.
+        /// clients that can change only their base URL. Cursors are the same on both paths.
         path: Key<String> => text(syntax::name).example(r#""/v2/api/users""#);
 
         /// Names of parameters that mark a request as a new client's, beside the values that always do. Names that the

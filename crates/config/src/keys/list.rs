@@ -103,8 +103,7 @@ words! {
 table! {
     /// The keys of `page_size` of a route.
     PAGE_SIZE: PageSizeKeys {
-        /// The number of items of a page if the client requests none. It must not be larger than `max`; if `max` is
-        /// smaller than the default, the default is `max`.
+        /// The number of items of a page if the client requests none. At most `max`.
         default: Defaulted<u32> => count(1, 1_000_000).default(Count(20));
 
         /// The largest number of items of a page that clients may request.
@@ -124,12 +123,12 @@ table! {
         /// The same as `ttl` of [cursor], for this route. Default: the value there.
         ttl: Key<Duration> => TTL.example(r#""1h""#);
 
-        /// Cursors that are accepted beside those that the route makes, while `sealed` or `ttl` is rolled out: "signed",
-        /// "sealed", or "undated" for cursors without a time although there is a `ttl`. Default: the value of [cursor].
+        /// Cursors that are accepted beside those that the route makes, as `accept` of [cursor]. Default: the value of
+        /// [cursor].
         accept: Key<Vec<AlsoAccepted>> => list_of_words(&Schema::Word(AlsoAccepted::WORDS)).example(r#"["sealed"]"#);
 
-        /// The headers to which a cursor is bound, such as "X-Tenant-Id". A request that sends the cursor with another
-        /// value of such a header is refused with 400.
+        /// The headers to which a cursor is bound, such as "X-Tenant-Id". With another value of it, the cursor is
+        /// refused with 400.
         bind: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
 
         /// The largest number of characters in a cursor. A longer one of a client is refused with 400; a page that
@@ -167,7 +166,6 @@ table! {
 
         /// The parameter for the order. Its value has one of the forms `-created_at,email`,
         /// `desc(created_at),asc(email)` and `created_at.desc,email.asc`, or the form of the dialect.
-        /// `sort_by=created_at,email&order_by=desc,asc`, two parameters, has the same effect.
         sort: Key<String> => text(syntax::name).example(r#""sort""#);
 
         /// Parameters that are forwarded but appear in no link, log or cursor, such as "api_key".
@@ -178,8 +176,7 @@ table! {
         ignored: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
         /// Filters of the upstream whose names other APIs use for paging or sorting, such as "order" or "first".
-        /// Without this key such names are refused with 400 `parameter_invalid`; docs/parameters.md lists them.
-        /// /openapi.json describes the filters.
+        /// Otherwise such names are refused with 400 `parameter_invalid`; docs/parameters.md lists them.
         filters: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
         /// Parameters of the upstream's query that are taken from the body of a POST, each with its place there (JSON
@@ -197,9 +194,7 @@ table! {
         /// 503 between two.
         time: Defaulted<Duration> => duration("1ms", "1h").default(Text("30s"));
 
-        /// The largest number of upstream requests for a page. If an answer has fewer items than a page, this also
-        /// limits `page_size.max`: `cursorgate check` computes how many requests the largest page needs. A page that
-        /// needs more is treated as `short_pages` says.
+        /// The largest number of upstream requests for a page. A page that needs more is treated as `short_pages` says.
         upstream_requests: Defaulted<u32> => count(1, 1_000).default(Count(8));
 
         /// The largest number of upstream requests for a page that must be searched for, because the list has changed

@@ -27,7 +27,7 @@ table! {
             texts(&Schema::Text(syntax::base_url)).example(r#"["https://api.example.com", "https://staging.example.com"]"#);
 
         /// The credentials that clients send, each as a security scheme of OpenAPI. A request needs one of them.
-        /// Upstreams check credentials; the gateway only describes them here. Default: none is described.
+        /// Upstreams check them.
         security_schemes: Key<Spanned> => named_tables(
             &Schema::Table(SecuritySchemeKeys::KEYS),
             "write [openapi.security_schemes.NAME]",

@@ -33,8 +33,7 @@ table! {
         password: Key<String> => secret().example(r#""file:/etc/cursorgate/postgres.password""#);
 
         /// TLS. `tls = {}` verifies the server's certificate, and that it is for the host of the server's address,
-        /// against the system's authorities, as `sslmode=verify-full` does in other clients. Without this key
-        /// connections are not encrypted.
+        /// against the system's authorities. Without this key connections are not encrypted.
         tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/postgres-ca.pem" }"#);
 
         /// The largest number of connections that this process opens. Each is used for one query at a time; further
@@ -47,8 +46,7 @@ table! {
         /// The longest time for a connection to be established, including TLS and the password.
         connect_timeout: Defaulted<Duration> => duration("10ms", "1m").default(Text("3s"));
 
-        /// The time after which another process takes over a job, if its process has ended or can't reach the server. A
-        /// process renews its lease of a job three times within this time.
+        /// The time after which another process takes over a job, if its process has ended or can't reach the server.
         lease: Defaulted<Duration> => duration("1s", "10m").default(Text("15s"));
     }
 }

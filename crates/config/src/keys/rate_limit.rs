@@ -22,9 +22,8 @@ table! {
         /// and cause no upstream request.
         requests: Key<u32> => count(1, MOST).example("100");
 
-        /// The largest number of upstream requests that a client may cause in the time `per`. Each page counts as many
-        /// as it took: a search with 30 upstream requests counts 30. A client beyond the limit gets 429 until its limit
-        /// has recovered.
+        /// The largest number of upstream requests that a client may cause in the time `per`. A client beyond the limit
+        /// gets 429 until its limit has recovered.
         upstream_requests: Key<u32> => count(1, MOST).example("500");
 
         /// The time in which a fully used limit recovers, evenly: with `requests = 100` and "1m", by one request every
@@ -36,9 +35,8 @@ table! {
         burst: Key<u32> => count(1, MOST).example("20");
 
         /// The property that identifies clients: "principal" for `identity` or the headers in `principal`, "address",
-        /// or a header such as "header:X-Api-Key". Without such a header the address counts, which a trusted proxy may
-        /// report; of an IPv6 address the /64. A client that invents values has a new limit with each: to prevent this,
-        /// use "address", or a header that the upstream checks.
+        /// or a header such as "header:X-Api-Key". Without such a header the address counts. A client that invents
+        /// values has a new limit with each: to prevent this, use "address", or a header that the upstream checks.
         key: Defaulted<String> => text(key).default(Text("principal"));
     }
 }

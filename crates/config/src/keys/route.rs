@@ -38,8 +38,7 @@ table! {
         path: Key<String> => text(syntax::name).sample(r#""/api/users""#);
 
         /// The methods of requests for the list. Requests for its path with other methods are forwarded, except QUERY
-        /// and these methods in lower case, which are refused. The body of a POST is a JSON object. Each member that
-        /// isn't one of the client's parameters is a filter.
+        /// and these methods in lower case, which are refused.
         methods: Defaulted<Vec<ListMethod>> =>
             list_of_words(&Schema::Word(ListMethod::WORDS)).default(Texts(&["GET", "HEAD"]));
 
@@ -72,8 +71,7 @@ table! {
         collection: Key<String> => text(syntax::name).example(r#""users""#);
 
         /// The order in which the upstream lists the items: fields, with `-` for descending ones, and the id at the
-        /// end. Without this key positions are found by the items around them, which is a weaker proof (level
-        /// `anchored`).
+        /// end. Without this key positions are found by the items around them (level `anchored`).
         order: Key<Vec<Located<String>>> =>
             texts(&Schema::Text(syntax::sort_term)).sample(r#"["-created_at", "id"]"#);
 
@@ -90,14 +88,13 @@ table! {
             "write fields = { NAME = { type = \"datetime\" } }",
         ).named("created_at", super::examples::FIELDS);
 
-        /// The fields by which this endpoint can sort. Clients may sort by them, and the gateway asks the upstream for
-        /// the route's order if it consists of such fields. "id" stands for the item's id; without it, items with equal
-        /// keys may come in any order.
+        /// The fields by which this endpoint can sort. Clients may sort by them, and the gateway requests the route's
+        /// order if it consists of them. "id" stands for the item's id; without it, items with equal keys may come in
+        /// any order.
         sortable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
 
         /// The fields that this endpoint can filter by ranges, as [filter] of the dialect describes. List only fields
-        /// that really filter: many APIs ignore unknown parameters, and some compare ids as numbers but sort them as
-        /// text.
+        /// that really filter: many APIs ignore unknown parameters.
         filterable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
 
         /// The way in which pages are found.
@@ -110,8 +107,7 @@ table! {
         unproven: Defaulted<WhenUnproven> => word().default(Text("refuse"));
 
         /// The answer if a list ends although a total, a flag or a link of the upstream says that more items follow,
-        /// and no further request refutes it. If the upstream shows only the beginning of the list, set
-        /// `request.max_depth` of the dialect.
+        /// and no further request refutes it.
         unproven_end: Defaulted<WhenEndUnproven> => word().default(Text("flag"));
 
         /// The form in which clients get errors.
@@ -134,8 +130,8 @@ table! {
         ]));
 
         /// Headers that say nothing about a person, in addition to those that the gateway knows, such as `User-Agent`
-        /// and `Traceparent`. List no header by which your upstream decides what a client sees: answers are shared
-        /// regardless of it. Bulk requests and webhooks have the list of [defaults].
+        /// and `Traceparent`. List no header by which your upstream decides what a client sees. Bulk requests and
+        /// webhooks have the list of [defaults].
         impersonal: Defaulted<Vec<HeaderName>> =>
             header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
 
@@ -143,25 +139,22 @@ table! {
         /// "parameter:NAME" (a private parameter of the query), "certificate" (the subject of a verified certificate),
         /// "jwt:CLAIM" (a claim of a bearer token that `server.tokens` verifies), "answer:PLACE" (a member such as
         /// "/user/id" or a header of the answer to `server.identity_answer`). A request without any of them, or with
-        /// one that can't be verified, is told apart by all of its headers, as without this key. With `[]`, `principal`
-        /// identifies clients. docs/identity.md explains the choice.
+        /// one that can't be verified, is treated as without this key. See docs/identity.md.
         identity: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).default(Texts(&[]));
 
         /// The form of the route's cursors.
         cursor: Key<Spanned> => sub_table(list::CursorKeys::KEYS).section();
 
-        /// Other names of the route whose cursors are accepted, because the name is a part of each cursor: its former
-        /// name, and the next one while replicas are renamed one by one. docs/restarts.md has the steps.
+        /// Other names of the route whose cursors are accepted: its former name, and the next one while replicas are
+        /// renamed one by one. See docs/restarts.md.
         was: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).example(r#"["people"]"#);
 
         /// The names of the clients' parameters. A parameter that isn't listed here has the name that the envelope
         /// gives it. A name that begins with a slash, such as "/payload/cursor", is a place in the body of a POST.
         parameters: Key<Spanned> => sub_table(list::ParametersKeys::KEYS).section();
 
-        /// What the requests of old clients get. These are all requests that don't say by a value that they are new
-        /// clients': `start` as the first cursor, then the cursor of each page. Names of parameters mark no request,
-        /// because a service can have its own `limit` or `cursor`; nor do `Accept` and `Prefer`. This key is required
-        /// on routes that paginate, here or in [defaults].
+        /// What the requests of old clients get. These are all requests without the value `start` as the first cursor,
+        /// or the cursor of a page. This key is required on routes that paginate, here or in [defaults].
         old_clients: Key<OldClients> => word().sample(r#""pass""#);
 
         /// Further marks of new clients.
@@ -171,21 +164,19 @@ table! {
         legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
 
         /// The page cache: pages are stored and served again without a request to the upstream, by all processes that
-        /// share a store (`caches.shared`). docs/caching.md explains which pages are stored, and what their levels then
-        /// mean.
+        /// share a store (`caches.shared`). See docs/caching.md.
         page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
 
         /// With `true`, the page after a served one is made in the background, with the client's own headers, and
-        /// stored. This needs `page_cache`. No page is made ahead while the upstream or the gateway is busy.
+        /// stored. This needs `page_cache`.
         prefetch: Defaulted<bool> => flag().default(Boolean(false));
 
         /// Limits of the requests in flight. A request is in flight from its head to the last byte of its response.
         concurrency: Key<Spanned> => sub_table(ConcurrencyKeys::KEYS).optional_section();
 
         /// Limits of the requests that each client sends in a period. Answers have the remainder in `RateLimit` and
-        /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). With [caches.shared] all processes count
-        /// together, otherwise each counts alone. A process remembers up to 65,536 clients for each limit, and beyond
-        /// that forgets those that have used little.
+        /// `RateLimit-Policy`. With [caches.shared] all processes count together, otherwise each counts alone. See
+        /// docs/limits.md.
         rate_limit: Key<Spanned> => sub_table(RateLimitKeys::KEYS).optional_section();
 
         /// The origins whose scripts may read answers. Without this table, preflight requests are forwarded, and the
@@ -260,8 +251,7 @@ words! {
         Upstream = "upstream",
         /// No total is shown.
         Omit = "omit",
-        /// The total in the answers that list the items. Without one, a separate request for the count has the client's
-        /// filters under the same names. If that request ignores a filter, the total is too large.
+        /// The total in the answers that list the items, or else of a separate request with the client's filters.
         Count = "count",
         /// The total at the time of the walk's first page, for all of its pages.
         FirstPage = "first-page",
@@ -271,7 +261,7 @@ words! {
 table! {
     /// The keys of `observe` of a route.
     OBSERVE: ObserveKeys {
-        /// The number of answers among which one is read: with 1 all answers are read, with 10 one in ten.
+        /// The number of answers among which one is read.
         every: Defaulted<u32> => count(1, 1_000_000).default(Count(1));
     }
 }
@@ -280,23 +270,21 @@ table! {
     /// The keys of `page_cache` of a route.
     PAGE_CACHE: PageCacheKeys {
         /// The time for which a stored page is fresh, and is served as it is. If the upstream sets a shorter time
-        /// (`max-age`, `s-maxage`, `Expires`), that time applies. Pages that the upstream forbids storing are never
-        /// stored. With "0s" the route has no cache, even if `defaults` have one.
+        /// (`max-age`, `s-maxage`, `Expires`), that time applies. With "0s" the route has no cache, even if `defaults`
+        /// have one.
         ttl: Defaulted<Duration> => duration("0s", "30d").default(Text("300s"));
 
         /// The time after `ttl` in which an old page is still served while a new one is made in the background (RFC
         /// 5861).
         stale_while_revalidate: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
 
-        /// The time after `ttl` in which an old page is served if no new one can be made: the upstream can't be
-        /// reached, is late, fails with 5xx, or sends an unreadable answer (RFC 5861). A 4xx of the upstream is passed
-        /// on in any case.
+        /// The time after `ttl` in which an old page is served if no new one can be made (RFC 5861). A 4xx of the
+        /// upstream is passed on in any case.
         stale_if_error: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
 
         /// With `true`, pages for a single client are stored too, separately for each `principal`, `Authorization` and
         /// `Cookie`. These are answers marked `private`, and answers to requests with `Authorization` that aren't
-        /// marked `public`, `s-maxage` or `must-revalidate`. A shared cache must not store them for other clients (RFC
-        /// 9111, section 3.5).
+        /// marked `public`, `s-maxage` or `must-revalidate` (RFC 9111, section 3.5).
         private: Defaulted<bool> => flag().default(Boolean(false));
     }
 }
@@ -309,7 +297,6 @@ table! {
         requests: Key<usize> => count(1, 1_000_000).example("200");
 
         /// The largest number of requests in flight on this route for each client. Further ones are answered with 429.
-        /// A client is identified by `identity` or the headers in `principal`, or else by its address; of IPv6 the /64.
         /// Requests for which no client waits, such as those of exports, count only in `requests`.
         per_client: Key<usize> => count(1, 1_000_000).example("20");
     }

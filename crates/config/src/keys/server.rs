@@ -27,12 +27,12 @@ table! {
     SERVER: ServerKeys {
         /// The scheme and host with which links begin. Without this key links begin with the host that a trusted proxy
         /// reports (see `forwarded_headers`), or else with the request's `Host` if the route lists it in `hosts`.
-        /// Without either, links begin with the path, because a client can write any `Host`.
+        /// Without either, links begin with the path.
         public_url: Key<String> => text(syntax::base_url).sample(r#""https://api.example.com""#);
 
         /// The beginning of `type` in problem documents, to which the code of the problem is appended. Without this key
-        /// the type is about:blank. The site that `make docs` generates has a section for each code: write its address
-        /// with "docs/problems.html#" at the end.
+        /// the type is about:blank. The site that `make docs` generates has a section for each code, at
+        /// "docs/problems.html#".
         problem_types: Key<String> => text(syntax::uri).example(r#""https://docs.example.com/problems/""#);
 
         /// The networks of proxies that are trusted to report where a request came from, such as "10.20.0.0/16". "unix"
@@ -41,10 +41,10 @@ table! {
             texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
         /// The headers in which trusted proxies report the client. List all that the proxies write themselves, and Host
-        /// if they check it. Such headers from other clients, and unlisted ones such as X-Real-IP and True-Client-IP,
-        /// are neither used nor forwarded. Links begin with the scheme, host, port and prefix in X-Forwarded-Proto,
-        /// X-Forwarded-Host, X-Forwarded-Port and X-Forwarded-Prefix, or in the last value of Forwarded, if listed. The
-        /// upstream gets X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto from the gateway.
+        /// if they check it. Such headers from other clients, and unlisted ones such as X-Real-IP, are neither used nor
+        /// forwarded. Links begin with the scheme, host, port and prefix in X-Forwarded-Proto, -Host, -Port and
+        /// -Prefix, or in the last value of Forwarded. The upstream gets X-Forwarded-For, -Host and -Proto from the
+        /// gateway.
         forwarded_headers: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name))
             // Balancers and ingresses write these headers themselves, and pass on the other headers of this kind as a
             // client wrote them.
@@ -52,8 +52,8 @@ table! {
 
         /// The header in which upstreams get the subject of a client's verified certificate (see `tls.clients` of a
         /// listener), such as "CN=billing,O=Example" (RFC 4514). The same header from a client is dropped, unless the
-        /// client is a trusted proxy and `forwarded_headers` lists the header. Routes without a `principal` of their
-        /// own identify clients by it too.
+        /// client is a trusted proxy and `forwarded_headers` lists it. Routes without a `principal` of their own
+        /// identify clients by it too.
         client_subject: Key<HeaderName> => header_name(syntax::header_name).example(r#""X-Client-Subject""#);
 
         /// The keys that verify the bearer tokens of clients, for "jwt:CLAIM" in `identity`. Tokens that these keys don't
@@ -73,9 +73,8 @@ table! {
         head_size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("16KiB"));
 
         /// The memory of the whole process. What it takes at rest, for `connections`, routes and caches is set aside;
-        /// bodies of answers, requests and pages share the rest, the last quarter of which is for pages of up to 128
-        /// KiB. Beyond it requests are answered with 503. Default: seven eighths of the memory of the control group, or
-        /// else half of the machine's.
+        /// bodiesshare the rest, as docs/sizing.md describes. Beyond it requests are answered with 503. Default: seven
+        /// eighths of the memory of the control group, or else half of the machine's.
         memory: Key<usize> => size("64MiB", "1024GiB").example(r#""512MiB""#);
 
         /// The longest time for a request head, from its first byte to its last, and for a TLS handshake. Within this
@@ -92,9 +91,8 @@ table! {
         /// `trusted_proxies` have no such limit. Default: half of `connections`.
         connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
 
-        /// The largest number of requests at the same time on one connection of HTTP/2. Clients hold back further
-        /// requests. All but the first count in `connections` and `connections_per_address`, as if each had a
-        /// connection of its own.
+        /// The largest number of requests at the same time on one connection of HTTP/2. All but the first count in
+        /// `connections` and `connections_per_address`.
         streams_per_connection: Defaulted<u32> => count(1, 1_000).default(Count(100));
 
         /// The longest time for which a connection may wait for its next request. Set it longer than a load balancer in
@@ -106,22 +104,21 @@ table! {
         /// ends it.
         drain_delay: Defaulted<Duration> => duration("0s", "10m").default(Text("0s"));
 
-        /// The longest time after `drain_delay` for which the process finishes requests in flight. Both times together
-        /// must be shorter than the grace period, by default 30 seconds in Kubernetes.
+        /// The longest time after `drain_delay` for which the process finishes requests in flight. Both together must
+        /// be shorter than the grace period, by default 30 seconds in Kubernetes.
         shutdown_timeout: Defaulted<Duration> => duration("0s", "1h").default(Text("25s"));
 
         /// With `true`, the configuration is reloaded within about two seconds after a change of its file, or of a file
         /// that it names, such as a key. Files of certificates are read again in any case.
         reload_on_change: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// With `true`, other processes of the same user may listen at the same addresses (SO_REUSEPORT), so a new
-        /// process can start before the old one stops. SIGUSR2 replaces a process without this key; see
-        /// docs/restarts.md.
+        /// With `true`, other processes of the same user may listen at the same addresses (SO_REUSEPORT). SIGUSR2
+        /// replaces a process without this key; see docs/restarts.md.
         reuse_port: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// The codings with which the gateway compresses its own responses: pages and problems. A client gets the
-        /// coding that its Accept-Encoding prefers, and among equals the first in this list. With `[]` no response is
-        /// compressed. Forwarded answers are not changed.
+        /// The codings with which the gateway compresses its own responses: pages and problems. Of codings that a
+        /// client accepts equally, the first is used. With `[]` no response is compressed. Forwarded answers are not
+        /// changed.
         compression: Defaulted<Vec<ContentCoding>> =>
             list_of_words(&Schema::Word(ContentCoding::WORDS)).default(Texts(&["zstd", "br", "gzip"]));
 
@@ -135,7 +132,7 @@ table! {
     TOKENS: TokenKeys {
         /// The public keys of the tokens' issuer, a JSON Web Key Set (RFC 7517): a file, or the issuer's `jwks_uri`,
         /// which is `https`, or `http` on this machine. A file is read at the start and at each reload. A URL is read
-        /// at the start, each `refresh`, and when a token names another key, at most each 5 seconds, without redirects.
+        /// at the start, each `refresh`, and when a token names another key.
         keys: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/jwks.json""#);
 
         /// The PEM file of the authorities that are trusted for the URL. Default: the authorities of the system.
@@ -171,8 +168,7 @@ table! {
         /// The name of the upstream that knows the client. Its `base_path`, `tls`, `headers` and `timeouts` apply.
         upstream: Key<String> => text(syntax::name).sample(r#""people""#);
 
-        /// The path, which may have a query. Clients with valid credentials get 2xx, all others 401 or 403. With another
-        /// status, or if the upstream doesn't answer, nobody is identified.
+        /// The path, which may have a query. Clients with valid credentials get 2xx, all others 401 or 403.
         path: Key<String> => text(syntax::check_path).sample(r#""/me""#);
 
         /// The headers of a client that this request has. A client without any of them isn't asked for. List only the
@@ -198,9 +194,9 @@ table! {
         /// the owner and the group.
         mode: Key<String> => text(syntax::mode).example(r#""0660""#);
 
-        /// The networks of proxies that begin each connection with a header of the PROXY protocol, version 1 or 2,
-        /// which has the client's address. Connections from other networks, or without the header, are closed. "unix"
-        /// stands for all clients of unix sockets. With `[]` the protocol is off.
+        /// The networks of proxies that begin each connection with a header of the PROXY protocol, version 1 or 2.
+        /// Connections from other networks, or without the header, are closed. "unix" stands for all clients of unix
+        /// sockets. With `[]` the protocol is off.
         proxy_protocol: Defaulted<Vec<Located<String>>> =>
             texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
@@ -208,9 +204,8 @@ table! {
         /// if they begin with it ("prior knowledge").
         http2: Defaulted<bool> => flag().default(Boolean(true));
 
-        /// TLS, with PEM files. The files are read again within seconds of a change. If a new certificate and its key
-        /// can't be used, the previous ones stay in use, and the log, /metrics and /certificates of the admin listener
-        /// report it.
+        /// TLS, with PEM files. The files are read again within seconds of a change. If a new pair can't be used, the
+        /// previous one stays in use.
         tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS).optional_section();
     }
 }
@@ -226,7 +221,7 @@ table! {
         key: Key<String> => secret().sample(r#""file:/etc/cursorgate/tls.key""#);
 
         /// Further certificates. A client gets the one for the name that it requests (SNI), also if that name only
-        /// matches a wildcard. Clients that request no name or another one get `certificate` of this table.
+        /// matches a wildcard. Others get `certificate` of this table.
         certificates: Key<Spanned> => named_tables(
             &Schema::Table(ListenerCertificateKeys::KEYS),
             "write [listeners.NAME.tls.certificates.NAME]",
@@ -271,19 +266,19 @@ table! {
         address: Key<String> => text(syntax::address).sample(r#""127.0.0.1:9180""#);
 
         /// Further host names under which the admin listener answers, such as "metrics.internal". It always answers
-        /// under IP addresses and localhost, and /healthz under every name. Other names are refused (DNS rebinding).
+        /// under IP addresses and localhost. Other names are refused (DNS rebinding).
         hosts: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).default(Texts(&[]));
 
         /// The token for requests that change something, such as POST /reload: `Authorization: Bearer TOKEN`. It has at
-        /// least 16 visible ASCII characters. Without this key such requests are refused, at every address. Explanations,
-        /// and the report on the configuration at GET /reload, need this token too.
+        /// least 16 visible ASCII characters. Without this key such requests are refused. Explanations and the report
+        /// at GET /reload need it too.
         token: Key<String> => secret().example(r#""file:/etc/cursorgate/admin.token""#);
 
         /// A token for requests that only read, such as those of Prometheus. `token` opens reports too.
         read_token: Key<String> => secret().example(r#""file:/etc/cursorgate/read.token""#);
 
         /// The reports that need no token. The checks /livez, /readyz and /healthz never need one. Default: "all" at a
-        /// loopback address, and "none" at every other one, where reports are refused without a token.
+        /// loopback address, and "none" at every other one.
         open: Key<OpenReports> => word().example(r#""metrics""#);
 
         /// The histograms of requests in /metrics. Those of upstreams have all buckets in any case.
@@ -293,8 +288,7 @@ table! {
         tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS)
             .example(r#"{ certificate = "/etc/cursorgate/admin.crt", key = "file:/etc/cursorgate/admin.key" }"#);
 
-        /// The key that signs permits, at least 32 random bytes: `cursorgate explain --sign` makes such a header, with
-        /// which one request in production is explained at /explanations; see docs/explain.md.
+        /// The key that signs permits, at least 32 random bytes; see docs/explain.md.
         explain_key: Key<String> => secret().example(r#""file:/etc/cursorgate/explain.key""#);
     }
 }
@@ -309,9 +303,7 @@ table! {
         /// values of queries.
         level: Defaulted<LogLevel> => word().default(Text("info"));
 
-        /// The requests that have a line in the access log, whatever `level` is. The line of a request that failed
-        /// because of a fault in the gateway has the level ERROR. Other answers with 5xx, and answers that upstreams
-        /// broke off, have WARN, and all other requests INFO.
+        /// The requests that have a line in the access log, whatever `level` is.
         access: Defaulted<AccessLog> => word().default(Text("all"));
     }
 }
@@ -320,13 +312,11 @@ table! {
     /// The keys of `[traces]`.
     TRACES: TracesKeys {
         /// The name of the upstream that gets the traces. Its peers are OpenTelemetry collectors that listen for OTLP
-        /// over HTTP, usually at port 4318. Its `base_path`, `tls`, `headers` and `timeouts` apply to these requests,
-        /// and no route needs to name it.
+        /// over HTTP, usually at port 4318.
         upstream: Key<String> => text(syntax::name).sample(r#""collector""#);
 
-        /// The number of requests among which one begins a trace: with 100, one request in a hundred. A request of a
-        /// trusted proxy (`server.trusted_proxies`) with a `traceparent` continues that trace instead, and is recorded
-        /// if the trace is.
+        /// The number of requests among which one begins a trace. A request of a trusted proxy with a `traceparent`
+        /// continues that trace instead.
         every: Defaulted<u32> => count(1, 1_000_000).default(Count(100));
 
         /// The `service.name` in the traces.
@@ -340,28 +330,25 @@ table! {
         /// The number of the key that signs new cursors. Cursors of all keys in `keys` are accepted.
         signing_key: Key<u32> => count(0, u32::MAX as u64).sample("1");
 
-        /// The keys by their numbers, each at least 32 random bytes; `cursorgate keygen` makes one. Each cursor
-        /// contains the number of its key. To change the key, add a new one, sign with it, and remove the old one when
-        /// its cursors may end. A reload reads keys in files again ("file:/etc/cursorgate/cursor.key"), and not those
-        /// in the environment.
+        /// The keys by their numbers, each at least 32 random bytes; `cursorgate keygen` makes one. To change the key,
+        /// add a new one, sign with it, and remove the old one when its cursors may end. A reload reads keys in files
+        /// again, and not those in the environment.
         keys: Key<NamedTexts> => named_texts(
             &Schema::Secret,
             "write keys = { 1 = \"env:NAME\" }; the number is in every cursor",
         ).sample(r#"{ 1 = "env:CURSORGATE_KEY" }"#);
 
         /// The lifetime of a cursor. An older cursor is refused with 410, at the latest after a quarter more than this
-        /// time, because the time in a cursor is rounded. Without this key a cursor is valid as long as its key is
-        /// listed.
+        /// time. Without this key a cursor is valid as long as its key is listed.
         ttl: Key<Duration> => TTL.example(r#""24h""#);
 
         /// With `true`, cursors are encrypted; otherwise everybody who has a cursor can read its sort keys. Cursors
-        /// that contain tokens of an upstream are always encrypted. A change makes the other cursors invalid that
-        /// clients have, unless `accept` lists them.
+        /// that contain tokens of an upstream are always encrypted. A change makes older cursors invalid, unless
+        /// `accept` lists them.
         sealed: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// Cursors that are accepted beside those that are made: "signed" and "sealed" while `sealed` is rolled out, and
-        /// "undated" for cursors without a time while `ttl` is. All replicas must accept the cursors before one of them
-        /// makes them; docs/restarts.md has the steps.
+        /// Cursors that are accepted beside those that are made: "signed" and "sealed" while `sealed` is rolled out,
+        /// and "undated" for cursors without a time while `ttl` is. See docs/restarts.md.
         accept: Defaulted<Vec<AlsoAccepted>> => list_of_words(&Schema::Word(AlsoAccepted::WORDS)).default(Texts(&[]));
     }
 }
@@ -379,9 +366,7 @@ table! {
         /// `Last-Modified`, for conditional requests.
         pages: Key<Spanned> => sub_table(PagesKeys::KEYS).section();
 
-        /// A server of Redis or Valkey in which several processes share pages, the sort keys of items, the limits of
-        /// clients, and the counts of /migration. Values are encrypted with the keys of cursors, except limits, whose
-        /// names are hashed. While the store is down or slow, pages are made without it; see docs/shared-store.md.
+        /// A server of Redis or Valkey that several processes share; see docs/shared-store.md.
         shared: Key<Spanned> => sub_table(StoreKeys::KEYS).optional_section();
     }
 }
@@ -399,8 +384,7 @@ table! {
     /// The keys of `[caches.pivots]`.
     PIVOTS: PivotsKeys {
         /// The largest memory that the sort keys may take in this process. Beyond it keys that are rarely used are
-        /// removed, and looked up again when a cursor needs them. Default: 64 MiB, or an eighth of `server.memory` if
-        /// that is less.
+        /// removed. Default: 64 MiB, or an eighth of `server.memory` if that is less.
         size: Key<usize> => size("64KiB", "64GiB").example(r#""256MiB""#);
 
         /// The time for which the sort keys of an item are kept.

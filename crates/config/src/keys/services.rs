@@ -18,40 +18,33 @@ use crate::{
 table! {
     /// The keys of `[services]`.
     SERVICES: ServicesKeys {
-        /// Bulk requests: a client sends many operations in one POST, and gets all results in one answer. Each
-        /// operation runs as if the client had sent it alone. See docs/bulk.md.
+        /// Bulk requests: a client sends many operations in one POST, and gets all results in one answer. See
+        /// docs/bulk.md.
         bulk: Key<Spanned> => sub_table(BulkKeys::KEYS).optional_section();
 
         /// Exports of whole lists as files. A client begins a job by a POST to the path of a list followed by
-        /// `/exports`. The job reads all pages of the list with the client's own credentials, and continues after a
-        /// restart. See docs/exports.md.
+        /// `/exports`. See docs/exports.md.
         exports: Key<Spanned> => sub_table(ExportKeys::KEYS).optional_section();
 
-        /// Events that the gateway sends to endpoints, each by a signed POST. Examples: an export has ended, a list has
-        /// changed, the sunset of a route is near. See docs/webhooks.md.
+        /// Events that the gateway sends to endpoints, each by a signed POST. See docs/webhooks.md.
         webhooks: Key<Spanned> => sub_table(WebhookKeys::KEYS).optional_section();
-        /// GraphQL: a connection for each list that is read by GET. The gateway reads a connection by the same request
-        /// that a client of the list would send. See docs/graphql.md.
+        /// GraphQL: a connection for each list that is read by GET. See docs/graphql.md.
         graphql: Key<Spanned> => sub_table(GraphqlKeys::KEYS).optional_section();
         /// Pages that stay up to date. A client requests the path of a list followed by `/live`, and gets the page and
-        /// then its changes, as a stream of events or over a WebSocket. The gateway polls the upstream, once for all
-        /// clients that see the same page. See docs/live.md.
+        /// then its changes. See docs/live.md.
         live: Key<Spanned> => sub_table(LiveKeys::KEYS).optional_section();
-        /// Tools for agents, by the Model Context Protocol over streamable HTTP. Each list that is read by GET has a
-        /// tool that reads it and, with `services.exports`, a tool that exports it. See docs/mcp.md.
+        /// Tools for agents, by the Model Context Protocol over streamable HTTP. See docs/mcp.md.
         mcp: Key<Spanned> => sub_table(McpKeys::KEYS).optional_section();
-        /// A page for operators at the path /playground/ of the admin listener. It reads a list of this gateway by page
-        /// number and by cursor, side by side, and shows the upstream requests and the proof of each page. It requires
-        /// `admin.token`. See docs/playground.md.
+        /// A page for operators at the path /playground/ of the admin listener. It requires `admin.token`. See
+        /// docs/playground.md.
         playground: Key<Spanned> => sub_table(PlaygroundKeys::KEYS).optional_section();
 
-        /// The description of the API for its clients: the OpenAPI document of lists and services, links to it from
-        /// every page, and a path from which clients find all lists. See docs/contract.md.
+        /// The description of the API for its clients. See docs/contract.md.
         contract: Key<Spanned> => sub_table(PublicContractKeys::KEYS).optional_section();
 
         /// The origins whose scripts may use bulk requests, the contract, GraphQL and webhooks. Without this table,
-        /// these are the origins of all lists, and for bulk requests of all routes, if all of them have the same
-        /// `cors`; otherwise none. Exports and live pages have the `cors` of their list.
+        /// these are the origins of all lists, if all of them have the same `cors`. Exports and live pages have the
+        /// `cors` of their list.
         cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();
     }
 }
@@ -67,8 +60,7 @@ table! {
         /// route. Default: `identity` of [defaults].
         identity: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).example(r#"["jwt:sub"]"#);
 
-        /// The property that identifies clients for the limits of requests that go on without their clients, and of keys,
-        /// as in `rate_limit`: "principal", "address", or a header such as "header:X-Api-Key".
+        /// What identifies clients for the limits of keys, as `key` of `rate_limit`.
         key: Defaulted<String> => text(rate_limit::key).default(Text("principal"));
 
         /// The largest number of operations in a request. One with more is refused with 400 as a whole.
@@ -77,8 +69,7 @@ table! {
         /// The largest number of operations of a request that run at the same time.
         at_once: Defaulted<usize> => count(1, 100).default(Count(5));
 
-        /// The longest time for an operation, which is then cancelled, with the status 504, and for the body of the
-        /// bulk request to arrive.
+        /// The longest time for an operation, which is then cancelled with the status 504.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
         /// The largest body of a bulk request. A larger one is refused with 413.
@@ -88,8 +79,8 @@ table! {
         /// result.
         answer_size: Defaulted<usize> => size("1KiB", "1GiB").default(Text("16MiB"));
 
-        /// The results of requests with an `Idempotency-Key`, which a client that repeats such a request gets again.
-        /// They are in the memory of the process: another process or a restarted one doesn't have them.
+        /// The results of requests with an `Idempotency-Key`. They are in the memory of the process: another process or
+        /// a restarted one doesn't have them.
         idempotency: Key<Spanned> => sub_table(IdempotencyKeys::KEYS).section();
     }
 }
@@ -100,9 +91,8 @@ table! {
         /// The time for which an `Idempotency-Key` is kept.
         ttl: Defaulted<Duration> => duration("1m", "7d").default(Text("24h"));
 
-        /// The largest number of keys that are kept at a time. Keys of requests that changed nothing make room. Without
-        /// such a key, requests with a new key are answered with 503: if another key were removed early, a repetition
-        /// would run its operations twice.
+        /// The largest number of keys that are kept at a time. Beyond it, requests with a new key are answered with
+        /// 503.
         entries: Defaulted<usize> => count(1, 100_000).default(Count(10_000));
 
         /// The memory for results, a part of `server.memory`. When it is full, the oldest results are removed, and
@@ -114,9 +104,8 @@ table! {
 table! {
     /// The keys of `[services.exports]`.
     EXPORTS: ExportKeys {
-        /// The directory for jobs and results, created if missing. Processes of one machine with the same directory and
-        /// keys of cursors share the jobs. It can't be on a network file system; for several machines use `postgres`
-        /// instead. A change takes effect after a restart.
+        /// The directory for jobs and results, created if missing. It can't be on a network file system; for several
+        /// machines use `postgres` instead. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/exports""#);
 
         /// The largest number of jobs that this process works on at the same time. Each sends one request after the
@@ -136,7 +125,7 @@ table! {
         queue: Defaulted<usize> => count(1, 100_000).default(Count(100));
 
         /// The longest time for which a page that fails is requested again, with pauses that grow to five minutes. Then
-        /// the job has failed, and can be resumed. Refusals for a limit (429) don't count.
+        /// the job has failed, and can be resumed.
         retry_for: Defaulted<Duration> => duration("0s", "7d").default(Text("1h"));
 
         /// The longest time for a page, which is then a failed attempt.
@@ -149,8 +138,7 @@ table! {
         /// The largest result of a job, which has failed beyond it.
         size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("10GiB"));
 
-        /// The time for which a finished job is kept with its result. It is removed only if it still seems as old an
-        /// hour later, because the machine's clock may be wrong for a while.
+        /// The time for which a finished job is kept with its result.
         keep: Defaulted<Duration> => duration("1s", "365d").default(Text("7d"));
 
         /// The largest number of finished jobs that are kept. Beyond it the oldest are removed.
@@ -159,8 +147,8 @@ table! {
         /// The largest size of all results together. Beyond it the jobs with the oldest results are removed.
         keep_size: Defaulted<usize> => size("64KiB", "1024GiB").default(Text("100GiB"));
 
-        /// A PostgreSQL database (12 or newer) for jobs and results, instead of `directory`. Processes that have the
-        /// same database and the same keys of cursors share the jobs, also on different machines.
+        /// A PostgreSQL database (12 or newer) for jobs and results, instead of `directory`. Processes with the same
+        /// database and keys of cursors share the jobs.
         postgres: Key<Spanned> => sub_table(PostgresKeys::KEYS).optional_section();
     }
 }
@@ -173,14 +161,14 @@ table! {
         path: Defaulted<String> => text(syntax::service_path).default(Text("/graphql"));
 
         /// With `true`, queries may ask for the schema (`__schema`, `__type`). Everybody who can reach the path can
-        /// then learn the names of all lists and their fields.
+        /// then learn the names of all lists.
         introspection: Defaulted<bool> => flag().default(Boolean(false));
 
         /// With `true`, browsers that request `path` as HTML get a page on which queries can be written and run.
         page: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// The names of the fields for lists, by the names of their routes. A list that isn't named here has the name
-        /// of its route in camel case: the field of the route `team-users` is `teamUsers`.
+        /// The names of the fields for lists, by the names of their routes. Default: the name of the route in camel
+        /// case, such as `teamUsers` for `team-users`.
         names: Key<NamedTexts> => named_texts(&Schema::Text(syntax::graphql_name), "write names = { ROUTE = \"field\" }")
             .example(r#"{ team-users = "members" }"#);
 
@@ -210,8 +198,7 @@ table! {
         /// The largest number of lists of a query that are read at the same time.
         at_once: Defaulted<usize> => count(1, 100).default(Count(5));
 
-        /// The longest time for the page of a list, which is then an error of the answer, and for the body of the
-        /// request to arrive.
+        /// The longest time for the page of a list, which is then an error of the answer.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
         /// The memory for the values of an answer and for the pages that they come from. A query whose answer needs
@@ -231,9 +218,8 @@ table! {
         /// route.
         path: Defaulted<String> => text(syntax::service_path).default(Text("/mcp"));
 
-        /// The names of lists in the names of their tools, by the names of their routes. Example: the tools of `people`
-        /// are `list_people` and `export_people`. A list that isn't named here has the name of its route, with `_` in
-        /// place of characters other than letters, digits, `_` and `-`.
+        /// The names of lists in the names of their tools, by the names of their routes. Default: the name of the
+        /// route, with `_` for other characters than letters, digits, `_` and `-`.
         names: Key<NamedTexts> => named_texts(&Schema::Text(syntax::tool_name), "write names = { ROUTE = \"name\" }")
             .example(r#"{ team-users = "members" }"#);
 
@@ -247,7 +233,7 @@ table! {
                 .example(r#"{ users = "The people of Example Inc., with their teams" }"#);
 
         /// The origins whose scripts may use the tools. Requests with any other `Origin` are refused with 403, also the
-        /// origin of their own `Host` (DNS rebinding). Clients other than browsers send none.
+        /// origin of their own `Host` (DNS rebinding).
         origins: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::one_origin)).default(Texts(&[]));
 
         /// The largest body of a request. A larger one is refused with 413.
@@ -261,7 +247,7 @@ table! {
         /// first item beyond it.
         result_size: Defaulted<usize> => size("4KiB", "64MiB").default(Text("64KiB"));
 
-        /// The longest time for a call of a tool, which then gets an error, and for the body of the request to arrive.
+        /// The longest time for a call of a tool, which then gets an error.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
     }
 }
@@ -281,8 +267,8 @@ table! {
 table! {
     /// The keys of `[services.contract]`.
     PUBLIC_CONTRACT: PublicContractKeys {
-        /// The path of the OpenAPI document, under every host. A GET for exactly this path goes to the service and to no
-        /// route. There is no default, because many upstreams have a document of their own at /openapi.json.
+        /// The path of the OpenAPI document, under every host. A GET for exactly this path goes to the service and to
+        /// no route.
         document: Key<String> => text(syntax::service_path).sample(r#""/openapi.json""#);
 
         /// With `true`, /.well-known/api-catalog is answered with a catalog of the API (RFC 9727).
@@ -307,21 +293,21 @@ table! {
         routes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).sample(r#"["users"]"#);
 
         /// The time between two requests for the same page, `min` at first: shorter after a change, longer after none
-        /// or a failure, up to `max`. Each is lengthened or shortened at random by up to a tenth.
+        /// or a failure, up to `max`.
         interval: Key<Spanned> => sub_table(LiveIntervalKeys::KEYS).section();
 
         /// The longest time for a request for the page.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
         /// The time after which a silent stream gets a comment, or a WebSocket a ping. Set it shorter than the time-out
-        /// of a proxy between the gateway and its clients.
+        /// of a proxy in front.
         heartbeat: Defaulted<Duration> => duration("1s", "5m").default(Text("15s"));
 
         /// The longest time for a stream, lengthened or shortened by up to a tenth, after which its client reconnects.
         lifetime: Defaulted<Duration> => duration("1s", "24h").default(Text("1h"));
 
-        /// The largest number of clients with a live page in this process. Further requests are answered with 503. Each
-        /// client occupies a connection or a stream of HTTP/2, so keep this number well below `server.connections`.
+        /// The largest number of clients with a live page in this process. Further requests are answered with 503. Keep
+        /// this number well below `server.connections`.
         subscribers: Defaulted<usize> => count(1, 1_000_000).default(Count(5_000));
 
         /// The largest number of clients with a live page of the same route. Further requests are answered with 503.

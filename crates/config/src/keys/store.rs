@@ -40,20 +40,18 @@ table! {
         sentinel_password: Key<String> => secret().example(r#""file:/etc/cursorgate/sentinel.password""#);
 
         /// TLS to every server. `tls = {}` verifies the certificate of each server, and that it is for the host of the
-        /// server's address, against the system's authorities. Nodes of a cluster, and masters that sentinels name, are
-        /// usually known by IP addresses: set `server_name` for these. Without this key connections are not encrypted.
+        /// server's address, against the system's authorities. Without this key connections are not encrypted.
         tls: Key<Spanned> => sub_table(UpstreamTlsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/redis-ca.pem" }"#);
 
         /// The longest time for which a request waits for each reply of the store, before it continues as without one.
-        /// After three failures in a row a server is not asked until it has answered a test in the background.
         timeout: Defaulted<Duration> => duration("1ms", "1s").default(Text("10ms"));
 
         /// The longest time for a connection to be established, including TLS and the password. No request waits for
         /// this.
         connect_timeout: Defaulted<Duration> => duration("10ms", "1m").default(Text("1s"));
 
-        /// The beginning of the names of all entries in the store. Gateways with the same prefix and the same keys of
-        /// cursors share their entries; gateways with other prefixes don't.
+        /// The beginning of the names of all entries in the store. Gateways with the same prefix and keys of cursors
+        /// share their entries.
         prefix: Defaulted<String> => text(syntax::store_prefix).default(Text("cursorgate"));
     }
 }

@@ -34,17 +34,14 @@ table! {
     /// The keys of `[upstreams.NAME]`.
     UPSTREAM: UpstreamKeys {
         /// The host and port of each peer. Each address of a host is a separate peer; names are resolved again when
-        /// their DNS records expire, after 1 to 30 seconds. A peer that can't be reached is skipped for 1 second at
-        /// first and up to 30 later. If all peers are unhealthy, all of them are used.
+        /// their DNS records expire. See docs/upstreams.md.
         peers: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::peer)).sample(r#"["127.0.0.1:8000"]"#);
 
-        /// Peers that get requests only while no peer of `peers` is healthy. A backup that has failed is also tried with one
-        /// request, as other peers are.
+        /// Peers that get requests only while no peer of `peers` is healthy.
         backups: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::peer)).example(r#"["10.0.0.9:8000"]"#);
 
-        /// The shares of requests that peers get, relative to the others: with `{ "10.0.0.1:8000" = 3 }`, three times as
-        /// many as a peer that isn't named, whose weight is 1. A peer that stands for several addresses gives each of
-        /// them this weight.
+        /// The shares of requests that peers get, relative to the others: with `{ "10.0.0.1:8000" = 3 }`, three times
+        /// as many as a peer that isn't named, whose weight is 1.
         weights: Key<Spanned> => named_tables(&Schema::Count(1, 100), "write { \"host:port\" = 3 }")
             .example(r#"{ "10.0.0.1:8000" = 3 }"#);
 
@@ -68,18 +65,16 @@ table! {
         /// Requests that test whether a peer is healthy. Without this table only the requests of clients show it.
         health_check: Key<Spanned> => sub_table(HealthCheckKeys::KEYS).optional_section();
 
-        /// The number of failed answers in a row after which a peer is skipped, for 1 second at first and up to 30
-        /// later, and then tried with one request: statuses 500, 502, 503 and 504, answers that break off, and
-        /// timeouts. At most half of the peers are skipped for this reason. With 0, no peer is.
+        /// The number of failed answers in a row after which a peer is skipped: statuses 500, 502, 503 and 504, answers
+        /// that break off, and timeouts. At most half of the peers are skipped for this reason. With 0, no peer is.
         eject_after: Defaulted<u32> => count(0, 1_000).default(Count(5));
 
         /// Further attempts at requests that only read: requests for pages, and forwarded requests by GET, HEAD or
-        /// OPTIONS without a body. If the upstream has closed an idle connection, an idempotent request is sent again
-        /// on a new one; this doesn't count as a retry.
+        /// OPTIONS without a body.
         retries: Key<Spanned> => sub_table(RetriesKeys::KEYS).section();
 
-        /// The `Host` that the upstream receives. Default: the client's own. The upstream might then serve another list
-        /// for each host, so cursors are only valid for the host of their request.
+        /// The `Host` that the upstream receives. Default: the client's own. Cursors are then only valid for the host
+        /// of their request.
         host_header: Key<String> => text(syntax::host_header).example(r#""people.internal""#);
 
         /// The path that is put before every path at this upstream: with "/v1", /users becomes /v1/users.
@@ -94,26 +89,23 @@ table! {
             .example(r#"{ server_name = "people.internal", ca = "/etc/cursorgate/ca.pem" }"#);
 
         /// With `true`, requests use HTTP/2. With TLS, a peer that doesn't negotiate it (ALPN) gets HTTP/1.1. Without
-        /// TLS, every peer must accept HTTP/2 at once ("prior knowledge"). WebSockets, and clients that log on by NTLM
-        /// or Negotiate, always use HTTP/1.1.
+        /// TLS, every peer must accept HTTP/2 at once ("prior knowledge"). WebSockets always use HTTP/1.1.
         http2: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// Headers that are added to every request. Credentials must be secrets. Clients that log on by NTLM or
-        /// Negotiate, which authenticate a connection, don't share connections with others.
+        /// Headers that are added to every request. Credentials must be secrets.
         headers: Key<NamedTexts> => sent_headers().example(r#"{ X-Api-Key = "env:PEOPLE_API_KEY" }"#);
 
-        /// The time limits of a request to this upstream. A request that exceeds one of them has failed. If no retry
-        /// succeeds, the client gets 504, or an answer that breaks off if its head has already been sent.
+        /// The time limits of a request to this upstream. Beyond them, the client gets 504, or an answer that breaks
+        /// off.
         timeouts: Key<Spanned> => sub_table(TimeoutsKeys::KEYS).section();
 
         /// The largest number of requests to the upstream at the same time, including WebSockets. Without this key the
-        /// number adapts itself, up to 1,024: it falls while answers take more than twice their usual time. As many
-        /// again wait for up to a second, and addresses and their clients have turns; further requests are answered
-        /// with 503.
+        /// number adapts itself, up to 1,024. As many again wait for up to a second; further requests are answered with
+        /// 503.
         connections: Key<usize> => count(1, 100_000).example("64");
 
-        /// The requests for pages in which the upstream may compress its answer by gzip. This saves bytes on the
-        /// network and costs processor time at both ends. Forwarded requests have the client's own Accept-Encoding.
+        /// The requests for pages in which the upstream may compress its answer by gzip. Forwarded requests have the
+        /// client's own Accept-Encoding.
         compression: Defaulted<UpstreamCompression> => word().default(Text("remote"));
 
         /// Defaults for the routes of this upstream: any key of a route. They take precedence over `defaults` of the
@@ -132,8 +124,7 @@ table! {
         /// The time between two checks of a peer.
         interval: Defaulted<Duration> => duration("100ms", "1h").default(Text("10s"));
 
-        /// The longest time for a check, from connecting to the head of the answer. It must not be longer than
-        /// `interval`; if `interval` is shorter than the default, the default is `interval`.
+        /// The longest time for a check, from connecting to the head of the answer. At most `interval`.
         timeout: Defaulted<Duration> => duration("1ms", "1h").default(Text("2s"));
 
         /// The number of failed checks in a row after which the peer is skipped.
@@ -151,21 +142,19 @@ table! {
         /// are none.
         most: Defaulted<u32> => count(0, 10).default(Count(2));
 
-        /// The largest share of retries among all requests to this upstream, in percent. The upstream has a reserve of
-        /// at most ten retries, which is full at the start; each request adds this share of one to it. While it is
-        /// empty, no request is retried.
+        /// The largest share of retries among all requests to this upstream, in percent. Up to ten retries are saved
+        /// up.
         share: Defaulted<u32> => count(0, 100).default(Count(20));
 
         /// The longest pause before the first retry. For each further retry it doubles, up to `longest_pause`. Half of
         /// each pause is random.
         pause: Defaulted<Duration> => duration("1ms", "10s").default(Text("25ms"));
 
-        /// The largest value that `pause` reaches by doubling. `pause` must not be longer; if `longest_pause` is
-        /// shorter than the default of `pause`, that default is `longest_pause`.
+        /// The largest value that `pause` reaches by doubling.
         longest_pause: Defaulted<Duration> => duration("1ms", "1m").default(Text("250ms"));
 
         /// The longest `Retry-After` of a 503 for which the gateway waits before it sends the request to the same peer
-        /// again; beyond it, the client gets the 503. Another healthy peer gets the request without a wait.
+        /// again; beyond it, the client gets the 503.
         longest_retry_after: Defaulted<Duration> => duration("0s", "1m").default(Text("1s"));
     }
 }
@@ -176,8 +165,7 @@ table! {
         /// The name that the peer's certificate must contain. Default: the peer's host.
         server_name: Key<String> => text(syntax::host).example(r#""people.internal""#);
 
-        /// The PEM file of the authorities that are trusted. Default: the authorities of the system. The file is read
-        /// again within seconds of a change, like those of `certificate` and `key`.
+        /// The PEM file of the authorities that are trusted. Default: the authorities of the system.
         ca: Key<String> => text(syntax::name).example(r#""/etc/cursorgate/ca.pem""#);
 
         /// The PEM file of the certificate that the gateway presents, followed by the certificate of each issuer.
@@ -195,25 +183,21 @@ table! {
 table! {
     /// The keys of `timeouts` of an upstream.
     TIMEOUTS: TimeoutsKeys {
-        /// The longest time for a connection to be established, including TLS. It must not be longer than `whole`; if
-        /// `whole` is shorter than the default, the default is `whole`. A busy server may answer only the system's
-        /// second or third attempt, after 1 or 3 seconds: a shorter time fails such requests.
+        /// The longest time for a connection to be established, including TLS. At most `whole`. A busy server may
+        /// answer only the system's second or third attempt, after 1 or 3 seconds.
         connect: Defaulted<Duration> => duration("1ms", "1h").default(Text("4s"));
 
-        /// The longest time until the head of the answer has arrived, and the longest silence within its body. After this
-        /// time, a body of less than 500 bytes a second is given up, if another peer can answer. It must not be longer
-        /// than `whole`; if `whole` is shorter than the default, the default is `whole`.
+        /// The longest time until the head of the answer has arrived, and the longest silence within its body; at most
+        /// `whole`. After this time, a body of less than 500 bytes a second is given up, if another peer can answer.
         first_byte: Defaulted<Duration> => duration("1ms", "1h").default(Text("10s"));
 
         /// `first_byte` of forwarded requests: those of old clients that pass, of routes that forward or observe, and
-        /// of paths that no route covers. Their clients may wait longer for a report than a page may take. If
-        /// `first_byte` or `whole` is written, the default is `first_byte`.
+        /// of paths that no route covers. If `first_byte` or `whole` is written, the default is `first_byte`.
         forwarded: Defaulted<Duration> => duration("1ms", "1h").default(Text("60s"));
 
         /// The longest time for a request for a part of a list. In forwarded requests, the body and an answer of known
         /// length each have this time, and more while at least 500 bytes a second arrive. WebSockets and event streams
-        /// (text/event-stream) may be silent for an hour. If `connect` or `first_byte` is longer than the default, the
-        /// default is that value.
+        /// may be silent for an hour.
         whole: Defaulted<Duration> => duration("1ms", "1h").default(Text("15s"));
     }
 }

@@ -22,23 +22,22 @@ use crate::{
 table! {
     /// The keys of `[services.webhooks]`.
     WEBHOOKS: WebhookKeys {
-        /// The directory for deliveries and for the endpoints that clients register, created if missing. Processes of
-        /// one machine with the same directory and keys of cursors share the deliveries. It can't be on a network file
-        /// system. A change takes effect after a restart.
+        /// The directory for deliveries and for the endpoints that clients register, created if missing. It can't be on
+        /// a network file system. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/webhooks""#);
 
         /// The largest number of attempts for a delivery, which is then a dead letter.
         attempts: Defaulted<u32> => count(3, 20).default(Count(5));
 
         /// The longest pause after the first failed attempt. After each further one the pause is four times as long, up
-        /// to `longest_delay`. Half of each pause is random: with "5s" the first one is 2.5 to 5 seconds.
+        /// to `longest_delay`. Half of each pause is random.
         delay: Defaulted<Duration> => duration("100ms", "1h").default(Text("5s"));
 
         /// The longest pause between two attempts. A longer `Retry-After` of an answer is shortened to this time.
         longest_delay: Defaulted<Duration> => duration("100ms", "1d").default(Text("1h"));
 
         /// The time for which an endpoint may fail: a delivery that becomes a dead letter disables the endpoint if no
-        /// attempt has succeeded for this time. Its client or an operator can enable it again.
+        /// attempt has succeeded for this time.
         disable_after: Defaulted<Duration> => duration("1s", "365d").default(Text("5d"));
 
         /// The longest time for an attempt, from the look-up of the name to the end of the answer.
@@ -147,8 +146,7 @@ table! {
         /// The longest time for a request.
         timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
 
-        /// The headers of the requests, such as credentials: the gateway has no rights of its own. A change is also
-        /// sent to the endpoints of clients with the same credentials.
+        /// The headers of the requests, such as credentials: the gateway has no rights of its own.
         headers: Key<NamedTexts> => sent_headers().example(r#"{ Authorization = "Bearer {env:WATCH_TOKEN}" }"#);
     }
 }
@@ -162,11 +160,11 @@ table! {
 
         /// The path of a route, with its query. Before a POST or PATCH of a client, the gateway sends a GET for this
         /// path with the client's own headers. If the answer is not 2xx, the client gets it, and nothing is changed.
-        /// Choose a path that only clients with rights can read. A client can always read and remove its own endpoints.
+        /// Choose a path that only clients with rights can read.
         authorize: Key<String> => text(syntax::check_path).sample(r#""/users?limit=1""#);
 
-        /// The headers that identify a client. Clients with different values of one of them see different endpoints. A
-        /// client's endpoints get the events of its exports if the routes of these have the same `principal`.
+        /// The headers that identify a client. Clients with different values of one of them see different endpoints.
+        /// Use the same `principal` on the routes of exports.
         principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));

@@ -1,9 +1,10 @@
 //! The reference as pages of the documentation: `docs/reference.md`, and a page below `docs/reference/` for each table
-//! of a file. Each key has its own heading, to which links stay valid as long as the key exists.
+//! of a file. Each key has a heading, to which links stay valid as long as the key exists; the keys of a table that several
+//! tables have, such as those of TLS, have one in the first of them.
 
-use std::fmt::Write as _;
+use std::{cmp::Reverse, fmt::Write as _};
 
-use super::{NAME, all, documentation, element, items, unwrapped, value};
+use super::{NAME, all, bounds, documentation, element, items, unwrapped, value};
 use crate::{
     include,
     key::{Definition, Shown},
@@ -39,15 +40,14 @@ type DocumentedKey = (String, &'static Definition);
 /// Returns the pages, each with its path below docs/ and its text in Markdown.
 #[must_use]
 pub fn pages() -> Vec<(String, String)> {
-    let known = all();
+    let known = documented();
     let tables: Vec<&DocumentedKey> = known.iter().filter(|(path, key)| !path.contains('.') && has_page(key)).collect();
     let mut pages = vec![(INDEX.to_owned(), index(&known, &tables))];
     for (table, key) in tables {
         let mut text = format!("# {table}\n\n{}\n", linked(&documentation(key), table, &known));
         let is_included = include::KEYS.iter().any(|included| included.name == *table);
-        let files = if is_included { "the first file and included ones" } else { "only the first file" };
-        let _ = write!(text, "\n**Type:** {} · **Allowed in:** {files}", kind(&key.schema));
-        let _ = writeln!(text, " · **Keys:** {}", children(table, table, &known));
+        let files = if is_included { "the first file and included ones" } else { "the first file alone" };
+        let _ = writeln!(text, "\n*{}*, in {files}: {}", kind(&key.schema), children(table, &known));
         if table == "routes" {
             let _ = writeln!(text, "\n{DEFAULTS}");
         }
@@ -57,6 +57,43 @@ pub fn pages() -> Vec<(String, String)> {
         pages.push((page(table), text));
     }
     pages
+}
+
+/// Returns the keys that have a section, in order. A table whose keys another table has too, such as those of TLS, has no
+/// sections for its keys.
+fn documented() -> Vec<DocumentedKey> {
+    let all = all();
+    let twins: Vec<String> =
+        all.iter().filter(|(path, key)| twin(path, key, &all).is_some()).map(|(path, _)| format!("{path}.")).collect();
+    all.iter().filter(|(path, _)| !twins.iter().any(|twin| path.starts_with(twin))).cloned().collect()
+}
+
+/// Returns the table that is nearer to the top, and has all keys of this table. At the same depth, that of a named table
+/// is first, such as that of routes.
+fn twin(path: &str, key: &Definition, all: &[DocumentedKey]) -> Option<String> {
+    let Schema::Table(keys) = innermost(&key.schema) else { return None };
+    let has = |other: &Definition, key: &Definition| {
+        let Schema::Table(others) = innermost(&other.schema) else { return false };
+        others.iter().any(|other| other.name == key.name && other.documentation == key.documentation)
+    };
+    let is_twin = |(_, other): &&DocumentedKey| {
+        !matches!(other.shown, Shown::Excerpt(_)) && keys.iter().all(|key| has(other, key))
+    };
+    let place = |(path, _): &&DocumentedKey| {
+        let names = path.split('.').filter(|part| *part == NAME).count();
+        (path.split('.').count() - names, Reverse(names))
+    };
+    let (first, other) = all.iter().filter(is_twin).min_by_key(place)?;
+    let name = if matches!(other.schema, Schema::Named(..)) { format!("{first}.{NAME}") } else { first.clone() };
+    (first != path && !matches!(key.shown, Shown::Excerpt(_))).then_some(name)
+}
+
+/// Returns the schema of a single value, inside of lists and tables with names.
+fn innermost(schema: &Schema) -> &Schema {
+    match schema {
+        Schema::List(element) | Schema::Named(element, _) => innermost(element),
+        schema => schema,
+    }
 }
 
 /// Returns the text of [`INDEX`]: links to all pages, and the keys without one.
@@ -79,22 +116,37 @@ fn index(known: &[DocumentedKey], tables: &[&DocumentedKey]) -> String {
 fn section(path: &str, key: &Definition, known: &[DocumentedKey], text: &mut String) {
     let depth = path.split('.').filter(|part| *part != NAME).count().clamp(2, 4);
     let _ = writeln!(text, "\n{} `{path}`\n", "#".repeat(depth));
-    let _ = write!(text, "**Type:** {}", kind(&key.schema));
+    let _ = write!(text, "*{}*", kind(&key.schema));
+    match bounds(&key.schema) {
+        Some((least, Some(most))) => text.push_str(&format!(", `{least}`–`{most}`")),
+        Some((least, None)) => text.push_str(&format!(", at least `{least}`")),
+        None => {}
+    }
     if let Some(value) = value(key) {
-        let word = if matches!(key.shown, Shown::Default(_)) { "Default" } else { "Example" };
-        let _ = write!(text, " · **{word}:** `{value}`");
+        let word = if matches!(key.shown, Shown::Default(_)) { "default" } else { "such as" };
+        let _ = write!(text, ", {word} `{value}`");
     }
-    let below = children(path, path, known);
-    if matches!(key.shown, Shown::Excerpt(_)) {
-        let _ = write!(text, " · **Keys:** those of [`routes.NAME`]({})", address("routes", &page(path)));
-    } else if !below.is_empty() {
-        let _ = write!(text, " · **Keys:** {below}");
+    let same = match key.shown {
+        Shown::Excerpt(_) => Some("routes.NAME".to_owned()),
+        _ => twin(path, key, known),
+    };
+    if let Some(table) = same {
+        let to = table.strip_suffix(".NAME").unwrap_or(&table);
+        let _ = write!(text, ", with the keys of [`{table}`]({})", address(to, &page(path)));
     }
-    let _ = writeln!(text, "\n\n{}", linked(&documentation(key), path, known));
+    let _ = writeln!(text, "\n\n{}", linked(&unwrapped(key.documentation), path, known));
     if matches!(element(&key.schema), Schema::Word(_) | Schema::BooleanOrWord(_)) {
         text.push('\n');
-        for (word, meaning) in items(key) {
-            let _ = writeln!(text, "- `{word}`: {}", linked(&unwrapped(meaning), path, known));
+        let words = items(key);
+        match known.iter().find(|(_, other)| items(other) == words) {
+            Some((first, _)) if first != path => {
+                let _ = writeln!(text, "The words are those of [`{first}`]({}).", address(first, &page(path)));
+            }
+            _ => {
+                for (word, meaning) in words {
+                    let _ = writeln!(text, "- `{word}`: {}", linked(&unwrapped(meaning), path, known));
+                }
+            }
         }
     }
 }
@@ -132,14 +184,14 @@ fn anchor(path: &str) -> String {
     path.to_lowercase().replace('.', "")
 }
 
-/// Returns links to the keys of the table `table`, for the page with the section of `from`.
-fn children(table: &str, from: &str, known: &[DocumentedKey]) -> String {
+/// Returns links to the keys of a table that has a page, for this page.
+fn children(table: &str, known: &[DocumentedKey]) -> String {
     let name = |path: &str| {
         let below = path.strip_prefix(table)?.strip_prefix('.')?;
         let below = below.strip_prefix(NAME).map_or(below, |rest| rest.trim_start_matches('.'));
-        (!below.contains('.')).then(|| below.to_owned())
+        (!below.is_empty() && !below.contains('.')).then(|| below.to_owned())
     };
-    let link = |(path, _): &DocumentedKey| Some(format!("[`{}`]({})", name(path)?, address(path, &page(from))));
+    let link = |(path, _): &DocumentedKey| Some(format!("[`{}`]({})", name(path)?, address(path, &page(table))));
     known.iter().filter_map(link).collect::<Vec<_>>().join(" ")
 }
 

@@ -244,6 +244,9 @@ pub(super) const SWEEPS: u32 = 8;
 /// The largest number of slices of a sweep.
 pub(super) const SWEEP_STEPS: u32 = 40;
 
+/// The largest number of empty slices in a row that a sweep passes before the end is judged.
+pub(super) const SWEEP_EMPTY: u32 = 3;
+
 /// The number of pages of a fixed size that are looked at right after a supposed end.
 pub(super) const END_BASE_PAGES: u64 = 3;
 

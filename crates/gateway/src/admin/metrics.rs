@@ -98,7 +98,7 @@ fn load(exposition: &mut Exposition, snapshot: &Snapshot, vitals: &Vitals) {
 
 /// Adds the metrics of export jobs, which are 0 without `services.exports`.
 fn exports(exposition: &mut Exposition, counts: &ExportCounts) {
-    let help = "Export jobs in the store, by state, with the jobs of all processes that share the store.";
+    let help = "Export jobs in the store, by state.";
     let mut jobs = exposition.family(MetricKind::Gauge, "cursorgate_export_jobs", &["state"], help);
     for (state, count) in counts.by_state() {
         jobs.sample(&[state], count);
@@ -124,9 +124,9 @@ pub(super) fn service_stores_of(vitals: &Vitals) -> [(&'static str, &ServiceStor
 /// Adds the metrics of live pages, which are 0 without `services.live`.
 fn live_pages(exposition: &mut Exposition, counts: &LiveCounts) {
     exposition.gauge("cursorgate_live_subscribers", "Clients with a live page.", counts.subscribers());
-    let help = "Live pages that the gateway requests at intervals, each for all clients that see it.";
+    let help = "Live pages that the gateway requests at intervals.";
     exposition.gauge("cursorgate_live_pages", help, counts.pollers());
-    let help = "Requests for live pages, by result; failed ones are repeated, refused ones end the page.";
+    let help = "Requests for live pages, by result.";
     let mut polls = exposition.family(MetricKind::Counter, "cursorgate_live_polls_total", &["result"], help);
     for (result, count) in counts.polls() {
         polls.sample(&[result], count);
@@ -146,7 +146,7 @@ fn pages(exposition: &mut Exposition, pages: Option<&KeptPages>) {
     exposition.gauge("cursorgate_page_cache_limit_bytes", help, pages.map_or(0, KeptPages::limit));
     let help = "Entries removed from the cache of pages and answers to make room for others.";
     exposition.counter("cursorgate_page_cache_evictions_total", help, pages.map_or(0, KeptPages::evicted));
-    let help = "Purges of pages: of a route, of a tag, or of the pages of a list after a write.";
+    let help = "Purges of pages: of a route, of a tag, or of a list after a write.";
     let mut purges = exposition.family(MetricKind::Counter, "cursorgate_page_cache_purges_total", &["by"], help);
     for (index, by) in PURGES.into_iter().enumerate() {
         purges.sample(&[by], pages.map_or(0, |pages| pages.generations.count(index)));
@@ -176,7 +176,7 @@ mod tests {
         let page = std::fs::read_to_string(PAGE).unwrap();
         let (before, rest) = page.split_once("<!-- families -->\n").unwrap();
         let (_, after) = rest.split_once("<!-- /families -->").unwrap();
-        let table = format!("| family | type | labels | meaning |\n| --- | --- | --- | --- |\n{}\n", rows.join("\n"));
+        let table = format!("| family | labels | meaning |\n| --- | --- | --- |\n{}\n", rows.join("\n"));
         let now = format!("{before}<!-- families -->\n{table}<!-- /families -->{after}");
         if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
             std::fs::write(PAGE, &now).unwrap();

@@ -334,6 +334,21 @@ fn rows_left_out_after_the_limit_are_no_cap() {
     assert!(said.contains("response.hidden = true") && !said.contains("size.max ="), "{said}");
     let declared = configuration.replace("items = \"/data\"", "items = \"/data\", hidden = true");
     assert!(!self::said(&review(&declared, left_out)).contains("size.max"));
+    // Answers without any fact show more items only by those of the next page.
+    let silent = |asked: &SimulatedRequest| {
+        let (from, size) = (asked.number("_offset").unwrap_or(0), asked.number("_count").unwrap_or(20).clamp(1, 50));
+        let shown = slice(&all, from, size).into_iter().filter(|row| row["id"].as_u64().is_some_and(|id| id % 7 != 3));
+        Answered::new(json!({ "data": shown.collect::<Vec<_>>() }))
+    };
+    let without_cap = BY_OFFSET.replace("size = { max = 50 }\n", "");
+    for configuration in [BY_OFFSET, &without_cap] {
+        assert!(self::said(&review(configuration, silent)).contains("response.hidden = true"));
+    }
+    let capped = |asked: &SimulatedRequest| {
+        let (from, size) = (asked.number("_offset").unwrap_or(0), asked.number("_count").unwrap_or(20).clamp(1, 50));
+        Answered::new(json!({ "data": slice(&all, from, size) }))
+    };
+    assert_eq!(self::said(&review(&without_cap, capped)), "");
 }
 
 /// Lists that are continued by something of the last answer: by the id of the last item, which comes again, and by a

@@ -63,8 +63,11 @@ impl Exchange<'_> {
                     0
                 }
             }
-            // A full last page that is repeated past the end is never short.
-            (true, EndEvidence::ShortPage) if self.traits.past != Past::Repeat => 4,
+            // A full last page that is repeated past the end is never short. A flipped list shows the end once more.
+            (true, EndEvidence::ShortPage) if self.traits.past != Past::Repeat => 4 + u64::from(self.traits.flips),
+            // By number, the last page comes again for each number past the end: its place is doubted several times.
+            (true, _) if self.traits.past == Past::Repeat && self.traits.family == Family::Page => 4 + 2 * 8,
+            (true, _) if self.traits.past == Past::Repeat => 4 + 2 * 3,
             (true, _) => 4 + 2 * 2,
         };
         // With a few listed sizes, the place may lie at an edge of every page: the neighbouring pages are read too.
@@ -112,14 +115,14 @@ impl Exchange<'_> {
     /// neighbouring pages and one of them again, or pages of the flipped list. More requests are allowed:
     ///
     /// - without a reliable total: one;
-    /// - at the end of the list, which is looked for on the pages after it: five. The family `ends` bounds more of them;
+    /// - at the end of the list, which is looked for on the pages after it: six. The family `ends` bounds more of them;
     /// - with opaque keys, which can't be compared to find the place of an answer: two;
     /// - beside a row without keys, where the seam is first read in vain and then from its other side: three.
     fn fixed_pages(&self, ends: bool) -> Kept {
         let told = self.traits.total == Says::Exactly && self.traits.counts == Counts::Together;
         let opaque = self.shape.strong.iter().any(|column| column.look == Look::Opaque);
         let most =
-            3 + u32::from(!told) + 5 * u32::from(ends) + 2 * u32::from(opaque) + 3 * u32::from(self.shows_spoilt());
+            3 + u32::from(!told) + 6 * u32::from(ends) + 2 * u32::from(opaque) + 3 * u32::from(self.shows_spoilt());
         let one_seam = self.limit <= self.traits.least_cap();
         require(!one_seam || self.answers <= most, "cost", || {
             let Self { answers, limit, traits, .. } = self;

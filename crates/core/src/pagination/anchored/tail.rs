@@ -87,7 +87,11 @@ impl MarkReader<'_> {
             *tail = Tail::new(tail.aim);
             return Ok(MarkTurn::Window);
         }
-        let to = if view.is_empty() { view.begins } else { view.reaches() };
+        // Rows may be left out of an answer with few items, so all of them may come before the offset at which none was
+        // seen. Test: `the_last_page_is_found_where_rows_are_left_out`.
+        let is_short = view.short || (view.len() as u64) < view.reaches() - view.begins;
+        let high = tail.high.filter(|high| is_short && *high > view.begins).unwrap_or(u64::MAX);
+        let to = if view.is_empty() { view.begins } else { view.reaches().min(high) };
         let moved = match view.answer.total {
             Some(total) if self.request.paging.hidden => tail.saw_some(&view, total.value),
             total => tail.saw(view.begins, to, total),

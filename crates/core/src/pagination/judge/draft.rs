@@ -331,6 +331,11 @@ impl Draft {
     pub(in crate::pagination) fn reopen(&mut self) -> Result<(), Unsorted> {
         (self.more.after, self.ended_at) = (None, None);
         self.to_the_end = self.wanted.is_last;
+        if self.taken.is_empty() {
+            // An empty answer from the start has shown neither end. Regression:
+            // `crates/sim/regressions/a-start-after-an-empty-answer.txt`.
+            self.more.before = None;
+        }
         if let Some(Taken { view, place }) = self.taken.last().copied() {
             let seen = &self.views[view];
             let whole = place + 1 < seen.len() && !seen.ties(&self.wanted.order, place, place + 1);

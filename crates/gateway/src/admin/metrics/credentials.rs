@@ -20,8 +20,7 @@ pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vit
     let families: [(&str, &str, Value); 2] = [
         (
             ENDS,
-            "End of a certificate, or of the authority that ends first; with role=\"peer\", of the one that a peer of an \
-             upstream showed last.",
+            "End of a certificate, or of the authority that ends first; with role=\"peer\", of a peer of an upstream.",
             |state| state.not_after,
         ),
         ("cursorgate_certificate_in_use", "1 if a certificate is the one in its files.", |state| {
@@ -51,8 +50,7 @@ pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vit
 
 /// Adds the metric of cursor keys: the time since which the process has each key.
 pub(super) fn cursor_keys(exposition: &mut Exposition, snapshot: &Snapshot) {
-    let help = "Time since which the process has had a cursor key, by the key's number and use: to sign, or only to \
-                verify. A restart resets it.";
+    let help = "Time since which the process has had a cursor key, by its number and use.";
     let name = "cursorgate_cursor_key_since_timestamp_seconds";
     let mut since = exposition.family(MetricKind::Gauge, name, &["key", "use"], help);
     for key in &snapshot.cursor_keys {

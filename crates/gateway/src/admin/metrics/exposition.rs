@@ -52,7 +52,7 @@ impl Exposition {
         // such names. Test: `promtool_accepts_every_family`.
         debug_assert_eq!(kind == MetricKind::Counter, name.ends_with("_total"), "{name} is a {word}");
         #[cfg(test)]
-        self.rows.push(format!("| `{name}` | {word} | {} | {help} |", labels.join(", ")));
+        self.rows.push(format!("| `{name}` | {} | {help} |", labels.join(", ")));
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {word}\n");
         Samples { text: &mut self.text, name, labels: labels.to_vec() }
     }

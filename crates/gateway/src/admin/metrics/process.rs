@@ -23,8 +23,7 @@ pub(super) fn build(exposition: &mut Exposition, commit: &str) {
 
 /// Adds the hashes of the configuration, by which replicas are compared.
 pub(super) fn configuration(exposition: &mut Exposition, snapshot: &Snapshot) {
-    let help = "1, with a hash of the configuration, and one of all settings that decide whether a cursor of one replica \
-                is valid at another one.";
+    let help = "1, with a hash of the configuration, and one of the settings that cursors depend on.";
     exposition
         .family(MetricKind::Gauge, "cursorgate_config_info", &["hash", "cursor_hash"], help)
         .sample(&[&snapshot.source.hash, &snapshot.source.cursor_hash], 1);
@@ -57,7 +56,7 @@ pub(super) fn state(exposition: &mut Exposition, vitals: &Vitals) {
     for (reason, count) in vitals.log().dropped() {
         lines.sample(&[reason], count);
     }
-    let help = "Times at which all threads that serve clients were blocked for 5 seconds. Each is a fault of the program, with details in the log.";
+    let help = "Times at which all threads that serve clients were blocked for 5 seconds.";
     exposition.counter("cursorgate_stalls_total", help, vitals.pulse().stalls());
     let spans = vitals.spans();
     exposition.counter("cursorgate_trace_spans_exported_total", "Spans that the collector accepted.", spans.exported());

@@ -16,8 +16,7 @@ use cursorgate_translate::downstream::response::legacy;
 
 /// Adds the metrics of requests. Requests that no route answers have an empty label `route`.
 pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics], histograms: RouteHistograms) {
-    let help = "Time of requests, from the first byte of the head to the end of the response, by class of the status; none: \
-                no response was sent.";
+    let help = "Time of requests, by class of the status; none: no response was sent.";
     let name = "cursorgate_request_duration_seconds";
     let mut times = exposition.family(MetricKind::Histogram, name, &["route", "status"], help);
     let mut all: BTreeMap<&str, HistogramCounts> = BTreeMap::new();
@@ -70,8 +69,8 @@ pub(super) fn legacy_clients<'r>(
     now: u64,
 ) {
     let lists = || routes.clone().filter_map(|route| Some((route.name.as_str(), route.described_list()?)));
-    let help = "Requests that count as legacy, by client if the route identifies clients, and by paging: legacy, with the \
-                upstream's own parameters; unmarked, without any, if the list has old clients.";
+    let help = "Requests that count as legacy, by client and by paging: legacy, with the upstream's own parameters; \
+                unmarked, without any.";
     let labels = &["route", "client", "paging"];
     let mut requests = exposition.family(MetricKind::Counter, "cursorgate_legacy_requests_total", labels, help);
     let mut sample = |route: &str, client: &str, count: [u64; 2]| {

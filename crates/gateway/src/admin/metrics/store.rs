@@ -10,24 +10,22 @@ use crate::{
 pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
     let (none, store) = (StoreCounts::default(), snapshot.store.as_ref());
     let counts = store.map_or(&none, |store| store.counts());
-    let help = "Queries of the shared store, by answer: a value, no value, later than the time-box, refused by the \
-                server, down, a request counted for the limits of its client, or forged: a value that could not be \
-                decrypted. Forged values should not occur: another program writes to the store.";
+    let help = "Queries of the shared store, by answer. Forged values, which can't be decrypted, should not occur: \
+                another program writes to the store.";
     let mut questions =
         exposition.family(MetricKind::Counter, "cursorgate_shared_store_questions_total", &["answer"], help);
     for (answer, count) in counts.answers() {
         questions.sample(&[answer], count);
     }
-    let help = "Queries of the shared store for pages, by answer. A page that is found may still be dropped because of a purge.";
+    let help = "Queries of the shared store for pages, by answer.";
     let mut pages = exposition.family(MetricKind::Counter, "cursorgate_shared_store_pages_total", &["answer"], help);
     for (answer, count) in counts.page_answers() {
         pages.sample(&[answer], count);
     }
     let unwritten = snapshot.pages.as_ref().map_or(0, |pages| pages.others.unwritten_count());
-    let help =
-        "Purges of pages that the shared store may lack. Other processes may serve these pages until it has them.";
+    let help = "Purges of pages that the shared store may lack.";
     exposition.gauge("cursorgate_shared_store_unwritten_purges", help, unwritten);
-    let help = "Writes to the shared store, by result. Dropped: the queue was full, or the store was down.";
+    let help = "Writes to the shared store, by result.";
     let mut writes = exposition.family(MetricKind::Counter, "cursorgate_shared_store_writes_total", &["result"], help);
     for (result, count) in counts.writes() {
         writes.sample(&[result], count);

@@ -26,7 +26,7 @@ const FAMILIES: [UpstreamFamily; 9] = [
     (
         MetricKind::Gauge,
         "cursorgate_upstream_requests_limit",
-        "Limit of the requests that await their answers; it adapts itself unless `connections` is set.",
+        "Limit of the requests in flight; it adapts itself unless `connections` is set.",
         |upstream| count(upstream.slots.limit()),
     ),
     (
@@ -81,17 +81,12 @@ const PEER_FAMILIES: [PeerFamily; 6] = [
     (
         MetricKind::Counter,
         "cursorgate_upstream_peer_requests_total",
-        "Requests that were sent to the peer, or for which it could not be reached; retries and health checks are \
-         counted too.",
+        "Requests to the peer, with retries and health checks.",
         |peer| peer.counts().requests.to_string(),
     ),
-    (
-        MetricKind::Counter,
-        "cursorgate_upstream_peer_failures_total",
-        "Requests that the peer failed: no connection, no answer in time, a broken or unreadable answer, or the status \
-         500, 502, 503 or 504.",
-        |peer| peer.counts().failures.to_string(),
-    ),
+    (MetricKind::Counter, "cursorgate_upstream_peer_failures_total", "Requests that the peer failed.", |peer| {
+        peer.counts().failures.to_string()
+    }),
     (
         MetricKind::Counter,
         "cursorgate_upstream_peer_answers_total",
@@ -101,23 +96,21 @@ const PEER_FAMILIES: [PeerFamily; 6] = [
     (
         MetricKind::Counter,
         "cursorgate_upstream_peer_answer_seconds_total",
-        "Time to the end of these answers, and to the head of forwarded ones; divide its rate by the rate of answers.",
+        "Time to the end of these answers, and to the head of forwarded ones.",
         |peer| peer.counts().took.as_secs_f64().to_string(),
     ),
 ];
 
 /// Adds the counter of upstream connections that were closed because bytes followed the end of an answer.
 pub(super) fn connections(exposition: &mut Exposition, connections: &Connections) {
-    let help = "Connections to upstreams closed because bytes followed the end of an answer. Such an upstream may mix \
-                up its answers.";
+    let help = "Connections to upstreams closed because bytes followed the end of an answer.";
     exposition.counter("cursorgate_upstream_surplus_total", help, connections.with_surplus());
 }
 
 /// Adds the metrics of upstreams and of their peers.
 pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<Item = &'u Upstream> + Clone)) {
-    let help = "Time of requests to the upstream from their start, with the time for a connection, to the end of the \
-                answer, by class of the status; none: there was no whole answer. Of forwarded requests it includes the time \
-                that clients take to read the answer.";
+    let help = "Time of requests to the upstream to the end of the answer, by class of the status; none: there was no \
+                whole answer.";
     let name = "cursorgate_upstream_request_duration_seconds";
     let mut times = exposition.family(MetricKind::Histogram, name, &["upstream", "status"], help);
     for upstream in upstreams.clone() {

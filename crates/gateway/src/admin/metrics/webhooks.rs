@@ -5,8 +5,7 @@ use crate::outcome::metrics::webhooks::WebhookCounts;
 
 /// Adds the metrics of attempts, of deliveries, and of the queue.
 pub(super) fn write(exposition: &mut Exposition, counts: &WebhookCounts) {
-    let help =
-        "Attempts to deliver an event to an endpoint, by end. Forbidden: an address of the endpoint is not permitted.";
+    let help = "Attempts to deliver an event to an endpoint, by end.";
     let mut attempts = exposition.family(MetricKind::Counter, "cursorgate_webhook_attempts_total", &["end"], help);
     for (end, count) in counts.attempts() {
         attempts.sample(&[end], count);
@@ -16,6 +15,6 @@ pub(super) fn write(exposition: &mut Exposition, counts: &WebhookCounts) {
     for (end, count) in counts.deliveries() {
         ended.sample(&[end], count);
     }
-    let help = "Deliveries of events that wait for an attempt, of all processes that share the directory.";
+    let help = "Deliveries of events that wait for an attempt.";
     exposition.gauge("cursorgate_webhook_queue_deliveries", help, counts.waiting());
 }

@@ -151,7 +151,7 @@ pub const FAMILIES: [MetricFamily; 25] = [
     },
     MetricFamily {
         name: "cursorgate_pages_lowered_total",
-        help: "Pages of a list with a declared order that were read by marks, by the reason that the order could not be used.",
+        help: "Pages read by marks, by the reason that the declared order could not be used.",
         labels: &[(
             "cause",
             &["unsorted_no_object", "unsorted_no_id", "unsorted_no_key", "unsorted_kind", "unsorted_text"],
@@ -159,8 +159,8 @@ pub const FAMILIES: [MetricFamily; 25] = [
     },
     MetricFamily {
         name: "cursorgate_futile_filters_total",
-        help: "Pages whose range filter returned neither the item of the cursor nor its ties, so the list was read \
-               without the filter; after three in a row the filter is not sent for 32 pages.",
+        help: "Pages whose range filter returned neither the item of the cursor nor its ties; after three in a row \
+               the filter is not sent for 32 pages.",
         labels: &[("outcome", &["in_vain", "given_up", "spared"])],
     },
     MetricFamily {
@@ -200,7 +200,7 @@ pub const FAMILIES: [MetricFamily; 25] = [
     },
     MetricFamily {
         name: "cursorgate_drift_items_total",
-        help: "Sum of the distances in items, without sign, between the estimated and the actual offsets of drifted pages.",
+        help: "Sum of the distances in items between the estimated and the actual offsets of drifted pages.",
         labels: &[],
     },
     MetricFamily {
@@ -211,8 +211,7 @@ pub const FAMILIES: [MetricFamily; 25] = [
     MetricFamily { name: "cursorgate_upstream_requests_total", help: "Requests to the upstream.", labels: &[] },
     MetricFamily {
         name: "cursorgate_pivots_total",
-        help: "Look-ups of the sort keys of a cursor's item: found in the cache or in the shared store, looked up at the \
-               upstream, or shared with another request.",
+        help: "Look-ups of the sort keys of a cursor's item, by source.",
         labels: &[("source", &["cache", "store", "upstream", "shared"])],
     },
     MetricFamily {
@@ -227,7 +226,7 @@ pub const FAMILIES: [MetricFamily; 25] = [
     },
     MetricFamily {
         name: "cursorgate_list_requests_total",
-        help: "Requests for lists by their paging: by cursors, by the upstream's parameters, or by neither.",
+        help: "Requests for lists, by cursors, by the upstream's parameters, or by neither.",
         labels: &[("paging", &["cursor", "legacy", "unmarked"])],
     },
     MetricFamily {
@@ -247,12 +246,12 @@ pub const FAMILIES: [MetricFamily; 25] = [
     },
     MetricFamily {
         name: "cursorgate_rate_limited_total",
-        help: "Requests refused because their client had used up a limit in a time, or in a brownout, by the limit.",
+        help: "Requests refused because their client had used up a limit, by the limit.",
         labels: &[("policy", &LimitPolicy::WORDS)],
     },
     MetricFamily {
         name: "cursorgate_page_cache_total",
-        help: "Responses of routes with page_cache, by the use of the cache; docs/caching.md describes the values.",
+        help: "Responses of routes with page_cache, by the use of the cache (docs/caching.md).",
         labels: &[(
             "use",
             &["hit", "stale", "stale_if_error", "collapsed", "miss", "expired", "reload", "bypass", "not_cached"],
@@ -261,7 +260,7 @@ pub const FAMILIES: [MetricFamily; 25] = [
     MetricFamily { name: "cursorgate_page_cache_stored_total", help: "Pages stored.", labels: &[] },
     MetricFamily {
         name: "cursorgate_validated_answers_total",
-        help: "Answers that the upstream validated with 304, so the gateway used the body that it had kept.",
+        help: "Answers that the upstream validated with 304.",
         labels: &[],
     },
     MetricFamily {
@@ -276,7 +275,7 @@ pub const FAMILIES: [MetricFamily; 25] = [
     },
     MetricFamily {
         name: "cursorgate_cursors_refused_total",
-        help: "Cursors refused, by reason; docs/incidents.md describes the reasons that a mistake of the operator has.",
+        help: "Cursors refused, by reason (docs/incidents.md).",
         labels: &[("reason", &CURSOR_REASONS)],
     },
     MetricFamily {

@@ -182,6 +182,24 @@ fn the_last_page_is_found_after_a_gap_that_a_total_does_not_count() {
 }
 
 #[test]
+fn the_last_page_is_found_where_rows_are_left_out() {
+    for family in FAMILIES {
+        for declared in [true, false] {
+            for limit in [1, 3, 7, 20, 33, 50] {
+                let mut list = List { total: false, hides_each: Some(3), ..with_gap(family, 257, 0..0) };
+                Arc::make_mut(&mut list.request.paging).hidden = declared;
+                let target = Target { position: Position::End, hint: Hint::default() };
+                let case = format!("{family:?}, declared {declared}, limit {limit}");
+                let last = list.page(target, limit).unwrap_or_else(|refusal| panic!("{case}: {refusal:?}"));
+                let shown: Vec<_> =
+                    (0..257).filter(|place| place % 3 != 2).map(|place: u32| place.to_string()).collect();
+                assert_eq!(texts(&last), shown[shown.len() - limit as usize..], "{case}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_last_page_that_a_total_contradicts_is_marked() {
     for limit in LIMITS {
         let mut list = List { overcount: 157, ..with_gap(Family::Offset, 100, 0..0) };

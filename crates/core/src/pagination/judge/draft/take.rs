@@ -140,7 +140,7 @@ impl Draft {
         if forward {
             let more_before = place > 0 || self.wanted.ground == Ground::Filtered;
             let progress = self.take_forward(view, place)?;
-            if first && !self.views.is_empty() {
+            if !self.views.is_empty() && (first || self.more.before.is_none()) {
                 self.more.before = Some(more_before);
             }
             Ok(progress)

@@ -393,6 +393,12 @@ pub(super) fn ends_at_or_after(answer: &Answer, order: &Order, anchor: &Anchor) 
     last.and_then(|last| rows::relate(answer, order, last, anchor)).is_some_and(|relation| relation.whole.is_ge())
 }
 
+/// Returns whether the answer contains the item of `anchor`.
+pub(super) fn has_item(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
+    let is_item = |item| rows::relate(answer, order, item, anchor).is_some_and(|relation| relation.whole.is_eq());
+    (0..answer.items.len()).any(is_item)
+}
+
 /// Returns whether an item of the answer comes before `anchor`.
 pub(super) fn shows_before(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
     let is_before = |item| rows::relate(answer, order, item, anchor).is_some_and(|relation| relation.whole.is_lt());

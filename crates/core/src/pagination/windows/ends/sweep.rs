@@ -13,10 +13,11 @@ use crate::pagination::{
     answer::{Answer, Standing},
     direction::Way,
     judge::{draft::Boundary, end::Witness, evidence::loose},
-    limits::{END_LOOKS, SWEEP_STEPS, SWEEPS},
+    limits::{END_LOOKS, SWEEP_EMPTY, SWEEP_STEPS, SWEEPS},
     paging::Family,
     position::Anchor,
     refusal::Refusal,
+    rows,
     slices::AskedSlice,
     upstream::Stop,
     window::Offset,
@@ -100,10 +101,18 @@ impl KeyReader<'_> {
             stride = stride.saturating_mul(2);
         };
         let (mut near, mut came) = (NearSide::of(asked, &answer), asked.slice.begins().0);
+        // Opaque values have no order of their own: until an answer shows the boundary's item, the items with other
+        // values come before it. Regression: `crates/sim/regressions/a-sweep-towards-an-opaque-value.txt`.
+        let is_opaque = anchor.as_ref().is_some_and(|anchor| rows::opaque_at(&order, anchor).is_some());
+        let (mut is_met, mut empty) = (anchor.is_none(), 0);
         // The bound: each step covers rows after the one before.
         for _ in 0..SWEEP_STEPS {
-            let is_near = anchor.as_ref().is_some_and(|anchor| facts::begins_at_or_before(&answer, &order, anchor));
-            if self.shows_beyond(&answer, anchor.as_ref()) {
+            let has_item = anchor.as_ref().is_some_and(|anchor| facts::has_item(&answer, &order, anchor));
+            let begins_near = |anchor| facts::begins_at_or_before(&answer, &order, anchor);
+            let is_near = (is_opaque && has_item) || anchor.as_ref().is_some_and(begins_near);
+            is_met |= has_item;
+            let is_blind = is_opaque && !is_met;
+            if !is_blind && self.shows_beyond(&answer, anchor.as_ref()) {
                 let Ok(view) = self.view(answer, asked) else { return Ok(None) };
                 if is_near || view.is_from_start() {
                     return Ok(Some(look_at(asked, view, Witness::None)));
@@ -115,13 +124,24 @@ impl KeyReader<'_> {
                 near = NearSide::of(asked, &answer);
                 came = asked.slice.begins().0.saturating_add(answer.items.len() as u64);
             }
-            let is_over = answer.standing == Standing::PastEnd || answer.items.is_empty();
+            // All rows of an empty answer may be left out: until an answer has shown the boundary's item, the items
+            // after it may still come before the boundary. Regression:
+            // `crates/sim/regressions/a-sweep-over-an-empty-page.txt`.
+            empty = if answer.items.is_empty() { empty + 1 } else { 0 };
+            let is_over = answer.standing == Standing::PastEnd || empty > if is_met { 0 } else { SWEEP_EMPTY };
+            if is_over && is_blind {
+                return Ok(None);
+            }
             if is_over {
                 return self.sweep_to_the_end(near, (anchor, came, covered)).await;
             }
             let Some(next) = self.look(self.window_at(covered, size)).await? else { return Ok(None) };
             // After its end, the list repeats a page.
-            if facts::digest(&next.1) == facts::digest(&answer) {
+            let comes_again = !next.1.items.is_empty() && facts::digest(&next.1) == facts::digest(&answer);
+            if comes_again && is_blind {
+                return Ok(None);
+            }
+            if comes_again {
                 return self.sweep_to_the_end(near, (anchor, came, covered)).await;
             }
             if next.0.slice.begins().0 <= asked.slice.begins().0 || next.1.standing == Standing::Refused {
