@@ -38,8 +38,8 @@ use cursorgate_gateway::{
 /// people. The limit works like that of clients.
 const OPERATORS: usize = 32;
 
-/// The settings of the log if the configuration can't be read.
-const UNREADABLE: LogSettings = LogSettings { format: LogFormat::Text, level: LogLevel::Info, access: AccessLog::All };
+/// The settings of the log if the configuration can't be read, which are the defaults.
+const UNREADABLE: LogSettings = LogSettings { format: LogFormat::Auto, level: LogLevel::Info, access: AccessLog::All };
 
 /// A configuration and the snapshot that is compiled from it.
 pub(super) struct Built {
@@ -63,13 +63,13 @@ pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Fa
     let vitals = Vitals::built_from(COMMIT);
     // The log begins before the rest of the configuration is read, so faults of the configuration are lines of the log
     // too. Test: `every_line_of_a_json_log_is_json`.
-    let format = config::load_log(path, &environment);
-    let log = logging::begin(format.unwrap_or(UNREADABLE), Arc::clone(vitals.log()))?;
+    let written = config::load_log(path, &environment).unwrap_or(UNREADABLE);
+    let log = logging::begin(written, Arc::clone(vitals.log()))?;
     if let Err(error) = undumpable {
         tracing::warn!(%error, "memory dumps can't be forbidden: a dump of this process holds its keys");
     }
     let noted = NotedEnvironment::new(&environment);
-    let is_text = format.is_none_or(|log| logging::is_text(log.format));
+    let is_text = logging::is_text(written.format);
     let built = if is_text { read(path, &noted)? } else { log.ends(read_into_log(path, &noted))? };
     let files = noted.into_files();
     log.changer()(built.settings.log);

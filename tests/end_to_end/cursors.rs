@@ -378,6 +378,20 @@ fn refused_cursors_are_counted_and_logged_by_their_reasons() {
     assert!(warned >= 4, "{:?}", gateway.log());
 }
 
+/// One replica has a lifetime for cursors, and another one doesn't.
+#[test]
+fn a_cursor_without_a_time_is_told_from_an_expired_one() {
+    let upstream = Upstream::start(serve(users(60)));
+    let plain = PLAIN.configuration(upstream.address);
+    let cursor = next_cursor(&Gateway::start(&plain), "/users?limit=5");
+    let gateway = Gateway::start(&format!("{plain}\n[routes.users.cursor]\nttl = \"1h\"\n"));
+    assert_eq!(gateway.get(&format!("/users?cursor={cursor}")).outcome(), "410 cursor_expired");
+    let series = "cursorgate_cursors_refused_total{route=\"users\",reason=\"undated\"}";
+    eventually(series, || (gateway.metric(series) == Some(1)).then_some(()));
+    let told = || gateway.log().iter().any(|line| line.contains("the cursor: undated") && line.contains("cursor.ttl"));
+    eventually("the hint", || told().then_some(()));
+}
+
 /// Equal answers lead to equal cursors, and a cursor can be used repeatedly, with any limit, forward and backward.
 #[test]
 fn cursors_are_stable_and_reusable() {

@@ -734,6 +734,28 @@ fn a_directory_that_vanishes_is_told_of() {
     assert_eq!(begin(&gateway, "/users/exports", &[ONE], &json!({})).status, 202);
 }
 
+/// The directory is there, but nothing can be written into it, as on a full disk. Pages are served, and the fault is told
+/// before a job is lost.
+#[test]
+fn a_full_disk_is_told_of() {
+    let upstream = Upstream::start(serve(users(3)));
+    let place = Place::directory();
+    let gateway = start(&upstream, &place, "");
+    let up = "cursorgate_store_up{store=\"exports\"}";
+    let Place::Directory(directory) = &place else { panic!("it is one") };
+    // A directory in the place of the file by which the gateway finds out whether there is room.
+    let probe = directory.file("exports/results/probe");
+    eventually("the store is used", || (gateway.metric(up) == Some(1)).then_some(()));
+    eventually("a moment between two probes", || std::fs::create_dir(&probe).ok());
+    eventually("the store is down", || (gateway.metric(up) == Some(0)).then_some(()));
+    assert_eq!(begin(&gateway, "/users/exports", &[ONE], &json!({})).outcome(), "503 store_unavailable");
+    assert_eq!(http::get(gateway.admin, "/readyz").text(), "ok, but the store of exports is down\n");
+    assert_eq!(gateway.get("/users").status, 200, "pages need no store");
+    std::fs::remove_dir(&probe).expect("it is there");
+    eventually("the store is up again", || (gateway.metric(up) == Some(1)).then_some(()));
+    assert_eq!(begin(&gateway, "/users/exports", &[ONE], &json!({})).status, 202);
+}
+
 /// An address isn't a credential: a client without any gets no export, unless all clients see the same list.
 #[test]
 fn an_export_without_credentials_is_refused() {

@@ -263,10 +263,11 @@ fn every_line_of_a_json_log_is_json() {
     gateway.signal("TERM");
     assert!(gateway.ended().success());
     gateway.rewrite_raw(&good.replace("0.0.0.0/0", "nonsense"));
-    let refused =
-        command().args(["run", "--config"]).arg(gateway.file("cursorgate.toml")).stderr(Stdio::piped()).output();
-    let refused = String::from_utf8(refused.expect("the program runs").stderr).expect("text");
-    let lines = gateway.log().into_iter().chain(refused.lines().map(str::to_owned));
+    let refused = ["cursorgate.toml", "missing.toml"].map(|file| {
+        let run = command().args(["run", "--config"]).arg(gateway.file(file)).stderr(Stdio::piped()).output();
+        String::from_utf8(run.expect("the program runs").stderr).expect("text")
+    });
+    let lines = gateway.log().into_iter().chain(refused.iter().flat_map(|text| text.lines()).map(str::to_owned));
     let lines: Vec<Value> =
         lines.map(|line| serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect();
     let has = |level: &str, text: &str| {
@@ -274,4 +275,5 @@ fn every_line_of_a_json_log_is_json() {
         found.any(|line| line["report"].as_str().is_some_and(|report| report.contains(text)))
     };
     assert!(has("WARN", "contains clients") && has("ERROR", "trusted_proxies"), "{lines:?}");
+    assert!(has("ERROR", "missing.toml"), "{lines:?}");
 }

@@ -131,6 +131,47 @@ fn a_peer_that_speaks_no_http_is_passed_over() {
     assert_eq!(foreign.count(), before + 1);
 }
 
+/// The answers of one peer arrive byte by byte, slower than any page may.
+#[test]
+fn a_peer_whose_answers_drip_is_passed_over() {
+    let dripping = Upstream::start(|exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")?;
+        loop {
+            exchange.send(b" ")?;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let well = Upstream::start(serve(users(60)));
+    let setup = Setup { upstream: "timeouts = { first_byte = \"500ms\", whole = \"20s\" }", route: "", more: "" };
+    let peers = format!("\"{}\", \"{}\"", dripping.address, well.address);
+    let configuration = setup.configuration(well.address).replace(&format!("\"{}\"", well.address), &peers);
+    let gateway = Gateway::start(&configuration);
+    for _ in 0..4 {
+        assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
+    }
+    assert!(dripping.count() > 0, "it was asked");
+}
+
+/// A peer that takes long gets few requests: the others, which have none in flight, come first.
+#[test]
+fn a_slow_peer_gets_few_requests() {
+    let (slow, release) = (Upstream::start(serve(users(60))), Gate::default());
+    let gate = release.clone();
+    slow.answer(move |exchange| {
+        gate.wait();
+        serve(users(60))(exchange)
+    });
+    let well = Upstream::start(serve(users(60)));
+    let gateway = start(&[slow.address, well.address]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(gateway.get("/users?limit=5").outcome(), "200"));
+        eventually("it was the first in turn", || (slow.count() == 1).then_some(()));
+        ask(&gateway, 10);
+        assert_eq!(slow.count(), 1, "the other peer was free");
+        release.open();
+    });
+}
+
 /// A connection with connection-based authentication serves one request and is not pooled. The pooled connection of an
 /// earlier plain request outlives it.
 #[test]

@@ -219,7 +219,7 @@ const REFERENCE: &str = "write \"env:NAME\" or \"file:PATH\"";
 
 /// Returns the help for a secret that is written in the file.
 fn secret_help(path: &str) -> String {
-    let is_drawn = path.starts_with("cursor.") || path.starts_with("admin.");
+    let is_drawn = ["cursor.", "admin.token", "admin.read_token"].iter().any(|drawn| path.starts_with(drawn));
     if is_drawn { format!("{REFERENCE}; `cursorgate keygen` makes one") } else { REFERENCE.to_owned() }
 }
 

@@ -415,10 +415,10 @@ pub struct UpstreamSettings {
 words! {
     /// The choice of the peer for a request.
     pub enum Balance {
+        /// The healthy peer with the fewest requests in flight, so a slow peer gets few. Several such peers have turns.
+        LeastRequests = "least-requests",
         /// The healthy peers in turn.
         RoundRobin = "round-robin",
-        /// The healthy peer with the fewest requests in flight.
-        LeastRequests = "least-requests",
         /// The same healthy peer for the same values of `balance_headers`. If a peer becomes unhealthy, only its own
         /// clients move to another one.
         Hash = "hash",

@@ -2,15 +2,19 @@
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
-    io,
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use http::HeaderValue;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use rustix::{fs::OFlags, process::geteuid};
+
+use cursorgate_gateway::outcome::failure::Failure;
+use cursorgate_translate::downstream::{Code, Problem};
 
 /// The longest time that a call waits for the transaction of another process. After that, the call fails.
 const BUSY: Duration = Duration::from_secs(10);
@@ -27,6 +31,21 @@ pub(super) enum DatabaseFault {
     Later(i64),
     #[error("a task failed")]
     Task,
+}
+
+impl DatabaseFault {
+    /// Returns whether the fault may pass, as a full disk or a missing directory does.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::Directory(_))
+    }
+}
+
+/// Returns the failure of a request for a fault of the store of a service that may pass.
+pub(super) fn store_unavailable(service: &str, fault: String) -> Failure {
+    let said = format!("the store of {service} is not available: try again later");
+    let mut problem = Problem::new(Code::StoreUnavailable, said);
+    problem.retry_after = Some(HeaderValue::from_static("2"));
+    Failure::Refused { problem: Box::new(problem), detail: Some(fault) }
 }
 
 /// The flags that open a file only if it isn't a symbolic link, which another account could have put there.
@@ -51,6 +70,56 @@ pub(super) fn check_private(path: &Path, what: u32) -> io::Result<()> {
         return Ok(());
     };
     Err(io::Error::new(io::ErrorKind::PermissionDenied, fault))
+}
+
+/// The number of bytes for which the disk of a directory must have room.
+const ROOM: usize = 64 << 10;
+
+/// A directory of services, as it was at the start.
+#[derive(Clone, Debug)]
+pub(super) struct OwnDirectory {
+    path: PathBuf,
+    /// The numbers of its device and of the directory, which tell it apart from another one at the same path.
+    identity: (u64, u64),
+}
+
+impl OwnDirectory {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), identity: identity(&fs::metadata(path)?) })
+    }
+
+    /// Checks that the directory is still there and its disk has room. An open database answers without its directory, and
+    /// reads on a full disk. Tests: `a_directory_that_vanishes_is_told_of`, `a_full_disk_is_told_of`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory.
+    pub(super) async fn check(&self) -> Result<(), DatabaseFault> {
+        let own = self.clone();
+        let checked = tokio::task::spawn_blocking(move || own.probe()).await;
+        Ok(checked.map_err(|_| DatabaseFault::Task)??)
+    }
+
+    fn probe(&self) -> io::Result<()> {
+        if identity(&fs::metadata(&self.path)?) != self.identity {
+            return Err(io::Error::other("it is another directory than at the start: restart the process to use it"));
+        }
+        let path = self.path.join("probe");
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(true).write(true).mode(0o600).custom_flags(NO_LINK).open(&path);
+        let written = file.and_then(|mut file| file.write_all(&[1; ROOM]));
+        // A file that stays would be the room for the next one, on a disk without any.
+        match fs::remove_file(&path) {
+            // Another process has removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
+        written
+    }
+}
+
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// An open database. The calls of this process use its connections one after the other: those that write the first one,

@@ -54,7 +54,7 @@ table! {
         resolvers: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::resolver)).example(r#"["10.0.0.2:53"]"#);
 
         /// The choice of the peer for a request. All upstream requests of a page go to the same peer, unless it fails.
-        balance: Defaulted<Balance> => word().default(Text("round-robin"));
+        balance: Defaulted<Balance> => word().default(Text("least-requests"));
 
         /// The headers of a client by which `balance = "hash"` chooses the peer. A request without any of them is
         /// assigned by its path.
@@ -188,7 +188,7 @@ table! {
         connect: Defaulted<Duration> => duration("1ms", "1h").default(Text("4s"));
 
         /// The longest time until the head of the answer has arrived, and the longest silence within its body; at most
-        /// `whole`.
+        /// `whole`. After this time, a body of less than 500 bytes a second is given up, if another peer can answer.
         first_byte: Defaulted<Duration> => duration("1ms", "1h").default(Text("10s"));
 
         /// `first_byte` of forwarded requests: those of old clients that pass, of routes that forward or observe, and

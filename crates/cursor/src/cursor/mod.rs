@@ -89,6 +89,9 @@ pub enum RefusalReason {
     Future,
     /// The cursor is too old.
     Expired,
+    /// The cursor has no time although the route's cursors have a lifetime: it is from before that setting, or from a
+    /// process without it.
+    Undated,
     /// The cursor is signed, but the route's cursors are sealed, or the reverse.
     Mode,
     /// The cursor belongs to another list.
@@ -97,8 +100,8 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// All words, in the order of the variants.
-    pub const WORDS: [&'static str; 7] =
-        ["malformed", "key_unknown", "signature", "future", "expired", "mode", "context"];
+    pub const WORDS: [&'static str; 8] =
+        ["malformed", "key_unknown", "signature", "future", "expired", "undated", "mode", "context"];
 
     /// Returns the word for the reason in metrics and logs.
     #[must_use]
@@ -313,12 +316,14 @@ pub fn open_or_tell(
     if let Some(ttl) = accepted.ttl
         && !head.is_item()
     {
-        // A cursor without a time bucket was made before the route had a lifetime, so its age is unknown.
-        let undated = if accepted.undated { Age::Live } else { Age::Expired };
-        match head.bucket.map_or(undated, |begin| expiry::age(begin, now, ttl)) {
-            Age::Live => {}
-            Age::Expired => return Err(refused(CursorError::Expired, RefusalReason::Expired, Some(frame.key))),
-            Age::Future => return Err(invalid(RefusalReason::Future)),
+        let expired = |reason| refused(CursorError::Expired, reason, Some(frame.key));
+        match head.bucket.map(|begin| expiry::age(begin, now, ttl)) {
+            Some(Age::Live) => {}
+            // A cursor without a time bucket was made without a lifetime, so its age is unknown.
+            None if accepted.undated => {}
+            None => return Err(expired(RefusalReason::Undated)),
+            Some(Age::Expired) => return Err(expired(RefusalReason::Expired)),
+            Some(Age::Future) => return Err(invalid(RefusalReason::Future)),
         }
     }
     let claims = head.open().ok_or_else(|| invalid(RefusalReason::Malformed))?;

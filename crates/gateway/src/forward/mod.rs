@@ -243,7 +243,7 @@ async fn attempt(
             {
                 *may_renew = false;
                 if let FetchError::Lost(_) = error {
-                    connection.peer.abandon_pool();
+                    visit.peers.lost(&connection.peer, visit.peers.now());
                 }
                 // The upstream closed the connection while it was idle, so the request is sent again, but only once.
                 // Test: `an_upstream_that_closes_kept_connections_fails_no_request`.

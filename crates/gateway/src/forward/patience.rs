@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-/// The number of bytes that add one second, and so the minimum rate in bytes per second. Apache's `mod_reqtimeout` has
-/// the same default (`MinRate=500`).
-const BYTES_A_SECOND: usize = 500;
+use crate::net::fetch::BYTES_A_SECOND;
 
 /// The longest time that a sender can have left, and so the longest silence. A longer grace replaces this bound.
 /// Received bytes don't raise the time beyond the bound.

@@ -27,6 +27,9 @@ use cursorgate_translate::upstream::request::headers::retry_after_seconds;
 /// The number of bytes that are reserved before a request is sent, and for a body of unknown length.
 const FIRST_RESERVE: usize = 16 * 1024;
 
+/// The least rate of a sender, in bytes per second. Apache's `mod_reqtimeout` has the same default (`MinRate=500`).
+pub const BYTES_A_SECOND: usize = 500;
+
 /// The number of bytes that are decoded before other tasks get a turn: less than a millisecond of work.
 const DECODED_PIECE: usize = 256 * 1024;
 
@@ -165,7 +168,7 @@ impl Fetcher {
     ) -> Result<Fetched, FetchError> {
         let mut connection = self.connections.open(visit, &request.headers, bounds.timeouts).await?;
         bounds.asked.note(Some(Arc::clone(&connection.peer)));
-        let mut asked = ask_on(&mut connection, request, body, bounds).await;
+        let mut asked = ask_on(visit, &mut connection, request, body, bounds).await;
         // The upstream may have closed a pooled connection while it was idle, so the request is sent again on a new
         // one. Test: `a_pooled_connection_that_died_is_replaced_in_silence`.
         if let Err(FetchError::Unavailable(_) | FetchError::Lost(_)) = &asked
@@ -175,10 +178,10 @@ impl Fetcher {
             if let Err(FetchError::Lost(_)) = &asked {
                 // The other connections in the pool are most likely lost too, and each would cost a request the same
                 // wait.
-                connection.peer.abandon_pool();
+                visit.peers.lost(&connection.peer, visit.peers.now());
             }
             connection = self.connections.renew(visit.peers, connection, bounds.timeouts).await?;
-            asked = ask_on(&mut connection, request, body, bounds).await;
+            asked = ask_on(visit, &mut connection, request, body, bounds).await;
         }
         let (peer, now) = (&connection.peer, visit.peers.now());
         match flaw(&asked, &bounds) {
@@ -209,6 +212,7 @@ fn flaw(asked: &Result<Fetched, FetchError>, bounds: &Bounds<'_>) -> Option<Flaw
 
 /// Sends the request and reads the answer without decoding its body.
 async fn ask_on(
+    visit: &Visit<'_>,
     connection: &mut Connection,
     request: &RequestHeader,
     body: &[u8],
@@ -244,7 +248,7 @@ async fn ask_on(
     let announced = if request.method == Method::HEAD { None } else { announced_length(&headers) };
     bounds.held.give(FIRST_RESERVE);
     let mut body = Vec::new();
-    match read_body(connection, &mut body, announced, bounds).await {
+    match read_body(visit, connection, &mut body, announced, bounds).await {
         Ok(()) => Ok(Fetched { status, headers, body }),
         Err(error) => {
             // The next attempt starts with the same share of memory as the first.
@@ -256,6 +260,7 @@ async fn ask_on(
 }
 
 async fn read_body(
+    visit: &Visit<'_>,
     connection: &mut Connection,
     body: &mut Vec<u8>,
     announced: Option<usize>,
@@ -268,6 +273,7 @@ async fn read_body(
         return Err(FetchError::TooLarge(format!("{announced} bytes are announced, {most} are allowed")));
     }
     held.reserve(body, announced.unwrap_or_else(|| FIRST_RESERVE.min(most)), most)?;
+    let began = visit.peers.now();
     loop {
         match tokio::time::timeout(timeouts.first_byte, connection.body()).await {
             // Chunks don't announce a total size, so their sum is checked as they arrive. Test:
@@ -278,6 +284,12 @@ async fn read_body(
             Ok(Ok(Some(bytes))) => {
                 held.reserve(body, bytes.len(), most)?;
                 body.extend_from_slice(bytes);
+                // Each read may be in time although the answer takes forever. Without another peer, the rest of the time
+                // is better spent on this answer. Test: `a_peer_whose_answers_drip_is_passed_over`.
+                let took = visit.peers.now().saturating_duration_since(began);
+                if took >= timeouts.first_byte && is_dripping(body.len(), took) && visit.has_other(&connection.peer) {
+                    return Err(FetchError::Timeout(format!("only {} bytes in {took:.0?}", body.len())));
+                }
             }
             // A body without a length ends with its connection, and only its JSON shows whether it is complete, so any
             // end is accepted here. Test: `a_page_without_a_length_is_served_if_its_json_is_complete`.
@@ -286,6 +298,11 @@ async fn read_body(
             Err(_) => return Err(FetchError::Timeout(format!("the answer stopped after {} bytes", body.len()))),
         }
     }
+}
+
+/// Returns whether an answer arrives below the least rate of senders.
+fn is_dripping(bytes: usize, took: Duration) -> bool {
+    (bytes as u128) * 1_000 < took.as_millis() * BYTES_A_SECOND as u128
 }
 
 /// Decodes the body of an answer, and yields to other tasks after each [`DECODED_PIECE`].

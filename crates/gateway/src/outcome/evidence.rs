@@ -230,10 +230,10 @@ impl RefusalEvidence {
     /// three of them, which removed rows explain as well.
     fn capped(&self, dialect: &str) -> Option<String> {
         let most = self.shown.iter().map(|shown| shown.items).max().filter(|most| *most > 0)?;
-        let size = |shown: &ShownAnswer| shown.slice.size().0;
-        let capped: Vec<u32> =
-            self.shown.iter().filter(|shown| shown.items == most && most < size(shown) as usize).map(size).collect();
-        let (asked, count) = (capped.iter().max()?, capped.len());
+        let full = || self.shown.iter().filter(|shown| shown.items == most);
+        // Once it has seen such an answer, the core asks for no more.
+        let asked = full().map(|shown| shown.slice.size().0).max().filter(|asked| most < *asked as usize)?;
+        let count = full().count();
         (count >= 3).then(|| {
             format!(
                 "{count} answers have {most} items, where up to {asked} were asked for: the service's largest page is \
@@ -286,9 +286,12 @@ impl RefusalEvidence {
         let least = self.shown.iter().map(|shown| shown.slice.begins().0).min()?;
         let most = self.shown.iter().map(|shown| shown.slice.begins().0).max()?;
         let items: usize = self.shown.iter().map(|shown| shown.items).sum();
+        let longest = self.shown.iter().map(|shown| shown.items).max()?;
         let count = self.shown.len();
         let at_least = if count == MOST { "at least " } else { "" };
-        Some(format!("looked at {at_least}{count} answers with {items} items, from offset {least} to {most}"))
+        Some(format!(
+            "looked at {at_least}{count} answers with {items} items, at most {longest} in one, from offset {least} to {most}"
+        ))
     }
 }
 
@@ -320,6 +323,7 @@ pub fn cursor_finding(reason: &str) -> Option<&'static str> {
         "key_unknown" => "cursor_key_unknown",
         "signature" => "cursor_signature",
         "future" => "cursor_future",
+        "undated" => "cursor_undated",
         "mode" => "cursor_mode",
         "context" => "cursor_context",
         "parameter" => "cursor_parameter",
@@ -343,7 +347,7 @@ pub fn hint(word: &str) -> Option<&'static str> {
         "tie_run" => "order and sortable of the route",
         "too_deep" => "mode and budgets.offset of the route, and request.max_depth and max_offset of the dialect",
         "budget_exceeded" => {
-            "page_size.max of the route, if the detail says that the service's pages are smaller; else \
+            "page_size.max of the route, if it is more than the detail's \"at most\": the service's pages are smaller; else \
              budgets.upstream_requests and budgets.time"
         }
         "stuck" => "request.query of the dialect",
@@ -362,7 +366,10 @@ pub fn hint(word: &str) -> Option<&'static str> {
         "unsorted_twice" => "response.id of the dialect: is it unique?",
         "cursor_key_unknown" => "cursor.keys: every process needs the key with which any other one signs",
         "cursor_signature" => "cursor.keys: a number must name the same key in all processes",
-        "cursor_future" => "the clocks of all processes",
+        "cursor_future" => "the clocks of all processes: the one that made the cursor is ahead, or this one is behind",
+        "cursor_undated" => {
+            "cursor.ttl of the route: it must be the same in all processes, or cursor.accept must list \"undated\""
+        }
         "cursor_mode" => {
             "cursor.sealed of the route: it must be the same in all processes, or cursor.accept must list both"
         }
@@ -412,6 +419,10 @@ mod tests {
              configuration says. Lower page_size.max of the route, or write size.max = 10 in the dialect \"d\""
         );
         assert_eq!(gap.capped("d"), None, "one short answer may have removed rows");
+        let learnt = [evidence([(0, 59, 0..10), (10, 10, 10..20)]), evidence([(20, 10, 20..30), (30, 10, 30..40)])];
+        let learnt = RefusalEvidence { shown: learnt.into_iter().flat_map(|two| two.shown).collect(), ..gap };
+        assert!(learnt.capped("d").unwrap().starts_with("4 answers have 10 items, where up to 59 were asked for: "));
+        assert_eq!(learnt.sum().unwrap(), "looked at 4 answers with 40 items, at most 10 in one, from offset 0 to 30");
         let again = evidence([(190, 20, 190..200), (1_000, 30, 170..200)]);
         assert_eq!(
             again.same_end("d").unwrap(),

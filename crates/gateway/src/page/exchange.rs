@@ -197,6 +197,13 @@ fn tells_nothing(status: u16) -> bool {
     matches!(status, 204 | 400 | 404 | 410 | 413 | 414 | 416 | 422 | 500 | 501)
 }
 
+/// Returns what an operator is told about an answer that can't be read: its status and its media type.
+fn seen(status: u16, headers: &HeaderMap) -> String {
+    let written = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = written.and_then(|value| value.split(';').next()).unwrap_or("no Content-Type");
+    format!("status {status}, {:.40}", media_type.trim())
+}
+
 /// Returns whether an answer isn't one of the list: not even a refusal or a failure that the service itself would send.
 fn is_strange(error: &ReadingError, status: u16) -> bool {
     match error {
@@ -557,7 +564,7 @@ impl Exchange<'_> {
             Ok(_) => self.visit.usable(&peer),
             Err(error) if is_strange(error, status) && !(is_probe(fetch) && tells_nothing(status)) => {
                 let now = clock::instant();
-                self.visit.failed(&peer, Flaw::Unreadable, now);
+                self.visit.suspect(&peer, seen(status, &answer.headers));
                 return self.visit.retry(Flaw::Unreadable, now, deadline);
             }
             Err(_) => {}

@@ -29,7 +29,7 @@ pub const MOST: usize = 1_024;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The longest time that a request waits while others are refused, if the limit is adaptive and its address has another
-/// one that waits. A queue that is there for long brings nothing but delay, whereas a short one takes in a burst (the
+/// one that waits, but no client with several. A queue that is there for long brings nothing but delay, whereas a short one takes in a burst (the
 /// controlled delay of CoDel, RFC 8289).
 const SHORT_PATIENCE: Duration = Duration::from_millis(250);
 
@@ -251,9 +251,15 @@ impl UpstreamSlots {
         // The wait and the answer together should take no longer than `PATIENCE`, and behind the limit answers take about
         // twice as long as on time. The first request of an address waits as long as before, because it comes before those
         // of the others. Test: `a_client_among_a_crowd_of_addresses_is_served`.
-        let answer = limiter.bound().unwrap_or_default() * 2;
-        let whole = PATIENCE.saturating_sub(answer).max(SHORT_PATIENCE);
-        let patience = if refuses && !queue.requests.is_new(client) { SHORT_PATIENCE } else { whole };
+        let bound = limiter.bound().unwrap_or_default();
+        let whole = PATIENCE.saturating_sub(bound * 2).max(SHORT_PATIENCE);
+        let patience = match refuses {
+            // Its turn comes before the other requests of the one that has several, so it isn't what makes the queue
+            // long. Test: `a_hot_client_leaves_the_others_at_its_address_whole`.
+            true if queue.requests.is_first_beside_several(client) => PATIENCE.saturating_sub(bound).max(whole),
+            true if !queue.requests.is_new(client) => SHORT_PATIENCE,
+            _ => whole,
+        };
         let before = number(queue.requests.turns_until(client));
         let is_too_long = limiter.rate().is_some_and(|rate| before > rate * patience.as_secs_f64());
         // A client's first request always waits: the estimate could be wrong for good.

@@ -92,8 +92,6 @@ impl ExportKeeper {
         work: &mut Work,
         old: Option<&mut OldJobs>,
     ) -> Result<(), JobStoreFault> {
-        // A directory that has vanished still has its open database, which answers. Test:
-        // `a_directory_that_vanishes_is_told_of`.
         self.store.check().await?;
         // A fault of webhooks must not stop exports, so this fault is returned only at the end.
         let announced = self.announce().await;

@@ -40,7 +40,7 @@ use self::{
 pub(super) use self::{job::is_id, keeper::ExportKeeper, report::ExportReport};
 use super::{
     caller::{Caller, ClientRules},
-    database::DatabaseFault,
+    database::store_unavailable,
     id::new_id,
     idempotency_key,
     inner::InnerGateway,
@@ -70,7 +70,7 @@ const BODY_SIZE: usize = 256 << 10;
 /// The largest nesting depth of a request body's JSON. A deeper body is refused.
 const BODY_DEPTH: u16 = 8;
 
-/// The `Retry-After` of unfinished jobs, and of the problem `store_unavailable`, in seconds.
+/// The `Retry-After` of unfinished jobs, in seconds.
 const ASK_AGAIN: &str = "2";
 
 pub(super) struct Exports {
@@ -361,13 +361,13 @@ const FAILED: &str = "the gateway failed: report the request id";
 /// be temporary, so the failure is 503 `store_unavailable` with `Retry-After`. For any other fault the failure is 500.
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the fault by value")]
 fn failed(fault: JobStoreFault) -> Failure {
-    if let JobStoreFault::Directory(DatabaseFault::Content(_) | DatabaseFault::Later(_) | DatabaseFault::Task) = fault {
+    if let JobStoreFault::Directory(known) = &fault
+        && !known.may_pass()
+    {
         return Failure::logged(Code::Internal, FAILED, fault.to_string());
     }
     // Only exports fail, because pages of lists don't need the store. Test: `jobs_wait_for_a_database_that_is_away`.
-    let mut problem = Problem::new(Code::StoreUnavailable, "the store of exports is not available: try again later");
-    problem.retry_after = Some(HeaderValue::from_static(ASK_AGAIN));
-    Failure::Refused { problem: Box::new(problem), detail: Some(fault.to_string()) }
+    store_unavailable("exports", fault.to_string())
 }
 
 impl ExportCall<'_> {

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    database::DatabaseFault,
+    database::{DatabaseFault, store_unavailable},
     id::new_id,
     inner::{InnerGateway, InnerRequest},
 };
@@ -495,7 +495,10 @@ impl Webhooks {
         function: impl FnOnce(&mut WebhookTables<'_>) -> Result<T, DatabaseFault> + Send + 'static,
     ) -> Result<T, Failure> {
         let called = self.store.call(function).await;
-        called.map_err(|fault| Failure::logged(Code::Internal, FAILED, fault.to_string()))
+        called.map_err(|fault| match fault.may_pass() {
+            true => store_unavailable("webhooks", fault.to_string()),
+            false => Failure::logged(Code::Internal, FAILED, fault.to_string()),
+        })
     }
 }
 

@@ -81,6 +81,7 @@ impl BackgroundService for WebhookKeeper {
             let snapshot = self.inner.gateway().live.pin();
             let now = clock::instant();
             let looked = async {
+                self.store.check().await?;
                 if now >= round_at {
                     round_at = now + ROUND;
                     self.tidy(&snapshot).await?;

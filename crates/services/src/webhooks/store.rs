@@ -17,7 +17,7 @@ pub(super) use self::{
     windows::{SeenVersion, WatchRecord},
 };
 use super::endpoint::{DisabledBy, Endpoint, EndpointState};
-use crate::database::{Database, DatabaseFault, count, natural, whole};
+use crate::database::{Database, DatabaseFault, OwnDirectory, count, natural, whole};
 
 /// The SQL scripts that create and change the tables, one for each version.
 const STEPS: [&str; 4] = [
@@ -160,7 +160,10 @@ impl Subscribers {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct WebhookStore(Database);
+pub(super) struct WebhookStore {
+    database: Database,
+    own: OwnDirectory,
+}
 
 /// The tables in a transaction. If a function returns an error, the transaction is rolled back.
 pub(super) struct WebhookTables<'c> {
@@ -174,7 +177,17 @@ impl WebhookStore {
     ///
     /// Returns the fault of the directory or of its database.
     pub(super) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
-        Database::open(&directory.join("webhooks.sqlite3"), &STEPS).map(Self)
+        let database = Database::open(&directory.join("webhooks.sqlite3"), &STEPS)?;
+        Ok(Self { database, own: OwnDirectory::open(directory)? })
+    }
+
+    /// Checks that the store can be written.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory.
+    pub(super) async fn check(&self) -> Result<(), DatabaseFault> {
+        self.own.check().await
     }
 
     /// Runs a function in one transaction of the database, on a thread that may block.
@@ -186,7 +199,7 @@ impl WebhookStore {
         &self,
         function: impl FnOnce(&mut WebhookTables<'_>) -> Result<T, DatabaseFault> + Send + 'static,
     ) -> Result<T, DatabaseFault> {
-        self.0.call(move |transaction| function(&mut WebhookTables { transaction })).await
+        self.database.call(move |transaction| function(&mut WebhookTables { transaction })).await
     }
 }
 

@@ -4,7 +4,10 @@ use super::exposition::{Exposition, MetricKind};
 use crate::{
     lifecycle::process::Vitals,
     lifecycle::snapshot::Snapshot,
-    runtime::figures::{self, Figures},
+    runtime::{
+        clock,
+        figures::{self, Figures},
+    },
     server::admission::{Admission, Dropped},
 };
 
@@ -30,6 +33,8 @@ pub(super) fn configuration(exposition: &mut Exposition, snapshot: &Snapshot) {
 /// that the system does not report.
 pub(super) fn figures(exposition: &mut Exposition, started: u64) {
     let Figures { cpu_seconds, resident, virtual_size, open_descriptors, most_descriptors } = figures::read();
+    let help = "Time of the process's clock at the scrape, in seconds since 1970.";
+    exposition.gauge("cursorgate_clock_timestamp_seconds", help, clock::unix_seconds());
     exposition.gauge("process_start_time_seconds", "Start of the process, in seconds since 1970.", started);
     exposition.counter("process_cpu_seconds_total", "Time that the processors worked for the process.", cpu_seconds);
     for (name, help, value) in [

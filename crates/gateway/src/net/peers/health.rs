@@ -226,9 +226,17 @@ impl Health {
     }
 
     /// Records an unusable answer, as [`Self::failed`] records a failed one.
-    pub fn unusable(&self, most: u32, may_rest: impl FnOnce() -> bool, now: Instant) -> Option<HealthChange> {
+    pub fn unusable(
+        &self,
+        said: &str,
+        most: u32,
+        may_rest: impl FnOnce() -> bool,
+        now: Instant,
+    ) -> Option<HealthChange> {
         let count = self.unusable_answers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let said = || format!("{count} answers in a row can't be read, and those of other peers can");
+        let said = || {
+            format!("{count} answers in a row can't be read, the last one: {said}; those of other peers can be read")
+        };
         self.count_against(RestCause::UnusableAnswers, count, said, most, may_rest, now)
     }
 
@@ -458,16 +466,18 @@ mod tests {
     fn only_pages_end_a_row_of_unusable_answers() {
         let now = now();
         let health = Health::new(now);
-        assert_eq!(health.unusable(2, || true, now), None);
+        assert_eq!(health.unusable("status 200, text/html", 2, || true, now), None);
         assert_eq!(health.answered(now), None);
-        let reason = "2 answers in a row can't be read, and those of other peers can".to_owned();
-        assert_eq!(health.unusable(2, || true, now), Some(HealthChange::Unhealthy(reason)));
+        let reason =
+            "2 answers in a row can't be read, the last one: status 200, text/html; those of other peers can be read";
+        let reason = reason.to_owned();
+        assert_eq!(health.unusable("status 200, text/html", 2, || true, now), Some(HealthChange::Unhealthy(reason)));
         assert_eq!(health.report().failed_answers, 2);
         assert_eq!(health.readiness(true, false, now + SECOND), Readiness::Resting, "it would notice nothing");
         assert_eq!(health.readiness(true, true, now + SECOND), Readiness::Trial);
         assert_eq!(health.answered(now + SECOND), None, "a forwarded request was in flight");
         assert_eq!(health.usable(now + SECOND), Some(HealthChange::Healthy));
         assert!(health.is_proven());
-        assert_eq!(health.unusable(2, || true, now), None, "the row began again");
+        assert_eq!(health.unusable("status 200, text/html", 2, || true, now), None, "the row began again");
     }
 }

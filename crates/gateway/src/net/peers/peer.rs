@@ -22,6 +22,8 @@ pub struct Peer {
     figures: PeerFigures,
     /// The number of times that the pool of connections to the peer was abandoned.
     abandoned: AtomicU64,
+    /// The time of the last one; `None` before the first one.
+    last_abandoned: Mutex<Option<Instant>>,
     /// The time of the next health check; `None` while a check is being made.
     next_check: Mutex<Option<Instant>>,
 }
@@ -70,7 +72,8 @@ impl Peer {
     pub fn new(address: SocketAddr, now: Instant) -> Arc<Self> {
         let (health, next_check) = (Health::new(now), Mutex::new(Some(now)));
         let (in_flight, abandoned) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Arc::new(Self { address, health, in_flight, figures: PeerFigures::default(), abandoned, next_check })
+        let (figures, last_abandoned) = (PeerFigures::default(), Mutex::default());
+        Arc::new(Self { address, health, in_flight, figures, abandoned, last_abandoned, next_check })
     }
 
     /// Returns the number of requests in flight to this address.
@@ -111,9 +114,12 @@ impl Peer {
         PeerCounts { requests, failures, answers, took: Duration::from_micros(micros) }
     }
 
-    /// Abandons the pool of connections to the peer: later requests use a new pool.
-    pub fn abandon_pool(&self) {
+    /// Abandons the pool of connections to the peer: later requests use a new pool. Returns `false` if that has been done
+    /// within the last second.
+    pub(super) fn abandon_pool(&self, now: Instant) -> bool {
         self.abandoned.fetch_add(1, Ordering::Relaxed);
+        let last = self.last_abandoned.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        last.is_none_or(|last| now.saturating_duration_since(last) > Duration::from_secs(1))
     }
 
     /// Returns the number of the pool that requests use.

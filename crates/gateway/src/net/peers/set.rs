@@ -281,6 +281,19 @@ impl Peers {
         self.log(peer, peer.health.reached(now));
     }
 
+    /// Records that a kept connection to a peer was lost: nothing acknowledged what was sent on it. Its other kept
+    /// connections are used no more.
+    pub fn lost(&self, peer: &Peer, now: Instant) {
+        // All connections are lost at once, so one line says it.
+        if peer.abandon_pool(now) {
+            let (upstream, peer) = (&self.policy.upstream, peer.address);
+            tracing::warn!(
+                upstream, %peer,
+                "kept connections to the peer were lost: its requests waited about 2 s, and were sent again on new ones"
+            );
+        }
+    }
+
     /// Records the time of an answer, from its request until `now`.
     pub(super) fn timed(&self, request: &PeerRequest, now: Instant) {
         let began = request.note_answer(now);
@@ -309,9 +322,9 @@ impl Peers {
 
     /// Records an unusable answer of a peer, in place of which another peer gave a usable one, and logs a change of the
     /// peer's health.
-    pub(super) fn unusable(&self, peer: &Peer) {
+    pub(super) fn unusable(&self, peer: &Peer, said: &str) {
         peer.note_failure();
-        self.log(peer, peer.health.unusable(self.policy.eject_after, || self.may_rest(), self.now()));
+        self.log(peer, peer.health.unusable(said, self.policy.eject_after, || self.may_rest(), self.now()));
     }
 
     /// Returns whether another peer may rest for its answers. At most half of the peers do: the others get all
@@ -442,7 +455,14 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Picks a candidate by its weight, in thousandths.
+/// A candidate with its weight, in thousandths.
+#[derive(Clone, Copy)]
+struct WeighedPeer<'c> {
+    peer: &'c (usize, Arc<Peer>),
+    weight: u64,
+}
+
+/// Picks a candidate by its weight.
 #[expect(clippy::cast_precision_loss, reason = "a share of keys needs no more than 53 bits")]
 fn weighted<'c>(
     candidates: &'c [(usize, Arc<Peer>)],
@@ -451,36 +471,48 @@ fn weighted<'c>(
     key: u128,
     turn: usize,
 ) -> Option<&'c (usize, Arc<Peer>)> {
-    let weighed = || candidates.iter().zip(weights);
+    let weighed = || candidates.iter().zip(weights).map(|(peer, weight)| WeighedPeer { peer, weight: *weight });
     let picked = match balance {
-        // Multiples of the golden ratio are spread evenly, so a heavy peer doesn't get all its turns in a row.
-        Balance::RoundRobin => {
-            let spread = u128::from((turn as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            let all: u64 = weights.iter().sum();
-            let mut left = u64::try_from((spread * u128::from(all)) >> 64).unwrap_or(0);
-            weighed().find(|candidate| {
-                let is_here = left < *candidate.1;
-                left = left.saturating_sub(*candidate.1);
-                is_here
-            })
-        }
-        // With one request more, the peer would have this many for its weight.
+        Balance::RoundRobin => in_weighted_turn(weighed(), turn),
+        // The peers with the fewest requests for their weight have turns by weight. Otherwise the heaviest peer would get
+        // all requests that come one after the other.
         Balance::LeastRequests => {
-            let load = |candidate: &(&(usize, Arc<Peer>), &u64)| {
-                (candidate.0.1.in_flight() as u64 + 1).saturating_mul(1_000_000) / (*candidate.1).max(1)
+            let load = |candidate: &WeighedPeer<'c>| {
+                (candidate.peer.1.in_flight() as u64).saturating_mul(1_000_000) / candidate.weight.max(1)
             };
-            weighed().min_by_key(load)
+            let loads: Vec<u64> = weighed().map(|candidate| load(&candidate)).collect();
+            let least = loads.iter().min().copied();
+            in_weighted_turn(
+                weighed().zip(loads).filter(|weighed| Some(weighed.1) == least).map(|weighed| weighed.0),
+                turn,
+            )
         }
         // Weighted rendezvous hashing: a peer's share of the keys is its share of the weights.
         Balance::Hash => {
-            let score = |candidate: &(&(usize, Arc<Peer>), &u64)| {
-                let uniform = ((key_score(key, candidate.0.1.address) >> 75) as f64 + 0.5) / (1_u64 << 53) as f64;
-                *candidate.1 as f64 / -uniform.ln()
+            let score = |candidate: &WeighedPeer<'c>| {
+                let uniform = ((key_score(key, candidate.peer.1.address) >> 75) as f64 + 0.5) / (1_u64 << 53) as f64;
+                candidate.weight as f64 / -uniform.ln()
             };
             weighed().max_by(|one, other| score(one).total_cmp(&score(other)))
         }
     };
-    picked.map(|candidate| candidate.0)
+    picked.map(|candidate| candidate.peer)
+}
+
+/// Returns the candidate whose turn it is by the weights. Multiples of the golden ratio are spread evenly, so a heavy peer
+/// doesn't get all its turns in a row.
+fn in_weighted_turn<'c>(
+    mut candidates: impl Iterator<Item = WeighedPeer<'c>> + Clone,
+    turn: usize,
+) -> Option<WeighedPeer<'c>> {
+    let spread = u128::from((turn as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let all: u64 = candidates.clone().map(|candidate| candidate.weight).sum();
+    let mut left = u64::try_from((spread * u128::from(all)) >> 64).unwrap_or(0);
+    candidates.find(|candidate| {
+        let is_here = left < candidate.weight;
+        left = left.saturating_sub(candidate.weight);
+        is_here
+    })
 }
 
 /// Returns the score of a peer for a key, by which hashing chooses. It is the same in every process.

@@ -47,8 +47,16 @@ struct VisitState {
     failed: Vec<SocketAddr>,
     /// The peers whose answers couldn't be read. If no peer gives a readable answer, they aren't at fault: the upstream
     /// is another one than the configuration says.
-    suspects: Vec<Arc<Peer>>,
+    suspects: Vec<Suspect>,
     retries: u32,
+}
+
+/// A peer whose answer couldn't be read.
+#[derive(Debug)]
+struct Suspect {
+    peer: Arc<Peer>,
+    /// What its answer was.
+    said: String,
 }
 
 impl<'a> Visit<'a> {
@@ -97,13 +105,19 @@ impl<'a> Visit<'a> {
     /// Records a failed answer of a peer. The next attempt takes another peer. An unreadable answer counts against the
     /// peer only when another peer gives a readable one.
     pub fn failed(&self, peer: &Arc<Peer>, flaw: Flaw, now: Instant) {
-        self.leaves(peer);
         if flaw == Flaw::Unreadable {
-            self.locked().suspects.push(Arc::clone(peer));
-            self.doubts.store(true, Ordering::Relaxed);
+            self.suspect(peer, "broken HTTP".to_owned());
         } else {
+            self.leaves(peer);
             self.peers.failed(peer, &flaw.to_string(), now);
         }
+    }
+
+    /// Records an answer of a peer that can't be read, and what it was, as [`Self::failed`] does.
+    pub fn suspect(&self, peer: &Arc<Peer>, said: String) {
+        self.leaves(peer);
+        self.locked().suspects.push(Suspect { peer: Arc::clone(peer), said });
+        self.doubts.store(true, Ordering::Relaxed);
     }
 
     /// Records an answer of a peer that isn't a failure. If answers aren't read as pages, it is a readable one.
@@ -125,7 +139,7 @@ impl<'a> Visit<'a> {
         if self.doubts.load(Ordering::Relaxed) {
             self.doubts.store(false, Ordering::Relaxed);
             let suspects = std::mem::take(&mut self.locked().suspects);
-            suspects.iter().for_each(|suspect| self.peers.unusable(suspect));
+            suspects.iter().for_each(|suspect| self.peers.unusable(&suspect.peer, &suspect.said));
         }
     }
 
@@ -167,6 +181,13 @@ impl<'a> Visit<'a> {
         }
         state.retries += 1;
         Some(pause)
+    }
+
+    /// Returns whether the request can be repeated at a healthy peer other than `peer`.
+    pub fn has_other(&self, peer: &Peer) -> bool {
+        let state = self.locked();
+        let is_other = |other: &Peer| other.address != peer.address && !state.failed.contains(&other.address);
+        self.can_repeat && state.retries < self.peers.retries().most && self.peers.has_ready(is_other)
     }
 
     fn locked(&self) -> MutexGuard<'_, VisitState> {

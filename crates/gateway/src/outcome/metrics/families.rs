@@ -31,9 +31,9 @@ pub const SERVABLE: &str = "servable";
 
 /// The reasons for which cursors are refused: those of [`RefusalReason`], and a cursor in a parameter that isn't one of
 /// cursors.
-const CURSOR_REASONS: [&str; 8] = {
-    let [one, two, three, four, five, six, seven] = RefusalReason::WORDS;
-    [one, two, three, four, five, six, seven, STRAY_CURSOR]
+const CURSOR_REASONS: [&str; 9] = {
+    let [one, two, three, four, five, six, seven, eight] = RefusalReason::WORDS;
+    [one, two, three, four, five, six, seven, eight, STRAY_CURSOR]
 };
 
 /// The outcomes that aren't problem codes.

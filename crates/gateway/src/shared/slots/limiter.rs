@@ -6,6 +6,10 @@
 //! limit is reached, the limit grows. So it is additive increase and multiplicative decrease (AIMD) on latency, as in
 //! Netflix' `concurrency-limits` and Envoy's adaptive concurrency.
 //!
+//! The first answers may be late already, as after a restart in front of an overloaded service, and the time learnt from
+//! them would be the standard forever. So while the limit is reached and answers take too long to be useful, the limit is
+//! halved now and then for a few answers ([`LimitProbe`]), for as long as that makes them faster.
+//!
 //! A limit that is too low would refuse requests that the upstream could have answered. Three rules prevent that:
 //!
 //! - The limit is lowered only if the answers explain the requests in flight. Requests that wait for an event (long
@@ -51,6 +55,14 @@ const SLACK: f64 = 0.02;
 /// The share by which the usual time follows a new time.
 const FOLLOWS: f64 = 0.1;
 
+/// The bound of late answers, in seconds, up to which the usual time isn't probed: within a second, clients have waited for
+/// no longer than they do.
+const USEFUL: f64 = 0.5;
+
+/// The time from one probe of the usual time to the next, which doubles while probes find nothing.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// The share of its former time that an answer takes at most at half of the former limit, if it was late because of a
 /// queue. Without a queue it takes its whole time, and behind a queue half of it.
 const OF_QUEUE: f64 = 0.75;
@@ -81,6 +93,17 @@ pub struct Limiter {
     before: Option<FormerLimit>,
     /// The answers a second in the last window; `None` before the first one.
     rate: Option<f64>,
+    /// The state of the probes of the usual time.
+    probe: LimitProbe,
+}
+
+/// The probes of the usual time: the limit is halved as long as that makes answers faster.
+#[derive(Clone, Copy, Debug)]
+struct LimitProbe {
+    /// The limit and the time of answers before its last halving; `None` between two probes.
+    before: Option<FormerLimit>,
+    due: Instant,
+    pause: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +131,7 @@ impl Limiter {
             full: None,
             before: None,
             rate: None,
+            probe: LimitProbe { before: None, due: now + FIRST_PAUSE, pause: FIRST_PAUSE },
         }
     }
 
@@ -163,7 +187,7 @@ impl Limiter {
     fn drained(&mut self, time: f64, now: Instant) {
         if self.count == 0 {
             self.window = now;
-            if let Some(before) = &mut self.before {
+            if let Some(before) = self.before.as_mut().or(self.probe.before.as_mut()) {
                 before.time += ((time - before.time) * FOLLOWS).max(0.0);
             }
         }
@@ -186,7 +210,9 @@ impl Limiter {
         let (peak, usual) = (number(self.peak), *self.usual.get_or_insert(time));
         self.rate = Some(rate);
         let bound = usual * LATE + SLACK;
-        if time <= bound {
+        if let Some(before) = self.probe.before.take() {
+            self.probed(before, time, now);
+        } else if time <= bound {
             self.before = None;
             // Behind a limit that is reached, answers may be late by a little for ever: that isn't their usual time. The
             // first limit may be far more than the upstream can do.
@@ -195,7 +221,10 @@ impl Limiter {
             }
             let explained = rate * time >= peak / 2.0;
             let since = self.full.map_or(0.0, |full| now.saturating_duration_since(full).as_secs_f64());
-            if peak >= self.limit.floor() && (explained || since * rate >= peak / 2.0) {
+            if peak >= self.limit.floor() && explained && self.full.is_some() && bound > USEFUL && now >= self.probe.due
+            {
+                self.halve(time, now);
+            } else if peak >= self.limit.floor() && (explained || since * rate >= peak / 2.0) {
                 self.full = Some(now);
                 let more = if self.is_starting { self.limit } else { (self.limit / 8.0).max(1.0) };
                 self.limit = (self.limit + more).min(self.most);
@@ -223,6 +252,31 @@ impl Limiter {
         // A smaller share could be wrong by much, and a larger one would take too many steps.
         self.limit = (limit * share.clamp(0.25, 0.9)).max(LEAST.min(self.most));
         (self.lowered, self.full) = (now, None);
+    }
+
+    /// Halves the limit to see whether answers take less time then.
+    fn halve(&mut self, time: f64, now: Instant) {
+        self.probe.before = Some(FormerLimit { limit: self.limit, time });
+        self.limit = (self.limit / 2.0).max(LEAST.min(self.most));
+        (self.lowered, self.full) = (now, None);
+    }
+
+    /// Judges the answers at half of the limit.
+    fn probed(&mut self, before: FormerLimit, time: f64, now: Instant) {
+        let (is_queue, is_useful) = (time <= before.time * OF_QUEUE, time * LATE + SLACK <= USEFUL);
+        if is_queue && !is_useful && self.limit > LEAST {
+            self.halve(time, now);
+            return;
+        }
+        if !is_queue {
+            self.limit = before.limit;
+        }
+        if self.usual.is_none_or(|usual| time < usual * OF_QUEUE) {
+            (self.usual, self.probe.pause) = (Some(time), FIRST_PAUSE);
+        } else {
+            self.probe.pause = (self.probe.pause * 2).min(LONGEST_PAUSE);
+        }
+        self.probe.due = now + self.probe.pause;
     }
 
     fn begin(&mut self, now: Instant) {

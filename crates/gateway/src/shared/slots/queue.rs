@@ -128,6 +128,12 @@ impl<T> FairQueue<T> {
         !self.addresses.contains_key(&client.address)
     }
 
+    /// Returns whether a client has no waiting request, while another client at its address has several.
+    pub fn is_first_beside_several(&self, client: QueuedClient) -> bool {
+        let of_address = self.addresses.get(&client.address);
+        of_address.is_some_and(|queue| queue.length > queue.turns.len()) && self.length_of(client) == 0
+    }
+
     /// Returns the number of turns until a new request of a client has its own, if no other request is added: an
     /// estimate, because clients of one address may have different numbers of requests.
     pub fn turns_until(&self, client: QueuedClient) -> usize {

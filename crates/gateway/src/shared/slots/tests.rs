@@ -176,8 +176,20 @@ impl Service {
     }
 
     async fn request(&self, client: u32) -> Option<Duration> {
-        let began = now();
-        let slot = take_as(&self.slots, client, MINUTE).await.ok()?;
+        let (began, slot) = (now(), take_as(&self.slots, client, MINUTE).await.ok()?);
+        self.answer(began, slot).await
+    }
+
+    /// Sends a request of one of the clients at the address 1.
+    async fn request_from_one_address(&self, client: u32) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, client.into());
+        let client = LimitedClient { headers: &headers, address: Ipv4Addr::from_bits(1).into(), known: None };
+        let (began, slot) = (now(), self.slots.take(client, MINUTE).await.ok()?);
+        self.answer(began, slot).await
+    }
+
+    async fn answer(&self, began: Instant, slot: UpstreamSlot) -> Option<Duration> {
         let sent = now();
         let worker = self.workers.acquire().await.unwrap();
         tokio::time::sleep(self.takes()).await;
@@ -255,6 +267,64 @@ async fn a_hot_client_leaves_the_others_whole() {
     println!("hot: {hot:?}; others: {useful} of {sent}");
     assert!(useful >= sent * 99 / 100, "{others:?}");
     assert!(hot.useful / (SECONDS - START) >= 140, "{hot:?}");
+}
+
+/// A client that sends five times what the service can do leaves the others at its address whole, even if they all come at
+/// once.
+#[tokio::test(start_paused = true)]
+async fn a_hot_client_leaves_the_others_at_its_address_whole() {
+    for (time, capacity) in [(40, 200), (160, 50)] {
+        for share in [0.0, 0.1, 0.8] {
+            let service = Arc::new(Service::new(8, Duration::from_millis(time), share));
+            let end = tokio::time::Instant::now() + Duration::from_secs(30);
+            let hot = async {
+                let mut requests = Vec::new();
+                while tokio::time::Instant::now() < end {
+                    let service = Arc::clone(&service);
+                    requests.push(tokio::spawn(async move { service.request_from_one_address(1).await }));
+                    tokio::time::sleep(Duration::from_secs(1) / (capacity * 5)).await;
+                }
+                let took = join_all(requests).await;
+                took.into_iter().filter(|took| took.as_ref().unwrap().is_some_and(|took| took.as_secs() < 1)).count()
+            };
+            let others = async {
+                let (mut sent, mut useful) = (0, 0);
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                while tokio::time::Instant::now() < end {
+                    let took = join_all((2..12).map(|client| service.request_from_one_address(client))).await;
+                    sent += took.len();
+                    useful += took.iter().filter(|took| took.is_some_and(|took| took.as_secs() < 1)).count();
+                    tokio::time::sleep(Duration::from_millis(600)).await;
+                }
+                (sent, useful)
+            };
+            let (hot, (sent, useful)) = tokio::join!(hot, others);
+            println!("{time} ms, ±{share}: hot {hot}; others {useful} of {sent}");
+            assert_eq!(useful, sent, "{time} ms, ±{share}");
+        }
+    }
+}
+
+/// A service that stands still when its first requests come, under a load that it can't carry: its first answers are all
+/// late, as when the gateway is restarted in front of an overloaded service. They must not stay the standard.
+#[tokio::test(start_paused = true)]
+async fn late_first_answers_do_not_stay_the_standard() {
+    for (time, capacity) in [(40, 200), (160, 50)] {
+        for load in [2, 10] {
+            let service = Arc::new(Service::new(8, Duration::from_millis(time), 0.1));
+            let halted = Arc::clone(&service);
+            let halt = tokio::spawn(async move {
+                let all = halted.workers.acquire_many(8).await.unwrap();
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                drop(all);
+            });
+            let first = Arc::clone(&service).send(1, capacity * load).await;
+            halt.await.unwrap();
+            let second = Arc::clone(&service).send(1, capacity * load).await;
+            println!("{load} times {capacity}/s: {first:?}, then {second:?}");
+            assert!(second.useful >= capacity * (SECONDS - START) * 9 / 10, "{load} times {capacity}/s: {second:?}");
+        }
+    }
 }
 
 /// A slow service that nothing has shown to be overloaded gets all requests that come at once, as without a limit.

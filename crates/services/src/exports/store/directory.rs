@@ -10,7 +10,7 @@ use std::{
     collections::VecDeque,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -27,7 +27,7 @@ use super::{
     table::{JobTable, STEPS},
 };
 use crate::{
-    database::{Database, DatabaseFault, NO_LINK, check_private},
+    database::{Database, DatabaseFault, NO_LINK, OwnDirectory, check_private},
     exports::job::{ExportJob, ExportedList, JobProgress, JobState, ResultStretch, is_id},
 };
 use cursorgate_gateway::{runtime::clock, session::service::BodySource};
@@ -42,13 +42,7 @@ const MOST_FILES: usize = 64;
 pub(in crate::exports) struct DirectoryStore {
     database: Database,
     results: PathBuf,
-    /// The device and the number of the directory of results when it was opened.
-    identity: (u64, u64),
-}
-
-/// Returns the numbers by which a directory is told apart from another one at the same path.
-fn identity(metadata: &fs::Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
+    own: OwnDirectory,
 }
 
 impl DirectoryStore {
@@ -62,8 +56,8 @@ impl DirectoryStore {
         DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
         check_private(&results, 0o007)?;
         let database = Database::open(&directory.join("jobs.sqlite3"), &STEPS)?;
-        let identity = identity(&fs::metadata(&results)?);
-        Ok(Self { database, results, identity })
+        let own = OwnDirectory::open(&results)?;
+        Ok(Self { database, results, own })
     }
 
     /// Runs a function in one transaction of the database, on a thread that may block.
@@ -98,12 +92,7 @@ impl DirectoryStore {
 #[async_trait]
 impl ExportStore for DirectoryStore {
     async fn check(&self) -> Result<(), JobStoreFault> {
-        let fault = match tokio::fs::metadata(&self.results).await {
-            Ok(found) if identity(&found) == self.identity => return Ok(()),
-            Ok(_) => io::Error::other("it is another directory than at the start: restart the process to use it"),
-            Err(error) => error,
-        };
-        Err(DatabaseFault::Directory(fault).into())
+        Ok(self.own.check().await?)
     }
 
     async fn add(
@@ -113,7 +102,7 @@ impl ExportStore for DirectoryStore {
         credentials: Vec<u8>,
         limits: QueueLimits,
     ) -> Result<Added, JobStoreFault> {
-        // A job in a directory that isn't there anymore would never run.
+        // A job in a directory that isn't there anymore would never run, and on a full disk it would fail.
         self.check().await?;
         let (owners, counted) = (names.owners.to_owned(), names.counted.to_owned());
         let add = move |jobs: &mut JobTable<'_>| {

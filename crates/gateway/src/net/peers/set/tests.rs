@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use super::*;
 use crate::net::peers::{retry::Flaw, visit::Visit};
 
@@ -111,7 +113,8 @@ async fn each_trial_has_a_pool_of_its_own() {
 async fn an_abandoned_pool_is_used_no_more() {
     let (peers, now) = (peers(&ALL[..2]), now());
     let (lost, other) = (chosen(&peers, 0, now).await, chosen(&peers, 0, now).await);
-    lost.request.abandon_pool();
+    assert!(lost.request.abandon_pool(now));
+    assert!(!lost.request.abandon_pool(now), "it is told once");
     let (renewed, same) = (chosen(&peers, 0, now).await, chosen(&peers, 0, now).await);
     assert_eq!(renewed.request.address, lost.request.address);
     assert_ne!(renewed.http.group_key, lost.http.group_key);
@@ -225,16 +228,19 @@ fn peers_with(balance: Balance, texts: &[&str], change: impl FnOnce(&mut PeerPol
     peers
 }
 
-/// Returns the number of requests that each of [`ALL`] gets of 400 with different keys.
-async fn shares(peers: &Peers, now: Instant) -> [usize; 3] {
+/// Returns the number of requests that each of [`ALL`] gets of 400 with different keys, of which the last `most` are in
+/// flight.
+async fn shares(peers: &Peers, most: usize, now: Instant) -> [usize; 3] {
     let mut shares = [0; 3];
-    let mut held = Vec::new();
+    let mut held = VecDeque::new();
     for key in 0..400 {
         let peer = chosen(peers, key, now).await;
         let text = peer.request.address.to_string();
         shares[ALL.iter().position(|known| *known == text).unwrap()] += 1;
-        // Requests stay in flight, so the fewest requests depend on those before.
-        held.push(peer);
+        held.push_back(peer);
+        if held.len() > most {
+            held.pop_front();
+        }
     }
     shares
 }
@@ -242,9 +248,14 @@ async fn shares(peers: &Peers, now: Instant) -> [usize; 3] {
 #[tokio::test]
 async fn peers_get_requests_by_their_weights() {
     for balance in [Balance::RoundRobin, Balance::LeastRequests, Balance::Hash] {
-        let peers = peers_with(balance, &ALL, |policy| policy.weights = vec![2, 1, 1]);
-        let shares = shares(&peers, now()).await;
-        assert!(shares[0].abs_diff(200) <= 30 && shares[1].abs_diff(100) <= 30, "{balance:?}: {shares:?}");
+        for in_flight in [0, 1, 400] {
+            let peers = peers_with(balance, &ALL, |policy| policy.weights = vec![2, 1, 1]);
+            let shares = shares(&peers, in_flight, now()).await;
+            // With one in flight, the peer that has it isn't among those with the fewest.
+            let most = if in_flight == 1 { 60 } else { 30 };
+            let is_fair = shares[0].abs_diff(200) <= most && shares[1].abs_diff(100) <= most;
+            assert!(is_fair, "{balance:?} with {in_flight} in flight: {shares:?}");
+        }
     }
 }
 
@@ -256,7 +267,7 @@ async fn a_peer_that_is_healthy_again_gets_more_and_more_requests() {
     let peer = peers.all().remove(0);
     peers.unreached(&peer, "it was restarted", later);
     peers.reached(&peer, later + SECOND);
-    let at = async |seconds: u32| shares(&peers, later + SECOND + SECOND * seconds).await[0];
+    let at = async |seconds: u32| shares(&peers, 0, later + SECOND + SECOND * seconds).await[0];
     let (first, half, whole) = (at(0).await, at(50).await, at(100).await);
     assert!(first.abs_diff(19) <= 8 && half.abs_diff(80) <= 12 && whole.abs_diff(133) <= 2, "{first} {half} {whole}");
 }
@@ -265,14 +276,14 @@ async fn a_peer_that_is_healthy_again_gets_more_and_more_requests() {
 async fn a_backup_is_used_while_no_other_peer_is_healthy() {
     let peers = peers_with(Balance::RoundRobin, &ALL, |policy| policy.backups = 1);
     let begin = now();
-    assert_eq!(shares(&peers, begin).await, [200, 200, 0]);
+    assert_eq!(shares(&peers, 0, begin).await, [200, 200, 0]);
     let all = peers.all();
     peers.unreached(&all[0], "it is away", begin);
-    assert_eq!(shares(&peers, begin).await, [0, 400, 0]);
+    assert_eq!(shares(&peers, 0, begin).await, [0, 400, 0]);
     peers.unreached(&all[1], "it is away", begin);
-    assert_eq!(shares(&peers, begin).await, [0, 0, 400]);
+    assert_eq!(shares(&peers, 0, begin).await, [0, 0, 400]);
     peers.reached(&all[1], begin);
-    assert_eq!(shares(&peers, begin).await, [0, 400, 0]);
+    assert_eq!(shares(&peers, 0, begin).await, [0, 400, 0]);
     // A request that the others failed takes the backup.
     let visit = Visit::new(&peers, 0, true);
     let first = visit.next(begin, SECOND).await.unwrap();
