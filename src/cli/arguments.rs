@@ -182,7 +182,7 @@ pub(super) enum Command {
     /// a valid signature, and the first requests to the upstream for the page. The mode, the level and the cost of the
     /// route follow, as `check` prints them. With --live these requests, which only read, are sent.
     #[command(after_help = "EXAMPLES:\n  cursorgate explain GET '/api/users?limit=5'\n  \
-                            cursorgate explain GET 'https://api.example.com/users?cursor=AQEB…' --config cursorgate.toml\n  \
+                            cursorgate explain GET 'https://api.example.com/users?cursor=~AQEB…' --config cursorgate.toml\n  \
                             cursorgate explain GET '/api/users' --live --header 'Authorization: Bearer {env:TOKEN}'\n  \
                             curl --header \"$(cursorgate explain GET /api/users --sign)\" https://api.example.com/api/users\n\n\
                             EXIT CODES:\n  0  a page, or a request that passes\n  1  the request would be refused\n  \
@@ -197,12 +197,14 @@ pub(super) enum Command {
     /// With --verify the list is also read directly, before and after the walk, and page by page at the same time, as
     /// clients do today. An item that is unchanged in both direct readings must be in the walk once; otherwise it is
     /// lost or repeated.
-    #[command(after_help = "EXAMPLES:\n  cursorgate walk http://127.0.0.1:8080/api/users > users.ndjson\n  \
-                            cursorgate walk http://127.0.0.1:8080/api/users --verify http://people.internal:8000/api/users \\\n    \
-                            --config cursorgate.toml --report walk.html\n  \
+    #[command(
+        after_help = "EXAMPLES:\n  cursorgate walk 'http://127.0.0.1:8080/api/users?cursor=start' > users.ndjson\n  \
+                            cursorgate walk 'http://127.0.0.1:8080/api/users?cursor=start' \\\n    \
+                            --verify http://people.internal:8000/api/users --config cursorgate.toml --report walk.html\n  \
                             cursorgate walk http://people.internal:8000/api/users --dialect drf-page --out users.ndjson\n\n\
                             EXIT CODES:\n  0  read to the end; with --verify, nothing is lost or repeated\n  1  failed, or could not be \
-                            judged\n  2  invalid arguments\n  3  items are lost, repeated, altered or out of order")]
+                            judged\n  2  invalid arguments\n  3  items are lost, repeated, altered or out of order"
+    )]
     Walk(WalkArguments),
     /// Print the reference of the configuration, or explain one key.
     ///
@@ -592,7 +594,7 @@ pub(super) enum CursorCommand {
     ///
     /// With a configuration, the signature is verified first, and the contents are only shown if it is valid. Without a
     /// configuration, only the format is checked. No network is used.
-    #[command(after_help = "EXAMPLES:\n  cursorgate cursor inspect --config cursorgate.toml AQEB…\n\n\
+    #[command(after_help = "EXAMPLES:\n  cursorgate cursor inspect --config cursorgate.toml '~AQEB…'\n\n\
                             EXIT CODES:\n  0  the signature is valid\n  1  it is not, or was not verified")]
     Inspect {
         /// The configuration file whose keys verify the cursor. Default: CURSORGATE_CONFIG, or cursorgate.toml if there is one.

@@ -37,7 +37,7 @@ const COMMANDS: &str = "# Commands
 Each command prints the same with `--help`, `cursorgate man` prints a page of the manual, and `cursorgate completions bash` a
 script that completes commands. These options mean the same everywhere:
 
-- `FILE`, or `-c FILE`, `--config FILE`: the configuration file, by default that in `CURSORGATE_CONFIG`, or `cursorgate.toml`.
+- `FILE`, or `-c FILE`, `--config FILE`: the configuration file, by default that in `CURSORGATE_CONFIG`, or `cursorgate.toml`; `walk` reads only a file that you name.
 - `--listen ADDRESS` (`CURSORGATE_LISTEN`): the address at which clients connect, in place of that of the only listener.
 - `--admin ADDRESS` (`CURSORGATE_ADMIN`): the address at which operators connect, in place of `admin.address`.
 - `-H`, `--header NAME: VALUE`: a header of requests, any number of times. A value may be `env:NAME` or `file:PATH`, or \

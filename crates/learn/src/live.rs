@@ -527,17 +527,23 @@ impl Review {
         if is_steady && family == Family::Offset && self.list.dialect.size_name().is_some() {
             self.check_offset(&wide, few).await?;
         }
-        // If the upstream counts pages from 0 and the dialect from 1, the first page is never requested, so page 0 is
-        // requested here. Test: `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
-        if self.list.dialect.counts_pages() && first_page == 1 {
-            let before = self.session.ask(&self.settings_of(0, few)).await?;
+        // If the upstream counts from a smaller number than the dialect, the beginning of the list is never requested, so
+        // the number before the first one is requested here. Test:
+        // `mistakes_in_valid_configurations_are_reported_with_the_key_to_change`.
+        let (noun, key, number) = match self.list.dialect.counts_pages() {
+            true => ("page", "first_page", first_page),
+            false => ("offset", "first_item", self.list.settings.dialect.request.first_item),
+        };
+        if let Some(smaller) = number.checked_sub(1) {
+            let before = self.session.ask(&self.settings_of(smaller, few)).await?;
             let before = self.shape().identities(&before).unwrap_or_default();
             let bare = self.base(first).await?;
             let begins = before.first().is_some_and(|id| bare.ids.first() == Some(id));
             if begins && bare.ids.first() != first.ids.first() && bare.ids.contains(&first.ids[0]) {
                 let at = self.list.settings.dialect.at;
-                let message = format!("page 0 has the beginning of the list, and page 1 begins after {few} items");
-                self.fault(at, message, "request.first_page = 0");
+                let message =
+                    format!("{noun} {smaller} has the beginning of the list, and {noun} {number} begins after it");
+                self.fault(at, message, format!("request.{key} = {smaller}"));
             }
         }
         Ok(())

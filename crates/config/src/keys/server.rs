@@ -73,7 +73,7 @@ table! {
         head_size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("16KiB"));
 
         /// The memory of the whole process. What it takes at rest, for `connections`, routes and caches is set aside;
-        /// bodiesshare the rest, as docs/sizing.md describes. Beyond it requests are answered with 503. Default: seven
+        /// bodies share the rest, as docs/sizing.md describes. Beyond it requests are answered with 503. Default: seven
         /// eighths of the memory of the control group, or else half of the machine's.
         memory: Key<usize> => size("64MiB", "1024GiB").example(r#""512MiB""#);
 

@@ -321,6 +321,24 @@ fn offsets_that_are_lowered_are_no_repeated_last_page() {
     assert_eq!(self::said(&review(&declared, lowered)), "");
 }
 
+/// Without a total, nothing else shows that the beginning of the list is never requested.
+#[test]
+fn a_first_number_that_is_too_large_is_reported() {
+    let all = rows(257);
+    let by_offset = BY_OFFSET.replace("{size}\" }", "{size}\", first_item = 1 }");
+    let said = said(&review(&by_offset, |asked| Answered::new(json!({ "data": self::by_offset(asked, &all) }))));
+    assert!(said.contains("request.first_item = 0"), "{said}");
+    let by_page =
+        BY_OFFSET.replace("_offset={offset}&_count={size}\" }", "page={page}&size={size}\", first_page = 2 }");
+    let paged = |asked: &SimulatedRequest| {
+        let size = asked.number("size").unwrap_or(20).clamp(1, 50);
+        let from = (asked.number("page").unwrap_or(1).max(1) - 1) * size;
+        Answered::new(json!({ "data": slice(&all, from, size) }))
+    };
+    let said = self::said(&review(&by_page, paged));
+    assert!(said.contains("request.first_page = 1"), "{said}");
+}
+
 #[test]
 fn rows_left_out_after_the_limit_are_no_cap() {
     let all = rows(257);

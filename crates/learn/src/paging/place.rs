@@ -350,6 +350,18 @@ async fn attempt(
         }
         certainty = Certainty::Likely;
     }
+    // If rows are left out after the limit, an offset from 0 passes fewer items than its number says, as an offset from 1
+    // does; only an offset from 1 gives the first item for 1. Test: `offsets_over_rows_that_are_left_out_count_from_0`.
+    if meanings == [Meaning::Offset(1)] {
+        let begins = reference.begins(learnt, &session.ask(&ask(1)).await?, 1);
+        if begins.is_effect() {
+            let name = slot.name().to_owned();
+            let evidence = format!("{name}=1 passes the first item, and {name}=2 no further one: rows are left out");
+            learnt.note(Certainty::Likely, "offset parameter", format!("{name}, counted from 0"), evidence);
+            learnt.place = Some(PlaceForm::Offset { slot, first: 0 });
+            return Ok(true);
+        }
+    }
     let form = match meanings.as_slice() {
         [Meaning::Offset(first)] => PlaceForm::Offset { slot, first: *first },
         [Meaning::Page(first)] => PlaceForm::Page { slot, first: *first },

@@ -217,6 +217,28 @@ fn pages_that_leave_out_rows_are_no_offsets() {
     }
 }
 
+/// An offset that passes a row which is left out passes fewer items than its number says.
+#[test]
+fn offsets_over_rows_that_are_left_out_count_from_0() {
+    let gaps: [&[u64]; 5] = [&[2], &[2, 3], &[2, 3, 4], &[2, 5, 8, 11, 12], &[1]];
+    for (count, gap) in [8, 257].into_iter().flat_map(|count| gaps.map(|gap| (count, gap))) {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).clamp(1, 100));
+            let shown = slice(&all, from, size);
+            let is_visible = |row: &&Value| !gap.contains(&row["id"].as_u64().unwrap());
+            Answered::new(json!({ "items": shown.iter().filter(is_visible).collect::<Vec<_>>() }))
+        });
+        let first = match &outcome.learnt.place {
+            Some(PlaceForm::Offset { first, .. }) => *first,
+            // In a list this short, not every gap shows what a number means.
+            place => panic!("{count} rows without {gap:?}: {place:?}, {}", outcome.text),
+        };
+        // Without row 1, an offset from 1 requests the same items.
+        assert!(first == 0 || gap == [1], "{count} rows without {gap:?}: from {first}, {}", outcome.text);
+    }
+}
+
 #[test]
 fn full_answers_are_counted() {
     let all = rows(1_003);

@@ -290,8 +290,9 @@ fn typed(
     for (parameter, rest) in parts.filter_map(|part| part.split_once('}')) {
         // An empty value would name another resource, such as the whole list.
         let value = parameters.get(parameter).and_then(|value| scalar_text(value)).filter(|text| !text.is_empty());
-        let value =
-            value.ok_or_else(|| ("/parameters", format!("`{parameter}` is a text that isn't empty, or a number")))?;
+        let value = value.ok_or_else(|| {
+            ("/parameters", format!("`{parameter}` is missing, or not a number or a text that isn't empty"))
+        })?;
         // Encoded, a value is one segment of the path. Test: `an_operation_is_named_by_its_type`.
         target.push_str(&encoded(&value));
         target.push_str(rest);
