@@ -342,3 +342,23 @@ fn the_end_of_a_page_with_hidden_rows_is_shown_by_the_page_after_it() {
         }
     }
 }
+
+/// The flag is right, and the gap has several windows.
+#[test]
+fn no_end_contradicts_a_flag_that_spoke_beside_its_last_item() {
+    for (cap, count, gap, limit) in
+        [(4, 21, 2..18, 2), (5, 26, 3..23, 3), (5, 28, 3..23, 3), (6, 32, 4..28, 2), (6, 32, 4..28, 4)]
+    {
+        let rows = (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string()));
+        let mut list = List { cap, ties: Ties::Ordered, ..List::new(Family::Page, rows) };
+        list.paging.sizes = Sizes::Free { least: 1, most: Some(cap) };
+        let answer = |list: &List, slice: Slice| {
+            let mut answer = only(list, slice, |row| !gap.contains(&row));
+            let Slice::Page { number, size } = slice else { panic!("an offset of a list by page") };
+            answer.more = Some((number.0 + 1).saturating_mul(u64::from(size.0.min(cap))) < count);
+            answer
+        };
+        let (items, _) = list.walk_of(limit, answer).unwrap_or_else(|refusal| panic!("{count} {limit}: {refusal:?}"));
+        assert_eq!(items.len() as u64, count - (gap.end - gap.start), "{cap} {count} {limit}");
+    }
+}
