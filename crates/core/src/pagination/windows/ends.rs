@@ -201,7 +201,6 @@ impl KeyReader<'_> {
                 Ok(look_at(asked, view, Witness::Same))
             }
             EndVerdict::Beyond(..) => {
-                self.know_left_out();
                 let nearest = self.nearest();
                 self.sweep_instead(Refusal::PositionLost { nearest }).await
             }
@@ -217,7 +216,17 @@ impl KeyReader<'_> {
         self.verdict_on(end).await
     }
 
-    async fn verdict_on(&mut self, mut end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
+    /// Judges an end. If an item is beyond, the answers so far say nothing about the end after it. Test:
+    /// `no_end_contradicts_a_flag_that_spoke_beside_its_last_item`.
+    async fn verdict_on(&mut self, end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
+        let verdict = self.look_for_items_beyond(end).await?;
+        if let EndVerdict::Beyond(..) = &verdict {
+            self.know_left_out();
+        }
+        Ok(verdict)
+    }
+
+    async fn look_for_items_beyond(&mut self, mut end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
         self.comes_again(&mut end);
         // An item beyond, in any answer of this request. Test:
         // `an_end_is_refuted_by_an_item_that_another_answer_shows`.

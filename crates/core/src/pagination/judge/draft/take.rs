@@ -136,18 +136,17 @@ impl Draft {
 
     /// Takes the items on one side of a proven boundary, and notes whether items exist on its other side.
     fn take_from(&mut self, view: Evidence, place: usize, forward: bool) -> Result<Progress, Unsorted> {
-        let (first, count) = (self.views.is_empty(), view.len());
         if forward {
             let more_before = place > 0 || self.wanted.ground == Ground::Filtered;
             let progress = self.take_forward(view, place)?;
-            if !self.views.is_empty() && (first || self.more.before.is_none()) {
+            if !self.views.is_empty() && self.more.before.is_none() {
                 self.more.before = Some(more_before);
             }
             Ok(progress)
         } else {
-            let more_after = count > place;
+            let more_after = view.len() > place;
             let progress = self.take_backward(view, place)?;
-            if first && !self.views.is_empty() {
+            if !self.views.is_empty() && self.more.after.is_none() {
                 self.more.after = Some(more_after);
             }
             Ok(progress)

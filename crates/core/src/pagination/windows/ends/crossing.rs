@@ -84,7 +84,6 @@ impl KeyReader<'_> {
         if let Err(unsorted) = self.draft.reopen() {
             return Err(self.contradicted(unsorted));
         }
-        self.know_left_out();
         self.progressed();
         let beyond = match self.view(answer, asked) {
             Ok(view) => view,

@@ -173,9 +173,6 @@ impl KeyReader<'_> {
         };
         match self.verdict_on(end).await? {
             EndVerdict::Beyond(asked, answer) => {
-                // An answer from far beyond says nothing about the end of this page. Test:
-                // `no_end_contradicts_a_flag_that_spoke_beside_its_last_item`.
-                self.know_left_out();
                 let Ok(view) = self.view(*answer, asked) else { return Ok(None) };
                 // The gap has items up to the last one. Test: `gaps_by_page_are_crossed_at_every_limit`.
                 let shown = self.seen.near_side(&self.request.order, last.as_ref());
