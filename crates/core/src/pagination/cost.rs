@@ -146,7 +146,7 @@ impl CostShape {
             if is_met(cost) {
                 return limit;
             }
-            longest(limit, |limit| {
+            longest_below(limit, |limit| {
                 match counted.get(&limit) {
                     // A cost only grows while it is counted.
                     Some((cost, _)) if !is_met(cost) => return false,
@@ -254,8 +254,26 @@ impl CostShape {
 
 /// Returns the largest number, at most `most`, for which `is_good` is true; 0 if it is false for 1. All numbers below a
 /// good number must be good.
-fn longest(most: u32, mut is_good: impl FnMut(u32) -> bool) -> u32 {
-    let (mut good, mut bad) = (0, most.saturating_add(1));
+fn longest(most: u32, is_good: impl FnMut(u32) -> bool) -> u32 {
+    between(0, most.saturating_add(1), is_good)
+}
+
+/// Returns the largest number below `bad` for which `is_good` is true; 0 if it is false for 1. All numbers below a good
+/// number must be good. The search begins near `bad`, where the number usually is, because a number that isn't good is
+/// found out sooner than a good one.
+fn longest_below(bad: u32, mut is_good: impl FnMut(u32) -> bool) -> u32 {
+    let (mut bad, mut step) = (bad, 1);
+    while step < bad {
+        if is_good(bad - step) {
+            return between(bad - step, bad, is_good);
+        }
+        (bad, step) = (bad - step, step * 2);
+    }
+    between(0, bad, is_good)
+}
+
+/// Returns the largest good number of `good..bad`, of which the first is good.
+fn between(mut good: u32, mut bad: u32, mut is_good: impl FnMut(u32) -> bool) -> u32 {
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
         if is_good(middle) {

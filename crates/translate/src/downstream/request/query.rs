@@ -128,21 +128,21 @@ fn push_component(out: &mut String, text: &str) {
 /// Returns whether a string has only unreserved characters of RFC 3986 and `also`, none of which is encoded. Most
 /// strings do, and this check is faster than encoding.
 fn is_unreserved(text: &str, also: u8) -> bool {
-    // Each block is checked without branches so that the compiler vectorizes the loop.
-    let is_plain = |byte: &u8| {
-        u8::from((byte | 0x20).wrapping_sub(b'a') < 26)
-            | u8::from(byte.wrapping_sub(b'0') < 10)
-            | u8::from(*byte == b'-')
-            | u8::from(*byte == b'.')
-            | u8::from(*byte == b'_')
-            | u8::from(*byte == b'~')
-            | u8::from(*byte == also)
+    const UNRESERVED: [bool; 256] = {
+        let mut table = [false; 256];
+        let (marks, mut byte) = (b"-._~", 0_u8);
+        while byte < 128 {
+            table[byte as usize] = byte.is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut mark = 0;
+        while mark < marks.len() {
+            table[marks[mark] as usize] = true;
+            mark += 1;
+        }
+        table
     };
-    let all_plain = |block: &[u8; 16]| block.iter().fold(1, |all, byte| all & is_plain(byte)) == 1;
-    let (blocks, rest) = text.as_bytes().as_chunks();
-    let mut last = [b'-'; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    blocks.iter().all(all_plain) && all_plain(&last)
+    text.bytes().all(|byte| UNRESERVED[usize::from(byte)] || byte == also)
 }
 
 /// A link under construction: its start, and the pairs of its query so far.
