@@ -31,6 +31,31 @@ environment too: [variables](configuration.md#variables).
 const DEFAULTS: &str = "The same keys are in [`defaults`](../reference.md#defaults), for all routes, and in \
                         [`upstreams.NAME.defaults`](upstreams.md#upstreamsnamedefaults), for the routes of an upstream.";
 
+/// The keys that nearly every file has, in the order in which a new file is written. All others have a default that
+/// suits most services.
+const COMMON: [&str; 20] = [
+    "cursor.signing_key",
+    "cursor.keys",
+    "upstreams.NAME.peers",
+    "routes.NAME.path",
+    "routes.NAME.upstream",
+    "routes.NAME.upstream_path",
+    "routes.NAME.dialect",
+    "routes.NAME.order",
+    "routes.NAME.page_size",
+    "routes.NAME.old_clients",
+    "routes.NAME.action",
+    "routes.NAME.envelope",
+    "routes.NAME.principal",
+    "routes.NAME.sortable",
+    "routes.NAME.filterable",
+    "listeners.NAME.address",
+    "admin.address",
+    "server.public_url",
+    "server.trusted_proxies",
+    "log.format",
+];
+
 /// The page that lists all other pages, and the keys that have no page of their own.
 const INDEX: &str = "reference.md";
 
@@ -100,9 +125,14 @@ fn innermost(schema: &Schema) -> &Schema {
 fn index(known: &[DocumentedKey], tables: &[&DocumentedKey]) -> String {
     let mut text = format!("{INTRODUCTION}\n| table | contents |\n| --- | --- |\n");
     for (table, key) in tables {
-        let documentation = documentation(key);
-        let sentence = documentation.split_inclusive(". ").next().unwrap_or_default().trim_end();
-        let _ = writeln!(text, "| [`{table}`]({}) | {} |", address(table, INDEX), linked(sentence, "", known));
+        row(table, key, known, &mut text);
+    }
+    text.push_str("\n## The keys that most files have\n\nAll others have a default that suits most services.\n\n");
+    text.push_str("| key | meaning |\n| --- | --- |\n");
+    for name in COMMON {
+        if let Some((path, key)) = known.iter().find(|(path, _)| path == name) {
+            row(path, key, known, &mut text);
+        }
     }
     for (path, key) in known.iter().filter(|(path, _)| page(path) == INDEX) {
         section(path, key, known, &mut text);
@@ -110,6 +140,13 @@ fn index(known: &[DocumentedKey], tables: &[&DocumentedKey]) -> String {
     let names: Vec<String> = tables.iter().map(|(table, _)| format!("reference/{table}\n")).collect();
     let _ = write!(text, "\n```{{toctree}}\n:hidden:\n\n{}```\n", names.concat());
     text
+}
+
+/// Writes a row of a table in [`INDEX`]: a link to a key, and the first sentence about it.
+fn row(path: &str, key: &Definition, known: &[DocumentedKey], text: &mut String) {
+    let documentation = documentation(key);
+    let sentence = documentation.split_inclusive(". ").next().unwrap_or_default().trim_end();
+    let _ = writeln!(text, "| [`{path}`]({}) | {} |", address(path, INDEX), linked(sentence, "", known));
 }
 
 /// Writes the section of a key: its heading, its type and default, and its documentation.
@@ -272,4 +309,17 @@ fn meant(code: &str, path: &str, known: &[DocumentedKey]) -> Option<String> {
     let mut ends = known.iter().filter(|(known, _)| name.contains('.') && known.ends_with(&end));
     let found = ends.next().map(|(found, _)| found.clone());
     found.filter(|_| ends.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_common_key_is_a_key() {
+        let known = documented();
+        for name in COMMON {
+            assert!(known.iter().any(|(path, _)| path == name), "{name}");
+        }
+    }
 }
