@@ -5,6 +5,7 @@
 #   make build             builds the program, target/release/cursorgate, in some ten minutes on two cores
 #   make test              runs `make lint`, `make site-check` and all tests
 #   make lint              checks formatting, clippy, rustdoc and dependencies; prints smells, such as long files
+#   make lines             counts the lines of code that ship, by crate
 #   make docs              builds the documentation as a site below target/docs. Checks its links, commands and
 #                          configurations, and that it names every key, code, metric and field of the log
 #   make site-check        opens the site in a browser, on a desktop and on a phone, in light and dark
@@ -135,6 +136,10 @@ site: $(TEST_ENV)/docs.installed
 site-check: site $(TEST_ENV)/browser.installed
 	cd "$(TEST_ENV)/browser" && node --input-type=module - "$(CURDIR)/target/docs" "$(CURDIR)/target/site" \
 		<"$(CURDIR)/tests/end_to_end/browser/site.mjs"
+
+.PHONY: lines
+lines:
+	@tests/lines.sh
 
 .PHONY: lint
 lint: build-needs $(CARGO_DENY)
