@@ -153,7 +153,10 @@ impl<'d> ListingPager<'d> {
         let next = witness.said.token.clone();
         let is_repeated = !empty && !is_new;
         // By token nothing says where an answer begins, so its place is the number of items so far.
-        self.end.note(WitnessAnswer { begins: self.end.items, items: 0, ..witness }, is_new);
+        // An answer that is declared to be the end may have a link or a token.
+        let ends = empty && self.direct.dialect.paging().tokens.ends_empty;
+        let is_listed = witness.is_listed && !ends;
+        self.end.note(WitnessAnswer { begins: self.end.items, items: 0, is_listed, ..witness }, is_new);
         self.end.open_token = false;
         let Some(next) = next else { return Ok(WalkedPage { answer, next: None }) };
         let leads_back = !self.tokens.insert(next.0.as_ref().into());
@@ -169,7 +172,7 @@ impl<'d> ListingPager<'d> {
             };
         }
         if empty && (denied || self.idle > MOST_EMPTY) {
-            self.end.open_token = !denied;
+            self.end.open_token = !denied && !ends;
             return Ok(WalkedPage { answer, next: None });
         }
         Ok(WalkedPage { answer, next: Some(WalkPlace::Token(Some(next.0.to_string()))) })
