@@ -271,7 +271,8 @@ pub struct AdminSettings {
     pub read_token: Option<Secret>,
     /// The reports that need no token; `None` for the default, which depends on the address.
     pub open: Option<OpenReports>,
-    pub histograms: RouteHistograms,
+    /// The histograms of requests; `None` for the default, which depends on the number of routes.
+    pub histograms: Option<RouteHistograms>,
     /// The key that signs permits for explanations; `None` if no request is explained by a permit.
     pub explain_key: Option<Secret>,
 }
@@ -296,7 +297,7 @@ words! {
         /// One for each route, with all buckets, from 1 ms to 30 s.
         Fine = "fine",
         /// One of all routes together, with all buckets and an empty label `route`. With hundreds of routes this leaves
-        /// out most of the series.
+        /// out two thirds of the series.
         Total = "total",
     }
 }

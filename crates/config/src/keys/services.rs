@@ -86,8 +86,9 @@ table! {
         /// result.
         answer_size: Defaulted<usize> => size("1KiB", "1GiB").default(Text("16MiB"));
 
-        /// The results of requests with an `Idempotency-Key`. They are in the memory of the process: another process or
-        /// a restarted one doesn't have them.
+        /// The results of requests with an `Idempotency-Key`. With `[services.exports]` they are in its store, for all
+        /// processes that share it. Otherwise they are in the memory of the process: another process or a restarted one
+        /// doesn't have them.
         idempotency: Key<Spanned> => sub_table(IdempotencyKeys::KEYS).section();
     }
 }
@@ -102,7 +103,7 @@ table! {
         /// 503.
         entries: Defaulted<usize> => count(1, 100_000).default(Count(10_000));
 
-        /// The memory for results, a part of `server.memory`. When it is full, the oldest results are removed, and
+        /// The memory for results, a part of `server.memory`, or their room in the store. When it is full, the oldest results are removed, and
         /// repetitions of their requests are answered with 409.
         size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
     }

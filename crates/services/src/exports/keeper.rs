@@ -4,7 +4,10 @@
 use std::{
     collections::{HashMap, HashSet},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -93,6 +96,12 @@ impl ExportKeeper {
         old: Option<&mut OldJobs>,
     ) -> Result<(), JobStoreFault> {
         self.store.check().await?;
+        // A full disk of the database refuses pages and nothing else, so a job that was taken again would only count one
+        // more interruption, and fail after some. Test: `jobs_wait_for_a_database_without_room`.
+        if work.is_in_doubt.load(Ordering::Relaxed) {
+            self.store.probe().await?;
+            work.is_in_doubt.store(false, Ordering::Relaxed);
+        }
         // A fault of webhooks must not stop exports, so this fault is returned only at the end.
         let announced = self.announce().await;
         self.take(settings, work).await?;
@@ -120,6 +129,7 @@ impl ExportKeeper {
     async fn take(&self, settings: &ExportSettings, work: &mut Work) -> Result<(), JobStoreFault> {
         while work.running.len() < settings.at_once {
             let Some(taken) = self.store.take().await? else { break };
+            let export = taken.job.id.clone();
             let run = ExportRun {
                 inner: Arc::clone(&self.inner),
                 settings: settings.clone(),
@@ -130,13 +140,17 @@ impl ExportKeeper {
             };
             // A draining process waits for this guard, so it doesn't end before a page that it has read is stored.
             let in_flight = self.inner.gateway().vitals.enter();
+            let is_in_doubt = Arc::clone(&work.is_in_doubt);
             work.running.spawn(async move {
                 match caught(pin!(run.run())).await {
                     Ok(Ok(())) => {}
                     // The job stays active without a lease. So it is taken again, at most `MOST_INTERRUPTIONS` times
                     // for a page.
-                    Ok(Err(fault)) => tracing::error!(%fault, "an export is interrupted"),
-                    Err(panic) => tracing::error!(panic, "an export is interrupted"),
+                    Ok(Err(fault)) => {
+                        is_in_doubt.store(true, Ordering::Relaxed);
+                        tracing::error!(%fault, export, "an export is interrupted, and goes on when the store works");
+                    }
+                    Err(panic) => tracing::error!(panic, export, "an export is interrupted, and is tried again"),
                 }
                 drop(in_flight);
             });
@@ -162,11 +176,14 @@ struct Work {
     readers: Arc<Semaphore>,
     /// The number of permits, including those in use.
     permits: usize,
+    /// `true` after a page couldn't be stored, until the store has shown that it has room.
+    is_in_doubt: Arc<AtomicBool>,
 }
 
 impl Default for Work {
     fn default() -> Self {
-        Self { running: JoinSet::new(), readers: Arc::new(Semaphore::new(0)), permits: 0 }
+        let readers = Arc::new(Semaphore::new(0));
+        Self { running: JoinSet::new(), readers, permits: 0, is_in_doubt: Arc::default() }
     }
 }
 

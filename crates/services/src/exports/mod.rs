@@ -37,7 +37,12 @@ use self::{
     result::ResultAnswer,
     store::{Added, ClientNames, DirectoryStore, ExportStore, JobStoreFault, PostgresJobs, QueueLimits},
 };
-pub(super) use self::{job::is_id, keeper::ExportKeeper, report::ExportReport};
+pub(super) use self::{
+    job::is_id,
+    keeper::ExportKeeper,
+    report::ExportReport,
+    store::{KeyEnd, KeyStore, NewKey, StoredKey},
+};
 use super::{
     caller::{Caller, ClientRules},
     database::store_unavailable,
@@ -144,7 +149,7 @@ impl Service for Exports {
                 unless_gone(session, resumed).await.transpose()
             }
             (ExportResource::Collection, _) => {
-                let jobs = self.store.of_client(&call.owners, &call.list()).await.map_err(failed)?;
+                let jobs = self.store.of_client(&call.owners, &call.list()).await.map_err(store_failed)?;
                 let keep = call.settings.keep.as_secs();
                 let exports = jobs.iter().map(|job| job.document(&call.base, keep)).collect();
                 Ok(Some(json(200, &ExportList { exports })))
@@ -162,7 +167,7 @@ impl Service for Exports {
                     ResultAnswer::Without(response) => return Ok(Some(ServiceAnswer::Whole(response))),
                     ResultAnswer::Part(head, (first, count)) => (head, job.progress.stretches(first, count)),
                 };
-                let body = self.store.read(&job.id, stretches).await.map_err(failed)?;
+                let body = self.store.read(&job.id, stretches).await.map_err(store_failed)?;
                 Ok(Some(ServiceAnswer::Streamed(Box::new(StreamedResponse { head, body }))))
             }
         }
@@ -196,6 +201,11 @@ impl Exports {
             ExportKeeper { inner: Arc::clone(inner), store: Arc::clone(&store), queued: Arc::clone(&queued), events };
         let report = ExportReport { store: Arc::clone(&store), queued: Arc::clone(&queued) };
         Ok((Self { inner: Arc::clone(inner), store, queued }, keeper, report))
+    }
+
+    /// Returns the store, for the keys of bulk requests.
+    pub(super) fn keys(&self) -> Arc<dyn KeyStore> {
+        Arc::<dyn ExportStore>::clone(&self.store)
     }
 
     /// Begins a job, after the list has answered a request for a page of one item. If the list refuses the client or
@@ -257,7 +267,7 @@ impl Exports {
         };
         let limits = QueueLimits { per_client: settings.per_client, queue: settings.queue };
         let names = ClientNames { owners, counted: if call.counted.is_empty() { owners } else { &call.counted } };
-        let added = self.store.add(job.clone(), names, credentials, limits).await.map_err(failed)?;
+        let added = self.store.add(job.clone(), names, credentials, limits).await.map_err(store_failed)?;
         if added == Added::Known
             && let Some(known) = self.with_key(call, &job.definition).await?
         {
@@ -282,7 +292,7 @@ impl Exports {
         definition: &JobDefinition,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let Some(key) = &definition.key else { return Ok(None) };
-        let Some(job) = self.store.with_key(key, &call.owners).await.map_err(failed)? else { return Ok(None) };
+        let Some(job) = self.store.with_key(key, &call.owners).await.map_err(store_failed)? else { return Ok(None) };
         if !job.definition.is_same_request(definition) {
             let detail = "the key belongs to another export of this list: write a new key for a new export";
             return Err(Box::new(Problem::new(Code::IdempotencyKeyReused, detail)).into());
@@ -324,7 +334,7 @@ impl Exports {
         let Some(credentials) = sealed(keys, &job.id, caller, &private) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no key".to_owned()));
         };
-        let resumed = self.store.resume(&job.id, Some(credentials)).await.map_err(failed)?;
+        let resumed = self.store.resume(&job.id, Some(credentials)).await.map_err(store_failed)?;
         self.queued.notify_one();
         Ok(call.shown(202, &resumed.unwrap_or(job)))
     }
@@ -333,10 +343,10 @@ impl Exports {
     async fn delete(&self, call: &ExportCall<'_>, id: &str) -> Result<ServiceAnswer, Failure> {
         let job = self.find(call, id).await?;
         if job.state.is_finished() {
-            self.store.remove(&job.id).await.map_err(failed)?;
+            self.store.remove(&job.id).await.map_err(store_failed)?;
             return Ok(ServiceAnswer::Whole(Response::new(204, Vec::new())));
         }
-        self.store.cancel(&job.id).await.map_err(failed)?;
+        self.store.cancel(&job.id).await.map_err(store_failed)?;
         // The job is read again, because it might have ended before it was cancelled.
         Ok(call.shown(200, &self.find(call, &job.id).await?))
     }
@@ -347,7 +357,7 @@ impl Exports {
     ///
     /// Returns 404 `export_not_found` if the list has no job with this id, or if another client began the job.
     async fn find(&self, call: &ExportCall<'_>, id: &str) -> Result<ExportJob, Failure> {
-        let found = self.store.find(id, &call.owners).await.map_err(failed)?;
+        let found = self.store.find(id, &call.owners).await.map_err(store_failed)?;
         found.filter(|job| call.list().is_of(job)).ok_or_else(|| {
             let detail = "there is no such export of this client: it may have been removed";
             Box::new(Problem::new(Code::ExportNotFound, detail)).into()
@@ -360,7 +370,7 @@ const FAILED: &str = "the gateway failed: report the request id";
 /// Returns the failure of a request for a fault of the store. A fault of PostgreSQL, of a disk or of a directory might
 /// be temporary, so the failure is 503 `store_unavailable` with `Retry-After`. For any other fault the failure is 500.
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the fault by value")]
-fn failed(fault: JobStoreFault) -> Failure {
+pub(super) fn store_failed(fault: JobStoreFault) -> Failure {
     if let JobStoreFault::Directory(known) = &fault
         && !known.may_pass()
     {

@@ -1,4 +1,5 @@
-//! The interface to the stores of jobs and results, with the operations that the service, the keeper and the runs need.
+//! The interface to the stores of jobs and results, with the operations that the service, the keeper and the runs need,
+//! and to the keys of bulk requests (`keys`), which are in the same store.
 //!
 //! There are two stores. Processes of one machine can share a directory (`directory`, `table`), and processes on
 //! several machines can share a PostgreSQL database (`postgres`). Both stores follow the same rules. Only one process
@@ -6,6 +7,7 @@
 //! longer changes it.
 
 mod directory;
+mod keys;
 mod postgres;
 mod table;
 
@@ -13,6 +15,7 @@ use std::{io, time::Duration};
 
 use async_trait::async_trait;
 
+pub(crate) use self::keys::{KeyEnd, KeyStore, NewKey, StoredKey};
 pub(super) use self::{directory::DirectoryStore, postgres::PostgresJobs};
 use super::job::{ExportJob, ExportedList, JobFault, JobProgress, JobState, ResultStretch};
 use crate::{database::DatabaseFault, postgres::PostgresFault};
@@ -25,7 +28,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 const MOST_LISTED: usize = 100;
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum JobStoreFault {
+pub(crate) enum JobStoreFault {
     #[error(transparent)]
     Directory(#[from] DatabaseFault),
     #[error("PostgreSQL: {0}")]
@@ -117,9 +120,14 @@ pub(super) struct TakenJob {
 
 /// A store of jobs and results. Every operation returns an error if the store has a fault.
 #[async_trait]
-pub(super) trait ExportStore: Send + Sync {
+pub(super) trait ExportStore: KeyStore {
     /// Checks that the store is there, without reading it.
     async fn check(&self) -> Result<(), JobStoreFault> {
+        Ok(())
+    }
+
+    /// Checks that the store has room, after it couldn't store a page. `check` does it for a directory.
+    async fn probe(&self) -> Result<(), JobStoreFault> {
         Ok(())
     }
 

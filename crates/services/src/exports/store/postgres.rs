@@ -23,7 +23,7 @@ use tokio_postgres::{
 
 use super::{
     Added, ClientNames, Ended, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, MOST_LISTED, QueueLimits,
-    TakenJob,
+    TakenJob, keys,
 };
 use crate::{
     database::{natural, whole},
@@ -35,7 +35,7 @@ use cursorgate_config::settings::{ExportStoreSettings, PostgresSettings};
 use cursorgate_gateway::session::service::BodySource;
 
 /// The SQL scripts that create and change the tables, one for each version.
-const STEPS: [&str; 1] = [TABLES];
+const STEPS: [&str; 2] = [TABLES, keys::POSTGRES];
 
 const TABLES: &str = "
 CREATE TABLE cursorgate_exports (
@@ -94,7 +94,7 @@ const ANNOUNCING: f64 = 60.0;
 
 #[derive(Clone)]
 pub(in crate::exports) struct PostgresJobs {
-    postgres: Arc<Postgres>,
+    pub(super) postgres: Arc<Postgres>,
     lease: Duration,
 }
 
@@ -123,6 +123,17 @@ impl PostgresJobs {
 
 #[async_trait]
 impl ExportStore for PostgresJobs {
+    async fn probe(&self) -> Result<(), JobStoreFault> {
+        // Updates of rows can succeed on a full disk, but not a page of a result. The block leaves no row behind.
+        const PROBE: &str = "
+            DO $$ BEGIN
+                INSERT INTO cursorgate_export_parts VALUES ('probe', 0, decode(repeat('00', 65536), 'hex'));
+                DELETE FROM cursorgate_export_parts WHERE job = 'probe';
+            END $$";
+        self.postgres.ask_alone(PROBE, &[]).await?;
+        Ok(())
+    }
+
     async fn add(
         &self,
         job: ExportJob,
@@ -538,7 +549,7 @@ fn place(part: usize, byte: u64) -> i64 {
 }
 
 /// Returns the value of a column, which is given by its index.
-fn cell<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, JobStoreFault> {
+pub(super) fn cell<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, JobStoreFault> {
     Ok(row.try_get(column).map_err(PostgresFault::from)?)
 }
 

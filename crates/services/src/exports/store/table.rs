@@ -3,14 +3,14 @@
 
 use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction, named_params, params_from_iter};
 
-use super::{Added, ClientNames, Ended, FinishedJob, JobEnd, LONGEST_WAIT, MOST_LISTED, QueueLimits};
+use super::{Added, ClientNames, Ended, FinishedJob, JobEnd, LONGEST_WAIT, MOST_LISTED, QueueLimits, keys};
 use crate::{
     database::{DatabaseFault, count, natural, whole},
     exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState},
 };
 
 /// The SQL scripts that create and change the tables, one for each version.
-pub(super) const STEPS: [&str; 2] = [TABLES, ANNOUNCEMENTS];
+pub(super) const STEPS: [&str; 3] = [TABLES, ANNOUNCEMENTS, keys::SQLITE];
 
 const TABLES: &str = "
 CREATE TABLE jobs (
@@ -574,9 +574,9 @@ mod tests {
     #[tokio::test]
     async fn a_database_of_a_later_version_is_left_alone() {
         let store = store("later");
-        let set = |jobs: &mut JobTable<'_>| Ok(jobs.transaction.pragma_update(None, "user_version", 3)?);
+        let set = |jobs: &mut JobTable<'_>| Ok(jobs.transaction.pragma_update(None, "user_version", 4)?);
         store.0.call(set).await.unwrap();
         let again = DirectoryStore::open(&store.1);
-        assert!(matches!(again, Err(DatabaseFault::Later(3))));
+        assert!(matches!(again, Err(DatabaseFault::Later(4))));
     }
 }
