@@ -4,7 +4,7 @@
 mod bulk_keys;
 mod million;
 mod parts;
-mod place;
+pub(crate) mod place;
 mod postgres_server;
 mod shared;
 mod survival;
