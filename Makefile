@@ -109,8 +109,15 @@ demo:
 build: build-needs openssl-needs
 	cargo build --release --locked
 
+# The servers and clients of the tests are downloaded while the compiler works. The packages of the build come first,
+# because two installations of packages at once exclude each other.
 .PHONY: test
-test: lint site-check test-env
+test: build-needs
+	@$(MAKE) --no-print-directory test-env & installs=$$!; \
+	trap 'kill $$installs 2>/dev/null || true' EXIT; \
+	$(MAKE) --no-print-directory lint; \
+	wait $$installs
+	@$(MAKE) --no-print-directory site-check
 	tests/all.sh
 
 .PHONY: docs
