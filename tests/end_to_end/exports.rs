@@ -3,7 +3,7 @@
 
 mod million;
 mod parts;
-mod place;
+pub(crate) mod place;
 mod postgres_server;
 mod shared;
 mod survival;

@@ -43,8 +43,8 @@ pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use services::{
     BulkSettings, CATALOG_PATH, CountedBy, ExportSettings, ExportStoreSettings, GraphqlSettings, IdempotencySettings,
-    LiveInterval, LiveSettings, McpSettings, OfferedListSettings, OperationType, PlaygroundSettings, PostgresSettings,
-    PublicContractSettings, ServiceCors, ServiceSettings,
+    JobQueueSettings, JobSettings, LiveInterval, LiveSettings, McpSettings, OfferedListSettings, OperationType,
+    PlaygroundSettings, PostgresSettings, PublicContractSettings, ServiceCors, ServiceSettings,
 };
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};

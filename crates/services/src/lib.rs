@@ -106,6 +106,7 @@ impl Services {
         if let Some(settings) = &settings.exports {
             let (service, work, report) = exports::Exports::open(&inner, settings, events)?;
             reports.push(Arc::new(report));
+            answering.push(Arc::new(service.queues()));
             let service: Arc<dyn Service> = Arc::new(service);
             of_tools = Arc::new(InnerGateway::with(gateway, Arc::clone(&service)));
             answering.push(service);

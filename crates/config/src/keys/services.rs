@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CorsKeys, postgres::PostgresKeys, rate_limit, webhooks::WebhookKeys};
+use super::{CorsKeys, jobs::JobsKeys, postgres::PostgresKeys, rate_limit, webhooks::WebhookKeys};
 use crate::{
     diagnostic::Located,
     key::{
@@ -26,6 +26,9 @@ table! {
         /// `/exports`. See docs/exports.md.
         exports: Key<Spanned> => sub_table(ExportKeys::KEYS).optional_section();
 
+        /// Jobs that send a request to an upstream, and follow what it does to its end. See docs/jobs.md.
+        jobs: Key<Spanned> => sub_table(JobsKeys::KEYS).optional_section();
+
         /// Events that the gateway sends to endpoints, each by a signed POST. See docs/webhooks.md.
         webhooks: Key<Spanned> => sub_table(WebhookKeys::KEYS).optional_section();
         /// GraphQL: a connection for each list that is read by GET. See docs/graphql.md.
@@ -42,7 +45,7 @@ table! {
         /// The description of the API for its clients. See docs/contract.md.
         contract: Key<Spanned> => sub_table(PublicContractKeys::KEYS).optional_section();
 
-        /// The origins whose scripts may use bulk requests, the contract, GraphQL and webhooks. Without this table,
+        /// The origins whose scripts may use bulk requests, jobs, the contract, GraphQL and webhooks. Without this table,
         /// these are the origins of all lists, if all of them have the same `cors`. Exports and live pages have the
         /// `cors` of their list.
         cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();

@@ -175,7 +175,8 @@ table! {
 
         /// The types of events that clients may ask for.
         events: Defaulted<Vec<EventType>> => list_of_words(&Schema::Word(EventType::WORDS)).default(Texts(&[
-            "collection.changed", "export.completed", "export.failed", "legacy.sunset_approaching",
+            "collection.changed", "export.completed", "export.failed", "job.completed", "job.failed",
+            "legacy.sunset_approaching",
         ]));
 
         /// The largest number of endpoints of a client. Beyond it, a registration gets 409.

@@ -22,6 +22,10 @@ words! {
         ExportCompleted = "export.completed",
         /// An export has failed.
         ExportFailed = "export.failed",
+        /// A job is completed.
+        JobCompleted = "job.completed",
+        /// A job has failed.
+        JobFailed = "job.failed",
         /// The sunset of a route's legacy requests is near.
         SunsetApproaching = "legacy.sunset_approaching",
     }

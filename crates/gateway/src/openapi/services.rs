@@ -67,6 +67,8 @@ pub const fn event_schema(event: EventType) -> &'static str {
         EventType::CollectionChanged => include_str!("events/collection.changed.json"),
         EventType::ExportCompleted => include_str!("events/export.completed.json"),
         EventType::ExportFailed => include_str!("events/export.failed.json"),
+        EventType::JobCompleted => include_str!("events/job.completed.json"),
+        EventType::JobFailed => include_str!("events/job.failed.json"),
         EventType::SunsetApproaching => include_str!("events/legacy.sunset_approaching.json"),
     }
 }

@@ -75,6 +75,18 @@ pub(super) struct ClientNames<'n> {
     pub(super) counted: &'n [String],
 }
 
+/// The queues of a configuration without any ([`Takeable`]).
+pub(super) const NO_QUEUES: &str = "{}";
+
+/// The jobs that a process takes.
+#[derive(Clone, Debug)]
+pub(super) struct Takeable {
+    pub(super) exports: bool,
+    /// The largest numbers of jobs at work by the names of their queues, as a JSON object. The jobs of a queue that
+    /// isn't there any more are taken one by one: they fail at once.
+    pub(super) queues: String,
+}
+
 /// The state of a job after a process has ended its work on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ended {
@@ -123,7 +135,8 @@ pub(super) trait ExportStore: Send + Sync {
         Ok(())
     }
 
-    /// Adds a job with its sealed credentials, unless one of `limits` is reached, or the client has a job with the same
+    /// Adds a job with its sealed credentials, unless one of `limits` is reached by the exports or by the jobs of its
+    /// queue, or the client has a job with the same
     /// key.
     async fn add(
         &self,
@@ -164,8 +177,9 @@ pub(super) trait ExportStore: Send + Sync {
 
     /// Takes the next job that waits, or whose process has ended; `None` if there isn't one. Jobs of the client with
     /// the fewest active jobs come first, so a client with many jobs doesn't delay the others. Among these jobs, the
-    /// one with the highest priority is taken, and the oldest one if the priorities are equal.
-    async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault>;
+    /// one with the highest priority is taken, and the oldest one if the priorities are equal. Jobs of a queue that has its number at work
+    /// wait.
+    async fn take(&self, takeable: &Takeable) -> Result<Option<TakenJob>, JobStoreFault>;
 
     /// Returns events of ended jobs that have not been raised yet. Each pair is the id of the job and the event as
     /// JSON. A store that several machines share reserves these events for this process for a while.

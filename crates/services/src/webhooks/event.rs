@@ -13,8 +13,14 @@ use cursorgate_config::settings::EventType;
 use cursorgate_gateway::runtime::clock;
 
 /// The types of events.
-pub(super) const TYPES: [EventType; 4] =
-    [EventType::CollectionChanged, EventType::ExportCompleted, EventType::ExportFailed, EventType::SunsetApproaching];
+pub(super) const TYPES: [EventType; 6] = [
+    EventType::CollectionChanged,
+    EventType::ExportCompleted,
+    EventType::ExportFailed,
+    EventType::JobCompleted,
+    EventType::JobFailed,
+    EventType::SunsetApproaching,
+];
 
 /// The `type` of the request that verifies an endpoint. It isn't a type of event.
 pub(super) const VERIFICATION: &str = "webhook.verification";
