@@ -15,7 +15,7 @@
 #   make soak SECONDS=60   runs the simulator for this time, from a seed that it prints; more: `cargo sim --help`
 #   make restarts          walks lists during 200 reloads, upgrades and rolling restarts; takes some minutes
 #   make live-crowd        tests that 2,000 subscribers of one live page need only one request to the upstream
-#   make exports           exports a million rows while they change, and kills the process twenty times: half an hour
+#   make exports           exports a million rows while they change, also in parts, and kills the process twenty times: an hour
 #   make confined          fills the memory of a confined process in all ways at once, with ten times what it may hold: a minute
 #   make crowd             sends 10,000 clients at once to a slow upstream, and prints the gateway's times: a minute
 #   make dist              makes the files of a release below target/dist, the same bytes everywhere: RELEASING.md
