@@ -113,7 +113,7 @@ fn a_job_follows_the_work_of_its_upstream(place: &Place) {
     assert_eq!((&document["state"], &document["progress"]), (&json!("completed"), &json!(100)), "{document}");
     assert_eq!(document["resultUrl"], format!("{job}/result"));
     let result = gateway.send("GET", &format!("{job}/result"), &[ONE], b"");
-    assert_eq!((result.text(), result.header("content-type")), (r#"{"rows":3}"#.into(), Some("application/json")));
+    assert_eq!((result.text(), result.header("content-type")), (r#"{"rows":3}"#, Some("application/json")));
     let requests = upstream.requests();
     let first = requests.iter().find(|request| request.method == "POST").expect("the request");
     let id = format!("\"{}\"", document["id"].as_str().expect("an id"));

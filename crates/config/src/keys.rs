@@ -43,7 +43,7 @@ pub(super) use services::{
 };
 pub(super) use store::STORE;
 pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
-pub(super) use webhooks::{WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOK_WATCH, WEBHOOKS};
+pub(super) use webhooks::{WEBHOOK_CLIENTS, WEBHOOK_EMIT, WEBHOOK_ENDPOINT, WEBHOOK_TYPE, WEBHOOK_WATCH, WEBHOOKS};
 
 use super::{
     diagnostic::Located,

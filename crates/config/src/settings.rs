@@ -8,6 +8,7 @@ mod api;
 mod contract;
 mod dialect;
 mod envelope;
+mod event_schema;
 mod identity;
 mod legacy;
 mod list;
@@ -31,6 +32,7 @@ pub use dialect::{
     DialectSize, DialectSort, DialectTerms, EndWord, ItemsObjectWord, Quote, QuotedKind, TotalCounts,
 };
 pub use envelope::{EnvelopeSettings, ErrorSettings};
+pub use event_schema::EventSchema;
 pub use identity::{
     AnswerPlace, IdentityAnswerSettings, IdentityWord, TokenAlgorithm, TokenKeySource, TokenKeyUrl, TokenSettings,
 };
@@ -49,7 +51,8 @@ pub use services::{
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
 pub use webhooks::{
-    EndpointPace, EventType, WatchSettings, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
+    EmitSettings, EndpointPace, EventType, OwnEventType, WatchSettings, WebhookClientSettings, WebhookEndpointSettings,
+    WebhookSettings,
 };
 
 use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};

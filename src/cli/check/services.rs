@@ -76,8 +76,11 @@ fn of_webhooks(webhooks: &WebhookSettings, snapshot: &Snapshot) -> String {
         line(&mut text, "register", &format!("at {}: {answered}", clients.path));
     }
     for endpoint in &webhooks.endpoints {
-        let events: Vec<&str> = endpoint.events.iter().map(|event| event.word()).collect();
-        line(&mut text, "sends", &format!("{} to {} ({})", events.join(", "), endpoint.name, endpoint.url.host));
+        line(
+            &mut text,
+            "sends",
+            &format!("{} to {} ({})", endpoint.events.join(", "), endpoint.name, endpoint.url.host),
+        );
     }
     for watch in &webhooks.watches {
         line(&mut text, "watches", &format!("{} every {}: {}", watch.path.value, duration(watch.interval), watch.name));

@@ -40,7 +40,9 @@ impl DescribedServices {
         }
         if let Some(clients) = settings.webhooks.as_ref().and_then(|webhooks| webhooks.clients.as_ref()) {
             described.add(&clients.path, include_str!("services/webhooks.json"));
-            described.webhooks = clients.events.iter().map(|event| (event.word().to_owned(), sent(*event))).collect();
+            let of_clients = |kind: &str| clients.events.iter().any(|event| event == kind);
+            let known = EventType::ALL.iter().filter(|event| of_clients(event.word()));
+            described.webhooks = known.map(|event| (event.word().to_owned(), sent(*event))).collect();
         }
         if settings.live.is_some() {
             let file = parsed(include_str!("services/live.json"));

@@ -10,12 +10,11 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::http::RequestHeader;
-use serde::Deserialize;
 use tokio::sync::watch;
 use url::Url;
 
 use super::{
-    job::{JobFault, JobPlace},
+    job::{JobFault, JobPlace, ToldProblem},
     page::{LEAST_WAIT, PageFault, refused},
     store::JobStoreFault,
     work::{Interruption, JobWork},
@@ -49,16 +48,6 @@ pub(super) struct CallRun {
     pub(super) work: JobWork,
     /// The settings of the job's queue; `None` if it is no longer configured.
     pub(super) queue: Option<JobQueueSettings>,
-}
-
-/// A problem of an upstream (RFC 9457).
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct UpstreamProblem {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    title: Option<String>,
-    detail: Option<String>,
 }
 
 impl CallRun {
@@ -270,7 +259,7 @@ fn target_at(snapshot: &Snapshot, head: &RequestHeader, place: &str) -> Option<S
     }
     // A link that the gateway hasn't rewritten has the path of the upstream.
     let path = match from.upstream.base_path.as_str() {
-        prefix if !from.rewrites_links => url.path().strip_prefix(prefix).unwrap_or(url.path()),
+        prefix if !from.rewrites_links => url.path().strip_prefix(prefix).unwrap_or_else(|| url.path()),
         _ => url.path(),
     };
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -302,8 +291,9 @@ fn percent(text: &str) -> Option<u64> {
 /// Adds to a fault what an upstream's answer says about it.
 fn describe(fault: &mut JobFault, answer: &InnerAnswer) {
     let short = |text: String| text.chars().take(LONGEST_TEXT).collect::<String>();
-    let UpstreamProblem { kind, title, detail } = serde_json::from_slice(&answer.body).unwrap_or_default();
-    (fault.kind, fault.title) = (kind.map(short), title.map(short));
+    let told: ToldProblem = serde_json::from_slice(&answer.body).unwrap_or_default();
+    fault.told = Some(Box::new(ToldProblem { kind: told.kind.map(short), title: told.title.map(short) }));
+    let detail = text(&answer.body, "/detail");
     if let Some(said) = detail.or_else(|| text(&answer.body, "/error/message")) {
         fault.detail = short(said);
     }

@@ -392,17 +392,24 @@ pub(super) struct JobFault {
     /// The status of the page's answer; `None` if there was no answer.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) status: Option<u16>,
-    /// The type of the problem that the upstream has answered with; `None` if there was none.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none", default)]
+    /// The problem that the upstream has answered with; `None` if there was none.
+    #[serde(flatten)]
+    pub(super) told: Option<Box<ToldProblem>>,
+}
+
+/// The members of an upstream's problem (RFC 9457) that clients get beside those of the job's fault.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct ToldProblem {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(super) kind: Option<String>,
-    /// The title of that problem.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) title: Option<String>,
 }
 
 impl JobFault {
     pub(super) fn new(code: &str, detail: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), detail: detail.into(), status: None, kind: None, title: None }
+        Self { code: code.to_owned(), detail: detail.into(), status: None, told: None }
     }
 }
 
