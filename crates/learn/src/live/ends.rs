@@ -322,7 +322,7 @@ impl Review {
                 0 => format!("request.max_offset = {}", largest.end()),
                 _ => format!("request.max_offset, which is {} to {}", largest.start(), largest.end()),
             };
-            self.fault(at, message, help);
+            self.fault(self.list.settings.dialect.request.query.at, message, help);
         } else if let Some(total) = total.filter(|total| begins.saturating_add(count as u64) > *total) {
             // The last page has the rest of the items by the total. With more, its place was lowered.
             let message = format!(

@@ -26,6 +26,8 @@ struct TokenWalk {
     pages: usize,
     /// The number of items before the last answer.
     before: usize,
+    /// The id of the last item of the last answer.
+    last: Option<String>,
     /// The largest exact total of the answers.
     total: Option<u64>,
     /// The flags that answers have.
@@ -47,6 +49,14 @@ impl Review {
             let page = self.ask(&sorted, &Fetch::Token(fetch)).await?;
             let Some(answer) = page.answer() else { return Ok(()) };
             let ends = answer.next.is_none();
+            let begins_again = token.is_some() && walk.last.is_some() && walk.last.as_ref() == page.ids.first();
+            if begins_again && self.is_continued_by_item() && !is_inclusive {
+                let message = "asked for the items after an item, the upstream begins with this item";
+                let at = self.list.settings.dialect.request.query.at;
+                self.fault(at, message, "request.after_inclusive = true");
+                return Ok(());
+            }
+            walk.last = page.ids.last().cloned();
             walk.before = walk.ids.len();
             walk.ids.extend(page.ids.iter().cloned());
             let new = walk.ids.len() - walk.before;
@@ -162,6 +172,11 @@ impl Review {
         };
         self.fault(at, message, help);
         Ok(())
+    }
+
+    fn is_continued_by_item(&self) -> bool {
+        let response = &self.list.settings.dialect.response;
+        response.next_token.is_none() && response.next_url.is_none()
     }
 
     /// Returns the place of tokens, as the configuration writes it.

@@ -72,8 +72,9 @@ pub(super) fn settle(learnt: &mut Learnt, sample: &Sample) {
         // A total that counts more items than come counts those that are left out, too.
         let total = learnt.places.total.as_ref().and_then(|place| seen.number(place));
         let is_counted = total.is_some_and(|total| total > from.saturating_add(count as u64));
+        let has_more = is_front || is_counted && count > 0;
         match count {
-            _ if !is_front && !(is_counted && count > 0) => {}
+            _ if !has_more => {}
             _ if count == size => full += 1,
             // The answers with the most items may be capped, so only a smaller one lacks items.
             _ if count < size && count < most => short.push((*from, size, count)),

@@ -3,7 +3,8 @@
 //! A listing that ends too early would confirm a walk that ends too early in the same way. So a listing shares with the
 //! gateway how requests are written and answers are read, but not the rule by which a list ends:
 //!
-//! - By page and offset it goes on to an answer without new items, whatever a total or a flag says. Then it requests
+//! - By page and offset it goes on to an answer without new items, whatever a total or a flag says, and past some of them
+//!   if the dialect says that rows are left out. Then it requests
 //!   the window that the total calls the last, and one far beyond. If either has a new item, it goes on without a hole.
 //! - By token it follows every token, whatever a flag beside it says, to an answer without one or without new items.
 //!
@@ -205,14 +206,17 @@ impl<'d> ListingPager<'d> {
             self.stage = ListingStage::Reading;
         }
         let crosses = self.stage != ListingStage::Reading;
-        if repeats && !crosses {
+        // Where rows are left out, windows in a row may have the same items, or none.
+        let is_hidden = self.direct.dialect.paging().hidden;
+        if repeats && !crosses && !is_hidden {
             let is_passed = total.is_some_and(|total| total.value <= begins);
             if !self.direct.dialect.paging().repeats_last_page && !is_passed {
                 let help = "does it take other parameters than the dialect says?";
                 return Err(format!("the upstream gave the same page twice in a row: {help}"));
             }
         }
-        let goes_on = is_new || crosses || items > 0 && !repeats && self.idle < MOST_IDLE;
+        let may_go_on = if is_hidden { self.idle < MOST_EMPTY } else { items > 0 && !repeats && self.idle < MOST_IDLE };
+        let goes_on = is_new || crosses || may_go_on;
         let step = if items > 0 { items } else { self.most };
         let next = match place {
             WalkPlace::Page(number) => WalkPlace::Page(number + 1),
