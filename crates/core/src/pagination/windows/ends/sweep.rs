@@ -210,7 +210,12 @@ impl KeyReader<'_> {
                     self.claimed.doubt = Some(doubt);
                 }
                 self.claimed.is_judged = true;
-                self.draft.end_after_the_last();
+                // If no answer has an item, the list is empty. Regression:
+                // `crates/sim/regressions/an-emptied-list-among-hidden-rows.txt`.
+                match self.seen.shown_end() {
+                    Some(_) => self.draft.end_after_the_last(),
+                    None => self.draft.end_of_nothing(),
+                }
                 Ok(Some(super::KeyTurn::Serve { cut_off: false }))
             }
         }
