@@ -116,8 +116,10 @@ impl KeyReader<'_> {
             return Ok(KeyTurn::Window);
         }
         let (order, (far_asked, far)) = (Arc::clone(&self.request.order), far);
-        // A single empty answer may be a lapse of the upstream, so each slice of the gap that was read once is read
-        // again. Test: the world `lapse` of the simulator's family `ends`.
+        // A single empty answer may be a lapse of the upstream, and the near side may show the same items although rows
+        // have moved: so slices of the gap are read again. Regression:
+        // `crates/sim/regressions/a-row-that-moves-into-a-gap.txt`. Test: the world `lapse` of the simulator's family
+        // `ends`.
         let near_end = near.slice.begins().0.saturating_add(u64::from(near.slice.size().0));
         let gap = match way {
             Way::Forward => near_end..far_asked.slice.begins().0,
@@ -131,7 +133,7 @@ impl KeyReader<'_> {
         if self.seen.shows_within(&between) {
             return Ok(KeyTurn::Window);
         }
-        let lapses = self.seen.read_once(gap);
+        let lapses = self.seen.read_before(far_asked.slice, gap);
         if !lapses.is_empty() {
             let answers = self.ask(lapses.into_iter().map(AskedSlice::from).collect()).await?;
             if answers.iter().any(|(_, answer)| !answer.items.is_empty()) {

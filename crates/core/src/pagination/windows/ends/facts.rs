@@ -148,6 +148,19 @@ impl SeenAnswers {
         within.filter(|seen| seen.count == 0).filter(is_single).map(|seen| seen.slice).take(GAP_READ_AGAIN).collect()
     }
 
+    /// Returns the slices of a gap that should be read again after its far side: those that [`Self::read_once`] returns,
+    /// and the one next to `far`, if it was not read since. A row that a change has moved from `far` into that slice
+    /// was in neither answer.
+    pub(super) fn read_before(&self, far: Slice, gap: Range<u64>) -> Vec<Slice> {
+        let mut due = self.read_once(gap.clone());
+        let until = self.answers.iter().rposition(|seen| seen.slice == far).unwrap_or(self.answers.len());
+        let within = self.listed().filter(|seen| seen.count == 0 && gap.contains(&seen.slice.begins().0));
+        let next = within.map(|seen| seen.slice).min_by_key(|slice| slice.begins().0.abs_diff(far.begins().0));
+        let is_read_since = |slice: Slice| self.answers.iter().skip(until).any(|seen| seen.slice == slice);
+        due.extend(next.filter(|slice| !is_read_since(*slice) && !due.contains(slice)));
+        due
+    }
+
     /// Returns whether the newest answer to a slice within these offsets has items.
     pub(super) fn shows_within(&self, gap: &Range<u64>) -> bool {
         let is_inside = |slice: Slice| slice.begins().0 >= gap.start && end_of(slice) <= gap.end;
