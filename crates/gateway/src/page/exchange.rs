@@ -604,9 +604,10 @@ impl Exchange<'_> {
         let origin = asked.client.origin(&asked.target);
         let upstream = &self.context.route.upstream;
         let added = &upstream.headers;
-        let host = (upstream.host_for(asked.target.authority.as_deref()), &upstream.codings);
+        let host = upstream.host_for(asked.target.authority.as_deref());
         let protected = &self.context.list.protected;
-        let mut headers = request_headers(host, &asked.headers, origin, protected, &ask.headers, added)?;
+        let mut headers =
+            request_headers(host, &upstream.codings, &asked.headers, origin, protected, &ask.headers, added)?;
         if let Some(body) = body {
             // The dialect has written its parameters into the body, so the length that the client sent is no longer
             // correct.
