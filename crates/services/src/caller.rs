@@ -111,7 +111,7 @@ impl Caller {
         let rules: Vec<&IdentityRules> = rules.iter().flatten().map(|rules| &***rules).collect();
         let said = identity::ask(&rules, &self.headers, call).await;
         for rules in rules {
-            let certificate = certificate(self.tls.as_deref(), &self.headers, (call.snapshot, client.is_proxy));
+            let certificate = certificate(self.tls.as_deref(), &self.headers, call.snapshot, client.is_proxy);
             let parts = RequestParts { headers: &self.headers, query, certificate, answer: said.as_deref() };
             let found = rules.find(parts);
             self.known.extend(found.map(|known| (rules.mark(), known)));
