@@ -68,10 +68,12 @@ pub(super) struct FreshPage<'p> {
 ///
 /// Returns the reason that there is no whole answer.
 pub(super) async fn ask(
-    (gateway, snapshot): (&Arc<Gateway>, &Snapshot),
+    gateway: &Arc<Gateway>,
+    snapshot: &Snapshot,
     caller: &Caller,
     page: FreshPage<'_>,
-    (time, wanted): (Duration, &mut watch::Receiver<()>),
+    time: Duration,
+    wanted: &mut watch::Receiver<()>,
 ) -> Result<InnerAnswer, NoAnswer> {
     let FreshPage { target, known, form } = page;
     let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
@@ -101,7 +103,7 @@ pub(super) async fn ask(
         }
     };
     let request = InnerRequest { head, body: Bytes::new() };
-    let sent = request.send(gateway, caller, (time, wanted), keep).await;
+    let sent = request.send(gateway, caller, time, wanted, keep).await;
     match (sent, kept) {
         (Ok((status, headers)), Some(body)) => Ok(InnerAnswer { status, headers, body: body.into() }),
         (Ok(_), None) => Err(NoAnswer::NoMemory),

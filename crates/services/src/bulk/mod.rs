@@ -92,7 +92,7 @@ impl Service for Bulk {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         // This doesn't happen: `takes` accepts a request only if this snapshot has the settings.
         let Some(settings) = &snapshot.services.bulk else { return Ok(None) };
-        self.serve(session, (client, snapshot, settings), (held, outcome)).await
+        self.serve(session, client, snapshot, settings, held, outcome).await
     }
 }
 
@@ -133,8 +133,11 @@ impl Bulk {
     async fn serve(
         &self,
         session: &mut ServerSession,
-        (client, snapshot, settings): (&Client, &Arc<Snapshot>, &BulkSettings),
-        (held, outcome): (&MemoryShare, &mut Outcome),
+        client: &Client,
+        snapshot: &Arc<Snapshot>,
+        settings: &BulkSettings,
+        held: &MemoryShare,
+        outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let headers = &session.req_header().headers;
         let (written, form) = (BulkForm::of(headers, header::CONTENT_TYPE), BulkForm::of(headers, header::ACCEPT));
@@ -152,7 +155,7 @@ impl Bulk {
             BulkForm::Lines => body::receive_checked(session, None, limits, held).await?,
         });
         // If one operation is invalid, no operation of the request runs. Test: `a_malformed_request_runs_no_operation`.
-        let plan = request::read(&body, written, &caller.headers, (snapshot, settings))?;
+        let plan = request::read(&body, written, &caller.headers, snapshot, settings)?;
         self.refuse_services(&plan, &caller, snapshot)?;
         let gateway = Arc::clone(self.inner.gateway());
         let of_run = snapshot.memory.share();
@@ -170,7 +173,7 @@ impl Bulk {
                 let name = caller.name_of(&key, clients);
                 // A request for another form of the results isn't a repetition.
                 let hash = Sha256::new().chain_update(form.content_type()).chain_update(&body).finalize().into();
-                match self.keys.claim((name, owner), hash, settings.idempotency, clock::instant()) {
+                match self.keys.claim(name, owner, hash, settings.idempotency, clock::instant()) {
                     KnownKey::New(claim) => Some(claim),
                     KnownKey::Done(result) => return Ok(Some(whole(result, form))),
                     KnownKey::Refused(problem) => return Err(problem.into()),
