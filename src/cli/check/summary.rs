@@ -242,8 +242,8 @@ fn describe_pages(
     if let Some(order) = order(list, promise, dialect, run) {
         line(out, "order", &order);
     }
-    let runs = (run, known.longest_run_of_largest(dialect, list));
-    line(out, "cost", &cost(list, promise, &known.of(dialect, list), runs));
+    let of_largest = known.longest_run_of_largest(dialect, list);
+    line(out, "cost", &cost(list, promise, &known.of(dialect, list), run, of_largest));
 }
 
 /// Describes the mode, and the requests with which pages are read.
@@ -426,12 +426,16 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-/// The length of the longest tie run that a page can cross and the number of requests that this page takes: for pages of
-/// the default limit, and for those of the largest one.
-type Runs = (Option<(u32, u32)>, Option<(u32, u32)>);
-
-/// Describes the cost of pages up to the largest size, in upstream requests.
-fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, (run, of_largest): Runs) -> String {
+/// Describes the cost of pages up to the largest size, in upstream requests. `run` has the length of the longest tie run
+/// that a page of the default limit can cross, and the number of requests that this page takes; `of_largest` has both
+/// for pages of the largest limit.
+fn cost(
+    list: &ListSettings,
+    promise: &Guarantee,
+    costs: &PageCosts,
+    run: Option<(u32, u32)>,
+    of_largest: Option<(u32, u32)>,
+) -> String {
     let max = list.page_size.max;
     let (first, later) = (costs.first(max), costs.later(max));
     let mut text = match first == later {

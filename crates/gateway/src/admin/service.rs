@@ -172,7 +172,8 @@ fn json(text: String) -> AdminAnswer {
     (StatusCode::OK, JSON, text.into())
 }
 
-fn denied((status, text): Denial) -> AdminAnswer {
+fn denied(denial: Denial) -> AdminAnswer {
+    let (status, text) = denial;
     (status, TEXT, text.into())
 }
 
