@@ -16,7 +16,7 @@
 #   make soak SECONDS=60   runs the simulator for this time, from a seed that it prints; more: `cargo sim --help`
 #   make restarts          walks lists during 200 reloads, upgrades and rolling restarts; takes some minutes
 #   make live-crowd        tests that 2,000 subscribers of one live page need only one request to the upstream
-#   make exports           exports a million rows while they change, and kills the process twenty times: half an hour
+#   make exports           exports a million rows while they change, also in parts, and kills the process twenty times: an hour
 #   make confined          fills the memory of a confined process in all ways at once, with ten times what it may hold: a minute
 #   make crowd             sends 10,000 clients at once to a slow upstream, and prints the gateway's times: a minute
 #   make dist              makes the files of a release below target/dist, the same bytes everywhere: RELEASING.md
@@ -109,8 +109,15 @@ demo:
 build: build-needs openssl-needs
 	cargo build --release --locked
 
+# The servers and clients of the tests are downloaded while the compiler works. The packages of the build come first,
+# because two installations of packages at once exclude each other.
 .PHONY: test
-test: lint site-check test-env
+test: build-needs
+	@$(MAKE) --no-print-directory test-env & installs=$$!; \
+	trap 'kill $$installs 2>/dev/null || true' EXIT; \
+	$(MAKE) --no-print-directory lint; \
+	wait $$installs
+	@$(MAKE) --no-print-directory site-check
 	tests/all.sh
 
 .PHONY: docs

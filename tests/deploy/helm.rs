@@ -53,6 +53,15 @@ fn helm() -> Command {
     helm
 }
 
+/// Returns what Helm makes of the chart with these values, or what it says against them.
+fn rendered(values: &str, directory: &Directory) -> Result<Vec<u8>, String> {
+    fs::write(directory.file("values.yaml"), values).expect("a file of the test");
+    let mut command = helm();
+    command.args(["template", "gate"]).arg(file(CHART)).args(["--namespace", "shop", "--kube-version", "1.30.0"]);
+    let output = command.arg("--values").arg(directory.file("values.yaml")).output().expect("it runs");
+    if output.status.success() { Ok(output.stdout) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
 /// A rendered chart.
 struct Rendered {
     directory: Directory,
@@ -63,13 +72,9 @@ impl Rendered {
     /// Renders the chart with these values.
     fn with(values: &str) -> Self {
         let directory = Directory::new();
-        fs::write(directory.file("values.yaml"), values).expect("a file of the test");
-        let mut command = helm();
-        command.args(["template", "gate"]).arg(file(CHART)).args(["--namespace", "shop", "--kube-version", "1.30.0"]);
-        let output = command.arg("--values").arg(directory.file("values.yaml")).output().expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let rendered = rendered(values, &directory).expect("the values fit the schema");
         let path = directory.file("rendered.yaml");
-        fs::write(&path, output.stdout).expect("a file of the test");
+        fs::write(&path, rendered).expect("a file of the test");
         let documents = documents(&[path.to_str().expect("a path of text")]);
         Self { directory, documents }
     }
@@ -173,6 +178,26 @@ fn values_fit_each_other() {
     let ports = &rendered.pod()["containers"][0]["ports"];
     assert_eq!(ports[0]["containerPort"].as_u64(), port(&parsed["listeners"]["public"]["address"]));
     assert_eq!(ports[1]["containerPort"].as_u64(), port(&parsed["admin"]["address"]));
+}
+
+/// Helm compares values with values.schema.json before it renders anything.
+#[test]
+fn values_that_mean_nothing_are_refused() {
+    let directory = Directory::new();
+    for (values, said) in [
+        ("replica: 3", "additional properties 'replica' not allowed"),
+        ("replicas: many", "at '/replicas': got string, want integer"),
+        ("ports: { http: 80800 }", "at '/ports/http': maximum"),
+        ("image: { pullPolicy: Sometimes }", "at '/image/pullPolicy': value must be one of"),
+        ("resources: { limits: { memory: null } }", "at '/resources/limits': missing property 'memory'"),
+        ("podLabels: { release: 3 }", "at '/podLabels/release': got number, want string"),
+        ("config: { routes: {} }", "at '/config': got object, want string"),
+        ("monitoring: { podMonitor: { tokenSecret: { name: a } } }", "properties 'key' required, if 'name' exists"),
+        ("httpRoute: { enabled: true }", "at '/httpRoute/parentRefs': minItems"),
+    ] {
+        let fault = rendered(values, &directory).expect_err(values);
+        assert!(fault.contains(said), "{values}: {fault}");
+    }
 }
 
 #[test]

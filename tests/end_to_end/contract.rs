@@ -103,7 +103,14 @@ fn clients_get_a_document_of_lists_and_services() {
     ] {
         assert!(paths.contains(&path), "{path} in {paths:?}");
     }
-    let events = ["collection.changed", "export.completed", "export.failed", "legacy.sunset_approaching"];
+    let events = [
+        "collection.changed",
+        "export.completed",
+        "export.failed",
+        "job.completed",
+        "job.failed",
+        "legacy.sunset_approaching",
+    ];
     assert_eq!(names(&document["webhooks"]), events);
     let hidden = ["/secret", "/elsewhere", "{rest}", "other.example", &upstream.address.to_string(), "legacy\""];
     for text in hidden {

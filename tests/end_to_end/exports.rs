@@ -1,9 +1,10 @@
 //! Tests of exports: whole lists as files, written by jobs that survive a restart of the gateway, belong to a single
 //! client, and end in time.
 
+mod bulk_keys;
 mod million;
 mod parts;
-mod place;
+pub(crate) mod place;
 mod postgres_server;
 mod shared;
 mod survival;

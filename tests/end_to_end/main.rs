@@ -40,6 +40,7 @@ mod http2;
 mod http2_upstreams;
 mod identity;
 mod items;
+mod jobs;
 mod keyset;
 mod kinds;
 mod learn;

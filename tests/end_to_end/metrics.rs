@@ -150,8 +150,8 @@ fn times_statuses_and_bytes_are_counted() {
     }
 }
 
-/// The histograms of routes have few buckets, all, or those of all routes together, as `admin.histograms` says. Scrapers
-/// that take gzip get it.
+/// The histograms of routes have few buckets, all, or those of all routes together, as `admin.histograms` says, or the
+/// number of routes. Scrapers that take gzip get it.
 #[test]
 fn histograms_of_routes_are_as_many_as_wanted() {
     let upstream = Upstream::start(serve(users(60)));
@@ -178,6 +178,17 @@ fn histograms_of_routes_are_as_many_as_wanted() {
         });
     }
     let total = scrape(&gateway);
+    let more = (0..100).map(|index| {
+        format!("routes.more_{index} = {{ path = \"/more/{index}\", upstream = \"people\", action = \"forward\" }}\n")
+    });
+    let (tables, end) = written.split_once("\n[").expect("tables");
+    gateway.rewrite_raw(&format!("{tables}\n{}[{end}", more.collect::<String>()));
+    gateway.signal("HUP");
+    eventually("a hundred routes more", || {
+        let text = scrape(&gateway);
+        ((buckets(&text, "users"), buckets(&text, "")) == (0, 15)).then_some(())
+    });
+    assert!(value(&scrape(&gateway), "cursorgate_request_seconds_total{route=\"users\"}") > 0.0);
     assert_eq!(value(&total, "cursorgate_page_upstream_requests_sum{route=\"\"}").to_bits(), 1.0_f64.to_bits());
     let zipped = http::send(gateway.admin, "GET", "/metrics", &[("Accept-Encoding", "gzip")], b"");
     assert_eq!(zipped.header("content-encoding"), Some("gzip"));

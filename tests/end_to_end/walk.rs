@@ -392,6 +392,51 @@ fn a_walk_is_verified_by_the_route_of_a_configuration() {
     assert!(Path::new(file).exists());
 }
 
+/// Verifies the walk of `/users` by the configuration of the gateway. Panics unless the report says that no item is lost.
+fn assert_lossless(gateway: &Gateway, upstream: &Upstream) {
+    let (file, direct) = (gateway.file("cursorgate.toml"), format!("http://{}/users", upstream.address));
+    let mut command = command();
+    command.arg("walk").arg(gateway.url("/users")).args(["--verify", &direct, "--config"]).arg(file);
+    let output = command.env("CURSORGATE_KEY_1", KEY).output().expect("the binary starts");
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    assert!(said.contains("No item was lost or repeated"), "{said}");
+}
+
+/// Each answer has a link to a next page, also the empty ones after the end, which the dialect declares to be the end.
+#[test]
+fn a_list_whose_answers_always_lead_on_is_verified_if_empty_answers_are_its_end() {
+    let upstream = Upstream::start(move |exchange| {
+        let number = |name, usual| exchange.request.parameter(name).map_or(usual, |text| text.parse().unwrap_or(usual));
+        let (from, size): (u64, u64) = (number("token", 0), number("size", 20));
+        let items: Vec<Value> = (from + 1..=90.min(from + size)).map(|id| json!({ "id": id })).collect();
+        let link = format!("</users?token={}>; rel=\"next\"", from + size);
+        exchange.reply("200 OK", &[("Link", &link)], json!({ "items": items }).to_string().as_bytes())
+    });
+    let configured = direct(upstream.address, &["/users"]).replace("offset={offset}&limit", "token={token}&size");
+    let configured = configured.replace("[cursor]\nsigning_key = 1\nkeys = { 1 = \"env:CURSORGATE_KEY\" }\n", "");
+    let facts = "next_token = \"link:next\", token_param = \"token\", end = \"empty-page\"";
+    let gateway = Gateway::start(&configured.replace("total = \"/total\"", facts));
+    assert_lossless(&gateway, &upstream);
+}
+
+/// Five windows of ten rows in a row have no item, and answers say nothing about the end.
+#[test]
+fn a_list_that_leaves_out_a_stretch_of_rows_is_verified() {
+    let upstream = Upstream::start(move |exchange| {
+        let number = |name, usual| exchange.request.parameter(name).map_or(usual, |text| text.parse().unwrap_or(usual));
+        let (from, size): (u64, u64) = (number("offset", 0), number("limit", 10).min(10));
+        let rows = (from + 1..=90.min(from + size)).filter(|id| !(13..=70).contains(id));
+        let items: Vec<Value> = rows.map(|id| json!({ "id": id })).collect();
+        exchange.reply("200 OK", &[], json!({ "items": items }).to_string().as_bytes())
+    });
+    let configured = direct(upstream.address, &["/users"]).replace("total = \"/total\"", "hidden = true");
+    let configured = configured.replace("[cursor]\nsigning_key = 1\nkeys = { 1 = \"env:CURSORGATE_KEY\" }\n", "");
+    let configured = configured.replace("request = {", "size = { max = 10 }\nrequest = {");
+    let gateway = Gateway::start(&format!("{configured}page_size = {{ default = 20, max = 40 }}\n"));
+    assert_lossless(&gateway, &upstream);
+}
+
 /// Verifies the walk of a list while another thread changes the list continuously. Returns the report.
 pub(crate) fn verified_amid_changes(
     gateway: &Gateway,

@@ -3,6 +3,7 @@
 
 mod changes;
 mod delivery;
+mod emitted;
 mod guard;
 mod libraries;
 mod operators;

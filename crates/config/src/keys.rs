@@ -8,6 +8,7 @@ mod contract;
 mod dialect;
 mod envelope;
 mod examples;
+mod jobs;
 mod legacy;
 mod list;
 mod openapi;
@@ -26,6 +27,7 @@ pub(super) use dialect::{
     TERMS,
 };
 pub(super) use envelope::{ENVELOPE, EmptyCursor, PARAMETERS, ZeroLimit};
+pub(super) use jobs::{JOB_QUEUE, JOBS};
 pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT, NEW_CLIENTS};
 pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, ROUTE_PARAMETERS};
 pub(super) use openapi::{API, FLOW, FLOWS, SECURITY_SCHEME, SecurityKind};
@@ -41,7 +43,7 @@ pub(super) use services::{
 };
 pub(super) use store::STORE;
 pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
-pub(super) use webhooks::{WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOK_WATCH, WEBHOOKS};
+pub(super) use webhooks::{WEBHOOK_CLIENTS, WEBHOOK_EMIT, WEBHOOK_ENDPOINT, WEBHOOK_TYPE, WEBHOOK_WATCH, WEBHOOKS};
 
 use super::{
     diagnostic::Located,

@@ -8,6 +8,7 @@ mod api;
 mod contract;
 mod dialect;
 mod envelope;
+mod event_schema;
 mod identity;
 mod legacy;
 mod list;
@@ -31,6 +32,7 @@ pub use dialect::{
     DialectSize, DialectSort, DialectTerms, EndWord, ItemsObjectWord, Quote, QuotedKind, TotalCounts,
 };
 pub use envelope::{EnvelopeSettings, ErrorSettings};
+pub use event_schema::EventSchema;
 pub use identity::{
     AnswerPlace, IdentityAnswerSettings, IdentityWord, TokenAlgorithm, TokenKeySource, TokenKeyUrl, TokenSettings,
 };
@@ -43,13 +45,14 @@ pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
 pub use services::{
     BulkSettings, CATALOG_PATH, CountedBy, ExportSettings, ExportStoreSettings, GraphqlSettings, IdempotencySettings,
-    LiveInterval, LiveSettings, McpSettings, OfferedListSettings, OperationType, PlaygroundSettings, PostgresSettings,
-    PublicContractSettings, ServiceCors, ServiceSettings,
+    JobQueueSettings, JobSettings, LiveInterval, LiveSettings, McpSettings, OfferedListSettings, OperationType,
+    PlaygroundSettings, PostgresSettings, PublicContractSettings, ServiceCors, ServiceSettings,
 };
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
 pub use webhooks::{
-    EndpointPace, EventType, WatchSettings, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
+    EmitSettings, EndpointPace, EventType, OwnEventType, WatchSettings, WebhookClientSettings, WebhookEndpointSettings,
+    WebhookSettings,
 };
 
 use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};
@@ -271,7 +274,8 @@ pub struct AdminSettings {
     pub read_token: Option<Secret>,
     /// The reports that need no token; `None` for the default, which depends on the address.
     pub open: Option<OpenReports>,
-    pub histograms: RouteHistograms,
+    /// The histograms of requests; `None` for the default, which depends on the number of routes.
+    pub histograms: Option<RouteHistograms>,
     /// The key that signs permits for explanations; `None` if no request is explained by a permit.
     pub explain_key: Option<Secret>,
 }
@@ -296,7 +300,7 @@ words! {
         /// One for each route, with all buckets, from 1 ms to 30 s.
         Fine = "fine",
         /// One of all routes together, with all buckets and an empty label `route`. With hundreds of routes this leaves
-        /// out most of the series.
+        /// out two thirds of the series.
         Total = "total",
     }
 }

@@ -388,6 +388,18 @@ pub(super) fn operation_type(text: &str) -> Checked {
     Err(SyntaxFault::new(format!("{text:?} is not an operation"), help))
 }
 
+/// Accepts a type of events, such as `order.paid`.
+pub(super) fn event_type(text: &str) -> Checked {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    if text.len() <= 64 && text.contains('.') && text.split('.').all(is_part) {
+        return Ok(());
+    }
+    let help = "write words of lowercase letters, digits and `_` with dots between, such as \"order.paid\"";
+    Err(SyntaxFault::new(format!("{text:?} is not a type of events"), help))
+}
+
 /// Accepts the name of a field in GraphQL (<https://spec.graphql.org/October2021/#Name>). Names that begin with two
 /// underscores are reserved for GraphQL itself.
 pub(super) fn graphql_name(text: &str) -> Checked {

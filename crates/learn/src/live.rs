@@ -4,6 +4,7 @@
 
 mod ends;
 pub(super) mod sorted;
+mod tokens;
 mod undeclared;
 
 pub use undeclared::undeclared_rest;
@@ -210,6 +211,13 @@ impl Review {
         let fetch = self.fetch(number, size);
         let sorted = Rc::new(std::sync::Arc::clone(self.list.dialect.default_sorted()));
         self.ask(&sorted, &fetch).await
+    }
+
+    /// Requests items from an offset on, of a list that is read by offsets.
+    async fn slice(&mut self, from: u64, size: u32) -> Result<ReadPage, ProbeHalt> {
+        let slice = Slice::Offset { from: Offset(from), size: PageSize(size) };
+        let sorted = std::sync::Arc::clone(self.list.dialect.default_sorted());
+        self.ask(&sorted, &Fetch::Slice(slice, Listing::default())).await
     }
 
     async fn ask(&mut self, sorted: &CompiledOrder, fetch: &Fetch) -> Result<ReadPage, ProbeHalt> {
@@ -556,9 +564,7 @@ impl Review {
         if from.is_multiple_of(few) || wide.ids.len() <= from as usize {
             return Ok(());
         }
-        let slice = Slice::Offset { from: Offset(from.into()), size: PageSize(few) };
-        let sorted = std::sync::Arc::clone(self.list.dialect.default_sorted());
-        let page = self.ask(&sorted, &Fetch::Slice(slice, Listing::default())).await?;
+        let page = self.slice(from.into(), few).await?;
         let asked = format!("asked for {few} items from offset {from} on, which is no multiple of {few}, the upstream");
         let message = match (&page.read, page.ids.first()) {
             (Err(ReadingError::Failed { status, .. }), _) => format!("{asked} answers {status}"),

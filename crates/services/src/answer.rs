@@ -37,6 +37,8 @@ pub(super) enum NoAnswer {
     BrokenOff,
     /// The body doesn't fit into `server.memory`.
     NoMemory,
+    /// The body is larger than its bound.
+    TooLarge,
 }
 
 impl NoAnswer {
@@ -46,6 +48,7 @@ impl NoAnswer {
             Self::Unasked => (Code::RequestInvalid, "the page can't be asked for"),
             Self::GivenUp => (Code::OperationTimeout, "the page took too long"),
             Self::BrokenOff => (Code::UpstreamTruncated, "the page broke off"),
+            Self::TooLarge => (Code::UpstreamTooLarge, "the answer was too large"),
             Self::NoMemory => (Code::Overloaded, "there was no memory for the page"),
         }
     }
@@ -91,21 +94,38 @@ pub(super) async fn ask(
     let _ = head.insert_header(header::CACHE_CONTROL, "no-cache");
     // A service only sends requests of new clients.
     let _ = head.insert_header(FORM, form);
+    let request = InnerRequest { head, body: Bytes::new() };
+    send((gateway, snapshot), caller, (request, usize::MAX), (time, wanted)).await
+}
+
+/// Sends a request in the name of `caller`, and returns the whole answer, whose body has at most `most` bytes. The
+/// request is given up after `time`, or once the sender of `wanted` is dropped.
+///
+/// # Errors
+///
+/// Returns the reason that there is no whole answer.
+pub(super) async fn send(
+    (gateway, snapshot): (&Arc<Gateway>, &Snapshot),
+    caller: &Caller,
+    (request, most): (InnerRequest, usize),
+    (time, wanted): (Duration, &mut watch::Receiver<()>),
+) -> Result<InnerAnswer, NoAnswer> {
     let held = snapshot.memory.share();
-    let mut kept = Some(Vec::new());
+    let (mut kept, mut is_too_large) = (Some(Vec::new()), false);
     let keep = |part: &[u8]| {
         let Some(bytes) = &mut kept else { return };
-        if held.reserve(bytes, part.len(), usize::MAX).is_ok() {
+        is_too_large = bytes.len() + part.len() > most;
+        if !is_too_large && held.reserve(bytes, part.len(), usize::MAX).is_ok() {
             bytes.extend_from_slice(part);
         } else {
             // The part that was received so far is freed at once, because memory is short.
             kept = None;
         }
     };
-    let request = InnerRequest { head, body: Bytes::new() };
     let sent = request.send(gateway, caller, time, wanted, keep).await;
     match (sent, kept) {
         (Ok((status, headers)), Some(body)) => Ok(InnerAnswer { status, headers, body: body.into() }),
+        (Ok(_), None) if is_too_large => Err(NoAnswer::TooLarge),
         (Ok(_), None) => Err(NoAnswer::NoMemory),
         (Err(Unanswered::GivenUp), _) => Err(NoAnswer::GivenUp),
         (Err(Unanswered::BrokenOff), _) => Err(NoAnswer::BrokenOff),

@@ -97,7 +97,8 @@ impl OwnDirectory {
     pub(super) async fn check(&self) -> Result<(), DatabaseFault> {
         let own = self.clone();
         let checked = tokio::task::spawn_blocking(move || own.probe()).await;
-        Ok(checked.map_err(|_| DatabaseFault::Task)??)
+        let named = |fault: io::Error| io::Error::new(fault.kind(), format!("{}: {fault}", self.path.display()));
+        Ok(checked.map_err(|_| DatabaseFault::Task)?.map_err(named)?)
     }
 
     fn probe(&self) -> io::Result<()> {

@@ -83,7 +83,6 @@ impl Services {
     /// Returns the reason if a service can't be opened.
     pub fn open(gateway: &Gateway, settings: &ServiceSettings) -> Result<Self, String> {
         let inner = Arc::new(InnerGateway::new(gateway));
-        let bulk = Arc::new(bulk::Bulk::new(Arc::clone(&inner)));
         let mut answering: Vec<Arc<dyn Service>> =
             vec![Arc::new(contract::PublicContract::default()), Arc::new(graphql::Graphql::new(Arc::clone(&inner)))];
         let (mut webhooks, mut events) = (None, None);
@@ -102,18 +101,19 @@ impl Services {
         answering.push(Arc::new(live));
         // The inner requests of MCP tools can reach the exports service. So an agent's export is begun, limited and
         // owned by the same code as any other export. Test: `a_tool_begins_an_export_and_follows_it`.
-        let (mut exports, mut of_tools) = (None, Arc::clone(&inner));
+        let (mut exports, mut of_tools, mut keys) = (None, Arc::clone(&inner), None);
         if let Some(settings) = &settings.exports {
             let (service, work, report) = exports::Exports::open(&inner, settings, events)?;
             reports.push(Arc::new(report));
+            keys = Some(service.keys());
+            answering.push(Arc::new(service.queues()));
             let service: Arc<dyn Service> = Arc::new(service);
             of_tools = Arc::new(InnerGateway::with(gateway, Arc::clone(&service)));
             answering.push(service);
             exports = Some(work);
         }
         answering.push(Arc::new(mcp::Mcp::new(of_tools, exports.is_some())));
-        bulk.stand_beside(answering.clone());
-        answering.insert(0, bulk);
+        answering.insert(0, Arc::new(bulk::Bulk::new(inner, keys, answering.clone())));
         Ok(Self { answering, reports, work: ServiceWork { exports, webhooks } })
     }
 }

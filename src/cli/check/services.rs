@@ -8,7 +8,7 @@ use cursorgate_gateway::{Snapshot, lifecycle::snapshot::authorizing};
 
 /// Returns the description of all services; an empty string if there are none.
 pub(super) fn described(snapshot: &Snapshot) -> String {
-    let ServiceSettings { bulk, contract, exports, graphql, live, mcp, playground, webhooks, cors } =
+    let ServiceSettings { bulk, contract, exports, jobs, graphql, live, mcp, playground, webhooks, cors } =
         &snapshot.services;
     let mut text = String::new();
     if let Some(bulk) = bulk {
@@ -19,6 +19,14 @@ pub(super) fn described(snapshot: &Snapshot) -> String {
         let paths: Vec<&str> = contract.paths().collect();
         begin(&mut text, "contract", &format!("GET {}: the description of lists and services", paths.join(", ")));
         scripts(&mut text, cors.of_lists.as_ref());
+    }
+    if let Some(jobs) = jobs {
+        begin(&mut text, "jobs", &format!("POST {}/QUEUE, with the store of exports", jobs.path));
+        for queue in &jobs.queues {
+            let work = format!("{}: {} {}, {} at once", queue.name, queue.method, queue.path.value, queue.at_once);
+            line(&mut text, "queue", &work);
+        }
+        scripts(&mut text, cors.of_routes.as_ref());
     }
     if let Some(exports) = exports {
         begin(&mut text, "exports", "each list by GET, at its path with /exports after it");
@@ -68,8 +76,11 @@ fn of_webhooks(webhooks: &WebhookSettings, snapshot: &Snapshot) -> String {
         line(&mut text, "register", &format!("at {}: {answered}", clients.path));
     }
     for endpoint in &webhooks.endpoints {
-        let events: Vec<&str> = endpoint.events.iter().map(|event| event.word()).collect();
-        line(&mut text, "sends", &format!("{} to {} ({})", events.join(", "), endpoint.name, endpoint.url.host));
+        line(
+            &mut text,
+            "sends",
+            &format!("{} to {} ({})", endpoint.events.join(", "), endpoint.name, endpoint.url.host),
+        );
     }
     for watch in &webhooks.watches {
         line(&mut text, "watches", &format!("{} every {}: {}", watch.path.value, duration(watch.interval), watch.name));

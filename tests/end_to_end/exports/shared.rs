@@ -13,6 +13,7 @@ use crate::{
     harness::{
         Directory, eventually,
         gateway::Gateway,
+        http,
         list::{PLAIN, body, serve, users},
         metric,
         upstream::Upstream,
@@ -140,6 +141,38 @@ fn jobs_wait_for_a_database_that_is_away() {
     }
 }
 
+/// On a full disk, the database takes changes of rows, but no pages. The store then counts as down, and no attempt counts
+/// against the job.
+#[test]
+fn jobs_wait_for_a_database_without_room() {
+    let (upstream, items, permits) = gated(900);
+    let place = Place::postgres();
+    let gateway = start(&upstream, &place, "");
+    let Place::Postgres(server) = &place else { panic!("it is one") };
+    permits.give(1);
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    eventually("the middle of the export", || (status(&gateway, &job, &[ONE])["items"] == 400).then_some(()));
+    server.ask(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$;
+         CREATE TRIGGER no_room BEFORE INSERT ON cursorgate_export_parts EXECUTE FUNCTION no_room()",
+    );
+    permits.give(100);
+    let is_up = |value| metric(&gateway, "cursorgate_store_up{store=\"exports\"}") == value;
+    eventually("the store is down", || is_up(0).then_some(()));
+    assert!(http::get(gateway.admin, "/status").text().contains("No space left on device"));
+    // The lease of the job is over several times.
+    let since = || {
+        server.ask("SELECT coalesce(extract(epoch FROM now() - lease_until) > 2, false)::text FROM cursorgate_exports")
+    };
+    eventually("no process works on the job", || (since() == ["true"]).then_some(()));
+    assert_eq!(server.ask("SELECT interruptions FROM cursorgate_exports"), ["0"]);
+    assert!(is_up(0));
+    server.ask("DROP TRIGGER no_room ON cursorgate_export_parts");
+    completed(&gateway, &job, &items);
+    eventually("the store is up", || is_up(1).then_some(()));
+}
+
 /// The credentials of a job are sealed in the database, and deleted at the end of the job. Other clients can't read the
 /// job.
 ///
@@ -203,7 +236,7 @@ fn tables_of_a_later_version_are_left_alone() {
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     finished(&gateway, &job, &[ONE]);
     let Place::Postgres(server) = &place else { panic!("it is one") };
-    assert_eq!(server.ask("SELECT version FROM cursorgate_version"), ["1"]);
+    assert_eq!(server.ask("SELECT version FROM cursorgate_version"), ["2"]);
     server.ask("UPDATE cursorgate_version SET version = 99");
     let earlier = start(&upstream, &place, "");
     assert_eq!(begin(&earlier, "/users/exports", &[ONE], &json!({})).outcome(), "503 store_unavailable");

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, How, Reply, Rows, id, learn, ok, serve, slice, walk};
+use super::{Asked, How, Reply, Rows, check_live, id, learn, ok, serve, slice, walk};
 use crate::harness::{
     Directory,
     gateway::{Gateway, command},
@@ -110,4 +110,28 @@ fn a_token_for_a_header_of_the_request_is_learnt() {
     );
     let gateway = Gateway::start_as_written(&text);
     walk(&gateway, &rows, &How::default(), "a token in a header");
+}
+
+/// Refuses pages after the end, and never says how many items there are.
+fn refused_after_the_end(asked: &Asked<'_>, rows: &[Value]) -> Reply {
+    let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+    let from = (asked.number("page").unwrap_or(1).max(1) - 1) * size;
+    match from >= rows.len() {
+        true => ("404 Not Found", Vec::new(), json!({ "error": "no such page" })),
+        false => ok(json!({ "items": slice(rows, from, size) })),
+    }
+}
+
+#[test]
+fn check_live_proposes_the_word_by_which_the_last_page_is_served() {
+    let rows = Rows::new(257);
+    let upstream = serve(&rows, refused_after_the_end);
+    let (text, said) = learn(&format!("http://{}/api/items", upstream.address), &[]);
+    let word = "past_end = [{ status = 404 }]";
+    let line = text.lines().find(|line| line.starts_with("past_end = ")).unwrap_or_else(|| panic!("{said}{text}"));
+    let (is_good, report) = check_live(&text.replace(line, ""), &[]);
+    assert!(!is_good && report.contains("after the end of the list the upstream answers 404"), "{report}");
+    assert!(report.contains(&format!("response.{word}")), "{report}");
+    let gateway = Gateway::start_as_written(&text.replace(line, word));
+    walk(&gateway, &rows, &How::default(), "refused after the end");
 }

@@ -32,6 +32,7 @@ pub(super) fn warn_of_services(
     let clients = services.webhooks.as_ref().is_some_and(|webhooks| webhooks.clients.is_some());
     let closed = [
         ("bulk", services.bulk.is_some() && services.cors.of_routes.is_none()),
+        ("jobs", services.jobs.is_some() && services.cors.of_routes.is_none()),
         ("contract", services.contract.is_some() && services.cors.of_lists.is_none()),
         ("graphql", services.graphql.is_some() && services.cors.of_lists.is_none()),
         ("webhooks", clients && services.cors.of_lists.is_none()),

@@ -159,7 +159,7 @@ pub(super) fn admin(
             token: None,
             read_token: None,
             open: None,
-            histograms: ADMIN.histograms.default(),
+            histograms: None,
             explain_key: None,
         });
     };

@@ -2,6 +2,7 @@
 
 mod exports;
 mod graphql;
+mod jobs;
 mod mcp;
 mod offered;
 mod public_contract;
@@ -29,11 +30,13 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
     let graphql_table = SERVICES.graphql.find(&services);
     let live_table = SERVICES.live.find(&services);
     let mcp_table = SERVICES.mcp.find(&services);
+    let jobs_table = SERVICES.jobs.find(&services);
     let (playground_table, contract_table) = (SERVICES.playground.find(&services), SERVICES.contract.find(&services));
     let tables = [
         bulk_table,
         contract_table,
         exports_table,
+        jobs_table,
         webhooks_table,
         graphql_table,
         live_table,
@@ -49,6 +52,7 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
         bulk: bulk_table.map(|written| bulk(written, root, routes, context)),
         contract: contract_table.and_then(|written| public_contract::read(written, routes, context)),
         exports: exports_table.and_then(|written| exports(written, context)),
+        jobs: jobs_table.map(|written| jobs::read(written, root, exports_table.is_some(), context)),
         webhooks: webhooks_table.and_then(|written| webhooks::webhooks(written, root, routes, context)),
         graphql: graphql_table.map(|written| graphql::read(written, routes, context)),
         live: live_table.map(|written| live(written, root, routes, context)),

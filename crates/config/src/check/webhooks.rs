@@ -11,13 +11,13 @@ use base64::{
 use super::{Context, identity, keyring, tls, upstream};
 use crate::{
     diagnostic::Located,
-    key::Key,
-    keys::{FILE, ROUTE, WEBHOOK_CLIENTS, WEBHOOK_ENDPOINT, WEBHOOK_WATCH, WEBHOOKS},
+    key::{Key, Word as _},
+    keys::{FILE, ROUTE, WEBHOOK_CLIENTS, WEBHOOK_EMIT, WEBHOOK_ENDPOINT, WEBHOOK_TYPE, WEBHOOK_WATCH, WEBHOOKS},
     outgoing::{EndpointUrl, OutgoingRules},
     secret::Secret,
     settings::{
-        CountedBy, EndpointPace, EventType, RouteSettings, WatchSettings, WebhookClientSettings,
-        WebhookEndpointSettings, WebhookSettings,
+        CountedBy, EmitSettings, EndpointPace, EventSchema, EventType, OwnEventType, RouteSettings, WatchSettings,
+        WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
     },
     spanned::Spanned,
     syntax, units,
@@ -31,6 +31,9 @@ const USUAL_PORT: u16 = 443;
 /// scheme").
 const SECRET_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
+/// The smallest length of a token, in bytes.
+const SHORTEST_TOKEN: usize = 32;
+
 pub(super) fn webhooks(
     written: &Spanned,
     root: &Spanned,
@@ -43,6 +46,9 @@ pub(super) fn webhooks(
     }
     let rules = rules(written, context);
     let pace = EndpointPace { at_once: WEBHOOKS.at_once.read(written), per_second: WEBHOOKS.per_second.read(written) };
+    let types = WEBHOOKS.types.table(written);
+    let types: Vec<_> = types.tables().filter_map(|(name, written)| own_type(name, written, context)).collect();
+    let emit = WEBHOOKS.emit.find(written).and_then(|written| emit(written, context));
     let endpoints = WEBHOOKS.endpoints.table(written);
     let endpoints: Vec<_> =
         endpoints.tables().filter_map(|(name, written)| endpoint(name, written, &rules, pace, context)).collect();
@@ -57,6 +63,7 @@ pub(super) fn webhooks(
     }
     let watches = WEBHOOKS.watches.table(written);
     let watches: Vec<_> = watches.tables().filter_map(|(name, written)| watch(name, written, context)).collect();
+    check_types(written, &types, context);
     check_told(written, &endpoints, clients.as_ref(), context);
     let Some(directory) = WEBHOOKS.directory.located(written) else {
         if WEBHOOKS.directory.find(written).is_none() {
@@ -84,9 +91,89 @@ pub(super) fn webhooks(
         resolvers: resolvers.iter().filter_map(|address| address.value.parse().ok()).collect(),
         ca: WEBHOOKS.ca.located(written).map(|ca| tls::opened(&ca, context)),
         endpoints,
+        types,
+        emit,
         watches,
         clients,
     })
+}
+
+fn own_type(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) -> Option<OwnEventType> {
+    if let Err(fault) = syntax::table_name(&name.value) {
+        fault.report(name.at, &name.value, context.diagnostics);
+    }
+    let of = format!("services.webhooks.types.{}", name.value);
+    for (is_there, help) in [
+        (WEBHOOK_TYPE.kind.find(written).is_some(), "type = \"order.paid\""),
+        (WEBHOOK_TYPE.schema.find(written).is_some(), "schema = \"schemas/order.paid.json\""),
+    ] {
+        if !is_there {
+            let key = help.split(' ').next().unwrap_or_default();
+            context.missing(written.at, format!("{of} has no {key}"), help);
+        }
+    }
+    let (kind, schema) = (WEBHOOK_TYPE.kind.located(written)?, WEBHOOK_TYPE.schema.located(written)?);
+    if EventType::WORDS.iter().any(|known| known.word == kind.value) {
+        let message = format!("{} is a type of the gateway itself", kind.value);
+        context.diagnostics.error(kind.at, message, "name another type");
+    }
+    let text = match schema.value.trim_start().starts_with('{') {
+        true => Ok(schema.value.clone().into_bytes()),
+        false => context.file(&schema.value, schema.at),
+    };
+    let compiled = text.and_then(|text| {
+        let wrong =
+            |fault| (format!("this is not a JSON Schema: {fault}"), "write a schema of json-schema.org".to_owned());
+        EventSchema::compile(&text).map_err(wrong)
+    });
+    match compiled {
+        Ok(schema) => Some(OwnEventType { kind: kind.value, version: WEBHOOK_TYPE.version.read(written), schema }),
+        Err((message, help)) => {
+            context.diagnostics.error(schema.at, message, help);
+            None
+        }
+    }
+}
+
+fn emit(written: &Spanned, context: &mut Context<'_>) -> Option<EmitSettings> {
+    let help = "token = \"env:EMIT_TOKEN\", with at least 32 characters";
+    let Some(reference) = WEBHOOK_EMIT.token.located(written) else {
+        context.missing(written.at, "services.webhooks.emit has no token", help);
+        return None;
+    };
+    let token = context.secret(&reference, &format!("; {help}"))?;
+    if token.reveal().len() < SHORTEST_TOKEN || keyring::is_guessable(token.reveal()) {
+        context.diagnostics.error(reference.at, "this token is too short, or it can be guessed", help);
+        return None;
+    }
+    Some(EmitSettings { path: WEBHOOK_EMIT.path.read(written), token })
+}
+
+/// Reports types of events that endpoints or clients name and nobody declares, and types that are declared twice.
+fn check_types(written: &Spanned, types: &[OwnEventType], context: &mut Context<'_>) {
+    let endpoints = WEBHOOKS.endpoints.table(written);
+    let mut named: Vec<Located<String>> = Vec::new();
+    for (_, endpoint) in endpoints.tables() {
+        named.extend(WEBHOOK_ENDPOINT.events.read(endpoint).unwrap_or_default());
+    }
+    if let Some(clients) = WEBHOOKS.clients.find(written) {
+        named.extend(WEBHOOK_CLIENTS.events.located(clients).map(|events| events.value).unwrap_or_default());
+    }
+    // A type with faults is missing from `types`. Its faults have been reported.
+    let declared = WEBHOOKS.types.table(written);
+    let declared: Vec<String> = declared.tables().filter_map(|(_, table)| WEBHOOK_TYPE.kind.read(table)).collect();
+    let own = declared.iter().map(String::as_str);
+    let known: Vec<&str> = EventType::WORDS.iter().map(|known| known.word).chain(own).collect();
+    for event in named.iter().filter(|event| !known.contains(&event.value.as_str()) && context.whole) {
+        let message = format!("there is no type of events {:?}", event.value);
+        context.diagnostics.error(event.at, message, format!("types: {}", known.join(", ")));
+    }
+    for (place, own) in types.iter().enumerate() {
+        if types[..place].iter().any(|other| other.kind == own.kind) {
+            let message = format!("the type {} is declared twice", own.kind);
+            context.diagnostics.error(written.at, message, "remove one of [services.webhooks.types]");
+        }
+    }
 }
 
 /// Warns of watches if no endpoint gets their event, `collection.changed`.
@@ -96,7 +183,7 @@ fn check_told(
     clients: Option<&WebhookClientSettings>,
     context: &mut Context<'_>,
 ) {
-    let tells = |events: &[EventType]| events.contains(&EventType::CollectionChanged);
+    let tells = |events: &[String]| events.iter().any(|event| event == EventType::CollectionChanged.word());
     let is_told = endpoints.iter().any(|endpoint| tells(&endpoint.events))
         || clients.is_some_and(|clients| tells(&clients.events));
     if let Some(watches) = WEBHOOKS.watches.find(written).filter(|_| !is_told) {
@@ -201,7 +288,7 @@ fn endpoint(
     Some(WebhookEndpointSettings {
         name: name.value.clone(),
         url: url?,
-        events: events?,
+        events: events?.into_iter().map(|event| event.value).collect(),
         // Each event is signed, so an endpoint needs a secret.
         secrets: Some(secrets).filter(|secrets| !secrets.is_empty())?,
         pace: EndpointPace {
@@ -261,7 +348,7 @@ fn clients(
         principal: WEBHOOK_CLIENTS.principal.read(written),
         identity: identity::of_webhooks(root, written, context),
         impersonal: ROUTE.impersonal.read(&FILE.defaults.table(root)),
-        events: WEBHOOK_CLIENTS.events.read(written),
+        events: WEBHOOK_CLIENTS.events.read(written).into_iter().map(|event| event.value).collect(),
         per_client: WEBHOOK_CLIENTS.per_client.read(written),
         key: CountedBy::read(&WEBHOOK_CLIENTS.key.read(written)),
         endpoints: WEBHOOK_CLIENTS.endpoints.read(written),

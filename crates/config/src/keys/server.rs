@@ -281,8 +281,9 @@ table! {
         /// loopback address, and "none" at every other one.
         open: Key<OpenReports> => word().example(r#""metrics""#);
 
-        /// The histograms of requests in /metrics. Those of upstreams have all buckets in any case.
-        histograms: Defaulted<RouteHistograms> => word().default(Text("routes"));
+        /// The histograms of requests in /metrics. Those of upstreams have all buckets in any case. Default: "routes" with
+        /// at most 100 routes, and "total" with more.
+        histograms: Key<RouteHistograms> => word().example(r#""total""#);
 
         /// TLS, with the same keys as `tls` of a listener. Without it, tokens are sent in clear text.
         tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CorsKeys, postgres::PostgresKeys, rate_limit, webhooks::WebhookKeys};
+use super::{CorsKeys, jobs::JobsKeys, postgres::PostgresKeys, rate_limit, webhooks::WebhookKeys};
 use crate::{
     diagnostic::Located,
     key::{
@@ -26,6 +26,9 @@ table! {
         /// `/exports`. See docs/exports.md.
         exports: Key<Spanned> => sub_table(ExportKeys::KEYS).optional_section();
 
+        /// Jobs that send a request to an upstream, and follow what it does to its end. See docs/jobs.md.
+        jobs: Key<Spanned> => sub_table(JobsKeys::KEYS).optional_section();
+
         /// Events that the gateway sends to endpoints, each by a signed POST. See docs/webhooks.md.
         webhooks: Key<Spanned> => sub_table(WebhookKeys::KEYS).optional_section();
         /// GraphQL: a connection for each list that is read by GET. See docs/graphql.md.
@@ -42,7 +45,7 @@ table! {
         /// The description of the API for its clients. See docs/contract.md.
         contract: Key<Spanned> => sub_table(PublicContractKeys::KEYS).optional_section();
 
-        /// The origins whose scripts may use bulk requests, the contract, GraphQL and webhooks. Without this table,
+        /// The origins whose scripts may use bulk requests, jobs, the contract, GraphQL and webhooks. Without this table,
         /// these are the origins of all lists, if all of them have the same `cors`. Exports and live pages have the
         /// `cors` of their list.
         cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();
@@ -86,8 +89,9 @@ table! {
         /// result.
         answer_size: Defaulted<usize> => size("1KiB", "1GiB").default(Text("16MiB"));
 
-        /// The results of requests with an `Idempotency-Key`. They are in the memory of the process: another process or
-        /// a restarted one doesn't have them.
+        /// The results of requests with an `Idempotency-Key`. With `[services.exports]` they are in its store, for all
+        /// processes that share it. Otherwise they are in the memory of the process: another process or a restarted one
+        /// doesn't have them.
         idempotency: Key<Spanned> => sub_table(IdempotencyKeys::KEYS).section();
     }
 }
@@ -102,7 +106,7 @@ table! {
         /// 503.
         entries: Defaulted<usize> => count(1, 100_000).default(Count(10_000));
 
-        /// The memory for results, a part of `server.memory`. When it is full, the oldest results are removed, and
+        /// The memory for results, a part of `server.memory`, or their room in the store. When it is full, the oldest results are removed, and
         /// repetitions of their requests are answered with 409.
         size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
     }

@@ -10,11 +10,10 @@ use crate::{
     key::{
         Defaulted, Key,
         Literal::{Boolean, Count, Text, Texts},
-        NamedTexts, Word, count, counts, duration, flag, header_names, list_of_words, named_tables, secret,
-        sent_headers, sub_table, table, text, texts,
+        NamedTexts, count, counts, duration, flag, header_names, named_tables, secret, sent_headers, sub_table, table,
+        text, texts,
     },
     schema::Schema,
-    settings::EventType,
     spanned::Spanned,
     syntax, units,
 };
@@ -94,6 +93,15 @@ table! {
             "write [services.webhooks.endpoints.NAME]",
         ).named("audit", "");
 
+        /// Types of events that your services emit, each with a schema.
+        types: Key<Spanned> => named_tables(
+            &Schema::Table(WebhookTypeKeys::KEYS),
+            "write [services.webhooks.types.NAME]",
+        ).named("order-paid", "");
+
+        /// Requests by which your services emit events of `types`. Without this table they can't.
+        emit: Key<Spanned> => sub_table(WebhookEmitKeys::KEYS).optional_section();
+
         /// Pages of lists that the gateway polls at intervals. When a page has changed, `collection.changed` is sent.
         watches: Key<Spanned> => named_tables(
             &Schema::Table(WebhookWatchKeys::KEYS),
@@ -112,8 +120,8 @@ table! {
         /// The URL to which events are sent. It must be one that `http`, `ports` and `networks` of the service permit.
         url: Key<String> => text(syntax::line).sample(r#""https://hooks.example.com/cursorgate""#);
 
-        /// The types of events that are sent to this endpoint.
-        events: Key<Vec<EventType>> => list_of_words(&Schema::Word(EventType::WORDS)).sample(r#"["export.failed"]"#);
+        /// The types of events that are sent to this endpoint. docs/webhooks.md lists them; others are those of `types`.
+        events: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::event_type)).sample(r#"["export.failed"]"#);
 
         /// The secret that signs events: "whsec_" followed by 24 to 64 random bytes in base64.
         secret: Key<String> => secret().sample(r#""env:WEBHOOK_SECRET""#);
@@ -126,6 +134,33 @@ table! {
 
         /// The largest number of attempts in a second for this endpoint. Default: `per_second` of the service.
         per_second: Key<u32> => count(1, 1_000).example("10");
+    }
+}
+
+table! {
+    /// The keys of `[services.webhooks.types.NAME]`.
+    WEBHOOK_TYPE: WebhookTypeKeys {
+        /// The type, which endpoints name in `events`.
+        kind("type"): Key<String> => text(syntax::event_type).sample(r#""order.paid""#);
+
+        /// The version of the type, which its events contain as `version`.
+        version: Key<String> => text(syntax::name).example(r#""2026-11-01""#);
+
+        /// The JSON Schema of the `data` of events: a file, or the schema itself, which begins with `{`. An event that
+        /// doesn't match it is refused.
+        schema: Key<String> => text(syntax::lines).sample(r#""schemas/order.paid.json""#);
+    }
+}
+
+table! {
+    /// The keys of `[services.webhooks.emit]`.
+    WEBHOOK_EMIT: WebhookEmitKeys {
+        /// The path of these requests, under every host. A POST for exactly this path goes to the service and to no
+        /// route.
+        path: Defaulted<String> => text(syntax::service_path).default(Text("/events"));
+
+        /// The token that services send as `Authorization: Bearer`, at least 32 characters.
+        token: Key<String> => secret().sample(r#""env:EMIT_TOKEN""#);
     }
 }
 
@@ -173,9 +208,10 @@ table! {
         /// of [defaults], if no `principal` is written here.
         identity: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).example(r#"["jwt:sub"]"#);
 
-        /// The types of events that clients may ask for.
-        events: Defaulted<Vec<EventType>> => list_of_words(&Schema::Word(EventType::WORDS)).default(Texts(&[
-            "collection.changed", "export.completed", "export.failed", "legacy.sunset_approaching",
+        /// The types of events that clients may ask for. Write also those of `types` that all clients may see.
+        events: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::event_type)).default(Texts(&[
+            "collection.changed", "export.completed", "export.failed", "job.completed", "job.failed",
+            "legacy.sunset_approaching",
         ]));
 
         /// The largest number of endpoints of a client. Beyond it, a registration gets 409.

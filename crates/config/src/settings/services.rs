@@ -16,6 +16,8 @@ pub struct ServiceSettings {
     pub contract: Option<PublicContractSettings>,
     /// The settings of exports; `None` if this service is off.
     pub exports: Option<ExportSettings>,
+    /// The settings of jobs; `None` if this service is off.
+    pub jobs: Option<JobSettings>,
     /// The settings of GraphQL; `None` if this service is off.
     pub graphql: Option<GraphqlSettings>,
     /// The settings of live pages; `None` if this service is off.
@@ -226,6 +228,54 @@ pub struct ExportSettings {
     pub keep_jobs: usize,
     /// The largest size of all results together, in bytes.
     pub keep_size: usize,
+}
+
+/// The settings of `[services.jobs]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSettings {
+    pub path: String,
+    /// What identifies clients; empty if all of their headers do.
+    pub identity: Vec<IdentityWord>,
+    /// The headers that say nothing about a person, as `[defaults]` lists them.
+    pub impersonal: Vec<HeaderName>,
+    pub queues: Vec<JobQueueSettings>,
+}
+
+/// The settings of `[services.jobs.queues.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobQueueSettings {
+    pub name: String,
+    /// The method of the request that begins the work.
+    pub method: String,
+    /// The path of the request.
+    pub path: Located<String>,
+    /// The largest number of jobs at work, of all processes.
+    pub at_once: u32,
+    /// The largest number of unfinished jobs of a client.
+    pub per_client: usize,
+    /// The largest number of unfinished jobs of all clients.
+    pub unfinished: usize,
+    /// True if the request may be sent again although the upstream might have carried it out.
+    pub repeats: bool,
+    /// The longest time for which a request that fails is sent again.
+    pub retry_for: Duration,
+    pub request_timeout: Duration,
+    /// The first pause between two questions for the status.
+    pub interval: Duration,
+    /// The largest number of requests of a job.
+    pub requests: u64,
+    /// The longest time for a job.
+    pub timeout: Duration,
+    /// The largest answer, in bytes.
+    pub size: usize,
+    /// The member of a status that names its state, as a JSON Pointer; `None` if only HTTP statuses count.
+    pub state: Option<String>,
+    /// The states in which the work goes on, in lower case.
+    pub running: Vec<String>,
+    /// The states in which the work has failed, in lower case.
+    pub failed: Vec<String>,
+    /// The member of a status that says how much is done, as a JSON Pointer; `None` if there is none.
+    pub progress: Option<String>,
 }
 
 /// The settings of `[services.bulk]`.

@@ -5,10 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 
-use super::{CountedBy, IdentityWord};
+use super::{CountedBy, IdentityWord, event_schema::EventSchema};
 use crate::{
     diagnostic::Located,
-    key::words,
+    key::{Word, words},
     outgoing::{EndpointUrl, OutgoingRules},
     secret::Secret,
 };
@@ -22,9 +22,41 @@ words! {
         ExportCompleted = "export.completed",
         /// An export has failed.
         ExportFailed = "export.failed",
+        /// A job is completed.
+        JobCompleted = "job.completed",
+        /// A job has failed.
+        JobFailed = "job.failed",
         /// The sunset of a route's legacy requests is near.
         SunsetApproaching = "legacy.sunset_approaching",
     }
+}
+
+impl EventType {
+    /// The types of events of the gateway itself.
+    pub const ALL: &'static [Self] = <Self as Word>::VALUES;
+
+    /// Returns the type with this word; `None` if it isn't one of the gateway itself.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|event| event.word() == word)
+    }
+}
+
+/// The settings of `[services.webhooks.types.NAME]`.
+#[derive(Debug, Clone)]
+pub struct OwnEventType {
+    /// The type, such as `order.paid`.
+    pub kind: String,
+    /// The version of the type, which its events contain; `None` if it has none.
+    pub version: Option<String>,
+    pub schema: EventSchema,
+}
+
+/// The settings of `[services.webhooks.emit]`.
+#[derive(Debug, Clone)]
+pub struct EmitSettings {
+    pub path: String,
+    pub token: Secret,
 }
 
 /// The settings of `[services.webhooks]`.
@@ -59,6 +91,10 @@ pub struct WebhookSettings {
     /// The authorities that verify the endpoints' certificates; `None` for those of the system.
     pub ca: Option<Located<String>>,
     pub endpoints: Vec<WebhookEndpointSettings>,
+    /// The operator's own types of events.
+    pub types: Vec<OwnEventType>,
+    /// The requests by which services emit events; `None` if they can't.
+    pub emit: Option<EmitSettings>,
     pub watches: Vec<WatchSettings>,
     /// The endpoints that clients register; `None` if they can't register any.
     pub clients: Option<WebhookClientSettings>,
@@ -76,7 +112,7 @@ pub struct EndpointPace {
 pub struct WebhookEndpointSettings {
     pub name: String,
     pub url: EndpointUrl,
-    pub events: Vec<EventType>,
+    pub events: Vec<String>,
     /// The decoded secrets that sign deliveries, the newest first.
     pub secrets: Vec<Secret>,
     pub pace: EndpointPace,
@@ -107,7 +143,7 @@ pub struct WebhookClientSettings {
     /// The headers that say nothing about a person, as `[defaults]` lists them.
     pub impersonal: Vec<HeaderName>,
     /// The types of events that clients may ask for.
-    pub events: Vec<EventType>,
+    pub events: Vec<String>,
     pub per_client: usize,
     pub key: CountedBy,
     pub endpoints: usize,

@@ -81,6 +81,10 @@ pub(super) const EMPTY_TOKEN_ANSWERS: u32 = 16;
 /// The number of empty answers in a row that end a list by token whose exact total is the number of items passed.
 pub(super) const EMPTY_TOKEN_ANSWERS_AT_TOTAL: u32 = 2;
 
+/// The largest number of times that an empty answer by token is asked for again, if the token promised items and nothing
+/// else says that the list is over. A list that ends so costs two requests more than one by another sign.
+pub(super) const STRANGE_ANSWERS_ASKED_AGAIN: u32 = 3;
+
 /// The size that is requested after an empty answer, if the upstream allows it. Empty answers are counted, so a small
 /// limit must not decide how many dropped rows they cover.
 pub(super) const SIZE_IN_A_GAP: usize = 100;

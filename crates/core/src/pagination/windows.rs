@@ -227,7 +227,7 @@ impl<'p> KeyReader<'p> {
         let draft = Draft::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);
         let mut asker = Asker::new(up, &request, draft.is_at_start());
         let mut request = request;
-        if request.target.hint.walk.rows_left_out {
+        if request.target.hint.walk.rows_left_out || request.paging.hidden {
             Arc::make_mut(&mut request.paging).leaves_out = true;
         }
         // The longest run is measured again for each page.

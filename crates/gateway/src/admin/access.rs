@@ -223,7 +223,7 @@ mod tests {
             token,
             read_token,
             open,
-            histograms: cursorgate_config::settings::RouteHistograms::Routes,
+            histograms: None,
             explain_key: None,
         };
         let reader = "another-token-for-reading";

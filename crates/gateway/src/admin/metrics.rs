@@ -28,6 +28,10 @@ pub(super) const METRICS_PATH: &str = "/metrics";
 /// The content type of Prometheus' text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The largest number of routes that have their own histograms by default. The histograms of a route are 16 series, and
+/// everything else about it is about 8.
+const FEW_ROUTES: usize = 100;
+
 /// Counters that belong neither to the process as a whole nor to a snapshot.
 pub(super) struct MetricSources<'a> {
     /// The connections of clients.
@@ -46,7 +50,8 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, sources: &MetricSourc
 fn expose(snapshot: &Snapshot, vitals: &Vitals, sources: &MetricSources<'_>, now: u64) -> Exposition {
     let mut exposition = Exposition::default();
     let metrics = snapshot.routes.iter().map(|route| &*route.metrics).chain([&*snapshot.metrics]);
-    let histograms = snapshot.admin.as_ref().map_or(RouteHistograms::Routes, |admin| admin.histograms);
+    let usual = if snapshot.routes.len() > FEW_ROUTES { RouteHistograms::Total } else { RouteHistograms::Routes };
+    let histograms = snapshot.admin.as_ref().and_then(|admin| admin.histograms).unwrap_or(usual);
     routes::requests(&mut exposition, &metrics.collect::<Vec<_>>(), histograms);
     routes::legacy_clients(&mut exposition, &snapshot.routes.iter().map(|route| &**route), now);
     upstreams::write(&mut exposition, &snapshot.upstreams.iter().map(|upstream| &**upstream));

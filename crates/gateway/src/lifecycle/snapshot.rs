@@ -136,6 +136,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct ServiceIdentities {
     pub bulk: Option<Arc<IdentityRules>>,
+    pub jobs: Option<Arc<IdentityRules>>,
     pub webhooks: Option<Arc<IdentityRules>>,
 }
 
@@ -145,6 +146,7 @@ impl ServiceIdentities {
         let clients = settings.webhooks.as_ref().and_then(|webhooks| webhooks.clients.as_ref());
         Self {
             bulk: settings.bulk.as_ref().and_then(|bulk| compile(&bulk.identity)),
+            jobs: settings.jobs.as_ref().and_then(|jobs| compile(&jobs.identity)),
             webhooks: clients.and_then(|clients| compile(&clients.identity)),
         }
     }

@@ -316,6 +316,10 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
         | Code::ExportNotFailed
         | Code::ExportWithoutResult
         | Code::ExportUnsupported
+        | Code::JobNotFound
+        | Code::JobNotFailed
+        | Code::JobWithoutResult
+        | Code::JobLimit
         | Code::WebhookNotFound
         | Code::WebhookUnverified
         | Code::WebhookLimit

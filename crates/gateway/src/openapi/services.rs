@@ -40,7 +40,9 @@ impl DescribedServices {
         }
         if let Some(clients) = settings.webhooks.as_ref().and_then(|webhooks| webhooks.clients.as_ref()) {
             described.add(&clients.path, include_str!("services/webhooks.json"));
-            described.webhooks = clients.events.iter().map(|event| (event.word().to_owned(), sent(*event))).collect();
+            let of_clients = |kind: &str| clients.events.iter().any(|event| event == kind);
+            let known = EventType::ALL.iter().filter(|event| of_clients(event.word()));
+            described.webhooks = known.map(|event| (event.word().to_owned(), sent(*event))).collect();
         }
         if settings.live.is_some() {
             let file = parsed(include_str!("services/live.json"));
@@ -67,6 +69,8 @@ pub const fn event_schema(event: EventType) -> &'static str {
         EventType::CollectionChanged => include_str!("events/collection.changed.json"),
         EventType::ExportCompleted => include_str!("events/export.completed.json"),
         EventType::ExportFailed => include_str!("events/export.failed.json"),
+        EventType::JobCompleted => include_str!("events/job.completed.json"),
+        EventType::JobFailed => include_str!("events/job.failed.json"),
         EventType::SunsetApproaching => include_str!("events/legacy.sunset_approaching.json"),
     }
 }

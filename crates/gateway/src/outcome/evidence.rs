@@ -347,8 +347,8 @@ pub fn hint(word: &str) -> Option<&'static str> {
         "tie_run" => "order and sortable of the route",
         "too_deep" => "mode and budgets.offset of the route, and request.max_depth and max_offset of the dialect",
         "budget_exceeded" => {
-            "page_size.max of the route, if it is more than the detail's \"at most\": the service's pages are smaller; else \
-             budgets.upstream_requests and budgets.time"
+            "page_size.max of the route, if it is more than the detail's \"at most\": the pages of the service, or of one \
+             of its peers, are smaller; else budgets.upstream_requests and budgets.time"
         }
         "stuck" => "request.query of the dialect",
         "end_unproven" => {

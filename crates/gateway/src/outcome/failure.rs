@@ -205,9 +205,9 @@ impl Failure {
                 Code::UpstreamStuck,
                 "the upstream has no token that leads on, and its total says that more items follow",
                 format!(
-                    "after {passed} items a full answer has no token that leads on, twice, and the total beside it is \
-                     {total}: does response.next_token or next_url name the right place? If tokens are right and the \
-                     total isn't, leave out response.total"
+                    "after {passed} items a full answer has no token that leads on, twice, and the last total that was said \
+                     is {total}: does every answer have response.next_token or next_url at its place? If tokens are right \
+                     and the total isn't, leave out response.total"
                 ),
             ),
             Refusal::PivotGone { nearest } => with_nearest(

@@ -1,44 +1,42 @@
 //! Histograms with fixed bounds. Relaxed atomic additions update them without a lock.
 //!
-//! The histograms have Prometheus' classic form, which every Prometheus server reads. The bounds of times range from 1
-//! ms, for answers from memory, to 30 s, the longest default timeout.
+//! The bounds of times range from 1 ms, for answers from memory, to 30 s, the longest default timeout. The operator's
+//! page computes its figures from all of them; `/metrics` has a selection, because each bucket there is a series.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// The bounds of times: in microseconds, and as text in seconds.
+/// The bounds of times in microseconds. Each is a quarter above the one before it, so a quantile is at most a quarter
+/// off.
 pub const TIMES: &BucketBounds = &[
-    (1_000, "0.001"),
-    (2_500, "0.0025"),
-    (5_000, "0.005"),
-    (10_000, "0.01"),
-    (25_000, "0.025"),
-    (50_000, "0.05"),
-    (100_000, "0.1"),
-    (250_000, "0.25"),
-    (500_000, "0.5"),
-    (1_000_000, "1"),
-    (2_500_000, "2.5"),
-    (5_000_000, "5"),
-    (10_000_000, "10"),
-    (30_000_000, "30"),
+    1_000, 1_250, 1_600, 2_000, 2_500, 3_200, 4_000, 5_000, 6_400, 8_000, 10_000, 12_500, 16_000, 20_000, 25_000,
+    32_000, 40_000, 50_000, 64_000, 80_000, 100_000, 125_000, 160_000, 200_000, 250_000, 320_000, 400_000, 500_000,
+    640_000, 800_000, 1_000_000, 1_250_000, 1_600_000, 2_000_000, 2_500_000, 3_200_000, 4_000_000, 5_000_000,
+    6_400_000, 8_000_000, 10_000_000, 12_500_000, 16_000_000, 20_000_000, 25_000_000, 30_000_000,
 ];
 
-/// The bounds for the number of upstream requests for a page.
-pub const PAGE_REQUESTS: &BucketBounds =
-    &[(1, "1"), (2, "2"), (3, "3"), (4, "4"), (6, "6"), (8, "8"), (12, "12"), (20, "20"), (40, "40")];
+/// The bounds of [`TIMES`] in `/metrics`.
+pub const SHOWN_TIMES: &BucketBounds = &[
+    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, SLOW, 5_000_000, 10_000_000,
+    30_000_000,
+];
 
-/// The bounds of [`TIMES`] that a histogram of a route has by default. Each bucket is a series for each route and class
-/// of statuses.
-pub const FEW_TIMES: &[&str] = &["0.01", "0.05", "0.25", "1", "2.5", "10"];
+/// The bounds of [`TIMES`] that a histogram of a route has by default.
+pub const FEW_TIMES: &BucketBounds = &[10_000, 50_000, 250_000, 1_000_000, SLOW, 10_000_000];
+
+/// The bound of [`TIMES`] above which a request counts as slow.
+pub const SLOW: u64 = 2_500_000;
+
+/// The bounds for the number of upstream requests for a page.
+pub const PAGE_REQUESTS: &BucketBounds = &[1, 2, 3, 4, 6, 8, 12, 20, 40];
 
 /// The bounds of [`PAGE_REQUESTS`] that a histogram of a route has by default.
-pub const FEW_PAGE_REQUESTS: &[&str] = &["1", "2", "4", "12"];
+pub const FEW_PAGE_REQUESTS: &BucketBounds = &[1, 2, 4, 12];
 
-/// The largest value of each bucket except the last one, as a number and as text, in ascending order.
-pub type BucketBounds = [(u64, &'static str)];
+/// The largest value of each bucket except the last one, in ascending order.
+pub type BucketBounds = [u64];
 
 /// The number of values in each bucket, and the sum of all values.
 #[derive(Debug)]
@@ -53,8 +51,8 @@ pub struct Histogram {
 /// The counts of a histogram at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistogramCounts {
-    /// The text of each bound, with the number of values up to this bound.
-    pub up_to: Vec<(&'static str, u64)>,
+    /// Each bound, with the number of values up to it.
+    pub up_to: Vec<(u64, u64)>,
     /// The number of all values.
     pub count: u64,
     /// The sum of all values, in the unit of the bounds.
@@ -64,9 +62,15 @@ pub struct HistogramCounts {
 impl HistogramCounts {
     /// Returns the histogram with only these of its bounds. It is exact, because a bucket has all values up to its bound.
     #[must_use]
-    pub fn only(mut self, bounds: &[&str]) -> Self {
+    pub fn only(mut self, bounds: &BucketBounds) -> Self {
         self.up_to.retain(|(bound, _)| bounds.contains(bound));
         self
+    }
+
+    /// Returns the number of values above one of the bounds.
+    #[must_use]
+    pub fn above(&self, bound: u64) -> u64 {
+        self.count - self.up_to.iter().find(|(known, _)| *known == bound).map_or(self.count, |(_, count)| *count)
     }
 
     /// Adds the counts of a histogram with the same bounds.
@@ -93,7 +97,7 @@ impl Histogram {
     pub fn add(&self, value: u64) {
         // A value that equals a bound belongs to that bound's bucket, like `le` in Prometheus. Test:
         // `a_value_is_in_the_bucket_whose_bound_it_does_not_exceed`.
-        let at = self.bounds.partition_point(|(bound, _)| *bound < value);
+        let at = self.bounds.partition_point(|bound| *bound < value);
         self.buckets[at].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(value, Ordering::Relaxed);
     }
@@ -118,9 +122,9 @@ impl Histogram {
     pub fn counts(&self) -> HistogramCounts {
         let mut count = 0;
         let mut up_to = Vec::with_capacity(self.bounds.len());
-        for (bucket, (_, text)) in self.buckets.iter().zip(self.bounds) {
+        for (bucket, bound) in self.buckets.iter().zip(self.bounds) {
             count += bucket.load(Ordering::Relaxed);
-            up_to.push((*text, count));
+            up_to.push((*bound, count));
         }
         count += self.buckets.last().map_or(0, |rest| rest.load(Ordering::Relaxed));
         HistogramCounts { up_to, count, sum: self.sum.load(Ordering::Relaxed) }
@@ -139,7 +143,7 @@ impl Histogram {
 pub fn quantile(bounds: &BucketBounds, buckets: &[u64], share: f64) -> Option<u64> {
     let rank = share * buckets.iter().sum::<u64>() as f64;
     let (mut below, mut lower) = (0, 0);
-    for (count, (bound, _)) in buckets.iter().zip(bounds) {
+    for (count, bound) in buckets.iter().zip(bounds) {
         // Without the first condition, an empty bucket would reach a rank of 0, and the division by its count would
         // fail.
         if *count > 0 && (below + count) as f64 >= rank {
@@ -162,19 +166,18 @@ mod tests {
             histogram.add_time(Duration::from_micros(micros));
         }
         let HistogramCounts { up_to, count, sum } = histogram.counts();
-        let at = |bound| up_to.iter().find(|(text, _)| *text == bound).unwrap().1;
-        assert_eq!((at("0.001"), at("0.0025"), at("10"), at("30"), count), (3, 4, 4, 5, 6));
+        let at = |bound| up_to.iter().find(|(known, _)| *known == bound).unwrap().1;
+        assert_eq!((at(1_000), at(2_500), at(10_000_000), at(30_000_000), count), (3, 4, 4, 5, 6));
         assert_eq!(sum, 60_000_000 + 3_001);
-        assert!(TIMES.is_sorted() && PAGE_REQUESTS.is_sorted());
-        for (micros, text) in TIMES {
-            let seconds: f64 = text.parse().unwrap();
-            assert_eq!(Duration::from_secs_f64(seconds), Duration::from_micros(*micros));
+        for (all, some) in [(TIMES, SHOWN_TIMES), (SHOWN_TIMES, FEW_TIMES), (PAGE_REQUESTS, FEW_PAGE_REQUESTS)] {
+            assert!(all.is_sorted() && some.iter().all(|bound| all.contains(bound)), "{some:?}");
         }
+        assert!(TIMES.windows(2).all(|pair| pair[1] * 4 <= pair[0] * 5 + pair[0] / 8), "{TIMES:?}");
     }
 
     #[test]
     fn quantiles_are_estimated_within_a_bucket() {
-        let bounds: &BucketBounds = &[(10, "10"), (20, "20"), (40, "40")];
+        let bounds: &BucketBounds = &[10, 20, 40];
         for (buckets, share, expected) in [
             ([0, 0, 0, 0], 0.5, None),
             ([4, 0, 0, 0], 0.5, Some(5)),
@@ -187,5 +190,11 @@ mod tests {
         ] {
             assert_eq!(quantile(bounds, &buckets, share), expected, "{buckets:?} {share}");
         }
+        let histogram = Histogram::new(TIMES);
+        for _ in 0..10 {
+            histogram.add_time(Duration::from_millis(1_500));
+        }
+        let half = quantile(TIMES, &histogram.buckets().collect::<Vec<_>>(), 0.5).unwrap();
+        assert!((1_250_000..=1_600_000).contains(&half), "{half}");
     }
 }

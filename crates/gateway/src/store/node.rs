@@ -111,7 +111,12 @@ impl ServerStatus {
         if before != ServerStanding::Up {
             self.up.fetch_add(1, Ordering::Relaxed);
             (report.since, report.reason) = (clock::unix_seconds(), None);
-            tracing::info!(server = report.address, "the shared store answers");
+            // The warning before it would else be the last line at its level.
+            if before == ServerStanding::Down {
+                tracing::warn!(server = report.address, "the shared store answers again");
+            } else {
+                tracing::info!(server = report.address, "the shared store answers");
+            }
         }
     }
 
@@ -145,13 +150,17 @@ impl ServerStatus {
         match (&report.reason, &refusal) {
             _ if report.standing != ServerStanding::Up => return,
             (None, Some(reason)) => {
-                tracing::warn!(server = report.address, reason, "the shared store takes no writes");
+                tracing::warn!(
+                    server = report.address,
+                    reason,
+                    "the shared store refuses commands: each process counts limits alone"
+                );
             }
             // A user may have the right to one command for writes and not to another: a write that succeeds does not
             // show that others would, so the reason stays. Test:
             // `rate_limits_need_only_the_documented_rights_of_the_store`.
             (Some(reason), None) if reason.starts_with("NOPERM") => return,
-            (Some(_), None) => tracing::info!(server = report.address, "the shared store takes writes again"),
+            (Some(_), None) => tracing::warn!(server = report.address, "the shared store takes all commands again"),
             _ => return,
         }
         report.reason = refusal;

@@ -1,36 +1,19 @@
 //! Checks of the end of a configured list. They don't use the rule by which the gateway finds ends: each fact that says
 //! how long the list is, or whether more items follow, is compared with the items that the upstream shows.
 
-use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
-use super::{LiveFault, ReadPage, Review, undeclared::of_seen};
+use super::{LiveFault, ReadPage, Review};
 use crate::prober::session::ProbeHalt;
-use cursorgate_config::{diagnostic::Located, settings::EndWord};
-use cursorgate_core::pagination::{
-    answer::Standing,
-    fetch::{Fetch, Token, TokenFetch},
-    paging::Family,
-    window::PageSize,
-};
+use cursorgate_core::pagination::{answer::Standing, paging::Family};
 use cursorgate_translate::upstream::ReadingError;
 
 /// The size of the pages on which the end is looked for.
-const ENDING: u32 = 100;
-
-/// The largest number of pages that are read by token.
-const MOST_PAGES: usize = 8;
+pub(super) const ENDING: u32 = 100;
 
 /// The number of requests that stay for other checks. With fewer left, a list is not read further by token, and its end
 /// is not searched for.
-const SPARED: usize = 6;
-
-/// A list that is read by token: what was read so far.
-#[derive(Default)]
-struct TokenWalk {
-    ids: HashSet<String>,
-    /// The number of pages with items.
-    pages: usize,
-}
+pub(super) const SPARED: usize = 6;
 
 impl Review {
     /// Reports facts that contradict the items at the end of the list.
@@ -39,7 +22,10 @@ impl Review {
             return Ok(());
         }
         match self.list.dialect.paging().family {
-            Family::Token => self.check_tokens(first).await,
+            Family::Token => {
+                self.check_tokens(first).await?;
+                self.check_back().await
+            }
             Family::Offset if self.list.dialect.place_name().is_none() => Ok(()),
             Family::Page | Family::Offset => {
                 self.check_denial(first).await?;
@@ -49,7 +35,7 @@ impl Review {
     }
 
     /// Returns the place of a fact in answers, as the configuration writes it. `key` is that of a claim.
-    fn written(&self, key: &str) -> String {
+    pub(super) fn written(&self, key: &str) -> String {
         let response = &self.list.settings.dialect.response;
         let own = match key {
             "response.total" => response.total.as_ref(),
@@ -60,7 +46,7 @@ impl Review {
         own.map_or_else(|| key.to_owned(), |own| format!("{key} at {:?}", own.value))
     }
 
-    fn fact_fault(&mut self, key: &str, message: String, help: impl Into<String>) {
+    pub(super) fn fact_fault(&mut self, key: &str, message: String, help: impl Into<String>) {
         let response = &self.list.settings.dialect.response;
         let own = match key {
             "response.total" => response.total.as_ref(),
@@ -105,32 +91,97 @@ impl Review {
         Ok(())
     }
 
-    /// Compares the total with the last items: requests the page that the total calls the last, the page after it, and
-    /// one far beyond.
+    /// Requests the last page, pages after it, and one far beyond. The total says which page is the last; without a
+    /// total, it is searched for. Test: `an_end_that_no_total_states_is_looked_at`.
     async fn check_last_place(&mut self, first: &ReadPage) -> Result<(), ProbeHalt> {
         let total = first.answer().and_then(|answer| answer.total).filter(|total| total.exact);
-        let Some(total) = total.map(|total| total.value).filter(|total| *total > 0) else { return Ok(()) };
+        let total = total.map(|total| total.value).filter(|total| *total > 0);
         let size = self.size(ENDING);
+        let whole = self.page(0, size).await?;
         // A cap may make answers shorter than requested, also one that the dialect doesn't declare.
-        let count = u32::try_from(self.page(0, size).await?.ids.len()).unwrap_or(size);
-        let size = if count > 0 && u64::from(count) < total { self.size(size.min(count)) } else { size };
-        let last = (total - 1) / u64::from(size);
-        let request = &self.list.settings.dialect.request;
-        let largest = request.max_offset.as_ref().map_or(u64::MAX, |largest| largest.value);
-        let depth = request.max_depth.unwrap_or(u64::MAX).min(largest).min(self.session.limits.depth);
-        // A total that is wrong was reported, and a deeper page may be too expensive for the upstream.
-        if (last + 1).saturating_mul(size.into()) > depth || !self.faults.is_empty() {
+        let count = u32::try_from(whole.ids.len()).unwrap_or(size);
+        let is_capped = match total {
+            Some(total) => u64::from(count) < total,
+            None => count < size && !self.is_hidden() && self.goes_on_after(&whole, size).await?,
+        };
+        let size = if count > 0 && is_capped { self.size(size.min(count)) } else { size };
+        // A total that is wrong was reported.
+        if !self.faults.is_empty() {
             return Ok(());
         }
-        self.check_count(last, size).await?;
-        let past = self.page(last + 1, size).await?;
-        self.check_past_end(total, size, &past).await?;
-        let far = (depth / u64::from(size)).saturating_sub(1).min((last + 1).saturating_mul(64));
-        if far > last + 1 && past.answer().is_some() {
+        let last = match total {
+            Some(total) => Some((total - 1) / u64::from(size)),
+            None => self.search_last(size).await?,
+        };
+        let Some(last) = last.filter(|last| self.may_begin(*last, size)) else { return Ok(()) };
+        if total.is_some() {
+            self.check_count(last, size).await?;
+        }
+        // The page after a full one begins where the list ends, which some upstreams don't refuse.
+        let after = last + 2;
+        if !self.may_begin(after, size) {
+            return Ok(());
+        }
+        let past = self.page(after, size).await?;
+        self.check_past_end(total, last, size, &past).await?;
+        let far = (self.depth(size) / u64::from(size)).saturating_sub(1).min(after.saturating_mul(64));
+        if far > after && past.answer().is_some() {
             let far = self.page(far, size).await?;
-            self.check_far(total, &past, &far);
+            self.check_far(&past, &far);
         }
         Ok(())
+    }
+
+    fn is_hidden(&self) -> bool {
+        self.list.settings.dialect.response.hidden
+    }
+
+    /// Returns the number of items from the beginning that pages of this size may be requested of.
+    fn depth(&self, size: u32) -> u64 {
+        let request = &self.list.settings.dialect.request;
+        let largest = request.max_offset.as_ref().map_or(u64::MAX, |largest| largest.value);
+        let allowed = largest.saturating_add(size.into()).min(self.session.limits.depth.saturating_add(size.into()));
+        request.max_depth.unwrap_or(u64::MAX).min(allowed)
+    }
+
+    /// Returns whether the page may be requested: a deeper one may be too expensive for the upstream.
+    fn may_begin(&self, page: u64, size: u32) -> bool {
+        page.saturating_add(1).saturating_mul(size.into()) <= self.depth(size)
+    }
+
+    /// Searches the last page with items, and of a list that repeats its last page the first of the equal ones: by pages at
+    /// doubling distances, and then by bisection. Returns `None` if it lies deeper than requests may.
+    async fn search_last(&mut self, size: u32) -> Result<Option<u64>, ProbeHalt> {
+        let (mut has, mut after, mut again) = (0, 1, Vec::new());
+        let mut before = self.page(has, size).await?.ids;
+        loop {
+            if !self.may_begin(after, size) || self.session.left() <= SPARED {
+                return Ok(None);
+            }
+            let ids = self.page(after, size).await?.ids;
+            if ids.is_empty() {
+                break;
+            }
+            if ids == before {
+                again = ids;
+                break;
+            }
+            (has, after, before) = (after, after * 2, ids);
+        }
+        // The page before may be a repetition, too.
+        if !again.is_empty() {
+            (has, after) = (has / 2, has);
+        }
+        // Each iteration halves the interval, so the loop ends.
+        while after - has > 1 {
+            if self.session.left() <= SPARED {
+                return Ok(None);
+            }
+            let middle = u64::midpoint(has, after);
+            let ids = self.page(middle, size).await?.ids;
+            if ids.is_empty() || ids == again { after = middle } else { has = middle }
+        }
+        Ok(Some(if again.is_empty() { has } else { after }))
     }
 
     /// Reports a total that is larger than the number of items before the end. `last` is the page that the total calls
@@ -193,51 +244,129 @@ impl Review {
         Ok(has.saturating_mul(size.into()) + count)
     }
 
-    /// Reports an answer after the end that the dialect doesn't describe: an error, or the last page again. `past` is
-    /// the page after the one that the total calls the last.
-    async fn check_past_end(&mut self, total: u64, size: u32, past: &ReadPage) -> Result<(), ProbeHalt> {
-        let response = &self.list.settings.dialect.response;
-        let at = self.place_of(response.past_end.first().map(|_| &response.items));
+    /// Reports answers after the end that the dialect doesn't describe: an error, no array, or the last page again. `past`
+    /// is a page after the last one.
+    async fn check_past_end(
+        &mut self,
+        total: Option<u64>,
+        last: u64,
+        size: u32,
+        past: &ReadPage,
+    ) -> Result<(), ProbeHalt> {
+        let at = self.place_of(Some(&self.list.settings.dialect.response.items));
         match &past.read {
-            Err(ReadingError::Failed { status, .. }) => {
-                let message = format!("after the end of the list the upstream answers {status}");
-                self.fault(at, message, format!("response.past_end = [{{ status = {status} }}]"));
-            }
-            Ok(answer)
-                if answer.standing == Standing::Listed
-                    && !past.ids.is_empty()
-                    && !self.list.dialect.paging().repeats_last_page =>
-            {
-                let last = (total - 1) / u64::from(size);
-                let end = self.page(last, size).await?;
-                // If the pages differ, items may have been added after the first request, which isn't a fault.
-                if end.ids != past.ids {
+            Err(_) if !past.seen.is_success() => {
+                let status = past.seen.status;
+                // An upstream may fail once.
+                if status >= 500 && self.page(last + 1, size).await?.seen.status != status {
                     return Ok(());
                 }
-                // The last page has the rest of the items by the total. With more, its place was lowered.
-                let begins = last.saturating_mul(size.into());
-                if begins.saturating_add(end.ids.len() as u64) > total
-                    && self.list.dialect.paging().family == Family::Offset
-                {
-                    let message = format!(
-                        "the offsets {begins} and {} give the same {} items, and response.total says {total}: the \
-                         upstream takes no offset this large",
-                        begins.saturating_add(size.into()),
-                        end.ids.len()
-                    );
-                    self.fault(at, message, "request.max_offset, with the largest offset that the upstream takes");
+                let end = self.page(last, size).await?;
+                let said = format!("after the end of the list the upstream answers {status}");
+                let key = format!("response.past_end = [{{ status = {status} }}]");
+                let is_told =
+                    total.is_some() || end.ids.len() < size as usize || matches!(status, 204 | 404 | 410 | 416);
+                if is_told {
+                    self.fault(at, said, key);
                 } else {
-                    let message = "after the end of the list the last page comes again";
-                    self.fault(at, message, "response.repeats_last_page = true");
+                    let count = last.saturating_add(1).saturating_mul(size.into());
+                    let message = format!(
+                        "after {count} items the upstream answers {status}, and nothing says that the list ends there"
+                    );
+                    let help = format!("{key} if it ends there; request.max_depth = {count} if it goes on");
+                    self.fault(at, message, help);
                 }
+            }
+            Err(_) if past.seen.is_success() && self.shape().elements(&past.seen).is_none() => {
+                let message = "after the end of the list the answers have no array of items";
+                self.fault(at, message, "response.items_optional = true");
+            }
+            Ok(answer) if answer.standing == Standing::Listed && !past.ids.is_empty() => {
+                self.check_repetition(total, last, size, past).await?;
             }
             _ => {}
         }
         Ok(())
     }
 
+    /// Reports items after the end: those of the last page, of the largest offset that the upstream takes, or of the
+    /// beginning.
+    async fn check_repetition(
+        &mut self,
+        total: Option<u64>,
+        last: u64,
+        size: u32,
+        past: &ReadPage,
+    ) -> Result<(), ProbeHalt> {
+        let at = self.place_of(Some(&self.list.settings.dialect.response.items));
+        let end = self.page(last, size).await?;
+        let begins = last.saturating_mul(size.into());
+        if total.is_none() && last > 0 && past.ids == self.page(0, size).await?.ids {
+            if past.said.claims.is_empty() {
+                let message = "after its end the list begins again, and nothing says where it ends";
+                self.fault(at, message, "write response.total, has_more or is_last, if answers have one");
+            }
+            return Ok(());
+        }
+        // If the pages differ, items may have been added after the first request, which isn't a fault.
+        if end.ids != past.ids {
+            return Ok(());
+        }
+        let count = past.ids.len();
+        let after = begins.saturating_add(size.into());
+        if let Some(largest) = self.largest_offset(after, size, &past.ids).await? {
+            let message = format!(
+                "the offsets {begins} and {after} give the same {count} items: the upstream takes no offset this large"
+            );
+            let help = match largest.end() - largest.start() {
+                0 => format!("request.max_offset = {}", largest.end()),
+                _ => format!("request.max_offset, which is {} to {}", largest.start(), largest.end()),
+            };
+            self.fault(self.list.settings.dialect.request.query.at, message, help);
+        } else if let Some(total) = total.filter(|total| begins.saturating_add(count as u64) > *total) {
+            // The last page has the rest of the items by the total. With more, its place was lowered.
+            let message = format!(
+                "the pages at {begins} and {after} have the same {count} items, and response.total says {total}: the                  upstream begins no page this late"
+            );
+            self.fault(at, message, "can a filter or another parameter reach the items behind?");
+        } else if !self.list.dialect.paging().repeats_last_page {
+            let message = "after the end of the list the last page comes again";
+            self.fault(at, message, "response.repeats_last_page = true");
+        }
+        Ok(())
+    }
+
+    /// Returns the bounds of the largest offset that the upstream takes, if it lowers larger ones without a word: a smaller
+    /// answer then has the first of the items that a larger one has, and a last page that comes again has the last ones.
+    /// `from` is an offset that was lowered, and `again` are its items. The bounds are equal if the requests suffice.
+    async fn largest_offset(
+        &mut self,
+        from: u64,
+        size: u32,
+        again: &[String],
+    ) -> Result<Option<RangeInclusive<u64>>, ProbeHalt> {
+        let smaller = size / 2;
+        let dialect = &self.list.settings.dialect;
+        let can_ask = self.list.dialect.paging().family == Family::Offset && !dialect.request.aligned;
+        if !can_ask || self.list.dialect.size_name().is_none() || !dialect.size.choices.is_empty() || smaller == 0 {
+            return Ok(None);
+        }
+        let begins =
+            |page: &ReadPage| !page.ids.is_empty() && again.len() > page.ids.len() && again.starts_with(&page.ids);
+        if !begins(&self.slice(from, smaller).await?) {
+            return Ok(None);
+        }
+        let (mut low, mut high) = (0, from);
+        // Each iteration halves the interval, so the loop ends.
+        while high - low > 1 && self.session.left() > 0 {
+            let middle = u64::midpoint(low, high);
+            if begins(&self.slice(middle, smaller).await?) { high = middle } else { low = middle }
+        }
+        Ok(Some(low + 1..=high))
+    }
+
     /// Reports a flag or a link that says after the end, and far beyond it, that more items follow.
-    fn check_far(&mut self, total: u64, past: &ReadPage, far: &ReadPage) {
+    fn check_far(&mut self, past: &ReadPage, far: &ReadPage) {
         let is_empty = |page: &ReadPage| page.answer().is_some() && page.ids.is_empty();
         if !is_empty(past) || !is_empty(far) {
             return;
@@ -245,119 +374,8 @@ impl Review {
         let constant = past.said.claims.iter().filter(|claim| claim.says_more && far.said.claims.contains(claim));
         for claim in constant.copied().collect::<Vec<_>>() {
             let place = self.written(claim.key);
-            let message = format!("{place} says that more items follow, on empty pages after all {total} items");
+            let message = format!("{place} says that more items follow, on empty pages after the end");
             self.fact_fault(claim.key, message, format!("remove {}: it does not speak of the list", claim.key));
-        }
-    }
-
-    /// Reads the first pages of a list by token, following every token, and compares what their answers say with their
-    /// items.
-    async fn check_tokens(&mut self, first: &ReadPage) -> Result<(), ProbeHalt> {
-        let size = self.size(ENDING);
-        let sorted = std::sync::Arc::clone(self.list.dialect.default_sorted());
-        let (mut walk, mut token): (TokenWalk, Option<Token>) = (TokenWalk::default(), None);
-        let mut denied: Vec<(&'static str, usize)> = Vec::new();
-        // The answer after the last item then has this item alone.
-        let is_inclusive = self.list.settings.dialect.request.after_inclusive;
-        loop {
-            let fetch = TokenFetch { token: token.clone(), backward: false, size: PageSize(size) };
-            let page = self.ask(&sorted, &Fetch::Token(fetch)).await?;
-            let Some(answer) = page.answer() else { return Ok(()) };
-            let ends = answer.next.is_none();
-            let before = walk.ids.len();
-            walk.ids.extend(page.ids.iter().cloned());
-            let new = walk.ids.len() - before;
-            let next = page.said.token.clone();
-            let place = self.token_place();
-            if new > 0 {
-                walk.pages += 1;
-                for (key, until) in std::mem::take(&mut denied) {
-                    let said = self.written(key);
-                    let message = format!(
-                        "{said} says that no item follows after {until}, and the token at {place} beside it leads to {new} more"
-                    );
-                    self.fact_fault(key, message, format!("remove {key}: it does not speak of the list"));
-                }
-            } else if token.is_some() && !page.ids.is_empty() && !(is_inclusive && page.ids.len() == 1) {
-                let message = format!("the token at {place} leads to items that came before it");
-                self.fact_fault(
-                    "response.next_token",
-                    message,
-                    "is request.query right, and does the upstream read it?",
-                );
-                return Ok(());
-            }
-            if token.is_some() && next == token && new > 0 && !ends {
-                let message = format!("page {} has at {place} the token with which it was asked for", walk.pages);
-                let help =
-                    "write where the token of the next page is; response.end = \"same-token\" if this marks the end";
-                self.fact_fault("response.next_token", message, help);
-                return Ok(());
-            }
-            if next.is_none() {
-                self.check_token_end(first, &walk, &page);
-                return Ok(());
-            }
-            // A flag that denies more items is right if the token leads to none.
-            if new == 0 || walk.pages >= MOST_PAGES || self.session.left() <= SPARED || !self.faults.is_empty() {
-                self.check_token_total(&walk, &page, false);
-                return Ok(());
-            }
-            let claims = page.said.claims.iter().filter(|claim| !claim.says_more);
-            denied.extend(claims.map(|claim| (claim.key, walk.ids.len())));
-            token = next;
-        }
-    }
-
-    /// Returns the place of tokens, as the configuration writes it.
-    fn token_place(&self) -> String {
-        let response = &self.list.settings.dialect.response;
-        let written = |own: &Option<Located<String>>| own.as_ref().map(|own| format!("{:?}", own.value));
-        written(&response.next_token)
-            .or_else(|| written(&response.next_url))
-            .unwrap_or_else(|| "the last item".to_owned())
-    }
-
-    /// Compares what the last page by token says with the items that were read.
-    fn check_token_end(&mut self, first: &ReadPage, walk: &TokenWalk, page: &ReadPage) {
-        let (count, place) = (walk.ids.len(), self.token_place());
-        for claim in page.said.claims.iter().filter(|claim| claim.says_more) {
-            let said = self.written(claim.key);
-            let message =
-                format!("{said} says after {count} items that more follow, and there is no token for them at {place}");
-            self.fact_fault(claim.key, message, format!("remove {}, or write where the token is", claim.key));
-        }
-        // The first answer was smaller, and a list with more items has to have a token in it.
-        if first.said.token.is_none() && !first.ids.is_empty() && first.ids.len() < count {
-            let few = first.ids.len();
-            let message = format!("an answer with {few} of at least {count} items has no token at {place}");
-            self.fact_fault("response.next_token", message, "write where the token of the next page is");
-        }
-        self.check_token_total(walk, page, true);
-        let end = self.list.settings.dialect.response.end.clone();
-        if let Some(end) = end.filter(|end| end.value == EndWord::WholeList)
-            && let Some(rest) = of_seen(&page.seen, &self.shape(), count as u64)
-        {
-            let message = format!("an answer with {count} items is taken for the whole list, and {rest}");
-            let help = "which parameter or link leads to the next page? request.query or response.next_url names it, in \
-                        place of response.end";
-            self.fault(end.at, message, help);
-        }
-    }
-
-    /// Compares the total with the items that were read. `is_all` is true if nothing showed that more follow.
-    fn check_token_total(&mut self, walk: &TokenWalk, page: &ReadPage, is_all: bool) {
-        let total = page.answer().and_then(|answer| answer.total).filter(|total| total.exact && total.value > 0);
-        let (Some(total), count) = (total.map(|total| total.value), walk.ids.len() as u64) else { return };
-        let place = self.written("response.total");
-        if total < count {
-            let message = format!("{place} says {total}, and {count} items were read: it counts the items of the page");
-            self.fact_fault("response.total", message, "remove response.total, or write where the total is");
-        } else if is_all && total > count && !self.list.settings.dialect.response.hidden {
-            let message = format!("{place} says {total}, and the items end after {count}, without a token");
-            let help = "write where the token of the next page is; if the total counts items that the upstream hides, \
-                        write response.hidden = true";
-            self.fact_fault("response.total", message, help);
         }
     }
 }

@@ -314,7 +314,7 @@ fn offsets_that_are_lowered_are_no_repeated_last_page() {
         counted(&slice(&all, from, asked.number("_count").unwrap_or(20).clamp(1, 50)), all.len())
     };
     let said = said(&review(&configuration, lowered));
-    assert!(said.contains("takes no offset this large") && said.contains("request.max_offset"), "{said}");
+    assert!(said.contains("takes no offset this large") && said.contains("request.max_offset = 100"), "{said}");
     assert!(!said.contains("repeats_last_page"), "{said}");
     // With the word for it, nothing is requested beyond.
     let declared = configuration.replace("{size}\" }", "{size}\", max_offset = 100 }");
@@ -377,11 +377,13 @@ fn the_end_of_a_list_that_is_continued_is_read_as_the_dialect_says() {
     let inclusive =
         BY_OFFSET.replace("_offset={offset}&_count={size}\"", "from={after}&_count={size}\", after_inclusive = true");
     let inclusive = inclusive.replace("items = \"/data\"", "items = \"/data\", end = \"empty-page\"");
-    let report = review(&inclusive, |asked| {
+    let including = |asked: &SimulatedRequest| {
         let from = asked.number("from").and_then(|id| all.iter().position(|row| row["id"] == id)).unwrap_or(0);
         Answered::new(json!({ "data": slice(&all, from, asked.number("_count").unwrap_or(20).clamp(1, 50)) }))
-    });
-    assert_eq!(said(&report), "");
+    };
+    assert_eq!(said(&review(&inclusive, including)), "");
+    let undeclared = said(&review(&inclusive.replace(", after_inclusive = true", ""), including));
+    assert!(undeclared.contains("begins with this item: request.after_inclusive = true"), "{undeclared}");
     let linked = BY_OFFSET.replace("_offset={offset}", "token={token}");
     let linked = linked.replace(
         "items = \"/data\"",
@@ -394,4 +396,170 @@ fn the_end_of_a_list_that_is_continued_is_read_as_the_dialect_says() {
         Answered::new(json!({ "data": slice(&all, from, size) })).with("link", &link)
     });
     assert_eq!(said(&report), "");
+}
+
+/// The last short page of a list without a total. What the upstream answers after it is not in the dialect.
+#[test]
+fn an_end_that_no_total_states_is_looked_at() {
+    let all = rows(257);
+    let by_page = BY_OFFSET.replace("_offset={offset}", "page={page}");
+    let place = |asked: &SimulatedRequest| {
+        let size = asked.number("_count").unwrap_or(20).clamp(1, 50);
+        (asked.number("_offset").unwrap_or_else(|| (asked.number("page").unwrap_or(1).max(1) - 1) * size), size)
+    };
+    let without_cap = BY_OFFSET.replace("size = { max = 50 }\n", "");
+    for (status, length) in [(204, 257), (404, 257), (400, 257), (500, 257), (404, 250), (404, 30)] {
+        for configuration in [BY_OFFSET, &by_page, &without_cap] {
+            let report = review(configuration, |asked| {
+                let (from, size) = place(asked);
+                match from > 0 && from >= length {
+                    true => Answered::refused(status, Value::Null),
+                    false => Answered::new(json!({ "data": slice(&all[..length], from, size) })),
+                }
+            });
+            let key = format!("response.past_end = [{{ status = {status} }}]");
+            assert!(said(&report).contains(&key), "{status} {length}: {}\n{configuration}", said(&report));
+            assert_eq!((report.faults.len(), report.ended), (1, None));
+            let declared = configuration.replace("\"/data\"", &format!("\"/data\", {}", &key["response.".len()..]));
+            let report = review(&declared, |asked| {
+                let (from, size) = place(asked);
+                match from > 0 && from >= length {
+                    true => Answered::refused(status, Value::Null),
+                    false => Answered::new(json!({ "data": slice(&all[..length], from, size) })),
+                }
+            });
+            assert_eq!(said(&report), "", "{declared}");
+        }
+    }
+    // A place that is refused may be the end, or too deep.
+    let report = review(BY_OFFSET, |asked| match place(asked) {
+        (from, size) if from + size > 200 => Answered::refused(400, json!({ "error": "too deep" })),
+        (from, size) => Answered::new(json!({ "data": slice(&all, from, size) })),
+    });
+    assert!(said(&report).contains("request.max_depth = 200 if it goes on"), "{}", said(&report));
+    // After the end there is no array.
+    let report = review(BY_OFFSET, |asked| match place(asked) {
+        (from, size) if from < 257 => Answered::new(json!({ "data": slice(&all, from, size) })),
+        _ => Answered::new(json!({ "message": "nothing" })),
+    });
+    assert!(said(&report).contains("response.items_optional = true"), "{}", said(&report));
+    // After the end the list begins again.
+    let report = review(BY_OFFSET, |asked| match place(asked) {
+        (from, size) if from < 257 => Answered::new(json!({ "data": slice(&all, from, size) })),
+        (_, size) => Answered::new(json!({ "data": slice(&all, 0, size) })),
+    });
+    assert!(said(&report).contains("the list begins again"), "{}", said(&report));
+    // An end that is an empty list, and a list that is longer than requests may go.
+    for length in [257, 250, 3, 0, 400] {
+        for configuration in [BY_OFFSET, &by_page, &without_cap] {
+            let report = review(configuration, |asked| {
+                let (from, size) = place(asked);
+                Answered::new(json!({ "data": slice(&rows(length), from, size) }))
+            });
+            assert_eq!((said(&report), report.ended), (String::new(), None), "{length}");
+        }
+    }
+}
+
+#[test]
+fn a_last_page_that_comes_again_is_told_from_an_offset_that_is_lowered_without_a_total() {
+    for length in [257, 250, 50, 30] {
+        let all = rows(length);
+        let again = |asked: &SimulatedRequest| {
+            let size = asked.number("_count").unwrap_or(20).clamp(1, 50);
+            let from = asked.number("_offset").unwrap_or(0).min((all.len() - 1) / size * size);
+            Answered::new(json!({ "data": slice(&all, from, size) }))
+        };
+        let report = review(BY_OFFSET, again);
+        assert!(said(&report).contains("response.repeats_last_page = true"), "{length}: {}", said(&report));
+        assert_eq!(report.faults.len(), 1, "{}", said(&report));
+        let declared = BY_OFFSET.replace("items = \"/data\"", "items = \"/data\", repeats_last_page = true");
+        assert_eq!(said(&review(&declared, again)), "");
+    }
+    let all = rows(257);
+    for largest in [1, 60, 100, 203] {
+        let report = review(BY_OFFSET, |asked| {
+            let from = asked.number("_offset").unwrap_or(0).min(largest);
+            Answered::new(json!({ "data": slice(&all, from, asked.number("_count").unwrap_or(20).clamp(1, 50)) }))
+        });
+        let said = said(&report);
+        assert!(largest == 1 || said.contains(&format!("request.max_offset = {largest}")), "{largest}: {said}");
+        assert!(!said.is_empty() && !said.contains("repeats_last_page"), "{largest}: {said}");
+    }
+}
+
+/// A list by token whose answers also lead back. `back` is the token of the page before the first one.
+fn by_token(asked: &SimulatedRequest, all: &[Value], back: Option<&str>) -> Answered {
+    let size = asked.number("_count").unwrap_or(20).clamp(1, 50);
+    let Some(from) = asked.text("token").map_or(Some(0), |token| token.parse::<usize>().ok()) else {
+        return Answered::refused(400, json!({ "error": "token" }));
+    };
+    let previous = (from > 0).then(|| from.saturating_sub(size).to_string());
+    let next = (from + size < all.len()).then(|| (from + size).to_string());
+    Answered::new(
+        json!({ "data": slice(all, from, size), "next": next, "previous": previous.or_else(|| back.map(str::to_owned)) }),
+    )
+}
+
+#[test]
+fn tokens_before_the_first_page_are_reported() {
+    let all = rows(120);
+    let both = BY_OFFSET.replace("_offset={offset}", "token={token}");
+    let both =
+        both.replace("items = \"/data\"", "items = \"/data\", next_token = \"/next\", prev_token = \"/previous\"");
+    // After the end there are no items.
+    for right in [None, Some("120")] {
+        assert_eq!(said(&review(&both, |asked| by_token(asked, &all, right))), "", "{right:?}");
+    }
+    let again = said(&review(&both, |asked| by_token(asked, &all, Some("0"))));
+    assert!(again.contains("a page before it, which leads to the first page again: leave out"), "{again}");
+    let refused = said(&review(&both, |asked| by_token(asked, &all, Some("-50"))));
+    assert!(refused.contains("a page before it, which is answered with 400"), "{refused}");
+    let misplaced = both.replace("/previous", "/next");
+    let misplaced = said(&review(&misplaced, |asked| by_token(asked, &all, None)));
+    assert!(misplaced.contains("leads to other items than those of the first page"), "{misplaced}");
+    let links = both.replace("\"/next\"", "\"link:next;results=true\", token_param = \"token\"");
+    let linked = |asked: &SimulatedRequest| {
+        let size = asked.number("_count").unwrap_or(20).clamp(1, 50);
+        let from = asked.number("token").unwrap_or(0);
+        let link = |to: usize, relation: &str, leads: bool| {
+            format!("</api/items?token={to}>; rel=\"{relation}\"; results=\"{leads}\"")
+        };
+        let back = link(from.saturating_sub(size), "prev", from > 0);
+        let links = format!("{back}, {}", link(from + size, "next", from + size < all.len()));
+        Answered::new(json!({ "data": slice(&all, from, size) })).with("link", &links)
+    };
+    let wrong = said(&review(&links.replace("\"/previous\"", "\"link:prev\""), linked));
+    assert!(wrong.contains("\"link:prev;results=true\""), "{wrong}");
+    assert_eq!(said(&review(&links.replace("\"/previous\"", "\"link:prev;results=true\""), linked)), "");
+}
+
+#[test]
+fn facts_that_are_missing_from_some_item_on_are_reported() {
+    let all = rows(303);
+    let by_token = BY_OFFSET.replace("_offset={offset}", "token={token}");
+    let facts = "items = \"/data\", next_token = \"/paging/next\", has_more = \"/paging/more\"";
+    let flagged = by_token.replace("items = \"/data\"", facts);
+    let counted = by_token.replace("items = \"/data\"", &format!("{facts}, total = \"/paging/total\""));
+    let answer = |asked: &SimulatedRequest, until: usize, total: Option<usize>| {
+        let (from, size) = (asked.number("token").unwrap_or(0), asked.number("_count").unwrap_or(20).clamp(1, 50));
+        let mut body = json!({ "data": slice(&all, from, size) });
+        if from < until {
+            let next = (from + size < all.len()).then(|| (from + size).to_string());
+            body["paging"] = json!({ "more": next.is_some(), "next": next });
+            if let Some(total) = total {
+                body["paging"]["total"] = json!(total);
+            }
+        }
+        Answered::new(body)
+    };
+    let missing = said(&review(&counted, |asked| answer(asked, 200, Some(all.len()))));
+    assert!(missing.contains("items 201 to 250 has nothing at the places of response.total"), "{missing}");
+    assert!(missing.contains("says that there are 303"), "{missing}");
+    let missing = said(&review(&flagged, |asked| answer(asked, 200, None)));
+    assert!(missing.contains("items 201 to 250 has nothing") && missing.contains("it is full"), "{missing}");
+    // The last page of a right list may lack all facts.
+    let short = said(&review(&flagged, |asked| answer(asked, 300, None)));
+    assert_eq!(short, "");
+    assert_eq!(said(&review(&counted, |asked| answer(asked, 303, Some(all.len())))), "");
 }

@@ -21,6 +21,12 @@ const LARGEST_ANSWER: usize = 2 << 20;
 /// The sizes that are tried after a larger one was refused or lowered to the default.
 const SMALLER: [u32; 4] = [500, 200, 100, 50];
 
+/// Usual caps. An answer with another number of items may lack rows that the upstream leaves out.
+const USUAL: [u32; 9] = [10, 20, 25, 50, 100, 200, 250, 500, 1_000];
+
+/// The number of usual caps that are tried for a list that leaves out rows.
+const TRIED: usize = 3;
+
 /// The largest answer, the size with which it was requested (`None` without a size), and the number of its items.
 pub(super) struct Widest {
     pub(super) seen: Rc<SeenAnswer>,
@@ -28,12 +34,15 @@ pub(super) struct Widest {
     pub(super) count: usize,
     /// True if the answer has fewer items than requested, and nothing shows that the list has more.
     pub(super) is_all: bool,
+    /// The answer to a request for as many items as this one has, if it has fewer: the upstream leaves out rows.
+    pub(super) unfilled: Option<Rc<SeenAnswer>>,
 }
 
 /// Requests up to [`LARGEST`] items, and fewer after a refusal. Returns the largest answer, and adds a finding on the
 /// cap.
 pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) -> Result<Widest, ProbeHalt> {
-    let default = || Widest { seen: Rc::clone(&base.seen), asked: None, count: base.ids.len(), is_all: false };
+    let default =
+        || Widest { seen: Rc::clone(&base.seen), asked: None, count: base.ids.len(), is_all: false, unfilled: None };
     let Some(form) = learnt.size.clone() else { return Ok(default()) };
     if let Some(most) = form.choices.last() {
         let seen = session.ask(&[(form.slot, most.to_string())]).await?;
@@ -42,7 +51,7 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
         }
         let count = learnt.shape.count(&seen);
         let is_all = count < usize::try_from(*most).unwrap_or(0) && !has_more_than(learnt, base, count);
-        return Ok(Widest { seen, asked: Some(*most), count, is_all });
+        return Ok(Widest { seen, asked: Some(*most), count, is_all, unfilled: None });
     }
     let of_item = (base.seen.body.len() / base.ids.len().max(1)).max(1);
     let largest = u32::try_from((LARGEST_ANSWER / of_item).clamp(20, LARGEST)).unwrap_or(1_000);
@@ -85,26 +94,76 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
         }
         let has_more =
             count < asked && (has_more_than(learnt, base, count) || goes_on(session, learnt, &seen, count).await?);
-        let widest = Widest { seen, asked: Some(size), count, is_all: count < asked && !has_more };
+        let unfilled = if has_more { unfilled(session, learnt, count).await? } else { None };
+        let is_all = count < asked && !has_more;
+        let widest = Widest { seen, asked: Some(size), count, is_all, unfilled };
         note_cap(learnt, &name, size, &widest, &said);
         return Ok(widest);
     }
     Ok(default())
 }
 
-/// Returns whether the page after an answer, of as many items as the answer has, has other items. A total that counts
-/// the items of the page would otherwise make a capped answer the whole list. Test:
-/// `a_total_that_counts_the_page_does_not_hide_the_cap`.
+/// Returns whether items follow an answer: whether the page after it, of as many items as the answer has, has mostly
+/// other items, or a page after the next usual cap or far behind, since rows between may be left out. A total that counts
+/// the items of the page would otherwise make a capped answer the whole list. Tests:
+/// `a_total_that_counts_the_page_does_not_hide_the_cap`, `rows_left_out_behind_the_cap_do_not_hide_it`.
 async fn goes_on(session: &Session, learnt: &Learnt, seen: &SeenAnswer, count: usize) -> Result<bool, ProbeHalt> {
     if !matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. })) {
         return Ok(false);
     }
     let size = u32::try_from(count).unwrap_or(u32::MAX);
-    let after = ends::at(session, learnt, u64::from(size), size).await?;
     let known = learnt.shape.identities(seen).unwrap_or_default();
-    let ids = learnt.shape.identities(&after).unwrap_or_default();
-    // A list that repeats its last page, or whose items move between answers, gives known items.
-    Ok(ids.iter().filter(|id| !known.contains(id)).count() * 2 > ids.len())
+    let usual = USUAL.into_iter().find(|usual| *usual > size).map(|usual| [(usual, 1), (usual, 4)]);
+    for (size, pages) in std::iter::once((size, 1)).chain(usual.into_iter().flatten()) {
+        let after = ends::at(session, learnt, u64::from(size) * pages, size).await?;
+        let ids = learnt.shape.identities(&after).unwrap_or_default();
+        // A list that repeats its last page, or whose items move between answers, gives known items.
+        if ids.iter().filter(|id| !known.contains(id)).count() * 2 > ids.len() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Requests as many items as the largest answer has, from the same place. Returns the answer if it has fewer: a cap gives
+/// as many items as are asked for up to it.
+async fn unfilled(session: &Session, learnt: &Learnt, count: usize) -> Result<Option<Rc<SeenAnswer>>, ProbeHalt> {
+    let by_number = matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }));
+    let size = u32::try_from(count).unwrap_or(u32::MAX);
+    if !by_number || USUAL.contains(&size) {
+        return Ok(None);
+    }
+    let own = ends::at(session, learnt, 0, size).await?;
+    let given = learnt.shape.count(&own);
+    Ok((given > 0 && given < count).then_some(own))
+}
+
+/// Finds the cap of a list that leaves out rows, which is larger than the number of items of the largest answer: the next
+/// usual cap with the same items, if none before it is missing. Test: `rows_left_out_behind_the_cap_do_not_hide_it`.
+pub(super) async fn settle(session: &Session, learnt: &mut Learnt, widest: &Widest) -> Result<(), ProbeHalt> {
+    let (Some(form), Some(asked)) = (&learnt.size, widest.asked) else { return Ok(()) };
+    let (name, count) = (form.slot.name().to_owned(), u32::try_from(widest.count).unwrap_or(asked));
+    if !form.choices.is_empty() || widest.is_all || count >= asked || USUAL.contains(&count) {
+        return Ok(());
+    }
+    let known = learnt.shape.identities(&widest.seen).unwrap_or_default();
+    for usual in USUAL.into_iter().filter(|usual| (count..asked).contains(usual)).take(TRIED) {
+        let seen = ends::at(session, learnt, 0, usual).await?;
+        if learnt.shape.identities(&seen).unwrap_or_default() != known {
+            continue;
+        }
+        // The last fifth is a page by itself.
+        let fifth = usual / 5;
+        let seen = ends::at(session, learnt, u64::from(usual - fifth), fifth).await?;
+        if learnt.shape.identities(&seen).unwrap_or_default().iter().all(|id| known.contains(id)) {
+            let evidence = format!("{name}={asked} and {name}={usual} gave the same {count} items");
+            learnt.withdraw("largest size");
+            learnt.note(Certainty::Likely, "largest size", usual.to_string(), evidence);
+            learnt.size.iter_mut().for_each(|form| form.max = Some(usual));
+        }
+        break;
+    }
+    Ok(())
 }
 
 fn note_cap(learnt: &mut Learnt, name: &str, size: u32, widest: &Widest, said: &[String]) {

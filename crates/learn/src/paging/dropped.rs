@@ -34,32 +34,49 @@ pub(super) async fn confirm(
     if larger.len() <= base.ids.len() || larger.len() > more || !holds || fewer == 0 {
         return Ok(false);
     }
-    let smaller = ids(&*session.ask(&sized(fewer)).await?);
-    let is_part = smaller.iter().filter(|id| base.ids.contains(id)).count() * 10 >= smaller.len() * 9;
-    if smaller.is_empty() || smaller.len() > fewer || !is_part {
+    // All rows at the beginning of the list may be dropped, and a still larger number then gives still more items.
+    let (mut few, mut smaller) = (fewer, ids(&*session.ask(&sized(fewer)).await?));
+    if smaller.is_empty() {
+        let still = base.ids.len() * (MORE - 1);
+        (few, smaller) = (still, ids(&*session.ask(&sized(still)).await?));
+        if smaller.len() >= larger.len() {
+            return Ok(false);
+        }
+    }
+    let is_part = smaller.iter().filter(|id| larger.contains(id)).count() * 10 >= smaller.len() * 9;
+    if smaller.is_empty() || smaller.len() > few || !is_part {
         return Ok(false);
     }
     learnt.size = Some(SizeForm { slot, max: None, choices: Vec::new() });
-    let (few, many, unasked) = (smaller.len(), larger.len(), base.ids.len());
-    let evidence = format!("{name}={fewer} gave {few} items, {name}={more} gave {many}, and no {name} gave {unasked}");
+    let (given, many, unasked) = (smaller.len(), larger.len(), base.ids.len());
+    let evidence = format!("{name}={few} gave {given} items, {name}={more} gave {many}, and no {name} gave {unasked}");
     learnt.note(Certainty::Shown, "size parameter", name, evidence);
     Ok(true)
 }
 
-/// Sets `hidden` if an answer with items after it has fewer items than were requested, and than others have. Counts the
-/// answers that were full otherwise. Test: `items_dropped_after_the_limit_are_no_smaller_size`.
+/// Sets `hidden` if an answer with items after it, or with a larger total, has fewer items than were requested, and than
+/// others have. Counts the answers that were full otherwise. Tests: `items_dropped_after_the_limit_are_no_smaller_size`,
+/// `rows_left_out_behind_the_cap_do_not_hide_it`.
 pub(super) fn settle(learnt: &mut Learnt, sample: &Sample) {
     let fronts = sample.fronts(learnt);
     let most = sample.answers.iter().map(|(_, seen)| learnt.shape.count(seen)).max().unwrap_or(0);
     let (mut short, mut full) = (Vec::new(), 0);
     for (from, size, seen) in &sample.sized {
         let (count, size) = (learnt.shape.count(seen), usize::try_from(*size).unwrap_or(usize::MAX));
-        if !fronts.iter().any(|front| std::rc::Rc::ptr_eq(front, seen)) {
-            continue;
-        }
-        // The answers with the most items may be capped, so only a smaller one lacks items.
+        // Pages of a fixed size show their size only if no item of one is dropped.
+        let size = if learnt.size.is_some() { size } else { most.max(size) };
+        let is_front = match count {
+            0 => sample.answers.iter().any(|(at, later)| at > from && learnt.shape.count(later) > 0),
+            _ => fronts.iter().any(|front| std::rc::Rc::ptr_eq(front, seen)),
+        };
+        // A total that counts more items than come counts those that are left out, too.
+        let total = learnt.places.total.as_ref().and_then(|place| seen.number(place));
+        let is_counted = total.is_some_and(|total| total > from.saturating_add(count as u64));
+        let has_more = is_front || is_counted && count > 0;
         match count {
+            _ if !has_more => {}
             _ if count == size => full += 1,
+            // The answers with the most items may be capped, so only a smaller one lacks items.
             _ if count < size && count < most => short.push((*from, size, count)),
             _ => {}
         }
@@ -69,10 +86,10 @@ pub(super) fn settle(learnt: &mut Learnt, sample: &Sample) {
         return;
     };
     learnt.hidden = true;
-    let evidence = format!("{count} of {size} requested items came at item {from}, and more items follow");
+    let evidence =
+        format!("{count} of {size} requested items came at item {from}, and more items follow or are counted");
     learnt.note(Certainty::Shown, "dropped items", "some, after the limit", evidence);
     if learnt.size.is_none() {
-        // Pages of a fixed size show their size only if no item of one is dropped.
         learnt.default_size = u32::try_from(most).unwrap_or(learnt.default_size).max(learnt.default_size);
         let evidence = format!("{most} items are the most that a page had; pages with more are read wrongly");
         learnt.note(Certainty::Likely, "page size", most.to_string(), evidence);

@@ -34,6 +34,9 @@ const NOTABLE: Duration = Duration::from_millis(100);
 /// The number of equal parts into which a list is divided. Rows are sampled where two parts meet.
 const PARTS: u64 = 3;
 
+/// The distances from an empty page at which items are looked for, in pages.
+const FARTHER: [u64; 3] = [1, 2, 4];
+
 /// The largest number of next pages that are read of a list in which each page leads to the next one.
 const FOLLOWED: usize = 3;
 
@@ -115,6 +118,11 @@ pub(crate) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) ->
         sample.add(learnt, &base.seen, 0);
     }
     sample.first_stretch = sample.rows.len();
+    if let Some(own) = &widest.unfilled {
+        let size = u32::try_from(widest.count).unwrap_or(u32::MAX);
+        sample.sized.push((0, size, Rc::clone(own)));
+        sample.answers.push((0, Rc::clone(own)));
+    }
     let paged = match &learnt.place {
         // Some upstreams return a total only for requests with a page, so such a request is sent.
         Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }) => {
@@ -152,6 +160,9 @@ pub(crate) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) ->
     evidence::settle_flags(learnt, &sample);
     dropped::settle(learnt, &sample);
     end?;
+    if learnt.hidden {
+        cap::settle(session, learnt, &widest).await?;
+    }
     check_ids(learnt, &sample);
     Ok(sample)
 }
@@ -177,7 +188,7 @@ async fn numbered(
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Searched {
     Done,
-    /// The page after the one that the total calls the last has other items.
+    /// A page after the one that the total calls the last has other items.
     Contradicted,
 }
 
@@ -207,14 +218,23 @@ async fn search(
         note_no_end(session, learnt, "the last page is not recorded");
         return Ok(Searched::Done);
     }
+    sample.sized.push((last, size, Rc::clone(&seen)));
     if let Some(total) = stated.filter(|_| learnt.shape.count(&seen) == 0 && !sample.is_whole) {
+        // A total without the rows that are left out ends too early.
+        for pages in FARTHER {
+            let from = last + pages * u64::from(size);
+            let later = at(session, learnt, from, size).await?;
+            if learnt.shape.count(&later) > 0 {
+                sample.add(learnt, &later, from);
+                return Ok(Searched::Contradicted);
+            }
+        }
         let known = u64::try_from(sample.rows.len()).unwrap_or(0);
         let depth = search_end(session, learnt, known.min(last), last).await?;
         let depth = bounded(learnt, depth.end.unwrap_or(known), last, &seen, total);
         note_no_end(session, learnt, &depth.why);
         return Ok(Searched::Done);
     }
-    sample.sized.push((last, size, Rc::clone(&seen)));
     if !sample.is_whole {
         sample.add(learnt, &seen, last);
         middle(session, learnt, last, sample).await?;

@@ -200,6 +200,49 @@ fn items_dropped_after_the_limit_are_no_smaller_size() {
     }
 }
 
+/// A stretch of rows is left out after the limit, before or behind the first usual sizes, or at the end.
+#[test]
+fn rows_left_out_behind_the_cap_do_not_hide_it() {
+    for (count, left_out, cap) in [
+        (257, 71..=100, 100),
+        (257, 91..=97, 100),
+        (257, 20..=53, 100),
+        (95, 30..=40, 100),
+        (257, 55..=184, 100),
+        (300, 101..=140, 100),
+    ] {
+        for (by_page, fact) in
+            [true, false].into_iter().flat_map(|by_page| ["", "total", "rows", "more"].map(|fact| (by_page, fact)))
+        {
+            if count == 95 && fact != "rows" {
+                // All items are in one answer, so nothing shows that rows are left out.
+                continue;
+            }
+            let all = rows(count);
+            let is_visible = |row: &&Value| !left_out.contains(&(row["id"].as_u64().unwrap()));
+            let outcome = learn(|asked| {
+                let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+                let from = match by_page {
+                    true => (asked.number("page").unwrap_or(1).max(1) - 1) * size,
+                    false => asked.number("offset").unwrap_or(0),
+                };
+                let items: Vec<Value> = slice(&all, from, size).iter().filter(is_visible).cloned().collect();
+                let mut body = json!({ "items": items });
+                match fact {
+                    "total" => body["total"] = json!(all.iter().filter(is_visible).count()),
+                    "rows" => body["total"] = json!(all.len()),
+                    "more" => body["more"] = json!(all.iter().skip(from + size).any(|row| is_visible(&row))),
+                    _ => {}
+                }
+                Answered::new(body)
+            });
+            let name = format!("{left_out:?} of {count} {by_page} {fact}: {}", outcome.text);
+            assert_eq!(size_of(&outcome), ("per_page", Some(cap)), "{name}");
+            assert!(outcome.learnt.hidden && outcome.text.contains("hidden = true"), "{name}");
+        }
+    }
+}
+
 /// In an answer of five rows, the third page of some numbers would fit an offset.
 #[test]
 fn pages_that_leave_out_rows_are_no_offsets() {

@@ -1,7 +1,8 @@
 //! Keys with which a client can repeat a request without running its operations twice: the `Idempotency-Key` of
 //! draft-ietf-httpapi-idempotency-key-header.
 //!
-//! The keys are in the memory of the process, and their number, the bytes of their results and their lifetime are
+//! With `[services.exports]`, keys are in its store (`stored_keys`). Otherwise they are in the memory
+//! of the process, and their number, the bytes of their results and their lifetime are
 //! bounded. No key of a request that may have changed something is forgotten before its lifetime ends, because a
 //! repetition would then run the operations again. So when the number of keys reaches its bound, a request with a new key
 //! is refused. When the results exceed their bound, the oldest results are dropped, but their keys stay.
@@ -31,7 +32,7 @@ const NETWORK_PART: usize = 2;
 const SMALLEST_SHARE: usize = 10;
 
 /// The hash of a key and the client that sent it.
-type KeyName = [u8; 32];
+pub(super) type KeyName = [u8; 32];
 
 #[derive(Debug, Default)]
 pub(super) struct IdempotencyKeys {
@@ -65,18 +66,18 @@ struct KeyEntry {
 }
 
 #[derive(Debug)]
-enum KeyState {
+pub(super) enum KeyState {
     UnderWay,
     Done(Bytes),
     /// The operations have run at least in part, and their results weren't kept.
     Lost,
 }
 
-/// The state of a key when a request arrives with it.
+/// The state of a key when a request arrives with it. `C` is the claim of a new one.
 #[derive(Debug)]
-pub(super) enum KnownKey {
+pub(super) enum KnownKey<C> {
     /// The request is the first with this key.
-    New(KeyClaim),
+    New(C),
     /// The same request has run, with this result.
     Done(Bytes),
     /// The request can't run. Either the key was used with another body, is in use or has lost its result, or there are
@@ -102,6 +103,17 @@ pub(super) struct KeptResult {
     pub(super) may_have_changed: bool,
 }
 
+impl<C> KnownKey<C> {
+    /// Changes the type of the claim.
+    pub(super) fn map<D>(self, change: impl FnOnce(C) -> D) -> KnownKey<D> {
+        match self {
+            Self::New(claim) => KnownKey::New(change(claim)),
+            Self::Done(result) => KnownKey::Done(result),
+            Self::Refused(problem) => KnownKey::Refused(problem),
+        }
+    }
+}
+
 impl IdempotencyKeys {
     /// Claims a key for a request whose body has this hash. If the key is known and its request has ended, returns the kept
     /// result. Returns a refusal if the request can't run.
@@ -112,11 +124,11 @@ impl IdempotencyKeys {
         body: [u8; 32],
         settings: IdempotencySettings,
         now: Instant,
-    ) -> KnownKey {
+    ) -> KnownKey<KeyClaim> {
         let mut table = self.table();
         table.forget(settings, now);
         if let Some(entry) = table.entries.get(&name) {
-            return entry.repeated(body);
+            return repeated(entry.body == body, &entry.state);
         }
         // No other key is forgotten to make room for a new key: if its request were repeated, the operations would run
         // again. Tests: `idempotency_keys_are_bounded_and_never_dropped_early`,
@@ -124,13 +136,8 @@ impl IdempotencyKeys {
         if table.entries.len() >= settings.entries {
             table.forget_idle();
         }
-        // One client leaves the other keys to the others. Test: `one_client_does_not_use_up_all_keys`.
-        let share = |part: usize| (settings.entries / part).max(SMALLEST_SHARE);
-        let limits = OwnerLimits { client: share(CLIENT_PART), network: share(NETWORK_PART), all: settings.entries };
-        if !table.owners.add(owner, limits) {
-            let detail = "the gateway knows as many idempotency keys of this client, or of all, as it may: send the \
-                          request without one, or later";
-            return KnownKey::Refused(Box::new(Problem::new(Code::Overloaded, detail)));
+        if !table.owners.add(owner, limits(settings)) {
+            return KnownKey::Refused(full());
         }
         let place = table.place(name);
         table.entries.insert(name, KeyEntry { body, owner, place, state: KeyState::UnderWay, since: now });
@@ -143,26 +150,39 @@ impl IdempotencyKeys {
     }
 }
 
-impl KeyEntry {
-    fn repeated(&self, body: [u8; 32]) -> KnownKey {
-        let refused = |code, detail: &str| KnownKey::Refused(Box::new(Problem::new(code, detail)));
-        match &self.state {
-            _ if self.body != body => {
-                let detail = "this Idempotency-Key was sent with another body: take a new key for a new request";
-                refused(Code::IdempotencyKeyReused, detail)
-            }
-            KeyState::UnderWay => {
-                let detail = "the request with this Idempotency-Key is still running: ask again in a moment";
-                let mut problem = Problem::new(Code::IdempotencyKeyInUse, detail);
-                problem.retry_after = Some(HeaderValue::from_static("1"));
-                KnownKey::Refused(Box::new(problem))
-            }
-            KeyState::Done(result) => KnownKey::Done(result.clone()),
-            KeyState::Lost => {
-                let detail = "the request with this Idempotency-Key has run, wholly or in part, and its results are not \
-                              kept: look at what it has changed before you send it with a new key";
-                refused(Code::IdempotencyResultLost, detail)
-            }
+/// Returns the numbers of keys that there may be. One client leaves the other keys to the others. Test:
+/// `one_client_does_not_use_up_all_keys`.
+pub(super) fn limits(settings: IdempotencySettings) -> OwnerLimits {
+    let share = |part: usize| (settings.entries / part).max(SMALLEST_SHARE);
+    OwnerLimits { client: share(CLIENT_PART), network: share(NETWORK_PART), all: settings.entries }
+}
+
+/// Returns the problem of a request with a new key if there are as many keys as there may be.
+pub(super) fn full() -> Box<Problem> {
+    let detail = "the gateway knows as many idempotency keys of this client, or of all, as it may: send the request \
+                  without one, or later";
+    Box::new(Problem::new(Code::Overloaded, detail))
+}
+
+/// Returns the answer to a request whose key is known.
+pub(super) fn repeated<C>(has_same_body: bool, state: &KeyState) -> KnownKey<C> {
+    let refused = |code, detail: &str| KnownKey::Refused(Box::new(Problem::new(code, detail)));
+    match state {
+        _ if !has_same_body => {
+            let detail = "this Idempotency-Key was sent with another body: take a new key for a new request";
+            refused(Code::IdempotencyKeyReused, detail)
+        }
+        KeyState::UnderWay => {
+            let detail = "the request with this Idempotency-Key is still running: ask again in a moment";
+            let mut problem = Problem::new(Code::IdempotencyKeyInUse, detail);
+            problem.retry_after = Some(HeaderValue::from_static("1"));
+            KnownKey::Refused(Box::new(problem))
+        }
+        KeyState::Done(result) => KnownKey::Done(result.clone()),
+        KeyState::Lost => {
+            let detail = "the request with this Idempotency-Key has run, wholly or in part, and its results are not \
+                          kept: look at what it has changed before you send it with a new key";
+            refused(Code::IdempotencyResultLost, detail)
         }
     }
 }

@@ -17,11 +17,9 @@ mod owners;
 mod report;
 mod request;
 mod run;
+mod stored_keys;
 
-use std::{
-    pin::Pin,
-    sync::{Arc, OnceLock},
-};
+use std::{pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,9 +35,11 @@ use self::{
     owners::Owner,
     request::{BulkPlan, DEPTH},
     run::{BulkRun, FinishedBulk, SentLines},
+    stored_keys::{ClaimedKey, StoredKeys},
 };
 use crate::{
     caller::{Caller, ClientRules},
+    exports::KeyStore,
     idempotency_key,
     inner::{InnerGateway, failed},
 };
@@ -62,9 +62,11 @@ use cursorgate_translate::downstream::{Code, CorsPolicy, Problem, Response};
 pub(super) struct Bulk {
     inner: Arc<InnerGateway>,
     keys: Arc<IdempotencyKeys>,
+    /// The store of exports, which has the keys if there is one.
+    store: Option<Arc<dyn KeyStore>>,
     detached: Arc<DetachedRuns>,
-    /// The other services, whose paths no operation may have; empty until the process has opened them.
-    others: OnceLock<Vec<Arc<dyn Service>>>,
+    /// The other services, whose paths no operation may have.
+    others: Vec<Arc<dyn Service>>,
 }
 
 #[async_trait]
@@ -97,13 +99,13 @@ impl Service for Bulk {
 }
 
 impl Bulk {
-    pub(super) fn new(inner: Arc<InnerGateway>) -> Self {
-        Self { inner, keys: Arc::default(), detached: Arc::default(), others: OnceLock::new() }
-    }
-
-    /// Sets the other services. Only the first call has an effect.
-    pub(super) fn stand_beside(&self, others: Vec<Arc<dyn Service>>) {
-        let _ = self.others.set(others);
+    /// Creates the service. `store` is the one of exports, and `others` are the other services.
+    pub(super) fn new(
+        inner: Arc<InnerGateway>,
+        store: Option<Arc<dyn KeyStore>>,
+        others: Vec<Arc<dyn Service>>,
+    ) -> Self {
+        Self { inner, keys: Arc::default(), store, detached: Arc::default(), others }
     }
 
     /// Checks that no operation is for a service. Services answer no inner requests, so such an operation would reach
@@ -113,11 +115,10 @@ impl Bulk {
     ///
     /// Returns 400 `operation_invalid`, with the place of the first operation for a service.
     fn refuse_services(&self, plan: &BulkPlan, caller: &Caller, snapshot: &Snapshot) -> Result<(), Box<Problem>> {
-        let others = self.others.get().map_or(&[][..], Vec::as_slice);
         for (place, operation) in plan.operations.iter().enumerate() {
             let Ok(head) = operation.head(&caller.headers) else { continue };
             // Test: `an_operation_for_a_service_is_refused`.
-            if self.takes(snapshot, &head) || others.iter().any(|other| other.takes(snapshot, &head)) {
+            if self.takes(snapshot, &head) || self.others.iter().any(|other| other.takes(snapshot, &head)) {
                 let detail = "the path is one of a service, which bulk requests don't reach: send it by itself";
                 return Err(request::fault(Code::OperationInvalid, place, "/path", detail));
             }
@@ -173,7 +174,17 @@ impl Bulk {
                 let name = caller.name_of(&key, clients);
                 // A request for another form of the results isn't a repetition.
                 let hash = Sha256::new().chain_update(form.content_type()).chain_update(&body).finalize().into();
-                match self.keys.claim(name, owner, hash, settings.idempotency, clock::instant()) {
+                let known = match self.store.as_ref().zip(snapshot.keys.as_ref()) {
+                    Some((store, keys)) => {
+                        let stored = StoredKeys { store, keys, settings: settings.idempotency };
+                        stored.claim(name, owner, hash).await?.map(ClaimedKey::Stored)
+                    }
+                    None => {
+                        let known = self.keys.claim(name, owner, hash, settings.idempotency, clock::instant());
+                        known.map(ClaimedKey::InMemory)
+                    }
+                };
+                match known {
                     KnownKey::New(claim) => Some(claim),
                     KnownKey::Done(result) => return Ok(Some(whole(result, form))),
                     KnownKey::Refused(problem) => return Err(problem.into()),
@@ -206,7 +217,7 @@ impl Bulk {
             let finished = run.run().await;
             if let Some(claim) = claim {
                 let (body, may_have_changed) = (finished.body.clone(), finished.may_have_changed);
-                claim.finish(KeptResult { body, may_have_changed });
+                claim.finish(KeptResult { body, may_have_changed }).await;
             }
             drop((own, place, in_flight));
             finished

@@ -1,4 +1,4 @@
-//! An export job: its definition, its progress, its end, and the JSON document that its client reads.
+//! A job, which is an export or a call of an upstream: its definition, its progress, its end, and the JSON document that its client reads.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::format::{Compression, ExportFormat, Formulas};
+use cursorgate_config::settings::EventType;
 use cursorgate_gateway::runtime::clock;
 
 /// The levels of pages as the header `Cursorgate-Level` writes them, from the strongest to the weakest.
@@ -90,6 +91,17 @@ pub(super) struct JobDefinition {
     /// The name under which limits count the client; `None` if it is the owner's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) counted: Option<String>,
+    /// The request of a job of a queue; `None` for an export.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) call: Option<JobCall>,
+}
+
+/// The request that a job of a queue sends to an upstream. Its body is sealed with the credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JobCall {
+    pub(super) queue: String,
+    /// The SHA-256 of the body, in hexadecimal digits.
+    pub(super) digest: String,
 }
 
 impl JobDefinition {
@@ -97,6 +109,7 @@ impl JobDefinition {
     pub(super) fn is_same_request(&self, other: &Self) -> bool {
         (&self.query, self.format, self.compression) == (&other.query, other.format, other.compression)
             && (self.priority, &self.columns, self.formulas) == (other.priority, &other.columns, other.formulas)
+            && self.call == other.call
     }
 }
 
@@ -130,7 +143,7 @@ impl ExportedList {
 pub(super) enum JobPlace {
     #[default]
     First,
-    /// The page that this query requests.
+    /// The page that this query requests, or the target of a call's status.
     At(String),
     /// The places of the list's parts, which are read at the same time.
     Parts(Vec<JobPart>),
@@ -211,6 +224,20 @@ pub(super) struct JobProgress {
     /// The time at which the work on the result began, in seconds since 1970; `None` while the job waits for its first
     /// turn.
     pub(super) started: Option<u64>,
+    /// The part of a call that is done, in per cent, as the upstream's status says; `None` if it doesn't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) percent: Option<u64>,
+    /// The number of redirects since the last other answer to a call.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) redirects: u64,
+    /// The media type of the result of a call; `None` if the upstream names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) media_type: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl JobProgress {
@@ -223,7 +250,8 @@ impl JobProgress {
     /// Returns the progress of a failed job that continues.
     pub(super) fn resume(&self) -> Self {
         let attempts = self.attempts.saturating_add(1);
-        Self { attempts, failures: 0, failing_at: None, interruptions: 0, spent: 0, ..self.clone() }
+        // A job that waits for its turn hasn't started, so it takes no place among those of its queue that are at work.
+        Self { attempts, failures: 0, failing_at: None, interruptions: 0, spent: 0, started: None, ..self.clone() }
     }
 
     /// Returns the next page of each part that isn't complete. A list that isn't read in parts is one part.
@@ -364,11 +392,24 @@ pub(super) struct JobFault {
     /// The status of the page's answer; `None` if there was no answer.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) status: Option<u16>,
+    /// The problem that the upstream has answered with; `None` if there was none.
+    #[serde(flatten)]
+    pub(super) told: Option<Box<ToldProblem>>,
+}
+
+/// The members of an upstream's problem (RFC 9457) that clients get beside those of the job's fault.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct ToldProblem {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub(super) kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) title: Option<String>,
 }
 
 impl JobFault {
     pub(super) fn new(code: &str, detail: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), detail: detail.into(), status: None }
+        Self { code: code.to_owned(), detail: detail.into(), status: None, told: None }
     }
 }
 
@@ -420,6 +461,45 @@ pub(super) struct JobDocument<'a> {
     error: Option<&'a JobFault>,
     #[serde(skip_serializing_if = "Option::is_none")]
     closing: Option<ClosingCheck<'a>>,
+}
+
+/// The JSON document that a client reads about a job of a queue.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CallDocument<'a> {
+    id: &'a str,
+    queue: &'a str,
+    state: &'static str,
+    /// The part that is done, in per cent; `None` if the upstream doesn't say it.
+    progress: Option<u64>,
+    attempts: u32,
+    /// The number of requests to the upstream.
+    requests: u64,
+    bytes: u64,
+    created_at: String,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    expires_at: Option<String>,
+    status_url: String,
+    result_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a JobFault>,
+}
+
+/// The data of the event that announces the end of a job of a queue.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EndedCall<'a> {
+    id: &'a str,
+    queue: &'a str,
+    state: JobState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    status_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a JobFault>,
 }
 
 /// The guarantee of a completed export, which follows from all of its pages.
@@ -476,9 +556,35 @@ struct ExportWorth {
 }
 
 impl ExportJob {
-    /// Returns the data of the event that announces the job's end. The job is completed if `is_completed`, and has
-    /// failed otherwise. A completed job's event doesn't contain `fault`.
-    pub(super) fn ended<'a>(&'a self, is_completed: bool, fault: Option<&'a JobFault>) -> EndedJob<'a> {
+    /// Returns the type and the data of the event that announces the job's end. The job is completed if
+    /// `is_completed`, and has failed otherwise. A completed job's event doesn't contain `fault`.
+    pub(super) fn ended(&self, is_completed: bool, fault: Option<&JobFault>) -> (EventType, serde_json::Value) {
+        let kinds = match &self.definition.call {
+            None => [EventType::ExportFailed, EventType::ExportCompleted],
+            Some(_) => [EventType::JobFailed, EventType::JobCompleted],
+        };
+        let data = match &self.definition.call {
+            None => serde_json::to_value(self.ended_export(is_completed, fault)),
+            Some(call) => serde_json::to_value(self.ended_call(call, is_completed, fault)),
+        };
+        // Serializing strings, numbers and booleans never fails.
+        (kinds[usize::from(is_completed)], data.unwrap_or_default())
+    }
+
+    fn ended_call<'a>(&'a self, call: &'a JobCall, is_completed: bool, fault: Option<&'a JobFault>) -> EndedCall<'a> {
+        let status_url = format!("{}/{}", self.definition.exports_url, self.id);
+        EndedCall {
+            id: &self.id,
+            queue: &call.queue,
+            state: if is_completed { JobState::Completed } else { JobState::Failed },
+            bytes: is_completed.then_some(self.progress.bytes),
+            result_url: is_completed.then(|| format!("{status_url}/result")),
+            status_url,
+            error: fault.filter(|_| !is_completed),
+        }
+    }
+
+    fn ended_export<'a>(&'a self, is_completed: bool, fault: Option<&'a JobFault>) -> EndedJob<'a> {
         let JobDefinition { path, query, exports_url, format, compression, .. } = &self.definition;
         let status_url = format!("{exports_url}/{}", self.id);
         let worth = || ExportWorth { complete: self.closing().complete, level: self.progress.level() };
@@ -535,10 +641,34 @@ impl ExportJob {
         }
     }
 
+    /// Returns the document of a job of a queue. `base` is the URL of the jobs.
+    pub(super) fn call_document<'a>(&'a self, call: &'a JobCall, base: &str, keep: u64) -> CallDocument<'a> {
+        let (progress, is_completed) = (&self.progress, self.state == JobState::Completed);
+        let status_url = format!("{base}/{}", self.id);
+        CallDocument {
+            id: &self.id,
+            queue: &call.queue,
+            state: self.shown_state(),
+            progress: if is_completed { Some(100) } else { progress.percent },
+            attempts: progress.attempts,
+            requests: progress.pages,
+            bytes: progress.bytes,
+            created_at: clock::rfc3339(self.created),
+            started_at: progress.started.map(clock::rfc3339),
+            finished_at: self.finished.map(clock::rfc3339),
+            expires_at: self.finished.map(|finished| clock::rfc3339(finished.saturating_add(keep))),
+            result_url: is_completed.then(|| format!("{status_url}/result")),
+            status_url,
+            error: self.fault.as_ref(),
+        }
+    }
+
     /// Returns the word for the state that clients and operators see. A queued job that has begun waits for its next
-    /// attempt.
+    /// attempt, but while its upstream works on it, it is active.
     pub(super) fn shown_state(&self) -> &'static str {
+        let is_followed = self.definition.call.is_some() && self.progress.failures == 0;
         match self.state {
+            JobState::Queued if self.progress.started.is_some() && is_followed => JobState::Active.word(),
             JobState::Queued if self.progress.started.is_some() => "waiting",
             state => state.word(),
         }
@@ -564,6 +694,16 @@ impl ExportJob {
         }
     }
 
+    /// Returns the media type of the result.
+    pub(super) fn media_type(&self) -> &str {
+        let JobDefinition { call, format, compression, .. } = &self.definition;
+        match (call, &self.progress.media_type) {
+            (None, _) => compression.content_type(*format),
+            (Some(_), Some(media_type)) => media_type,
+            (Some(_), None) => "application/octet-stream",
+        }
+    }
+
     /// Returns the file name for `Content-Disposition`: the last segment of the list's path, the beginning of the job's
     /// id, and the endings of the format and the compression. Example: `people-01234567.csv.gz`.
     pub(super) fn file_name(&self) -> String {
@@ -575,7 +715,10 @@ impl ExportJob {
         let list = if list.is_empty() { "export" } else { &list };
         // With the id, files of two exports of one list can be in the same folder.
         let id: String = self.id.chars().take(8).collect();
-        let JobDefinition { format, compression, .. } = &self.definition;
+        let JobDefinition { call, format, compression, .. } = &self.definition;
+        if let Some(JobCall { queue, .. }) = call {
+            return format!("{queue}-{id}");
+        }
         format!("{list}-{id}.{}{}", format.extension(), compression.extension())
     }
 }
@@ -601,6 +744,7 @@ mod tests {
                 network: None,
                 key: None,
                 counted: None,
+                call: None,
                 path: "/v1/people".to_owned(),
                 normal_path: "/v1/people".to_owned(),
                 host: None,

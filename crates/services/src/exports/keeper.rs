@@ -4,25 +4,31 @@
 use std::{
     collections::{HashMap, HashSet},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use pingora::{server::ShutdownWatch, services::background::BackgroundService};
+use serde_json::{Map, Value};
 use tokio::{
     sync::{Notify, Semaphore},
     task::JoinSet,
 };
 
 use super::{
+    call::CallRun,
     run::ExportRun,
-    store::{ExportStore, FinishedJob, JobStoreFault},
+    store::{ExportStore, FinishedJob, JobStoreFault, Takeable},
+    work::JobWork,
 };
 use crate::{inner::InnerGateway, webhooks::Events};
-use cursorgate_config::settings::ExportSettings;
+use cursorgate_config::settings::{ExportSettings, JobSettings};
 use cursorgate_gateway::{
-    lifecycle::process::Stage,
+    lifecycle::process::{InFlight, Stage},
     runtime::{clock, futures::caught},
 };
 
@@ -56,16 +62,18 @@ impl BackgroundService for ExportKeeper {
         loop {
             tokio::select! {
                 () = &mut stopping => break,
-                Some(_) = work.running.join_next() => {}
+                Some(_) = work.exports.join_next() => {}
+                Some(_) = work.calls.join_next() => {}
                 () = self.queued.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
             let snapshot = self.inner.gateway().live.pin();
             let Some(settings) = &snapshot.services.exports else { continue };
+            let queues = snapshot.services.jobs.as_ref();
             work.resize(settings.at_once);
             let looked = {
                 let old = looks.is_multiple_of(LOOKS_BETWEEN).then_some(&mut old);
-                self.look(settings, &mut work, old).await
+                self.look(settings, queues, (&mut work, old)).await
             };
             looks = looks.wrapping_add(1);
             // A fault is logged when it begins and when it ends, not each second.
@@ -80,7 +88,7 @@ impl BackgroundService for ExportKeeper {
                 tokio::time::sleep(LOOK).await;
             }
         }
-        while work.running.join_next().await.is_some() {}
+        while work.exports.join_next().await.is_some() || work.calls.join_next().await.is_some() {}
     }
 }
 
@@ -89,13 +97,19 @@ impl ExportKeeper {
     async fn look(
         &self,
         settings: &ExportSettings,
-        work: &mut Work,
-        old: Option<&mut OldJobs>,
+        queues: Option<&JobSettings>,
+        (work, old): (&mut Work, Option<&mut OldJobs>),
     ) -> Result<(), JobStoreFault> {
         self.store.check().await?;
+        // A full disk of the database refuses pages and nothing else, so a job that was taken again would only count one
+        // more interruption, and fail after some. Test: `jobs_wait_for_a_database_without_room`.
+        if work.is_in_doubt.load(Ordering::Relaxed) {
+            self.store.probe().await?;
+            work.is_in_doubt.store(false, Ordering::Relaxed);
+        }
         // A fault of webhooks must not stop exports, so this fault is returned only at the end.
         let announced = self.announce().await;
-        self.take(settings, work).await?;
+        self.take(settings, queues, work).await?;
         if let Some(old) = old {
             self.remove(settings, old).await?;
             let counts = self.store.counts().await?;
@@ -116,30 +130,40 @@ impl ExportKeeper {
         Ok(())
     }
 
-    /// Takes queued jobs until the process works on `at_once` jobs, or no job waits.
-    async fn take(&self, settings: &ExportSettings, work: &mut Work) -> Result<(), JobStoreFault> {
-        while work.running.len() < settings.at_once {
-            let Some(taken) = self.store.take().await? else { break };
-            let run = ExportRun {
-                inner: Arc::clone(&self.inner),
-                settings: settings.clone(),
-                taken,
-                readers: Arc::clone(&work.readers),
-                behind: HashSet::new(),
-                since: clock::instant(),
-            };
+    /// Takes jobs until no job waits, or none that may run: the process works on at most `at_once` exports, and each
+    /// queue has a bound of its own.
+    async fn take(
+        &self,
+        settings: &ExportSettings,
+        queues: Option<&JobSettings>,
+        work: &mut Work,
+    ) -> Result<(), JobStoreFault> {
+        let queues = queues.map_or(&[][..], |jobs| &jobs.queues);
+        let bounds: Map<String, Value> =
+            queues.iter().map(|queue| (queue.name.clone(), Value::from(queue.at_once))).collect();
+        let mut takeable = Takeable { exports: true, queues: Value::Object(bounds).to_string() };
+        loop {
+            takeable.exports = work.exports.len() < settings.at_once;
+            let Some(taken) = self.store.take(&takeable).await? else { break };
+            let own = JobWork { inner: Arc::clone(&self.inner), taken, since: clock::instant() };
             // A draining process waits for this guard, so it doesn't end before a page that it has read is stored.
             let in_flight = self.inner.gateway().vitals.enter();
-            work.running.spawn(async move {
-                match caught(pin!(run.run())).await {
-                    Ok(Ok(())) => {}
-                    // The job stays active without a lease. So it is taken again, at most `MOST_INTERRUPTIONS` times
-                    // for a page.
-                    Ok(Err(fault)) => tracing::error!(%fault, "an export is interrupted"),
-                    Err(panic) => tracing::error!(panic, "an export is interrupted"),
+            match &own.taken.job.definition.call {
+                None => {
+                    let (settings, readers) = (settings.clone(), Arc::clone(&work.readers));
+                    let run = ExportRun { work: own, settings, readers, behind: HashSet::new() };
+                    work.exports.spawn(watched(
+                        async move { run.run().await },
+                        in_flight,
+                        Arc::clone(&work.is_in_doubt),
+                    ));
                 }
-                drop(in_flight);
-            });
+                Some(call) => {
+                    let queue = queues.iter().find(|queue| queue.name == call.queue).cloned();
+                    let run = CallRun { work: own, queue };
+                    work.calls.spawn(watched(async move { run.run().await }, in_flight, Arc::clone(&work.is_in_doubt)));
+                }
+            }
         }
         Ok(())
     }
@@ -155,18 +179,41 @@ impl ExportKeeper {
     }
 }
 
+/// Runs the work on a job to its end. After a fault, the job stays active without a lease. So it is taken again, at most
+/// `MOST_INTERRUPTIONS` times for a page or a request.
+async fn watched(
+    run: impl Future<Output = Result<(), JobStoreFault>>,
+    in_flight: InFlight,
+    is_in_doubt: Arc<AtomicBool>,
+) {
+    match caught(pin!(run)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => {
+            is_in_doubt.store(true, Ordering::Relaxed);
+            tracing::error!(%fault, "a job is interrupted, and goes on when the store works");
+        }
+        Err(panic) => tracing::error!(panic, "a job is interrupted, and is tried again"),
+    }
+    drop(in_flight);
+}
+
 /// The jobs on which this process works.
 struct Work {
-    running: JoinSet<()>,
-    /// The permits for pages that are requested at the same time, for all jobs.
+    exports: JoinSet<()>,
+    calls: JoinSet<()>,
+    /// The permits for pages that are requested at the same time, for all exports.
     readers: Arc<Semaphore>,
     /// The number of permits, including those in use.
     permits: usize,
+    /// `true` after a page couldn't be stored, until the store has shown that it has room.
+    is_in_doubt: Arc<AtomicBool>,
 }
 
 impl Default for Work {
     fn default() -> Self {
-        Self { running: JoinSet::new(), readers: Arc::new(Semaphore::new(0)), permits: 0 }
+        let readers = Arc::new(Semaphore::new(0));
+        let (exports, calls) = (JoinSet::new(), JoinSet::new());
+        Self { exports, calls, readers, permits: 0, is_in_doubt: Arc::default() }
     }
 }
 

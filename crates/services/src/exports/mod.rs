@@ -6,42 +6,56 @@
 //! the place of the next page (`run`, `store`). Even if the process crashes, any process that shares the store
 //! continues the job from there (`keeper`).
 //!
-//! `credentials` seals the client of a job with its headers. `request` reads requests, `result` answers the requests
-//! for a result, and `job` contains a job's data and its document.
+//! A job of a queue is not an export, but a request to an upstream whose work is followed (`queues`, `call`). It has the
+//! same store, keeper and states.
+//!
+//! `credentials` seals the client of a job with its headers. `request` reads requests, `client_jobs` and
+//! `result` answer those for jobs and their results, `work` ends the work of a process on a job, and `job` contains a
+//! job's data and its document.
 
+mod call;
+mod client_jobs;
 mod credentials;
 mod format;
 mod items;
 mod job;
 mod keeper;
 mod page;
+mod queues;
 mod report;
 mod request;
 mod result;
 mod run;
 mod store;
+mod work;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
-use serde::Serialize;
 use tokio::sync::Notify;
 
+pub(super) use self::{
+    client_jobs::store_failed,
+    job::is_id,
+    keeper::ExportKeeper,
+    queues::Queues,
+    report::ExportReport,
+    store::{KeyEnd, KeyStore, NewKey, StoredKey},
+};
 use self::{
+    client_jobs::{
+        BODY_DEPTH, BODY_SIZE, ClientJobs, EXPORT_WORDS, FAILED, JobOrder, JobQueue, authorize, names, network_of,
+    },
     credentials::{NAME, sealed},
-    job::{ExportJob, ExportedList, JobDefinition, JobProgress, JobState},
+    job::{ExportedList, JobDefinition},
     page::{PageFault, PageReader},
     request::{ExportOrder, ExportResource, ExportTarget},
-    result::ResultAnswer,
-    store::{Added, ClientNames, DirectoryStore, ExportStore, JobStoreFault, PostgresJobs, QueueLimits},
+    store::{DirectoryStore, ExportStore, PostgresJobs, QueueLimits},
 };
-pub(super) use self::{job::is_id, keeper::ExportKeeper, report::ExportReport};
 use super::{
     caller::{Caller, ClientRules},
-    database::store_unavailable,
-    id::new_id,
     idempotency_key,
     inner::InnerGateway,
     webhooks::Events,
@@ -50,34 +64,22 @@ use cursorgate_config::settings::{CountedBy, ExportSettings, ExportStoreSettings
 use cursorgate_cursor::cursor::KeyRing;
 use cursorgate_gateway::{
     Snapshot,
-    identity::answers::IdentityAnswer,
     net::memory::MemoryShare,
     outcome::{access_log::Outcome, failure::Failure},
-    runtime::clock,
     server::dispatch::unless_gone,
     session::{
         body::{self, BodyLimits},
         client_request::Client,
         identity::IdentityCall,
-        service::{PageCause, Service, ServiceAnswer, StreamedResponse},
+        service::{PageCause, Service, ServiceAnswer},
     },
     shared::clients::{LimitedClient, limit_store::LimitStore, route_limits::LimitedRequest},
 };
-use cursorgate_translate::downstream::{Code, CorsPolicy, LinkBase, Problem, Response};
-
-/// The largest size of the body of a request that begins a job, in bytes. A larger body is refused.
-const BODY_SIZE: usize = 256 << 10;
-/// The largest nesting depth of a request body's JSON. A deeper body is refused.
-const BODY_DEPTH: u16 = 8;
-
-/// The `Retry-After` of unfinished jobs, in seconds.
-const ASK_AGAIN: &str = "2";
+use cursorgate_translate::downstream::{Code, CorsPolicy, LinkBase, Problem};
 
 pub(super) struct Exports {
     inner: Arc<InnerGateway>,
-    store: Arc<dyn ExportStore>,
-    /// Wakes the keeper of this process when a job has been queued.
-    queued: Arc<Notify>,
+    queue: JobQueue,
 }
 
 /// A request for exports, with its client and the resource that it names.
@@ -87,18 +89,10 @@ struct ExportCall<'c> {
     keys: &'c KeyRing,
     target: ExportTarget,
     caller: Caller,
-    /// The names of the client under each cursor key. The name under the signing key is the first.
-    owners: Vec<String>,
-    /// The names under which limits count the client, in the same order; empty if these are the `owners`.
+    /// The client's exports of the list.
+    jobs: ClientJobs<'c>,
+    /// The names under which limits count the client, in the order of its own; empty if these are its own.
     counted: Vec<String>,
-    /// The URL of the list's exports, such as `https://api.example.com/users/exports`.
-    base: String,
-}
-
-/// The JSON document with a client's exports of a list.
-#[derive(Serialize)]
-struct ExportList<'a> {
-    exports: Vec<job::JobDocument<'a>>,
 }
 
 #[async_trait]
@@ -125,7 +119,7 @@ impl Service for Exports {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let method = session.req_header().method.clone();
         let asked = IdentityCall { gateway: self.inner.gateway(), snapshot, outcome };
-        let call = identify(session, client, snapshot, asked).await?;
+        let call = identify(&self.queue.store, (session, client), snapshot, asked).await?;
         // A request that begins a job asks for a page of the list, which counts as one. Test:
         // `requests_for_exports_have_the_limits_of_their_list`.
         if (&call.target.resource, &method) != (&ExportResource::Collection, &Method::POST) {
@@ -143,28 +137,10 @@ impl Service for Exports {
                 let resumed = std::pin::pin!(self.resume(&call, id));
                 unless_gone(session, resumed).await.transpose()
             }
-            (ExportResource::Collection, _) => {
-                let jobs = self.store.of_client(&call.owners, &call.list()).await.map_err(failed)?;
-                let keep = call.settings.keep.as_secs();
-                let exports = jobs.iter().map(|job| job.document(&call.base, keep)).collect();
-                Ok(Some(json(200, &ExportList { exports })))
-            }
-            (ExportResource::Job(id), Method::DELETE) => self.delete(&call, id).await.map(Some),
-            (ExportResource::Job(id), _) => Ok(Some(call.shown(200, &self.find(&call, id).await?))),
-            (ExportResource::Result(id), _) => {
-                let job = self.find(&call, id).await?;
-                // The end of an unfinished result might still be cut off (`JobLease::restore`), so the result is sent
-                // only when its job is completed.
-                if job.state != JobState::Completed {
-                    return Err(without_result(&job).into());
-                }
-                let (head, stretches) = match result::answer(&job, session.req_header())? {
-                    ResultAnswer::Without(response) => return Ok(Some(ServiceAnswer::Whole(response))),
-                    ResultAnswer::Part(head, (first, count)) => (head, job.progress.stretches(first, count)),
-                };
-                let body = self.store.read(&job.id, stretches).await.map_err(failed)?;
-                Ok(Some(ServiceAnswer::Streamed(Box::new(StreamedResponse { head, body }))))
-            }
+            (ExportResource::Collection, _) => call.jobs.listed().await.map(Some),
+            (ExportResource::Job(id), Method::DELETE) => call.jobs.delete(id).await.map(Some),
+            (ExportResource::Job(id), _) => Ok(Some(call.jobs.shown(200, &call.jobs.find(id).await?))),
+            (ExportResource::Result(id), _) => call.jobs.result(id, session.req_header()).await.map(Some),
         }
     }
 }
@@ -195,7 +171,17 @@ impl Exports {
         let keeper =
             ExportKeeper { inner: Arc::clone(inner), store: Arc::clone(&store), queued: Arc::clone(&queued), events };
         let report = ExportReport { store: Arc::clone(&store), queued: Arc::clone(&queued) };
-        Ok((Self { inner: Arc::clone(inner), store, queued }, keeper, report))
+        Ok((Self { inner: Arc::clone(inner), queue: JobQueue { store, queued } }, keeper, report))
+    }
+
+    /// Returns the service of queues, whose jobs are in the same store.
+    pub(super) fn queues(&self) -> Queues {
+        Queues { inner: Arc::clone(&self.inner), queue: self.queue.clone() }
+    }
+
+    /// Returns the store, for the keys of bulk requests.
+    pub(super) fn keys(&self) -> Arc<dyn KeyStore> {
+        Arc::<dyn ExportStore>::clone(&self.queue.store)
     }
 
     /// Begins a job, after the list has answered a request for a page of one item. If the list refuses the client or
@@ -206,7 +192,7 @@ impl Exports {
         order: ExportOrder,
         key: Option<&str>,
     ) -> Result<ServiceAnswer, Failure> {
-        let ExportCall { snapshot, settings, keys, target, caller, owners, .. } = call;
+        let ExportCall { snapshot, settings, keys, target, caller, jobs, .. } = call;
         let (query, private) = request::read_query(&target.route, &caller.headers, target.list.query.as_deref())?;
         // The subject of a certificate isn't stored (`Caller::to_bytes`), so a later process couldn't send it to the
         // upstream. The export is refused if the upstream needs the subject.
@@ -222,7 +208,7 @@ impl Exports {
             host: target.list.host.clone(),
             // The URL is stored, because at the job's end there is no request from which the event could take the URL.
             // Test: `an_event_links_to_the_export_at_the_public_url`.
-            exports_url: call.base.clone(),
+            exports_url: jobs.base.clone(),
             query,
             format: order.format,
             compression: order.compression,
@@ -230,64 +216,18 @@ impl Exports {
             columns: order.columns,
             formulas: order.formulas,
             network: network_of(caller, keys),
-            key: key.map(|key| call.list().key_name(key)),
+            key: key.map(|key| jobs.list.key_name(key)),
             counted: call.counted.first().cloned(),
+            call: None,
         };
-        if let Some(known) = self.with_key(call, &definition).await? {
+        if let Some(known) = jobs.with_key(&definition).await? {
             return Ok(known);
         }
         self.probe(call, &definition, &private).await?;
         check_credentials(call, &private)?;
-        let (Some(id), Some(owner)) = (new_id(), owners.first()) else {
-            return Err(Failure::logged(Code::Internal, FAILED, "no random bytes, or no key".to_owned()));
-        };
-        let job = ExportJob {
-            owner: owner.clone(),
-            state: JobState::Queued,
-            claim: 0,
-            created: clock::unix_seconds(),
-            finished: None,
-            progress: JobProgress::begin(&definition),
-            definition,
-            fault: None,
-            id,
-        };
-        let Some(credentials) = sealed(keys, &job.id, caller, &private) else {
-            return Err(Failure::logged(Code::Internal, FAILED, "no key".to_owned()));
-        };
         let limits = QueueLimits { per_client: settings.per_client, queue: settings.queue };
-        let names = ClientNames { owners, counted: if call.counted.is_empty() { owners } else { &call.counted } };
-        let added = self.store.add(job.clone(), names, credentials, limits).await.map_err(failed)?;
-        if added == Added::Known
-            && let Some(known) = self.with_key(call, &job.definition).await?
-        {
-            return Ok(known);
-        }
-        if let Some(problem) = refusal(added, settings.per_client) {
-            return Err(Box::new(problem).into());
-        }
-        self.queued.notify_one();
-        Ok(call.shown(202, &job))
-    }
-
-    /// Returns the answer to a repeated request: the job that the client began with the same `Idempotency-Key`; `None`
-    /// if there is no such job.
-    ///
-    /// # Errors
-    ///
-    /// Returns 422 `idempotency_key_reused` if the client began another export with the key.
-    async fn with_key(
-        &self,
-        call: &ExportCall<'_>,
-        definition: &JobDefinition,
-    ) -> Result<Option<ServiceAnswer>, Failure> {
-        let Some(key) = &definition.key else { return Ok(None) };
-        let Some(job) = self.store.with_key(key, &call.owners).await.map_err(failed)? else { return Ok(None) };
-        if !job.definition.is_same_request(definition) {
-            let detail = "the key belongs to another export of this list: write a new key for a new export";
-            return Err(Box::new(Problem::new(Code::IdempotencyKeyReused, detail)).into());
-        }
-        Ok(Some(call.shown(202, &job)))
+        let order = JobOrder { definition, keys, caller, private: &private, limits };
+        self.queue.add(jobs, &call.counted, order).await
     }
 
     /// Requests a page of one item. A job is queued only after its client has received a page of the list, so a client
@@ -314,60 +254,15 @@ impl Exports {
     /// of failed jobs is bounded by `keep_jobs`, so resumed jobs don't count for the limits of the queue.
     async fn resume(&self, call: &ExportCall<'_>, id: &str) -> Result<ServiceAnswer, Failure> {
         let ExportCall { keys, caller, target, .. } = call;
-        let job = self.find(call, id).await?;
-        if job.state != JobState::Failed {
-            let detail = "only a failed export can be resumed: its status says what it does";
-            return Err(Box::new(Problem::new(Code::ExportNotFailed, detail)).into());
-        }
+        let job = call.jobs.failed(id).await?;
         let (_, private) = request::read_query(&target.route, &caller.headers, target.list.query.as_deref())?;
         self.probe(call, &job.definition, &private).await?;
         let Some(credentials) = sealed(keys, &job.id, caller, &private) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no key".to_owned()));
         };
-        let resumed = self.store.resume(&job.id, Some(credentials)).await.map_err(failed)?;
-        self.queued.notify_one();
-        Ok(call.shown(202, &resumed.unwrap_or(job)))
+        let resumed = self.queue.resume(&job.id, Some(credentials)).await?;
+        Ok(call.jobs.shown(202, &resumed.unwrap_or(job)))
     }
-
-    /// Cancels an unfinished job, or removes a finished job together with its result.
-    async fn delete(&self, call: &ExportCall<'_>, id: &str) -> Result<ServiceAnswer, Failure> {
-        let job = self.find(call, id).await?;
-        if job.state.is_finished() {
-            self.store.remove(&job.id).await.map_err(failed)?;
-            return Ok(ServiceAnswer::Whole(Response::new(204, Vec::new())));
-        }
-        self.store.cancel(&job.id).await.map_err(failed)?;
-        // The job is read again, because it might have ended before it was cancelled.
-        Ok(call.shown(200, &self.find(call, &job.id).await?))
-    }
-
-    /// Returns the client's job with this id.
-    ///
-    /// # Errors
-    ///
-    /// Returns 404 `export_not_found` if the list has no job with this id, or if another client began the job.
-    async fn find(&self, call: &ExportCall<'_>, id: &str) -> Result<ExportJob, Failure> {
-        let found = self.store.find(id, &call.owners).await.map_err(failed)?;
-        found.filter(|job| call.list().is_of(job)).ok_or_else(|| {
-            let detail = "there is no such export of this client: it may have been removed";
-            Box::new(Problem::new(Code::ExportNotFound, detail)).into()
-        })
-    }
-}
-
-const FAILED: &str = "the gateway failed: report the request id";
-
-/// Returns the failure of a request for a fault of the store. A fault of PostgreSQL, of a disk or of a directory might
-/// be temporary, so the failure is 503 `store_unavailable` with `Retry-After`. For any other fault the failure is 500.
-#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the fault by value")]
-fn failed(fault: JobStoreFault) -> Failure {
-    if let JobStoreFault::Directory(known) = &fault
-        && !known.may_pass()
-    {
-        return Failure::logged(Code::Internal, FAILED, fault.to_string());
-    }
-    // Only exports fail, because pages of lists don't need the store. Test: `jobs_wait_for_a_database_that_is_away`.
-    store_unavailable("exports", fault.to_string())
 }
 
 impl ExportCall<'_> {
@@ -394,28 +289,6 @@ impl ExportCall<'_> {
             refusal.into()
         })
     }
-
-    /// Returns the list whose exports this request names.
-    fn list(&self) -> ExportedList {
-        let list = &self.target.list;
-        ExportedList { normal_path: list.normal_path.clone(), host: list.host.clone() }
-    }
-
-    /// Returns the document of a job as an answer. The answer has `Retry-After` while the job is unfinished, and
-    /// `Location` if `status` is 202.
-    fn shown(&self, status: u16, job: &ExportJob) -> ServiceAnswer {
-        let mut answer = json(status, &job.document(&self.base, self.settings.keep.as_secs()));
-        if let ServiceAnswer::Whole(response) = &mut answer {
-            if !job.state.is_finished() {
-                response.headers.insert(header::RETRY_AFTER, HeaderValue::from_static(ASK_AGAIN));
-            }
-            let location = format!("{}/{}", self.base, job.id);
-            if let (202, Ok(location)) = (status, HeaderValue::from_str(&location)) {
-                response.headers.insert(header::LOCATION, location);
-            }
-        }
-        answer
-    }
 }
 
 /// Determines the list, the resource and the client of a request.
@@ -425,8 +298,8 @@ impl ExportCall<'_> {
 /// Returns 401 or 403 `credentials_refused` if the upstream refuses the client's credentials, and 502
 /// `upstream_unavailable` if the upstream doesn't say who the client is.
 async fn identify<'c>(
-    session: &ServerSession,
-    client: &Client,
+    store: &'c Arc<dyn ExportStore>,
+    (session, client): (&ServerSession, &Client),
     snapshot: &'c Arc<Snapshot>,
     call: IdentityCall<'_>,
 ) -> Result<ExportCall<'c>, Failure> {
@@ -457,40 +330,14 @@ async fn identify<'c>(
         authorize(said.as_deref())?;
     }
     let name = caller.owner_at(ClientRules::of_route(&target.route), &private);
-    // A job that was begun before a change of keys has its client's name under the earlier key, so the names under all
-    // keys are used.
-    let numbers: Vec<u32> = std::iter::once(keys.signing_number()).chain(keys.numbers()).collect();
-    let names = |kind: &str, name: &[u8; 32]| -> Vec<String> {
-        numbers.iter().filter_map(|number| keys.stored_name(*number, NAME, kind, name)).collect()
-    };
-    let owners = names("owner", &name);
     let counted = match &settings.key {
         CountedBy::Principal => Vec::new(),
-        key => names("counted", &caller.counted_by(key, name)),
+        key => names(keys, "counted", &caller.counted_by(key, name)),
     };
-    Ok(ExportCall { snapshot, settings, keys, target, caller, owners, counted, base })
-}
-
-/// Checks that the upstream hasn't refused the client's credentials, by its answer about who the client is.
-fn authorize(said: Option<&IdentityAnswer>) -> Result<(), Failure> {
-    match said {
-        None | Some(IdentityAnswer::Said(_)) => Ok(()),
-        Some(IdentityAnswer::Refused(status, challenge)) => {
-            let detail = "the upstream does not accept the credentials of the request";
-            let mut problem = Problem::new(Code::CredentialsRefused, detail);
-            (problem.status, problem.challenge) = (*status, challenge.clone());
-            Err(Box::new(problem).into())
-        }
-        Some(IdentityAnswer::Unknown | IdentityAnswer::Unanswered) => {
-            let said = "the upstream does not say whose credentials these are: try again in a moment";
-            Err(Failure::logged(Code::UpstreamUnavailable, said, "server.identity_answer".to_owned()))
-        }
-    }
-}
-
-/// Returns the stored name of a client's address; `None` if the address is unknown.
-fn network_of(caller: &Caller, keys: &KeyRing) -> Option<String> {
-    keys.stored_name(keys.signing_number(), NAME, "network", &caller.network()?)
+    let list = ExportedList { normal_path: target.list.normal_path.clone(), host: target.list.host.clone() };
+    let (owners, keep) = (names(keys, "owner", &name), settings.keep.as_secs());
+    let jobs = ClientJobs { store, owners, list, base, keep, words: &EXPORT_WORDS };
+    Ok(ExportCall { snapshot, settings, keys, target, caller, jobs, counted })
 }
 
 /// Checks that the client of a job can be told apart from all others, if the list isn't the same for all clients. The
@@ -508,45 +355,4 @@ fn check_credentials(call: &ExportCall<'_>, private: &str) -> Result<(), Box<Pro
     let detail = "the request has no credentials by which the export could be found again: send those of the list, or \
                   let the route say that all clients see the same list (principal = [])";
     Err(Box::new(Problem::new(Code::ExportUnsupported, detail)))
-}
-
-/// Returns the problem if a job wasn't added; `None` if it was queued.
-fn refusal(added: Added, per_client: usize) -> Option<Problem> {
-    match added {
-        Added::Queued => None,
-        // The job was removed in between, so a repetition of the request begins another one.
-        Added::Known => Some(Problem::new(Code::StoreUnavailable, "the export is being removed: try again")),
-        Added::ClientIsFull => {
-            let detail = format!("{per_client} exports are unfinished: wait for one, or cancel one");
-            Some(Problem::new(Code::ExportLimit, detail))
-        }
-        Added::QueueIsFull => {
-            let detail = "the gateway has as many unfinished exports as it may: try again later";
-            Some(Problem::new(Code::Overloaded, detail))
-        }
-    }
-}
-
-fn without_result(job: &ExportJob) -> Box<Problem> {
-    let detail = match job.state {
-        JobState::Failed => "the export has failed: its status says why",
-        JobState::Cancelled => "the export was cancelled",
-        _ => "the export is not finished: ask for its status",
-    };
-    let mut problem = Problem::new(Code::ExportWithoutResult, detail);
-    if !job.state.is_finished() {
-        problem.retry_after = Some(HeaderValue::from_static(ASK_AGAIN));
-    }
-    Box::new(problem)
-}
-
-fn json(status: u16, document: &impl Serialize) -> ServiceAnswer {
-    // Serializing strings, numbers and booleans as JSON never fails.
-    let body = serde_json::to_vec(document).unwrap_or_default();
-    let mut response = Response::new(status, Vec::new());
-    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
-    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.body = body.into();
-    ServiceAnswer::Whole(response)
 }

@@ -31,7 +31,7 @@ const MOST_ITEMS: u32 = 1_000;
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The shortest wait after a refusal by a limit (429), also without `Retry-After`.
-const LEAST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct ExportPage {
@@ -195,18 +195,17 @@ fn unreadable() -> JobFault {
 }
 
 /// Returns the fault of a refusal. Refused credentials end the job, because a job never gets other credentials.
-fn refused(answer: &InnerAnswer) -> PageFault {
+pub(super) fn refused(answer: &InnerAnswer) -> PageFault {
     let status = answer.status;
     let wait = answer.retry_after().min(LONGEST_WAIT);
     let mut fault = match status {
         401 | 403 => {
-            let detail = "the upstream does not accept the credentials of the export, or no longer accepts them: \
-                          begin another one";
+            let detail = "the upstream does not accept the credentials of the job, or no longer accepts them";
             JobFault::new("credentials_refused", detail)
         }
         _ => {
             let (code, detail) = answer.problem().unwrap_or_else(|| ("page_refused".to_owned(), None));
-            JobFault::new(&code, detail.unwrap_or_else(|| format!("a page was answered with {status}")))
+            JobFault::new(&code, detail.unwrap_or_else(|| format!("the upstream answered with {status}")))
         }
     };
     fault.status = Some(status);

@@ -50,6 +50,8 @@ struct ReportedExport<'j> {
     /// The beginning of the stored name of the client.
     client: &'j str,
     state: &'static str,
+    /// The queue of the job; `None` for an export.
+    queue: Option<&'j str>,
     path: &'j str,
     host: Option<&'j str>,
     items: u64,
@@ -118,7 +120,8 @@ fn entry(job: &ExportJob) -> ReportedExport<'_> {
         id: &job.id,
         client: client.get(..NAME_LENGTH).unwrap_or(client),
         state: job.shown_state(),
-        path: &definition.normal_path,
+        queue: definition.call.as_ref().map(|call| call.queue.as_str()),
+        path: if definition.call.is_some() { &definition.path } else { &definition.normal_path },
         host: definition.host.as_deref(),
         items: progress.items,
         total: progress.total_after.or(progress.total_before),

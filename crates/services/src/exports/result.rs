@@ -61,9 +61,8 @@ pub(super) fn answer(job: &ExportJob, request: &request::Parts) -> Result<Result
     };
     let mut response = Response::new(status, Vec::new());
     let headers = &mut response.headers;
-    let definition = &job.definition;
     headers.insert(header::CONTENT_LENGTH, count.into());
-    insert(headers, header::CONTENT_TYPE, definition.compression.content_type(definition.format));
+    insert(headers, header::CONTENT_TYPE, job.media_type());
     insert(headers, header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{}\"", job.file_name()));
     insert(headers, header::ETAG, &tag);
     insert(headers, header::ACCEPT_RANGES, "bytes");

@@ -1,4 +1,5 @@
-//! The interface to the stores of jobs and results, with the operations that the service, the keeper and the runs need.
+//! The interface to the stores of jobs and results, with the operations that the service, the keeper and the runs need,
+//! and to the keys of bulk requests (`keys`), which are in the same store.
 //!
 //! There are two stores. Processes of one machine can share a directory (`directory`, `table`), and processes on
 //! several machines can share a PostgreSQL database (`postgres`). Both stores follow the same rules. Only one process
@@ -6,6 +7,7 @@
 //! longer changes it.
 
 mod directory;
+mod keys;
 mod postgres;
 mod table;
 
@@ -13,6 +15,7 @@ use std::{io, time::Duration};
 
 use async_trait::async_trait;
 
+pub(crate) use self::keys::{KeyEnd, KeyStore, NewKey, StoredKey};
 pub(super) use self::{directory::DirectoryStore, postgres::PostgresJobs};
 use super::job::{ExportJob, ExportedList, JobFault, JobProgress, JobState, ResultStretch};
 use crate::{database::DatabaseFault, postgres::PostgresFault};
@@ -25,7 +28,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 const MOST_LISTED: usize = 100;
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum JobStoreFault {
+pub(crate) enum JobStoreFault {
     #[error(transparent)]
     Directory(#[from] DatabaseFault),
     #[error("PostgreSQL: {0}")]
@@ -75,6 +78,18 @@ pub(super) struct ClientNames<'n> {
     pub(super) counted: &'n [String],
 }
 
+/// The queues of a configuration without any ([`Takeable`]).
+pub(super) const NO_QUEUES: &str = "{}";
+
+/// The jobs that a process takes.
+#[derive(Clone, Debug)]
+pub(super) struct Takeable {
+    pub(super) exports: bool,
+    /// The largest numbers of jobs at work by the names of their queues, as a JSON object. The jobs of a queue that
+    /// isn't there any more are taken one by one: they fail at once.
+    pub(super) queues: String,
+}
+
 /// The state of a job after a process has ended its work on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ended {
@@ -117,13 +132,19 @@ pub(super) struct TakenJob {
 
 /// A store of jobs and results. Every operation returns an error if the store has a fault.
 #[async_trait]
-pub(super) trait ExportStore: Send + Sync {
+pub(super) trait ExportStore: KeyStore {
     /// Checks that the store is there, without reading it.
     async fn check(&self) -> Result<(), JobStoreFault> {
         Ok(())
     }
 
-    /// Adds a job with its sealed credentials, unless one of `limits` is reached, or the client has a job with the same
+    /// Checks that the store has room, after it couldn't store a page. `check` does it for a directory.
+    async fn probe(&self) -> Result<(), JobStoreFault> {
+        Ok(())
+    }
+
+    /// Adds a job with its sealed credentials, unless one of `limits` is reached by the exports or by the jobs of its
+    /// queue, or the client has a job with the same
     /// key.
     async fn add(
         &self,
@@ -164,8 +185,9 @@ pub(super) trait ExportStore: Send + Sync {
 
     /// Takes the next job that waits, or whose process has ended; `None` if there isn't one. Jobs of the client with
     /// the fewest active jobs come first, so a client with many jobs doesn't delay the others. Among these jobs, the
-    /// one with the highest priority is taken, and the oldest one if the priorities are equal.
-    async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault>;
+    /// one with the highest priority is taken, and the oldest one if the priorities are equal. Jobs of a queue that has its number at work
+    /// wait.
+    async fn take(&self, takeable: &Takeable) -> Result<Option<TakenJob>, JobStoreFault>;
 
     /// Returns events of ended jobs that have not been raised yet. Each pair is the id of the job and the event as
     /// JSON. A store that several machines share reserves these events for this process for a while.

@@ -33,9 +33,9 @@ function list(section, entries, nothing) {
 const JOB = { queued: 'quiet', active: 'calm', waiting: 'warn', completed: 'calm', failed: 'bad', cancelled: 'quiet' };
 
 function exportEntry(job, now) {
-  const { id, client, state: word, path, host, items, total, bytes: size, attempts, created_at: created, error, status } = job;
-  const progress = total === null ? plural(items, 'item') : `${count(items)} of ${plural(total, 'item')}`;
-  return entry(id, `Export ${id}`, badge(JOB[word] ?? 'quiet', word), h('code', null, `${host ?? ''}${path}`),
+  const { id, client, state: word, queue, path, host, items, total, bytes: size, attempts, created_at: created, error, status } = job;
+  const progress = queue ? queue : total === null ? plural(items, 'item') : `${count(items)} of ${plural(total, 'item')}`;
+  return entry(id, `${queue ? 'Job' : 'Export'} ${id}`, badge(JOB[word] ?? 'quiet', word), h('code', null, `${host ?? ''}${path}`),
     h('span', null, `${progress}, ${bytes(size)}, ${plural(attempts, 'attempt')}, begun ${ago(created, now)} by `, h('code', null, client)),
     error ? h('small', null, [error, status].filter(Boolean).join(' ')) : null,
     h('span', { class: 'actions' },
@@ -85,7 +85,7 @@ async function ask() {
     const letters = on.webhooks ? await get('../webhooks/dead-letters') : null;
     const live = on.live ? await get('../live') : null;
     const now = new Date().toISOString();
-    list('exports', exports?.exports.map((job) => exportEntry(job, now)) ?? null, 'No client has begun an export.');
+    list('exports', exports?.exports.map((job) => exportEntry(job, now)) ?? null, 'No client has begun an export or a job.');
     list('endpoints', webhooks?.endpoints.map(endpointEntry) ?? null, 'There is no endpoint.');
     list('letters', letters?.dead_letters.map((letter) => letterEntry(letter, now)) ?? null, 'No event was given up.');
     list('watches', webhooks?.watches.length ? webhooks.watches.map((watch) => watchEntry(watch, now)) : null, '');

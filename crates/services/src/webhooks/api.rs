@@ -11,14 +11,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, watch};
 
 use super::{
     document::{DeliveryDocument, json_response, passed, types},
-    endpoint::{DisabledBy, Endpoint, EndpointState, NAME, SealedParts, owners, words},
+    endpoint::{DisabledBy, Endpoint, EndpointState, NAME, SealedParts, owners},
     event::{Event, VERIFICATION, payload},
-    events::by,
+    events::{Events, by},
     request::{self, CheckedChange, EndpointChange, RecoveryOrder, Registration, WebhookResource},
     send::{AttemptRecord, Message, Sender},
     signature::SigningSecrets,
@@ -32,7 +34,7 @@ use crate::{
 };
 use cursorgate_config::{
     outgoing::EndpointUrl,
-    settings::{CountedBy, EndpointPace, QuotaSettings, WebhookClientSettings, WebhookSettings},
+    settings::{CountedBy, EmitSettings, EndpointPace, QuotaSettings, WebhookClientSettings, WebhookSettings},
 };
 use cursorgate_cursor::cursor::KeyRing;
 use cursorgate_gateway::{
@@ -46,7 +48,7 @@ use cursorgate_gateway::{
         body::{self, BodyLimits},
         client_request::Client,
         identity::IdentityCall,
-        service::{Service, ServiceAnswer},
+        service::{Service, ServiceAnswer, intended_method, is_for},
     },
     shared::clients::{ClientHash, rate_limit::RateLimit},
 };
@@ -54,6 +56,9 @@ use cursorgate_translate::downstream::{Code, CorsPolicy, Problem, Response};
 
 /// The limits of a request's body: its size in bytes, its nesting, and the time in which it must arrive.
 const BODY: BodyLimits = BodyLimits { size: 64 << 10, depth: 8, time: Duration::from_secs(30) };
+
+/// The largest nesting of a body that emits an event.
+const EMITTED_DEPTH: u16 = 32;
 
 /// The time limit of the request to the route `authorize`.
 const AUTHORIZATION: Duration = Duration::from_secs(30);
@@ -79,6 +84,7 @@ pub(crate) struct Webhooks {
     store: WebhookStore,
     /// Wakes the keeper of this process when a delivery has been queued again.
     raised: Arc<Notify>,
+    events: Events,
     /// The verifications of each host by this process.
     of_hosts: RateLimit,
     /// The hash function of hosts. Its key is random, so clients can't choose hosts with the same hash.
@@ -101,9 +107,37 @@ struct WebhookCall<'c> {
     owners: Vec<String>,
 }
 
+/// The body of a request by which a service emits an event.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EmittedEvent {
+    #[serde(rename = "type")]
+    kind: String,
+    /// A name of the event that the service chooses; `None` for an event that is never repeated.
+    id: Option<String>,
+    data: Value,
+}
+
+/// Returns the settings for a request that emits an event; `None` for any other request.
+fn emitting<'s>(snapshot: &'s Snapshot, head: &RequestHeader) -> Option<(&'s WebhookSettings, &'s EmitSettings)> {
+    let settings = snapshot.services.webhooks.as_ref()?;
+    let emit = settings.emit.as_ref()?;
+    (is_for(head, &emit.path) && intended_method(head) == Some(Method::POST)).then_some((settings, emit))
+}
+
+/// Returns whether a request has the token for events.
+fn has_token(head: &RequestHeader, emit: &EmitSettings) -> bool {
+    let sent = head.headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    // Digests are compared, because the position at which two digests differ reveals nothing about the token.
+    sent.is_some_and(|sent| Sha256::digest(sent) == Sha256::digest(emit.token.reveal()))
+}
+
 #[async_trait]
 impl Service for Webhooks {
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
+        if emitting(snapshot, head).is_some() {
+            return true;
+        }
         let Some(clients) = snapshot.services.webhooks.as_ref().and_then(|webhooks| webhooks.clients.as_ref()) else {
             return false;
         };
@@ -129,6 +163,10 @@ impl Service for Webhooks {
         held: &MemoryShare,
         outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
+        if let Some((settings, emit)) = emitting(snapshot, session.req_header()) {
+            let emitted = self.emit(session, (settings, emit), held).await?;
+            return Ok(Some(ServiceAnswer::Whole(emitted)));
+        }
         let call =
             identify(session, client, snapshot, IdentityCall { gateway: self.inner.gateway(), snapshot, outcome })
                 .await?;
@@ -157,14 +195,49 @@ impl Service for Webhooks {
 }
 
 impl Webhooks {
-    pub(super) fn new(inner: Arc<InnerGateway>, store: WebhookStore, raised: Arc<Notify>) -> Self {
+    pub(super) fn new(events: Events) -> Self {
+        let Events { inner, store, raised } = events.clone();
         let of_hosts = RateLimit::new(VERIFICATIONS_OF_HOST, clock::instant());
-        Self { inner, store, raised, of_hosts, hosts: RandomState::new() }
+        Self { inner, store, raised, events, of_hosts, hosts: RandomState::new() }
+    }
+
+    /// Raises the event of a service's request. A repetition with the same `id` is the same event.
+    ///
+    /// # Errors
+    ///
+    /// Returns 401 `credentials_refused` without the token, and 400 `body_invalid` for an unknown type and for data that
+    /// don't match its schema.
+    async fn emit(
+        &self,
+        session: &mut ServerSession,
+        (settings, emit): (&WebhookSettings, &EmitSettings),
+        held: &MemoryShare,
+    ) -> Result<Response, Failure> {
+        if !has_token(session.req_header(), emit) {
+            let detail = "send Authorization: Bearer with the token of services.webhooks.emit";
+            return Err(Box::new(Problem::new(Code::CredentialsRefused, detail)).into());
+        }
+        let limits = BodyLimits { depth: EMITTED_DEPTH, ..BODY };
+        let body = body::read(session, limits, held).await?.into_bytes();
+        let emitted: EmittedEvent = request::read(&body, r#"{"type":"order.paid","id":"42","data":{}}"#)?;
+        let invalid =
+            |place: &str, detail: String| Box::new(Problem::new(Code::BodyInvalid, detail).with_parameter(place));
+        let known = settings.types.iter().find(|own| own.kind == emitted.kind);
+        let known = known.ok_or_else(|| invalid("/type", format!("there is no type of events {:?}", emitted.kind)))?;
+        known.schema.check(&emitted.data).map_err(|fault| invalid("/data", fault))?;
+        let cause = emitted.id.or_else(new_id);
+        let Some(cause) = cause else {
+            return Err(Failure::logged(Code::Internal, FAILED, "no random bytes".to_owned()));
+        };
+        let event = Event::own(known, &cause, clock::unix_seconds(), &emitted.data);
+        let accepted = json_response(202, &json!({ "id": event.id() }));
+        self.events.raise(event).await.map_err(|fault| failed(&fault))?;
+        Ok(accepted)
     }
 
     async fn serve(&self, call: &WebhookCall<'_>, body: &[u8]) -> Result<Response, Failure> {
         match &call.resource {
-            WebhookResource::Events => Ok(types(call.clients)),
+            WebhookResource::Events => Ok(types(call.settings, call.clients)),
             WebhookResource::Endpoints if call.method == Method::POST => self.register(call, body).await,
             WebhookResource::Endpoints => self.list(call).await,
             WebhookResource::Endpoint(id) if call.method == Method::PATCH => self.change(call, id, body).await,
@@ -231,7 +304,7 @@ impl Webhooks {
             state: EndpointState::Unverified,
             is_verified: false,
             disabled_by: None,
-            events: words(&events),
+            events,
             created: clock::unix_seconds(),
             sealed: sealed(call.keys, &parts, &id)?,
             id,
@@ -267,7 +340,7 @@ impl Webhooks {
         let CheckedChange { url, events, enabled } = change.checked(call.settings, call.clients)?;
         let changed = self.update(call, id, move |endpoint, keys| {
             if let Some(events) = events {
-                endpoint.events = words(&events);
+                endpoint.events = events;
             }
             if let Some(url) = url {
                 let mut parts = opened(keys, endpoint)?;
@@ -496,10 +569,15 @@ impl Webhooks {
         function: impl FnOnce(&mut WebhookTables<'_>) -> Result<T, DatabaseFault> + Send + 'static,
     ) -> Result<T, Failure> {
         let called = self.store.call(function).await;
-        called.map_err(|fault| match fault.may_pass() {
-            true => store_unavailable("webhooks", fault.to_string()),
-            false => Failure::logged(Code::Internal, FAILED, fault.to_string()),
-        })
+        called.map_err(|fault| failed(&fault))
+    }
+}
+
+/// Returns the failure of a request for a fault of the store.
+fn failed(fault: &DatabaseFault) -> Failure {
+    match fault.may_pass() {
+        true => store_unavailable("webhooks", fault.to_string()),
+        false => Failure::logged(Code::Internal, FAILED, fault.to_string()),
     }
 }
 

@@ -5,11 +5,10 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
 use super::{
-    event::TYPES,
     send::AttemptRecord,
     store::{Delivery, DeliveryState},
 };
-use cursorgate_config::settings::WebhookClientSettings;
+use cursorgate_config::settings::{EventType, WebhookClientSettings, WebhookSettings};
 use cursorgate_gateway::{openapi::event_schema, runtime::clock};
 use cursorgate_translate::downstream::Response;
 
@@ -66,14 +65,21 @@ impl<'a> DeliveryDocument<'a> {
 }
 
 /// Returns the types of events to which clients can subscribe, with their schemas.
-pub(super) fn types(clients: &WebhookClientSettings) -> Response {
-    let allowed = TYPES.into_iter().filter(|event| clients.events.contains(event));
-    let types: Vec<_> = allowed
-        .map(|event| {
-            let schema: Option<&RawValue> = serde_json::from_str(event_schema(event)).ok();
-            json!({ "type": event.word(), "schema": schema })
-        })
-        .collect();
+pub(super) fn types(settings: &WebhookSettings, clients: &WebhookClientSettings) -> Response {
+    let described = |word: &String| {
+        let Some(own) = settings.types.iter().find(|own| own.kind == *word) else {
+            let schema: Option<&RawValue> = serde_json::from_str(event_schema(EventType::of(word)?)).ok();
+            return Some(json!({ "type": word, "schema": schema }));
+        };
+        // A configured schema is that of `data`.
+        let data = &*own.schema.text;
+        let kind = json!({ "const": word });
+        let properties =
+            json!({ "type": kind, "timestamp": { "type": "string", "format": "date-time" }, "data": data });
+        let schema = json!({ "type": "object", "required": ["type", "timestamp", "data"], "properties": properties });
+        Some(json!({ "type": word, "version": own.version, "schema": schema }))
+    };
+    let types: Vec<_> = clients.events.iter().filter_map(described).collect();
     json_response(200, &json!({ "events": types }))
 }
 

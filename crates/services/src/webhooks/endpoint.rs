@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::signature::SigningSecrets;
 use cursorgate_config::{
     outgoing::EndpointUrl,
-    settings::{EndpointPace, EventType, WebhookSettings},
+    settings::{EndpointPace, WebhookSettings},
 };
 use cursorgate_cursor::cursor::KeyRing;
 use cursorgate_gateway::runtime::clock;
@@ -213,11 +213,6 @@ pub(super) struct EndpointDocument<'a> {
     /// The newest secret; `None` except in the answer to the request that created this secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) secret: Option<String>,
-}
-
-/// Returns the words for types of events, such as `export.completed`.
-pub(super) fn words(events: &[EventType]) -> Vec<String> {
-    events.iter().map(|event| event.word().to_owned()).collect()
 }
 
 #[cfg(test)]

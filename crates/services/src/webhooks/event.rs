@@ -9,23 +9,14 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use cursorgate_config::settings::EventType;
+use cursorgate_config::settings::{EventType, OwnEventType};
 use cursorgate_gateway::runtime::clock;
-
-/// The types of events.
-pub(super) const TYPES: [EventType; 4] =
-    [EventType::CollectionChanged, EventType::ExportCompleted, EventType::ExportFailed, EventType::SunsetApproaching];
 
 /// The `type` of the request that verifies an endpoint. It isn't a type of event.
 pub(super) const VERIFICATION: &str = "webhook.verification";
 
 /// The `type` of the event by which a client tries its endpoint. Clients can't subscribe to it.
 pub(super) const TRIAL: &str = "webhook.test";
-
-/// Returns the type of event with this word, such as `export.completed`; `None` if the word is unknown.
-pub(super) fn type_of(word: &str) -> Option<EventType> {
-    TYPES.into_iter().find(|event| event.word() == word)
-}
 
 /// The endpoints for which an event is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +48,9 @@ pub(crate) struct Event {
 struct Payload<'a, D> {
     #[serde(rename = "type")]
     kind: &'a str,
+    /// The version of an operator's own type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
     timestamp: String,
     data: &'a D,
 }
@@ -66,6 +60,20 @@ impl Event {
     /// same event.
     pub(crate) fn new(kind: EventType, cause: &str, created: u64, audience: Audience, data: &impl Serialize) -> Self {
         Self::of_word(kind.word(), cause, created, audience, data)
+    }
+
+    /// Creates an event of an operator's own type, for all endpoints that ask for it.
+    pub(super) fn own(kind: &OwnEventType, cause: &str, created: u64, data: &serde_json::Value) -> Self {
+        let OwnEventType { kind, version, .. } = kind;
+        let payload = Payload { kind, version: version.as_deref(), timestamp: clock::rfc3339(created), data };
+        // Serializing JSON never fails.
+        let payload = serde_json::to_string(&payload).unwrap_or_default();
+        Self { payload, ..Self::of_word(kind, cause, created, Audience::All, &()) }
+    }
+
+    /// Returns the id.
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Creates the event by which a client tries its endpoint.
@@ -97,7 +105,7 @@ impl Event {
 /// Returns the body of a request to an endpoint: a JSON object with `type`, `timestamp` and `data`. `created` is in
 /// seconds since 1970.
 pub(super) fn payload(kind: &str, created: u64, data: &impl Serialize) -> String {
-    let payload = Payload { kind, timestamp: clock::rfc3339(created), data };
+    let payload = Payload { kind, version: None, timestamp: clock::rfc3339(created), data };
     // Serializing strings, numbers, booleans and lists as JSON never fails.
     serde_json::to_string(&payload).unwrap_or_default()
 }
@@ -119,10 +127,9 @@ mod tests {
 
     #[test]
     fn each_type_has_a_schema_of_its_name() {
-        for kind in TYPES {
+        for &kind in EventType::ALL {
             let schema: serde_json::Value = serde_json::from_str(event_schema(kind)).unwrap();
             assert_eq!(schema["properties"]["type"]["const"], kind.word());
-            assert_eq!(type_of(kind.word()), Some(kind));
         }
     }
 }

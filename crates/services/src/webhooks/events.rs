@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
 use super::{
-    endpoint::{id_of_operators, names, owners, words},
+    endpoint::{id_of_operators, names, owners},
     event::{Audience, Event},
     store::{OperatorsEndpoint, Raised, SeenVersion, Subscribers, WebhookStore, WebhookTables},
 };
@@ -163,8 +163,8 @@ pub(super) fn subscribers(settings: &WebhookSettings) -> Subscribers {
     let operators = settings.endpoints.iter().map(|endpoint| {
         let url = format!("{}{}", endpoint.url.authority(), endpoint.url.target);
         let mark = hex(&Sha256::digest(url));
-        OperatorsEndpoint { id: id_of_operators(&endpoint.name), mark, events: words(&endpoint.events) }
+        OperatorsEndpoint { id: id_of_operators(&endpoint.name), mark, events: endpoint.events.clone() }
     });
-    let of_clients = settings.clients.as_ref().map(|clients| words(&clients.events));
+    let of_clients = settings.clients.as_ref().map(|clients| clients.events.clone());
     Subscribers { operators: operators.collect(), of_clients: of_clients.unwrap_or_default() }
 }

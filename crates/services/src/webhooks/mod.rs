@@ -60,8 +60,8 @@ pub(super) fn open(inner: &Arc<InnerGateway>, settings: &WebhookSettings) -> Res
     Ok(OpenWebhooks {
         deliveries: WebhookKeeper { inner: Arc::clone(inner), store: store.clone(), raised: Arc::clone(&raised) },
         watches: WatchKeeper { inner: Arc::clone(inner), store: store.clone(), events: events.clone() },
-        report: WebhookReport { inner: Arc::clone(inner), store: store.clone(), raised: Arc::clone(&raised) },
-        service: Webhooks::new(Arc::clone(inner), store, raised),
+        report: WebhookReport { inner: Arc::clone(inner), store, raised },
+        service: Webhooks::new(events.clone()),
         events,
     })
 }

@@ -3,13 +3,10 @@
 use http::Method;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{
-    event::type_of,
-    store::{DeliveryState, TimeRange},
-};
+use super::store::{DeliveryState, TimeRange};
 use cursorgate_config::{
     outgoing::EndpointUrl,
-    settings::{EventType, WebhookClientSettings, WebhookSettings},
+    settings::{WebhookClientSettings, WebhookSettings},
 };
 use cursorgate_gateway::runtime::clock;
 use cursorgate_translate::downstream::{Code, Problem};
@@ -128,7 +125,7 @@ pub(super) struct EndpointChange {
 #[derive(Debug)]
 pub(super) struct CheckedChange {
     pub(super) url: Option<String>,
-    pub(super) events: Option<Vec<EventType>>,
+    pub(super) events: Option<Vec<String>>,
     pub(super) enabled: Option<bool>,
 }
 
@@ -157,7 +154,7 @@ impl Registration {
         self,
         settings: &WebhookSettings,
         clients: &WebhookClientSettings,
-    ) -> Result<(String, Vec<EventType>), Box<Problem>> {
+    ) -> Result<(String, Vec<String>), Box<Problem>> {
         check_url(&self.url, settings)?;
         let events = read_events(&self.events, clients)?;
         Ok((self.url, events))
@@ -191,24 +188,25 @@ fn check_url(text: &str, settings: &WebhookSettings) -> Result<(), Box<Problem>>
     settings.rules.refusal(&url).map_or(Ok(()), |reason| Err(refused(reason)))
 }
 
-fn read_events(words: &[String], clients: &WebhookClientSettings) -> Result<Vec<EventType>, Box<Problem>> {
-    let allowed: Vec<String> = clients.events.iter().map(|event| event.word().to_owned()).collect();
+fn read_events(words: &[String], clients: &WebhookClientSettings) -> Result<Vec<String>, Box<Problem>> {
+    let allowed = &clients.events;
     let invalid = |detail: &str| {
         let mut problem = Problem::new(Code::BodyInvalid, detail).with_parameter("/events");
-        problem.allowed.clone_from(&allowed);
+        problem.allowed.clone_from(allowed);
         Box::new(problem)
     };
     if words.is_empty() {
         return Err(invalid("name one type of events at least"));
     }
-    let mut events: Vec<EventType> = Vec::new();
+    let mut events: Vec<String> = Vec::new();
     for word in words {
-        let known = type_of(word).filter(|event| clients.events.contains(event));
-        let event = known.ok_or_else(|| invalid("there is no such type of events here"))?;
-        if events.contains(&event) {
+        if !allowed.contains(word) {
+            return Err(invalid("there is no such type of events here"));
+        }
+        if events.contains(word) {
             return Err(invalid("a type is named twice"));
         }
-        events.push(event);
+        events.push(word.clone());
     }
     Ok(events)
 }

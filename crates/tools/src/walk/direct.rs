@@ -169,6 +169,9 @@ impl<'d> DirectPager<'d> {
             return None;
         }
         let Some(begins) = begins else {
+            if items == 0 && self.dialect.paging().tokens.ends_empty {
+                return None;
+            }
             return answer.next.as_ref().map(|token| WalkPlace::Token(Some(token.0.to_string())));
         };
         let counted = answer.total.filter(|total| total.exact).map(|total| begins + items < total.value);

@@ -3,7 +3,8 @@
 //! A listing that ends too early would confirm a walk that ends too early in the same way. So a listing shares with the
 //! gateway how requests are written and answers are read, but not the rule by which a list ends:
 //!
-//! - By page and offset it goes on to an answer without new items, whatever a total or a flag says. Then it requests
+//! - By page and offset it goes on to an answer without new items, whatever a total or a flag says, and past some of them
+//!   if the dialect says that rows are left out. Then it requests
 //!   the window that the total calls the last, and one far beyond. If either has a new item, it goes on without a hole.
 //! - By token it follows every token, whatever a flag beside it says, to an answer without one or without new items.
 //!
@@ -153,7 +154,10 @@ impl<'d> ListingPager<'d> {
         let next = witness.said.token.clone();
         let is_repeated = !empty && !is_new;
         // By token nothing says where an answer begins, so its place is the number of items so far.
-        self.end.note(WitnessAnswer { begins: self.end.items, items: 0, ..witness }, is_new);
+        // An answer that is declared to be the end may have a link or a token.
+        let ends = empty && self.direct.dialect.paging().tokens.ends_empty;
+        let is_listed = witness.is_listed && !ends;
+        self.end.note(WitnessAnswer { begins: self.end.items, items: 0, is_listed, ..witness }, is_new);
         self.end.open_token = false;
         let Some(next) = next else { return Ok(WalkedPage { answer, next: None }) };
         let leads_back = !self.tokens.insert(next.0.as_ref().into());
@@ -169,7 +173,7 @@ impl<'d> ListingPager<'d> {
             };
         }
         if empty && (denied || self.idle > MOST_EMPTY) {
-            self.end.open_token = !denied;
+            self.end.open_token = !denied && !ends;
             return Ok(WalkedPage { answer, next: None });
         }
         Ok(WalkedPage { answer, next: Some(WalkPlace::Token(Some(next.0.to_string()))) })
@@ -202,14 +206,17 @@ impl<'d> ListingPager<'d> {
             self.stage = ListingStage::Reading;
         }
         let crosses = self.stage != ListingStage::Reading;
-        if repeats && !crosses {
+        // Where rows are left out, windows in a row may have the same items, or none.
+        let is_hidden = self.direct.dialect.paging().hidden;
+        if repeats && !crosses && !is_hidden {
             let is_passed = total.is_some_and(|total| total.value <= begins);
             if !self.direct.dialect.paging().repeats_last_page && !is_passed {
                 let help = "does it take other parameters than the dialect says?";
                 return Err(format!("the upstream gave the same page twice in a row: {help}"));
             }
         }
-        let goes_on = is_new || crosses || items > 0 && !repeats && self.idle < MOST_IDLE;
+        let may_go_on = if is_hidden { self.idle < MOST_EMPTY } else { items > 0 && !repeats && self.idle < MOST_IDLE };
+        let goes_on = is_new || crosses || may_go_on;
         let step = if items > 0 { items } else { self.most };
         let next = match place {
             WalkPlace::Page(number) => WalkPlace::Page(number + 1),

@@ -275,8 +275,16 @@ impl MarkReader<'_> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let last = self.page.views.last().map_or(&[][..], |view| view.marks(order, marker));
         let is_known = |mark: &Mark| last.contains(mark);
-        // New items after a short answer are suspected too: the list may have other first items by now.
-        let is_elsewhere = |first| !self.facts.was_short && !marks.contains(&first);
+        let passed = match &self.request.target.position {
+            Position::AfterMarks(around) => &around.before[..],
+            _ => &[],
+        };
+        // New items after a short answer, beside items that were served, or beyond the total are suspected too: the list
+        // may have other first items by now. Regression:
+        // `crates/sim/regressions/a-list-that-begins-again-with-other-items.txt`.
+        let is_beyond = self.asker.ledger.total().is_some_and(|total| slice.begins().0 >= total);
+        let is_suspected = self.facts.was_short || is_beyond || marks.iter().any(|mark| passed.contains(mark));
+        let is_elsewhere = |first| !is_suspected && !marks.contains(&first);
         if slice.begins().0 == 0 || self.facts.walk.first.is_some_and(is_elsewhere) || marks.iter().all(is_known) {
             return Ok(false);
         }

@@ -351,8 +351,8 @@ impl Draft {
     pub(in crate::pagination) fn end_after_the_last(&mut self) {
         (self.more.after, self.weakness.checked) = (Some(false), true);
         if self.taken.is_empty() {
-            // The page is empty, and begins after an item.
-            self.more.before = Some(true);
+            // An empty page begins after an item, or the list is empty.
+            self.more.before = Some(!self.is_at_start());
         }
     }
 

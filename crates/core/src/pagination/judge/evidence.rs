@@ -410,8 +410,9 @@ impl Evidence {
         let (place, count) = (place as u64, self.len() as u64);
         match self.answer.total {
             Some(total) if self.hides => {
-                let hidden =
-                    self.offsets.asked_to.min(total.value).saturating_sub(self.offsets.begins).saturating_sub(count);
+                let gap = self.offsets.gap.map_or(0, |(_, rows)| rows);
+                let asked = self.offsets.asked_to.min(total.value).saturating_sub(self.offsets.begins);
+                let hidden = asked.saturating_sub(gap).saturating_sub(count);
                 shown.saturating_add(hidden.saturating_mul(place) / (count + 1))
             }
             _ => shown,

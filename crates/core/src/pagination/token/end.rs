@@ -5,8 +5,8 @@
 //! leaves empty answers in the middle of a list, and tokens that are always there leave them after its end.
 //!
 //! A missing token is the end if nothing contradicts it. It is asked for once more if the answer's flag or a total says
-//! that more items follow, if the answer is full, or if the answer is empty although a token led to it. If the second
-//! answer has no token either, and a total promises at least another full answer, the two statements of the upstream
+//! that more items follow, if the answer is full, or if the answer is empty although a token led to it, then even several times. If
+//! no answer has a token, and a total promises at least another full answer, the two statements of the upstream
 //! exclude each other, and the page is refused. Otherwise the end is served, and marked if it is still contradicted. It
 //! is also marked if a token led to an empty answer and works no longer.
 
@@ -20,6 +20,7 @@ use crate::pagination::{
         token_end::{self, TokenCounts},
         upstream_page::{Asked, Lead, UpstreamPage},
     },
+    limits::STRANGE_ANSWERS_ASKED_AGAIN,
     paging::EndEvidence,
     position::{PlaceInPage, Position, WalkFacts},
     refusal::Refusal,
@@ -39,8 +40,8 @@ pub(super) struct EndFacts {
     pub(super) is_in_gap: bool,
     /// True if the last answer had fewer items than requested.
     was_short: bool,
-    /// True if the answer without a token was asked for again.
-    asked_again: bool,
+    /// The number of times that the answer without a token was asked for again.
+    asked_again: u32,
     /// The token of the last item, if a request by it has shown that the list goes on although a flag denies that.
     pub(super) leads_on: Option<Token>,
     /// True if the second answer differs, so the next page reads it again.
@@ -81,7 +82,7 @@ impl EndFacts {
             // after them. `walks_by_token_keep_the_promises` in the simulator finds pages that are refused otherwise.
             is_in_gap: hint.walk.empty > 0 || (hint.walk.rows_left_out && hint.offset.0 > 0),
             was_short: false,
-            asked_again: false,
+            asked_again: 0,
             leads_on: None,
             rereads: false,
             is_lost: false,
@@ -140,7 +141,7 @@ impl TokenPage<'_> {
             Lead::Token(token) => Ok(Continuation::Token(token)),
             Lead::Edge => self.edge_or_fault(),
             // The token may be missing only once. Test: `a_token_that_is_missing_once_is_asked_for_again`.
-            Lead::Broken if !self.end.asked_again && self.may_ask_again() => Ok(Continuation::Unconfirmed),
+            Lead::Broken if self.end.asked_again == 0 && self.may_ask_again() => Ok(Continuation::Unconfirmed),
             Lead::Broken => Err(Refusal::Stuck),
             Lead::Unknown if self.tokens().backward => Err(Refusal::PositionLost { nearest: Offset(0) }),
             Lead::Unknown => Err(Refusal::Unsupported),
@@ -240,7 +241,11 @@ impl TokenPage<'_> {
         // A total that has differed from the number of items beside it, and that is reached, confirms a full answer.
         let confirmed = self.end.walk.counts_beyond_answer && self.counts().is_at_total();
         let is_cut = forward && !confirmed && self.may_be_cut(last) && !self.request.leaves_out_costly_proofs();
-        if (doubt.is_some() || is_cut || self.is_strange(last)) && !self.end.asked_again && self.may_ask_again() {
+        // An upstream in trouble may give several empty answers in a row. Test:
+        // `empty_answers_in_a_row_in_the_middle_of_a_walk_end_no_list`.
+        let (is_strange, times) = (self.is_strange(last), self.end.asked_again);
+        let is_asked = is_strange && times < STRANGE_ANSWERS_ASKED_AGAIN;
+        if (((doubt.is_some() || is_cut) && times == 0) || is_asked) && self.may_ask_again() {
             return Ok(Continuation::Unconfirmed);
         }
         match doubt {
@@ -282,7 +287,8 @@ impl TokenPage<'_> {
     ///
     /// [`Stop`] if the second answer can't be used.
     pub(super) async fn ask_again(&mut self) -> Result<(), Stop> {
-        self.end.asked_again = true;
+        self.end.asked_again += 1;
+        self.end.is_lost = false;
         // The items come again, which doesn't show that rows were left out before them.
         self.end.was_short = false;
         let Some(last) = self.pages.read.last() else { return Ok(()) };
@@ -312,7 +318,7 @@ impl TokenPage<'_> {
                 self.end.leads_on = tried;
                 return Ok(());
             }
-            self.end.asked_again = false;
+            self.end.asked_again = 0;
         } else if self.pages.read.last().is_some_and(|last| last.has_same_items(&again)) {
             self.pages.read.pop();
             self.pages.read.push(again);
@@ -335,7 +341,7 @@ impl TokenPage<'_> {
 
     /// Begins to read a page to which a token leads, whose own token wasn't asked for again.
     pub(super) fn forget_confirmation(&mut self) {
-        self.end.asked_again = false;
+        self.end.asked_again = 0;
     }
 
     /// Returns the facts of the walk for the cursor at the page's boundary in this direction of the list.

@@ -83,6 +83,9 @@ impl KeyReader<'_> {
     /// `an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start`.
     pub(super) fn contradicts(&mut self, asked: AskedSlice, view: &Evidence) -> Option<Contradicted> {
         let sighting = self.sighting(asked, view)?;
+        // If the same slice has another answer than before, the list has changed, whatever its order is. Regression:
+        // `crates/sim/regressions/a-list-that-goes-to-and-fro.txt`.
+        self.contradictions.sightings.retain(|other| other.asked != asked);
         let order = &self.request.order;
         let stands = |place: usize, other: &Anchor| {
             rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)
@@ -167,6 +170,19 @@ impl KeyReader<'_> {
             earlier.begins, later.begins
         );
         Err(self.contradicted(rows::contradictory_answers(&self.request.order, anchors, said)))
+    }
+
+    /// Returns whether a slice contradicts an earlier answer still, and that answer is the same still. One change that was
+    /// undone explains all contradictions of answers from one moment, so after one of them, the slice of the next one is
+    /// read again, too. Regression: `crates/sim/regressions/a-change-undone-between-two-readings.txt`.
+    async fn is_contradicted_anew(&mut self, place: AskedSlice, earlier: Sighting) -> Result<bool, KeyHalt> {
+        self.contradictions.sightings.push(earlier);
+        let pairs = self.ask(vec![place]).await?;
+        let Some((place, Ok(again))) = self.views(pairs).pop() else { return Ok(false) };
+        match self.contradicts(place, &again) {
+            Some(contradicted) => self.read_again(&contradicted).await,
+            None => Ok(false),
+        }
     }
 
     /// Returns the turn that searches for the boundary anew, after a contradiction.
@@ -257,7 +273,7 @@ impl KeyReader<'_> {
         {
             return Ok(self.search_anew());
         }
-        let mut elsewhere = None;
+        let (mut elsewhere, mut is_repeated) = (None, false);
         for (place, other) in self.views(pairs) {
             let other = match other {
                 Ok(other) => other,
@@ -266,9 +282,11 @@ impl KeyReader<'_> {
             };
             let is_beyond = self.draft.stands_beyond(&other, side);
             let is_contradictory = match self.contradicts(place, &other) {
+                Some(contradicted) if is_repeated => self.is_contradicted_anew(place, contradicted.earlier).await?,
                 Some(contradicted) => self.read_again(&contradicted).await?,
                 None => false,
             };
+            is_repeated |= is_contradictory;
             if !is_beyond || is_contradictory {
                 elsewhere = elsewhere.or(Some(other));
             }

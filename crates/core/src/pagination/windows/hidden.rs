@@ -5,12 +5,15 @@
 //! separate the two sides of a boundary farther than an answer extends, or hide the end. Only a chain of neighbouring
 //! slices shows the boundary then. Every second slice of it is read before and after the others, and the page is
 //! `checked`. The slices are no larger than sizes that were seen to be honoured, so no item can be between them.
+//!
+//! A sweep (`ends::sweep`) crosses wider gaps with fewer requests, and its ends are judged. So the chain is left to the
+//! pages that no sweep reads: the last page, pages by offset, and pages back among ties in any order.
 
 use super::{KeyNext, KeyReader, KeyTurn, Missed, key_seam::KeySeam};
 use crate::pagination::{
     direction::{Side, Way},
     judge::draft::Cut,
-    judge::evidence::Evidence,
+    judge::evidence::{Evidence, loose},
     limits::HIDDEN_RUN_LOOKS,
     plan,
     window::{Offset, PageNumber, PageSize, Slice},
@@ -27,6 +30,12 @@ pub(super) struct HiddenEdge {
 impl KeyReader<'_> {
     /// Returns the next turn after an answer without the boundary, whose neighbouring items may be hidden.
     pub(super) fn missed_among_hidden(&mut self, view: Box<Evidence>, slice: Slice, side: Side) -> KeyNext {
+        // The sweep back reads no run that hidden rows cut. Test:
+        // `a_run_that_begins_among_hidden_rows_is_read_from_before_them`.
+        let may_cut = self.draft.way().is_backward() && loose(&self.request.order);
+        if self.may_sweep() && !may_cut {
+            return Ok(KeyTurn::End);
+        }
         // Pages of one size are neighbours whatever the cap is, so they can be joined.
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
         if self.draft.is_at_start() {

@@ -7,7 +7,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::outcome::histogram::HistogramCounts;
+use crate::outcome::histogram::{HistogramCounts, SHOWN_TIMES};
 
 /// Metrics as text.
 #[derive(Debug, Default)]
@@ -82,23 +82,24 @@ impl Samples<'_> {
 
     /// Adds a histogram of numbers.
     pub(super) fn histogram(&mut self, values: &[&str], counts: &HistogramCounts) {
-        self.buckets(values, counts, counts.sum);
+        self.buckets(values, counts, |value| value);
     }
 
-    /// Adds a histogram of times, whose sum is in microseconds.
-    pub(super) fn times(&mut self, values: &[&str], counts: &HistogramCounts) {
-        self.buckets(values, counts, Seconds(counts.sum));
+    /// Adds a histogram of times, whose bounds and sum are in microseconds, with at most the bounds [`SHOWN_TIMES`].
+    pub(super) fn times(&mut self, values: &[&str], counts: HistogramCounts) {
+        self.buckets(values, &counts.only(SHOWN_TIMES), Seconds);
     }
 
-    fn buckets(&mut self, values: &[&str], counts: &HistogramCounts, sum: impl Display) {
-        // The format requires this bucket, with the value of `_count`.
-        let all = ("+Inf", counts.count);
-        for (bound, count) in counts.up_to.iter().copied().chain([all]) {
-            self.series("_bucket", values, Some(bound));
+    fn buckets<T: Display>(&mut self, values: &[&str], counts: &HistogramCounts, unit: impl Fn(u64) -> T) {
+        for (bound, count) in &counts.up_to {
+            self.series("_bucket", values, Some(&unit(*bound).to_string()));
             let _ = writeln!(self.text, " {count}");
         }
+        // The format requires this bucket, with the value of `_count`.
+        self.series("_bucket", values, Some("+Inf"));
+        let _ = writeln!(self.text, " {}", counts.count);
         self.series("_sum", values, None);
-        let _ = writeln!(self.text, " {sum}");
+        let _ = writeln!(self.text, " {}", unit(counts.sum));
         self.series("_count", values, None);
         let _ = writeln!(self.text, " {}", counts.count);
     }
@@ -129,12 +130,13 @@ impl Samples<'_> {
     }
 }
 
-/// Microseconds, written in seconds.
-struct Seconds(u64);
+/// Microseconds, written in seconds without trailing zeros.
+pub(super) struct Seconds(pub(super) u64);
 
 impl Display for Seconds {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+        let text = format!("{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000);
+        formatter.write_str(text.trim_end_matches('0').trim_end_matches('.'))
     }
 }
 
@@ -148,19 +150,19 @@ mod tests {
         exposition.gauge("up", "Whether.", 1);
         let mut family = exposition.family(MetricKind::Counter, "requests_total", &["route", "status"], "Requests.");
         family.sample(&["users \"x\"\\\n", ""], 7);
-        let counts = HistogramCounts { up_to: vec![("0.1", 1), ("1", 2)], count: 3, sum: 61_000_002 };
-        exposition.family(MetricKind::Histogram, "wait_seconds", &["route"], "Waits.").times(&["a"], &counts);
+        let counts = HistogramCounts { up_to: vec![(2_500, 1), (10_000_000, 2)], count: 3, sum: 61_000_002 };
+        exposition.family(MetricKind::Histogram, "wait_seconds", &["route"], "Waits.").times(&["a"], counts.clone());
         exposition.family(MetricKind::Histogram, "size", &[], "Sizes.").histogram(&[], &counts);
         let text = exposition.into_text();
         let expected = "# HELP up Whether.\n# TYPE up gauge\nup 1\n\
                         # HELP requests_total Requests.\n# TYPE requests_total counter\n\
                         requests_total{route=\"users \\\"x\\\"\\\\\\n\",status=\"\"} 7\n\
                         # HELP wait_seconds Waits.\n# TYPE wait_seconds histogram\n\
-                        wait_seconds_bucket{route=\"a\",le=\"0.1\"} 1\nwait_seconds_bucket{route=\"a\",le=\"1\"} 2\n\
+                        wait_seconds_bucket{route=\"a\",le=\"0.0025\"} 1\nwait_seconds_bucket{route=\"a\",le=\"10\"} 2\n\
                         wait_seconds_bucket{route=\"a\",le=\"+Inf\"} 3\nwait_seconds_sum{route=\"a\"} 61.000002\n\
                         wait_seconds_count{route=\"a\"} 3\n\
                         # HELP size Sizes.\n# TYPE size histogram\n\
-                        size_bucket{le=\"0.1\"} 1\nsize_bucket{le=\"1\"} 2\nsize_bucket{le=\"+Inf\"} 3\n\
+                        size_bucket{le=\"2500\"} 1\nsize_bucket{le=\"10000000\"} 2\nsize_bucket{le=\"+Inf\"} 3\n\
                         size_sum 61000002\nsize_count 3\n";
         assert_eq!(text, expected);
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::exposition::{Exposition, MetricKind};
+use super::exposition::{Exposition, MetricKind, Seconds};
 use crate::{
     outcome::{
-        histogram::{FEW_PAGE_REQUESTS, FEW_TIMES, HistogramCounts},
+        histogram::{FEW_PAGE_REQUESTS, FEW_TIMES, HistogramCounts, SLOW},
         metrics::{FAMILIES, RouteMetrics},
         migration::Count,
     },
@@ -23,14 +23,31 @@ pub(super) fn requests(exposition: &mut Exposition, routes: &[&RouteMetrics], hi
     for metrics in routes {
         for (class, counts) in metrics.durations() {
             match histograms {
-                RouteHistograms::Routes => times.times(&[metrics.route(), class], &counts.only(FEW_TIMES)),
-                RouteHistograms::Fine => times.times(&[metrics.route(), class], &counts),
+                RouteHistograms::Routes => times.times(&[metrics.route(), class], counts.only(FEW_TIMES)),
+                RouteHistograms::Fine => times.times(&[metrics.route(), class], counts),
                 RouteHistograms::Total => all.entry(class).or_default().add(&counts),
             }
         }
     }
     for (class, counts) in all {
-        times.times(&["", class], &counts);
+        times.times(&["", class], counts);
+    }
+    // These two say which route is slow where the histogram is of all routes together.
+    let help = "Sum of the times of all requests.";
+    let mut sums = exposition.family(MetricKind::Counter, "cursorgate_request_seconds_total", &["route"], help);
+    for metrics in routes {
+        let sum = metrics.durations().map(|(_, counts)| counts.sum).sum();
+        if sum > 0 {
+            sums.sample(&[metrics.route()], Seconds(sum));
+        }
+    }
+    let help = "Requests that took more than 2.5 s.";
+    let mut slow = exposition.family(MetricKind::Counter, "cursorgate_requests_slow_total", &["route"], help);
+    for metrics in routes {
+        let count: u64 = metrics.durations().map(|(_, counts)| counts.above(SLOW)).sum();
+        if count > 0 {
+            slow.sample(&[metrics.route()], count);
+        }
     }
     let help = "Requests to the upstream for each page that was served.";
     let mut pages = exposition.family(MetricKind::Histogram, "cursorgate_page_upstream_requests", &["route"], help);

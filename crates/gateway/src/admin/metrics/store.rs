@@ -33,7 +33,7 @@ pub(super) fn write(exposition: &mut Exposition, snapshot: &Snapshot) {
     let help = "Time that queries of the shared store took.";
     exposition
         .family(MetricKind::Histogram, "cursorgate_shared_store_question_duration_seconds", &[], help)
-        .times(&[], &counts.times());
+        .times(&[], counts.times());
     let servers = store.map_or_else(Vec::new, |store| store.link.servers());
     let help = "Servers of the shared store, by standing.";
     let mut by_standing = exposition.family(MetricKind::Gauge, "cursorgate_shared_store_servers", &["standing"], help);

@@ -115,7 +115,7 @@ pub(super) fn write<'u>(exposition: &mut Exposition, upstreams: &(impl Iterator<
     let mut times = exposition.family(MetricKind::Histogram, name, &["upstream", "status"], help);
     for upstream in upstreams.clone() {
         for (class, counts) in upstream.metrics.durations() {
-            times.times(&[&upstream.name, class], &counts);
+            times.times(&[&upstream.name, class], counts);
         }
     }
     for (kind, name, help, value) in FAMILIES {

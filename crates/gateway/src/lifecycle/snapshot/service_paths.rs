@@ -15,7 +15,7 @@ use crate::{
 };
 use cursorgate_config::{
     diagnostic::Diagnostics,
-    settings::{ServiceSettings, WatchSettings},
+    settings::{JobQueueSettings, ServiceSettings, WatchSettings},
 };
 
 /// The host of a service's request to a route that has no hosts of its own.
@@ -28,9 +28,15 @@ pub(super) fn table(services: &ServiceSettings, routes: &[Arc<Route>], diagnosti
     table
 }
 
-/// Reports the paths of webhooks that lead nowhere: an error for a watched path at which no list answers GET, and a
-/// warning for `authorize` without a route.
+/// Reports the paths that lead nowhere: an error for the request of a queue and for a watched path at which no list
+/// answers GET, and a warning for `authorize` without a route.
 fn check(services: &ServiceSettings, table: &RouteTable, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) {
+    for JobQueueSettings { name, path, .. } in services.jobs.iter().flat_map(|jobs| &jobs.queues) {
+        if leading(&path.value, table, routes).next().is_none() {
+            let message = format!("no route answers the request of services.jobs.queues.{name}");
+            diagnostics.error(path.at, message, "add a route with its path, which forwards to the upstream");
+        }
+    }
     let Some(webhooks) = &services.webhooks else { return };
     if let Some(clients) = &webhooks.clients
         && authorizing(&clients.authorize.value, table, routes).is_none()
@@ -59,10 +65,19 @@ fn check(services: &ServiceSettings, table: &RouteTable, routes: &[Arc<Route>], 
 /// Returns the route to which `services.webhooks.clients.authorize` leads, under any host; `None` if no route does. A
 /// client may register endpoints if this route answers its request.
 pub fn authorizing<'r>(path: &str, table: &RouteTable, routes: &'r [Arc<Route>]) -> Option<&'r Arc<Route>> {
-    let hosts = routes.iter().flat_map(|route| route.hosts.iter().map(String::as_str)).chain([ANY]);
     let is_answering = |found: &RouteMatch| found.route.list.is_none() || found.route.methods.take(&Method::GET);
-    let found = hosts.filter_map(|host| find(path, host, table)).find(is_answering)?;
+    let found = leading(path, table, routes).find(is_answering)?;
     routes.iter().find(|route| route.name == found.route.name)
+}
+
+/// Returns the routes to which a path leads, under each host that the routes have, and under any other.
+fn leading<'a>(
+    path: &'a str,
+    table: &'a RouteTable,
+    routes: &'a [Arc<Route>],
+) -> impl Iterator<Item = RouteMatch> + 'a {
+    let hosts = routes.iter().flat_map(|route| route.hosts.iter().map(String::as_str)).chain([ANY]);
+    hosts.filter_map(move |host| find(path, host, table))
 }
 
 /// Returns the route of a GET request for a path, which may have a query; `None` if no route has the path, or if the

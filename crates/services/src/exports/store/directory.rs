@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    Added, ClientNames, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, QueueLimits, TakenJob,
+    Added, ClientNames, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, QueueLimits, Takeable, TakenJob,
     table::{JobTable, STEPS},
 };
 use crate::{
@@ -172,14 +172,16 @@ impl ExportStore for DirectoryStore {
         Ok(Box::new(FileBody(opened.await.map_err(JobStoreFault::Result)?)))
     }
 
-    async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault> {
-        let candidates = self.look(|jobs| jobs.candidates(clock::unix_milliseconds())).await?;
+    async fn take(&self, takeable: &Takeable) -> Result<Option<TakenJob>, JobStoreFault> {
+        let wanted = takeable.clone();
+        let candidates = self.look(move |jobs| jobs.candidates(clock::unix_milliseconds(), &wanted)).await?;
         for id in candidates {
             let path = self.results.join(&id);
             let Some(file) = blocking(move || lock(&path)).await? else { continue };
             // The lock is taken before the claim: it proves that no other process is working on an active job.
             // Test: `another_process_takes_over`.
-            let claimed = self.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds())).await?;
+            let wanted = takeable.clone();
+            let claimed = self.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds(), &wanted)).await?;
             let Some((job, credentials)) = claimed else { continue };
             let files = vec![Arc::new(file)];
             let lease = FileLease { store: self.clone(), files, id: job.id.clone(), claim: job.claim };

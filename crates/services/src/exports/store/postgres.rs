@@ -22,8 +22,8 @@ use tokio_postgres::{
 };
 
 use super::{
-    Added, ClientNames, Ended, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, MOST_LISTED, QueueLimits,
-    TakenJob,
+    Added, ClientNames, Ended, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, MOST_LISTED, NO_QUEUES,
+    QueueLimits, Takeable, TakenJob, keys,
 };
 use crate::{
     database::{natural, whole},
@@ -35,7 +35,10 @@ use cursorgate_config::settings::{ExportStoreSettings, PostgresSettings};
 use cursorgate_gateway::session::service::BodySource;
 
 /// The SQL scripts that create and change the tables, one for each version.
-const STEPS: [&str; 1] = [TABLES];
+const STEPS: [&str; 3] = [TABLES, keys::POSTGRES, QUEUES];
+
+/// The script that adds the column for the queues of jobs that aren't exports.
+const QUEUES: &str = "ALTER TABLE cursorgate_exports ADD COLUMN queue text;";
 
 const TABLES: &str = "
 CREATE TABLE cursorgate_exports (
@@ -94,7 +97,7 @@ const ANNOUNCING: f64 = 60.0;
 
 #[derive(Clone)]
 pub(in crate::exports) struct PostgresJobs {
-    postgres: Arc<Postgres>,
+    pub(super) postgres: Arc<Postgres>,
     lease: Duration,
 }
 
@@ -123,6 +126,17 @@ impl PostgresJobs {
 
 #[async_trait]
 impl ExportStore for PostgresJobs {
+    async fn probe(&self) -> Result<(), JobStoreFault> {
+        // Updates of rows can succeed on a full disk, but not a page of a result. The block leaves no row behind.
+        const PROBE: &str = "
+            DO $$ BEGIN
+                INSERT INTO cursorgate_export_parts VALUES ('probe', 0, decode(repeat('00', 65536), 'hex'));
+                DELETE FROM cursorgate_export_parts WHERE job = 'probe';
+            END $$";
+        self.postgres.ask_alone(PROBE, &[]).await?;
+        Ok(())
+    }
+
     async fn add(
         &self,
         job: ExportJob,
@@ -136,20 +150,22 @@ impl ExportStore for PostgresJobs {
                 SELECT count(*) AS everyone,
                        count(*) FILTER (WHERE coalesce(definition::json ->> 'counted', owner) = ANY($11)) AS own,
                        count(*) FILTER (WHERE definition::json ->> 'network' = $12) AS near
-                FROM cursorgate_exports WHERE state IN ('queued', 'active')
+                FROM cursorgate_exports WHERE state IN ('queued', 'active') AND queue IS NOT DISTINCT FROM $16
             ), known AS (
                 SELECT count(*) > 0 AS is_known FROM cursorgate_exports
                 WHERE owner = ANY($14) AND definition::json ->> 'key' = $15
             ), added AS (
-                INSERT INTO cursorgate_exports (id, owner, state, priority, created, definition, progress, credentials)
-                SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM unfinished, known
+                INSERT INTO cursorgate_exports
+                    (id, owner, state, priority, created, definition, progress, credentials, queue)
+                SELECT $1, $2, $3, $4, $5, $6, $7, $8, $16 FROM unfinished, known
                 WHERE own < $9 AND near < $13 AND everyone < $10 AND NOT is_known
                 RETURNING 1
             )
             SELECT own < $9 AND near < $13, (SELECT count(*) FROM added) = 1, is_known FROM unfinished, known";
         let (definition, progress) = (serde_json::to_string(&job.definition)?, serde_json::to_string(&job.progress)?);
         let most = |count: usize| whole(u64::try_from(count).unwrap_or(u64::MAX));
-        let parameters: [TypedValue<'_>; 15] = [
+        let queue = job.definition.call.as_ref().map(|call| &call.queue);
+        let parameters: [TypedValue<'_>; 16] = [
             (&job.id, Type::TEXT),
             (&job.owner, Type::TEXT),
             (&job.state.word(), Type::TEXT),
@@ -165,6 +181,7 @@ impl ExportStore for PostgresJobs {
             (&most(limits.per_network()), Type::INT8),
             (&owners, Type::TEXT_ARRAY),
             (&job.definition.key, Type::TEXT),
+            (&queue, Type::TEXT),
         ];
         // Two of these statements at the same time wouldn't see each other's job, and could both take the last place.
         // So they run one after the other.
@@ -270,12 +287,17 @@ impl ExportStore for PostgresJobs {
         Ok(Box::new(body))
     }
 
-    async fn take(&self) -> Result<Option<TakenJob>, JobStoreFault> {
+    async fn take(&self, takeable: &Takeable) -> Result<Option<TakenJob>, JobStoreFault> {
         // SKIP LOCKED skips a job that another process is taking at this moment, instead of waiting for it.
         let take = format!(
             "WITH next AS MATERIALIZED (
                 SELECT id, state FROM cursorgate_exports AS job
-                WHERE (state = 'queued' AND not_before <= now()) OR (state = 'active' AND lease_until <= now())
+                WHERE ((state = 'queued' AND not_before <= now()) OR (state = 'active' AND lease_until <= now()))
+                AND CASE WHEN queue IS NULL THEN $2 ELSE progress::json ->> 'started' IS NOT NULL OR
+                    (SELECT count(*) FROM cursorgate_exports AS other WHERE other.queue = job.queue
+                     AND other.id <> job.id AND (other.state = 'active' OR
+                        (other.state = 'queued' AND other.progress::json ->> 'started' IS NOT NULL)))
+                    < coalesce(($3::json ->> queue)::bigint, 1) END
                 ORDER BY (SELECT count(*) FROM cursorgate_exports AS other
                           WHERE other.owner = job.owner AND other.state = 'active' AND other.id <> job.id),
                          priority DESC, number
@@ -286,7 +308,14 @@ impl ExportStore for PostgresJobs {
                 interruptions = interruptions + CASE next.state WHEN 'active' THEN 1 ELSE 0 END
             FROM next WHERE job.id = next.id RETURNING {COLUMNS}, job.credentials"
         );
-        let rows = self.postgres.ask(&take, &[(&self.lease.as_secs_f64(), Type::FLOAT8)]).await?;
+        let lease = self.lease.as_secs_f64();
+        let parameters: [TypedValue<'_>; 3] =
+            [(&lease, Type::FLOAT8), (&takeable.exports, Type::BOOL), (&takeable.queues, Type::TEXT)];
+        // Two processes at the same time wouldn't see each other's job, and could both take the last place of a queue.
+        let rows = match takeable.queues.as_str() {
+            NO_QUEUES => self.postgres.ask(&take, &parameters).await?,
+            _ => self.postgres.ask_alone(&take, &parameters).await?,
+        };
         let Some(row) = rows.first() else { return Ok(None) };
         let job = read(row)?;
         let lease = RowLease {
@@ -538,7 +567,7 @@ fn place(part: usize, byte: u64) -> i64 {
 }
 
 /// Returns the value of a column, which is given by its index.
-fn cell<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, JobStoreFault> {
+pub(super) fn cell<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, JobStoreFault> {
     Ok(row.try_get(column).map_err(PostgresFault::from)?)
 }
 

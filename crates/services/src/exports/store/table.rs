@@ -3,14 +3,14 @@
 
 use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction, named_params, params_from_iter};
 
-use super::{Added, ClientNames, Ended, FinishedJob, JobEnd, LONGEST_WAIT, MOST_LISTED, QueueLimits};
+use super::{Added, ClientNames, Ended, FinishedJob, JobEnd, LONGEST_WAIT, MOST_LISTED, QueueLimits, Takeable, keys};
 use crate::{
     database::{DatabaseFault, count, natural, whole},
     exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState},
 };
 
 /// The SQL scripts that create and change the tables, one for each version.
-pub(super) const STEPS: [&str; 2] = [TABLES, ANNOUNCEMENTS];
+pub(super) const STEPS: [&str; 4] = [TABLES, ANNOUNCEMENTS, keys::SQLITE, QUEUES];
 
 const TABLES: &str = "
 CREATE TABLE jobs (
@@ -37,6 +37,16 @@ const ANNOUNCEMENTS: &str = "
 ALTER TABLE jobs ADD COLUMN announcement TEXT;
 CREATE INDEX jobs_announced ON jobs (id) WHERE announcement IS NOT NULL;
 ";
+
+/// The script that adds the column for the queues of jobs that aren't exports.
+const QUEUES: &str = "ALTER TABLE jobs ADD COLUMN queue TEXT;";
+
+/// The condition that a job is one of those to take ([`Takeable`]). A job of a queue is at work from its first request
+/// to its end, also while no process works on it.
+const TAKEABLE: &str = "CASE WHEN job.queue IS NULL THEN ?3 ELSE job.progress ->> 'started' IS NOT NULL OR
+    (SELECT count(*) FROM jobs AS other WHERE other.queue = job.queue AND other.id <> job.id AND
+        (other.state = 'active' OR (other.state = 'queued' AND other.progress ->> 'started' IS NOT NULL)))
+    < coalesce(?4 ->> job.queue, 1) END";
 
 /// The columns of a job that `read` needs.
 const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, progress, fault";
@@ -83,9 +93,10 @@ impl JobTable<'_> {
         let unfinished = format!(
             "SELECT count(*), count(*) FILTER (WHERE coalesce(definition ->> 'counted', owner) IN ({places})),
                     count(*) FILTER (WHERE definition ->> 'network' = ?)
-             FROM jobs WHERE state IN ('queued', 'active')"
+             FROM jobs WHERE state IN ('queued', 'active') AND queue IS ?"
         );
-        let parameters = counted.iter().map(Some).chain([job.definition.network.as_ref()]);
+        let queue = job.definition.call.as_ref().map(|call| &call.queue);
+        let parameters = counted.iter().map(Some).chain([job.definition.network.as_ref(), queue]);
         let (all, own, near): (i64, i64, i64) =
             self.transaction.query_row(&unfinished, params_from_iter(parameters), |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -98,8 +109,8 @@ impl JobTable<'_> {
             return Ok(Added::QueueIsFull);
         }
         self.transaction.execute(
-            "INSERT INTO jobs (id, owner, state, priority, created, definition, progress, credentials)
-             VALUES (:id, :owner, :state, :priority, :created, :definition, :progress, :credentials)",
+            "INSERT INTO jobs (id, owner, state, priority, created, definition, progress, credentials, queue)
+             VALUES (:id, :owner, :state, :priority, :created, :definition, :progress, :credentials, :queue)",
             named_params! {
                 ":id": job.id,
                 ":owner": job.owner,
@@ -109,6 +120,7 @@ impl JobTable<'_> {
                 ":definition": serde_json::to_string(&job.definition)?,
                 ":progress": serde_json::to_string(&job.progress)?,
                 ":credentials": credentials,
+                ":queue": queue,
             },
         )?;
         Ok(Added::Queued)
@@ -182,27 +194,33 @@ impl JobTable<'_> {
     /// Returns the ids of the jobs that could be taken, in the order in which to try them. The order is by the number
     /// of the client's active jobs, then by priority, then by age. Active jobs are included, because their process
     /// might have ended, which only the job's lock shows. `now` is in milliseconds since 1970.
-    pub(super) fn candidates(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
+    pub(super) fn candidates(&mut self, now: u64, takeable: &Takeable) -> Result<Vec<String>, DatabaseFault> {
         let query = format!(
-            "SELECT id FROM jobs AS job WHERE state = 'active' OR (state = 'queued' AND {DUE})
+            "SELECT id FROM jobs AS job WHERE (state = 'active' OR (state = 'queued' AND {DUE})) AND {TAKEABLE}
              ORDER BY (SELECT count(*) FROM jobs WHERE owner = job.owner AND state = 'active' AND id <> job.id),
                       priority DESC, created, rowid LIMIT {MOST_CANDIDATES}"
         );
         let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map((whole(now), beyond(now)), |row| row.get(0))?;
+        let parameters = (whole(now), beyond(now), takeable.exports, &takeable.queues);
+        let rows = statement.query_map(parameters, |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Takes a job that this process has locked, and returns the job with its credentials. Returns `None` if the job
     /// can't be taken any more, for example because it was cancelled. `now` is in milliseconds since 1970.
-    pub(super) fn claim(&mut self, id: &str, now: u64) -> Result<Option<(ExportJob, Vec<u8>)>, DatabaseFault> {
+    pub(super) fn claim(
+        &mut self,
+        id: &str,
+        now: u64,
+        takeable: &Takeable,
+    ) -> Result<Option<(ExportJob, Vec<u8>)>, DatabaseFault> {
+        // Another process may have taken the last place of the queue since the search for candidates.
         let query = format!(
-            "SELECT {COLUMNS}, credentials FROM jobs
-             WHERE id = ?3 AND (state = 'active' OR (state = 'queued' AND {DUE}))"
+            "SELECT {COLUMNS}, credentials FROM jobs AS job
+             WHERE id = ?5 AND (state = 'active' OR (state = 'queued' AND {DUE})) AND {TAKEABLE}"
         );
-        let found = self
-            .transaction
-            .query_row(&query, (whole(now), beyond(now), id), |row| Ok((read(row), row.get("credentials")?)));
+        let parameters = (whole(now), beyond(now), takeable.exports, &takeable.queues, id);
+        let found = self.transaction.query_row(&query, parameters, |row| Ok((read(row), row.get("credentials")?)));
         let Some((job, credentials)) = found.optional()? else { return Ok(None) };
         let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
         // If the job is active although its lock was free, its process ended while it worked on a page, so an
@@ -359,7 +377,7 @@ mod tests {
     use crate::exports::{
         format::{Compression, ExportFormat, Formulas},
         job::Priority,
-        store::DirectoryStore,
+        store::{DirectoryStore, NO_QUEUES},
     };
 
     /// A store in a temporary directory for one test, which is removed at the end of the test.
@@ -377,11 +395,16 @@ mod tests {
         OwnStore(DirectoryStore::open(&directory).unwrap(), directory)
     }
 
+    fn all() -> Takeable {
+        Takeable { exports: true, queues: NO_QUEUES.to_owned() }
+    }
+
     fn job(id: &str, owner: &str, priority: Priority, created: u64) -> ExportJob {
         let definition = JobDefinition {
             network: None,
             key: None,
             counted: None,
+            call: None,
             path: "/users".to_owned(),
             normal_path: "/users".to_owned(),
             host: None,
@@ -425,11 +448,11 @@ mod tests {
             .0
             .call(|jobs| {
                 assert_eq!(add(jobs, &job("a", "one", Priority::Normal, 1), MANY)?, Added::Queued);
-                let (first, credentials) = jobs.claim("a", 0)?.unwrap();
+                let (first, credentials) = jobs.claim("a", 0, &all())?.unwrap();
                 assert_eq!((credentials.as_slice(), first.progress.interruptions), (&b"sealed"[..], 0));
                 let further = JobProgress { items: 7, bytes: 70, ..JobProgress::default() };
                 assert!(jobs.advance("a", first.claim, &further)?);
-                let (second, _) = jobs.claim("a", 0)?.unwrap();
+                let (second, _) = jobs.claim("a", 0, &all())?.unwrap();
                 assert_eq!((second.progress.items, second.progress.interruptions), (7, 1), "it goes on there");
                 let stale = JobProgress { items: 9, ..JobProgress::default() };
                 assert!(!jobs.advance("a", first.claim, &stale)?);
@@ -440,7 +463,7 @@ mod tests {
                 jobs.end("a", second.claim, &ended(Ended::Finished(JobState::Completed), &further), 5_000)?;
                 assert_eq!(jobs.counts()?, [(JobState::Completed, 1)]);
                 assert_eq!(jobs.find("a", &owners)?.unwrap().state, JobState::Completed);
-                assert!(jobs.claim("a", 0)?.is_none() && jobs.find("a", &["two".to_owned()])?.is_none());
+                assert!(jobs.claim("a", 0, &all())?.is_none() && jobs.find("a", &["two".to_owned()])?.is_none());
                 let left: Option<Vec<u8>> =
                     jobs.transaction.query_row("SELECT credentials FROM jobs", [], |row| row.get(0))?;
                 assert_eq!(left, None, "a finished job has no credentials");
@@ -460,12 +483,12 @@ mod tests {
         let call = |jobs: &mut JobTable<'_>| {
             add(jobs, &job("a", "one", Priority::Normal, 1), MANY)?;
             let (now, wrong) = (1_000_000, 1_000_000 + 400 * 86_400_000);
-            let (taken, _) = jobs.claim("a", wrong)?.unwrap();
+            let (taken, _) = jobs.claim("a", wrong, &all())?.unwrap();
             let pause = Duration::from_secs(60);
             jobs.end("a", taken.claim, &ended(Ended::Queued(pause), &taken.progress), wrong)?;
-            assert!(jobs.candidates(wrong)?.is_empty() && jobs.claim("a", wrong + 59_000)?.is_none());
-            assert_eq!(jobs.candidates(now)?, ["a"]);
-            assert!(jobs.claim("a", now)?.is_some());
+            assert!(jobs.candidates(wrong, &all())?.is_empty() && jobs.claim("a", wrong + 59_000, &all())?.is_none());
+            assert_eq!(jobs.candidates(now, &all())?, ["a"]);
+            assert!(jobs.claim("a", now, &all())?.is_some());
             Ok(())
         };
         store.0.call(call).await.unwrap();
@@ -514,14 +537,14 @@ mod tests {
                 ] {
                     add(jobs, &job(id, owner, priority, created), MANY)?;
                 }
-                assert_eq!(jobs.candidates(0)?, ["c", "a", "b", "d"]);
-                let (taken, _) = jobs.claim("c", 0)?.unwrap();
-                assert_eq!(jobs.candidates(0)?, ["c", "d", "a", "b"], "the other client's turn");
+                assert_eq!(jobs.candidates(0, &all())?, ["c", "a", "b", "d"]);
+                let (taken, _) = jobs.claim("c", 0, &all())?.unwrap();
+                assert_eq!(jobs.candidates(0, &all())?, ["c", "d", "a", "b"], "the other client's turn");
                 let wait = Ended::Queued(Duration::from_millis(50));
                 jobs.end("c", taken.claim, &ended(wait, &taken.progress), 0)?;
-                assert!(jobs.claim("c", 49)?.is_none());
-                assert_eq!(jobs.candidates(49)?, ["a", "b", "d"], "it waits for its next attempt");
-                assert_eq!(jobs.candidates(50)?, ["c", "a", "b", "d"]);
+                assert!(jobs.claim("c", 49, &all())?.is_none());
+                assert_eq!(jobs.candidates(49, &all())?, ["a", "b", "d"], "it waits for its next attempt");
+                assert_eq!(jobs.candidates(50, &all())?, ["c", "a", "b", "d"]);
                 let two = QueueLimits { per_client: 3, queue: 100 };
                 assert_eq!(add(jobs, &job("e", "one", Priority::Low, 5), two)?, Added::ClientIsFull);
                 let four = QueueLimits { per_client: 100, queue: 4 };
@@ -574,9 +597,9 @@ mod tests {
     #[tokio::test]
     async fn a_database_of_a_later_version_is_left_alone() {
         let store = store("later");
-        let set = |jobs: &mut JobTable<'_>| Ok(jobs.transaction.pragma_update(None, "user_version", 3)?);
+        let set = |jobs: &mut JobTable<'_>| Ok(jobs.transaction.pragma_update(None, "user_version", 4)?);
         store.0.call(set).await.unwrap();
         let again = DirectoryStore::open(&store.1);
-        assert!(matches!(again, Err(DatabaseFault::Later(3))));
+        assert!(matches!(again, Err(DatabaseFault::Later(4))));
     }
 }

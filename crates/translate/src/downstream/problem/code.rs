@@ -81,12 +81,18 @@ codes! {
     RouteNotFound = "route_not_found", 404, "There is nothing at this path";
     /// The export does not exist, or belongs to another client.
     ExportNotFound = "export_not_found", 404, "There is no such export";
+    /// The job does not exist, or belongs to another client; or there is no such queue.
+    JobNotFound = "job_not_found", 404, "There is no such job or queue";
     /// The endpoint of webhooks or its delivery does not exist, or belongs to another client.
     WebhookNotFound = "webhook_not_found", 404, "There is no such webhook endpoint or delivery";
     /// The requested envelope is not offered.
     EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
     /// The export hasn't failed, so there is nothing to resume.
     ExportNotFailed = "export_not_failed", 409, "The export has not failed";
+    /// The job hasn't failed, so there is nothing to resume.
+    JobNotFailed = "job_not_failed", 409, "The job has not failed";
+    /// The job is waiting, running, failed or cancelled, so it has no result.
+    JobWithoutResult = "job_without_result", 409, "The job has no result";
     /// A request with the same idempotency key is under way.
     IdempotencyKeyInUse = "idempotency_key_in_use", 409, "A request with this key is under way";
     /// A request with the same idempotency key has run, and its result is not kept.
@@ -123,6 +129,8 @@ codes! {
     TieRun = "tie_run", 422, "Too many items share their sort keys";
     /// The client has as many unfinished exports as it may have.
     ExportLimit = "export_limit", 429, "Too many unfinished exports";
+    /// The client has as many unfinished jobs of the queue as it may have.
+    JobLimit = "job_limit", 429, "Too many unfinished jobs";
     /// The client has as many live pages as it may have.
     LiveLimit = "live_limit", 429, "Too many live pages";
     /// The client has used up a limit on requests, or a brownout is on.
@@ -185,6 +193,7 @@ impl Code {
             self,
             Self::RateLimited
                 | Self::ExportLimit
+                | Self::JobLimit
                 | Self::LiveLimit
                 | Self::UpstreamUnavailable
                 | Self::UpstreamTruncated

@@ -294,6 +294,20 @@ fn an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again() {
 }
 
 #[test]
+fn empty_answers_in_a_row_in_the_middle_of_a_walk_end_no_list() {
+    for (declared, total) in [(true, false), (false, false), (true, true), (false, true)] {
+        for count in 1..=3 {
+            let mut list = fixed(rows(390, 20, |_| false), 20);
+            list.pages.iter_mut().for_each(|page| page.total = page.total.filter(|_| total));
+            list.order.declared = declared;
+            list.once = vec![Given { total: total.then_some(0), ..given("40", &[], None) }; count];
+            let walk = walked(&mut list, 20).unwrap();
+            assert_eq!((walk.items, walk.doubted), (390, None), "{declared} {total} {count}");
+        }
+    }
+}
+
+#[test]
 fn a_flag_without_the_dialects_word_does_not_end_a_list_by_item() {
     let by = |token, items: &[&'static str], more| Given { more: Some(more), ..given(token, items, None) };
     let pages = || {
@@ -386,7 +400,8 @@ fn an_empty_answer_whose_token_works_no_longer_is_a_doubted_end() {
     for declared in [true, false] {
         let mut list = fixed(rows(400, 100, |_| false), 100);
         list.order.declared = declared;
-        list.once = vec![given("200", &[], None), Given { standing: Standing::Gone, ..given("200", &[], None) }];
+        list.once = vec![Given { standing: Standing::Gone, ..given("200", &[], None) }; 4];
+        list.once[0].standing = Standing::Listed;
         let walk = walked(&mut list, 100).unwrap();
         assert_eq!((walk.items, walk.doubted), (200, Some(DoubtedEnd { reached: 200, said: None })), "{declared}");
         // An empty answer that is confirmed isn't doubted, and neither is an answer with items.

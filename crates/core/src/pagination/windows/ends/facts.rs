@@ -179,6 +179,12 @@ impl SeenAnswers {
         with_items.map(|seen| seen.slice).max_by_key(|slice| slice.begins())
     }
 
+    /// Returns the offset after the farthest item that an answer shows; `None` if none shows an item.
+    pub(super) fn shown_end(&self) -> Option<u64> {
+        let with_items = self.listed().filter(|seen| seen.count > 0);
+        with_items.map(|seen| seen.slice.begins().0.saturating_add(u64::from(seen.count))).max()
+    }
+
     /// Returns whether an answer to this slice has the same first item as another answer.
     pub(in crate::pagination::windows) fn begins_alike(&self, slice: Slice, other: &Answer) -> bool {
         let first = first_of(other);

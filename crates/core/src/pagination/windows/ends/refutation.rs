@@ -12,7 +12,7 @@ use crate::pagination::{
     judge::draft::Ground,
     limits::{END_FAR_OFFSET, END_FLIPPED_LOOKS, END_LOOKS, NAMED_PLACE_WINDOWS},
     page::DoubtedEnd,
-    paging::Family,
+    paging::{Family, Sizes},
     plan, rows,
     slices::AskedSlice,
     windows::KeyHalt,
@@ -179,8 +179,11 @@ impl KeyReader<'_> {
                 return Ok(Some(Refuted::Item(asked, Box::new(answer))));
             }
         }
+        let is_fixed = matches!(self.request.paging.sizes(), Sizes::Fixed(_));
         for distance in 0..growing {
-            let place = end.covered.saturating_add(u64::from(end.size) << distance);
+            // The first of these looks follows those without a hole. Pages of a fixed size reach less far, so theirs don't.
+            let strides = (1_u64 << distance) - u64::from(near > 0 && !is_fixed);
+            let place = end.covered.saturating_add(u64::from(end.size).saturating_mul(strides));
             if let LookResult::Item(asked, _) = self.sight_apart(end, place).await? {
                 return Ok(Some(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size)))));
             }

@@ -65,12 +65,14 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Returns a refusal after a sweep in vain. The sweep's answers may state a total below the place that it names.
+    /// Returns a refusal after a sweep in vain. The sweep's answers may show that the list is shorter than the place that
+    /// it names. Regression: `crates/sim/regressions/the-nearest-place-after-a-sweep-back.txt`.
     fn after_sweep(&self, refusal: Refusal) -> Refusal {
         let Refusal::PositionLost { nearest } = refusal else { return refusal };
         let limit = u64::from(self.request.limit);
-        let total = self.seen.newest_total().filter(|total| total.exact && total.value <= nearest.0);
-        Refusal::PositionLost { nearest: total.map_or(nearest, |total| Offset(total.value.saturating_sub(limit))) }
+        let total = self.seen.newest_total().filter(|total| total.exact).map(|total| total.value);
+        let end = total.or_else(|| self.seen.shown_end()).filter(|end| *end <= nearest.0);
+        Refusal::PositionLost { nearest: end.map_or(nearest, |end| Offset(end.saturating_sub(limit))) }
     }
 
     /// Returns whether a sweep may read the page: by proofs, and if an answer was short.
@@ -136,8 +138,7 @@ impl KeyReader<'_> {
                 return self.sweep_to_the_end(near, (anchor, came, covered)).await;
             }
             let Some(next) = self.look(self.window_at(covered, size)).await? else { return Ok(None) };
-            // After its end, the list repeats a page.
-            let comes_again = !next.1.items.is_empty() && facts::digest(&next.1) == facts::digest(&answer);
+            let comes_again = self.comes_again_in(asked, &answer, &next).await?;
             if comes_again && is_blind {
                 return Ok(None);
             }
@@ -150,6 +151,24 @@ impl KeyReader<'_> {
             (asked, answer) = next;
         }
         Ok(None)
+    }
+
+    /// Returns whether the list repeats a page after its end, as the next answer of the sweep shows. Answers to slices
+    /// that overlap may have the same items because the others of their rows are left out. Test:
+    /// `a_silent_cap_among_hidden_rows_skips_no_visible_row`.
+    async fn comes_again_in(
+        &mut self,
+        asked: AskedSlice,
+        answer: &Answer,
+        next: &(AskedSlice, Answer),
+    ) -> Result<bool, super::KeyHalt> {
+        let is_same = |other: &Answer| !other.items.is_empty() && facts::digest(other) == facts::digest(answer);
+        let end = facts::end_of(asked.slice);
+        if !is_same(&next.1) || next.0.slice.begins().0 >= end {
+            return Ok(is_same(&next.1));
+        }
+        let apart = self.look(self.window_at(end, asked.slice.size().0)).await?;
+        Ok(apart.is_some_and(|(_, apart)| is_same(&apart)))
     }
 
     /// Judges the end after an anchor, beyond which the sweep found no item.
@@ -180,7 +199,7 @@ impl KeyReader<'_> {
                 self.join_sides(near, (asked, view), Way::Forward).await.map(Some)
             }
             // A list without items has no page after an item.
-            EndVerdict::Over | EndVerdict::Doubted(_) if is_at_start && self.draft.len() == 0 => Ok(None),
+            EndVerdict::Over | EndVerdict::Doubted(_) if is_at_start && self.names_item() => Ok(None),
             // The last page must be read on towards the start, which a sweep to the end doesn't. Test:
             // `crates/sim/regressions/a-last-page-of-a-list-that-shrinks.txt`.
             EndVerdict::Over | EndVerdict::Doubted(_) if self.draft.is_the_last_page() && !self.draft.is_full() => {
@@ -201,21 +220,7 @@ impl KeyReader<'_> {
     async fn sweep_back(&mut self, anchor: Anchor) -> Result<Option<super::KeyTurn>, super::KeyHalt> {
         let size = self.look_size();
         let order = std::sync::Arc::clone(&self.request.order);
-        let mut place = self.draft.offset();
-        let (mut stride, mut empty) = (u64::from(size), 0);
-        // The bound: each step goes twice as far towards the end, until the budget is spent, or the end is passed.
-        let (mut asked, mut answer) = loop {
-            let Some((asked, answer)) = self.look(self.window_at(place, size)).await? else { return Ok(None) };
-            if facts::ends_at_or_after(&answer, &order, &anchor) {
-                break (asked, answer);
-            }
-            empty += u32::from(answer.items.is_empty());
-            if answer.standing != Standing::Listed || empty > END_LOOKS[1].1 {
-                return Ok(None);
-            }
-            place = asked.slice.begins().0.saturating_add(stride);
-            stride = stride.saturating_mul(2);
-        };
+        let Some((mut asked, mut answer)) = self.look_for_near_side(&anchor, size).await? else { return Ok(None) };
         let mut near = NearSide::of(asked, &answer);
         // The bound: each step covers rows before the one before.
         for _ in 0..SWEEP_STEPS {
@@ -247,6 +252,57 @@ impl KeyReader<'_> {
                 return Ok(None);
             }
             (asked, answer) = next;
+        }
+        Ok(None)
+    }
+
+    /// Looks for an answer that reaches the boundary before `anchor`: from the expected place towards the end, and then
+    /// towards the start, because the place of an item after a gap is only known roughly.
+    async fn look_for_near_side(
+        &mut self,
+        anchor: &Anchor,
+        size: u32,
+    ) -> Result<Option<(AskedSlice, Answer)>, super::KeyHalt> {
+        let order = std::sync::Arc::clone(&self.request.order);
+        let expected = self.draft.offset();
+        let (mut place, mut stride, mut empty) = (expected, u64::from(size), 0);
+        // The bound: each step goes twice as far towards the end, until the budget is spent, or the end is passed.
+        while let Some((asked, answer)) = self.look(self.window_at(place, size)).await? {
+            if facts::ends_at_or_after(&answer, &order, anchor) {
+                return Ok(Some((asked, answer)));
+            }
+            empty += u32::from(answer.items.is_empty());
+            if answer.standing != Standing::Listed || empty > END_LOOKS[1].1 {
+                break;
+            }
+            place = asked.slice.begins().0.saturating_add(stride);
+            stride = stride.saturating_mul(2);
+        }
+        (place, stride) = (expected, u64::from(size));
+        // The bound: each step goes twice as far towards the start.
+        while place > 0 {
+            let end = place;
+            place = place.saturating_sub(stride);
+            stride = stride.saturating_mul(2);
+            let Some((mut asked, mut answer)) = self.look(self.window_at(place, size)).await? else { break };
+            let is_before = !answer.items.is_empty();
+            // The bound: each look covers rows after the one before.
+            while !facts::ends_at_or_after(&answer, &order, anchor) {
+                let covered = self.covered_to(asked, &answer);
+                if !is_before || covered >= end {
+                    break;
+                }
+                match self.look(self.window_at(covered, size)).await? {
+                    Some(next) if next.0.slice.begins() > asked.slice.begins() => (asked, answer) = next,
+                    _ => return Ok(None),
+                }
+            }
+            if facts::ends_at_or_after(&answer, &order, anchor) {
+                return Ok(Some((asked, answer)));
+            }
+            if is_before {
+                break;
+            }
         }
         Ok(None)
     }
