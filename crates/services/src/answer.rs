@@ -95,7 +95,7 @@ pub(super) async fn ask(
     // A service only sends requests of new clients.
     let _ = head.insert_header(FORM, form);
     let request = InnerRequest { head, body: Bytes::new() };
-    send((gateway, snapshot), caller, (request, usize::MAX), (time, wanted)).await
+    send(gateway, snapshot, caller, request, usize::MAX, time, wanted).await
 }
 
 /// Sends a request in the name of `caller`, and returns the whole answer, whose body has at most `most` bytes. The
@@ -105,10 +105,13 @@ pub(super) async fn ask(
 ///
 /// Returns the reason that there is no whole answer.
 pub(super) async fn send(
-    (gateway, snapshot): (&Arc<Gateway>, &Snapshot),
+    gateway: &Arc<Gateway>,
+    snapshot: &Snapshot,
     caller: &Caller,
-    (request, most): (InnerRequest, usize),
-    (time, wanted): (Duration, &mut watch::Receiver<()>),
+    request: InnerRequest,
+    most: usize,
+    time: Duration,
+    wanted: &mut watch::Receiver<()>,
 ) -> Result<InnerAnswer, NoAnswer> {
     let held = snapshot.memory.share();
     let (mut kept, mut is_too_large) = (Some(Vec::new()), false);

@@ -164,7 +164,7 @@ impl Service for Webhooks {
         outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         if let Some((settings, emit)) = emitting(snapshot, session.req_header()) {
-            let emitted = self.emit(session, (settings, emit), held).await?;
+            let emitted = self.emit(session, settings, emit, held).await?;
             return Ok(Some(ServiceAnswer::Whole(emitted)));
         }
         let call =
@@ -210,7 +210,8 @@ impl Webhooks {
     async fn emit(
         &self,
         session: &mut ServerSession,
-        (settings, emit): (&WebhookSettings, &EmitSettings),
+        settings: &WebhookSettings,
+        emit: &EmitSettings,
         held: &MemoryShare,
     ) -> Result<Response, Failure> {
         if !has_token(session.req_header(), emit) {
