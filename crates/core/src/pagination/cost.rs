@@ -196,7 +196,8 @@ impl CostShape {
         // `runs_of_half_an_answer_are_not_overlooked`.
         let half = self.cap() / 2;
         let run = if run >= half && !fits(half) { longest(half, fits) } else { run };
-        (run < most).then(|| (run, over(run.max(1)).most()))
+        let requests = |run: u32| over(run.max(1)).most();
+        (run < most).then(|| (run, requests(run).max(requests(run.min(half)))))
     }
 
     /// Returns the largest size that one request can ask for.

@@ -70,11 +70,11 @@ pub(crate) const WALKS: Bounds = Bounds {
         (
             Regime::Wild,
             &[
-                ("budget exceeded", 140.0),
+                ("budget exceeded", 135.0),
                 ("no list", 95.0),
                 ("pivot gone", 14.0),
                 // A last page that another answer refutes is refused if no answer leads to the item beyond it.
-                ("position lost", 22.0),
+                ("position lost", 25.0),
                 ("stuck", 0.6),
                 ("tie run", 45.0),
                 ("too deep", 38.0),

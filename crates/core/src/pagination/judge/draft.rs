@@ -356,6 +356,11 @@ impl Draft {
         }
     }
 
+    /// Notes that the list is empty, by several answers together.
+    pub(in crate::pagination) fn end_of_nothing(&mut self) {
+        (self.more.before, self.more.after, self.weakness.checked) = (Some(false), Some(false), true);
+    }
+
     /// Notes that the end of the list is only as certain as several answers together.
     pub(in crate::pagination) fn end_is_checked(&mut self) {
         self.weakness.checked = true;

@@ -384,9 +384,9 @@ fn a_word_about_hidden_rows_keeps_every_list_readable() {
             let rows = (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string()));
             let mut list = List { cap: 50, total, ties: Ties::Ordered, ..List::new(family, rows) };
             list.paging = Paging { hidden, ..Paging::new(family, Sizes::Free { least: 1, most }) };
-            let shown = (count - (gap.end - gap.start)) as usize;
+            let shown = count - (gap.end - gap.start);
             let result = list.walk_of(limit, |list, slice| only(list, slice, |row| !gap.contains(&row)));
-            let is_complete = result.as_ref().is_ok_and(|(items, _)| items.len() == shown);
+            let is_complete = result.as_ref().is_ok_and(|(items, _)| items.len() as u64 == shown);
             let is_marked =
                 result.as_ref().map_or(true, |(_, pages)| pages.last().is_some_and(|page| page.doubted_end.is_some()));
             // Under a cap that the dialect doesn't declare, a gap may be wider than every look.

@@ -83,9 +83,6 @@ impl KeyReader<'_> {
     /// `an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start`.
     pub(super) fn contradicts(&mut self, asked: AskedSlice, view: &Evidence) -> Option<Contradicted> {
         let sighting = self.sighting(asked, view)?;
-        // If the same slice has another answer than before, the list has changed, whatever its order is. Regression:
-        // `crates/sim/regressions/a-list-that-goes-to-and-fro.txt`.
-        self.contradictions.sightings.retain(|other| other.asked != asked);
         let order = &self.request.order;
         let stands = |place: usize, other: &Anchor| {
             rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)

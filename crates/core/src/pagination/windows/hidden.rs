@@ -7,7 +7,7 @@
 //! `checked`. The slices are no larger than sizes that were seen to be honoured, so no item can be between them.
 //!
 //! A sweep (`ends::sweep`) crosses wider gaps with fewer requests, and its ends are judged. So the chain is left to the
-//! pages that no sweep reads: the last page, pages by offset, and pages back among ties in any order.
+//! pages that no sweep reads: the start, the last page, pages by offset, and pages back among ties in any order.
 
 use super::{KeyNext, KeyReader, KeyTurn, Missed, key_seam::KeySeam};
 use crate::pagination::{
@@ -33,7 +33,8 @@ impl KeyReader<'_> {
         // The sweep back reads no run that hidden rows cut. Test:
         // `a_run_that_begins_among_hidden_rows_is_read_from_before_them`.
         let may_cut = self.draft.way().is_backward() && loose(&self.request.order);
-        if self.may_sweep() && !may_cut {
+        // Before any item has come, no answer shows how many rows it covers.
+        if self.may_sweep() && !may_cut && !self.draft.is_at_start() {
             return Ok(KeyTurn::End);
         }
         // Pages of one size are neighbours whatever the cap is, so they can be joined.

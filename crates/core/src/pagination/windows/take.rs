@@ -146,6 +146,10 @@ impl KeyReader<'_> {
             KeyObstacle::Leaning(asked, view) => self.judge_leaning(asked, *view).await,
             KeyObstacle::Contradicted(contradicted, asked, view, witness) => {
                 let is_repeated = self.read_again(&contradicted).await?;
+                // If the list has changed, the answer from which the page took items is compared no more: it would be
+                // contradicted, and read again, until the list changes back. Regression:
+                // `crates/sim/regressions/a-list-that-goes-to-and-fro.txt`.
+                self.seams.taken_from = self.seams.taken_from.filter(|_| is_repeated);
                 Ok(if is_repeated { self.search_anew() } else { look_at(asked, *view, witness) })
             }
             KeyObstacle::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,

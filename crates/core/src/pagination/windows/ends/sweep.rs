@@ -199,7 +199,7 @@ impl KeyReader<'_> {
                 self.join_sides(near, (asked, view), Way::Forward).await.map(Some)
             }
             // A list without items has no page after an item.
-            EndVerdict::Over | EndVerdict::Doubted(_) if is_at_start && self.names_item() => Ok(None),
+            EndVerdict::Over | EndVerdict::Doubted(_) if is_at_start && self.draft.len() == 0 => Ok(None),
             // The last page must be read on towards the start, which a sweep to the end doesn't. Test:
             // `crates/sim/regressions/a-last-page-of-a-list-that-shrinks.txt`.
             EndVerdict::Over | EndVerdict::Doubted(_) if self.draft.is_the_last_page() && !self.draft.is_full() => {
@@ -210,7 +210,12 @@ impl KeyReader<'_> {
                     self.claimed.doubt = Some(doubt);
                 }
                 self.claimed.is_judged = true;
-                self.draft.end_after_the_last();
+                // If no answer has an item, the list is empty. Regression:
+                // `crates/sim/regressions/an-emptied-list-among-hidden-rows.txt`.
+                match self.seen.shown_end() {
+                    Some(_) => self.draft.end_after_the_last(),
+                    None => self.draft.end_of_nothing(),
+                }
                 Ok(Some(super::KeyTurn::Serve { cut_off: false }))
             }
         }
