@@ -54,7 +54,7 @@ pub(super) fn run(
         passes::review(settings, snapshot, diagnostics);
         review::orders(settings, snapshot, diagnostics);
         if let Some(log) = &live.old_clients {
-            asked.push_str(&old_log::review(settings, snapshot, (log, live), diagnostics)?);
+            asked.push_str(&old_log::review(settings, snapshot, log, live, diagnostics)?);
         }
         if live.live {
             asked.push_str(&live::ask(settings, snapshot, live, diagnostics)?);

@@ -16,10 +16,10 @@ use cursorgate_gateway::{
     self as gateway, Snapshot,
     admin::{self, Admin},
     lifecycle::{
-        files::{ConfigurationFiles, NotedEnvironment},
+        files::NotedEnvironment,
         live::Live,
         process::{self, Servers, SignalRuntime, Vitals},
-        reload::{Fixed, Reloader, Reloads},
+        reload::{ConfigurationSource, Fixed, Reloader, Reloads},
         renewal, token_keys, traces,
     },
     runtime::{descriptors, sockets::Sockets},
@@ -71,11 +71,10 @@ pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Fa
     let noted = NotedEnvironment::new(&environment);
     let is_text = logging::is_text(written.format);
     let built = if is_text { read(path, &noted)? } else { log.ends(read_into_log(path, &noted))? };
-    let files = noted.into_files();
+    let source = ConfigurationSource { path: path.to_owned(), environment, files: noted.into_files() };
     log.changer()(built.settings.log);
     let sockets = sockets.map_err(|error| Failure::failed(format!("LISTEN_FDS: {error}")));
-    let served =
-        sockets.and_then(|sockets| serve_file((path, environment, files), built, &vitals, (sockets, signals, &log)));
+    let served = sockets.and_then(|sockets| serve_file(source, built, &vitals, sockets, signals, &log));
     log.ends(served)
 }
 
@@ -107,18 +106,20 @@ fn forbid_dumps() -> std::io::Result<()> {
 }
 
 fn serve_file(
-    (path, environment, files): (&Path, ProcessEnvironment, ConfigurationFiles),
+    source: ConfigurationSource,
     Built { settings, snapshot, diagnostics }: Built,
     vitals: &Vitals,
-    (sockets, signals, log): (Sockets, SignalRuntime, &Log),
+    sockets: Sockets,
+    signals: SignalRuntime,
+    log: &Log,
 ) -> Result<(), Failure> {
-    let live = Arc::new(Live::new(snapshot.read_from(&files)));
+    let live = Arc::new(Live::new(snapshot.read_from(&source.files)));
     let fixed = Fixed::of(&settings);
     let log = (settings.log, log.changer());
     let last = Arc::clone(vitals.last_reload());
     // The start counts as a reload, with its warnings. Test: `the_start_is_reported_with_its_warnings`.
     last.start(&diagnostics);
-    let reloads = Reloader::new(path.to_owned(), environment, files, Arc::clone(&live), fixed, log, last).begin()?;
+    let reloads = Reloader::new(source, Arc::clone(&live), fixed, log, last).begin()?;
     renewal::begin(Arc::clone(&live), Arc::clone(vitals.renewals()))?;
     token_keys::begin(Arc::clone(&live))?;
     // The guard lives until the last request has ended, so the spans of that request are exported too.
@@ -126,8 +127,8 @@ fn serve_file(
     let clients = Admission::new(places(&settings.server, &live));
     let ids = ids()?;
     let (mut servers, reports) = servers(&settings, &live, vitals, &clients, &ids, sockets)?;
-    let connections = (clients, Arc::clone(&servers.connections));
-    let admin = Admin::new(vitals.clone(), Arc::clone(&live), connections, Some(reloads.clone()), reports);
+    let connections = Arc::clone(&servers.connections);
+    let admin = Admin::new(vitals.clone(), Arc::clone(&live), clients, connections, Some(reloads.clone()), reports);
     add_admin(&mut servers, &settings, admin, Front::new(Arc::clone(&live), vitals.clone(), ids, operators()))?;
     for address in servers.sockets.close_unclaimed() {
         tracing::warn!(address, "a socket that was handed over is closed: no listener has its address");

@@ -78,7 +78,7 @@ fn a_thousand_slow_connections_shut_no_client_out() {
     const DRIPS: usize = 1_000;
     let upstream = Upstream::start(serve(users(60)));
     let setup = Setup { more: FORWARD, ..PLAIN };
-    let gateway = Gateway::start_limited((DESCRIPTORS, DESCRIPTORS), &setup.configuration(upstream.address));
+    let gateway = Gateway::start_limited(DESCRIPTORS, DESCRIPTORS, &setup.configuration(upstream.address));
     let limit = counted(&gateway, "cursorgate_connections_limit ");
     assert!((1..DESCRIPTORS as u64 / 2).contains(&limit), "{limit}");
     let stop = AtomicBool::new(false);
@@ -192,7 +192,7 @@ fn the_limit_of_descriptors_is_raised_to_the_hard_one() {
     const HARD: usize = 1_024;
     const CLIENTS: usize = 200;
     let upstream = Upstream::start(serve(users(60)));
-    let gateway = Gateway::start_limited((SOFT, HARD), &PLAIN.configuration(upstream.address));
+    let gateway = Gateway::start_limited(SOFT, HARD, &PLAIN.configuration(upstream.address));
     let limit = counted(&gateway, "cursorgate_connections_limit ");
     assert!((SOFT as u64..HARD as u64 / 2).contains(&limit), "{limit}");
     // All connections are open at the same time.

@@ -328,7 +328,7 @@ impl World {
         format!("{target}{}api_key={}", if target.contains('?') { '&' } else { '?' }, user.name())
     }
 
-    fn open(&self, user: User, method: &str, target: &str, (headers, body): (&[(&str, &str)], &str)) -> Box<dyn Line> {
+    fn open(&self, user: User, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Box<dyn Line> {
         let mut request =
             format!("{method} {} HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n", self.target(user, target));
         for (name, value) in self.credentials(user) {
@@ -356,8 +356,8 @@ impl World {
         line
     }
 
-    fn ask_with(&self, user: User, method: &str, target: &str, more: (&[(&str, &str)], &str)) -> Answer {
-        let mut line = self.open(user, method, target, more);
+    fn ask_with(&self, user: User, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut line = self.open(user, method, target, headers, body);
         let mut bytes = Vec::new();
         // The end of a TLS connection may be an error.
         let _ = line.read_to_end(&mut bytes);
@@ -368,7 +368,7 @@ impl World {
     }
 
     fn ask(&self, user: User, method: &str, target: &str) -> Answer {
-        self.ask_with(user, method, target, (&[], ""))
+        self.ask_with(user, method, target, &[], "")
     }
 
     fn metric(&self, sample: &str) -> u64 {
@@ -401,7 +401,7 @@ impl World {
     fn live(&self) -> [bool; 2] {
         let mut open = Vec::new();
         let mut join = |user| {
-            let mut line = self.open(user, "GET", "/users/live?limit=3", (&[("Accept", "text/event-stream")], ""));
+            let mut line = self.open(user, "GET", "/users/live?limit=3", &[("Accept", "text/event-stream")], "");
             let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
             let text = loop {
                 let count = line.read(&mut part).expect("an event");
@@ -422,7 +422,7 @@ impl World {
     }
 
     fn exports(&self) -> Option<[bool; 2]> {
-        let begun = self.ask_with(User::Alice, "POST", "/users/exports", (&[], "{}"));
+        let begun = self.ask_with(User::Alice, "POST", "/users/exports", &[], "{}");
         // Without credentials, everybody would find it. A job has no certificate after a restart.
         if matches!(self.kind, Kind::Nothing | Kind::Certificate | Kind::ProxyCertificate) {
             assert_eq!(begun.status, 422, "{}", begun.body);
@@ -458,7 +458,7 @@ impl World {
             let path = path.replace("KEY", User::name(user));
             let body = json!({ "operations": [{ "method": "GET", "path": path }] }).to_string();
             let before = self.asked().len();
-            let answer = self.ask_with(user, "POST", "/bulk", (&[("Idempotency-Key", "\"import-1\"")], &body));
+            let answer = self.ask_with(user, "POST", "/bulk", &[("Idempotency-Key", "\"import-1\"")], &body);
             assert_eq!(answer.status, 200, "{:?} {user:?}: {}", self.kind, answer.body);
             self.is_own(user, &answer);
             self.asked().len() == before
@@ -469,7 +469,7 @@ impl World {
 
     fn webhooks(&self) -> Option<[bool; 2]> {
         let body = json!({ "url": "http://127.0.0.1:9/hook", "events": ["export.completed"] }).to_string();
-        let made = self.ask_with(User::Alice, "POST", "/webhooks", (&[], &body));
+        let made = self.ask_with(User::Alice, "POST", "/webhooks", &[], &body);
         match self.kind {
             Kind::Nothing => assert_eq!(made.status, 400, "{}", made.body),
             // The key isn't passed to the path that authorizes.
@@ -489,12 +489,12 @@ impl World {
     }
 
     fn remembered(&self) -> [bool; 2] {
-        let first = self.ask_with(User::Alice, "GET", "/users?limit=5", (&[("Cache-Control", "no-store")], ""));
+        let first = self.ask_with(User::Alice, "GET", "/users?limit=5", &[("Cache-Control", "no-store")], "");
         let cursor = first.json()["pagination"]["nextCursor"].as_str().expect("a cursor").to_owned();
         let finds = |user: User| {
             let target = format!("/users?limit=5&cursor={cursor}");
             let before = self.asked().len();
-            let page = self.ask_with(user, "GET", &target, (&[("Cache-Control", "no-store")], ""));
+            let page = self.ask_with(user, "GET", &target, &[("Cache-Control", "no-store")], "");
             // The path of an item has no key, so this upstream refuses the look-up.
             if self.kind == Kind::Query && page.status == 401 {
                 return false;

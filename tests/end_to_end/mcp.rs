@@ -190,7 +190,7 @@ fn python(arguments: &[&str]) -> Value {
 }
 
 /// Asserts that the report of a client has all rows in order, in this number of pages, by this version of the protocol.
-fn check_walk(saw: &Value, (version, pages): (&str, usize)) {
+fn check_walk(saw: &Value, version: &str, pages: usize) {
     let expected = in_order();
     let items = saw["items"].as_array().expect("items");
     let differing = items.iter().zip(&expected).enumerate().find(|(_, (walked, listed))| walked != listed);
@@ -229,7 +229,7 @@ fn the_client_from_npm_walks_a_list() {
         let arguments = json!({ "limit": limit }).to_string();
         for (which, version) in [("sdk", ""), ("client", "2025-11-25"), ("client-modern", VERSION)] {
             let saw = run_module("mcp", "walk.mjs", &[which, &tools.gateway.url("/mcp"), "list_users", &arguments]);
-            check_walk(&saw, (version, pages));
+            check_walk(&saw, version, pages);
         }
     }
 }
@@ -240,7 +240,7 @@ fn the_client_from_pypi_walks_a_list() {
     for (mode, version) in [("legacy", "2025-11-25"), ("auto", VERSION)] {
         let saw = python(&[mode, &tools.gateway.url("/mcp"), "list_team-users", r#"{"limit":80,"team":"a"}"#]);
         // The call with a wrong limit lacks the team, which is checked after the limit.
-        check_walk(&saw, (version, 13));
+        check_walk(&saw, version, 13);
     }
 }
 

@@ -212,7 +212,7 @@ impl Gateway {
     }
 
     /// Starts a gateway with these soft and hard limits of open files.
-    pub(crate) fn start_limited((soft, hard): (usize, usize), configuration: &str) -> Self {
+    pub(crate) fn start_limited(soft: usize, hard: usize, configuration: &str) -> Self {
         Self::start_by(Keys::One, configuration, || {
             // `prlimit` replaces itself with the gateway, so the process id is the gateway's.
             let mut limited = Command::new("prlimit");

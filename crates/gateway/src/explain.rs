@@ -129,7 +129,7 @@ pub async fn explain(snapshot: &Snapshot, request: AskedRequest) -> RequestExpla
     let (route, others) = (found.route.clone(), others(snapshot, Some(&found.route), &target));
     let list = route.list.as_ref().filter(|_| route.methods.take(&request.method));
     let is_unclear = list.is_none() || target.doubt.is_some();
-    let unpaged = route.refusal((&request.method, &head.headers), target.query.as_deref(), None);
+    let unpaged = route.refusal(&request.method, &head.headers, target.query.as_deref(), None);
     let guarded = || snapshot.guard.refusal(&snapshot.table, &found, &target, &head).filter(|_| is_unclear);
     let fate = match (unpaged.or_else(guarded), list) {
         (Some(problem), _) => {

@@ -255,13 +255,13 @@ impl ListTraffic {
 
     /// Returns the key to change, with a suggestion, for a verdict on an answer. `detail` is the verdict in words.
     #[must_use]
-    pub fn key(asked: &TrafficRequest<'_>, (verdict, detail): (&str, &str), response: TrafficResponse<'_>) -> String {
+    pub fn key(asked: &TrafficRequest<'_>, verdict: &str, detail: &str, response: TrafficResponse<'_>) -> String {
         let body = Some(response.body).filter(|body| body.len() <= LARGEST);
         let json = body.and_then(|body| serde_json::from_slice(body).ok());
         let (headers, elapsed) = (response.headers.clone(), Duration::ZERO);
         let (body, indexed) = (Vec::new(), Vec::new());
         let seen = SeenAnswer { status: response.status, headers, json, indexed, body, elapsed };
-        key(asked, (verdict, detail), &seen)
+        key(asked, verdict, detail, &seen)
     }
 
     /// Returns the fault of an error that the upstream sends for a page after the end of the list; `None` for other
@@ -433,7 +433,7 @@ fn ties(asked: &TrafficRequest<'_>, answer: &Answer) -> Option<TrafficFault> {
 }
 
 /// Returns the key to change, with a suggestion, for a verdict on an answer.
-fn key(asked: &TrafficRequest<'_>, (verdict, detail): (&str, &str), seen: &SeenAnswer) -> String {
+fn key(asked: &TrafficRequest<'_>, verdict: &str, detail: &str, seen: &SeenAnswer) -> String {
     let found = ListShape::find(seen);
     match verdict {
         "shape" => match found {

@@ -71,10 +71,12 @@ pub(super) struct FreshPage<'p> {
 ///
 /// Returns the reason that there is no whole answer.
 pub(super) async fn ask(
-    (gateway, snapshot): (&Arc<Gateway>, &Snapshot),
+    gateway: &Arc<Gateway>,
+    snapshot: &Snapshot,
     caller: &Caller,
     page: FreshPage<'_>,
-    (time, wanted): (Duration, &mut watch::Receiver<()>),
+    time: Duration,
+    wanted: &mut watch::Receiver<()>,
 ) -> Result<InnerAnswer, NoAnswer> {
     let FreshPage { target, known, form } = page;
     let mut head = RequestHeader::build(Method::GET, target.as_bytes(), None).map_err(|_| NoAnswer::Unasked)?;
@@ -93,7 +95,7 @@ pub(super) async fn ask(
     // A service only sends requests of new clients.
     let _ = head.insert_header(FORM, form);
     let request = InnerRequest { head, body: Bytes::new() };
-    send((gateway, snapshot), caller, (request, usize::MAX), (time, wanted)).await
+    send(gateway, snapshot, caller, request, usize::MAX, time, wanted).await
 }
 
 /// Sends a request in the name of `caller`, and returns the whole answer, whose body has at most `most` bytes. The
@@ -103,10 +105,13 @@ pub(super) async fn ask(
 ///
 /// Returns the reason that there is no whole answer.
 pub(super) async fn send(
-    (gateway, snapshot): (&Arc<Gateway>, &Snapshot),
+    gateway: &Arc<Gateway>,
+    snapshot: &Snapshot,
     caller: &Caller,
-    (request, most): (InnerRequest, usize),
-    (time, wanted): (Duration, &mut watch::Receiver<()>),
+    request: InnerRequest,
+    most: usize,
+    time: Duration,
+    wanted: &mut watch::Receiver<()>,
 ) -> Result<InnerAnswer, NoAnswer> {
     let held = snapshot.memory.share();
     let (mut kept, mut is_too_large) = (Some(Vec::new()), false);
@@ -120,7 +125,7 @@ pub(super) async fn send(
             kept = None;
         }
     };
-    let sent = request.send(gateway, caller, (time, wanted), keep).await;
+    let sent = request.send(gateway, caller, time, wanted, keep).await;
     match (sent, kept) {
         (Ok((status, headers)), Some(body)) => Ok(InnerAnswer { status, headers, body: body.into() }),
         (Ok(_), None) if is_too_large => Err(NoAnswer::TooLarge),

@@ -111,7 +111,7 @@ impl Caller {
         let rules: Vec<&IdentityRules> = rules.iter().flatten().map(|rules| &***rules).collect();
         let said = identity::ask(&rules, &self.headers, call).await;
         for rules in rules {
-            let certificate = certificate(self.tls.as_deref(), &self.headers, (call.snapshot, client.is_proxy));
+            let certificate = certificate(self.tls.as_deref(), &self.headers, call.snapshot, client.is_proxy);
             let parts = RequestParts { headers: &self.headers, query, certificate, answer: said.as_deref() };
             let found = rules.find(parts);
             self.known.extend(found.map(|known| (rules.mark(), known)));
@@ -139,7 +139,7 @@ impl Caller {
     /// Headers about the origin of a request, such as `Forwarded`, have been removed unless a trusted proxy wrote them
     /// ([`Client::of`](cursorgate_gateway::session::client_request::Client::of)), so a client can't pose as another one.
     pub(super) fn name_of(&self, key: &str, clients: ClientRules<'_>) -> [u8; 32] {
-        self.named(key, "", (self.known(clients.rules), true), |name| clients.identifies(name))
+        self.named(key, "", self.known(clients.rules), true, |name| clients.identifies(name))
     }
 
     /// Returns the name of this client at a list, by which it owns what is stored for it. `private` are the private
@@ -149,15 +149,13 @@ impl Caller {
     /// and different `X-User-Token` have different names.
     pub(super) fn owner_at(&self, clients: ClientRules<'_>, private: &str) -> [u8; 32] {
         // Test: `clients_of_a_list_are_distinguished_by_all_that_identifies_them`.
-        let known = (self.known(clients.rules), false);
-        self.named("", private, known, |name| clients.identifies(name))
+        self.named("", private, self.known(clients.rules), false, |name| clients.identifies(name))
     }
 
     /// Returns the name of this client at a list, by which it sees a page. A client with a verified name is also told
     /// apart by the headers that might select what it sees, such as `X-Tenant-Id`.
     pub(super) fn viewer_at(&self, clients: ClientRules<'_>) -> [u8; 32] {
-        let known = (self.known(clients.rules), true);
-        self.named("", "", known, |name| clients.identifies(name))
+        self.named("", "", self.known(clients.rules), true, |name| clients.identifies(name))
     }
 
     /// Returns whether this client has sent a credential: a name, a certificate, or a header that could identify it. A
@@ -200,7 +198,8 @@ impl Caller {
         &self,
         key: &str,
         private: &str,
-        (known, sees): (Option<&KnownClient>, bool),
+        known: Option<&KnownClient>,
+        sees: bool,
         identifies: impl Fn(&HeaderName) -> bool,
     ) -> [u8; 32] {
         let mut hash = Sha256::new();

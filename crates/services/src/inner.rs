@@ -128,7 +128,8 @@ impl InnerRequest {
         self,
         gateway: &Arc<Gateway>,
         caller: &Caller,
-        (time, wanted): (Duration, &mut watch::Receiver<()>),
+        time: Duration,
+        wanted: &mut watch::Receiver<()>,
         keep: impl FnMut(&[u8]),
     ) -> Result<(u16, HeaderMap), Unanswered> {
         let Self { head, body } = self;
@@ -137,7 +138,7 @@ impl InnerRequest {
         let (_never, shutdown) = watch::channel(false);
         // The future is boxed, because it is large.
         let serving = Box::pin(async { drop(gateway.serve(session, &shutdown).await) });
-        let exchanged = until_answered(exchange(near, head, body, keep), serving, (time, wanted)).await;
+        let exchanged = until_answered(exchange(near, head, body, keep), serving, time, wanted).await;
         exchanged.ok_or(Unanswered::GivenUp)?.map_err(|_| Unanswered::BrokenOff)
     }
 }
@@ -147,7 +148,8 @@ impl InnerRequest {
 async fn until_answered<T>(
     exchange: impl Future<Output = T>,
     serving: impl Future<Output = ()> + Unpin,
-    (time, wanted): (Duration, &mut watch::Receiver<()>),
+    time: Duration,
+    wanted: &mut watch::Receiver<()>,
 ) -> Option<T> {
     // The server's end may be over while the client's end isn't. It must not be polled again then. Test:
     // `a_request_is_given_up_after_its_server_has_ended`.
@@ -221,11 +223,11 @@ mod tests {
         let second = Duration::from_secs(1);
         let (goes_on, mut wanted) = watch::channel(());
         let serving = Box::pin(async {});
-        assert_eq!(until_answered(ready(7), serving, (second, &mut wanted)).await, Some(7));
+        assert_eq!(until_answered(ready(7), serving, second, &mut wanted).await, Some(7));
         let serving = Box::pin(async {});
-        assert_eq!(until_answered(pending::<()>(), serving, (second, &mut wanted)).await, None, "it takes too long");
+        assert_eq!(until_answered(pending::<()>(), serving, second, &mut wanted).await, None, "it takes too long");
         let serving = Box::pin(async {});
-        let mut waiting = Box::pin(until_answered(pending::<()>(), serving, (60 * second, &mut wanted)));
+        let mut waiting = Box::pin(until_answered(pending::<()>(), serving, 60 * second, &mut wanted));
         assert!(tokio::time::timeout(second, &mut waiting).await.is_err());
         drop(goes_on);
         assert_eq!(waiting.await, None, "the client has gone");

@@ -155,7 +155,7 @@ impl ListReader {
         };
         let mut wanted = self.wanted.clone();
         let request = InnerRequest { head, body: call.body };
-        let sent = request.send(&self.gateway, &self.caller, (self.timeout, &mut wanted), keep).await;
+        let sent = request.send(&self.gateway, &self.caller, self.timeout, &mut wanted, keep).await;
         match (sent, kept) {
             (Ok((status, headers)), Some(body)) => Ok((status, headers, body.into())),
             (Ok(_), None) => {

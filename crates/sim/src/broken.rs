@@ -70,16 +70,17 @@ const SHRUNK: usize = 10;
 /// them, and writes a shrunk scenario of each to the folder `write`; with `None`, writes nothing.
 pub(crate) fn all_are_caught(write: Option<&Path>) -> bool {
     let rules = Rule::ALL
-        .map(|rule| is_caught(&format!("{rule:?}"), ("without", Some(rule)), shows(rule), caught_without(rule), write));
-    let lies = Lie::ALL.map(|lie| is_caught(&format!("{lie:?}"), ("lie", None), lies(lie), caught_lie(lie), write));
+        .map(|rule| is_caught(&format!("{rule:?}"), "without", Some(rule), shows(rule), caught_without(rule), write));
+    let lies = Lie::ALL.map(|lie| is_caught(&format!("{lie:?}"), "lie", None, lies(lie), caught_lie(lie), write));
     let faults = Fault::ALL
-        .map(|fault| is_caught(&format!("{fault:?}"), ("cache", None), faults(fault), caught_fault(fault), write));
+        .map(|fault| is_caught(&format!("{fault:?}"), "cache", None, faults(fault), caught_fault(fault), write));
     rules.into_iter().chain(lies).chain(faults).all(|caught| caught)
 }
 
 fn is_caught(
     name: &str,
-    (kind, rule): (&str, Option<Rule>),
+    kind: &str,
+    rule: Option<Rule>,
     shows: &str,
     caught: impl Iterator<Item = Caught>,
     write: Option<&Path>,

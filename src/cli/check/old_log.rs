@@ -71,7 +71,8 @@ enum Treatment {
 pub(super) fn review(
     settings: &Settings,
     snapshot: &Snapshot,
-    (file, arguments): (&Path, &LiveArguments),
+    file: &Path,
+    arguments: &LiveArguments,
     diagnostics: &mut Diagnostics,
 ) -> Result<String, Failure> {
     let log = OldLog::read(file)?;
@@ -117,7 +118,7 @@ pub(super) fn review(
         let _ = writeln!(text, "  {} more kinds of requests would not pass", changed.len() - SHOWN);
     }
     if arguments.live {
-        text.push_str(&replay(settings, snapshot, (&kinds, arguments), diagnostics)?);
+        text.push_str(&replay(settings, snapshot, &kinds, arguments, diagnostics)?);
     }
     Ok(text)
 }
@@ -139,7 +140,8 @@ pub(super) fn paths(file: &Path) -> Result<Vec<String>, Failure> {
 fn replay(
     settings: &Settings,
     snapshot: &Snapshot,
-    (kinds, arguments): (&BTreeMap<String, (Method, String)>, &LiveArguments),
+    kinds: &BTreeMap<String, (Method, String)>,
+    arguments: &LiveArguments,
     diagnostics: &mut Diagnostics,
 ) -> Result<String, Failure> {
     let delay = arguments.delay.map_or_else(|| ProbeLimits::default().delay, Duration::from_millis);

@@ -15,11 +15,7 @@ use cursorgate_core::pagination::{
     paging::{EndEvidence, Family, Paging, Sizes},
     resolver::{Totals, Verify, WhenUnproven},
 };
-use cursorgate_gateway::{
-    Snapshot,
-    routes::{list::List, route::Route},
-    runtime::clock,
-};
+use cursorgate_gateway::{Snapshot, routes::route::Route, runtime::clock};
 use cursorgate_translate::{
     downstream::Parameters,
     upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts, Places},
@@ -94,20 +90,18 @@ fn describe(
     known: &mut Costs,
     now: u64,
 ) {
-    let served = compiled.list.as_ref();
-    describe_requests(out, settings, route, served.is_some());
+    describe_requests(out, settings, route, compiled.list.is_some());
     if let Some(observe) = route.observe {
         line(out, "observes", &observes(observe));
     }
-    match (&route.list, served.or_else(|| compiled.observed.as_ref().map(|observed| &observed.list))) {
-        (Some(list), Some(serving)) => describe_list(out, settings, (route, compiled), (list, serving), (known, now)),
-        _ => match links::passed(settings, route, None) {
+    if describe_list(out, settings, route, compiled, known, now).is_none() {
+        match links::passed(settings, route, None) {
             Some((word, text)) => {
                 line(out, "forwards", "everything");
                 line(out, word, &text);
             }
             None => line(out, "forwards", "everything, unchanged"),
-        },
+        }
     }
     if let Some(who) = identity(route) {
         line(out, "identity", &who);
@@ -144,14 +138,16 @@ fn describe_requests(out: &mut String, settings: &Settings, route: &RouteSetting
     let _ = writeln!(out, "{name:<16} {methods} {hosts}{path} → {} {}{asked}", upstream.name, upstream.base_path);
 }
 
-/// Describes the pages of a list, and its legacy clients.
+/// Describes the pages of a list, and its legacy clients. Returns `None` if the route has no list.
 fn describe_list(
     out: &mut String,
     settings: &Settings,
-    (route, compiled): (&RouteSettings, &Route),
-    (list, serving): (&ListSettings, &List),
-    (known, now): (&mut Costs, u64),
-) {
+    route: &RouteSettings,
+    compiled: &Route,
+    known: &mut Costs,
+    now: u64,
+) -> Option<()> {
+    let (list, serving) = (route.list.as_deref()?, compiled.described_list()?);
     let served = compiled.list.as_ref();
     let dialect = &serving.dialect;
     let promise = dialect.guarantee(dialect.default_sorted(), list);
@@ -195,6 +191,7 @@ fn describe_list(
             line(out, "bypass", &format!("{}: {text}", others.join(", ")));
         }
     }
+    Some(())
 }
 
 /// Describes the origins whose scripts may read answers of the route.
@@ -245,8 +242,8 @@ fn describe_pages(
     if let Some(order) = order(list, promise, dialect, run) {
         line(out, "order", &order);
     }
-    let runs = (run, known.longest_run_of_largest(dialect, list));
-    line(out, "cost", &cost(list, promise, &known.of(dialect, list), runs));
+    let of_largest = known.longest_run_of_largest(dialect, list);
+    line(out, "cost", &cost(list, promise, &known.of(dialect, list), run, of_largest));
 }
 
 /// Describes the mode, and the requests with which pages are read.
@@ -429,12 +426,16 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-/// The length of the longest tie run that a page can cross and the number of requests that this page takes: for pages of
-/// the default limit, and for those of the largest one.
-type Runs = (Option<(u32, u32)>, Option<(u32, u32)>);
-
-/// Describes the cost of pages up to the largest size, in upstream requests.
-fn cost(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, (run, of_largest): Runs) -> String {
+/// Describes the cost of pages up to the largest size, in upstream requests. `run` has the length of the longest tie run
+/// that a page of the default limit can cross, and the number of requests that this page takes; `of_largest` has both
+/// for pages of the largest limit.
+fn cost(
+    list: &ListSettings,
+    promise: &Guarantee,
+    costs: &PageCosts,
+    run: Option<(u32, u32)>,
+    of_largest: Option<(u32, u32)>,
+) -> String {
     let max = list.page_size.max;
     let (first, later) = (costs.first(max), costs.later(max));
     let mut text = match first == later {

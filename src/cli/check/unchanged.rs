@@ -412,13 +412,11 @@ impl Prover<'_> {
             match compare(&direct, &through, Some(&again), meant) {
                 AnswerComparison::Moved => direct = again,
                 AnswerComparison::Same => return Ok((AnswerComparison::Same, through)),
-                AnswerComparison::Differs(difference) => {
-                    match self.confirmed(ways, &request, (&direct, &mut *proof))? {
-                        AnswerComparison::Moved => direct = again,
-                        AnswerComparison::Same => return Ok((AnswerComparison::Same, through)),
-                        AnswerComparison::Differs(_) => return Ok((AnswerComparison::Differs(difference), through)),
-                    }
-                }
+                AnswerComparison::Differs(difference) => match self.confirmed(ways, &request, &direct, proof)? {
+                    AnswerComparison::Moved => direct = again,
+                    AnswerComparison::Same => return Ok((AnswerComparison::Same, through)),
+                    AnswerComparison::Differs(_) => return Ok((AnswerComparison::Differs(difference), through)),
+                },
             }
         }
         let through = self.through(upstream, &request, proof)?;
@@ -432,7 +430,8 @@ impl Prover<'_> {
         &self,
         Ways { upstream, meant, .. }: &Ways<'_>,
         request: &ReplayedRequest,
-        (direct, proof): (&WholeAnswer, &mut Proof),
+        direct: &WholeAnswer,
+        proof: &mut Proof,
     ) -> Result<AnswerComparison, ProofHalt> {
         let mut found = AnswerComparison::Same;
         for _ in 0..CONFIRMATIONS {

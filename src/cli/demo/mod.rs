@@ -83,7 +83,7 @@ fn serve(settings: Settings, snapshot: Snapshot, vitals: &Vitals, addresses: Dem
     let ids = run::ids()?;
     let (mut servers, reports) = run::servers(&settings, &live, vitals, &clients, &ids, Sockets::default())?;
     let connections = Arc::clone(&servers.connections);
-    let admin = Admin::new(vitals.clone(), Arc::clone(&live), (clients, connections), None, reports);
+    let admin = Admin::new(vitals.clone(), Arc::clone(&live), clients, connections, None, reports);
     let front = Front::new(Arc::clone(&live), vitals.clone(), ids, run::operators());
     run::add_admin(&mut servers, &settings, admin, front)?;
     servers.companion.add_service(upstream::service(addresses.upstream));

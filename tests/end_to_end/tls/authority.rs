@@ -111,8 +111,9 @@ fn certificate(
     names: &[&str],
     key: &PKey<Private>,
     issuer: Option<&Authority>,
-    (from, until): Validity,
+    validity: Validity,
 ) -> X509 {
+    let (from, until) = validity;
     let common_name = |name: &str| {
         let mut builder = X509Name::builder().expect("OpenSSL makes names");
         builder.append_entry_by_text("CN", name).expect("a name");

@@ -43,7 +43,8 @@ fn with_tls(tls: &str) -> Renewing {
     Renewing { gateway, secure, _upstream: upstream }
 }
 
-fn pair((certificate, key): &(PathBuf, PathBuf)) -> String {
+fn pair(files: &(PathBuf, PathBuf)) -> String {
+    let (certificate, key) = files;
     format!("certificate = {certificate:?}\nkey = \"file:{}\"\n", key.display())
 }
 

@@ -243,7 +243,8 @@ impl slices::SliceReader for MarkReader<'_> {
         Ok(MarkTurn::Look(Look { answers: pairs, witness: Witness::None }))
     }
 
-    fn take(&mut self, (slice, answer): (Slice, Answer), _: bool, witness: Witness) -> AnswerUse<usize, MarkObstacle> {
+    fn take(&mut self, answer: Self::Answer, _: bool, witness: Witness) -> AnswerUse<usize, MarkObstacle> {
+        let (slice, answer) = answer;
         let view = self.view(slice, answer, witness);
         match self.read(view) {
             MarkProgress::Used(_) if self.page.is_done() => AnswerUse::All,

@@ -231,7 +231,7 @@ impl PageChecker<'_> {
     fn chain(&self, least: Level, from: &Bound, goal: &Bound) -> Result<Vec<String>, ClaimFault> {
         let (mut at, mut lines) = (from.clone(), Vec::new());
         while !self.is_within(goal, &at) {
-            let step = |slice, part| Some((slice, self.step(slice, self.range(part)?, least, &at)?));
+            let step = |slice, part| Some((slice, self.step(slice, part, least, &at)?));
             let steps = self.slices.iter().filter(|one| one.answer.standing == Standing::Listed).flat_map(|slice| {
                 let filter = slice.listing.filter.as_deref().unwrap_or(&EVERYTHING);
                 let parts = if let Filter::Or(parts) = filter { parts } else { std::slice::from_ref(filter) };
@@ -253,10 +253,11 @@ impl PageChecker<'_> {
         Ok(lines)
     }
 
-    /// Returns the place up to which an answer proves the page from `at` on. It is the first of these: the answer's own
-    /// end, the end of the filter's range, and the place before a shown item that isn't on the page. `None` if the
-    /// answer proves nothing beyond `at`.
-    fn step(&self, slice: &ShownSlice<'_>, (from, to): (Bound, Bound), least: Level, at: &Bound) -> Option<Bound> {
+    /// Returns the place up to which an answer proves the page from `at` on, by one alternative of its filter (`part`).
+    /// It is the first of these: the answer's own end, the end of the alternative's range, and the place before a shown
+    /// item that isn't on the page. `None` if the answer proves nothing beyond `at`.
+    fn step(&self, slice: &ShownSlice<'_>, part: &Filter, least: Level, at: &Bound) -> Option<Bound> {
+        let (from, to) = self.range(part)?;
         let edge = |row, before| self.edge(row, slice.listing.by_id, before);
         // Only an item in the range of an alternative shows that the upstream understands that alternative of the
         // filter. Without such an item, an answer proves nothing at the level `exact`.

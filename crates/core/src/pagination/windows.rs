@@ -174,10 +174,11 @@ impl slices::SliceReader for KeyReader<'_> {
 
     fn take(
         &mut self,
-        (asked, view): Self::Answer,
+        answer: Self::Answer,
         is_first: bool,
         witness: Witness,
     ) -> AnswerUse<Option<Short>, KeyObstacle> {
+        let (asked, view) = answer;
         self.take_from(asked, view, is_first, witness)
     }
 

@@ -172,7 +172,8 @@ fn json(text: String) -> AdminAnswer {
     (StatusCode::OK, JSON, text.into())
 }
 
-fn denied((status, text): Denial) -> AdminAnswer {
+fn denied(denial: Denial) -> AdminAnswer {
+    let (status, text) = denial;
     (status, TEXT, text.into())
 }
 
@@ -182,7 +183,8 @@ impl Admin {
     pub fn new(
         vitals: Vitals,
         live: Arc<Live>,
-        (clients, connections): (Arc<Admission>, Arc<Connections>),
+        clients: Arc<Admission>,
+        connections: Arc<Connections>,
         reloads: Option<Reloads>,
         services: Vec<Arc<dyn ServiceReport>>,
     ) -> Self {
@@ -496,8 +498,8 @@ mod tests {
         let (settings, mut diagnostics) = load_text("a.toml", text, &Nothing);
         let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
         let clients = Admission::new(ConnectionLimits { most: 1, per_address: 1 });
-        let connections = (clients, Arc::new(Connections::default()));
-        let admin = Admin::new(Vitals::default(), Arc::new(Live::new(snapshot)), connections, None, Vec::new());
+        let (live, connections) = (Arc::new(Live::new(snapshot)), Arc::new(Connections::default()));
+        let admin = Admin::new(Vitals::default(), live, clients, connections, None, Vec::new());
         // Without `[admin]`, and at an address that other machines can reach, only health is told.
         for (path, status) in [("/readyz", 200), ("/", 200), ("/metrics", 401), ("/status", 401), ("/nothing", 401)] {
             assert_eq!(ask(&admin, &Method::GET, path).await.0, status, "{path}");

@@ -148,7 +148,7 @@ impl KeptCall<'_> {
         let begin = self.making_begins();
         let mut made = MadePage::default();
         // The future is large, so it is boxed.
-        let served = boxed(|| serve(self.call, (None, Some(&mut made)), self.fetcher, held, outcome)).await?;
+        let served = boxed(|| serve(self.call, None, Some(&mut made), self.fetcher, held, outcome)).await?;
         let Served::Response(response) = served else { return Ok(MadeResponse::Apart(served)) };
         let Some(storage) = made.storage.take().filter(|_| response.status == 200) else {
             if response.status == 200 {

@@ -43,7 +43,7 @@ pub async fn serve(
     let Some((cache, pages)) = usable else {
         outcome.counted.cache = Some(CacheUse::Bypass.word());
         tell_unknown(call, outcome);
-        let served = boxed(|| serve::serve(call, (None, None), fetcher, held, outcome)).await?;
+        let served = boxed(|| serve::serve(call, None, None, fetcher, held, outcome)).await?;
         return Ok(with_status(served, CacheUse::Bypass));
     };
     let (kept, key) = begin(call, call.asked.query(), cache, pages);

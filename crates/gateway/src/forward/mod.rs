@@ -122,8 +122,8 @@ async fn fail(
     let RequestContext { snapshot, outcome, cross_origin, held, .. } = context;
     let mut response = respond::refuse(&problem, None, snapshot, outcome);
     respond::share(&mut response.headers, cross_origin.as_ref(), outcome);
-    let coding = (&snapshot.server.compression, snapshot.server.client_subject.as_ref());
-    respond::write(session, response, coding, held, outcome).await;
+    let (compression, subject) = (&snapshot.server.compression, snapshot.server.client_subject.as_ref());
+    respond::write(session, response, compression, subject, held, outcome).await;
     Ok(())
 }
 

@@ -108,7 +108,7 @@ impl PassedAnswer<'_> {
         let Forwarded { found, target, .. } = self.forwarded;
         let readers = &self.gateway.readers;
         // The observation reads the head as the upstream sent it, so it begins before the changes below.
-        self.observation = observe::begin(readers, asked, answer, (found, target), (self.memory, self.outcome));
+        self.observation = observe::begin(readers, asked, answer, found, target, self.memory, self.outcome);
         self.of_connection(answer);
         self.bound_retry(answer)?;
         if let Some(links) = &mut self.links {

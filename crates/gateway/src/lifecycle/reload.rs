@@ -222,11 +222,19 @@ impl Reloads {
     }
 }
 
+/// The source of a configuration.
+pub struct ConfigurationSource {
+    /// The path of the configuration file.
+    pub path: PathBuf,
+    /// The environment whose variables the configuration may name.
+    pub environment: ProcessEnvironment,
+    /// All files from which the configuration in force was read.
+    pub files: ConfigurationFiles,
+}
+
 /// The state of the thread that reloads the configuration, on request and when its files change.
 pub struct Reloader {
-    path: PathBuf,
-    environment: ProcessEnvironment,
-    files: ConfigurationFiles,
+    source: ConfigurationSource,
     live: Arc<Live>,
     fixed: Fixed,
     /// The log settings in force, and the function that changes them.
@@ -285,19 +293,17 @@ impl Fixed {
 }
 
 impl Reloader {
-    /// Creates a reloader for a configuration that was read from these files. `fixed` contains the settings with which
+    /// Creates a reloader for a configuration. `fixed` contains the settings with which
     /// the process was started. `log` has the log settings, and the function that changes them.
     #[must_use]
     pub fn new(
-        path: PathBuf,
-        environment: ProcessEnvironment,
-        files: ConfigurationFiles,
+        source: ConfigurationSource,
         live: Arc<Live>,
         fixed: Fixed,
         log: (LogSettings, Box<dyn Fn(LogSettings) + Send>),
         last: Arc<LastReload>,
     ) -> Self {
-        Self { path, environment, files, live, fixed, log, last, hung: Arc::default() }
+        Self { source, live, fixed, log, last, hung: Arc::default() }
     }
 
     /// Starts the thread that reloads, and returns the handle to it.
@@ -322,7 +328,7 @@ impl Reloader {
                 let finished = clock::unix_seconds();
                 let result =
                     ReloadResult { number, cause, in_force, finished, errors, warnings, needs_restart, report };
-                log_result(&self.path, &result);
+                log_result(&self.source.path, &result);
                 self.last.end(result);
                 service_manager::ready();
             }
@@ -337,7 +343,7 @@ impl Reloader {
                 Ok(cause) => return Some(cause),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.live.pin().server.reload_on_change && self.files.have_changed() {
+                    if self.live.pin().server.reload_on_change && self.source.files.have_changed() {
                         return Some(ReloadCause::Change);
                     }
                 }
@@ -347,7 +353,7 @@ impl Reloader {
 
     /// Reads the configuration and puts it in force. An invalid configuration changes nothing in force.
     fn reload(&mut self) -> ReloadOutcome {
-        let (path, environment, previous) = (self.path.clone(), self.environment, self.live.pin());
+        let (path, environment, previous) = (self.source.path.clone(), self.source.environment, self.live.pin());
         let read = within(LONGEST, &self.hung, move || ReadConfiguration::read(&path, &environment, &previous));
         let ReadConfiguration { settings, snapshot, files, diagnostics } = match read {
             Ok(read) => read,
@@ -364,7 +370,7 @@ impl Reloader {
         };
         // The files are recorded even if there are errors, because the next change of a file may correct the errors.
         // Test: `a_change_of_the_file_is_noticed`.
-        self.files = files;
+        self.source.files = files;
         let built = settings.as_ref().zip(snapshot);
         let ((errors, warnings), report) = (diagnostics.counts(), report(&diagnostics));
         let Some((settings, snapshot)) = built else {
@@ -373,7 +379,7 @@ impl Reloader {
             return ReloadOutcome { in_force: false, errors, warnings, needs_restart, report };
         };
         // Requests in flight keep the previous snapshot. Test: `fifty_reloads_under_load_fail_no_request`.
-        self.live.swap(snapshot.read_from(&self.files));
+        self.live.swap(snapshot.read_from(&self.source.files));
         let (in_force, change) = &mut self.log;
         if *in_force != settings.log {
             change(settings.log);

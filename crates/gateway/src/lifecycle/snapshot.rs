@@ -31,8 +31,13 @@ use crate::{
     openapi::OpenApi,
     outcome::metrics::RouteMetrics,
     routes::{
-        collector::Collector, guard::Guard, identity_source::IdentitySource, route::Route, table::RouteTable,
-        token_keys::TokenKeys, upstream::Upstream,
+        collector::Collector,
+        guard::Guard,
+        identity_source::IdentitySource,
+        route::{Route, RouteVerifiers},
+        table::RouteTable,
+        token_keys::TokenKeys,
+        upstream::Upstream,
     },
     runtime::clock,
     shared::{
@@ -280,15 +285,15 @@ impl Snapshot {
         let answers = identity_source.as_ref().map(|source| Arc::clone(&source.answers));
         let identities = IdentitySources { tokens: tokens(settings, diagnostics), answers };
         let token_keys = token_keys(settings, &identities, previous, diagnostics);
-        let sources = (keys.as_ref(), &identities);
+        let verifiers = RouteVerifiers { keys: keys.as_ref(), identities: &identities };
         let mut routes = Vec::with_capacity(settings.routes.len());
         for route in &settings.routes {
             let upstream = upstreams.get(route.upstream).and_then(Clone::clone);
             let asked = settings.upstreams.get(route.upstream);
-            let compiled = Route::compile(route, asked, upstream, sources, known_routes, &mut costs, diagnostics);
+            let compiled = Route::compile(route, asked, upstream, verifiers, known_routes, &mut costs, diagnostics);
             routes.extend(compiled.map(Arc::new));
         }
-        let second = second_paths(settings, &routes, sources, diagnostics);
+        let second = second_paths(settings, &routes, verifiers, diagnostics);
         let entries: Vec<Arc<Route>> = routes.iter().chain(&second).map(Arc::clone).collect();
         check_own(settings, diagnostics);
         warn_of_sunsets(settings, clock::unix_seconds(), diagnostics);
@@ -389,7 +394,7 @@ fn export_credentials(settings: &Settings, diagnostics: &mut Diagnostics) -> Opt
 fn second_paths(
     settings: &Settings,
     routes: &[Arc<Route>],
-    sources: (Option<&Arc<KeyRing>>, &IdentitySources),
+    verifiers: RouteVerifiers<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Arc<Route>> {
     let compile = |route: &Arc<Route>| {
@@ -398,7 +403,7 @@ fn second_paths(
         let (known, upstream) = (std::slice::from_ref(route), Some(Arc::clone(&route.upstream)));
         // All faults have been reported for the list's own path.
         let compiled = diagnostics.unreported(|diagnostics| {
-            Route::compile(&own, asked, upstream, sources, known, &mut Costs::default(), diagnostics)
+            Route::compile(&own, asked, upstream, verifiers, known, &mut Costs::default(), diagnostics)
         });
         compiled.flatten().map(Arc::new)
     };

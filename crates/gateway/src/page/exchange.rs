@@ -138,7 +138,7 @@ struct FetchedAnswer {
 
 impl FetchedAnswer {
     /// Creates the answer to a request, from its status and its headers.
-    fn asked(answer: Answer, (status, headers): (u16, HeaderMap), is_validated: bool) -> Self {
+    fn asked(answer: Answer, status: u16, headers: HeaderMap, is_validated: bool) -> Self {
         Self { answer, status: Some(status), headers, requests: 1, source: "upstream", is_validated, fault: None }
     }
 
@@ -490,7 +490,7 @@ impl Exchange<'_> {
         let body = ask.body(self.context.request.filters.body.as_deref()).map_err(|error| unwritable(&error))?;
         let body = body.or_else(|| self.body_by_get());
         let mut request = self.request(&ask, body.as_deref())?;
-        let validation = self.validation(fetch, (&ask, body.as_deref()), &mut request);
+        let validation = self.validation(fetch, &ask, body.as_deref(), &mut request);
         // The slot is freed with the future, also if the client leaves. Test: `clients_that_leave_free_their_slots`.
         let _slot = self.context.route.upstream.slots.take(self.client(), left).await?;
         // The wait for a slot has used up part of the time, so the rest is computed again.
@@ -512,14 +512,14 @@ impl Exchange<'_> {
             left = self.left(now)?;
         };
         match read {
-            Ok(answer) => Ok(FetchedAnswer::asked(answer, (status, headers), is_validated)),
+            Ok(answer) => Ok(FetchedAnswer::asked(answer, status, headers, is_validated)),
             Err(error) => {
                 call.fault = Some(error.to_string());
                 // The page doesn't need the answer to a probe, whose place may be deeper than the upstream answers.
                 // Test: `a_refusal_far_after_the_end_does_not_fail_the_last_page`.
                 if is_probe(fetch) && tells_nothing(status) {
                     let refused = Answer::without_items(Standing::Refused);
-                    return Ok(FetchedAnswer::asked(refused, (status, headers), is_validated));
+                    return Ok(FetchedAnswer::asked(refused, status, headers, is_validated));
                 }
                 Err(Failure::reading(error, status, &headers, &self.context.list.protected))
             }
@@ -604,9 +604,10 @@ impl Exchange<'_> {
         let origin = asked.client.origin(&asked.target);
         let upstream = &self.context.route.upstream;
         let added = &upstream.headers;
-        let host = (upstream.host_for(asked.target.authority.as_deref()), &upstream.codings);
+        let host = upstream.host_for(asked.target.authority.as_deref());
         let protected = &self.context.list.protected;
-        let mut headers = request_headers(host, &asked.headers, origin, protected, &ask.headers, added)?;
+        let mut headers =
+            request_headers(host, &upstream.codings, &asked.headers, origin, protected, &ask.headers, added)?;
         if let Some(body) = body {
             // The dialect has written its parameters into the body, so the length that the client sent is no longer
             // correct.

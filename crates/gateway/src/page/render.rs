@@ -15,6 +15,17 @@ use cursorgate_translate::downstream::{
     response::{PageDraft, PageResponse, legacy, level_word},
 };
 
+/// A page that a request gets.
+pub struct ResolvedPage {
+    pub page: Page,
+    /// `true` if the page is read backward.
+    pub backward: bool,
+    /// The limit of the request.
+    pub limit: u32,
+    /// The headers of the answers from which the page was made.
+    pub answers: AnswerHeaders,
+}
+
 /// Renders a page as a response, and adds its memory to the request's share (`held`).
 ///
 /// # Errors
@@ -23,14 +34,13 @@ use cursorgate_translate::downstream::{
 pub fn render(
     context: &PageContext<'_>,
     cursors: &RequestCursors<'_>,
-    (page, backward): (Page, bool),
-    (limit, answers): (u32, &AnswerHeaders),
+    resolved: ResolvedPage,
     held: &MemoryShare,
 ) -> Result<Response, Failure> {
-    let draft = draft(context, cursors, (&page, backward), (limit, answers))?;
+    let draft = draft(context, cursors, &resolved)?;
     held.take(draft.own_size())?;
-    let keeps = draft.size_held(&page.answers);
-    let response = draft.finish(page.into_facts().answers);
+    let keeps = draft.size_held(&resolved.page.answers);
+    let response = draft.finish(resolved.page.into_facts().answers);
     held.keep(keeps);
     // Only responses to GET and HEAD have a validator (RFC 9110 section 8.8).
     Ok(match context.asked.body {
@@ -82,9 +92,9 @@ fn links(context: &PageContext<'_>, page: &Page, sealed: &NeighbourCursors, firs
 fn draft(
     context: &PageContext<'_>,
     cursors: &RequestCursors<'_>,
-    (page, backward): (&Page, bool),
-    (limit, answers): (u32, &AnswerHeaders),
+    resolved: &ResolvedPage,
 ) -> Result<PageDraft, TooLong> {
+    let ResolvedPage { page, limit, .. } = resolved;
     let PageContext { asked, list, chosen, .. } = context;
     let envelope = &chosen.convention.envelope;
     let needs = envelope.needs();
@@ -109,18 +119,18 @@ fn draft(
     let exact = page.total.filter(|total| total.exact && number.is_some());
     let (has_next, has_prev) = (sealed.next.is_some(), sealed.previous.is_some());
     let facts = Facts {
-        limit,
+        limit: *limit,
         path: &asked.target.path,
         level: level_word(page.level()),
         now: now.as_deref(),
         has_next,
         has_prev,
-        has_more: if backward { has_prev } else { has_next },
+        has_more: if resolved.backward { has_prev } else { has_next },
         // An estimate may be too high, so it isn't a lower bound either. Test:
         // `an_estimated_total_is_not_sent_to_clients`.
         total: page.total.filter(|total| total.exact || list.dialect.paging().counted != CountedThings::Estimate),
         page: number,
-        pages: exact.map(|total| total.value.div_ceil(u64::from(limit))),
+        pages: exact.map(|total| total.value.div_ceil(u64::from(*limit))),
         next_cursor: sealed.next.as_deref(),
         prev_cursor: sealed.previous.as_deref(),
         start_cursor: start_cursor.as_deref(),
@@ -129,7 +139,7 @@ fn draft(
         request: &echoed,
         item_cursors: item_cursors.as_ref().map(|cursors| cursors as &dyn ItemCursors),
     };
-    Ok(respond(context, &facts, page, answers, &first))
+    Ok(respond(context, &facts, resolved, &first))
 }
 
 /// Renders the facts of a page, and adds the headers: from the upstream's answers, for preferences, and for legacy
@@ -137,8 +147,7 @@ fn draft(
 fn respond(
     context: &PageContext<'_>,
     facts: &Facts<'_>,
-    page: &Page,
-    answers: &AnswerHeaders,
+    ResolvedPage { page, answers, .. }: &ResolvedPage,
     first: &str,
 ) -> PageDraft {
     let PageContext { asked, list, chosen, .. } = context;

@@ -4,10 +4,10 @@ use super::{
     context::{ListCall, PageContext},
     cursors::{RequestCursors, at},
     exchange::{
-        AnswerHeaders, Exchange, PageDecision,
+        Exchange, PageDecision,
         watched::{OpenedPage, PageRecord},
     },
-    render::render,
+    render::{ResolvedPage, render},
 };
 use http::HeaderMap;
 
@@ -43,7 +43,8 @@ pub enum Served {
 /// Returns the problem of the request, the failure of the upstream, or the refusal of a page that can't be proven.
 pub async fn serve(
     call: ListCall<'_>,
-    (record, made): (Option<&PageRecord>, Option<&mut MadePage>),
+    record: Option<&PageRecord>,
+    made: Option<&mut MadePage>,
     fetcher: &Fetcher,
     held: &MemoryShare,
     outcome: &mut Outcome,
@@ -106,17 +107,18 @@ pub async fn serve(
 
     // Render: cursors and links, and the envelope around the items.
     let _phase = RequestTrace::phase(trace, "render");
+    let resolved = ResolvedPage { page: *page, backward, limit, answers };
     let Some(made) = made else {
         let end = call.asked.part.until.as_deref().and_then(|until| cursors.end_of_part(until));
-        let within = end.and_then(|end| page.count_through(&context.sorted.order, &end));
-        let mut response = render(&context, &cursors, (*page, backward), (limit, &answers), held)?;
+        let within = end.and_then(|end| resolved.page.count_through(&context.sorted.order, &end));
+        let mut response = render(&context, &cursors, resolved, held)?;
         if let Some(within) = within {
             response.headers.insert(WITHIN, within.into());
         }
         return Ok(Served::Response(conditional(response, &context)));
     };
-    made.note(&context, &cursors, (&page, backward), &answers);
-    render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)
+    made.note(&context, &cursors, &resolved);
+    render(&context, &cursors, resolved, held).map(Served::Response)
 }
 
 /// Records the facts of a page.
@@ -163,8 +165,7 @@ impl MadePage {
         &mut self,
         context: &PageContext<'_>,
         cursors: &RequestCursors<'_>,
-        (page, backward): (&Page, bool),
-        answers: &AnswerHeaders,
+        ResolvedPage { page, backward, answers, .. }: &ResolvedPage,
     ) {
         self.is_validated = answers.validated > 0 && answers.validated == answers.listed.len();
         // The headers of a legacy page change at its sunset. A page that isn't proven or isn't full might be different
@@ -178,7 +179,7 @@ impl MadePage {
         // This writes the link a second time, which takes time, so it's done only for routes with `prefetch`. A client
         // that walks backward already has the next page.
         let prefetches = context.list.page_cache.as_ref().is_some_and(|cache| cache.settings.prefetch);
-        let is_needed = prefetches && !backward;
+        let is_needed = prefetches && !*backward;
         let next = page.next.as_ref().filter(|_| is_needed);
         self.next = next.and_then(|next| context.link_to(next, &cursors.seal(next).ok()?));
     }

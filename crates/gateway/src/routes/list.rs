@@ -30,7 +30,7 @@ use cursorgate_core::pagination::{
 use cursorgate_cursor::cursor::KeyRing;
 use cursorgate_translate::{
     downstream::{
-        Convention, Conventions, EnvelopeTemplate, Parameters, RequestKind,
+        Convention, Conventions, DialectNames, EnvelopeTemplate, Parameters, RequestKind,
         request::query::ReservedNames,
         response::{caching::Varies, legacy},
     },
@@ -231,21 +231,20 @@ fn conventions(
     diagnostics: &mut Diagnostics,
 ) -> Option<Conventions> {
     let names = |names: fn(&Dialect) -> &[String]| dialect.map_or(&[][..], names);
-    let (paging, sorting) = (names(Dialect::paging_names), names(Dialect::sort_names));
     let sizes = dialect.map(Dialect::size_names).unwrap_or_default();
     let form = dialect.and_then(Dialect::sort_form);
     check_marks(settings, dialect, diagnostics);
     let places = |places: fn(&Dialect) -> Vec<String>| dialect.map(places).unwrap_or_default();
     let (paging_places, sort_places) = (places(Dialect::paging_places), places(Dialect::sort_places));
     let by_token = dialect.is_some_and(|dialect| dialect.paging().family == Family::Token);
+    let in_query = DialectNames { paging: names(Dialect::paging_names), sorting: names(Dialect::sort_names), by_token };
+    let in_body = DialectNames { paging: &paging_places, sorting: &sort_places, by_token };
     let filters = dialect.map(|dialect| dialect.filter_names(settings)).unwrap_or_default();
     let mut compile = |envelope: &EnvelopeSettings, renamed, total| {
         let template = EnvelopeTemplate::compile(envelope, &settings.collection, diagnostics);
+        let parameters = Parameters::compile(settings, envelope, renamed, in_query, form.clone(), diagnostics);
         let parameters =
-            Parameters::compile(settings, envelope, renamed, (paging, by_token), (sorting, form.clone()), diagnostics);
-        let parameters = parameters.and_then(|parameters| {
-            parameters.reserve_places(settings, envelope, (&paging_places, by_token), &sort_places, diagnostics)
-        });
+            parameters.and_then(|parameters| parameters.reserve_places(settings, envelope, in_body, diagnostics));
         let parameters = parameters.and_then(|parameters| parameters.refuse_foreign(settings, &filters, diagnostics));
         let parameters = parameters.map(|parameters| parameters.with_sizes(&sizes));
         let parameters = match keys {

@@ -37,8 +37,10 @@ impl ObservedList {
     /// since 1970.
     pub fn note_paging(
         &self,
-        (method, headers): (&Method, &HeaderMap),
-        (query, known): (Option<&str>, Option<&KnownClient>),
+        method: &Method,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        known: Option<&KnownClient>,
         now: u64,
         counted: &mut Counted,
     ) {

@@ -76,6 +76,15 @@ pub struct Route {
     pub identity: Option<Arc<IdentityRules>>,
 }
 
+/// What verifies the cursors and the names of a route's clients.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteVerifiers<'s> {
+    /// The keys of cursors; `None` if there are none.
+    pub keys: Option<&'s Arc<KeyRing>>,
+    /// What verifies the names of clients.
+    pub identities: &'s IdentitySources,
+}
+
 impl Route {
     /// Compiles a route. `asked` are the settings of its upstream. `previous` are the routes of the snapshot in force;
     /// the route of the same name passes on its state. Returns `None` if there are errors, which are reported in
@@ -84,11 +93,12 @@ impl Route {
         settings: &RouteSettings,
         asked: Option<&UpstreamSettings>,
         upstream: Option<Arc<Upstream>>,
-        (keys, sources): (Option<&Arc<KeyRing>>, &IdentitySources),
+        verifiers: RouteVerifiers<'_>,
         previous: &[Arc<Self>],
         costs: &mut Costs,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
+        let RouteVerifiers { keys, identities } = verifiers;
         let parameters = parameter_names(&settings.path.value);
         let upstream_path = match &settings.upstream_path {
             Some(written) => Some(PathTemplate::compile(written, &parameters, diagnostics)?),
@@ -154,7 +164,7 @@ impl Route {
             observed,
             set_back,
             fingerprint,
-            identity: IdentityRules::compile(&settings.identity, sources),
+            identity: IdentityRules::compile(&settings.identity, identities),
         })
     }
 
@@ -181,7 +191,8 @@ impl Route {
     #[must_use]
     pub fn refusal(
         &self,
-        (method, headers): (&Method, &HeaderMap),
+        method: &Method,
+        headers: &HeaderMap,
         query: Option<&str>,
         body: Option<&RequestBody>,
     ) -> Option<Problem> {

@@ -135,11 +135,11 @@ pub async fn answer(
         }
         Dispatch::Preflight(response) => response,
         Dispatch::Stream(response) => {
-            boxed(|| respond::stream(session, response, (cross_origin.as_ref(), held), outcome)).await;
+            boxed(|| respond::stream(session, response, cross_origin.as_ref(), held, outcome)).await;
             return Ok(());
         }
         Dispatch::Converse(response) => {
-            boxed(|| respond::converse(session, response, (cross_origin.as_ref(), held), outcome)).await;
+            boxed(|| respond::converse(session, response, cross_origin.as_ref(), held, outcome)).await;
             return Ok(());
         }
         Dispatch::Forward(forwarded) => {
@@ -152,8 +152,8 @@ pub async fn answer(
             return Ok(());
         }
     };
-    let coding = (&snapshot.server.compression, snapshot.server.client_subject.as_ref());
-    respond::write(session, response, coding, held, outcome).await;
+    let (compression, subject) = (&snapshot.server.compression, snapshot.server.client_subject.as_ref());
+    respond::write(session, response, compression, subject, held, outcome).await;
     Ok(())
 }
 
@@ -191,13 +191,12 @@ async fn decide(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     };
     let parsed = if let ScannedBody::Parsed(body) = &scanned { Some(body) } else { None };
     let (head, query) = (session.req_header(), target.query.as_deref());
-    let request = (&head.method, &head.headers);
-    if let Some(problem) = route.refusal(request, query, parsed) {
+    if let Some(problem) = route.refusal(&head.method, &head.headers, query, parsed) {
         return Dispatch::Respond(refuse(&problem, None, snapshot, outcome));
     }
     if let Some(observed) = &route.observed {
-        let client = (query, outcome.known.as_deref());
-        observed.note_paging(request, client, clock::unix_seconds(), &mut outcome.counted);
+        let (known, now) = (outcome.known.as_deref(), clock::unix_seconds());
+        observed.note_paging(&head.method, &head.headers, query, known, now, &mut outcome.counted);
         if let Some(name) = observed.marking_name(query) {
             observe::note_name(&route, name, &outcome.request_id);
         }
@@ -473,7 +472,7 @@ async fn page(
             boxed(|| cache::serve::serve(call, owners, fetcher, held, outcome)).await
         }
         // An explanation shows the requests to the upstream, so an explained request does not use the cache.
-        _ => serve(call, (record, None), fetcher, held, outcome).await,
+        _ => serve(call, record, None, fetcher, held, outcome).await,
     }
 }
 

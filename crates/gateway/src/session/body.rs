@@ -93,7 +93,7 @@ pub async fn scan(session: &mut ServerSession, limits: BodyLimits, held: &Memory
     }
     permit_body(session).await?;
     let mut bytes = Vec::new();
-    let collected = collect(session, (&mut bytes, announced), limits.size, held);
+    let collected = collect(session, &mut bytes, announced, limits.size, held);
     match tokio::time::timeout(limits.time, collected).await {
         Ok(Ok(true)) => {}
         // The rest is relayed as it comes.
@@ -159,7 +159,7 @@ pub async fn receive_checked(
     }
     permit_body(session).await?;
     let mut bytes = Vec::new();
-    let collected = collect(session, (&mut bytes, announced), limits.size, held);
+    let collected = collect(session, &mut bytes, announced, limits.size, held);
     match tokio::time::timeout(limits.time, collected).await {
         Ok(Ok(true)) => decode(&session.req_header().headers, bytes, limits.size, held),
         Ok(Ok(false)) => {
@@ -239,7 +239,8 @@ pub async fn ends_empty(session: &mut ServerSession) -> bool {
 /// Returns whether the body has ended. After a time limit, `bytes` has what was read.
 async fn collect(
     session: &mut ServerSession,
-    (bytes, announced): (&mut Vec<u8>, Option<usize>),
+    bytes: &mut Vec<u8>,
+    announced: Option<usize>,
     most: usize,
     held: &MemoryShare,
 ) -> Result<bool, Failure> {

@@ -99,7 +99,7 @@ impl Client {
     /// names. Returns `None` without one. The certificate of a trusted proxy itself identifies none of its clients.
     pub fn certificate<'s>(&self, session: &'s ServerSession, snapshot: &Snapshot) -> Option<&'s str> {
         let digest = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
-        certificate(digest.map(|digest| &**digest), &session.req_header().headers, (snapshot, self.is_proxy))
+        certificate(digest.map(|digest| &**digest), &session.req_header().headers, snapshot, self.is_proxy)
     }
 
     /// Returns the address with which links of the route begin. The address is the first of: `public_url` of the route,
@@ -207,7 +207,8 @@ fn write_subject(session: &mut ServerSession, name: &HeaderName) {
 pub fn certificate<'s>(
     digest: Option<&'s SslDigest>,
     headers: &'s HeaderMap,
-    (snapshot, is_proxy): (&Snapshot, bool),
+    snapshot: &Snapshot,
+    is_proxy: bool,
 ) -> Option<&'s str> {
     let own = digest.and_then(|digest| digest.extension.get::<ClientSubject>()).map(|subject| subject.0.as_str());
     if !is_proxy {

@@ -112,8 +112,10 @@ pub fn begin(
     readers: &Readers,
     asked: &RequestHeader,
     answer: &ResponseHeader,
-    (found, target): (&RouteMatch, &RequestTarget),
-    (memory, outcome): (&Arc<Memory>, &mut Outcome),
+    found: &RouteMatch,
+    target: &RequestTarget,
+    memory: &Arc<Memory>,
+    outcome: &mut Outcome,
 ) -> Option<Box<Observation>> {
     seam(&outcome.path, "observe");
     let observed = found.route.observed.as_ref().filter(|_| asked.method == Method::GET)?;
@@ -150,7 +152,7 @@ pub fn begin(
     Some(Box::new(Observation {
         path: found.route.passed_target(&target.path, &found.parameters, ""),
         route: Arc::clone(&found.route),
-        principal: principal((&asked.headers, outcome.known.as_deref()), &observed.list),
+        principal: principal(&asked.headers, outcome.known.as_deref(), &observed.list),
         query,
         status: answer.status.as_u16(),
         headers: answer.headers.clone(),
@@ -168,7 +170,7 @@ fn has_body(headers: &HeaderMap) -> bool {
 }
 
 /// Returns a hash of the client, who decides which items are in an answer.
-fn principal((headers, known): (&HeaderMap, Option<&KnownClient>), list: &List) -> u64 {
+fn principal(headers: &HeaderMap, known: Option<&KnownClient>, list: &List) -> u64 {
     let mut hasher = DefaultHasher::new();
     list.viewer(headers, known).hash_into(&mut hasher);
     hasher.finish()
@@ -296,7 +298,7 @@ impl Observation {
             traffic.past_end(asked, cause, self.status).unwrap_or_else(|| {
                 let response = TrafficResponse { status: self.status, headers: &self.headers, body };
                 // Only the first fault of a kind is logged with its key, so the keys of later faults aren't looked for.
-                let key = if known { String::new() } else { ListTraffic::key(asked, (cause, detail), response) };
+                let key = if known { String::new() } else { ListTraffic::key(asked, cause, detail, response) };
                 TrafficFault { kind, detail: detail.clone(), key }
             })
         };

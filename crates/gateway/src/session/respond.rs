@@ -41,7 +41,8 @@ const STREAM_PATIENCE: Duration = Duration::from_secs(2);
 pub async fn write(
     session: &mut ServerSession,
     mut response: Response,
-    (settings, subject): (&CompressionSettings, Option<&HeaderName>),
+    settings: &CompressionSettings,
+    subject: Option<&HeaderName>,
     held: &MemoryShare,
     outcome: &mut Outcome,
 ) {
@@ -98,7 +99,8 @@ pub async fn write(
 pub async fn stream(
     session: &mut ServerSession,
     streamed: Box<StreamedResponse>,
-    (cross_origin, held): (Option<&CrossOrigin>, &MemoryShare),
+    cross_origin: Option<&CrossOrigin>,
+    held: &MemoryShare,
     outcome: &mut Outcome,
 ) {
     let StreamedResponse { head: mut response, mut body } = *streamed;
@@ -155,7 +157,8 @@ fn frame(session: &ServerSession, response: &mut Response) {
 pub async fn converse(
     session: &mut ServerSession,
     lasting: Box<LastingResponse>,
-    (cross_origin, held): (Option<&CrossOrigin>, &MemoryShare),
+    cross_origin: Option<&CrossOrigin>,
+    held: &MemoryShare,
     outcome: &mut Outcome,
 ) {
     let LastingResponse { head: mut response, conversation } = *lasting;
@@ -290,7 +293,7 @@ mod tests {
         let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
         let held = Memory::new(1 << 20).share();
         let none = CompressionSettings { codings: Vec::new(), least: 0 };
-        write(&mut session, Response::new(200, vec![b'x'; 10 * PIECE]), (&none, None), &held, &mut outcome).await;
+        write(&mut session, Response::new(200, vec![b'x'; 10 * PIECE]), &none, None, &held, &mut outcome).await;
         assert_eq!((outcome.status, outcome.code), (200, Some("client_stalled")));
         assert_eq!((outcome.bytes, session.body_bytes_sent()), (2 * PIECE, 2 * PIECE));
         drop(client);

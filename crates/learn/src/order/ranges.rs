@@ -65,7 +65,7 @@ pub(crate) async fn find(session: &Session, learnt: &mut Learnt, _: &Base, sampl
     let mut way = None;
     let last = places[places.len() - 1];
     for described in column.described(session, onward) {
-        let setting = column.setting(WAYS[described], onward, last);
+        let setting = column.setting(described, onward, last);
         // A spelling of the document is only tried first, and needs an effect like any other. Test:
         // `parameters_of_a_document_are_tried_first_and_verified_by_answers`.
         if way.is_none() && column.begins(learnt, session, &[setting]).await? == Some(last) {
@@ -77,7 +77,7 @@ pub(crate) async fn find(session: &Session, learnt: &mut Learnt, _: &Base, sampl
             break;
         }
         let settings: Vec<Setting> =
-            chunk.iter().zip(&places).map(|(way, place)| column.setting(WAYS[*way], onward, *place)).collect();
+            chunk.iter().zip(&places).map(|(way, place)| column.setting(*way, onward, *place)).collect();
         let begins = column.begins(learnt, session, &settings).await?;
         if let Some(found) = begins.and_then(|begins| chunk.iter().zip(&places).find(|(_, place)| begins == **place)) {
             way = Some((*found.0, *found.1));
@@ -89,7 +89,7 @@ pub(crate) async fn find(session: &Session, learnt: &mut Learnt, _: &Base, sampl
         if session.left() <= KEPT {
             break;
         }
-        let setting = column.setting(WAYS[other], onward, last);
+        let setting = column.setting(other, onward, last);
         if column.begins(learnt, session, &[setting]).await? == Some(last) {
             way = Some((other, last));
             break;
@@ -121,7 +121,7 @@ async fn confirm(
         }
         let is_onward = matches!(operation, 1 | GTE) != column.descending;
         let is_inclusive = operation >= LTE;
-        let setting = column.setting(WAYS[way], operation, place);
+        let setting = column.setting(way, operation, place);
         let answer = column.answer(learnt, session, &[setting]).await?;
         let rows = &answer.places;
         // An upstream that returns seconds but compares milliseconds omits some items that are equal to an inclusive
@@ -240,7 +240,8 @@ impl Column {
         (0..WAYS.len()).filter(is_described).collect()
     }
 
-    fn setting(&self, (template, words): (&str, [&str; 4]), operation: usize, place: usize) -> Setting {
+    fn setting(&self, way: usize, operation: usize, place: usize) -> Setting {
+        let (template, words) = WAYS[way];
         let written = |text: &str| {
             text.replace("{field}", &self.name)
                 .replace("{op}", words[operation])

@@ -231,7 +231,7 @@ async fn search(
         }
         let known = u64::try_from(sample.rows.len()).unwrap_or(0);
         let depth = search_end(session, learnt, known.min(last), last).await?;
-        let depth = bounded(learnt, depth.end.unwrap_or(known), (last, &seen), total);
+        let depth = bounded(learnt, depth.end.unwrap_or(known), last, &seen, total);
         note_no_end(session, learnt, &depth.why);
         return Ok(Searched::Done);
     }
@@ -404,7 +404,7 @@ async fn deep_enough(
         if rows == 0 {
             let depth = search_end(session, learnt, known.min(from), from).await?;
             let Some(total) = total else { return Ok(depth) };
-            return Ok(bounded(learnt, depth.end.unwrap_or_else(|| known.min(from)), (from, &seen), total));
+            return Ok(bounded(learnt, depth.end.unwrap_or_else(|| known.min(from)), from, &seen, total));
         }
         // Some upstreams answer requests after the end with the last page, so no page is empty. Test:
         // `a_repeated_last_page_is_learnt_without_a_total`.
@@ -450,7 +450,7 @@ async fn search_repeated(session: &Session, learnt: &Learnt, from: u64, again: &
 /// Adds the finding that the upstream shows no item at an offset before the end that the total states. `shown` is the
 /// number of items up to the last one that it shows. Tests: `a_bound_of_the_depth_is_learnt`,
 /// `a_list_of_which_only_the_beginning_is_shown_is_told`.
-fn bounded(learnt: &mut Learnt, shown: u64, (from, seen): (u64, &SeenAnswer), total: u64) -> Depth {
+fn bounded(learnt: &mut Learnt, shown: u64, from: u64, seen: &SeenAnswer, total: u64) -> Depth {
     let why = format!(
         "the total is {total}, and {} came for the page that begins after item {from}",
         match seen.status {

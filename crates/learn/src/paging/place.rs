@@ -368,7 +368,7 @@ async fn attempt(
         [] => return Ok(false),
         _ => return page_or_offset(session, learnt, reference, slot).await,
     };
-    note(learnt, base, reference, form, (tried, certainty));
+    note(learnt, base, reference, form, tried, certainty);
     Ok(true)
 }
 
@@ -401,13 +401,7 @@ fn next_number(learnt: &Learnt, base: &Base, name: &str) -> Option<u64> {
     pairs.find(|(own, _)| own == name).and_then(|(_, value)| value.parse().ok())
 }
 
-fn note(
-    learnt: &mut Learnt,
-    base: &Base,
-    reference: &Reference,
-    form: PlaceForm,
-    (tried, certainty): (u64, Certainty),
-) {
+fn note(learnt: &mut Learnt, base: &Base, reference: &Reference, form: PlaceForm, tried: u64, certainty: Certainty) {
     let size = reference.size;
     match &form {
         PlaceForm::Offset { slot, first } => {

@@ -119,7 +119,8 @@ impl IdempotencyKeys {
     /// result. Returns a refusal if the request can't run.
     pub(super) fn claim(
         self: &Arc<Self>,
-        (name, owner): (KeyName, Owner),
+        name: KeyName,
+        owner: Owner,
         body: [u8; 32],
         settings: IdempotencySettings,
         now: Instant,
@@ -299,7 +300,7 @@ mod tests {
             let claim = |key: u8, client: u8| {
                 let owner = Owner { client: [client; 32], network: Some([network; 32]) };
                 let name = [key, client, network].repeat(11)[..32].try_into().unwrap();
-                matches!(keys.claim((name, owner), [0; 32], settings, now), KnownKey::New(_))
+                matches!(keys.claim(name, owner, [0; 32], settings, now), KnownKey::New(_))
             };
             clients.map(|client| (0..20).filter(|&key| claim(key, client)).count()).sum::<usize>()
         };
@@ -309,7 +310,7 @@ mod tests {
     }
 
     fn claim(keys: &Arc<IdempotencyKeys>, name: u8, now: Instant) -> Result<KeyClaim, String> {
-        match keys.claim(([name; 32], owner(name)), [0; 32], SETTINGS, now) {
+        match keys.claim([name; 32], owner(name), [0; 32], SETTINGS, now) {
             KnownKey::New(claim) => Ok(claim),
             KnownKey::Done(result) => Err(String::from_utf8_lossy(&result).into_owned()),
             KnownKey::Refused(problem) => Err(problem.code.as_str().to_owned()),

@@ -94,7 +94,7 @@ impl Service for Bulk {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         // This doesn't happen: `takes` accepts a request only if this snapshot has the settings.
         let Some(settings) = &snapshot.services.bulk else { return Ok(None) };
-        self.serve(session, (client, snapshot, settings), (held, outcome)).await
+        self.serve(session, client, snapshot, settings, held, outcome).await
     }
 }
 
@@ -134,8 +134,11 @@ impl Bulk {
     async fn serve(
         &self,
         session: &mut ServerSession,
-        (client, snapshot, settings): (&Client, &Arc<Snapshot>, &BulkSettings),
-        (held, outcome): (&MemoryShare, &mut Outcome),
+        client: &Client,
+        snapshot: &Arc<Snapshot>,
+        settings: &BulkSettings,
+        held: &MemoryShare,
+        outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let headers = &session.req_header().headers;
         let (written, form) = (BulkForm::of(headers, header::CONTENT_TYPE), BulkForm::of(headers, header::ACCEPT));
@@ -153,7 +156,7 @@ impl Bulk {
             BulkForm::Lines => body::receive_checked(session, None, limits, held).await?,
         });
         // If one operation is invalid, no operation of the request runs. Test: `a_malformed_request_runs_no_operation`.
-        let plan = request::read(&body, written, &caller.headers, (snapshot, settings))?;
+        let plan = request::read(&body, written, &caller.headers, snapshot, settings)?;
         self.refuse_services(&plan, &caller, snapshot)?;
         let gateway = Arc::clone(self.inner.gateway());
         let of_run = snapshot.memory.share();
@@ -177,7 +180,7 @@ impl Bulk {
                         stored.claim(name, owner, hash).await?.map(ClaimedKey::Stored)
                     }
                     None => {
-                        let known = self.keys.claim((name, owner), hash, settings.idempotency, clock::instant());
+                        let known = self.keys.claim(name, owner, hash, settings.idempotency, clock::instant());
                         known.map(ClaimedKey::InMemory)
                     }
                 };

@@ -118,7 +118,7 @@ impl Surroundings {
             }
         };
         let request = InnerRequest { head, body: operation.body.clone() };
-        match request.send(gateway, caller, (*timeout, wanted), keep).await {
+        match request.send(gateway, caller, *timeout, wanted, keep).await {
             Ok((status, headers)) => {
                 let (headers, size) = kept_headers(&headers);
                 let takes = |room: usize| room.checked_sub(size);

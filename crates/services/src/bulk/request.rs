@@ -170,7 +170,8 @@ pub(super) fn read(
     body: &Bytes,
     form: BulkForm,
     inherited: &HeaderMap,
-    (snapshot, settings): (&Snapshot, &BulkSettings),
+    snapshot: &Snapshot,
+    settings: &BulkSettings,
 ) -> Result<BulkPlan, Box<Problem>> {
     let of_list = |detail: String| Box::new(Problem::new(Code::BodyInvalid, detail).with_parameter("/operations"));
     let WrittenBulk { operations: WrittenOperations(written), stop_on_error } = match form {

@@ -115,7 +115,7 @@ impl BulkRun {
         };
         let plan = Arc::new(plan);
         let mut results = BulkResults { report: BulkReport::begin(form), lines };
-        operate(&plan, &surroundings, (settings.at_once, present), &mut results).await;
+        operate(&plan, &surroundings, settings.at_once, present, &mut results).await;
         let BulkResults { mut report, lines } = results;
         report.end(clock::instant().saturating_duration_since(began));
         let (summary, may_have_changed, body) = (report.to_string(), report.may_have_changed, report.take());
@@ -136,7 +136,8 @@ impl BulkRun {
 async fn operate(
     plan: &Arc<BulkPlan>,
     surroundings: &Surroundings,
-    (at_once, present): (usize, watch::Receiver<()>),
+    at_once: usize,
+    present: watch::Receiver<()>,
     results: &mut BulkResults,
 ) {
     // The answers that come after that of an operation that is still running.

@@ -103,10 +103,10 @@ impl CallRun {
             return Err(JobFault::new("request_invalid", "the request can't be written").into());
         };
         let (_goes_on, mut wanted) = watch::channel(());
-        let limits = (queue.request_timeout, &mut wanted);
+        let (time, most) = (queue.request_timeout, queue.size);
         let gateway = self.work.inner.gateway();
         let request = InnerRequest { head: head.clone(), body };
-        let answer = match answer::send((gateway, &snapshot), &caller, (request, queue.size), limits).await {
+        let answer = match answer::send(gateway, &snapshot, &caller, request, most, time, &mut wanted).await {
             Ok(answer) => answer,
             Err(NoAnswer::TooLarge) => {
                 let detail = format!("the answer is larger than {} bytes", queue.size);
@@ -118,7 +118,7 @@ impl CallRun {
                 return Err(if is_first && !queue.repeats { unknown(detail).into() } else { again(fault) });
             }
         };
-        self.judge(queue, &snapshot, (&head, is_first), answer).await
+        self.judge(queue, &snapshot, &head, is_first, answer).await
     }
 
     /// Returns the head of the next request; `None` if the target isn't valid.
@@ -143,7 +143,8 @@ impl CallRun {
         &mut self,
         queue: &JobQueueSettings,
         snapshot: &Snapshot,
-        (head, is_first): (&RequestHeader, bool),
+        head: &RequestHeader,
+        is_first: bool,
         answer: InnerAnswer,
     ) -> Result<(), Interruption> {
         let progress = &mut self.work.taken.job.progress;

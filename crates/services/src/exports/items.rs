@@ -20,7 +20,8 @@ const MOST_COLUMNS: usize = 1_000;
 ///
 /// Returns the fault `items_not_tabular` if the format is a table and an item isn't an object, or has too many members.
 pub(super) fn write_page(
-    (format, formulas): (ExportFormat, Formulas),
+    format: ExportFormat,
+    formulas: Formulas,
     items: &[Bytes],
     is_last: bool,
     progress: &mut JobProgress,
@@ -178,7 +179,7 @@ mod tests {
         let mut whole = Vec::new();
         for (place, page) in pages.iter().enumerate() {
             let is_last = place + 1 == pages.len();
-            whole.extend(write_page((format, Formulas::Kept), &items(page), is_last, &mut progress).unwrap());
+            whole.extend(write_page(format, Formulas::Kept, &items(page), is_last, &mut progress).unwrap());
             progress.pages += 1;
         }
         (String::from_utf8(whole).unwrap(), progress)
@@ -209,9 +210,8 @@ mod tests {
         let (table, progress) = written(ExportFormat::Csv, pages, Some(&["new", "id"]));
         assert_eq!(table, "new,id\r\n,1\r\n,2.50\r\ntrue,3\r\n");
         assert_eq!(progress.omitted, 4);
-        let fault =
-            write_page((ExportFormat::Csv, Formulas::Kept), &items(&["[1]"]), true, &mut JobProgress::default())
-                .unwrap_err();
+        let fault = write_page(ExportFormat::Csv, Formulas::Kept, &items(&["[1]"]), true, &mut JobProgress::default())
+            .unwrap_err();
         assert_eq!(fault.code, "items_not_tabular");
         assert_eq!(written(ExportFormat::Csv, &[&[]], None).0, "");
     }
@@ -223,7 +223,7 @@ mod tests {
             (Formulas::Kept, "=a,b,c,d,e,f,g\r\n=1+1,-2,-2,\t@x,a=b,\"[\"\"=1\"\"]\",＝1\r\n"),
             (Formulas::Escaped, "'=a,b,c,d,e,f,g\r\n'=1+1,'-2,-2,'\t@x,a=b,\"[\"\"=1\"\"]\",'＝1\r\n"),
         ] {
-            let table = write_page((ExportFormat::Csv, formulas), &item, true, &mut JobProgress::default()).unwrap();
+            let table = write_page(ExportFormat::Csv, formulas, &item, true, &mut JobProgress::default()).unwrap();
             assert_eq!(String::from_utf8(table).unwrap(), expected);
         }
     }

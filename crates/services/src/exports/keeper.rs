@@ -73,7 +73,7 @@ impl BackgroundService for ExportKeeper {
             work.resize(settings.at_once);
             let looked = {
                 let old = looks.is_multiple_of(LOOKS_BETWEEN).then_some(&mut old);
-                self.look(settings, queues, (&mut work, old)).await
+                self.look(settings, queues, &mut work, old).await
             };
             looks = looks.wrapping_add(1);
             // A fault is logged when it begins and when it ends, not each second.
@@ -98,7 +98,8 @@ impl ExportKeeper {
         &self,
         settings: &ExportSettings,
         queues: Option<&JobSettings>,
-        (work, old): (&mut Work, Option<&mut OldJobs>),
+        work: &mut Work,
+        old: Option<&mut OldJobs>,
     ) -> Result<(), JobStoreFault> {
         self.store.check().await?;
         // A full disk of the database refuses pages and nothing else, so a job that was taken again would only count one

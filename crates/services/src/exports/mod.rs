@@ -119,7 +119,7 @@ impl Service for Exports {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let method = session.req_header().method.clone();
         let asked = IdentityCall { gateway: self.inner.gateway(), snapshot, outcome };
-        let call = identify(&self.queue.store, (session, client), snapshot, asked).await?;
+        let call = identify(&self.queue.store, session, client, snapshot, asked).await?;
         // A request that begins a job asks for a page of the list, which counts as one. Test:
         // `requests_for_exports_have_the_limits_of_their_list`.
         if (&call.target.resource, &method) != (&ExportResource::Collection, &Method::POST) {
@@ -299,7 +299,8 @@ impl ExportCall<'_> {
 /// `upstream_unavailable` if the upstream doesn't say who the client is.
 async fn identify<'c>(
     store: &'c Arc<dyn ExportStore>,
-    (session, client): (&ServerSession, &Client),
+    session: &ServerSession,
+    client: &Client,
     snapshot: &'c Arc<Snapshot>,
     call: IdentityCall<'_>,
 ) -> Result<ExportCall<'c>, Failure> {

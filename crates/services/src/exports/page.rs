@@ -175,9 +175,9 @@ impl PageReader<'_> {
         let target = format!("{}{mark}{}", self.definition.path, queries.join("&"));
         // No client waits for the answer. The sender stays alive, so only the time limit ends the request.
         let (_goes_on, mut wanted) = watch::channel(());
-        let limits = (self.timeout, &mut wanted);
         let page = FreshPage { target: &target, known: None, form: &part.form(self.cause.form()) };
-        answer::ask((self.gateway, self.snapshot), self.caller, page, limits).await.map_err(|reason| {
+        let asked = answer::ask(self.gateway, self.snapshot, self.caller, page, self.timeout, &mut wanted).await;
+        asked.map_err(|reason| {
             let (code, detail) = reason.said();
             let fault = JobFault::new(code.as_str(), detail);
             // An invalid target stays invalid in each attempt, so the job fails.

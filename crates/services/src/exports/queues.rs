@@ -109,7 +109,7 @@ impl Service for Queues {
             return Err(Box::new(Problem::new(Code::RouteNotFound, detail)).into());
         };
         let asked = IdentityCall { gateway: self.inner.gateway(), snapshot, outcome };
-        let call = self.identify((session, client), (snapshot, settings), asked).await?;
+        let call = self.identify(session, client, snapshot, settings, asked).await?;
         match resource {
             JobResource::All => call.jobs.listed().await,
             JobResource::Queue(name) => self.begin(session, call, name, held).await,
@@ -130,8 +130,10 @@ impl Queues {
     /// Returns 400 `request_invalid` for a request without credentials: clients behind a proxy share its address.
     async fn identify<'c>(
         &'c self,
-        (session, client): (&ServerSession, &Client),
-        (snapshot, settings): (&'c Arc<Snapshot>, &'c JobSettings),
+        session: &ServerSession,
+        client: &Client,
+        snapshot: &'c Arc<Snapshot>,
+        settings: &'c JobSettings,
         asked: IdentityCall<'_>,
     ) -> Result<QueueCall<'c>, Failure> {
         let (Some(keys), Some(exports)) = (snapshot.keys.as_deref(), &snapshot.services.exports) else {

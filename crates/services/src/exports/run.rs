@@ -240,7 +240,7 @@ impl ExportRun {
         let most = u64::try_from(self.settings.size).unwrap_or(u64::MAX);
         // On this thread, compression would delay other requests, so it runs on a thread that may block.
         let work = tokio::task::spawn_blocking(move || {
-            let bytes = items::write_page((format, formulas), &page.items, ends, &mut progress)?;
+            let bytes = items::write_page(format, formulas, &page.items, ends, &mut progress)?;
             let bytes = compression.compress(bytes).map_err(JobStoreFault::Result)?;
             progress.bytes = before.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             // Checked before the page is written, so a result is never larger than the bound.

@@ -133,8 +133,7 @@ impl Service for Graphql {
         }
         let form = AnswerForm::of(&head.headers);
         let mut request = read(session, settings, held).await?;
-        let api = self.api(snapshot, settings)?;
-        match self.serve(session, &api, &mut request, (snapshot, settings, form), outcome).await {
+        match self.serve(session, &mut request, snapshot, settings, form, outcome).await {
             Ok(Some(FinishedQuery { response, summary, run })) => {
                 outcome.detail = Some(summary);
                 // The memory of the pages is released before the answer's memory is counted.
@@ -173,15 +172,17 @@ impl Graphql {
     async fn serve(
         &self,
         session: &mut ServerSession,
-        api: &Arc<GraphqlApi>,
         request: &mut GraphqlRequest,
-        (snapshot, settings, form): (&Arc<Snapshot>, &GraphqlSettings, AnswerForm),
+        snapshot: &Arc<Snapshot>,
+        settings: &GraphqlSettings,
+        form: AnswerForm,
         outcome: &Outcome,
     ) -> Result<Option<FinishedQuery>, QueryRefusal> {
+        let api = self.api(snapshot, settings).map_err(QueryRefusal::Failed)?;
         let checked = api.check(request, settings)?;
         let gateway = Arc::clone(self.inner.gateway());
         let caller = caller(session, outcome);
-        let (api, most) = (Arc::clone(api), settings.answer_size);
+        let most = settings.answer_size;
         let work = |wanted| {
             let run = QueryRun {
                 reader: ListReader {
@@ -200,7 +201,7 @@ impl Graphql {
                 failed: 0.into(),
                 faults: 0.into(),
             };
-            async move { finish(&api, checked, Arc::new(run), (form, most)).await }
+            async move { finish(&api, checked, Arc::new(run), form, most).await }
         };
         self.inner.run(session, work).await.map_err(QueryRefusal::Failed)?.transpose()
     }
@@ -251,7 +252,8 @@ async fn finish(
     api: &GraphqlApi,
     checked: async_graphql::Request,
     run: Arc<QueryRun>,
-    (form, most): (AnswerForm, usize),
+    form: AnswerForm,
+    most: usize,
 ) -> Result<FinishedQuery, QueryRefusal> {
     let answered = api.schema.execute(checked.data(Arc::clone(&run))).await;
     let async_graphql::Response { data, mut errors, .. } = answered;
@@ -262,8 +264,8 @@ async fn finish(
         let errors = errors.into_iter().map(|error| coded(error, Code::QueryInvalid.as_str()));
         return Err(QueryRefusal::Errors(errors.collect()));
     }
-    let faults = (&errors[..], run.faults.load(Ordering::Relaxed));
-    let Ok(body) = response::write_answer(&data, faults, &run.unproven_ends(), most) else {
+    let faults = run.faults.load(Ordering::Relaxed);
+    let Ok(body) = response::write_answer(&data, &errors, faults, &run.unproven_ends(), most) else {
         let detail = format!("the query is too large: its answer has more than {most} bytes");
         return Err(Box::new(Problem::new(Code::QueryTooComplex, detail)).into());
     };

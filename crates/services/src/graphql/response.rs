@@ -86,7 +86,8 @@ pub(super) fn coded(mut error: ServerError, code: &str) -> ServerError {
 /// Returns [`AnswerTooLarge`] if the body exceeds `most` bytes before the last value of the data is written.
 pub(super) fn write_answer(
     data: &Value,
-    (errors, count): (&[ServerError], usize),
+    errors: &[ServerError],
+    count: usize,
     unproven_ends: &[String],
     most: usize,
 ) -> Result<Vec<u8>, AnswerTooLarge> {

@@ -90,7 +90,7 @@ impl Service for LivePages {
         let call = LiveCall::new(below, session, client, asked).await?;
         // The place is taken before the page is requested, so a subscriber that exceeds a limit doesn't cost the
         // upstream a request.
-        let place = self.places.enter(settings, (&call.route.name, call.subscriber(&settings.key)))?;
+        let place = self.places.enter(settings, &call.route.name, call.subscriber(&settings.key))?;
         let gateway = self.groups.inner.gateway();
         let stay = LiveStay::begin(place, settings, &self.groups.inner.gateway().vitals);
         // A WebSocket opens before a page is requested, because the client's first message can name another page.
@@ -102,7 +102,7 @@ impl Service for LivePages {
         }
         let window = call.window(call.query());
         let has = last_event(&session.req_header().headers);
-        let entering = pin!(poller::enter(&self.groups, gateway, (&window, &call.caller), has));
+        let entering = pin!(poller::enter(&self.groups, gateway, &window, &call.caller, has));
         // A client that leaves before the first page must not keep its place.
         let Some(entered) = unless_gone(session, entering).await else { return Ok(None) };
         let subscription = match entered {

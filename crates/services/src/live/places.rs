@@ -64,7 +64,8 @@ impl SubscriberPlaces {
     pub(super) fn enter(
         self: &Arc<Self>,
         settings: &LiveSettings,
-        (route, subscriber): (&str, Subscriber),
+        route: &str,
+        subscriber: Subscriber,
     ) -> Result<SubscriberPlace, Box<Problem>> {
         let mut taken = self.taken();
         let Subscriber { client, network } = subscriber;
@@ -154,7 +155,7 @@ mod tests {
         let places = SubscriberPlaces::new(Arc::clone(&counts));
         let enter = |route: &str, client: u8| {
             let subscriber = Subscriber { client: [client; 32], network: None };
-            places.enter(&settings, (route, subscriber)).map_err(|problem| problem.code)
+            places.enter(&settings, route, subscriber).map_err(|problem| problem.code)
         };
         let mut held = vec![enter("a", 1).unwrap(), enter("a", 1).unwrap()];
         assert_eq!(enter("a", 1).unwrap_err(), Code::LiveLimit);
@@ -187,7 +188,7 @@ mod tests {
         let places = SubscriberPlaces::new(Arc::default());
         let enter = |client: u8, network: u8| {
             let subscriber = Subscriber { client: [client; 32], network: Some([network; 32]) };
-            places.enter(&settings, ("a", subscriber))
+            places.enter(&settings, "a", subscriber)
         };
         let held: Vec<_> = (0..100).map_while(|client| enter(client, 1).ok()).collect();
         assert_eq!(held.len(), 32);

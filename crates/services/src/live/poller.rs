@@ -48,13 +48,14 @@ const ATTEMPTS: usize = 3;
 pub(super) async fn enter(
     groups: &Arc<LiveGroups>,
     gateway: &Arc<Gateway>,
-    (window, caller): (&LiveWindow, &Arc<Caller>),
+    window: &LiveWindow,
+    caller: &Arc<Caller>,
     has: Option<String>,
 ) -> Result<Subscription, LivePageEnd> {
     for _ in 0..ATTEMPTS {
         let (mut subscription, begun) = groups.join(window, caller);
         if let Some(wanted) = begun {
-            tokio::spawn(run(Arc::clone(groups), Arc::clone(subscription.group()), (Arc::clone(gateway), wanted)));
+            tokio::spawn(run(Arc::clone(groups), Arc::clone(subscription.group()), Arc::clone(gateway), wanted));
         }
         subscription.begin().await?;
         // The answer can show that the page varies by a header in which this client differs from the group.
@@ -107,11 +108,7 @@ impl Drop for Poller {
 
 /// Polls the page of a group until the page is refused or is no longer live, the last subscriber leaves, or the process
 /// closes.
-async fn run(
-    groups: Arc<LiveGroups>,
-    group: Arc<LiveGroup>,
-    (gateway, mut wanted): (Arc<Gateway>, watch::Receiver<()>),
-) {
+async fn run(groups: Arc<LiveGroups>, group: Arc<LiveGroup>, gateway: Arc<Gateway>, mut wanted: watch::Receiver<()>) {
     let vitals = groups.inner.gateway().vitals.clone();
     let counts = Arc::clone(vitals.live_counts());
     counts.begin_poller();
@@ -184,7 +181,7 @@ impl Poller {
                     self.groups.inner.gateway().vitals.list_writes().read(&route, &path)
                 });
         }
-        let polled = self.poll((&snapshot, settings), &caller, wanted).await;
+        let polled = self.poll(&snapshot, settings, &caller, wanted).await;
         // The last subscriber might have left during the request. The poller then ends.
         if wanted.has_changed().is_err() {
             return None;
@@ -234,7 +231,8 @@ impl Poller {
     /// Requests the page with the credentials of `caller`, and publishes it if it has changed.
     async fn poll(
         &self,
-        (snapshot, settings): (&Snapshot, &LiveSettings),
+        snapshot: &Snapshot,
+        settings: &LiveSettings,
         caller: &Caller,
         wanted: &mut watch::Receiver<()>,
     ) -> LivePoll {
@@ -251,8 +249,7 @@ impl Poller {
         // The client has asked for the first page. Whatever follows is the gateway's own doing.
         let cause = if shown.is_none() { PageCause::Request } else { PageCause::Renewal };
         let page = FreshPage { target: &window.target, known, form: cause.form() };
-        let limits = (settings.timeout, wanted);
-        let asked = answer::ask((&self.gateway, snapshot), caller, page, limits).await;
+        let asked = answer::ask(&self.gateway, snapshot, caller, page, settings.timeout, wanted).await;
         let answer = match asked {
             Ok(answer) => answer,
             Err(NoAnswer::Unasked) => return LivePoll::Refused(unanswered(NoAnswer::Unasked)),

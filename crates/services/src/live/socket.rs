@@ -292,7 +292,7 @@ impl OpenSocket {
         let asked = WatchRequest::read(text).and_then(|request| {
             let list = self.call.route.list.as_ref();
             let convention = list.map(|list| list.conventions.choose(&self.call.caller.headers).convention);
-            self.query.apply(request, (self.call.path(), convention.map(|convention| &convention.parameters)))
+            self.query.apply(request, self.call.path(), convention.map(|convention| &convention.parameters))
         });
         match asked {
             Err(detail) => {
@@ -306,7 +306,7 @@ impl OpenSocket {
                 let (groups, gateway) = (Arc::clone(&self.groups), Arc::clone(&self.gateway));
                 let caller = Arc::clone(&self.call.caller);
                 self.watched = SocketPage::Entering(Box::pin(async move {
-                    poller::enter(&groups, &gateway, (&window, &caller), has).await
+                    poller::enter(&groups, &gateway, &window, &caller, has).await
                 }));
                 None
             }

@@ -84,7 +84,8 @@ impl WindowQuery {
     pub(super) fn apply(
         &mut self,
         request: WatchRequest,
-        (path, parameters): (&str, Option<&Parameters>),
+        path: &str,
+        parameters: Option<&Parameters>,
     ) -> Result<Option<String>, String> {
         let name = |role: Role| parameters.and_then(|parameters| parameters.query_name(role));
         let named = |role: Role, said: &str| name(role).ok_or_else(|| format!("this list takes no {said}"));

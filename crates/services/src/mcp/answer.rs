@@ -100,10 +100,10 @@ pub(super) fn listed(request: &McpRequest, tools: Vec<Tool>, next: Option<String
 
 /// Returns the answer to `tools/call`. The answer contains a result twice: as text for models, and as
 /// `structuredContent` for programs. It contains a fault only as text.
-pub(super) fn called((id, era): (&Bytes, ProtocolEra), end: &ToolEnd) -> Response {
+pub(super) fn called(request: &McpRequest, end: &ToolEnd) -> Response {
     let (ToolEnd::Result(text) | ToolEnd::Fault(text)) = end;
     let mut result = b"{".to_vec();
-    if era == ProtocolEra::Modern {
+    if request.era == ProtocolEra::Modern {
         result.extend_from_slice(b"\"resultType\":");
         write::push_text(&mut result, ResultType::COMPLETE.as_str());
         result.push(b',');
@@ -122,12 +122,12 @@ pub(super) fn called((id, era): (&Bytes, ProtocolEra), end: &ToolEnd) -> Respons
         // match.
         ToolEnd::Fault(_) => result.extend_from_slice(b"\"isError\":true"),
     }
-    if era == ProtocolEra::Modern {
+    if request.era == ProtocolEra::Modern {
         result.extend_from_slice(b",\"_meta\":");
         result.extend(json(&identity()));
     }
     result.push(b'}');
-    response(200, message(Some(id), b"result", &result))
+    response(200, message(Some(&request.id), b"result", &result))
 }
 
 /// Returns the answer to a refused message, which is a JSON-RPC error.

@@ -169,7 +169,7 @@ impl Service for Mcp {
         let body = body::receive(session, limits, held).await?;
         let answered = match message::read(body, &session.req_header().headers) {
             Ok(McpMessage::Notification) => Ok(Some(answer::accepted())),
-            Ok(McpMessage::Request(request)) => self.serve(session, &request, (snapshot, settings), outcome).await,
+            Ok(McpMessage::Request(request)) => self.serve(session, &request, snapshot, settings, outcome).await,
             Err(rejection) => Err(rejection.into()),
         };
         let response = match answered {
@@ -203,7 +203,8 @@ impl Mcp {
         &self,
         session: &mut ServerSession,
         request: &McpRequest,
-        (snapshot, settings): (&Arc<Snapshot>, &McpSettings),
+        snapshot: &Arc<Snapshot>,
+        settings: &McpSettings,
         outcome: &mut Outcome,
     ) -> Result<Option<Response>, McpRefusal> {
         let is_legacy = request.era == ProtocolEra::Legacy;
@@ -222,10 +223,10 @@ impl Mcp {
         if method == ListToolsRequestMethod::VALUE {
             let tools = self.tools(snapshot, settings)?;
             let target = target::read(session.req_header())?;
-            return Ok(Some(list(request, &tools, (snapshot, target.host.as_deref()))?));
+            return Ok(Some(list(request, &tools, snapshot, target.host.as_deref())?));
         }
         if method == CallToolRequestMethod::VALUE {
-            return self.call(session, request, (snapshot, settings), outcome).await;
+            return self.call(session, request, snapshot, settings, outcome).await;
         }
         let error = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "there is no such method here", None);
         // Clients of the legacy era expect errors with status 200. In the modern era, an unknown method has status 404.
@@ -238,7 +239,8 @@ impl Mcp {
         &self,
         session: &mut ServerSession,
         request: &McpRequest,
-        (snapshot, settings): (&Arc<Snapshot>, &McpSettings),
+        snapshot: &Arc<Snapshot>,
+        settings: &McpSettings,
         outcome: &mut Outcome,
     ) -> Result<Option<Response>, McpRefusal> {
         let tools = self.tools(snapshot, settings)?;
@@ -246,7 +248,7 @@ impl Mcp {
         let name = request.text("name").unwrap_or_default();
         // A tool for the lists of another host is unknown at this host.
         // Test: `mcp_tools_are_limited_to_the_lists_of_the_requested_host`.
-        let Some(tool) = tools.find((snapshot, target.host.as_deref()), &name).cloned() else {
+        let Some(tool) = tools.find(snapshot, target.host.as_deref(), &name).cloned() else {
             let shown: String = name.chars().take(100).collect();
             return Err(request.reject(200, ErrorData::invalid_params(format!("Unknown tool: {shown}"), None)).into());
         };
@@ -269,7 +271,7 @@ impl Mcp {
         };
         let Some((end, summary)) = self.inner.run(session, work).await? else { return Ok(None) };
         outcome.detail = Some(summary);
-        Ok(Some(answer::called((&request.id, request.era), &end)))
+        Ok(Some(answer::called(request, &end)))
     }
 }
 
@@ -312,12 +314,17 @@ impl ToolCall {
 }
 
 /// Answers `tools/list`. The cursor is the name of the last tool in the previous answer.
-fn list(request: &McpRequest, tools: &ToolSet, at: (&Snapshot, Option<&str>)) -> Result<Response, Box<Rejection>> {
+fn list(
+    request: &McpRequest,
+    tools: &ToolSet,
+    snapshot: &Snapshot,
+    host: Option<&str>,
+) -> Result<Response, Box<Rejection>> {
     let invalid =
         || request.reject(200, ErrorData::invalid_params("the cursor does not belong to this list of tools", None));
     let cursor = request.param("cursor").filter(|cursor| **cursor != *b"null");
     let after = cursor.map(|cursor| message::text(&cursor).ok_or_else(invalid)).transpose()?;
-    let (page, next) = tools.page(at, after.as_deref()).ok_or_else(invalid)?;
+    let (page, next) = tools.page(snapshot, host, after.as_deref()).ok_or_else(invalid)?;
     Ok(answer::listed(request, page, next))
 }
 

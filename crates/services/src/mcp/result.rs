@@ -105,7 +105,7 @@ pub(super) fn of_page(page: &ConnectionPage, most: usize) -> Result<BoundedPage,
             let last = items.checked_sub(1).map(|last| &page.edges[last].cursor[..]);
             match last.filter(|cursor| *cursor != NULL) {
                 Some(cursor) => cursor,
-                None => return Err(unshown(edge, size, (items, most))),
+                None => return Err(unshown(edge, size, items, most)),
             }
         }
     };
@@ -139,7 +139,7 @@ pub(super) fn of_page(page: &ConnectionPage, most: usize) -> Result<BoundedPage,
 /// Returns the fault of a page whose item `edge` can't be shown. Either the item is the first one, or the item before
 /// it has no cursor. `size` is the item's length in bytes; `None` if it isn't valid JSON. `items` is the number of
 /// items before it.
-fn unshown(edge: &ConnectionEdge, size: Option<usize>, (items, most): (usize, usize)) -> ToolFault {
+fn unshown(edge: &ConnectionEdge, size: Option<usize>, items: usize, most: usize) -> ToolFault {
     let (code, what) = match size {
         Some(size) if items == 0 => {
             (Code::ResultTooLarge, format!("the next item has {size} bytes, and a result at most {most}"))

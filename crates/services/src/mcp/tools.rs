@@ -54,7 +54,8 @@ impl ToolSet {
     /// there is no tool with the name `after`.
     pub(super) fn page(
         &self,
-        (snapshot, host): (&Snapshot, Option<&str>),
+        snapshot: &Snapshot,
+        host: Option<&str>,
         after: Option<&str>,
     ) -> Option<(Vec<Tool>, Option<String>)> {
         let begin = match after {
@@ -72,7 +73,7 @@ impl ToolSet {
     }
 
     /// Returns the tool with this name; `None` if there is no such tool, or if the host doesn't serve the tool's list.
-    pub(super) fn find(&self, (snapshot, host): (&Snapshot, Option<&str>), name: &str) -> Option<&Arc<McpTool>> {
+    pub(super) fn find(&self, snapshot: &Snapshot, host: Option<&str>, name: &str) -> Option<&Arc<McpTool>> {
         let found = self.tools.iter().find(|tool| tool.definition.name == name);
         found.filter(|tool| tool.list.is_served(snapshot, host))
     }

@@ -114,7 +114,7 @@ impl Playground {
         // The sender lives as long as the request, so only the time limit can end the request early.
         let (_kept, mut wanted) = watch::channel(());
         let began = clock::instant();
-        let sent = request.send(self.inner.gateway(), caller, (settings.timeout, &mut wanted), keep).await;
+        let sent = request.send(self.inner.gateway(), caller, settings.timeout, &mut wanted, keep).await;
         let took = clock::instant().saturating_duration_since(began);
         let (status, headers) = sent.map_err(|fault| match fault {
             Unanswered::GivenUp => LATE,

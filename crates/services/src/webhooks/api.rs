@@ -164,7 +164,7 @@ impl Service for Webhooks {
         outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         if let Some((settings, emit)) = emitting(snapshot, session.req_header()) {
-            let emitted = self.emit(session, (settings, emit), held).await?;
+            let emitted = self.emit(session, settings, emit, held).await?;
             return Ok(Some(ServiceAnswer::Whole(emitted)));
         }
         let call =
@@ -210,7 +210,8 @@ impl Webhooks {
     async fn emit(
         &self,
         session: &mut ServerSession,
-        (settings, emit): (&WebhookSettings, &EmitSettings),
+        settings: &WebhookSettings,
+        emit: &EmitSettings,
         held: &MemoryShare,
     ) -> Result<Response, Failure> {
         if !has_token(session.req_header(), emit) {
@@ -252,8 +253,8 @@ impl Webhooks {
             WebhookResource::Trial(id) => self.try_out(call, id).await,
             WebhookResource::Recovery(id) => self.recover(call, id, body).await,
             WebhookResource::Deliveries(id) => self.deliveries(call, id).await,
-            WebhookResource::Delivery(id, delivery) => self.delivery(call, (id, delivery)).await,
-            WebhookResource::Redelivery(id, delivery) => self.redeliver(call, (id, delivery)).await,
+            WebhookResource::Delivery(id, delivery) => self.delivery(call, id, delivery).await,
+            WebhookResource::Redelivery(id, delivery) => self.redeliver(call, id, delivery).await,
         }
     }
 
@@ -272,7 +273,7 @@ impl Webhooks {
         let keep = |part: &[u8]| body.extend_from_slice(&part[..part.len().min(LARGEST_REFUSAL - body.len())]);
         let (_goes_on, mut wanted) = watch::channel(());
         let request = InnerRequest { head, body: Bytes::new() };
-        let asked = request.send(self.inner.gateway(), &call.caller, (AUTHORIZATION, &mut wanted), keep).await;
+        let asked = request.send(self.inner.gateway(), &call.caller, AUTHORIZATION, &mut wanted, keep).await;
         // If the rights can't be checked, the request is refused.
         let Ok((status, headers)) = asked else {
             let said = "your rights could not be checked: try again in a moment";
@@ -294,7 +295,7 @@ impl Webhooks {
             return Err(Box::new(Problem::new(Code::RequestInvalid, detail)).into());
         }
         let registration: Registration = request::read(body, r#"{"url":"https://…","events":["export.completed"]}"#)?;
-        let (url, events) = registration.checked((call.settings, call.clients))?;
+        let (url, events) = registration.checked(call.settings, call.clients)?;
         let (Some(id), Some(secrets), Some(owner)) = (new_id(), SigningSecrets::new(), call.owners.first()) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes, or no key".to_owned()));
         };
@@ -337,7 +338,7 @@ impl Webhooks {
     /// Changes an endpoint. An endpoint with a new URL must be verified again.
     async fn change(&self, call: &WebhookCall<'_>, id: &str, body: &[u8]) -> Result<Response, Failure> {
         let change: EndpointChange = request::read(body, r#"{"url":"https://…","events":["…"],"enabled":true}"#)?;
-        let CheckedChange { url, events, enabled } = change.checked((call.settings, call.clients))?;
+        let CheckedChange { url, events, enabled } = change.checked(call.settings, call.clients)?;
         let changed = self.update(call, id, move |endpoint, keys| {
             if let Some(events) = events {
                 endpoint.events = events;
@@ -460,7 +461,7 @@ impl Webhooks {
             return Err(Box::new(problem).into());
         };
         self.raised.notify_one();
-        let (delivery, attempts) = self.find_delivery(call, (&endpoint.id, &delivery)).await?;
+        let (delivery, attempts) = self.find_delivery(call, &endpoint.id, &delivery).await?;
         Ok(json_response(202, &DeliveryDocument::of(&delivery, Some(attempts))))
     }
 
@@ -486,28 +487,28 @@ impl Webhooks {
         // list would look like the end, so the request is refused.
         // Test: `a_dead_letter_is_delivered_again_under_its_id`.
         if let Some(before) = &before {
-            self.find_delivery(call, (&id, before)).await?;
+            self.find_delivery(call, &id, before).await?;
         }
         let found = self.call(move |tables| tables.deliveries(&id, state, before.as_deref())).await?;
         let documents: Vec<_> = found.iter().map(|delivery| DeliveryDocument::of(delivery, None)).collect();
         Ok(json_response(200, &json!({ "deliveries": documents })))
     }
 
-    async fn delivery(&self, call: &WebhookCall<'_>, ids: (&str, &str)) -> Result<Response, Failure> {
-        let (delivery, attempts) = self.find_delivery(call, ids).await?;
+    async fn delivery(&self, call: &WebhookCall<'_>, id: &str, delivery: &str) -> Result<Response, Failure> {
+        let (delivery, attempts) = self.find_delivery(call, id, delivery).await?;
         Ok(json_response(200, &DeliveryDocument::of(&delivery, Some(attempts))))
     }
 
     /// Queues a finished delivery again. A delivery that is waiting doesn't change.
-    async fn redeliver(&self, call: &WebhookCall<'_>, ids: (&str, &str)) -> Result<Response, Failure> {
-        let endpoint = self.find(call, ids.0).await?;
+    async fn redeliver(&self, call: &WebhookCall<'_>, id: &str, delivery: &str) -> Result<Response, Failure> {
+        let endpoint = self.find(call, id).await?;
         if endpoint.state != EndpointState::Active {
             return Err(unverified(INACTIVE));
         }
-        let (delivery, _) = self.find_delivery(call, ids).await?;
-        self.call(move |tables| tables.redeliver(&delivery.id, clock::unix_milliseconds())).await?;
+        let (found, _) = self.find_delivery(call, id, delivery).await?;
+        self.call(move |tables| tables.redeliver(&found.id, clock::unix_milliseconds())).await?;
         self.raised.notify_one();
-        let (delivery, attempts) = self.find_delivery(call, ids).await?;
+        let (delivery, attempts) = self.find_delivery(call, id, delivery).await?;
         Ok(json_response(202, &DeliveryDocument::of(&delivery, Some(attempts))))
     }
 
@@ -547,7 +548,8 @@ impl Webhooks {
     async fn find_delivery(
         &self,
         call: &WebhookCall<'_>,
-        (id, delivery): (&str, &str),
+        id: &str,
+        delivery: &str,
     ) -> Result<(Delivery, Vec<AttemptRecord>), Failure> {
         // A delivery is found only through an endpoint of the client, so a client can't read another client's
         // deliveries. Test: `an_endpoint_belongs_to_its_client`.

@@ -108,7 +108,7 @@ impl Events {
         else {
             return Ok(());
         };
-        let audience = Audience::Client(owners_of((&snapshot, settings), keys, callers));
+        let audience = Audience::Client(owners_of(&snapshot, settings, keys, callers));
         let (now, queue) = (clock::unix_seconds(), settings.queue);
         let event = Event::new(kind, &cause, now, audience, &list.data).about(name);
         let seen = move |tables: &mut WebhookTables<'_>| {
@@ -151,11 +151,7 @@ pub(super) fn by<'r>(snapshot: &'r Snapshot, clients: &'r WebhookClientSettings)
 }
 
 /// Returns the names of clients as owners of endpoints, under each cursor key.
-fn owners_of(
-    (snapshot, settings): (&Snapshot, &WebhookSettings),
-    keys: &KeyRing,
-    callers: &[Arc<Caller>],
-) -> Vec<String> {
+fn owners_of(snapshot: &Snapshot, settings: &WebhookSettings, keys: &KeyRing, callers: &[Arc<Caller>]) -> Vec<String> {
     let Some(clients) = &settings.clients else { return Vec::new() };
     // A set removes duplicates, because the subscribers of a page are mostly several connections of one client.
     let names: BTreeSet<[u8; 32]> = callers.iter().map(|caller| caller.owner_at(by(snapshot, clients), "")).collect();

@@ -187,7 +187,7 @@ fn look(
         match endpoint.receiver(settings, keys) {
             Some(receiver) => {
                 let receiver = Arc::new(receiver);
-                let claimed = tables.claim(&id, receiver.pace, room, (now, now.saturating_add(held)))?;
+                let claimed = tables.claim(&id, receiver.pace, room, now, now.saturating_add(held))?;
                 found.claimed.extend(claimed.into_iter().map(|claimed| (claimed, Arc::clone(&receiver))));
             }
             None if endpoint.owner.is_some() => {

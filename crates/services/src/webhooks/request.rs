@@ -152,7 +152,8 @@ impl Registration {
     /// isn't.
     pub(super) fn checked(
         self,
-        (settings, clients): (&WebhookSettings, &WebhookClientSettings),
+        settings: &WebhookSettings,
+        clients: &WebhookClientSettings,
     ) -> Result<(String, Vec<String>), Box<Problem>> {
         check_url(&self.url, settings)?;
         let events = read_events(&self.events, clients)?;
@@ -169,7 +170,8 @@ impl EndpointChange {
     /// isn't.
     pub(super) fn checked(
         self,
-        (settings, clients): (&WebhookSettings, &WebhookClientSettings),
+        settings: &WebhookSettings,
+        clients: &WebhookClientSettings,
     ) -> Result<CheckedChange, Box<Problem>> {
         if let Some(url) = &self.url {
             check_url(url, settings)?;

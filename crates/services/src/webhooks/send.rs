@@ -170,7 +170,7 @@ impl Sender<'_> {
             }
             Some(head) => {
                 let request = recorded_request(&head);
-                (self.exchange(&receiver.url, (head, message.payload), begun).await, request)
+                (self.exchange(&receiver.url, head, message.payload, begun).await, request)
             }
         };
         let (end, unsent, answer) = match answered {
@@ -195,7 +195,8 @@ impl Sender<'_> {
     async fn exchange(
         &self,
         url: &EndpointUrl,
-        (head, body): (RequestHeader, &str),
+        head: RequestHeader,
+        body: &str,
         begun: Instant,
     ) -> Result<ReceivedAnswer, Unsent> {
         let until = begun + self.settings.timeout;

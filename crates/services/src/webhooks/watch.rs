@@ -175,7 +175,7 @@ impl WatchKeeper {
         let [until, latest] = [watch.interval, longest].map(|wait| now.saturating_add(milliseconds(wait)));
         let (name, claimed) = (watch.name.clone(), names.clone());
         let claim = move |tables: &mut WebhookTables<'_>| {
-            Ok((tables.claim_watch(&name, &claimed, (now, until, latest))?, tables.holder()?))
+            Ok((tables.claim_watch(&name, &claimed, now, until, latest)?, tables.holder()?))
         };
         let (due, holder) = self.store.call(claim).await?;
         if let Some(due) = due {
@@ -253,8 +253,7 @@ impl WatchKeeper {
         let known = before.as_ref().map(|(_, tag, _)| tag);
         let page = FreshPage { target: &watch.path.value, known, form: PageCause::Renewal.form() };
         let (_goes_on, mut wanted) = watch::channel(());
-        let limits = (watch.timeout, &mut wanted);
-        let asked = answer::ask((self.inner.gateway(), snapshot), caller, page, limits).await;
+        let asked = answer::ask(self.inner.gateway(), snapshot, caller, page, watch.timeout, &mut wanted).await;
         let answer = asked.map_err(|reason: NoAnswer| WatchFault::of(reason.said().0))?;
         let convention = list.conventions.choose(&caller.headers).convention;
         let (tag, version) = match (answer.status, before) {

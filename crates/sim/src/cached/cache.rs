@@ -146,7 +146,7 @@ impl Settings {
 }
 
 impl Entry {
-    pub(crate) fn new(made: Rc<Made>, began: usize, stamp: usize, (by, ahead): (usize, bool)) -> Self {
+    pub(crate) fn new(made: Rc<Made>, began: usize, stamp: usize, by: usize, ahead: bool) -> Self {
         Self { made, began, stamp, by, ahead }
     }
 

@@ -364,17 +364,17 @@ impl<'a> Session<'a> {
             return Ok(old.map(|entry| (entry, Some(Use::OnError))));
         }
         self.tell(|| format!("client {client}: a new page"));
-        let entry = self.make(aim, request, number, (client, false))?;
+        let entry = self.make(aim, request, number, client, false)?;
         Ok(Some((entry, None)))
     }
 
     /// Makes a page, and keeps it if the cache may keep it.
-    fn make(&mut self, aim: &Aim, request: &Request, number: u64, whose: (usize, bool)) -> Result<Entry, Stop> {
+    fn make(&mut self, aim: &Aim, request: &Request, number: u64, by: usize, ahead: bool) -> Result<Entry, Stop> {
         let view = request.view;
         let walk = &mut self.views[view];
         let (began, stamp) = (walk.upstream.ticks, walk.upstream.world.beginnings.len() - 1);
         let made: Made = walk.make(aim, request.limit, number)?;
-        let entry = Entry::new(Rc::new(made), began, stamp, whose);
+        let entry = Entry::new(Rc::new(made), began, stamp, by, ahead);
         // Writes that passed while the page was made must be known before the page is kept (`Fault::KeptAmidAWrite`).
         self.note_writes(view);
         let written = self.written[view][request.process as usize];
@@ -406,7 +406,7 @@ impl<'a> Session<'a> {
     /// Makes a page that no client waits for. A refusal of it is therefore ignored.
     fn in_background(&mut self, client: usize, aim: &Aim, request: &Request) -> Result<(), Stop> {
         let number = self.views[request.view].begin_request();
-        match self.make(aim, request, number, (client, true)) {
+        match self.make(aim, request, number, client, true) {
             Err(Stop::Violated(violation)) => Err(violation.into()),
             Ok(_) | Err(Stop::Refused(..) | Stop::Unproven) => Ok(()),
         }

@@ -163,11 +163,11 @@ impl Tally {
     /// Returns a message for each figure that is beyond its recorded bound.
     pub(crate) fn beyond(&self) -> Vec<String> {
         let beyond = self.figures().filter(|(bound, walks, _, share)| *walks >= LEAST_WALKS && *share > bound.most);
-        beyond.map(|(bound, walks, wrong, share)| said(bound, walks, wrong, share)).collect()
+        beyond.map(|(bound, walks, (times, seed), share)| said(bound, walks, times, seed, share)).collect()
     }
 }
 
-fn said(bound: &Bound, walks: u64, (times, seed): (u64, u64), share: f64) -> String {
+fn said(bound: &Bound, walks: u64, times: u64, seed: u64, share: f64) -> String {
     let example = if times == 0 { String::new() } else { format!(", such as ends:{seed}") };
     let Bound { wrong, words, most } = bound;
     format!("{:20} {words:24} {share:7.2} of 1,000, at most {most:7.2}; {times} of {walks}{example}", wrong.name())
@@ -176,7 +176,8 @@ fn said(bound: &Bound, walks: u64, (times, seed): (u64, u64), share: f64) -> Str
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "ends: {} walks", self.walks)?;
-        self.figures()
-            .try_for_each(|(bound, walks, wrong, share)| writeln!(out, "  {}", said(bound, walks, wrong, share)))
+        self.figures().try_for_each(|(bound, walks, (times, seed), share)| {
+            writeln!(out, "  {}", said(bound, walks, times, seed, share))
+        })
     }
 }

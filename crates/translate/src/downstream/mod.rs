@@ -23,7 +23,8 @@ pub use render::content::Content;
 pub use request::{
     body::RequestBody,
     params::{
-        LegacyQuery, LegacySort, LinkTo, ListRequest, Parameters, RequestFilters, RequestKind, RequestedPosition,
+        DialectNames, LegacyQuery, LegacySort, LinkTo, ListRequest, Parameters, RequestFilters, RequestKind,
+        RequestedPosition,
     },
     preference::{PREFERENCE_APPLIED, Preferences},
     public_address::{PublicAddress, RequestAddress},

@@ -126,7 +126,8 @@ impl Evidence {
 /// Judges a short answer by two more answers: one from its edge, and one from beyond all that was requested. `came`
 /// contains the items of the short answer.
 pub(in crate::pagination) fn confirm(
-    (slice, edge): (Slice, Answer),
+    slice: Slice,
+    edge: Answer,
     beyond: Option<(Slice, &Answer)>,
     came: &Came,
     terms: ListTerms<'_>,
@@ -270,13 +271,13 @@ mod tests {
         let paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
         let mut ledger = Ledger::of_sizes(4, false);
-        ledger.enter((page(0, 4), false), &answer("1234"), &paging);
+        ledger.enter(page(0, 4), false, &answer("1234"), &paging);
         let short = (page(0, 5), answer("139"));
-        ledger.enter((short.0, false), &short.1, &paging);
+        ledger.enter(short.0, false, &short.1, &paging);
         let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
         let came = Came::of(&short, page(0, 4), &order);
         for (edge, ends) in [("913", true), ("139", true), ("129", false), ("932", false)] {
-            let confirmed = confirm((page(0, 4), answer(edge)), Some((page(1, 5), &answer(""))), &came, terms, &ledger);
+            let confirmed = confirm(page(0, 4), answer(edge), Some((page(1, 5), &answer(""))), &came, terms, &ledger);
             let Confirmed::Edge(Ok(view)) = confirmed else { panic!("{edge}: {confirmed:?}") };
             assert_eq!(view.end.ends, ends, "{edge}");
         }
@@ -294,14 +295,14 @@ mod tests {
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
         let mut ledger = Ledger::of_sizes(4, false);
         let short = (page(0, 5), answer("1234"));
-        ledger.enter((short.0, false), &short.1, &paging);
+        ledger.enter(short.0, false, &short.1, &paging);
         let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
         let came = Came::of(&short, page(1, 3), &order);
         for (edge, beyond, ends) in
             [("4", "", true), ("4", "1234", true), ("4", "4", false), ("34", "34", false), ("45", "", false)]
         {
             let beyond = answer(beyond);
-            let confirmed = confirm((page(1, 3), answer(edge)), Some((page(1, 5), &beyond)), &came, terms, &ledger);
+            let confirmed = confirm(page(1, 3), answer(edge), Some((page(1, 5), &beyond)), &came, terms, &ledger);
             let Confirmed::Edge(Ok(view)) = confirmed else { panic!("{edge}: {confirmed:?}") };
             assert_eq!(view.end.ends, ends, "{edge}");
         }
@@ -323,13 +324,12 @@ mod tests {
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
         let mut ledger = Ledger::of_sizes(5, true);
         let short = (page(0, 5), answer(r#""b"4"a"2"c"3"#));
-        ledger.enter((short.0, false), &short.1, &paging);
+        ledger.enter(short.0, false, &short.1, &paging);
         let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
         let came = Came::of(&short, page(1, 2), &order);
         for (beyond, has_more) in [(r#""b"4"a"2"c"3"#, false), (r#""a"2"c"3"d"1"#, true), (r#""d"1"#, true)] {
             let beyond = answer(beyond);
-            let confirmed =
-                confirm((page(1, 2), answer(r#""c"3"#)), Some((page(1, 5), &beyond)), &came, terms, &ledger);
+            let confirmed = confirm(page(1, 2), answer(r#""c"3"#), Some((page(1, 5), &beyond)), &came, terms, &ledger);
             assert_eq!(matches!(confirmed, Confirmed::MoreBeyond(_)), has_more, "{confirmed:?}");
         }
     }
@@ -342,13 +342,13 @@ mod tests {
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
         let counted = |ids: &str| Answer { total: Some(Total { value: 9, exact: true }), ..answer(ids) };
         let mut ledger = Ledger::of_sizes(5, false);
-        ledger.enter((page(0, 5), false), &counted("12345"), &paging);
+        ledger.enter(page(0, 5), false, &counted("12345"), &paging);
         let short = (page(1, 5), counted("67"));
-        ledger.enter((short.0, false), &short.1, &paging);
+        ledger.enter(short.0, false, &short.1, &paging);
         let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
         let came = Came::of(&short, page(1, 4), &order);
         for (beyond, ends) in [(page(2, 5), true), (page(3, 4), true), (page(2, 4), false), (page(1, 4), false)] {
-            let confirmed = confirm((page(1, 4), counted("567")), Some((beyond, &answer(""))), &came, terms, &ledger);
+            let confirmed = confirm(page(1, 4), counted("567"), Some((beyond, &answer(""))), &came, terms, &ledger);
             let Confirmed::Edge(Ok(view)) = confirmed else { panic!("{beyond:?}: {confirmed:?}") };
             assert_eq!(view.end.ends, ends, "{beyond:?}");
         }
@@ -362,13 +362,14 @@ mod tests {
         let terms = ListTerms { order: &order, paging: &paging, unchecked: false };
         let mut ledger = Ledger::of_sizes(4, false);
         let short = (page(0, 5), answer("1234"));
-        ledger.enter((short.0, false), &short.1, &paging);
+        ledger.enter(short.0, false, &short.1, &paging);
         let short = Evidence::of(short.0, short.1, terms, &ledger).unwrap();
         let came = Came::of(&short, page(0, 4), &order);
         for edge in ["123", "1", ""] {
             for beyond in [None, Some(answer(""))] {
                 let confirmed = confirm(
-                    (page(0, 4), answer(edge)),
+                    page(0, 4),
+                    answer(edge),
                     beyond.as_ref().map(|beyond| (page(1, 5), beyond)),
                     &came,
                     terms,

@@ -154,7 +154,7 @@ mod tests {
             let spans = [0, 1].map(|start| Span { start, end: start + 1 }).to_vec();
             let answer = Answer::listed(body, spans.clone(), spans);
             let slice = Slice::Offset { from: Offset(place * 2), size: PageSize(2) };
-            ledger.enter((slice, false), &answer, &paging);
+            ledger.enter(slice, false, &answer, &paging);
             Evidence::of(slice, answer, terms, &ledger).unwrap()
         };
         for (twice, once, joins) in [
@@ -192,7 +192,7 @@ mod tests {
                 spans.map(|Span { start, end }| [Span { start, end: start + 1 }, Span { start: start + 2, end }]);
             let answer = Answer::listed(body, spans.to_vec(), keys.concat());
             let slice = Slice::Offset { from: Offset(from), size: PageSize(2) };
-            ledger.enter((slice, false), &answer, &paging);
+            ledger.enter(slice, false, &answer, &paging);
             Evidence::of(slice, answer, terms, &ledger).unwrap()
         };
         let (before, after) = ([(1, 11), (2, 12)], [(4, 31), (4, 32)]);

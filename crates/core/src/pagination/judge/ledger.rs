@@ -116,12 +116,7 @@ impl Ledger {
     }
 
     /// Enters an answer of the list, or of the flipped list if `is_flipped`.
-    pub(in crate::pagination) fn enter(
-        &mut self,
-        (slice, is_flipped): (Slice, bool),
-        answer: &Answer,
-        paging: &Paging,
-    ) {
+    pub(in crate::pagination) fn enter(&mut self, slice: Slice, is_flipped: bool, answer: &Answer, paging: &Paging) {
         self.honoured.learn(answer, slice, paging);
         let total = answer.total.filter(|total| total.exact);
         let count = answer.items.len() as u64;
@@ -135,7 +130,7 @@ impl Ledger {
             self.total = Some(total.value);
         }
         if paging.family == Family::Page {
-            self.compare_places((slice, is_flipped), answer, paging);
+            self.compare_places(slice, is_flipped, answer, paging);
         }
     }
 
@@ -152,7 +147,7 @@ impl Ledger {
     /// item at the same offset in both answers shows that the pages before it are full. Tests:
     /// `an_end_by_total_is_only_checked_if_items_are_at_two_offsets` and
     /// `an_end_by_total_is_only_checked_if_the_offset_differs_from_the_cursor`.
-    fn compare_places(&mut self, (slice, is_flipped): (Slice, bool), answer: &Answer, paging: &Paging) {
+    fn compare_places(&mut self, slice: Slice, is_flipped: bool, answer: &Answer, paging: &Paging) {
         let (begins, is_counted) = believed_begin(answer, slice, paging, self.belief(Witness::None));
         // A page that a count places is `checked` anyway, and a page without a count doesn't end the list, so the
         // places of both aren't compared.
@@ -240,7 +235,7 @@ mod tests {
             let mut answer = Answer::listed(ids.as_bytes().to_vec(), spans.clone(), spans);
             answer.total = Some(Total { value: 6, exact: true });
             let slice = Slice::Page { number: PageNumber(number), size: PageSize(size) };
-            ledger.enter((slice, false), &answer, &paging);
+            ledger.enter(slice, false, &answer, &paging);
             let end = Evidence::unchecked(answer, slice, &paging, ledger.belief(Witness::None)).end;
             (end.ends, end.checked)
         };
@@ -261,7 +256,7 @@ mod tests {
             let mut answer = Answer::listed(ids.as_bytes().to_vec(), spans.clone(), spans);
             answer.total = Some(Total { value: total, exact: true });
             let slice = Slice::Page { number: PageNumber(number), size: PageSize(4) };
-            ledger.enter((slice, false), &answer, &paging);
+            ledger.enter(slice, false, &answer, &paging);
             assert_eq!(ledger.places, places, "{ids}");
         }
     }
@@ -284,7 +279,7 @@ mod tests {
             let mut answer = Answer::listed(body, spans.clone(), spans);
             answer.total = Some(Total { value: 13, exact: true });
             let slice = Slice::Page { number: PageNumber(1), size: PageSize(8) };
-            ledger.enter((slice, is_flipped), &answer, &paging);
+            ledger.enter(slice, is_flipped, &answer, &paging);
             let end = Evidence::unchecked(answer, slice, &paging, ledger.belief(Witness::None)).end;
             (end.ends, end.checked)
         };
@@ -314,7 +309,7 @@ mod tests {
             let mut answer = Answer::listed(b"34".to_vec(), spans.clone(), spans);
             answer.total = Some(Total { value: 5, exact: true });
             let slice = Slice::Page { number: PageNumber(1), size: PageSize(3) };
-            ledger.enter((slice, false), &answer, &paging);
+            ledger.enter(slice, false, &answer, &paging);
             let end = Evidence::unchecked(answer, slice, &paging, ledger.belief(Witness::None)).end;
             (end.ends, end.checked)
         };
@@ -344,7 +339,7 @@ mod tests {
                     let mut answer = Answer::listed(vec![b'1'; *count], spans.clone(), spans);
                     answer.total = Some(Total { value: 20, exact: true });
                     let slice = Slice::Offset { from: Offset(*from), size: PageSize(*size) };
-                    ledger.enter((slice, false), &answer, &paging);
+                    ledger.enter(slice, false, &answer, &paging);
                     (slice, answer)
                 })
                 .last()

@@ -394,7 +394,8 @@ mod tests {
         request: &PageRequest,
         pages: &[(Option<&str>, &[&str])],
         items: &[(usize, usize)],
-        (consumed, next): (usize, Option<&str>),
+        consumed: usize,
+        next: Option<&str>,
     ) -> Option<Level> {
         let page = |(token, items): &(Option<&str>, &[&str])| upstream_page(request, *token, items, next.is_some());
         let pages = pages.iter().map(page).collect();
@@ -411,12 +412,12 @@ mod tests {
     fn a_page_by_token_is_checked_if_its_upstream_pages_overlap() {
         let request = request(order(Ties::Ordered), start());
         let items = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)];
-        assert_eq!(level(&request, &[FIRST, OVERLAPPING], &items, (3, None)), Some(Level::Checked));
-        assert_eq!(level(&request, &[FIRST, OVERLAPPING], &items[..4], (2, Some("44"))), Some(Level::Checked));
+        assert_eq!(level(&request, &[FIRST, OVERLAPPING], &items, 3, None), Some(Level::Checked));
+        assert_eq!(level(&request, &[FIRST, OVERLAPPING], &items[..4], 2, Some("44")), Some(Level::Checked));
         let items = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)];
-        assert_eq!(level(&request, &[FIRST, BESIDE], &items, (3, None)), Some(Level::Anchored));
+        assert_eq!(level(&request, &[FIRST, BESIDE], &items, 3, None), Some(Level::Anchored));
         let from_the_start = (None, ["44", "55", "66"].as_slice());
-        assert_eq!(level(&request, &[FIRST, from_the_start], &items, (3, None)), Some(Level::Checked));
+        assert_eq!(level(&request, &[FIRST, from_the_start], &items, 3, None), Some(Level::Checked));
     }
 
     #[test]
@@ -431,10 +432,10 @@ mod tests {
             ("the list does not end here", &[(0, 0), (0, 1), (0, 2), (1, 1)], (2, None)),
             ("no such upstream page", &[(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 0)], (3, None)),
         ] {
-            assert_eq!(level(&request, &[FIRST, OVERLAPPING], items, (consumed, next)), None, "{said}");
+            assert_eq!(level(&request, &[FIRST, OVERLAPPING], items, consumed, next), None, "{said}");
         }
         let unsorted = (Some("t"), ["33", "55", "44"].as_slice());
-        assert_eq!(level(&request, &[FIRST, unsorted], &[(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)], (3, None)), None);
+        assert_eq!(level(&request, &[FIRST, unsorted], &[(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)], 3, None), None);
     }
 
     /// The cursor doesn't show which ties were served, so no seam is proven, but the items must still be in the order
@@ -451,7 +452,7 @@ mod tests {
             (&[(0, 0), (2, 0)], None),
             (&[(1, 0), (0, 0)], None),
         ] {
-            assert_eq!(level(&request, &pages, items, (1, None)), found, "{items:?}");
+            assert_eq!(level(&request, &pages, items, 1, None), found, "{items:?}");
         }
     }
 
@@ -460,14 +461,14 @@ mod tests {
         let request = request(order(Ties::Ordered), start());
         let again = (Some("t"), ["33", "41", "55"].as_slice());
         let items = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)];
-        assert_eq!(level(&request, &[FIRST, again], &items, (3, None)), None);
+        assert_eq!(level(&request, &[FIRST, again], &items, 3, None), None);
         let once = [(0, 0), (0, 1), (0, 2), (1, 2)];
-        assert_eq!(level(&request, &[FIRST, again], &once, (3, None)), Some(Level::Checked));
+        assert_eq!(level(&request, &[FIRST, again], &once, 3, None), Some(Level::Checked));
         // An item at the end of an upstream page under later keys isn't the place reached: the next upstream page shows
         // an item before it.
         let (at_the_end, next) = ((Some("t"), ["33", "71"].as_slice()), (Some("u"), ["55", "86"].as_slice()));
         let items = [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1)];
-        assert_eq!(level(&request, &[FIRST, at_the_end, next], &items, (2, None)), Some(Level::Anchored));
+        assert_eq!(level(&request, &[FIRST, at_the_end, next], &items, 2, None), Some(Level::Anchored));
     }
 
     #[test]
@@ -483,10 +484,10 @@ mod tests {
             (&["33", "55", "66"], [(0, 0), (0, 1), (1, 2)], Level::Anchored),
         ] {
             let pages = [begins, (Some("u"), second)];
-            assert_eq!(level(&request, &pages, &items, (second.len(), None)), Some(expected), "{second:?}");
+            assert_eq!(level(&request, &pages, &items, second.len(), None), Some(expected), "{second:?}");
         }
         let other = (Some("t"), ["43", "55"].as_slice());
-        assert_eq!(level(&request, &[other], &[(0, 0), (0, 1)], (2, None)), Some(Level::Anchored));
+        assert_eq!(level(&request, &[other], &[(0, 0), (0, 1)], 2, None), Some(Level::Anchored));
     }
 
     #[test]
@@ -532,14 +533,14 @@ mod tests {
         let request = request(order(Ties::Unordered), after(item("12")));
         let first = (Some("t"), ["01", "13"].as_slice());
         let second = (Some("u"), ["12", "24", "35"].as_slice());
-        assert_eq!(level(&request, &[first, second], &[(1, 1), (1, 2)], (3, None)), Some(Level::Anchored));
+        assert_eq!(level(&request, &[first, second], &[(1, 1), (1, 2)], 3, None), Some(Level::Anchored));
         // An item after the run is visible before the anchor, so the two answers aren't from one state of the list.
         let beyond = (Some("t"), ["01", "29"].as_slice());
-        assert_eq!(level(&request, &[beyond, second], &[(1, 1), (1, 2)], (3, None)), None);
+        assert_eq!(level(&request, &[beyond, second], &[(1, 1), (1, 2)], 3, None), None);
         // The anchor comes again after items of the page.
         let again = (Some("u"), ["12"].as_slice());
         assert_eq!(
-            level(&request, &[(Some("t"), &["24", "35"]), again], &[(0, 0), (0, 1)], (1, None)),
+            level(&request, &[(Some("t"), &["24", "35"]), again], &[(0, 0), (0, 1)], 1, None),
             Some(Level::Anchored)
         );
     }

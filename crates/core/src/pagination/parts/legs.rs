@@ -86,7 +86,7 @@ fn from_on(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) ->
     let nulls = range::nulls_stand(key)?;
     let from_on = match value {
         KeyValue::Null => null(Comparison::Null),
-        _ => range::from_on(key, value, column, can, (false, false))?.0,
+        _ => range::from_on(key, value, column, can, false, false)?.0,
     };
     let nulls_after = match (value, nulls) {
         (KeyValue::Null, NullsStand::Before) => Some(null(Comparison::NotNull)),

@@ -108,7 +108,7 @@ pub(in crate::pagination) fn parts_after(
             NullsStand::Before => Some(vec![here, Part::from_its_start(null(Comparison::NotNull))]),
         };
     }
-    let (from_here_on, shows_anchor) = from_on(key, value, 0, can, (filters.either, order.strong.is_empty()))?;
+    let (from_here_on, shows_anchor) = from_on(key, value, 0, can, filters.either, order.strong.is_empty())?;
     let before = if shows_anchor { believed } else { 0 };
     match nulls {
         NullsStand::Nowhere | NullsStand::Before => Some(vec![after(from_here_on, before)]),
@@ -138,7 +138,8 @@ pub(in crate::pagination) fn from_on(
     value: &KeyValue,
     column: usize,
     can: Comparisons,
-    (either, is_id): (bool, bool),
+    either: bool,
+    is_id: bool,
 ) -> Option<(Filter, bool)> {
     if !grain::can_be_filtered(key, value) {
         return None;

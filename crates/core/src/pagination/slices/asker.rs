@@ -243,10 +243,10 @@ impl<'p> Asker<'p> {
         pairs: impl Iterator<Item = ((Slice, bool), &'a Answer)> + Clone,
         paging: &Paging,
     ) -> Result<(), Refusal> {
-        for (asked, answer) in pairs.clone() {
-            self.ledger.enter(asked, answer, paging);
-            self.sizes.learn(asked.0, answer);
-            if asked.0.begins().0 > 0 && !asked.1 {
+        for ((slice, is_flipped), answer) in pairs.clone() {
+            self.ledger.enter(slice, is_flipped, answer, paging);
+            self.sizes.learn(slice, answer);
+            if slice.begins().0 > 0 && !is_flipped {
                 self.elsewhere.note(answer);
             }
         }

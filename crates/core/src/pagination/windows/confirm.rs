@@ -142,7 +142,7 @@ impl KeyReader<'_> {
         let Some((asked, edge)) = answers.next() else { return Err(self.lost()) };
         let beyond = answers.next().filter(|_| beyond.is_some());
         let from_beyond = beyond.as_ref().map(|(asked, answer)| (asked.slice, answer));
-        match confirmation::confirm((asked.slice, edge), from_beyond, &came, self.terms(), &self.asker.ledger) {
+        match confirmation::confirm(asked.slice, edge, from_beyond, &came, self.terms(), &self.asker.ledger) {
             // Two answers agree on an end that a third one has disproved, so the list is read on as one with hidden
             // items. Test: `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
             Confirmed::Edge(Ok(view)) if self.ends_before_more(&view) => Ok(self.go_on_among_hidden()),

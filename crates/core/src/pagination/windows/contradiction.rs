@@ -233,7 +233,9 @@ impl KeyReader<'_> {
     /// answer that shows the end stays confirmed: `regressions/an-end-confirmed-before-its-order.txt`.
     pub(super) async fn confirm_order(
         &mut self,
-        (asked, view, witness): (AskedSlice, Evidence, Witness),
+        asked: AskedSlice,
+        view: Evidence,
+        witness: Witness,
         side: Side,
     ) -> KeyNext {
         self.contradictions.confirmed = true;

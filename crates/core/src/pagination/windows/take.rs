@@ -142,9 +142,7 @@ impl KeyReader<'_> {
         match untaken {
             KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
             KeyObstacle::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
-            KeyObstacle::Unsampled(asked, view, side, witness) => {
-                self.confirm_order((asked, *view, witness), side).await
-            }
+            KeyObstacle::Unsampled(asked, view, side, witness) => self.confirm_order(asked, *view, witness, side).await,
             KeyObstacle::Leaning(asked, view) => self.judge_leaning(asked, *view).await,
             KeyObstacle::Contradicted(contradicted, asked, view, witness) => {
                 let is_repeated = self.read_again(&contradicted).await?;

@@ -35,7 +35,8 @@ impl<'r> Exchange<'r> {
     pub(super) fn validation(
         self,
         fetch: &Fetch,
-        (ask, body): (&UpstreamRequest, Option<&[u8]>),
+        ask: &UpstreamRequest,
+        body: Option<&[u8]>,
         request: &mut RequestHeader,
     ) -> Option<Validation<'r>> {
         let context = self.context;

@@ -287,7 +287,7 @@ impl JobLease for FileLease {
     async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
         let (id, claim) = (self.id.clone(), self.claim);
         // `self` keeps the lock until the write is done, so no other process can take the job in its earlier state.
-        self.store.call(move |jobs| jobs.end((&id, claim), &end, clock::unix_milliseconds())).await
+        self.store.call(move |jobs| jobs.end(&id, claim, &end, clock::unix_milliseconds())).await
     }
 }
 

@@ -248,7 +248,7 @@ impl JobTable<'_> {
 
     /// Ends the work on a job, and stores its state, progress, fault and event. Does nothing if the process has lost
     /// the job. `now` is in milliseconds since 1970.
-    pub(super) fn end(&mut self, (id, claim): (&str, i64), end: &JobEnd, now: u64) -> Result<(), DatabaseFault> {
+    pub(super) fn end(&mut self, id: &str, claim: i64, end: &JobEnd, now: u64) -> Result<(), DatabaseFault> {
         let JobEnd { ended, progress, fault, announcement } = end;
         let (state, not_before, finished) = match ended {
             Ended::Finished(state) => (*state, 0, Some(whole(now / 1_000))),
@@ -456,11 +456,11 @@ mod tests {
                 assert_eq!((second.progress.items, second.progress.interruptions), (7, 1), "it goes on there");
                 let stale = JobProgress { items: 9, ..JobProgress::default() };
                 assert!(!jobs.advance("a", first.claim, &stale)?);
-                jobs.end(("a", first.claim), &ended(Ended::Finished(JobState::Failed), &stale), 5_000)?;
+                jobs.end("a", first.claim, &ended(Ended::Finished(JobState::Failed), &stale), 5_000)?;
                 let owners = ["one".to_owned()];
                 let found = jobs.find("a", &owners)?.unwrap();
                 assert_eq!((found.state, found.progress.items), (JobState::Active, 7));
-                jobs.end(("a", second.claim), &ended(Ended::Finished(JobState::Completed), &further), 5_000)?;
+                jobs.end("a", second.claim, &ended(Ended::Finished(JobState::Completed), &further), 5_000)?;
                 assert_eq!(jobs.counts()?, [(JobState::Completed, 1)]);
                 assert_eq!(jobs.find("a", &owners)?.unwrap().state, JobState::Completed);
                 assert!(jobs.claim("a", 0, &all())?.is_none() && jobs.find("a", &["two".to_owned()])?.is_none());
@@ -485,7 +485,7 @@ mod tests {
             let (now, wrong) = (1_000_000, 1_000_000 + 400 * 86_400_000);
             let (taken, _) = jobs.claim("a", wrong, &all())?.unwrap();
             let pause = Duration::from_secs(60);
-            jobs.end(("a", taken.claim), &ended(Ended::Queued(pause), &taken.progress), wrong)?;
+            jobs.end("a", taken.claim, &ended(Ended::Queued(pause), &taken.progress), wrong)?;
             assert!(jobs.candidates(wrong, &all())?.is_empty() && jobs.claim("a", wrong + 59_000, &all())?.is_none());
             assert_eq!(jobs.candidates(now, &all())?, ["a"]);
             assert!(jobs.claim("a", now, &all())?.is_some());
@@ -541,7 +541,7 @@ mod tests {
                 let (taken, _) = jobs.claim("c", 0, &all())?.unwrap();
                 assert_eq!(jobs.candidates(0, &all())?, ["c", "d", "a", "b"], "the other client's turn");
                 let wait = Ended::Queued(Duration::from_millis(50));
-                jobs.end(("c", taken.claim), &ended(wait, &taken.progress), 0)?;
+                jobs.end("c", taken.claim, &ended(wait, &taken.progress), 0)?;
                 assert!(jobs.claim("c", 49, &all())?.is_none());
                 assert_eq!(jobs.candidates(49, &all())?, ["a", "b", "d"], "it waits for its next attempt");
                 assert_eq!(jobs.candidates(50, &all())?, ["c", "a", "b", "d"]);

@@ -289,7 +289,8 @@ impl WebhookTables<'_> {
         endpoint: &str,
         pace: EndpointPace,
         room: usize,
-        (now, until): (u64, u64),
+        now: u64,
+        until: u64,
     ) -> Result<Vec<Claimed>, DatabaseFault> {
         // Attempts of all processes count, because the limit protects the endpoint.
         // Test: `an_endpoint_is_attempted_at_its_pace`.

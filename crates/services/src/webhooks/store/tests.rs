@@ -122,20 +122,20 @@ async fn a_process_that_has_lost_a_delivery_changes_nothing() {
         .0
         .call(|tables| {
             tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
-            let first = tables.claim("config:a", PACE, 9, (2_000, 3_000))?.remove(0);
-            assert!(tables.claim("config:a", PACE, 9, (2_999, 4_000))?.is_empty(), "another process has it");
-            let second = tables.claim("config:a", PACE, 9, (3_000, 4_000))?.remove(0);
+            let first = tables.claim("config:a", PACE, 9, 2_000, 3_000)?.remove(0);
+            assert!(tables.claim("config:a", PACE, 9, 2_999, 4_000)?.is_empty(), "another process has it");
+            let second = tables.claim("config:a", PACE, 9, 3_000, 4_000)?.remove(0);
             assert!(!tables.end(&first, &ended(NextStep::Delivered), 3)?);
             assert!(tables.end(&second, &ended(NextStep::Again(9_000)), 3)?);
             assert_eq!(tables.due(8_999)?, Vec::<String>::new());
-            let third = tables.claim("config:a", PACE, 9, (9_000, 10_000))?.remove(0);
+            let third = tables.claim("config:a", PACE, 9, 9_000, 10_000)?.remove(0);
             assert_eq!(third.attempts, 1);
             assert!(tables.end(&third, &ended(NextStep::Dead), 9)?);
             let dead = tables.delivery("config:a", &third.id)?.unwrap();
             assert_eq!((dead.state, dead.attempts, dead.fault.as_deref()), (DeliveryState::Dead, 2, Some("late")));
             assert_eq!(tables.attempts(&third.id)?.len(), 3, "the attempt that was lost was made");
             tables.redeliver(&third.id, 20_000)?;
-            let fourth = tables.claim("config:a", PACE, 9, (20_000, 21_000))?.remove(0);
+            let fourth = tables.claim("config:a", PACE, 9, 20_000, 21_000)?.remove(0);
             assert_eq!((fourth.attempts, &fourth.event), (0, &third.event));
             Ok(())
         })
@@ -154,7 +154,7 @@ async fn an_endpoint_is_attempted_at_its_pace() {
             }
             let two = EndpointPace { at_once: 3, per_second: 2 };
             let claimed = |tables: &mut WebhookTables<'_>, pace, now| -> Result<usize, DatabaseFault> {
-                Ok(tables.claim("config:a", pace, 9, (now, now + 60_000))?.len())
+                Ok(tables.claim("config:a", pace, 9, now, now + 60_000)?.len())
             };
             assert_eq!(claimed(tables, two, 2_000)?, 2);
             assert_eq!((claimed(tables, two, 2_400)?, claimed(tables, two, 2_500)?), (0, 1));
@@ -216,7 +216,7 @@ async fn finished_deliveries_are_kept_for_a_time_and_up_to_a_number() {
             for (at, cause) in ["a", "b", "c", "d"].into_iter().enumerate() {
                 tables.raise(&event(cause), &subscribers("x"), 10, 1)?;
                 let now = 10 + u64::try_from(at).unwrap_or(0);
-                let claimed = tables.claim("config:a", PACE, 1, (now * 1_000, now * 1_000 + 1))?.remove(0);
+                let claimed = tables.claim("config:a", PACE, 1, now * 1_000, now * 1_000 + 1)?.remove(0);
                 tables.end(&claimed, &ended(NextStep::Delivered), now)?;
             }
             tables.raise(&event("e"), &subscribers("x"), 10, 13)?;
@@ -277,14 +277,14 @@ async fn a_watch_is_polled_by_one_process_at_a_time() {
         .0
         .call(|tables| {
             let own = names(&["a"]);
-            assert_eq!(tables.claim_watch("top", &own, (10_000, 40_000, 310_000))?, None);
-            assert_eq!(tables.claim_watch("top", &own, (20_000, 50_000, 320_000))?, Some(40_000), "by another process");
+            assert_eq!(tables.claim_watch("top", &own, 10_000, 40_000, 310_000)?, None);
+            assert_eq!(tables.claim_watch("top", &own, 20_000, 50_000, 320_000)?, Some(40_000), "by another process");
             assert!(!tables.see(&SeenVersion { names: &own, version: "1", before: None }, 20)?);
             tables.end_watch(&own, None, 0)?;
-            assert_eq!(tables.claim_watch("top", &own, (40_000, 70_000, 340_000))?, None);
+            assert_eq!(tables.claim_watch("top", &own, 40_000, 70_000, 340_000)?, None);
             tables.end_watch(&own, Some("credentials_refused"), 370_000)?;
-            assert_eq!(tables.claim_watch("top", &own, (70_000, 100_000, 370_000))?, Some(370_000), "the longest wait");
-            assert_eq!(tables.claim_watch("top", &own, (1_000, 31_000, 301_000))?, None, "a clock that was set back");
+            assert_eq!(tables.claim_watch("top", &own, 70_000, 100_000, 370_000)?, Some(370_000), "the longest wait");
+            assert_eq!(tables.claim_watch("top", &own, 1_000, 31_000, 301_000)?, None, "a clock that was set back");
             assert!(tables.see(&SeenVersion { names: &own, version: "2", before: None }, 30)?);
             // The record of a watch is kept longer than the record of a live page.
             tables.forget_windows(5, 1_000)?;
@@ -310,11 +310,11 @@ async fn a_wait_longer_than_the_interval_applies_to_all_processes() {
         .0
         .call(|tables| {
             let own = names(&["a"]);
-            assert_eq!(tables.claim_watch("top", &own, (40_000, 70_000, 340_000))?, None);
+            assert_eq!(tables.claim_watch("top", &own, 40_000, 70_000, 340_000)?, None);
             tables.end_watch(&own, Some("rate_limited"), 160_000)?;
-            assert_eq!(tables.claim_watch("top", &own, (70_000, 100_000, 370_000))?, Some(160_000));
-            assert_eq!(tables.claim_watch("top", &own, (159_999, 189_999, 459_999))?, Some(160_000));
-            assert_eq!(tables.claim_watch("top", &own, (160_000, 190_000, 460_000))?, None);
+            assert_eq!(tables.claim_watch("top", &own, 70_000, 100_000, 370_000)?, Some(160_000));
+            assert_eq!(tables.claim_watch("top", &own, 159_999, 189_999, 459_999)?, Some(160_000));
+            assert_eq!(tables.claim_watch("top", &own, 160_000, 190_000, 460_000)?, None);
             Ok(())
         })
         .await
@@ -364,7 +364,7 @@ async fn a_delivery_under_way_keeps_its_event() {
             assert_eq!(tables.raise(&about("b", "users"), &own, 10, 5)?, Raised::default(), "in place of it");
             assert_eq!(waiting(tables), [(event("b").id, 0)]);
             assert_eq!(tables.raise(&about("c", "orders"), &own, 10, 5)?.queued, 1, "another page");
-            let claimed = tables.claim("config:a", PACE, 1, (6_000, 20_000))?;
+            let claimed = tables.claim("config:a", PACE, 1, 6_000, 20_000)?;
             assert_eq!(claimed[0].event, event("b").id);
             assert_eq!(tables.raise(&about("d", "users"), &own, 10, 6)?.queued, 1, "the attempt may be before it");
             assert_eq!(waiting(tables).len(), 3);

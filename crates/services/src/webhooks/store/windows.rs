@@ -75,7 +75,9 @@ impl WebhookTables<'_> {
         &mut self,
         watch: &str,
         names: &[String],
-        (now, until, latest): (u64, u64, u64),
+        now: u64,
+        until: u64,
+        latest: u64,
     ) -> Result<Option<u64>, DatabaseFault> {
         let Some(name) = self.current(names)? else { return Ok(Some(until)) };
         let query = "SELECT not_before FROM windows WHERE name = ?1";

@@ -55,7 +55,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
         _ => dice.pick(&[0, 1, 1, 1, 2]),
     };
     let mut strong: Vec<Column> =
-        (0..columns).map(|index| column(dice, draft, long_runs, (index, index + 1 == columns))).collect();
+        (0..columns).map(|index| column(dice, draft, long_runs, index, index + 1 == columns)).collect();
     if draft.crowd
         && let Some(first) = strong.first_mut()
     {
@@ -92,7 +92,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
     Shape { strong, id, ties, declared, varied: dice.chance(50) }
 }
 
-fn column(dice: &mut Dice, draft: &Draft, long_runs: bool, (index, last): (u32, bool)) -> Column {
+fn column(dice: &mut Dice, draft: &Draft, long_runs: bool, index: u32, last: bool) -> Column {
     let look = dice.pick(&LOOKS);
     let few = !long_runs && matches!(look, Look::Boolean | Look::Rank) && index == 0;
     // An opaque key is always the last one. Only in the regime `Wild` may it be the only key: once the row that a

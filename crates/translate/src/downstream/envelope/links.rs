@@ -73,12 +73,13 @@ impl LinkSet {
         let extra = extra.iter().map(|(rel, url)| (*rel, url.as_str()));
         // Links are dropped from the end, so a beginning of the list is kept.
         let extra = extra.clone().take(fitting(extra, max_length));
-        let room = extra.clone().fold(max_length, |room, link| room.saturating_sub(size(link) + SEPARATOR.len()));
+        let room =
+            extra.clone().fold(max_length, |room, (rel, url)| room.saturating_sub(size(rel, url) + SEPARATOR.len()));
         let services = services.iter().map(|(rel, url)| (*rel, url.as_str()));
         // The links to services come last, so they are the first that don't fit.
         let own = paging.chain(services);
         let links = own.clone().take(fitting(own, room)).chain(extra);
-        let mut line = String::with_capacity(links.clone().map(|link| size(link) + SEPARATOR.len()).sum());
+        let mut line = String::with_capacity(links.clone().map(|(rel, url)| size(rel, url) + SEPARATOR.len()).sum());
         for (rel, url) in links {
             let separator = if line.is_empty() { "" } else { SEPARATOR };
             line.extend([separator, "<", url, ">; rel=\"", rel, "\""]);
@@ -90,15 +91,15 @@ impl LinkSet {
 const SEPARATOR: &str = ", ";
 
 /// Returns the length of a link in a `Link` field, in bytes.
-fn size((rel, url): (&str, &str)) -> usize {
+fn size(rel: &str, url: &str) -> usize {
     url.len() + rel.len() + "<>; rel=\"\"".len()
 }
 
 /// Returns the number of links, from the first on, that fit into `room` bytes.
 fn fitting<'l>(links: impl Iterator<Item = (&'l str, &'l str)>, room: usize) -> usize {
     let mut length = 0;
-    let fits = |link: &(&str, &str)| {
-        length += size(*link) + SEPARATOR.len();
+    let fits = |(rel, url): &(&str, &str)| {
+        length += size(rel, url) + SEPARATOR.len();
         length - SEPARATOR.len() <= room
     };
     links.take_while(fits).count()

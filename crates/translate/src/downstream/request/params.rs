@@ -162,17 +162,28 @@ impl ParsedQuery<'_> {
     }
 }
 
+/// The names by which a dialect pages and sorts: parameters, decoded, or the places of members of the body.
+#[derive(Clone, Copy, Debug)]
+pub struct DialectNames<'d> {
+    /// The names by which the dialect pages.
+    pub paging: &'d [String],
+    /// The names by which the dialect sorts.
+    pub sorting: &'d [String],
+    /// `true` if the dialect pages by token.
+    pub by_token: bool,
+}
+
 impl Parameters {
     /// Compiles a route's parameters for an envelope; `renamed` replaces the envelope's names of some roles.
-    /// `paging_names` and `sort_names` are the dialect's decoded names, `by_token` is `true` if it pages by token, and
-    /// `sort_form` reads its sorts. The client's limit or sort may share a name with the dialect, and so may its cursor
-    /// if `by_token`. Any other shared name would be ambiguous. Returns `None` if there are faults.
+    /// `sort_form` reads the sorts of the dialect. The client's limit or sort may share a name with the dialect, and so
+    /// may its cursor if the dialect pages by token. Any other shared name would be ambiguous. Returns `None` if there
+    /// are faults.
     pub fn compile(
         list: &ListSettings,
         envelope: &EnvelopeSettings,
         renamed: &[(Role, Located<String>)],
-        (paging_names, by_token): (&[String], bool),
-        (sort_names, sort_form): (&[String], Option<SortForm>),
+        dialect: DialectNames<'_>,
+        sort_form: Option<SortForm>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let mut named: Vec<(Role, &str, Location)> = Vec::new();
@@ -184,7 +195,7 @@ impl Parameters {
                 None => named.push((*role, &name.value, name.at)),
             }
         }
-        let sound = check_names(list, envelope, &named, ((paging_names, by_token), sort_names), diagnostics);
+        let sound = check_names(list, envelope, &named, dialect, diagnostics);
         let in_body = BodyPlaces::compile(list, &named, diagnostics);
         let sorts_in_body = list.dialect.sort.as_ref().is_some_and(|sort| sort.body.is_some());
         if !sound {
@@ -193,20 +204,20 @@ impl Parameters {
         let own_sort = named.iter().find(|(role, name, _)| *role == Role::Sort && !name.starts_with('/'));
         let own_sort = own_sort.map(|&(_, name, _)| name.to_owned());
         let others = named.iter().filter(|(role, ..)| *role != Role::Sort).map(|&(_, name, _)| name);
-        let taken: Vec<&str> = others.chain(paging_names.iter().map(String::as_str)).collect();
+        let taken: Vec<&str> = others.chain(dialect.paging.iter().map(String::as_str)).collect();
         let sortable = list
             .sortable
             .iter()
-            .filter(|_| !sort_names.is_empty() || sorts_in_body)
+            .filter(|_| !dialect.sorting.is_empty() || sorts_in_body)
             .map(|field| field.value.clone())
             .collect();
-        let reserved = ReservedNames::new(sort_names);
+        let reserved = ReservedNames::new(dialect.sorting);
         Some(Self {
             in_body: in_body?,
             sorting: Sorting::new(own_sort, sortable, reserved, sort_form.unwrap_or_default(), &taken),
             roles: named.into_iter().map(|(role, name, _)| (role, name.to_owned())).collect(),
             preferred_limit,
-            paging: ReservedNames::new(paging_names),
+            paging: ReservedNames::new(dialect.paging),
             sizes: Vec::new(),
             keys: None,
             private: ReservedNames::new(&list.parameters.private),
@@ -559,7 +570,7 @@ fn check_names(
     list: &ListSettings,
     envelope: &EnvelopeSettings,
     named: &[(Role, &str, Location)],
-    ((paging_names, by_token), sort_names): ((&[String], bool), &[String]),
+    dialect: DialectNames<'_>,
     diagnostics: &mut Diagnostics,
 ) -> bool {
     let mut sound = true;
@@ -577,8 +588,8 @@ fn check_names(
         let taken = |names: &[String]| names.iter().any(|other| other == name);
         // A cursor may share the name with a token of the upstream, because cursors are signed.
         let says_place = matches!(role, Role::Cursor | Role::After | Role::Before);
-        let may_share = role == Role::Limit || (says_place && by_token);
-        if (taken(paging_names) && !may_share) || (taken(sort_names) && role != Role::Sort) {
+        let may_share = role == Role::Limit || (says_place && dialect.by_token);
+        if (taken(dialect.paging) && !may_share) || (taken(dialect.sorting) && role != Role::Sort) {
             let message = format!("`{name}` is a parameter of the dialect `{}` as well", list.dialect.name);
             fault(at, message, "old requests could not be told from new ones: choose another name");
         }

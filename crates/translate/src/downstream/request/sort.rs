@@ -35,16 +35,27 @@ pub fn parse(written: &str, parameter: &str, sortable: &[String]) -> Result<Clie
     settle(terms, parameter, sortable)
 }
 
-/// Parses separate lists of fields and directions: a direction for each field, or one for all.
+/// Two parameters that set an order together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortPair {
+    /// The parameter with the fields.
+    pub fields: &'static str,
+    /// The parameter with the directions: one for each field, or one for all.
+    pub directions: &'static str,
+}
+
+/// Parses the values of a pair: fields, and a direction for each field, or one for all.
 ///
 /// # Errors
 ///
 /// Returns `sort_invalid`, with the allowed fields.
 pub fn parse_pair(
-    (fields, fields_name): (&str, &str),
-    (directions, directions_name): (&str, &str),
+    pair: SortPair,
+    fields: &str,
+    directions: &str,
     sortable: &[String],
 ) -> Result<ClientSort, Box<Problem>> {
+    let (fields_name, directions_name) = (pair.fields, pair.directions);
     let refuse = |detail: String| Err(invalid(&detail, directions_name, sortable));
     let fields: Vec<&str> = fields.split(',').map(str::trim).collect();
     // More fields than are sortable are refused, however many a client sends, so room for one more is enough.

@@ -190,7 +190,10 @@ impl SortTemplate {
     fn words(&self, key: UpstreamKey<'_>) -> Vec<(String, String)> {
         let said = self.query.parameters.iter().filter(|parameter| parameter.variables().next().is_some());
         said.filter_map(|parameter| parameter.render(&|variable| self.word(variable, key)))
-            .map(|pair| pair.split_once('=').map_or_else(|| (decode(&pair), String::new()), decoded_pair))
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
+                (decode(name), decode(value))
+            })
             .collect()
     }
 
@@ -309,10 +312,6 @@ impl SortTemplate {
         };
         Some(Cow::Borrowed(word))
     }
-}
-
-fn decoded_pair((name, value): (&str, &str)) -> (String, String) {
-    (decode(name), decode(value))
 }
 
 /// Returns whether nulls come first; `None` if the route doesn't state the position or the key has no nulls.

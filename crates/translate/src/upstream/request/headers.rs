@@ -203,7 +203,8 @@ pub enum HeaderRefusal {
 /// request's origin. Without that header, the upstream wouldn't see which principal the request is for or where it came
 /// from.
 pub fn request_headers(
-    (host, codings): (HeaderValue, &HeaderValue),
+    host: HeaderValue,
+    codings: &HeaderValue,
     client: &HeaderMap,
     origin: ClientOrigin<'_>,
     protected: &[HeaderName],

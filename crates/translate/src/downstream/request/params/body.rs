@@ -1,6 +1,6 @@
 //! Parameters in the body of a POST request. The rest of the body is a filter.
 
-use super::{Parameters, RequestFilters};
+use super::{DialectNames, Parameters, RequestFilters};
 use crate::downstream::{
     problem::{Code, Problem, shown},
     request::{body::RequestBody, query},
@@ -231,23 +231,22 @@ fn present(body: &RequestBody, places: &[Pointer]) -> Vec<(String, String)> {
 
 impl Parameters {
     /// Reserves the places of the dialect's paging and sort members. A parameter of the client may have such a place
-    /// only if both mean the same: the limit, the sort, or the cursor if `by_token`, because a cursor's signature
+    /// only if both mean the same: the limit, the sort, or the cursor if the dialect pages by token, because a cursor's signature
     /// distinguishes it from the upstream's token. Reports other conflicts, and members that would become paging or
     /// sort parameters of the dialect. Returns `None` if there are any.
     pub fn reserve_places(
         mut self,
         list: &ListSettings,
         envelope: &EnvelopeSettings,
-        (paging, by_token): (&[String], bool),
-        sorting: &[String],
+        dialect: DialectNames<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let places =
             |texts: &[String]| -> Vec<Pointer> { texts.iter().filter_map(|text| Pointer::parse(text).ok()).collect() };
-        let (paging, sorting) = (places(paging), places(sorting));
+        let (paging, sorting) = (places(dialect.paging), places(dialect.sorting));
         let mut sound = true;
         for (role, own) in &self.in_body.roles {
-            let may_page = *role == Role::Limit || (*role == Role::Cursor && by_token);
+            let may_page = *role == Role::Limit || (*role == Role::Cursor && dialect.by_token);
             if (paging.contains(own) && !may_page) || (sorting.contains(own) && *role != Role::Sort) {
                 let message =
                     format!("`{own}` is a member by which the dialect `{}` pages or sorts", list.dialect.name);

@@ -4,19 +4,10 @@ use crate::downstream::{
     problem::{Code, Problem, shown},
     request::{
         query::{Pair, ReservedNames},
-        sort::{self, ClientSort},
+        sort::{self, ClientSort, SortPair},
     },
 };
 use cursorgate_config::sort_form::SortForm;
-
-/// Two parameters that set an order together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct SortPair {
-    /// The parameter with the fields.
-    fields: &'static str,
-    /// The parameter with the directions: one for each field, or one for all.
-    directions: &'static str,
-}
 
 /// The pairs that clients of many APIs send.
 const PAIRS: [SortPair; 2] =
@@ -199,9 +190,7 @@ impl Sorting {
         };
         match (of(fields_name)?, of(directions_name)?) {
             (Some(fields), None) => sort::parse(&fields, fields_name, &self.sortable),
-            (Some(fields), Some(directions)) => {
-                sort::parse_pair((&fields, fields_name), (&directions, directions_name), &self.sortable)
-            }
+            (Some(fields), Some(directions)) => sort::parse_pair(pair, &fields, &directions, &self.sortable),
             (None, _) => {
                 let detail = format!("`{directions_name}` sets directions without fields: add `{fields_name}`");
                 Err(self.refuse(&detail, directions_name))

@@ -50,6 +50,11 @@ pub(super) fn parameters() -> Parameters {
     }
 }
 
+/// Returns the names of a dialect that doesn't page by token.
+pub(super) fn names<'d>(paging: &'d [String], sorting: &'d [String]) -> DialectNames<'d> {
+    DialectNames { paging, sorting, by_token: false }
+}
+
 /// Compiles the parameters of the route's own convention.
 fn compile(
     settings: &ListSettings,
@@ -58,7 +63,7 @@ fn compile(
     diagnostics: &mut Diagnostics,
 ) -> Option<Parameters> {
     let renamed = &settings.parameters.renamed;
-    Parameters::compile(settings, &settings.envelope, renamed, (paging_names, false), (sort_names, None), diagnostics)
+    Parameters::compile(settings, &settings.envelope, renamed, names(paging_names, sort_names), None, diagnostics)
 }
 
 fn leads_to(token: &str) -> LinkTo<'_> {

@@ -104,7 +104,8 @@ fn fields_and_directions_may_come_in_two_parameters() {
         ("name", "desc", None),
     ];
     for (fields, directions, expected) in cases {
-        let read = parse_pair((fields, "sort_by"), (directions, "order_by"), &sortable());
+        let pair = SortPair { fields: "sort_by", directions: "order_by" };
+        let read = parse_pair(pair, fields, directions, &sortable());
         assert_eq!(read.as_ref().ok().map(meant).as_deref(), expected, "{fields} {directions}");
     }
 }

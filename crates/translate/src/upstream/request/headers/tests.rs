@@ -27,7 +27,8 @@ fn passed(
 ) -> Result<HeaderMap, HeaderRefusal> {
     let upstream = HeaderValue::from_static("people.internal");
     let all = request_headers(
-        (upstream.clone(), &HeaderValue::from_static("gzip")),
+        upstream.clone(),
+        &HeaderValue::from_static("gzip"),
         client,
         origin,
         protected,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::downstream::request::params::{
     ListRequest, RequestKind, RequestedPosition,
-    tests::{list, located, strings},
+    tests::{list, located, names, strings},
 };
 use cursorgate_config::settings::{LegacySettings, OldClients};
 
@@ -18,10 +18,10 @@ fn compile(change: impl FnOnce(&mut ListSettings)) -> Result<Parameters, Vec<Str
     let mut diagnostics = Diagnostics::default();
     let (paging, sorting) = (strings(&["page"]), strings(&["ordering"]));
     let compiled =
-        Parameters::compile(&settings, &settings.envelope, &[], (&paging, false), (&sorting, None), &mut diagnostics);
+        Parameters::compile(&settings, &settings.envelope, &[], names(&paging, &sorting), None, &mut diagnostics);
     let compiled = compiled.and_then(|parameters| {
         let (paging, sorting) = (strings(PAGING), strings(&["/order"]));
-        parameters.reserve_places(&settings, &settings.envelope, (&paging, false), &sorting, &mut diagnostics)
+        parameters.reserve_places(&settings, &settings.envelope, names(&paging, &sorting), &mut diagnostics)
     });
     compiled.ok_or_else(|| diagnostics.iter().map(|fault| fault.message.to_string()).collect())
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::downstream::request::params::{
     LegacySort, RequestKind,
-    tests::{list, located},
+    tests::{list, located, names},
 };
 use cursorgate_config::{preset_dialects, preset_envelopes, settings::OldClients};
 
@@ -15,7 +15,7 @@ fn compiled(settings: &ListSettings, dialect_filters: &[&str], diagnostics: &mut
     let strings = |names: &[&str]| -> Vec<String> { names.iter().map(|&name| name.to_owned()).collect() };
     let (paging, sorts) = (strings(&["page"]), strings(&["ordering"]));
     let renamed = &settings.parameters.renamed;
-    Parameters::compile(settings, &settings.envelope, renamed, (&paging, false), (&sorts, None), diagnostics)?
+    Parameters::compile(settings, &settings.envelope, renamed, names(&paging, &sorts), None, diagnostics)?
         .refuse_foreign(settings, &strings(dialect_filters), diagnostics)
 }
 
