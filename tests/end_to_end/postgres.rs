@@ -194,9 +194,9 @@ fn walks(way: Way, legacy: &Legacy, gateway: &Gateway, writers: bool) -> (Harm, 
             });
         }
         let walkers: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| walk(way, legacy, gateway))).collect();
-        let seen = walkers.into_iter().map(|walker| walker.join().expect("a walk to the end")).collect();
+        let walked: Vec<_> = walkers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         finished.store(true, Ordering::Relaxed);
-        seen
+        walked.into_iter().map(|seen| seen.expect("a walk to the end")).collect()
     });
     let touched = touched.into_inner().expect("nobody panicked");
     let stayed: HashSet<Key> = before.into_iter().filter(|(id, _)| !touched.contains(id)).collect();

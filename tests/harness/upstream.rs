@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use super::{PATIENCE, http};
@@ -275,7 +276,9 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
 /// its head, or `None` if the client has closed the connection.
 fn peek_head(stream: &TcpStream) -> io::Result<Option<(Request, usize)>> {
     let mut buffer = vec![0; HEAD_LIMIT];
-    loop {
+    let begun = Instant::now();
+    // The bytes of a body that the test left unread are no head, and nothing follows them.
+    while begun.elapsed() < PATIENCE {
         let count = stream.peek(&mut buffer)?;
         if count == 0 {
             return Ok(None);
@@ -291,8 +294,9 @@ fn peek_head(stream: &TcpStream) -> io::Result<Option<(Request, usize)>> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of the request doesn't end"));
         }
         // The rest of the head has not arrived yet, so the check is repeated.
-        thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "the rest of the head doesn't come"))
 }
 
 fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -542,6 +542,8 @@ mod tests {
     fn all_fields_are_documented() {
         let names = Arc::new(FieldNames::default());
         tracing::subscriber::with_default(Arc::clone(&names), || {
+            // Another test may have written such a line without a subscriber just now.
+            tracing::callsite::rebuild_interest_cache();
             for status in [200, 502] {
                 let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
                 outcome.status = status;

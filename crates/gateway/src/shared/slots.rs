@@ -33,6 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// controlled delay of CoDel, RFC 8289).
 const SHORT_PATIENCE: Duration = Duration::from_millis(250);
 
+/// The number of waiting requests up to which all wait for the whole [`PATIENCE`], whoever sends them: a queue this short
+/// is no sign of a load that the upstream can't carry. Test: `a_few_clients_wait_instead_of_being_refused`.
+const SHORT_QUEUE: usize = 8;
+
 /// The interval at which a waiting request lets the limiter notice that it waits.
 const PRESSING: Duration = Duration::from_millis(100);
 
@@ -244,7 +248,7 @@ impl UpstreamSlots {
     fn patience(&self, queue: &SlotQueue, client: QueuedClient, now: Instant) -> Option<Duration> {
         let Some(limiter) = &self.limiter else { return Some(PATIENCE) };
         let limiter = limiter.lock().unwrap_or_else(PoisonError::into_inner);
-        if !limiter.is_adapted() {
+        if !limiter.is_adapted() || queue.requests.length() < SHORT_QUEUE {
             return Some(PATIENCE);
         }
         let refuses = queue.last.is_some_and(|last| now.saturating_duration_since(last) < RECENT);

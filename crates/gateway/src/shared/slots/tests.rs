@@ -365,3 +365,38 @@ async fn a_crowd_of_long_polls_is_let_in() {
     assert!(polls.into_iter().all(|poll| poll.unwrap().is_some()));
     assert_eq!(failed, 0);
 }
+
+/// Ten clients at one address, each of which sends one request after the other, are too few to be refused, although the
+/// service stands still again and again, and its limit falls.
+#[tokio::test(start_paused = true)]
+async fn a_few_clients_wait_instead_of_being_refused() {
+    for (workers, time) in [(1, 30), (2, 60), (4, 100)] {
+        let service = Arc::new(Service::new(workers, Duration::from_millis(time), 0.5));
+        let end = tokio::time::Instant::now() + Duration::from_secs(30);
+        let halted = Arc::clone(&service);
+        let halts = async move {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            while tokio::time::Instant::now() < end {
+                let all = halted.workers.acquire_many(u32::try_from(workers).unwrap()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                drop(all);
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let clients = join_all((0..10).map(|_| async {
+            let (mut sent, mut refused) = (0, 0);
+            while tokio::time::Instant::now() < end {
+                sent += 1;
+                if service.request(1).await.is_none() {
+                    refused += 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+            (sent, refused)
+        }));
+        let ((), clients) = tokio::join!(halts, clients);
+        let (sent, refused) = clients.iter().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+        println!("{workers} workers of {time} ms: {refused} of {sent} refused, limit {}", service.slots.limit());
+        assert_eq!(refused, 0, "{workers} workers of {time} ms: of {sent}");
+    }
+}
