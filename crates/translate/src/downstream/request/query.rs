@@ -128,21 +128,8 @@ fn push_component(out: &mut String, text: &str) {
 /// Returns whether a string has only unreserved characters of RFC 3986 and `also`, none of which is encoded. Most
 /// strings do, and this check is faster than encoding.
 fn is_unreserved(text: &str, also: u8) -> bool {
-    const UNRESERVED: [bool; 256] = {
-        let mut table = [false; 256];
-        let (marks, mut byte) = (b"-._~", 0_u8);
-        while byte < 128 {
-            table[byte as usize] = byte.is_ascii_alphanumeric();
-            byte += 1;
-        }
-        let mut mark = 0;
-        while mark < marks.len() {
-            table[marks[mark] as usize] = true;
-            mark += 1;
-        }
-        table
-    };
-    text.bytes().all(|byte| UNRESERVED[usize::from(byte)] || byte == also)
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') || byte == also;
+    text.bytes().all(is_plain)
 }
 
 /// A link under construction: its start, and the pairs of its query so far.
