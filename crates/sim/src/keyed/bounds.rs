@@ -98,7 +98,7 @@ pub(crate) const WALKS: Bounds = Bounds {
             ],
         ),
     ],
-    needless: 1.6,
+    needless: 1.3,
     plain_needless: 1.0,
     mistaken: 400.0,
     deceived: 2_600.0,

@@ -34,7 +34,7 @@ impl KeyReader<'_> {
         // `a_run_that_begins_among_hidden_rows_is_read_from_before_them`.
         let may_cut = self.draft.way().is_backward() && loose(&self.request.order);
         // Before any item has come, no answer shows how many rows it covers.
-        if self.may_sweep() && !may_cut && !self.draft.is_at_start() {
+        if self.may_sweep() && !may_cut && !self.draft.is_at_start() && !self.draft.is_the_last_page() {
             return Ok(KeyTurn::End);
         }
         // Pages of one size are neighbours whatever the cap is, so they can be joined.
