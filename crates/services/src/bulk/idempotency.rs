@@ -1,11 +1,11 @@
 //! Keys with which a client can repeat a request without running its operations twice: the `Idempotency-Key` of
 //! draft-ietf-httpapi-idempotency-key-header.
 //!
-//! With `[services.exports]`, keys are in its store (`stored_keys`). Otherwise they are in the memory
-//! of the process, and their number, the bytes of their results and their lifetime are
-//! bounded. No key of a request that may have changed something is forgotten before its lifetime ends, because a
-//! repetition would then run the operations again. So when the number of keys reaches its bound, a request with a new key
-//! is refused. When the results exceed their bound, the oldest results are dropped, but their keys stay.
+//! With `[services.exports]`, keys are in its store (`stored_keys`). Otherwise they are in the memory of the process, and
+//! their number, the bytes of their results and their lifetime are bounded. No key of a request that may have changed
+//! something is forgotten before its lifetime ends, because a repetition would then run the operations again. So when the
+//! number of keys reaches its bound, a request with a new key is refused. When the results exceed their bound, the oldest
+//! results are dropped, but their keys stay.
 //!
 //! A request that changed nothing, because it only read or each of its operations was refused, doesn't count for these
 //! bounds, and its key makes room for a new one. So clients with credentials that no upstream accepts use up no keys,

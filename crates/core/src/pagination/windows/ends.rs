@@ -135,7 +135,8 @@ impl KeyReader<'_> {
     /// cursor names an item: a single empty answer may be a lapse of the upstream. Returns the turn that reads on;
     /// `None` if the list is empty. Test: the world `lapse` of the simulator's family `ends`.
     async fn read_nothing_again(&mut self) -> Result<Option<KeyTurn>, KeyHalt> {
-        if !self.names_item() || !self.draft.is_nothing() || !self.claimed.may_be_refuted() {
+        let names_item = matches!(self.request.target.position, Position::After(_) | Position::Before(_));
+        if !names_item || !self.draft.is_nothing() || !self.claimed.may_be_refuted() {
             return Ok(None);
         }
         let Some(slice) = self.draft.last_view().map(Evidence::slice) else { return Ok(None) };
@@ -148,11 +149,6 @@ impl KeyReader<'_> {
             Ok(view) => Ok(Some(look_at(asked, view, Witness::None))),
             Err(unsorted) => Err(self.contradicted(unsorted)),
         }
-    }
-
-    /// Returns whether the cursor names an item.
-    fn names_item(&self) -> bool {
-        matches!(self.request.target.position, Position::After(_) | Position::Before(_))
     }
 
     /// Returns whether the page's ends are judged: only those of a proven page are.
