@@ -238,7 +238,8 @@ words! {
 
 words! {
     ShortPages {
-        /// The request is refused with 503.
+        /// The request is refused with 503. By token, a page whose responses had fewer items than requested is served
+        /// short, because it would be refused each time.
         Refuse = "refuse",
         /// The items so far, at least one, with a flag.
         Serve = "serve",

@@ -20,7 +20,8 @@
 //!
 //! `unproven = "refuse"` refuses the page; `"flag"` serves the items at its offset, flagged with the reason.
 //! `short_pages = "refuse"` refuses the page with 503 `budget_exceeded`; `"serve"` serves the items read so far, at
-//! least one, with a next page (`SliceReader::unasked` in `slices.rs`, and `token.rs`). `read::read` turns `verify =
+//! least one, with a next page (`SliceReader::unasked` in `slices.rs`, and `token.rs`). By token, a page is also served
+//! short if answers with fewer items than requested have spent the budget. `read::read` turns `verify =
 //! "never"` into `"always"` for a list with hidden items, and for a list without an order whose upstream repeats the
 //! last page: a walk only by offset would never end in such a list.
 

@@ -306,13 +306,15 @@ impl<'p> TokenPage<'p> {
     }
 
     /// Returns whether the budget is spent, but the items taken so far are served as a short page: because the route
-    /// allows it, or because empty answers have spent the budget. Such a gap would refuse the same page each time, so
-    /// the page may even be empty. Test: `a_gap_is_crossed_by_empty_pages`.
+    /// allows it, or because answers with fewer items than requested have spent the budget. These answers would refuse
+    /// the same page each time (`a_list_with_short_answers_is_read_by_short_pages`), and in a gap of empty answers, the
+    /// page may even be empty (`a_gap_is_crossed_by_empty_pages`).
     fn may_be_cut_off(&self) -> bool {
         let taken = self.taken.items.len();
+        let fell_short = taken > 0 && self.end.fell_short;
         let leads_both_ways = || self.way == Way::Forward || taken > 0 || self.leads_back_from_a_gap();
         let in_a_gap = || self.leads_through_a_gap() && leads_both_ways();
-        self.is_spent() && (self.request.serves_short(taken) || in_a_gap())
+        self.is_spent() && (fell_short || self.request.serves_short(taken) || in_a_gap())
     }
 
     /// Returns whether the page has met a gap and has come farther in the list. If it has no item, and items that were

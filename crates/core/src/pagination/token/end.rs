@@ -40,6 +40,8 @@ pub(super) struct EndFacts {
     pub(super) is_in_gap: bool,
     /// True if the last answer had fewer items than requested.
     was_short: bool,
+    /// True if any answer of this page, in its direction, had fewer items than requested.
+    pub(super) fell_short: bool,
     /// The number of times that the answer without a token was asked for again.
     asked_again: u32,
     /// The token of the last item, if a request by it has shown that the list goes on although a flag denies that.
@@ -82,6 +84,7 @@ impl EndFacts {
             // after them. `walks_by_token_keep_the_promises` in the simulator finds pages that are refused otherwise.
             is_in_gap: hint.walk.empty > 0 || (hint.walk.rows_left_out && hint.offset.0 > 0),
             was_short: false,
+            fell_short: false,
             asked_again: 0,
             leads_on: None,
             rereads: false,
@@ -116,6 +119,7 @@ impl TokenPage<'_> {
         let (is_short, facts) = (count < asked.size, &mut self.end);
         facts.walk.rows_left_out |= facts.was_short && count > 0;
         facts.was_short = is_short;
+        facts.fell_short |= is_short;
         facts.walk.more_said |= answer.more == Some(true);
         facts.walk.more_said_when_short |= is_short && answer.more == Some(true);
     }

@@ -405,12 +405,25 @@ fn a_list_by_token_ends_where_the_upstream_says_so() {
 #[test]
 fn a_spent_budget_ends_no_list() {
     let mut list = Upstream::new(vec![given("", &["1"], Some("a")), given("a", &["2"], None)]);
+    list.paging.sizes = Sizes::Fixed(1);
     list.request.budget.page = 1;
     assert_eq!(list.page(&start(), 2).unwrap_err(), Refusal::BudgetExceeded);
     list.request.terms.short_pages = ShortPages::Serve;
     let page = list.page(&start(), 2).unwrap();
     assert_eq!((ids(&page), page.short), (vec!["1".into()], true));
     assert_eq!(ids(&list.page(&page.next.clone().unwrap(), 2).unwrap()), ["2"]);
+}
+
+#[test]
+fn a_list_with_short_answers_is_read_by_short_pages() {
+    let mut list = Upstream::new(vec![
+        given("", &["1", "2"], Some("a")),
+        given("a", &["3"], Some("b")),
+        given("b", &["4", "5"], None),
+    ]);
+    list.paging.sizes = Sizes::Fixed(2);
+    list.request.budget.page = 2;
+    assert_eq!(list.walk(4).unwrap(), [vec!["1", "2", "3"], vec!["4", "5"]]);
 }
 
 #[test]
