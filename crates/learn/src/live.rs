@@ -239,7 +239,7 @@ impl Review {
     async fn reads(&mut self, first: &ReadPage) -> Result<bool, ProbeHalt> {
         let error = match &first.read {
             Ok(answer) if answer.standing == Standing::Listed => return Ok(true),
-            Ok(_) => return self.begins_later().await,
+            Ok(_) => return self.begins_later(first).await,
             Err(error) => error.clone(),
         };
         let (at, route) = (self.list.settings.dialect.at, self.list.at);
@@ -360,15 +360,21 @@ impl Review {
         Ok(true)
     }
 
-    /// Reports a wrong number of the first page, if the configured first page is empty and the next one has items.
-    /// Returns `false`: the first answer has no items to check.
-    async fn begins_later(&mut self) -> Result<bool, ProbeHalt> {
+    /// Reports a wrong number of the first page, if the configured first page is past the end and the next one has items;
+    /// otherwise the first page's status. Returns `false`: the first answer has no items to check.
+    async fn begins_later(&mut self, past_end: &ReadPage) -> Result<bool, ProbeHalt> {
         let first = self.list.dialect.first_page();
         let size = self.size(FEW);
         if self.list.dialect.paging().family == Family::Page && !self.page(1, size).await?.ids.is_empty() {
             let at = self.list.settings.dialect.at;
             let message = format!("page {first} has no items, and page {} has the beginning of the list", first + 1);
             self.fault(at, message, format!("request.first_page = {}", first + 1));
+        } else if past_end.seen.status >= 400 {
+            // Each client would get this status for the beginning of the list.
+            let (at, status) = (self.list.settings.dialect.at, past_end.seen.status);
+            let message =
+                format!("the upstream answers {status} to the first page, which `past_end` takes for the end");
+            self.fault(at, message, "is the place of the first page right: request.first_page or first_item?");
         }
         Ok(false)
     }

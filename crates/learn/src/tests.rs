@@ -693,3 +693,51 @@ fn the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page() {
     );
     assert!(outcome.text.contains("end = \"empty-page\""), "{}", outcome.text);
 }
+
+/// A list by the id of the last item, of 33 rows with ids from 2. Other ids are refused, and sizes have no effect.
+#[test]
+fn an_id_is_no_offset_from_1() {
+    let mut all = rows(34);
+    all.remove(0);
+    let outcome = learn(|asked| {
+        let after = asked.number("starting_after");
+        let from = after.map(|id| all.iter().position(|row| row["id"] == id));
+        let Some(from) = from.map_or(Some(0), |found| Some(found? + 1)) else {
+            return Answered::refused(400, json!({ "error": "unknown item" }));
+        };
+        let items = slice(&all, from, 25);
+        let last = items.last().map(|row| row["id"].to_string());
+        let next = last.filter(|_| from + 25 < all.len()).map(|id| format!("/api/items?starting_after={id}"));
+        Answered::new(json!({ "data": items, "next": next }))
+    });
+    assert!(!matches!(outcome.learnt.place, Some(PlaceForm::Offset { .. })), "{}", outcome.text);
+    assert!(outcome.text.contains("starting_after"), "{}", outcome.text);
+}
+
+#[test]
+fn a_cap_that_is_the_default_is_learnt() {
+    let all = rows(130);
+    let outcome = learn(|asked| {
+        let size = asked.number("count").unwrap_or(25);
+        if !(1..=25).contains(&size) {
+            return Answered::refused(400, json!({ "error": "the size is too large" }));
+        }
+        let page = asked.number("page").unwrap_or(1).max(1);
+        Answered::new(json!({ "data": slice(&all, (page - 1) * size, size), "total": all.len() }))
+    });
+    assert_eq!(size_of(&outcome), ("count", Some(25)), "{}", outcome.text);
+    assert!(!outcome.text.contains("max_depth"), "{}", outcome.text);
+}
+
+#[test]
+fn rows_left_out_of_a_list_by_its_last_item_are_no_cap() {
+    let all = rows(257);
+    let outcome = learn(|asked| {
+        let from = asked.number("since_id").unwrap_or(0);
+        let size = asked.number("limit").unwrap_or(30).min(200);
+        let shown = |row: &Value| !(43..=92).contains(&row["id"].as_u64().unwrap());
+        let items: Vec<Value> = slice(&all, from, size).into_iter().filter(shown).collect();
+        Answered::new(json!(items))
+    });
+    assert!(outcome.learnt.hidden, "{}", outcome.text);
+}

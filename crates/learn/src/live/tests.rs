@@ -76,6 +76,15 @@ fn a_list_that_looks_as_configured_has_no_fault() {
 }
 
 #[test]
+fn a_first_page_past_the_end_is_reported() {
+    let report = review(RIGHT, |asked| match asked.path.as_str() {
+        "/api/items/" => Answered::refused(404, json!({ "error": "no such item" })),
+        _ => Answered::refused(301, json!({})).with("location", "/api/items/"),
+    });
+    assert!(said(&report).contains("answers 404 to the first page, which `past_end` takes"), "{}", said(&report));
+}
+
+#[test]
 fn mistakes_in_valid_configurations_are_reported_with_the_key_to_change() {
     let all = rows(400);
     let mut faults = Vec::new();

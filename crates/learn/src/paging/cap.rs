@@ -100,7 +100,18 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
         note_cap(learnt, &name, size, &widest, &said);
         return Ok(widest);
     }
-    Ok(default())
+    // If every size that was tried is refused, the cap may be as small as the default. Test:
+    // `a_cap_that_is_the_default_is_learnt`.
+    let size = u32::try_from(base.ids.len()).unwrap_or(u32::MAX);
+    let settings: Vec<Setting> =
+        std::iter::once((form.slot.clone(), size.to_string())).chain(first_of(learnt)).collect();
+    let seen = session.ask(&settings).await?;
+    if said.is_empty() || !seen.is_recorded() || learnt.shape.count(&seen) != base.ids.len() {
+        return Ok(default());
+    }
+    let widest = Widest { seen, asked: Some(size), count: base.ids.len(), is_all: false, unfilled: None };
+    note_cap(learnt, &name, size, &widest, &said);
+    Ok(widest)
 }
 
 /// Returns whether items follow an answer: whether the page after it, of as many items as the answer has, has mostly
@@ -128,9 +139,8 @@ async fn goes_on(session: &Session, learnt: &Learnt, seen: &SeenAnswer, count: u
 /// Requests as many items as the largest answer has, from the same place. Returns the answer if it has fewer: a cap gives
 /// as many items as are asked for up to it.
 async fn unfilled(session: &Session, learnt: &Learnt, count: usize) -> Result<Option<Rc<SeenAnswer>>, ProbeHalt> {
-    let by_number = matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }));
     let size = u32::try_from(count).unwrap_or(u32::MAX);
-    if !by_number || USUAL.contains(&size) {
+    if USUAL.contains(&size) {
         return Ok(None);
     }
     let own = ends::at(session, learnt, 0, size).await?;

@@ -354,6 +354,10 @@ async fn attempt(
     // does; only an offset from 1 gives the first item for 1. Test: `offsets_over_rows_that_are_left_out_count_from_0`.
     if meanings == [Meaning::Offset(1)] {
         let begins = reference.begins(learnt, &session.ask(&ask(1)).await?, 1);
+        // If 1 is refused, the number is the id of an item. Test: `an_id_is_no_offset_from_1`.
+        if begins == Begins::Nowhere {
+            return Ok(false);
+        }
         if begins.is_effect() {
             let name = slot.name().to_owned();
             let evidence = format!("{name}=1 passes the first item, and {name}=2 no further one: rows are left out");
