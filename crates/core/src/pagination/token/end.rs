@@ -43,7 +43,7 @@ pub(super) struct EndFacts {
     /// True if any answer of this page, in its direction, had fewer items than requested.
     pub(super) fell_short: bool,
     /// The number of times that the answer without a token was asked for again.
-    asked_again: u32,
+    pub(super) asked_again: u32,
     /// The token of the last item, if a request by it has shown that the list goes on although a flag denies that.
     pub(super) leads_on: Option<Token>,
     /// True if the second answer differs, so the next page reads it again.
@@ -300,6 +300,7 @@ impl TokenPage<'_> {
         let tried = of_last.and_then(|index| last.item_token(self.way.index(index, last.len())));
         let asked = match &tried {
             Some(token) => Asked { token: Some(token.clone()), way: self.way, size: last.asked().size },
+            None if last.is_empty() => Asked { size: self.size_beyond(last.asked().size), ..last.asked().clone() },
             None => last.asked().clone(),
         };
         let fetch =

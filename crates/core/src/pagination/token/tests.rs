@@ -458,6 +458,20 @@ fn by_item() -> Upstream {
     Upstream::new(pages).tokens(|tokens| (tokens.by_item, tokens.backward) = (true, true))
 }
 
+/// The rows after the item are left out of answers of two items, and of a hundred.
+#[test]
+fn a_gap_after_an_item_is_crossed_by_a_larger_answer() {
+    let mut list = by_item();
+    list.paging.sizes = Sizes::Free { least: 1, most: Some(500) };
+    list.pages[1].more = None;
+    let beyond = list.pages[1].clone();
+    list.once = vec![Given { items: vec![], ..beyond.clone() }, Given { items: vec![], ..beyond }];
+    let first = list.page(&start(), 2).unwrap();
+    let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
+    let sizes: Vec<u32> = list.asked.iter().map(|fetch| fetch.size.0).collect();
+    assert_eq!((ids(&second), sizes), (vec!["\"3\"".into(), "\"4\"".into()], vec![2, 100, 500]));
+}
+
 #[test]
 fn the_id_of_the_last_item_continues_a_list() {
     let mut list = by_item();
