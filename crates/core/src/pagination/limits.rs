@@ -265,6 +265,10 @@ pub(super) const END_FLIPPED_LOOKS: u64 = 3;
 /// all but 5 % of the lists, and one look fewer loses 40 % of them.
 pub(super) const END_LOOKS: [(u32, u32); 2] = [(0, 2), (2, 4)];
 
+/// The largest number of looks at growing distances after the end of a list that is declared to leave out rows, and of
+/// which nothing says anything about its end. The last one is 2^15 windows after the end.
+pub(super) const END_LOOKS_AMONG_HIDDEN: u32 = 16;
+
 /// The largest distance, in windows, of a named place up to which all rows are looked at.
 pub(super) const NAMED_PLACE_WINDOWS: u64 = 16;
 

@@ -185,6 +185,9 @@
 //!     answer shows an item between the two.
 //!   - The list is sorted only by ids, and the token is the id of the last item reached.
 //!
+//! A way back ends at the start of the list. If a token that leads back brings no item before the page's last one, the
+//! list's first page is read too: if it begins with that item, no item comes before it.
+//!
 //! If the order is declared, a page by token is refused if it is not what its answers show: if it lacks an item that an
 //! answer shows after the page's position, contains an item twice, or ends the list where the upstream does not.
 //!
@@ -213,7 +216,9 @@
 //!      last one, or by the dialect (`response.total_counts`)
 //! 3. **Confirmations.** A statement that agrees with the end counts only if it has spoken of more than its own answer,
 //!    in this walk: a flag that was true beside a short answer, a total beside another number of items, a status past
-//!    the end. Without such a statement, the rows after the end are looked at, and some at growing distances.
+//!    the end. Without such a statement, the rows after the end are looked at, and some at growing distances. In a
+//!    list that is declared to leave out rows, the last look is as far beyond the end as the end is from the start: a
+//!    gap no longer than what came before it is found if at least as many rows follow it.
 //!
 //! A gap of left-out rows is crossed without a hole, and only towards something that is known: an item, a named place,
 //! or an edge. Both sides are then joined (`windows/across.rs`, `windows/ends/sweep.rs`). A statement that stays

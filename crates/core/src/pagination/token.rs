@@ -181,6 +181,11 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
         match walk.continuation()? {
             Continuation::Edge => break,
             Continuation::Token(_) if is_full => break,
+            Continuation::Token(_) if walk.may_begin_here() => {
+                if walk.begins_here().await? {
+                    break;
+                }
+            }
             // A spent budget doesn't end the list, so the short page has a link to the next page. Test:
             // `a_spent_budget_ends_no_list`.
             Continuation::Token(_) if walk.may_be_cut_off() => return Ok(Box::new(walk.page(true)?)),

@@ -140,6 +140,7 @@ pub(crate) const BOUNDS: &[Bound] = &[
     bound(Wrong::EndAgainstAnswers, "lapse", 4.0),
     bound(Wrong::EndAgainstAnswers, "none", 0.0),
     bound(Wrong::UnknownEnd, "window changing", 400.0),
+    bound(Wrong::UnknownEnd, "long hidden changing", 40.0),
     bound(Wrong::UnknownEnd, "long changing", 100.0),
     bound(Wrong::UnknownEnd, "runs changing", 14.0),
     bound(Wrong::UnknownEnd, "short changing", 10.0),
@@ -148,6 +149,7 @@ pub(crate) const BOUNDS: &[Bound] = &[
     bound(Wrong::UnknownEnd, "none changing", 0.0),
     // Nothing can be known: the answers say nothing, or the same everywhere.
     bound(Wrong::UnknownEnd, "window bare|404|rep|rep-said|first|Tpage|ffalse|ffull", 690.0),
+    bound(Wrong::UnknownEnd, "long hidden bare|404|rep|rep-said|first|Tpage|ffalse|ffull", 60.0),
     bound(Wrong::UnknownEnd, "long bare|404|rep|rep-said|first|Tpage|ffalse|ffull", 235.0),
     bound(Wrong::UnknownEnd, "runs|short bare|404|rep|rep-said|first|Tpage|ffalse|ffull", 15.0),
     bound(Wrong::UnknownEnd, "10%|30% bare|404|rep|rep-said|first|Tpage|ffalse|ffull", 5.0),

@@ -425,9 +425,10 @@ fn a_way_back_by_offset_alone_never_leads_to_the_end() {
 fn the_requests_of_an_end_are_those_of_the_documented_table() {
     type Says = fn(&mut List);
     type Flag = fn(bool) -> Option<bool>;
-    let dialects: [(&str, Says); 7] = [
+    let dialects: [(&str, Says); 8] = [
         ("no fact", |_| {}),
         ("no fact, `response.hidden = \"none\"`", |list| list.paging.complete = true),
+        ("no fact, `response.hidden = true`", |list| list.paging.hidden = true),
         ("no fact, `response.end = \"short-page\"`", |list| list.paging.end = EndEvidence::ShortPage),
         ("a total that is right", |list| list.total = Some(95)),
         ("a total of 98", |list| list.total = Some(98)),

@@ -398,3 +398,56 @@ fn a_word_about_hidden_rows_keeps_every_list_readable() {
     }
     assert!(faults.is_empty(), "{} {faults:#?}", faults.len());
 }
+
+/// No answer says anything about the end of the list.
+#[test]
+fn a_silent_list_that_hides_rows_goes_on_after_a_gap_of_several_windows() {
+    let mut faults = Vec::new();
+    for (family, gap) in
+        [Family::Offset, Family::Page].into_iter().flat_map(|family| [12..48, 12..60, 12..70].map(|gap| (family, gap)))
+    {
+        for limit in [3, 7, 10, 12, 20, 40] {
+            let rows = (1_000..1_090).map(|rank| (rank.to_string(), rank.to_string()));
+            let mut list = List { cap: 10, ties: Ties::Ordered, ..List::new(family, rows) };
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(10) };
+            list.paging.hidden = true;
+            let result = list.walk_of(limit, |list, slice| only(list, slice, |row| !gap.contains(&row)));
+            let shown = 90 - (gap.end - gap.start);
+            match result {
+                Ok((items, pages)) => {
+                    let last = pages.last().unwrap();
+                    let is_marked = last.doubted_end.is_some();
+                    let requests: Vec<u32> = pages.iter().map(|page| page.notes.requests).collect();
+                    if items.len() as u64 != shown || is_marked {
+                        faults.push(format!(
+                            "{family:?} {gap:?} {limit}: {} of {shown}, marked {is_marked}, {requests:?}",
+                            items.len()
+                        ));
+                    }
+                }
+                Err(refusal) => faults.push(format!("{family:?} {gap:?} {limit}: {refusal:?}")),
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} {faults:#?}", faults.len());
+}
+
+/// The flag says whether rows follow, and those after the last item are left out.
+#[test]
+fn an_end_after_a_flag_that_promised_more_is_marked_among_hidden_rows() {
+    for family in [Family::Offset, Family::Page] {
+        for (limit, shown) in [7, 10, 20].into_iter().flat_map(|limit| [(limit, 30), (limit, 60)]) {
+            let rows = (1_000..1_060).map(|rank| (rank.to_string(), rank.to_string()));
+            let mut list = List { cap: 10, ties: Ties::Ordered, ..List::new(family, rows) };
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(10) };
+            list.paging.hidden = true;
+            let flagged = |list: &List, slice: Slice| {
+                let more = slice.begins().0.saturating_add(u64::from(slice.size().0)) < 60;
+                Answer { more: Some(more), ..only(list, slice, |row| row < shown) }
+            };
+            let (items, pages) = list.walk_of(limit, flagged).unwrap();
+            let is_marked = pages.last().unwrap().doubted_end.is_some();
+            assert_eq!((items.len() as u64, is_marked), (shown, shown < 60), "{family:?}, {shown}, pages of {limit}");
+        }
+    }
+}

@@ -10,6 +10,8 @@
 //! exclude each other, and the page is refused. Otherwise the end is served, and marked if it is still contradicted. It
 //! is also marked if a token led to an empty answer and works no longer.
 
+use std::cmp::Ordering;
+
 use super::TokenPage;
 use crate::pagination::{
     answer::Standing,
@@ -50,6 +52,8 @@ pub(super) struct EndFacts {
     pub(super) rereads: bool,
     /// True if an answer was empty although a token led to it, and the token works no longer.
     is_lost: bool,
+    /// True if the start of the list was asked for, because a token that leads back brought no item.
+    is_start_asked: bool,
     /// True if the page ends the list in its direction.
     pub(super) is_over: bool,
     /// The statement that contradicts the end; `None` if there is none.
@@ -89,6 +93,7 @@ impl EndFacts {
             leads_on: None,
             rereads: false,
             is_lost: false,
+            is_start_asked: false,
             is_over: false,
             doubt: None,
         }
@@ -137,7 +142,7 @@ impl TokenPage<'_> {
         match last.lead(self.way, self.tokens(), self.request.paging.end) {
             // A token that leads to its own page would be followed for ever, so the list is refused. Test:
             // `an_upstream_that_ignores_the_id_to_continue_after_is_refused_as_stuck`.
-            Lead::Token(token) if self.was_sent(&token) => Err(Refusal::Stuck),
+            Lead::Token(token) if self.was_sent(&token) && !self.may_begin_here() => Err(Refusal::Stuck),
             Lead::Token(_) if self.is_emptied() => {
                 self.end.doubt = self.contradiction();
                 Ok(self.edge())
@@ -159,6 +164,46 @@ impl TokenPage<'_> {
         let is_empty = self.pages.read.last().is_some_and(UpstreamPage::is_empty);
         self.pages.read.iter().rev().take_while(|page| is_empty && page.is_empty()).any(is_it)
             || self.pages.read.last().is_some_and(is_it)
+    }
+
+    /// Returns whether the list may begin at the last item that the page has passed: a token that leads back has brought
+    /// none before it, as the links before a first page do that are always there.
+    pub(super) fn may_begin_here(&self) -> bool {
+        let Some(last) = self.pages.read.last().filter(|last| self.way.is_backward() && !last.is_empty()) else {
+            return false;
+        };
+        let brings_nothing =
+            self.taken.items.last().is_none_or(|taken| taken.upstream_page + 1 < self.pages.read.len());
+        let leads_to_itself = match last.lead(self.way, self.tokens(), self.request.paging.end) {
+            Lead::Token(token) => self.was_sent(&token),
+            Lead::Edge | Lead::Unknown | Lead::Broken => false,
+        };
+        brings_nothing && (leads_to_itself || self.advance.idle > 0) && !self.end.is_start_asked && self.may_ask_again()
+    }
+
+    /// Asks for the start of the list. Returns whether it begins with the last item that the page has passed, or after
+    /// it: no item comes before it then, although the upstream's tokens lead on. Test:
+    /// `a_list_whose_tokens_lead_before_its_start_begins_there`.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop`] if the start can't be read.
+    pub(super) async fn begins_here(&mut self) -> Result<bool, Stop> {
+        self.end.is_start_asked = true;
+        let first = self.send(Asked { token: None, way: Way::Forward, size: self.size(Way::Forward, 0) }).await?;
+        let (order, marker) = (&self.request.order, &self.request.marker);
+        let is_start = !first.is_empty()
+            && match &self.place.anchor {
+                Some(anchor) if self.is_keyed => {
+                    let stands = first.stands(Way::Forward, order, 0, anchor);
+                    first.is_anchor(order, 0, anchor) || stands == Some(Ordering::Greater)
+                }
+                _ => self.place.trail.last() == Some(&first.mark(order, marker, 0)),
+            };
+        if is_start {
+            self.edge();
+        }
+        Ok(is_start)
     }
 
     /// Returns the number of empty answers in a row up to the last one, with those that the cursor names.

@@ -219,11 +219,15 @@ impl KeyReader<'_> {
     /// Judges an end. If an item is beyond, the answers so far say nothing about the end after it. Test:
     /// `no_end_contradicts_a_flag_that_spoke_beside_its_last_item`.
     async fn verdict_on(&mut self, end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
-        let verdict = self.look_for_items_beyond(end).await?;
-        if let EndVerdict::Beyond(..) = &verdict {
-            self.know_left_out();
+        let doubt = self.doubted(&end, MoreClaims::default());
+        match self.look_for_items_beyond(end).await? {
+            EndVerdict::Over if self.was_promised_more() => Ok(EndVerdict::Doubted(doubt)),
+            beyond @ EndVerdict::Beyond(..) => {
+                self.know_left_out();
+                Ok(beyond)
+            }
+            verdict => Ok(verdict),
         }
-        Ok(verdict)
     }
 
     async fn look_for_items_beyond(&mut self, mut end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
@@ -545,6 +549,15 @@ impl KeyReader<'_> {
         let total = self.seen.newest_total().filter(|total| total.exact).map(|total| total.value);
         let is_counted = total.is_some() && total == end.passed && facts.counts_beyond_answer;
         said.is_past_end || (said.more == Some(false) && facts.more_said_when_short) || is_counted
+    }
+
+    /// Returns whether a flag beside the last item promised more, in a list that is declared to leave out rows. It
+    /// promised either items or rows, although the newest flag denies that more follow. Test:
+    /// `an_end_after_a_flag_that_promised_more_is_marked_among_hidden_rows`.
+    fn was_promised_more(&self) -> bool {
+        let said = self.draft.view_of_last().and_then(|view| view.answer().more);
+        let speaks = self.walk_facts().more_said_when_short && self.seen.newest_more() == Some(false);
+        self.request.paging.hidden && said == Some(true) && speaks
     }
 
     fn doubted(&self, end: &SupposedEnd, claims: MoreClaims) -> DoubtedEnd {

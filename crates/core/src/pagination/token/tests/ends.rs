@@ -559,3 +559,65 @@ fn tokens_that_go_round_through_a_gap_are_refused() {
     let mut list = fixed(pages, 1).sorted_by_rank();
     assert_eq!(walked(&mut list, 1), Err(Refusal::BudgetExceeded));
 }
+
+/// The answer before the first page is the first page again, with the same link back, or with others.
+#[test]
+fn a_list_whose_tokens_lead_before_its_start_begins_there() {
+    for declared in [true, false] {
+        for others in [false, true] {
+            for limit in [1, 2, 3, 4, 7] {
+                let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
+                list.order.declared = declared;
+                let back = |token, items, previous| Given {
+                    asked: (token, true),
+                    previous: Some(previous),
+                    ..given(token, items, Some("a"))
+                };
+                let other = |token| if others { token } else { "<1" };
+                list.pages[0].previous = Some("<1");
+                list.pages[1].previous = Some("<3");
+                list.pages[2].previous = Some("<5");
+                list.pages.extend([
+                    Given { next: Some("b"), ..back("<5", &["3", "4"], "<3") },
+                    back("<3", &["1", "2"], "<1"),
+                    back("<1", &["1", "2"], other("<2")),
+                    back("<2", &["1", "2"], other("<6")),
+                    back("<6", &["1", "2"], other("<7")),
+                    back("<7", &["1", "2"], other("<1")),
+                ]);
+                let said = format!("declared: {declared}, other tokens: {others}, pages of {limit}");
+                let (mut target, mut last) = (Some(start()), None);
+                while let Some(at) = target {
+                    let page = list.page(&at, limit).unwrap();
+                    target = page.next.clone();
+                    last = Some(page);
+                }
+                let last = last.unwrap();
+                let (mut items, mut target, mut pages) = (ids(&last), last.previous.clone(), 0);
+                while let Some(at) = target {
+                    let page = list.page(&at, limit).unwrap_or_else(|refusal| panic!("{refusal:?}: {said}"));
+                    items.splice(0..0, ids(&page));
+                    target = page.previous.clone();
+                    pages += 1;
+                    assert!(pages < 9, "{said}");
+                }
+                assert_eq!(items, ["1", "2", "3", "4", "5"], "{said}");
+            }
+        }
+    }
+}
+
+/// The upstream ignores the token that leads back, and answers with its first page.
+#[test]
+fn tokens_back_that_are_ignored_do_not_begin_a_list() {
+    for declared in [true, false] {
+        let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
+        list.order.declared = declared;
+        list.pages[2].previous = Some("p");
+        list.pages.push(Given { asked: ("p", true), previous: Some("p"), ..given("p", &["1", "2"], Some("a")) });
+        let next = list.page(&start(), 4).unwrap().next.clone().unwrap();
+        let last = list.page(&next, 4).unwrap();
+        let page = list.page(&last.previous.clone().unwrap(), 2);
+        assert!(page.as_ref().map_or(true, |page| page.previous.is_some()), "declared: {declared}: {page:?}");
+    }
+}

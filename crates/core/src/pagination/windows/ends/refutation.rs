@@ -10,9 +10,9 @@ use super::{
 use crate::pagination::{
     answer::Answer,
     judge::draft::Ground,
-    limits::{END_FAR_OFFSET, END_FLIPPED_LOOKS, END_LOOKS, NAMED_PLACE_WINDOWS},
+    limits::{END_FAR_OFFSET, END_FLIPPED_LOOKS, END_LOOKS, END_LOOKS_AMONG_HIDDEN, NAMED_PLACE_WINDOWS},
     page::DoubtedEnd,
-    paging::{Family, Sizes},
+    paging::{CountedThings, Family, Sizes},
     plan, rows,
     slices::AskedSlice,
     windows::KeyHalt,
@@ -83,7 +83,43 @@ impl KeyReader<'_> {
         }
         let claims = self.claims(end);
         let left = MoreClaims { more: claims.more && !is_silent, ..claims };
-        Ok(if left.any() { Refuted::Doubted(self.doubted(end, left)) } else { Refuted::Over })
+        match left.any() {
+            true => Ok(Refuted::Doubted(self.doubted(end, left))),
+            false if self.is_silent_among_hidden(is_silent) => self.look_beyond_gaps(end).await,
+            false => Ok(Refuted::Over),
+        }
+    }
+
+    /// Returns whether a list is declared to leave out rows, and no answer of the walk says anything about its end.
+    fn is_silent_among_hidden(&self, is_flag_silent: bool) -> bool {
+        let facts = self.walk_facts();
+        let is_counted = facts.counts_beyond_answer
+            && self.counted() != CountedThings::Estimate
+            && self.seen.newest_total().is_some();
+        self.request.paging.hidden && !is_counted && (is_flag_silent || !facts.more_said_when_short)
+    }
+
+    /// Looks on at growing distances, until a look is as far beyond the end as the end is from the start. Test:
+    /// `a_silent_list_that_hides_rows_goes_on_after_a_gap_of_several_windows`.
+    async fn look_beyond_gaps(&mut self, end: &mut SupposedEnd) -> Result<Refuted, KeyHalt> {
+        for distance in END_LOOKS[1].1..END_LOOKS_AMONG_HIDDEN {
+            let place = self.distant(end, distance, true);
+            if let LookResult::Item(asked, _) = self.sight_apart(end, place).await? {
+                return Ok(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size))));
+            }
+            if end.comes_again || place.saturating_sub(end.came) > end.came {
+                break;
+            }
+        }
+        Ok(Refuted::Over)
+    }
+
+    /// Returns the place of a look at one of the growing distances.
+    fn distant(&self, end: &SupposedEnd, distance: u32, is_after_others: bool) -> u64 {
+        // The first of these looks follows those without a hole. Pages of a fixed size reach less far, so theirs don't.
+        let is_fixed = matches!(self.request.paging.sizes(), Sizes::Fixed(_));
+        let strides = (1_u64 << distance) - u64::from(is_after_others && !is_fixed);
+        end.covered.saturating_add(u64::from(end.size).saturating_mul(strides))
     }
 
     /// Looks at the first items of the flipped list. The last item of the list is the first of these.
@@ -173,17 +209,16 @@ impl KeyReader<'_> {
     ) -> Result<Option<Refuted>, KeyHalt> {
         let is_quiet =
             !self.walk_facts().rows_left_out && !claims.place && !claims.count && (is_silent || !claims.more);
+        // Where the dialect says that rows are left out, any end may be a gap.
+        let is_quiet = is_quiet && !self.is_silent_among_hidden(is_silent);
         let (near, growing) = if is_quiet { END_LOOKS[0] } else { END_LOOKS[1] };
         for _ in 0..near {
             if let LookResult::Item(asked, answer) = self.sight(end, end.covered, end.size).await? {
                 return Ok(Some(Refuted::Item(asked, Box::new(answer))));
             }
         }
-        let is_fixed = matches!(self.request.paging.sizes(), Sizes::Fixed(_));
         for distance in 0..growing {
-            // The first of these looks follows those without a hole. Pages of a fixed size reach less far, so theirs don't.
-            let strides = (1_u64 << distance) - u64::from(near > 0 && !is_fixed);
-            let place = end.covered.saturating_add(u64::from(end.size).saturating_mul(strides));
+            let place = self.distant(end, distance, near > 0);
             if let LookResult::Item(asked, _) = self.sight_apart(end, place).await? {
                 return Ok(Some(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size)))));
             }
