@@ -11,13 +11,14 @@ export LC_ALL=C TZ=UTC
 binary=$(realpath "$1")
 out=$(realpath "$2")
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
-name=cursorgate-$version-x86_64-linux-gnu
+machine=$(uname --machine)
+name=cursorgate-$version-$machine-linux-gnu
 stage=target/package
 rm -rf "$stage"
 
 # Only the C library may be linked at run time, and Debian 12's version must suffice.
 needed=$(objdump --private-headers "$binary" | awk '$1 == "NEEDED" { print $2 }' | sort)
-strange=$(grep -vxE 'libc\.so\.6|libm\.so\.6|libgcc_s\.so\.1|ld-linux-x86-64\.so\.2' <<<"$needed" || true)
+strange=$(grep -vxE 'libc\.so\.6|libm\.so\.6|libgcc_s\.so\.1|ld-linux-(x86-64\.so\.2|aarch64\.so\.1)' <<<"$needed" || true)
 [ -z "$strange" ] || { echo "package: the binary is linked with $strange" >&2; exit 1; }
 floor=$(objdump --dynamic-syms "$binary" | grep -oE 'GLIBC_[0-9.]+' | sort --version-sort --unique | tail -1)
 ! strings "$binary" | grep -F "$HOME/" || { echo "package: the binary has paths of this machine" >&2; exit 1; }
@@ -64,7 +65,7 @@ END
 cargo deb --quiet --no-build --no-strip --locked --output "$out/"
 
 # The software bill of materials for scanners, in CycloneDX: the crates, and the C libraries in them.
-cargo cyclonedx --quiet --format json --target x86_64-unknown-linux-gnu --spec-version 1.5 --override-filename sbom
+cargo cyclonedx --quiet --format json --target "$machine-unknown-linux-gnu" --spec-version 1.5 --override-filename sbom
 mv sbom.json "$out/$name.cdx.json"
 find . -name sbom.json -delete
 

@@ -3,13 +3,14 @@
 
 const RANKS = [
   // These pages name everything, so they are seldom what is meant.
-  [/^docs\/(commands|problems|incidents|glossary|reference\/services)$/, 0.6],
+  [/^docs\/(commands|problems|incidents|glossary|operators-page|reference\/services)$/, 0.6],
   // A guide explains a subject, and links its keys.
   [/^docs\/reference/, 0.8],
-  [/^docs\/(bulk|exports|webhooks|graphql|live|mcp|playground)$/, 0.7],
+  [/^docs\/(bulk|contract|exports|graphql|jobs|live|mcp|playground|webhooks)$/, 0.7],
+  [/^docs\/guides\//, 0.8],
   [/^docs\/decisions\//, 0.1],
   [/^docs\//, 1],
-  [/^deploy\//, 1],
+  [/^deploy\//, 1.3],
   [/^examples\//, 0.5],
   // ARCHITECTURE, CONTRIBUTING, SECURITY, tests/ and benches/.
   [/^/, 0.2],
