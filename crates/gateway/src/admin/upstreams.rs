@@ -7,9 +7,12 @@ use serde_json::{Value, json};
 use super::routes::{RECENT, latency, milliseconds, rate};
 use crate::{
     lifecycle::snapshot::Snapshot,
-    net::peers::{
-        name::PeerName,
-        peer::{Peer, PeerCounts},
+    net::{
+        clock_comparison::ClockDifference,
+        peers::{
+            name::PeerName,
+            peer::{Peer, PeerCounts},
+        },
     },
     outcome::{access_log::millis, metrics::UpstreamFigures},
     routes::upstream::Upstream,
@@ -62,6 +65,11 @@ fn described(upstream: &Upstream, now: &Now) -> Value {
         "limit": upstream.slots.limit(),
         "recent": recent(upstream, now.instant),
         "history": history(upstream),
+        "clock_ahead_seconds": match upstream.clock.told() {
+            ClockDifference::None => None,
+            ClockDifference::Ahead(seconds) => Some(i64::try_from(seconds).unwrap_or(i64::MAX)),
+            ClockDifference::Behind(seconds) => Some(i64::try_from(seconds).map_or(i64::MIN, |seconds| -seconds)),
+        },
         "retries": { "made": budget.made(), "refused": budget.refused() },
         "peers": peers.collect::<Vec<_>>(),
         "unresolved": unresolved.collect::<Vec<_>>(),

@@ -543,6 +543,7 @@ impl Exchange<'_> {
         self.asked.note(peer.peer());
         let fetched = fetched.inspect_err(|error| call.fault = Some(error.to_string()))?;
         (call.status, call.bytes) = (Some(fetched.status.as_u16()), fetched.body.len());
+        route.upstream.compare_clock(&fetched.headers, asked.now, peer.address());
         let (fetched, is_validated) = match sent.validation {
             Some(validation) => validation.take(fetched, self.held)?,
             None => (fetched, false),
