@@ -111,6 +111,7 @@ fn totals(figures: UpstreamFigures<'_>) -> (u64, u64) {
 fn described_peer(name: &PeerName, peer: &Peer, share: (u32, bool), now: &Now) -> Value {
     let report = peer.report();
     let PeerCounts { requests, failures, answers, took } = peer.counts();
+    let last = peer.last_remark();
     json!({
         "name": name.text(),
         "address": peer.address.to_string(),
@@ -123,6 +124,7 @@ fn described_peer(name: &PeerName, peer: &Peer, share: (u32, bool), now: &Now) -
         "failed_answers": report.failed_answers,
         "requests": requests,
         "failed": failures,
+        "remark": last.map(|(at, said)| json!({ "at": now.rfc3339(at), "said": said })),
         "mean_ms": u32::try_from(answers).ok().filter(|answers| *answers > 0).map(|answers| millis(took / answers)),
     })
 }
