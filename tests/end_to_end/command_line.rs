@@ -203,7 +203,7 @@ fn check_is_short_for_many_routes() {
     assert!(check(&["--quiet"]).trim().lines().count() == 1, "{}", check(&["--quiet"]));
 }
 
-/// `check` describes each service and its path.
+/// `check` describes each service and its path, and says at which processes idempotency keys hold.
 #[test]
 fn check_describes_services() {
     let route = GOOD.split("[routes.").nth(1).and_then(|rest| rest.split(']').next()).expect("a route");
@@ -212,9 +212,12 @@ fn check_describes_services() {
          [services.exports]\ndirectory = \"exports\"\n[services.playground]\n\
          [admin]\naddress = \"127.0.0.1:9180\"\ntoken = \"env:CURSORGATE_KEY_1\"\n"
     );
+    let alone = said(&checked(&format!("{GOOD}\n[services.bulk]\n")));
+    assert!(alone.contains("an Idempotency-Key runs once at each process, and again after a restart"), "{alone}");
     let text = said(&checked(&format!("{GOOD}{services}")));
     for word in [
         "services.bulk    POST /bulk: up to 1000 requests in one",
+        "keys         an Idempotency-Key runs once at all processes with the store of exports",
         "services.exports each list by GET, at its path with /exports after it",
         "services.graphql /graphql, with a field for each of 1 lists",
         &format!("services.live    {route}, at the path of the list with /live after it"),

@@ -39,6 +39,13 @@ fn configuration(peers: &[String], upstream: &'static str) -> String {
     setup.configuration(nowhere).replace(&format!("\"{nowhere}\""), &all)
 }
 
+/// Starts a gateway whose pages take at most three requests to these peers.
+fn start_with_small_budget(peers: &[&Upstream]) -> Gateway {
+    let peers: Vec<String> = peers.iter().map(|peer| peer.address.to_string()).collect();
+    let budgets = "order = [\"id\"]\nbudgets = { upstream_requests = 3, search_requests = 3 }";
+    Gateway::start(&configuration(&peers, "").replace("order = [\"id\"]", budgets))
+}
+
 fn start_at(peers: &[SocketAddr], upstream: &'static str) -> Gateway {
     start(&peers.iter().map(SocketAddr::to_string).collect::<Vec<_>>(), upstream)
 }
@@ -65,6 +72,8 @@ struct Walkers<'a> {
     gateway: &'a Gateway,
     /// Returns whether a client may repeat a request after an answer other than 200.
     may_ask_again: fn(&Response) -> bool,
+    /// The target of the first request of a walk.
+    first: &'static str,
     stop: AtomicBool,
     walks: AtomicUsize,
     requests: AtomicUsize,
@@ -74,7 +83,12 @@ struct Walkers<'a> {
 impl<'a> Walkers<'a> {
     fn new(gateway: &'a Gateway, may_ask_again: fn(&Response) -> bool) -> Self {
         let zero = || AtomicUsize::new(0);
-        Self { gateway, may_ask_again, stop: AtomicBool::new(false), walks: zero(), requests: zero(), refused: zero() }
+        let (first, stop) = ("/users?limit=7", AtomicBool::new(false));
+        Self { gateway, may_ask_again, first, stop, walks: zero(), requests: zero(), refused: zero() }
+    }
+
+    fn from(self, first: &'static str) -> Self {
+        Self { first, ..self }
     }
 
     /// Walks while `during` runs, and prints the counts. Asserts that no walk skips or repeats an item.
@@ -112,7 +126,7 @@ impl<'a> Walkers<'a> {
 
     fn walk_on(&self) {
         while !self.stop.load(Ordering::SeqCst) {
-            let mut next = Some("/users?limit=7".to_owned());
+            let mut next = Some(self.first.to_owned());
             let mut seen = Vec::new();
             while let Some(target) = next {
                 let page = self.ask(&target);
@@ -314,7 +328,8 @@ fn a_peer_that_answers_something_else_is_skipped() {
         is_asked(&starting);
     });
     assert!(
-        told(&gateway, "can't be read, the last one: status 200, text/html", starting.address) > 0,
+        told(&gateway, "the last one because one of its own can't be read: status 200, text/html", starting.address)
+            > 0,
         "{:?}",
         gateway.log()
     );
@@ -326,6 +341,96 @@ fn a_peer_that_answers_something_else_is_skipped() {
         |address| format!("cursorgate_upstream_peer_failures_total{{upstream=\"legacy\",peer=\"{address}\"}}");
     assert!(gateway.metric(&failures(starting.address)) >= Some(5));
     assert_eq!(gateway.metric(&failures(well[0].address)), Some(0));
+}
+
+/// Answers as a peer whose pages have at most 10 items.
+fn small_pages(exchange: &mut Exchange) -> io::Result<After> {
+    let size = exchange.request.parameter("limit").and_then(|size| size.parse().ok()).unwrap_or(10).min(10);
+    let from = exchange.request.parameter("offset").and_then(|from| from.parse().ok()).unwrap_or(0).min(ITEMS);
+    let slice = users(ITEMS)[from..(from + size).min(ITEMS)].join(",");
+    let body = format!(r#"{{"total":{ITEMS},"items":[{slice}]}}"#);
+    exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+}
+
+/// Answers as a peer that sorts the other way round.
+fn another_order(exchange: &mut Exchange) -> io::Result<After> {
+    let items: Vec<String> = users(ITEMS).into_iter().rev().collect();
+    let body = body(exchange, &items);
+    exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+}
+
+/// Answers as a peer that takes no large offset.
+fn small_offsets(exchange: &mut Exchange) -> io::Result<After> {
+    match exchange.request.parameter("offset").and_then(|from| from.parse().ok()).unwrap_or(0) {
+        50.. => exchange.reply("400 Bad Request", &[("Content-Type", "application/json")], b"{}"),
+        0..50_usize => healthy(exchange),
+    }
+}
+
+/// One of three peers gives other answers than the others, and no page can be made from them. No walk fails, and no page
+/// is made from the answers of two peers. The log, the metrics and `/upstreams` name the peer.
+#[test]
+fn a_page_that_one_peer_can_not_give_is_made_by_another() {
+    type Answer = fn(&mut Exchange) -> io::Result<After>;
+    let cases: [(Answer, &str, bool); 3] = [
+        // Its last pages are small enough, so it isn't skipped.
+        (small_pages, "its own make none (budget_exceeded): ", false),
+        (another_order, "its own make none (unsorted_order): ", true),
+        (small_offsets, "its own make none (too_deep): the upstream answered 400 to the gateway's own paging", false),
+    ];
+    for (answer, said, is_skipped) in cases {
+        let (odd, well) = (Upstream::start(answer), [Upstream::start(healthy), Upstream::start(healthy)]);
+        let gateway = start_with_small_budget(&[&odd, &well[0], &well[1]]);
+        let walkers = Walkers::new(&gateway, none_fails).from("/users?limit=100");
+        let failed = || peer(&gateway, odd.address)["failed"].as_u64().unwrap_or_default();
+        walkers.walk(said, || {
+            if is_skipped {
+                eventually("it is skipped", || (peer(&gateway, odd.address)["healthy"] == false).then_some(()));
+            }
+            eventually("its pages are made by others", || (failed() >= 5).then_some(()));
+            walkers.go_on(WALKERS);
+            odd.answer(healthy);
+            eventually("it is used", || (peer(&gateway, odd.address)["healthy"] == true).then_some(()));
+            is_asked(&odd);
+        });
+        let told = told(&gateway, "another peer gave the page that ", odd.address);
+        let (line, lines) = (gateway.log().into_iter().find(|line| line.contains("another peer gave")), gateway.log());
+        assert!(told > 0 && line.as_ref().is_some_and(|line| line.contains(said)), "{line:?} of {}", lines.len());
+        let warned = lines.iter().filter(|line| line.contains("WARN") && line.contains("another peer gave")).count();
+        assert_eq!(warned, 1, "once for each route and configuration");
+        let last = &peer(&gateway, odd.address)["remark"]["said"];
+        assert!(last.as_str().is_some_and(|last| last.contains(said)), "{last}");
+        let failures =
+            |address| format!("cursorgate_upstream_peer_failures_total{{upstream=\"legacy\",peer=\"{address}\"}}");
+        assert!(gateway.metric(&failures(odd.address)) >= Some(5));
+        for one in &well {
+            assert_eq!(
+                (&peer(&gateway, one.address)["failed"], gateway.metric(&failures(one.address))),
+                (&0.into(), Some(0))
+            );
+        }
+    }
+}
+
+/// If the answers of no peer make the page, no peer is at fault, and the upstream gets no more than the share of retries.
+#[test]
+fn peers_that_all_give_no_page_stay_healthy() {
+    let all = [Upstream::start(small_pages), Upstream::start(small_pages), Upstream::start(small_pages)];
+    let gateway = start_with_small_budget(&[&all[0], &all[1], &all[2]]);
+    for _ in 0..40 {
+        assert_eq!(gateway.get("/users?limit=100").outcome(), "503 budget_exceeded");
+    }
+    let detail = gateway.log().into_iter().find(|line| line.contains("3 peers gave no page"));
+    assert!(detail.is_some(), "{:?}", gateway.log().len());
+    for one in &all {
+        assert_eq!(
+            (&peer(&gateway, one.address)["healthy"], &peer(&gateway, one.address)["failed"]),
+            (&true.into(), &0.into())
+        );
+    }
+    let retries = metric(&gateway, "cursorgate_upstream_retries_total");
+    let requests = all.iter().map(Upstream::count).sum::<usize>() as u64;
+    assert!(retries <= RESERVE + (requests - retries) / 5 + 16, "{retries} of {requests}");
 }
 
 /// If all peers answer the same, the peers aren't at fault: the configuration is, or the service.

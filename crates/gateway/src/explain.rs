@@ -290,7 +290,7 @@ async fn requests(
         asked: &asked,
         phase: &phase,
         made_by: start.made_by.as_ref(),
-        scope: context.learning_scope(),
+        profile: context.learnt(context.learning_scope()),
         record: None,
     };
     // `plan` consumes the start, so the watched page needs another start.

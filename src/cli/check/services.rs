@@ -13,6 +13,13 @@ pub(super) fn described(snapshot: &Snapshot) -> String {
     let mut text = String::new();
     if let Some(bulk) = bulk {
         begin(&mut text, "bulk", &format!("POST {}: up to {} requests in one", bulk.path, bulk.operations));
+        let keys = match exports {
+            Some(_) => "an Idempotency-Key runs once at all processes with the store of exports",
+            None => {
+                "an Idempotency-Key runs once at each process, and again after a restart: services.exports has a store"
+            }
+        };
+        line(&mut text, "keys", keys);
         scripts(&mut text, cors.of_routes.as_ref());
     }
     if let Some(contract) = contract {

@@ -7,9 +7,12 @@ use serde_json::{Value, json};
 use super::routes::{RECENT, latency, milliseconds, rate};
 use crate::{
     lifecycle::snapshot::Snapshot,
-    net::peers::{
-        name::PeerName,
-        peer::{Peer, PeerCounts},
+    net::{
+        clock_comparison::ClockDifference,
+        peers::{
+            name::PeerName,
+            peer::{Peer, PeerCounts},
+        },
     },
     outcome::{access_log::millis, metrics::UpstreamFigures},
     routes::upstream::Upstream,
@@ -62,6 +65,11 @@ fn described(upstream: &Upstream, now: &Now) -> Value {
         "limit": upstream.slots.limit(),
         "recent": recent(upstream, now.instant),
         "history": history(upstream),
+        "clock_ahead_seconds": match upstream.clock.told() {
+            ClockDifference::None => None,
+            ClockDifference::Ahead(seconds) => Some(i64::try_from(seconds).unwrap_or(i64::MAX)),
+            ClockDifference::Behind(seconds) => Some(i64::try_from(seconds).map_or(i64::MIN, |seconds| -seconds)),
+        },
         "retries": { "made": budget.made(), "refused": budget.refused() },
         "peers": peers.collect::<Vec<_>>(),
         "unresolved": unresolved.collect::<Vec<_>>(),
@@ -103,6 +111,7 @@ fn totals(figures: UpstreamFigures<'_>) -> (u64, u64) {
 fn described_peer(name: &PeerName, peer: &Peer, share: (u32, bool), now: &Now) -> Value {
     let report = peer.report();
     let PeerCounts { requests, failures, answers, took } = peer.counts();
+    let last = peer.last_remark();
     json!({
         "name": name.text(),
         "address": peer.address.to_string(),
@@ -115,6 +124,7 @@ fn described_peer(name: &PeerName, peer: &Peer, share: (u32, bool), now: &Now) -
         "failed_answers": report.failed_answers,
         "requests": requests,
         "failed": failures,
+        "remark": last.map(|(at, said)| json!({ "at": now.rfc3339(at), "said": said })),
         "mean_ms": u32::try_from(answers).ok().filter(|answers| *answers > 0).map(|answers| millis(took / answers)),
     })
 }

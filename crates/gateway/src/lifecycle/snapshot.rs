@@ -557,7 +557,7 @@ fn key_ring(settings: &CursorKeySettings, diagnostics: &mut Diagnostics) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Viewer;
+    use crate::{identity::Viewer, shared::learning::LearntProfile};
     use cursorgate_config::Environment;
     use cursorgate_core::pagination::paging::UpstreamProfile;
 
@@ -624,10 +624,12 @@ mod tests {
         let none = http::HeaderMap::new();
         let viewer = Viewer { headers: &none, known: None, told_apart_by: &[], bound: &[], impersonal: &[] };
         let scope = learning.scope("/users", "", viewer);
-        learning.add(scope, profile);
+        let address = ([127, 0, 0, 1], 1).into();
+        learning.add(scope, Some(address), LearntProfile { before: UpstreamProfile::default(), after: profile });
         for (peer, known) in [("127.0.0.1:1", profile), ("127.0.0.1:2", UpstreamProfile::default())] {
             let next = build(peer, "", Some(&first)).unwrap();
-            assert_eq!(next.routes[0].list.as_ref().unwrap().learning.read(scope), known, "{peer}");
+            let learning = &next.routes[0].list.as_ref().unwrap().learning;
+            assert_eq!(learning.read(learning.cap(scope, address)), known, "{peer}");
         }
         let next = build("127.0.0.1:1", "", Some(&first)).unwrap();
         assert!(Arc::ptr_eq(&next.routes[0].upstream.peers.names()[0], &first.routes[0].upstream.peers.names()[0]));

@@ -104,6 +104,12 @@ impl MemoryShare {
         Ok(())
     }
 
+    /// Returns the bytes of the share.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Removes bytes from the share. They stay reserved for the same request.
     pub fn give(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 mod certificate_fault;
 pub mod check;
+pub mod clock_comparison;
 pub mod connection;
 pub mod error;
 pub mod fetch;

@@ -19,7 +19,7 @@ use tracing::Level;
 use super::{
     evidence::{cursor_finding, hint},
     failure::{doubted_text, unsorted},
-    metrics::{Counted, CountedResponse, RouteMetrics},
+    metrics::{Counted, CountedResponse, OTHER_PEER, RouteMetrics},
     trace::RequestTrace,
 };
 use crate::{identity::KnownClient, runtime::clock, shared::clients::route_limits::LimitedRequest};
@@ -199,6 +199,33 @@ impl Outcome {
                 hint,
                 "{said}"
             );
+        }
+    }
+
+    /// Records that another peer gave the page in place of this one, because of what `said` says of the answers of this
+    /// one, and logs the first time on a route since the configuration was loaded.
+    pub fn tell_peer(&mut self, peer: SocketAddr, said: &str) {
+        let detail = format!("another peer gave the page that {peer} did not, because {said}");
+        let hint = hint(OTHER_PEER).unwrap_or_default();
+        if self.metrics.findings().note(OTHER_PEER, Some(&detail), hint, clock::unix_seconds()) {
+            tracing::warn!(
+                target: "cursorgate::refusals",
+                request_id = self.request_id,
+                route = self.metrics.route(),
+                upstream = self.upstream.as_ref().map(|part| part.name.as_str()),
+                %peer,
+                hint,
+                "{detail}"
+            );
+        }
+        self.detail = Some(detail);
+    }
+
+    /// Records the number of peers that gave no page, if there are several.
+    pub fn tried(&mut self, peers: u32) {
+        if peers > 1 {
+            let detail = self.detail.take().unwrap_or_default();
+            self.detail = Some(format!("{detail} ({peers} peers gave no page)").trim_start().to_owned());
         }
     }
 

@@ -10,7 +10,7 @@ mod tokens;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use self::tokens::TokenAnswer;
-use super::failure::Failure;
+use super::{failure::Failure, metrics::OTHER_PEER};
 use cursorgate_core::pagination::{
     answer::Answer,
     fetch::{Fetch, Listing},
@@ -102,6 +102,18 @@ impl RefusalEvidence {
             | Refusal::Unsupported
             | Refusal::EndContradicted { .. } => None,
         }
+    }
+
+    /// Returns the evidence that the answers of one peer make no page. It has no values of items, because the list of peers
+    /// shows it too.
+    pub fn of_peer(&self, refusal: &Refusal) -> String {
+        let has_size =
+            matches!(refusal, Refusal::BudgetExceeded | Refusal::PositionLost { .. } | Refusal::TieRun { .. });
+        let capped = self
+            .smallest_full()
+            .filter(|_| has_size)
+            .map(|(count, most, asked)| format!("{count} have {most} items, where up to {asked} were asked for"));
+        capped.or_else(|| self.sum()).unwrap_or_else(|| "no answer".to_owned())
     }
 
     /// Adds a summary of the answers to a `budget_exceeded` without a detail, which means that the page's time is over.
@@ -226,21 +238,25 @@ impl RefusalEvidence {
         ))
     }
 
-    /// Explains answers that all end at the same number of items, which is less than was asked for; `None` for fewer than
-    /// three of them, which removed rows explain as well.
+    /// Explains answers that all end at the same number of items, which is less than was asked for.
     fn capped(&self, dialect: &str) -> Option<String> {
+        let (count, most, asked) = self.smallest_full()?;
+        Some(format!(
+            "{count} answers have {most} items, where up to {asked} were asked for: the service's largest page is smaller \
+             than the configuration says. Lower page_size.max of the route, or write size.max = {most} in the dialect \
+             {dialect:?}"
+        ))
+    }
+
+    /// Returns the number of answers that all end at the same number of items, which is less than was asked for, that
+    /// number, and the largest number that was asked for; `None` for fewer than three such answers, which removed rows
+    /// explain as well.
+    fn smallest_full(&self) -> Option<(usize, usize, u32)> {
         let most = self.shown.iter().map(|shown| shown.items).max().filter(|most| *most > 0)?;
         let full = || self.shown.iter().filter(|shown| shown.items == most);
         // Once it has seen such an answer, the core asks for no more.
         let asked = full().map(|shown| shown.slice.size().0).max().filter(|asked| most < *asked as usize)?;
-        let count = full().count();
-        (count >= 3).then(|| {
-            format!(
-                "{count} answers have {most} items, where up to {asked} were asked for: the service's largest page is \
-                 smaller than the configuration says. Lower page_size.max of the route, or write size.max = {most} in the \
-                 dialect {dialect:?}"
-            )
-        })
+        Some((full().count(), most, asked)).filter(|(count, ..)| *count >= 3)
     }
 
     /// Explains a short answer after whose rows another answer has items; `None` if there are no such answers.
@@ -347,8 +363,8 @@ pub fn hint(word: &str) -> Option<&'static str> {
         "tie_run" => "order and sortable of the route",
         "too_deep" => "mode and budgets.offset of the route, and request.max_depth and max_offset of the dialect",
         "budget_exceeded" => {
-            "page_size.max of the route, if it is more than the detail's \"at most\": the pages of the service, or of one \
-             of its peers, are smaller; else budgets.upstream_requests and budgets.time"
+            "page_size.max of the route, if it is more than the detail's \"at most\": the pages of the service are \
+             smaller; else budgets.upstream_requests and budgets.time"
         }
         "stuck" => "request.query of the dialect",
         "end_unproven" => {
@@ -378,6 +394,7 @@ pub fn hint(word: &str) -> Option<&'static str> {
         }
         "cursor_parameter" => "envelope and parameters of the route: they must be the same in all processes",
         "internal" => "this is a fault of cursorgate: report it with this line",
+        OTHER_PEER => "version, settings and data of the peer: the answers of another one make the page",
         "loop_detected" => "peers of the upstream: it leads back to this gateway",
         _ => return None,
     })

@@ -32,7 +32,7 @@ use families::{
 pub use families::{CLASSES, FAMILIES, SERVABLE, STRAY_CURSOR, is_refusal};
 pub use figures::{RouteFigures, UpstreamFigures};
 use figures::{buckets, start};
-pub use findings::{RouteFinding, RouteFindings};
+pub use findings::{OTHER_PEER, RouteFinding, RouteFindings};
 use history::History;
 pub use history::{Increases, STEP};
 

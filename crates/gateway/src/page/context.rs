@@ -15,6 +15,7 @@ use crate::{
     },
 };
 use cursorgate_config::settings::Role;
+use cursorgate_core::pagination::paging::UpstreamProfile;
 use cursorgate_cursor::cursor;
 use cursorgate_translate::{
     downstream::{
@@ -140,6 +141,20 @@ impl<'r> PageContext<'r> {
         let (headers, known) = self.asked.client_parts();
         let viewer = self.list.viewer(headers, known);
         self.list.learning.scope(self.asked.target.collection_path(), &self.request.filters.forwarded, viewer)
+    }
+
+    /// Returns the learnt limits for requests of this scope. The peer isn't known yet, so the cap is the largest one; if
+    /// a healthy peer has no known cap, there is none: the small pages of one peer must not make those of all peers
+    /// small. Test: `a_page_that_one_peer_can_not_give_is_made_by_another`.
+    #[must_use]
+    pub fn learnt(&self, scope: LearningScope) -> UpstreamProfile {
+        let learning = &self.list.learning;
+        let largest = self
+            .route
+            .upstream
+            .peers
+            .fold_healthy(Some(0), |largest, address| Some(learning.cap(scope, address)?.max(largest?)));
+        learning.read(largest.filter(|cap| *cap > 0))
     }
 
     /// Returns the parameters of the client's convention.

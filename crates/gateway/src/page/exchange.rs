@@ -30,12 +30,15 @@ use crate::{
         error::FetchError,
         fetch::{AskedPeer, Bounds, Fetcher},
         memory::MemoryShare,
-        peers::{retry::Flaw, visit::Visit},
+        peers::{
+            retry::Flaw,
+            visit::{NoPage, Visit},
+        },
     },
     outcome::{
         access_log::Outcome,
         evidence::RefusalEvidence,
-        failure::{Failure, cause},
+        failure::{Failure, cause, doubted_text},
         trace::{Phase, TRACEPARENT},
         upstream_call::{CallKind, CallTarget, UpstreamCall},
     },
@@ -43,11 +46,11 @@ use crate::{
     runtime::{clock, futures::join_all},
     shared::{
         clients::LimitedClient,
-        learning::LearningScope,
         pivots::{ItemResource, KnownItem},
         single_flight::LookUpResult,
     },
 };
+use cursorgate_config::settings::WhenEndUnproven;
 use cursorgate_core::{
     json::JsonError,
     pagination::{
@@ -56,6 +59,7 @@ use cursorgate_core::{
         key::KeyValue,
         mark::Mark,
         page::Page,
+        paging::UpstreamProfile,
         position::Position,
         refusal::Refusal,
         resolver::{Budget, Limit, PageRequest, Step, resolve},
@@ -84,8 +88,8 @@ pub struct Exchange<'a> {
     pub phase: &'a Phase<'a>,
     /// The key of the client's cursor; `None` without a cursor, or if new cursors have the same key.
     pub made_by: Option<&'a NumberedMarker>,
-    /// The scope of learnt limits: the list with these filters, as the client's principal sees it.
-    pub scope: LearningScope,
+    /// The learnt limits of the upstream, when the request began.
+    pub profile: UpstreamProfile,
     /// The record of the page; `None` if the page isn't explained.
     pub record: Option<&'a PageRecord>,
 }
@@ -204,6 +208,11 @@ fn seen(status: u16, headers: &HeaderMap) -> String {
     format!("status {status}, {:.40}", media_type.trim())
 }
 
+/// Returns what an operator is told about answers that make no page: the cause, and the evidence for it.
+fn no_page(cause: &str, evidence: &str) -> String {
+    format!("its own make none ({cause}): {evidence}")
+}
+
 /// Returns whether an answer isn't one of the list: not even a refusal or a failure that the service itself would send.
 fn is_strange(error: &ReadingError, status: u16) -> bool {
     match error {
@@ -214,7 +223,7 @@ fn is_strange(error: &ReadingError, status: u16) -> bool {
 }
 
 impl Exchange<'_> {
-    /// Finds the page at a position.
+    /// Finds the page at the position of the request. If the answers of one peer make no page, those of another one may.
     ///
     /// # Errors
     ///
@@ -222,6 +231,35 @@ impl Exchange<'_> {
     /// the time is over, and `upstream_malformed` if the upstream ignores sizes or returns no list. If an answer shows
     /// that even the start of the list is past its end, the client gets this answer.
     pub async fn resolve(
+        self,
+        mut placed: ResolvedCursor,
+        limit: u32,
+        outcome: &mut Outcome,
+    ) -> Result<PageDecision, Failure> {
+        let held = self.held.bytes();
+        loop {
+            let resolved = self.resolve_once(placed, limit, outcome).await;
+            let now = clock::instant();
+            let deadline = now + self.left(now).unwrap_or_default();
+            let Some(pause) = self.visit.again(now, deadline) else {
+                if outcome.counted.refusal.is_some() {
+                    outcome.tried(1 + self.visit.times_again());
+                }
+                return resolved;
+            };
+            // One peer may have smaller pages, another order or older data than the others. Nothing of its answers is
+            // kept, because those of two peers together prove nothing. Test:
+            // `a_page_that_one_peer_can_not_give_is_made_by_another`.
+            drop(resolved);
+            self.held.give(self.held.bytes().saturating_sub(held));
+            (outcome.counted.refusal, outcome.detail) = (None, None);
+            tokio::time::sleep(pause).await;
+            placed = self.cursors.start(self.context)?.cursor;
+        }
+    }
+
+    /// Finds the page at a position from answers of one peer, as long as that doesn't fail.
+    async fn resolve_once(
         self,
         placed: ResolvedCursor,
         limit: u32,
@@ -257,6 +295,16 @@ impl Exchange<'_> {
                         Box::pin(record.served(&page)).await;
                     }
                     check.served(&page).await;
+                    match page.doubted_end.filter(|_| self.context.list.unproven_end == WhenEndUnproven::Refuse) {
+                        Some(doubt) => {
+                            self.visit.no_page(NoPage::Differs(no_page("end_unproven", &doubted_text(doubt))))
+                        }
+                        None => {
+                            for suspect in self.visit.served() {
+                                outcome.tell_peer(suspect.peer.address, &suspect.said);
+                            }
+                        }
+                    }
                     return Ok(PageDecision::Serve(page, progress.headers));
                 }
                 Step::Refuse(refusal) => {
@@ -283,6 +331,12 @@ impl Exchange<'_> {
     /// budget or another attempt wouldn't help then.
     fn explain(self, refusal: &Refusal, evidence: &RefusalEvidence, outcome: &mut Outcome) -> Result<(), Failure> {
         let PageContext { list, sorted, .. } = self.context;
+        match refusal {
+            // No answer decides this.
+            Refusal::Unsupported => {}
+            Refusal::TokenGone => self.visit.no_page(NoPage::UnknownToken),
+            _ => self.visit.no_page(NoPage::Differs(no_page(cause(refusal), &evidence.of_peer(refusal)))),
+        }
         let detail = evidence.explain(refusal, &list.dialect, &sorted.order);
         outcome.detail = detail.or_else(|| outcome.detail.take());
         if *refusal == Refusal::BudgetExceeded && evidence.shows_ignored_size() {
@@ -310,7 +364,13 @@ impl Exchange<'_> {
                     // The upstream has already answered for another part of this list. Its refusal therefore concerns
                     // the gateway's paging, not the client's request. Test:
                     // `a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again`.
-                    if was_given { failure.of_own_paging(fetch) } else { failure }
+                    let was_passed = matches!(failure, Failure::Passed(_));
+                    let failure = if was_given { failure.of_own_paging(fetch) } else { failure };
+                    if let (true, Failure::Refused { problem, detail }) = (was_passed, &failure) {
+                        let detail = detail.as_deref().unwrap_or_default();
+                        self.visit.no_page(NoPage::Differs(no_page(problem.code.as_str(), detail)));
+                    }
+                    failure
                 })?;
             if let Fetch::Item(_) = fetch {
                 outcome.counted.pivot = Some(source);
@@ -362,7 +422,7 @@ impl Exchange<'_> {
             .may_project(!forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"))
             .pivot(pivot)
             .target_marker(self.made_by.map(|key| key.marker.clone()))
-            .profile(list.learning.read(self.scope))
+            .profile(self.profile)
             .budget(Budget::new(list.budgets.upstream_requests, list.budgets.search_requests))
             .search_items(list.budgets.search_items)
             .verify(list.verify)
@@ -543,6 +603,7 @@ impl Exchange<'_> {
         self.asked.note(peer.peer());
         let fetched = fetched.inspect_err(|error| call.fault = Some(error.to_string()))?;
         (call.status, call.bytes) = (Some(fetched.status.as_u16()), fetched.body.len());
+        route.upstream.compare_clock(&fetched.headers, asked.now, peer.address());
         let (fetched, is_validated) = match sent.validation {
             Some(validation) => validation.take(fetched, self.held)?,
             None => (fetched, false),
@@ -561,15 +622,16 @@ impl Exchange<'_> {
     fn again(self, fetch: &Fetch, answer: &ReadAnswer, peer: &AskedPeer, deadline: Instant) -> Option<Duration> {
         let (status, peer) = (answer.status, peer.peer()?);
         match &answer.read {
-            Ok(_) => self.visit.usable(&peer),
             Err(error) if is_strange(error, status) && !(is_probe(fetch) && tells_nothing(status)) => {
                 let now = clock::instant();
-                self.visit.suspect(&peer, seen(status, &answer.headers));
-                return self.visit.retry(Flaw::Unreadable, now, deadline);
+                self.visit.suspect(&peer, format!("one of its own can't be read: {}", seen(status, &answer.headers)));
+                self.visit.retry(Flaw::Unreadable, now, deadline)
             }
-            Err(_) => {}
+            _ => {
+                self.visit.uses(&peer);
+                None
+            }
         }
-        None
     }
 
     /// Returns the description of a fetch for the log. The path is the list's, without the id of an item.

@@ -18,6 +18,7 @@ use crate::{
     },
     outcome::{access_log::Outcome, failure::Failure, trace::RequestTrace},
     session::list_part::WITHIN,
+    shared::learning::LearntProfile,
 };
 use cursorgate_config::settings::WhenEndUnproven;
 use cursorgate_core::pagination::{page::Page, refusal::Refusal};
@@ -70,7 +71,10 @@ pub async fn serve(
     // Resolve: the core names the fetches that it needs, until it serves or refuses the page.
     let (asked, phase) = (AskedPeer::default(), RequestTrace::phase(trace, "page"));
     let visit = call.route.upstream.visit(&call.asked.headers, &call.asked.target.normal_path, true).judging();
-    let (made_by, scope) = (start.made_by.as_ref(), context.learning_scope());
+    let (made_by, learning) = (start.made_by.as_ref(), &context.list.learning);
+    // The profile is read before this page adds to it. The difference shows whether a filter of this page helped.
+    let scope = context.learning_scope();
+    let known = context.learnt(scope);
     let exchange = Exchange {
         context: &context,
         cursors: &cursors,
@@ -80,7 +84,7 @@ pub async fn serve(
         asked: &asked,
         phase: &phase,
         made_by,
-        scope,
+        profile: known,
         record,
     };
     let resolved = exchange.resolve(start.cursor, limit, outcome).await;
@@ -94,9 +98,7 @@ pub async fn serve(
         }
     };
     drop(phase);
-    // The profile is read before this page adds to it. The difference shows whether a filter of this page helped.
-    let known = context.list.learning.read(scope);
-    context.list.learning.add(scope, page.notes.profile);
+    learning.add(scope, asked.address(), LearntProfile { before: known, after: page.notes.profile });
     cursors.remember(&page);
     note_served(&page, &context, outcome)?;
     if call.asked.part.at.is_some() {

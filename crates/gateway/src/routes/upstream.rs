@@ -20,6 +20,7 @@ use twox_hash::XxHash3_128;
 use crate::{
     net::{
         check::CheckRequest,
+        clock_comparison::{ClockComparison, ClockDifference},
         connection::IDLE,
         fetch::ASKED_CODING,
         peers::{
@@ -80,6 +81,8 @@ pub struct Upstream {
     pub metrics: Arc<UpstreamMetrics>,
     /// The end of the certificate that a peer showed last, in seconds since 1970; 0 if none did.
     certificate_end: Arc<AtomicI64>,
+    /// The comparison of this machine's clock with the peers'.
+    pub clock: Arc<ClockComparison>,
 }
 
 impl Upstream {
@@ -111,6 +114,7 @@ impl Upstream {
         let codings = codings(settings.compression, &names);
         let slots = slots(settings, known);
         let certificate_end = known.map(|known| Arc::clone(&known.certificate_end)).unwrap_or_default();
+        let clock = known.map(|known| Arc::clone(&known.clock)).unwrap_or_default();
         Some(Self {
             name: settings.name.clone(),
             peers: Peers::new(names, template(settings, &certificate_end), secrecy, policy(settings, known, &slots)),
@@ -130,7 +134,35 @@ impl Upstream {
             slots,
             metrics: metrics(known),
             certificate_end,
+            clock,
         })
+    }
+
+    /// Compares this machine's clock with the `Date` of a peer's answer to a request of the time `began`, in seconds since
+    /// 1970. Logs a difference, and its end.
+    pub fn compare_clock(&self, headers: &HeaderMap, began: u64, peer: Option<SocketAddr>) {
+        let peer = || peer.map(|peer| peer.to_string());
+        let hint = "the time services of this machine and of the peer's: compare `now` in /status of all processes";
+        match self.clock.compare(headers, began, clock::unix_seconds) {
+            None => {}
+            Some(ClockDifference::None) => {
+                tracing::info!(upstream = self.name, "the clock agrees with the upstream's again")
+            }
+            Some(ClockDifference::Ahead(seconds)) => tracing::warn!(
+                upstream = self.name,
+                peer = peer(),
+                hint,
+                "the clock of this process is {seconds} s ahead of the Date of the upstream's answers: one of the two is \
+                 wrong. A process that is ahead refuses cursors of others as expired (cursor.ttl), and they refuse its own"
+            ),
+            Some(ClockDifference::Behind(seconds)) => tracing::warn!(
+                upstream = self.name,
+                peer = peer(),
+                hint,
+                "the clock of this process is {seconds} s behind the Date of the upstream's answers: one of the two is \
+                 wrong. A process that is behind refuses cursors of others as made in the future (cursor.ttl)"
+            ),
+        }
     }
 
     /// Returns the end of the certificate that a peer showed last, in seconds since 1970; `None` if none did.

@@ -2,11 +2,12 @@
 //! outlive reloads.
 //!
 //! The learnt limits only help to choose requests: proofs rest on the answers of each walk. Caps are kept per
-//! [`LearningScope`], because they may differ by principal, path and filter. Two scopes may share a slot by chance. A
-//! request may then ask for too many items once.
+//! [`LearningScope`] and peer, because they may differ by principal, path, filter and peer. Two of these may share a slot
+//! by chance. A request may then ask for too many items once.
 
 use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},
+    net::SocketAddr,
     sync::atomic::{AtomicU8, AtomicU32, Ordering},
 };
 
@@ -23,7 +24,7 @@ const FORGOTTEN: u32 = 8;
 /// The learnt limits of one route.
 #[derive(Debug)]
 pub struct Learning {
-    /// The caps by scope; 0 if unknown.
+    /// The caps by scope and peer; 0 if unknown.
     caps: [AtomicU32; VIEWS],
     /// The length of the longest tie run. The length is a property of the data, so all scopes share it.
     run: AtomicU32,
@@ -33,9 +34,16 @@ pub struct Learning {
     state: RandomState,
 }
 
-/// The scope of a cap: the number of a slot, by a hash of path, names of filters and principal.
+/// The scope of a cap: a hash of path, names of filters and principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LearningScope(usize);
+pub struct LearningScope(u64);
+
+/// The profile of an upstream before and after a page.
+#[derive(Clone, Copy, Debug)]
+pub struct LearntProfile {
+    pub before: UpstreamProfile,
+    pub after: UpstreamProfile,
+}
 
 impl Default for Learning {
     fn default() -> Self {
@@ -59,31 +67,45 @@ impl Learning {
             filter.split('=').next().hash(&mut hasher);
         }
         // An upstream may have another cap for each principal, so the principal is a part of the scope. Test:
-        // `caps_are_separated_by_path_filter_and_principal`.
+        // `caps_are_separated_by_path_filter_principal_and_peer`.
         viewer.hash_into(&mut hasher);
-        LearningScope(usize::try_from(hasher.finish() % VIEWS as u64).unwrap_or_default())
+        LearningScope(hasher.finish())
     }
 
-    /// Returns the learnt limits for requests of this scope.
+    /// Returns the known cap of a peer for requests of this scope; `None` if it is unknown.
     #[must_use]
-    pub fn read(&self, view: LearningScope) -> UpstreamProfile {
-        let cap = self.caps[view.0].load(Ordering::Relaxed);
+    pub fn cap(&self, view: LearningScope, peer: SocketAddr) -> Option<u32> {
+        Some(self.slot(view, peer).load(Ordering::Relaxed)).filter(|cap| *cap > 0)
+    }
+
+    fn slot(&self, view: LearningScope, peer: SocketAddr) -> &AtomicU32 {
+        let mut hasher = self.state.build_hasher();
+        (view.0, peer).hash(&mut hasher);
+        &self.caps[usize::try_from(hasher.finish() % VIEWS as u64).unwrap_or_default()]
+    }
+
+    /// Returns the learnt limits, with this cap.
+    #[must_use]
+    pub fn read(&self, cap: Option<u32>) -> UpstreamProfile {
         UpstreamProfile {
-            cap: (cap > 0).then_some(cap),
+            cap,
             run: self.run.load(Ordering::Relaxed),
             filters_in_vain: self.filters_in_vain.load(Ordering::Relaxed),
         }
     }
 
-    /// Adds the profile that a page has found. The cap of the profile replaces the known cap, even if the profile has
-    /// no cap. So a misread cap is forgotten. The length of a tie run grows at once and shrinks step by step.
-    pub fn add(&self, view: LearningScope, profile: UpstreamProfile) {
-        self.caps[view.0].store(profile.cap.unwrap_or(0), Ordering::Relaxed);
-        self.filters_in_vain.store(profile.filters_in_vain, Ordering::Relaxed);
+    /// Adds the profile that a page from the answers of this peer has found. A cap that the page has found or refuted
+    /// replaces the known cap of the peer, so a misread cap is forgotten. The length of a tie run grows at once and
+    /// shrinks step by step.
+    pub fn add(&self, view: LearningScope, peer: Option<SocketAddr>, LearntProfile { before, after }: LearntProfile) {
+        if let Some(peer) = peer.filter(|_| after.cap != before.cap) {
+            self.slot(view, peer).store(after.cap.unwrap_or(0), Ordering::Relaxed);
+        }
+        self.filters_in_vain.store(after.filters_in_vain, Ordering::Relaxed);
         let known = self.run.load(Ordering::Relaxed);
         // The longest run might not be on this page, so only a part of its length is forgotten. Test:
         // `long_runs_are_forgotten_step_by_step`.
-        let run = profile.run.max(known - known / FORGOTTEN);
+        let run = after.run.max(known - known / FORGOTTEN);
         if run != known {
             // A concurrent update may be lost, which doesn't matter because the value is an estimate.
             self.run.store(run, Ordering::Relaxed);
@@ -96,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn caps_are_separated_by_path_filter_and_principal() {
+    fn caps_are_separated_by_path_filter_principal_and_peer() {
         let learning = Learning::default();
         let principal = [http::header::AUTHORIZATION];
         let as_user = |user: &'static str| {
@@ -110,26 +132,31 @@ mod tests {
                 Viewer { headers: &headers, known: None, told_apart_by: &principal, bound: &[], impersonal: &[] },
             )
         };
-        let views: std::collections::HashSet<usize> = ["", "expand=x", "status=a", "status=a&expand=x"]
+        let scopes: std::collections::HashSet<u64> = ["", "expand=x", "status=a", "status=a&expand=x"]
             .into_iter()
             .flat_map(|filters| ["/a", "/b"].map(|path| ["free", "pro"].map(|user| scope(path, filters, user).0)))
             .flatten()
             .collect();
-        assert!(views.len() > 10, "{views:?}");
+        assert_eq!(scopes.len(), 16, "{scopes:?}");
         assert_eq!(scope("/a", "status=a", "free"), scope("/a", "status=b", "free"), "values are of one view");
-        let (free, capped) = (scope("/a", "", "free"), UpstreamProfile { cap: Some(10), ..UpstreamProfile::default() });
-        learning.add(free, capped);
-        assert_eq!(learning.read(free), capped);
-        learning.add(free, UpstreamProfile::default());
-        assert_eq!(learning.read(free), UpstreamProfile::default());
+        let (free, peer, unknown) = (scope("/a", "", "free"), ([192, 0, 2, 1], 80).into(), UpstreamProfile::default());
+        let capped = UpstreamProfile { cap: Some(10), ..unknown };
+        learning.add(free, Some(peer), LearntProfile { before: unknown, after: capped });
+        assert_eq!(learning.cap(free, peer), Some(10));
+        // The others have no cap, so the pages are requested without one, and a small page shows nothing about it.
+        learning.add(free, Some(peer), LearntProfile { before: unknown, after: unknown });
+        assert_eq!(learning.cap(free, peer), Some(10));
+        learning.add(free, Some(peer), LearntProfile { before: capped, after: unknown });
+        assert_eq!(learning.cap(free, peer), None, "a page has refuted it");
     }
 
     #[test]
     fn long_runs_are_forgotten_step_by_step() {
         let learning = Learning::default();
         let runs = [40, 40, 3, 3, 0, 400, u32::MAX, 0].map(|run| {
-            learning.add(LearningScope(0), UpstreamProfile { run, ..UpstreamProfile::default() });
-            learning.read(LearningScope(1)).run
+            let before = UpstreamProfile::default();
+            learning.add(LearningScope(0), None, LearntProfile { before, after: UpstreamProfile { run, ..before } });
+            learning.read(None).run
         });
         assert_eq!(runs, [40, 40, 35, 31, 28, 400, u32::MAX, u32::MAX - u32::MAX / 8]);
     }

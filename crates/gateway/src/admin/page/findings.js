@@ -4,6 +4,9 @@ import { ago, between, bytes, count, percent, plural, span } from './format.js';
 
 const DAY = 86_400;
 
+/** For how many seconds a remark about a peer is news. */
+const RECENT = 300;
+
 /** The causes of refused pages, and the explanation of each. */
 const CAUSES = {
   position_lost: 'the place of a cursor is not found: the list changes fast, or its order is declared otherwise',
@@ -75,6 +78,11 @@ function* ofUpstreams({ upstreams, status }) {
     const isDown = skipped.length > 0 && skipped.length === upstream.peers.length;
     if (isDown) yield { ...at, severity: 'bad', what: skipped.length > 1 ? 'all peers are unhealthy' : 'its only peer is unhealthy', next: skipped[0].reason };
     else for (const peer of skipped) yield { ...at, severity: 'warn', what: `${peer.address} has been skipped for ${span(between(peer.since, status.now))}`, next: peer.reason };
+    for (const { address, remark: last } of upstream.peers.filter((peer) => peer.healthy && peer.remark)) {
+      if (between(last.at, status.now) < RECENT) yield { ...at, severity: 'warn', what: `${address} failed a request ${ago(last.at, status.now)}`, next: last.said };
+    }
+    const ahead = upstream.clock_ahead_seconds;
+    if (ahead !== null) yield { ...at, severity: 'warn', what: `the clock of this process is ${span(Math.abs(ahead))} ${ahead > 0 ? 'ahead of' : 'behind'} the upstream’s`, next: 'One of the two is wrong. Compare the time here with those of other processes.' };
     for (const name of upstream.unresolved) {
       const known = upstream.peers.some((peer) => peer.name === name.name);
       yield { ...at, severity: known ? 'warn' : 'bad', what: `${name.name} does not resolve`, next: `${name.reason}${known ? '; known addresses stay in use' : ''}` };

@@ -127,12 +127,13 @@ export function routes(report, open, wanted) {
   rest.requests > 0 ? h('p', { class: 'note' }, `${plural(rest.requests, 'request')} in ${span(rest.seconds)} had no route`, top(rest.problems).length > 0 ? `: mostly ${top(rest.problems)[0][0]}` : null, '.') : null];
 }
 
-function peer({ address, name, healthy, reason, since, in_flight: inFlight, failed_answers: inRow, requests, failed, mean_ms: mean }, now) {
+function peer({ address, name, healthy, reason, since, in_flight: inFlight, failed_answers: inRow, requests, failed, mean_ms: mean, remark: last }, now) {
   const state = healthy ? badge('calm', 'Healthy') : badge('bad', 'Skipped');
   return h('li', { 'data-key': `${name} ${address}` }, h('code', null, address), name === address ? null : h('small', null, name), state,
     h('span', null, `for ${span(between(since, now))}, ${count(inFlight)} in flight${inRow > 0 ? `, ${plural(inRow, 'failed answer')} in a row` : ''}`),
     requests > 0 ? h('span', null, `${plural(requests, 'request')}${failed > 0 ? `, ${percent(failed / requests)} failed` : ''}${mean === null ? '' : `, ${milliseconds(mean)} on average`}`) : null,
-    reason ? h('p', { class: 'next' }, reason) : null);
+    reason ? h('p', { class: 'next' }, reason) : null,
+    last && !reason ? h('p', { class: 'next' }, `${ago(last.at, now)}: ${last.said}`) : null);
 }
 
 export function upstreams({ upstreams: report, status }) {

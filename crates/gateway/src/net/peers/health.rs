@@ -1,8 +1,8 @@
 //! The health of a peer. An unhealthy peer is skipped.
 //!
-//! A peer rests if it can't be reached, or if it gave too many failed or unusable answers in a row. After the rest, one request at
-//! a time tries the peer while other requests still skip it. A peer whose health checks fail is skipped until enough
-//! checks have passed.
+//! A peer rests if it can't be reached, if it gave too many failed answers in a row, or if other peers had to give too
+//! many pages in a row in its place. After the rest, one request at a time tries the peer while other requests still skip
+//! it. A peer whose health checks fail is skipped until enough checks have passed.
 
 use std::{
     sync::{
@@ -26,9 +26,9 @@ pub struct Health {
     ails: AtomicBool,
     /// The number of failed answers in a row.
     failed_answers: AtomicU32,
-    /// The number of unusable answers in a row, among those that were read as pages. The answer of another program with
-    /// 200 is good for a request that is only forwarded, so only pages end this row.
-    unusable_answers: AtomicU32,
+    /// The number of pages in a row that other peers gave in its place. The answer of another program with 200 is good for
+    /// a request that is only forwarded, so only a page from its own answers ends this row.
+    missed_pages: AtomicU32,
     state: Mutex<HealthState>,
 }
 
@@ -58,9 +58,8 @@ enum RestCause {
     Unreachable,
     /// The peer gave too many failed answers; a good answer on trial ends the rest.
     FailedAnswers,
-    /// The peer gave too many answers that can't be read, where other peers gave readable ones; a usable answer on
-    /// trial ends the rest.
-    UnusableAnswers,
+    /// Other peers gave too many pages in place of this one; a page from its answers on trial ends the rest.
+    MissedPages,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,7 +96,7 @@ pub struct HealthReport {
     pub reason: Option<String>,
     /// The time of the last change between healthy and unhealthy.
     pub since: Instant,
-    /// The number of failed answers in a row.
+    /// The number of failed answers, or of pages that other peers gave, in a row.
     pub failed_answers: u32,
 }
 
@@ -106,15 +105,14 @@ impl Health {
     pub fn new(now: Instant) -> Self {
         let state = HealthState { since: now, reason: String::new(), rest: None, checks: Checks::default() };
         let zero = || AtomicU32::new(0);
-        let (failed_answers, unusable_answers) = (zero(), zero());
-        Self { ails: AtomicBool::new(false), failed_answers, unusable_answers, state: Mutex::new(state) }
+        let (failed_answers, missed_pages) = (zero(), zero());
+        Self { ails: AtomicBool::new(false), failed_answers, missed_pages, state: Mutex::new(state) }
     }
 
     /// Returns whether a request may be sent to the peer. A request that gets [`Readiness::Trial`] must be sent to it.
     ///
-    /// Only requests that can be repeated at another peer try a peer that gave failed answers, and only those whose
-    /// answer is read as a page one that gave unusable answers. If no such request comes within 30 s after the rest, any
-    /// request may try it.
+    /// Only requests that can be repeated at another peer try a peer that gave failed answers, and only requests for pages
+    /// one in whose place others gave pages. If no such request comes within 30 s after the rest, any request may try it.
     pub fn readiness(&self, can_repeat: bool, judges: bool, now: Instant) -> Readiness {
         if !self.ails() {
             return Readiness::Ready;
@@ -128,7 +126,7 @@ impl Health {
                 let fits = match rest.cause {
                     RestCause::Unreachable => true,
                     RestCause::FailedAnswers => can_repeat,
-                    RestCause::UnusableAnswers => judges,
+                    RestCause::MissedPages => judges,
                 };
                 // If no request comes that can be repeated, another one tries the peer later. Test:
                 // `writes_are_used_as_trials_if_no_read_arrives`.
@@ -160,16 +158,13 @@ impl Health {
         HealthReport {
             reason: self.ails().then(|| state.reason.clone()),
             since: state.since,
-            failed_answers: self
-                .failed_answers
-                .load(Ordering::Relaxed)
-                .max(self.unusable_answers.load(Ordering::Relaxed)),
+            failed_answers: self.failed_answers.load(Ordering::Relaxed).max(self.missed_pages.load(Ordering::Relaxed)),
         }
     }
 
-    /// Returns whether [`Self::usable`] would change nothing.
+    /// Returns whether [`Self::gave_page`] would change nothing.
     pub fn is_proven(&self) -> bool {
-        self.unusable_answers.load(Ordering::Relaxed) == 0 && !self.ails()
+        self.missed_pages.load(Ordering::Relaxed) == 0 && !self.ails()
     }
 
     /// Records that the peer couldn't be reached, for the reason `said`. Returns the change of health; `None` if the
@@ -207,12 +202,12 @@ impl Health {
         self.settle(&mut state, now)
     }
 
-    /// Records an answer that was read as a page. It ends the row of unusable answers, and on trial the rest that they
-    /// caused. Returns the change of health; `None` if the health stays the same.
-    pub fn usable(&self, now: Instant) -> Option<HealthChange> {
-        self.unusable_answers.store(0, Ordering::Relaxed);
+    /// Records a page from the peer's answers. It ends the row of missed pages, and on trial the rest that they caused.
+    /// Returns the change of health; `None` if the health stays the same.
+    pub fn gave_page(&self, now: Instant) -> Option<HealthChange> {
+        self.missed_pages.store(0, Ordering::Relaxed);
         let mut state = self.locked();
-        state.rest = state.rest.filter(|rest| rest.cause != RestCause::UnusableAnswers || !rest.on_trial);
+        state.rest = state.rest.filter(|rest| rest.cause != RestCause::MissedPages || !rest.on_trial);
         self.settle(&mut state, now)
     }
 
@@ -225,19 +220,19 @@ impl Health {
         self.count_against(RestCause::FailedAnswers, count, said, most, may_rest, now)
     }
 
-    /// Records an unusable answer, as [`Self::failed`] records a failed one.
-    pub fn unusable(
+    /// Records a page that another peer gave in place of this one, because of what `said` says of its own answers, as
+    /// [`Self::failed`] records a failed answer.
+    pub fn missed_page(
         &self,
         said: &str,
         most: u32,
         may_rest: impl FnOnce() -> bool,
         now: Instant,
     ) -> Option<HealthChange> {
-        let count = self.unusable_answers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let said = || {
-            format!("{count} answers in a row can't be read, the last one: {said}; those of other peers can be read")
-        };
-        self.count_against(RestCause::UnusableAnswers, count, said, most, may_rest, now)
+        let count = self.missed_pages.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let said =
+            || format!("{count} pages in a row were made from the answers of other peers, the last one because {said}");
+        self.count_against(RestCause::MissedPages, count, said, most, may_rest, now)
     }
 
     fn count_against(
@@ -327,7 +322,7 @@ impl Health {
         }
         // Otherwise one failed answer could complete the row from before the rest, and begin another rest.
         self.failed_answers.store(0, Ordering::Relaxed);
-        self.unusable_answers.store(0, Ordering::Relaxed);
+        self.missed_pages.store(0, Ordering::Relaxed);
         Some(HealthChange::Healthy)
     }
 
@@ -463,21 +458,21 @@ mod tests {
 
     /// The answers that a peer gives to forwarded requests say nothing about those to requests for pages.
     #[test]
-    fn only_pages_end_a_row_of_unusable_answers() {
+    fn only_pages_end_a_row_of_missed_pages() {
         let now = now();
         let health = Health::new(now);
-        assert_eq!(health.unusable("status 200, text/html", 2, || true, now), None);
+        assert_eq!(health.missed_page("one can't be read", 2, || true, now), None);
         assert_eq!(health.answered(now), None);
         let reason =
-            "2 answers in a row can't be read, the last one: status 200, text/html; those of other peers can be read";
+            "2 pages in a row were made from the answers of other peers, the last one because one can't be read";
         let reason = reason.to_owned();
-        assert_eq!(health.unusable("status 200, text/html", 2, || true, now), Some(HealthChange::Unhealthy(reason)));
+        assert_eq!(health.missed_page("one can't be read", 2, || true, now), Some(HealthChange::Unhealthy(reason)));
         assert_eq!(health.report().failed_answers, 2);
         assert_eq!(health.readiness(true, false, now + SECOND), Readiness::Resting, "it would notice nothing");
         assert_eq!(health.readiness(true, true, now + SECOND), Readiness::Trial);
         assert_eq!(health.answered(now + SECOND), None, "a forwarded request was in flight");
-        assert_eq!(health.usable(now + SECOND), Some(HealthChange::Healthy));
+        assert_eq!(health.gave_page(now + SECOND), Some(HealthChange::Healthy));
         assert!(health.is_proven());
-        assert_eq!(health.unusable("status 200, text/html", 2, || true, now), None, "the row began again");
+        assert_eq!(health.missed_page("one can't be read", 2, || true, now), None, "the row began again");
     }
 }

@@ -20,6 +20,8 @@ pub struct Peer {
     pub health: Health,
     in_flight: AtomicUsize,
     figures: PeerFigures,
+    /// The time of the last failure, and what it was; `None` before the first one.
+    remark: Mutex<Option<(Instant, String)>>,
     /// The number of times that the pool of connections to the peer was abandoned.
     abandoned: AtomicU64,
     /// The time of the last one; `None` before the first one.
@@ -43,7 +45,8 @@ struct PeerFigures {
 pub struct PeerCounts {
     /// The requests that were sent or tried to be sent, among them retries.
     pub requests: u64,
-    /// The requests that the peer failed: it couldn't be reached, was late, or its answer was a failure or unusable.
+    /// The requests that the peer failed: it couldn't be reached, was late, its answer was a failure, or another peer had
+    /// to give the page.
     pub failures: u64,
     /// The answers whose time was measured.
     pub answers: u64,
@@ -72,8 +75,8 @@ impl Peer {
     pub fn new(address: SocketAddr, now: Instant) -> Arc<Self> {
         let (health, next_check) = (Health::new(now), Mutex::new(Some(now)));
         let (in_flight, abandoned) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let (figures, last_abandoned) = (PeerFigures::default(), Mutex::default());
-        Arc::new(Self { address, health, in_flight, figures, abandoned, last_abandoned, next_check })
+        let (figures, remark, last_abandoned) = (PeerFigures::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { address, health, in_flight, figures, remark, abandoned, last_abandoned, next_check })
     }
 
     /// Returns the number of requests in flight to this address.
@@ -100,9 +103,16 @@ impl Peer {
         PeerRequest { peer: Arc::clone(self), began: now }
     }
 
-    /// Counts a failed request.
-    pub(super) fn note_failure(&self) {
+    /// Counts a failed request, and notes what its failure was.
+    pub(super) fn note_failure(&self, said: &str, now: Instant) {
         self.figures.failures.fetch_add(1, Ordering::Relaxed);
+        *self.remark.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, said.to_owned()));
+    }
+
+    /// Returns the time of the last failure, and what it was; `None` before the first one.
+    #[must_use]
+    pub fn last_remark(&self) -> Option<(Instant, String)> {
+        self.remark.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the counts of the peer.

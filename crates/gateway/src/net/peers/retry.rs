@@ -1,7 +1,7 @@
 //! Retries of requests that only read: the failures after which a retry is worthwhile, the pauses, and the budget.
 
 use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicI32, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -9,24 +9,25 @@ use crate::net::error::FetchError;
 use cursorgate_config::settings::RetrySettings;
 
 /// The cost of a retry in the unit of the budget, a hundredth of a retry.
-const RETRY: u32 = 100;
+const RETRY: i32 = 100;
 
 /// The largest number of retries in a budget. Shares beyond it are lost. A new budget is full, so even an upstream with
 /// few requests has retries.
-const RESERVE: u32 = 10;
+const RESERVE: i32 = 10;
 
 /// The budget of retries of one upstream. Every request adds a share of a retry, so there are never more retries than
-/// the reserve plus that share of all requests. The budget needs no clock. The next snapshot shares it.
+/// the reserve plus that share of all requests. A page that is made again may overdraw it, and later retries wait until
+/// that is made up. The budget needs no clock. The next snapshot shares it.
 #[derive(Debug)]
 pub struct RetryBudget {
-    hundredths: AtomicU32,
+    hundredths: AtomicI32,
     made: AtomicU64,
     refused: AtomicU64,
 }
 
 impl Default for RetryBudget {
     fn default() -> Self {
-        Self { hundredths: AtomicU32::new(RESERVE * RETRY), made: AtomicU64::new(0), refused: AtomicU64::new(0) }
+        Self { hundredths: AtomicI32::new(RESERVE * RETRY), made: AtomicU64::new(0), refused: AtomicU64::new(0) }
     }
 }
 
@@ -37,7 +38,7 @@ pub enum Flaw {
     Broken,
     /// The answer was no HTTP.
     NotHttp,
-    /// The answer can't be read. The peer is at fault only if another one gives a readable answer.
+    /// The answer can't be read, or makes no page. The peer is at fault only if another one gives the page.
     Unreadable,
     /// The request timed out.
     Late,
@@ -109,7 +110,7 @@ impl std::fmt::Display for Flaw {
 impl RetryBudget {
     /// Adds the share of one request, in hundredths of a retry. The budget stays at most [`RESERVE`] retries.
     pub fn add(&self, share: u32) {
-        let most = RESERVE * RETRY;
+        let (most, share) = (RESERVE * RETRY, i32::try_from(share).unwrap_or(i32::MAX));
         // Usually the budget is full, and the counter is only read.
         if self.hundredths.load(Ordering::Relaxed) < most {
             let _ = self.hundredths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| {
@@ -122,11 +123,29 @@ impl RetryBudget {
     pub fn take(&self) -> bool {
         let taken = self
             .hundredths
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| known.checked_sub(RETRY))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| (known >= RETRY).then_some(known - RETRY))
             .is_ok();
         let count = if taken { &self.made } else { &self.refused };
         count.fetch_add(1, Ordering::Relaxed);
         taken
+    }
+
+    /// Returns whether the budget allows a retry, without taking it. A refusal is counted.
+    pub fn permits(&self) -> bool {
+        let permits = self.hundredths.load(Ordering::Relaxed) >= RETRY;
+        if !permits {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        permits
+    }
+
+    /// Takes a retry, even if the budget doesn't allow it.
+    pub fn charge(&self) {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        // The update never fails.
+        let _ = self
+            .hundredths
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(known.saturating_sub(RETRY)));
     }
 
     /// Returns the number of retries made so far.

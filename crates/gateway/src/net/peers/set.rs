@@ -193,6 +193,11 @@ impl Peers {
         self.failures.load(Ordering::Relaxed)
     }
 
+    /// Folds over the addresses of healthy peers.
+    pub fn fold_healthy<T>(&self, start: T, mut step: impl FnMut(T, SocketAddr) -> T) -> T {
+        self.fold(start, |all, _, peer| if peer.health.ails() { all } else { step(all, peer.address) })
+    }
+
     /// Returns the peers of all names that have been resolved.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Peer>> {
@@ -272,7 +277,7 @@ impl Peers {
     /// Records that a peer couldn't be reached, for the reason `said`, and logs a change of the peer's health.
     pub fn unreached(&self, peer: &Peer, said: &str, now: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        peer.note_failure();
+        peer.note_failure(said, now);
         self.log(peer, peer.health.unreached(said, now));
     }
 
@@ -309,22 +314,23 @@ impl Peers {
 
     /// Records a failed answer of a peer, for the reason `said`, and logs a change of the peer's health.
     pub fn failed(&self, peer: &Peer, said: &str, now: Instant) {
-        peer.note_failure();
+        peer.note_failure(said, now);
         self.log(peer, peer.health.failed(said, self.policy.eject_after, || self.may_rest(), now));
     }
 
-    /// Records a usable answer of a peer, and logs a change of the peer's health.
-    pub(super) fn usable(&self, peer: &Peer) {
+    /// Records a page that was made from the answers of a peer, and logs a change of the peer's health.
+    pub(super) fn gave_page(&self, peer: &Peer) {
         if !peer.health.is_proven() {
-            self.log(peer, peer.health.usable(self.now()));
+            self.log(peer, peer.health.gave_page(self.now()));
         }
     }
 
-    /// Records an unusable answer of a peer, in place of which another peer gave a usable one, and logs a change of the
-    /// peer's health.
-    pub(super) fn unusable(&self, peer: &Peer, said: &str) {
-        peer.note_failure();
-        self.log(peer, peer.health.unusable(said, self.policy.eject_after, || self.may_rest(), self.now()));
+    /// Records that another peer gave a page in place of this one, for the reason `said`, and logs a change of the peer's
+    /// health.
+    pub(super) fn missed_page(&self, peer: &Peer, said: &str) {
+        let now = self.now();
+        peer.note_failure(said, now);
+        self.log(peer, peer.health.missed_page(said, self.policy.eject_after, || self.may_rest(), now));
     }
 
     /// Returns whether another peer may rest for its answers. At most half of the peers do: the others get all

@@ -5,13 +5,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cursorgate_learn::traffic::UPSTREAM_STATUS;
 
+/// The kind of a page that one peer could not give, and another one gave.
+pub const OTHER_PEER: &str = "other_peer";
+
 /// The largest number of characters of a detail or a key. Longer text is truncated.
 const LONGEST: usize = 500;
 
 /// The kinds that no change of a route or dialect corrects, for example load and failures of the upstream.
-const OF_THE_MOMENT: [&str; 7] = [
+const OF_THE_MOMENT: [&str; 8] = [
     "failed",
     "internal",
+    OTHER_PEER,
     "overloaded",
     "upstream_timeout",
     "upstream_truncated",

@@ -1,7 +1,10 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::net::peers::{retry::Flaw, visit::Visit};
+use crate::net::peers::{
+    retry::Flaw,
+    visit::{NoPage, Visit},
+};
 
 const RETRIES: RetrySettings = RetrySettings {
     most: 2,
@@ -208,6 +211,98 @@ async fn retries_are_bounded_by_number_time_and_budget() {
     assert_eq!(visit.retries(), 2);
     let retries = (0..100).filter(|_| Visit::new(&peers, 0, true).retry(Flaw::Broken, now, later).is_some()).count();
     assert_eq!(retries, 8, "the reserve without the first two");
+}
+
+/// Makes a page as far as the peers allow, and returns the peers that were asked, by their numbers.
+async fn page_from(visit: &Visit<'_>, now: Instant, gives: impl Fn(usize) -> Result<(), NoPage>) -> Vec<usize> {
+    let mut asked = Vec::new();
+    loop {
+        visit.begins();
+        let chosen = visit.next(now, SECOND).await.unwrap();
+        let number = ALL.iter().position(|peer| *peer == chosen.request.address.to_string()).unwrap();
+        asked.push(number);
+        visit.uses(&chosen.request);
+        match gives(number) {
+            Ok(()) => {
+                visit.served();
+                return asked;
+            }
+            Err(reason) => visit.no_page(reason),
+        }
+        if visit.again(now, now + SECOND).is_none() {
+            return asked;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_differs_if_another_one_gives_its_page() {
+    let differs = || Err(NoPage::Differs("it differs".to_owned()));
+    let now = now();
+    let judged = |peers| Visit::new(peers, 0, true).judging();
+    let failures = |peers: &Peers| peers.all().iter().map(|peer| peer.counts().failures).collect::<Vec<_>>();
+
+    let one = peers(&ALL);
+    let asked = page_from(&judged(&one), now, |peer| if peer == 0 { differs() } else { Ok(()) }).await;
+    assert_eq!((asked, failures(&one)), (vec![0, 2], vec![1, 0, 0]));
+    assert_eq!(one.all()[0].last_remark().unwrap().1, "it differs");
+    // In turn, the next page begins at the first peer again.
+    one.turn.store(0, Ordering::Relaxed);
+    page_from(&judged(&one), now, |peer| if peer == 0 { differs() } else { Ok(()) }).await;
+    assert!(one.all()[0].health.ails(), "twice in a row");
+
+    let all = peers(&ALL);
+    assert_eq!(page_from(&judged(&all), now, |_| differs()).await, [0, 2, 1]);
+    assert_eq!(failures(&all), [0; 3], "no peer gives the page");
+
+    let tokens = peers(&ALL);
+    let asked =
+        page_from(&judged(&tokens), now, |peer| if peer != 1 { Err(NoPage::UnknownToken) } else { Ok(()) }).await;
+    assert_eq!((asked, failures(&tokens)), (vec![0, 2, 1], vec![0; 3]), "a token is known where it was made");
+}
+
+/// A peer whose answers were mixed with those of another one isn't blamed, and may give the page alone.
+#[tokio::test]
+async fn a_page_of_two_peers_blames_none() {
+    let (peers, now) = (peers(&ALL[..2]), now());
+    let visit = Visit::new(&peers, 0, true).judging();
+    let first = visit.next(now, SECOND).await.unwrap();
+    visit.uses(&first.request);
+    visit.failed(&first.request, Flaw::Broken, now);
+    let second = visit.next(now, SECOND).await.unwrap();
+    visit.uses(&second.request);
+    visit.no_page(NoPage::Differs("mixed".to_owned()));
+    assert!(visit.again(now, now + SECOND).is_some());
+    let alone = visit.next(now, SECOND).await.unwrap();
+    assert_eq!(alone.request.address, second.request.address);
+    visit.uses(&alone.request);
+    assert!(visit.served().is_empty());
+    assert_eq!(peers.all()[1].counts().failures, 0);
+}
+
+/// Pages that are made again are paid from the budget by their requests, so they are at most its share of all requests.
+#[tokio::test]
+async fn pages_that_are_made_again_are_a_share_of_the_requests() {
+    let (peers, now) = (peers(&ALL), now());
+    let mut requests = 0;
+    for _ in 0..200 {
+        let visit = Visit::new(&peers, 0, true).judging();
+        loop {
+            for _ in 0..8 {
+                visit.begins();
+                requests += 1;
+            }
+            let chosen = visit.next(now, SECOND).await.unwrap();
+            visit.uses(&chosen.request);
+            visit.no_page(NoPage::Differs("small pages".to_owned()));
+            if visit.again(now, now + SECOND).is_none() {
+                break;
+            }
+        }
+    }
+    let again = peers.budget().made();
+    assert!(again > 200 && again <= 10 + 16 + (requests - again) / 5, "{again} of {requests}");
+    assert!(peers.budget().refused() > 0);
 }
 
 #[tokio::test]
