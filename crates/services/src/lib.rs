@@ -11,6 +11,7 @@ mod bulk;
 mod caller;
 mod contract;
 mod database;
+mod document;
 mod exports;
 mod graphql;
 mod id;
