@@ -476,6 +476,11 @@ pub(super) fn header_name(text: &str) -> Checked {
     }
 }
 
+/// Accepts the path of an entry: the root, or the path of a service.
+pub(super) fn entry_path(text: &str) -> Checked {
+    if text == "/" { Ok(()) } else { service_path(text) }
+}
+
 /// Accepts a word of `identity`, such as "cookie:session".
 pub(super) fn identity(text: &str) -> Checked {
     let help = "write \"jwt:sub\", \"answer:/id\", \"cookie:session\", \"header:X-User\", \"parameter:api_key\" or \

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, watch};
 
 use super::{
-    document::{DeliveryDocument, json_response, passed, types},
+    document::{DeliveryDocument, passed, types},
     endpoint::{DisabledBy, Endpoint, EndpointState, NAME, SealedParts, owners},
     event::{Event, VERIFICATION, payload},
     events::{Events, by},
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     caller::Caller,
     database::{DatabaseFault, store_unavailable},
+    document::json_response,
     id::new_id,
     inner::{InnerGateway, InnerRequest},
 };
