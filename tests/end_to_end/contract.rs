@@ -67,11 +67,23 @@ documentation = "https://docs.example.com/api"
 except = ["secret"]
 "#;
 
+const EVENTS: [&str; 7] = [
+    "collection.changed",
+    "export.completed",
+    "export.failed",
+    "job.completed",
+    "job.failed",
+    "legacy.sunset_approaching",
+    "order.paid",
+];
+
 fn all_services(directory: &Directory) -> String {
     format!(
         "{CONTRACT}[services.bulk]\n[services.graphql]\n[services.mcp]\n[services.live]\nroutes = [\"users\"]\n\
-         [services.exports]\ndirectory = {:?}\n\
-         [services.webhooks]\ndirectory = {:?}\nclients = {{ authorize = \"/users?limit=1\" }}\n",
+         [services.exports]\ndirectory = {:?}\n[services.jobs.queues]\nreports = {{ request = \"POST /reports\" }}\n\
+         other-reports = {{ request = \"POST /reports\" }}\nother_reports = {{ request = \"POST /reports\" }}\n\
+         [services.webhooks]\ndirectory = {:?}\ntypes.order = {{ type = \"order.paid\", version = \"2\", schema = '{{}}' }}\n\
+         clients = {{ authorize = \"/users?limit=1\", events = {EVENTS:?} }}\n",
         directory.file("exports"),
         directory.file("webhooks"),
     )
@@ -97,21 +109,18 @@ fn clients_get_a_document_of_lists_and_services() {
         "/teams/{team}/members",
         "/bulk",
         "/graphql",
+        "/jobs",
+        "/jobs/reports",
+        "/jobs/{jobId}/result",
         "/mcp",
         "/webhooks",
         "/webhooks/{endpointId}/deliveries/{deliveryId}/redeliver",
     ] {
         assert!(paths.contains(&path), "{path} in {paths:?}");
     }
-    let events = [
-        "collection.changed",
-        "export.completed",
-        "export.failed",
-        "job.completed",
-        "job.failed",
-        "legacy.sunset_approaching",
-    ];
-    assert_eq!(names(&document["webhooks"]), events);
+    assert_eq!(names(&document["webhooks"]), EVENTS);
+    let of_own = &document["webhooks"]["order.paid"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(of_own["properties"]["version"]["const"], "2", "{of_own}");
     let hidden = ["/secret", "/elsewhere", "{rest}", "other.example", &upstream.address.to_string(), "legacy\""];
     for text in hidden {
         assert!(!answer.text().contains(text), "{text} is nothing for clients");
@@ -152,7 +161,7 @@ fn a_client_finds_all_lists_from_the_entry_and_the_catalog() {
     ]);
     assert_eq!(links["item"], items, "{links}");
     let services = links["related"].as_array().expect("services").iter().map(|link| link["href"].as_str());
-    assert_eq!(services.flatten().collect::<Vec<_>>(), ["/bulk", "/graphql", "/mcp", "/webhooks"]);
+    assert_eq!(services.flatten().collect::<Vec<_>>(), ["/bulk", "/graphql", "/jobs", "/mcp", "/webhooks"]);
     let first = gateway.get(links["item"][0]["href"].as_str().expect("a link"));
     assert_eq!((first.status, first.header("cursorgate-level")), (200, Some("exact")), "{}", first.text());
 
@@ -207,6 +216,7 @@ fn only_paths_that_are_written_down_are_taken() {
         ("", &[][..]),
         ("[services.contract]\ndocument = \"/description.json\"\n", &["/description.json"][..]),
         (CONTRACT, &["/openapi.json", "/.well-known/api-catalog", "/api"][..]),
+        ("[services.contract]\ndocument = \"/openapi.json\"\nentry = \"/\"\n", &["/openapi.json", "/"][..]),
     ] {
         let gateway = Gateway::start(&configured(&upstream, services));
         for path in ["/openapi.json", "/description.json", "/.well-known/api-catalog", "/api", "/"] {

@@ -165,7 +165,7 @@ fn graphql_js_accepts_the_schema() {
     let right = "{ users(first: 2, sort: [SCORE_DESC, ID_ASC], score__gte: 5, parity: \"1\", filters: [{ name: \"id__lte\", value: 7 }]) \
                  { totalCount guarantee unproven edges { cursor node { id score note above { kin { id } } tags odd_name _own address { street } } } \
                  pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } teamUsers(team: 7) { edges { node } } }";
-    let wrong = "{ users(first: \"2\") { nodes } teamUsers { edges { node { id } } } }";
+    let wrong = "{ users(first: \"2\") { items } teamUsers { edges { node { id } } } }";
     let saw = run("schema.mjs", &[&lists.gateway.url("/graphql"), right, wrong]);
     assert_eq!((&saw["faults"], &saw["queries"][0]), (&json!([]), &json!([])), "{}", saw["schema"]);
     assert_eq!(saw["queries"][1].as_array().map(Vec::len), Some(4), "{saw}");
@@ -206,7 +206,7 @@ fn a_list_is_one_request() {
         (data, lists.upstream.count() - before)
     };
     let (data, count) = asked(
-        "{ users(first: 250) { guarantee edges { cursor node { id score note above { id } kin { id } } } pageInfo { hasNextPage endCursor } } }",
+        "{ users(first: 250) { guarantee nodes { id } edges { cursor node { id score note above { id } kin { id } } } pageInfo { hasNextPage endCursor } } }",
     );
     assert_eq!((count, data["users"]["edges"].as_array().map(Vec::len)), (1, Some(250)));
     assert_eq!(
@@ -217,6 +217,8 @@ fn a_list_is_one_request() {
         data["users"]["edges"][0]["node"],
         json!({ "id": 300, "score": 3000, "note": "row 300", "above": null, "kin": null })
     );
+    let nodes = data["users"]["nodes"].as_array().expect("the nodes");
+    assert_eq!((nodes.len(), &nodes[249]["id"]), (250, &data["users"]["edges"][249]["node"]["id"]));
     assert_eq!(data["users"]["edges"][249]["cursor"], data["users"]["pageInfo"]["endCursor"]);
     let (data, count) = asked(
         "query Twice { users(first: 2) { edges { node { id } } } ...Again ... on Query { users(first: 2) { edges { cursor } } } } \

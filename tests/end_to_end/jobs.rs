@@ -17,6 +17,7 @@ use crate::{
         list::PLAIN,
         upstream::{After, Exchange, Gate, Upstream},
     },
+    openapi,
 };
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -244,6 +245,31 @@ fn a_request_that_was_cut_off_is_repeated_only_if_it_may_be(place: &Place) {
     let job = begun(&gateway, &[ONE], &json!({}));
     let document = finished(&gateway, &job);
     assert_eq!((&document["state"], &document["attempts"]), (&json!("completed"), &json!(3)), "{document}");
+}
+
+/// The OpenAPI description contains the paths of jobs, and their answers conform to it.
+#[test]
+fn jobs_are_described() {
+    let (upstream, gate, _) = upstream();
+    gate.open();
+    let place = Place::directory();
+    let gateway = Gateway::start(&configuration(&upstream, &place, ""));
+    let order = json!({ "a": 1 });
+    let answer = post(&gateway, "/jobs/reports", &[ONE], &order);
+    let mut samples = vec![openapi::sample_of_post("/jobs/reports", &order, &answer, true)];
+    let job = answer.header("location").expect("a location");
+    finished(&gateway, job);
+    let failed = json!({ "a": 2 });
+    upstream.answer(|exchange| {
+        exchange.body()?;
+        exchange.reply("409 Conflict", &[JSON], br#"{"type":"/taken","title":"Taken"}"#)
+    });
+    finished(&gateway, &begun(&gateway, &[ONE], &failed));
+    for (path, target) in [("/jobs", "/jobs"), ("/jobs/{jobId}", job)] {
+        samples.push(openapi::sample(path, &gateway.send("GET", target, &[ONE], b""), true));
+    }
+    assert_eq!(samples[1]["body"]["jobs"][0]["error"]["type"], "/taken");
+    openapi::validate(&openapi::described(&gateway.file("cursorgate.toml")), &samples);
 }
 
 /// A place at another host, or of another upstream, is never asked: a client's credentials stay where they belong.

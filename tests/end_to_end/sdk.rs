@@ -16,7 +16,7 @@ use crate::{
         gateway::{Gateway, command},
         http,
         rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration},
-        upstream::Upstream,
+        upstream::{After, Exchange, Upstream},
     },
     third_party::environment,
 };
@@ -184,6 +184,87 @@ fn a_client_in_python_is_strictly_typed_and_walks_every_envelope() {
     run(Command::new(&python).args(["-W", "error", "-m", "unittest", "tests.test_client"]), &folder);
     let said = run(Command::new(&python).args(["-W", "error", "walk.py"]).arg(lists.gateway.url("")), &folder);
     lists.compare(&said, &["by tasks"]);
+}
+
+/// Answers like a service with rows, of which a PUT changes the note, and with reports, which take a moment.
+fn serve_rows(exchange: &mut Exchange, rows: &Rows) -> std::io::Result<After> {
+    let json = [("Content-Type", "application/json")];
+    let path = exchange.request.path().to_owned();
+    match (exchange.request.method.as_str(), path.as_str()) {
+        ("PUT", _) => {
+            exchange.body()?;
+            let id = path.rsplit('/').next().and_then(|id| id.parse().ok());
+            rows.change_of("Bearer one", |rows| {
+                rows.iter_mut().filter(|row| Some(row.id) == id).for_each(|row| "changed".clone_into(&mut row.note));
+            });
+            exchange.reply("204 No Content", &[], b"")
+        }
+        ("POST", _) => match exchange.body()?.as_slice() {
+            br#"{"month": "2026-11"}"# | br#"{"month":"2026-11"}"# => {
+                exchange.reply("202 Accepted", &[("Location", "/reports/1"), ("Retry-After", "0")], b"")
+            }
+            _ => exchange.reply("409 Conflict", &json, b"{}"),
+        },
+        (_, "/reports/1") => exchange.reply("200 OK", &json, br#"{"rows":3}"#),
+        (_, "/nowhere") => exchange.reply("404 Not Found", &json, b"{}"),
+        _ => rows.answer(exchange),
+    }
+}
+
+/// The clients of both languages order exports, watch pages, begin jobs and send bulk requests.
+#[test]
+fn clients_use_services() {
+    for language in ["typescript", "python"] {
+        let (directory, rows) = (Directory::new(), Rows::default());
+        rows.change_of("Bearer one", |own| own.extend((1..=60).map(|id| Row::new(id, id % 7 * 50))));
+        let served = rows.clone();
+        let upstream = Upstream::start(move |exchange| serve_rows(exchange, &served));
+        let file = directory.file("rows.openapi.json");
+        fs::write(&file, document().to_string()).expect("a file in the test's directory");
+        let openapi = format!("openapi = {{ file = \"{}\", operation = \"GET /users\" }}", file.display());
+        let routes = configuration(upstream.address, BY_OFFSET, &format!("{BY_SCORE}\n{openapi}"));
+        let gateway = Gateway::start(&format!(
+            "{routes}\n[routes.others]\npath = \"/others\"\nupstream = \"legacy\"\ndialect = \"rows\"\norder = [\"id\"]\n\
+             fields = {{ id = {{ type = \"number\", nulls = \"none\" }} }}\n\
+             [routes.rest]\npath = \"/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n\
+             [services.bulk]\n[services.live]\nroutes = [\"users\"]\n[services.exports]\ndirectory = {:?}\n\
+             [services.jobs.queues.reports]\nrequest = \"POST /reports\"\ninterval = \"100ms\"\n",
+            directory.file("exports")
+        ));
+        let configuration = directory.file("cursorgate.toml");
+        fs::write(&configuration, gateway.configuration()).expect("a file in the test's directory");
+        let folder = directory.file(language);
+        let mut command = command();
+        command.arg("sdk").arg(&configuration).args(["--lang", language, "--out"]).arg(&folder);
+        run(&mut command, directory.path());
+        let said = if language == "python" {
+            fs::copy(source("services.py"), folder.join("services.py")).expect("a copy");
+            let python = environment("sdk/python/bin/python");
+            run(Command::new(&python).args(["-m", "mypy", "--strict", "api_client", "services.py"]), &folder);
+            run(Command::new(&python).args(["-W", "error", "services.py"]).arg(gateway.url("")), &folder)
+        } else {
+            let modules = environment("sdk/node_modules");
+            std::os::unix::fs::symlink(&modules, folder.join("node_modules")).expect("a link in the test's directory");
+            fs::copy(source("services.ts"), folder.join("test/services.ts")).expect("a copy");
+            run(Command::new(modules.join(".bin/tsc")).args(["--strict", "--project", "."]), &folder);
+            run(Command::new("node").arg("dist/test/services.js").arg(gateway.url("")), &folder)
+        };
+        let told: Value = serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{fault}: {said}"));
+        let high: Vec<Row> = (1..=60).map(|id| Row::new(id, id % 7 * 50)).filter(|row| row.score >= 100).collect();
+        let order = ordered(&high, |row| (-signed(row.score), signed(row.id)));
+        let expected = json!({
+            "export": ["completed", high.len(), order],
+            "same": [true],
+            "deleted": "export_not_found",
+            "bulk": [false, [["a", true, 204], [null, false, 404]]],
+            "live": [["row 6", "row 13", "row 20"], ["row 6", "changed", "row 20"]],
+            "job": [true, { "rows": 3 }, 1],
+            "failed": ["failed", 409],
+            "resumed": true,
+            "not live": true,
+        });
+        assert_eq!(told, expected, "{language}");
+    }
 }
 
 /// A client that a public generator writes from the document of a route, as `learn` writes the route, reads all items

@@ -51,8 +51,8 @@ pub use services::{
 pub use store::{StoreKind, StoreSettings, StoreUser};
 pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
 pub use webhooks::{
-    EmitSettings, EndpointPace, EventType, OwnEventType, WatchSettings, WebhookClientSettings, WebhookEndpointSettings,
-    WebhookSettings,
+    EmitAnswerSettings, EmitRequestSettings, EmitSettings, EndpointPace, EventType, OwnEventType, WatchSettings,
+    WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
 };
 
 use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};

@@ -476,6 +476,21 @@ pub(super) fn header_name(text: &str) -> Checked {
     }
 }
 
+/// Accepts the path of an entry: the root, or the path of a service.
+pub(super) fn entry_path(text: &str) -> Checked {
+    if text == "/" { Ok(()) } else { service_path(text) }
+}
+
+/// Accepts the name of a header for events. The header is removed from answers, so a header that clients need is refused.
+pub(super) fn event_header(text: &str) -> Checked {
+    header_name(text)?;
+    if text.to_ascii_lowercase().contains("event") {
+        return Ok(());
+    }
+    let help = "write a name such as \"Cursorgate-Event\": clients don't get this header";
+    Err(SyntaxFault::new(format!("{text:?} doesn't name events"), help))
+}
+
 /// Accepts a word of `identity`, such as "cookie:session".
 pub(super) fn identity(text: &str) -> Checked {
     let help = "write \"jwt:sub\", \"answer:/id\", \"cookie:session\", \"header:X-User\", \"parameter:api_key\" or \

@@ -193,11 +193,12 @@ impl ContractCall<'_> {
 
 /// Returns the names and the paths of the services that have a path of their own.
 fn services(settings: &ServiceSettings) -> impl Iterator<Item = (&'static str, &str)> {
-    let ServiceSettings { bulk, graphql, mcp, webhooks, .. } = settings;
+    let ServiceSettings { bulk, graphql, jobs, mcp, webhooks, .. } = settings;
     let clients = webhooks.as_ref().and_then(|webhooks| webhooks.clients.as_ref());
     let named = [
         bulk.as_ref().map(|bulk| ("bulk", bulk.path.as_str())),
         graphql.as_ref().map(|graphql| ("graphql", graphql.path.as_str())),
+        jobs.as_ref().map(|jobs| ("jobs", jobs.path.as_str())),
         mcp.as_ref().map(|mcp| ("mcp", mcp.path.as_str())),
         clients.map(|clients| ("webhooks", clients.path.as_str())),
     ];

@@ -11,6 +11,7 @@ mod bulk;
 mod caller;
 mod contract;
 mod database;
+mod document;
 mod exports;
 mod graphql;
 mod id;
@@ -94,6 +95,8 @@ impl Services {
             let opened = webhooks::open(&inner, settings)?;
             answering.push(Arc::new(opened.service));
             reports.push(Arc::new(opened.report));
+            // The cell is empty, because the services of a gateway are opened once.
+            let _ = gateway.event_sink.set(Arc::new(opened.events.clone()));
             (webhooks, events) = (Some((opened.deliveries, opened.watches)), Some(opened.events));
         }
         let live = live::LivePages::new(Arc::clone(&inner), events.clone());

@@ -2,10 +2,10 @@
 
 use super::{CLIENTS, ONE, active, ask, deliveries, delivery, receiver, receiver::Receiver, services};
 use crate::harness::{
-    Directory,
+    Directory, eventually,
     gateway::{Gateway, command},
     list::{PLAIN, serve, users},
-    upstream::Upstream,
+    upstream::{Exchange, Upstream},
 };
 use serde_json::{Value, json};
 
@@ -54,6 +54,90 @@ fn an_event_of_an_own_type_arrives_if_it_matches_its_schema() {
     assert_eq!(upstream.requests().iter().filter(|request| request.path() == "/events").count(), 0);
 }
 
+/// An upstream of a route that may emit adds events to its answers. Clients get neither these headers nor those of other
+/// routes, whether or not an event is valid, and can't emit events through an upstream that repeats their headers.
+#[test]
+fn an_upstream_emits_events_by_a_header_that_no_client_gets() {
+    let long = format!(r#"{{"type":"order.paid","data":{{"id":1,"note":"{}"}}}}"#, "x".repeat(17 << 10));
+    let list = serve(users(3));
+    let upstream = Upstream::start(move |exchange: &mut Exchange| {
+        let path = exchange.request.path().to_owned();
+        if exchange.request.method == "POST" {
+            exchange.body()?;
+        }
+        let repeated = exchange.request.header("cursorgate-event").unwrap_or("none").to_owned();
+        let event = |id: u64| format!(r#"{{"type":"order.paid","id":"{id}","data":{{"id":{id}}}}}"#);
+        let events: Vec<String> = match path.as_str() {
+            "/orders/1" | "/others/1" | "/jobs-of/1" => vec![event(1)],
+            // In base64: {"type":"order.paid","id":"2","data":{"id":2,"name":"Zoë"}}
+            "/orders/2" => {
+                vec!["eyJ0eXBlIjoib3JkZXIucGFpZCIsImlkIjoiMiIsImRhdGEiOnsiaWQiOjIsIm5hbWUiOiJab8OrIn19".to_owned()]
+            }
+            "/orders/many" => (100..110).map(event).collect(),
+            "/orders/wrong" => vec![
+                "no event".to_owned(),
+                r#"{"type":"order.lost","data":{}}"#.to_owned(),
+                r#"{"type":"order.paid","data":{"id":"canary"}}"#.to_owned(),
+                long.clone(),
+            ],
+            "/orders/early" => {
+                exchange
+                    .send(format!("HTTP/1.1 103 Early Hints\r\nCursorgate-Event: {}\r\n\r\n", event(7)).as_bytes())?;
+                Vec::new()
+            }
+            "/orders/repeated" => vec![repeated],
+            "/users" => return list(exchange),
+            _ => Vec::new(),
+        };
+        let headers: Vec<(&str, &str)> = events.iter().map(|event| ("Cursorgate-Event", event.as_str())).collect();
+        exchange.reply("200 OK", &headers, b"done")
+    });
+    let (directory, own) = (Directory::new(), Receiver::start());
+    std::fs::write(directory.file("secret"), receiver::SECRET).expect("a file");
+    let route = |name: &str| {
+        format!("[routes.{name}]\npath = \"/{name}/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n")
+    };
+    let tables = format!(
+        "{TYPES}[services.webhooks.emit]\nroutes = [\"orders\"]\n[services.webhooks.endpoints.audit]\nurl = {:?}\n\
+         events = [\"order.paid\"]\nsecret = \"file:{}\"\n{}{}[services.bulk]\n",
+        own.url("/"),
+        directory.file("secret").display(),
+        route("orders"),
+        route("others"),
+    );
+    let services = services(&directory, &[own.port()], "", &tables);
+    let gateway = Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)));
+    let ids = || own.events().iter().map(|event| event.json()["data"]["id"].clone()).collect::<Vec<_>>();
+    let forged = ("Cursorgate-Event", r#"{"type":"order.paid","id":"9","data":{"id":9}}"#);
+    for path in ["/orders/1", "/others/1", "/orders/2", "/orders/wrong", "/orders/repeated", "/orders/many"] {
+        let answer = gateway.send("POST", path, &[ONE, forged], b"");
+        assert_eq!((answer.status, answer.text()), (200, "done"), "{path}");
+        assert_eq!(answer.header("cursorgate-event"), None, "{path}");
+    }
+    let mut connection = gateway.connect();
+    let early = connection.request("GET", "/orders/early", &[], b"").expect("the hints");
+    assert_eq!((early.status, early.header("cursorgate-event")), (103, None));
+    // An event of an operation is the same event as that of a single request.
+    let bulk = json!({ "operations": [{ "method": "POST", "path": "/orders/1", "body": {} }] });
+    let answer = ask(&gateway, "POST", "/bulk", &[ONE], &bulk);
+    assert!(answer.status == 200 && !answer.text().contains("cursorgate-event"), "{}", answer.text());
+    eventually("the events", || (ids().len() == 10).then_some(()));
+    let mut received: Vec<u64> = ids().iter().filter_map(Value::as_u64).collect();
+    received.sort_unstable();
+    assert_eq!(received, [1, 2, 100, 101, 102, 103, 104, 105, 106, 107]);
+    let zoe = own.events().into_iter().map(|event| event.json()).find(|event| event["data"]["id"] == 2).expect("it");
+    assert_eq!(zoe["data"]["name"], "Zoë");
+    let count = |end: &str| gateway.metric(&format!("cursorgate_webhook_emitted_events_total{{end=\"{end}\"}}"));
+    // Of refused ones, 1 is that of another route, 4 are wrong, 2 are beyond 8 in an answer, and 1 is "none".
+    assert_eq!((count("raised"), count("refused")), (Some(11), Some(8)));
+    let log = gateway.log().join("\n");
+    for said in ["larger than 16 KiB", "no such type", "match the schema", "more than 8", "lacks this route"] {
+        assert!(log.contains(said), "{said}");
+    }
+    assert!(!log.contains("canary"), "no data in the log");
+    assert!(upstream.requests().iter().all(|request| request.header("cursorgate-event").is_none()));
+}
+
 /// Types, schemas and tokens are checked with the configuration.
 #[test]
 fn own_types_of_events_are_checked() {
@@ -75,6 +159,9 @@ fn own_types_of_events_are_checked() {
         ("[services.webhooks.types.a]\ntype = \"export.failed\"\nschema = '{}'\n", "is a type of the gateway itself"),
         ("[services.webhooks.types.a]\ntype = \"order\"\nschema = '{}'\n", "is not a type of events"),
         ("[services.webhooks.types.a]\ntype = \"order.paid\"\nschema = \"none.json\"\n", "can't be read"),
+        ("[services.webhooks.emit]\n", "neither a token nor routes"),
+        ("[services.webhooks.emit]\nroutes = [\"orders\"]\n", "there is no route orders"),
+        ("[services.webhooks.emit]\nroutes = [\"users\"]\nheader = \"ETag\"\n", "doesn't name events"),
         (
             "[services.webhooks.clients]\nauthorize = \"/users\"\nevents = [\"order.paid\"]\n",
             "there is no type of events",

@@ -5,15 +5,17 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::{
-    ONE, active, export, post,
+    CLIENTS, ONE, active, export, post,
     receiver::{Received, Receiver},
-    start,
+    schema, services,
 };
 use crate::{
     harness::{
         Directory, eventually,
-        list::{serve, users},
-        upstream::Upstream,
+        gateway::Gateway,
+        list::{PLAIN, serve, users},
+        schema::faults,
+        upstream::{Exchange, Upstream},
     },
     third_party::environment,
 };
@@ -27,18 +29,42 @@ fn request(received: &Received, secret: &str) -> Value {
 
 #[test]
 fn the_libraries_of_the_standard_accept_genuine_deliveries_alone() {
-    let upstream = Upstream::start(serve(users(30)));
+    let list = serve(users(30));
+    let upstream = Upstream::start(move |exchange: &mut Exchange| match exchange.request.path() {
+        "/reports" => match exchange.body()?.as_slice() {
+            b"{}" => exchange.reply("200 OK", &[("Content-Type", "application/json")], b"[]"),
+            _ => exchange.reply("422 Unprocessable Content", &[], b""),
+        },
+        _ => list(exchange),
+    });
     let (directory, receiver) = (Directory::new(), Receiver::start());
-    let gateway = start(&upstream, &directory, &receiver, "");
-    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    let tables = format!(
+        "{CLIENTS}[services.jobs.queues.reports]\nrequest = \"POST /reports\"\n\
+         [routes.reports]\npath = \"/reports\"\nupstream = \"legacy\"\naction = \"forward\"\n"
+    );
+    let services = services(&directory, &[receiver.port()], "", &tables);
+    let gateway = Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)));
+    let kinds = ["export.completed", "job.completed", "job.failed"];
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &kinds);
     let rotated = post(&gateway, &format!("{}/rotate", endpoint.path), &[ONE], &Value::Null);
     let newer = rotated.json()["secret"].as_str().expect("a secret").to_owned();
     assert_ne!(newer, endpoint.secret);
     export(&gateway, &[ONE]);
-    let event = eventually("the event", || receiver.events().into_iter().next());
+    for order in [json!({}), json!({ "fails": true })] {
+        assert_eq!(post(&gateway, "/jobs/reports", &[ONE], &order).status, 202);
+    }
+    let events = eventually("the events", || Some(receiver.events()).filter(|events| events.len() == 3));
+    let of = |kind: &str| events.iter().find(|event| event.json()["type"] == kind).expect("an event").clone();
+    let event = of("export.completed");
+    let (ended, failed) = (of("job.completed"), of("job.failed"));
+    for (kind, event) in [("job.completed", &ended), ("job.failed", &failed)] {
+        assert_eq!(faults(&schema(&gateway, kind), &event.json()), Vec::<String>::new(), "{event:?}");
+        assert_eq!(event.json()["data"]["queue"], "reports");
+    }
     let challenge = &receiver.received()[0];
     let (good, old) = (request(&event, &newer), request(&event, &endpoint.secret));
     let mut cases = vec![(good.clone(), true), (old, true), (request(challenge, &endpoint.secret), true)];
+    cases.extend([(request(&ended, &newer), true), (request(&failed, &newer), true)]);
     cases.push((request(challenge, &newer), false));
     for (place, change) in [
         ("/body", event.body.replacen("completed", "forgotten", 1)),

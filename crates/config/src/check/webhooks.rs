@@ -7,6 +7,7 @@ use base64::{
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use http::HeaderName;
 
 use super::{Context, identity, keyring, tls, upstream};
 use crate::{
@@ -16,8 +17,8 @@ use crate::{
     outgoing::{EndpointUrl, OutgoingRules},
     secret::Secret,
     settings::{
-        CountedBy, EmitSettings, EndpointPace, EventSchema, EventType, OwnEventType, RouteSettings, WatchSettings,
-        WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
+        CountedBy, EmitAnswerSettings, EmitRequestSettings, EmitSettings, EndpointPace, EventSchema, EventType,
+        OwnEventType, RouteSettings, WatchSettings, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
     },
     spanned::Spanned,
     syntax, units,
@@ -48,7 +49,7 @@ pub(super) fn webhooks(
     let pace = EndpointPace { at_once: WEBHOOKS.at_once.read(written), per_second: WEBHOOKS.per_second.read(written) };
     let types = WEBHOOKS.types.table(written);
     let types: Vec<_> = types.tables().filter_map(|(name, written)| own_type(name, written, context)).collect();
-    let emit = WEBHOOKS.emit.find(written).and_then(|written| emit(written, context));
+    let emit = WEBHOOKS.emit.find(written).and_then(|written| emit(written, root, context));
     let endpoints = WEBHOOKS.endpoints.table(written);
     let endpoints: Vec<_> =
         endpoints.tables().filter_map(|(name, written)| endpoint(name, written, &rules, pace, context)).collect();
@@ -135,18 +136,42 @@ fn own_type(name: &Located<String>, written: &Spanned, context: &mut Context<'_>
     }
 }
 
-fn emit(written: &Spanned, context: &mut Context<'_>) -> Option<EmitSettings> {
-    let help = "token = \"env:EMIT_TOKEN\", with at least 32 characters";
-    let Some(reference) = WEBHOOK_EMIT.token.located(written) else {
-        context.missing(written.at, "services.webhooks.emit has no token", help);
+fn emit(written: &Spanned, root: &Spanned, context: &mut Context<'_>) -> Option<EmitSettings> {
+    let routes = WEBHOOK_EMIT.routes.read(written).unwrap_or_default();
+    if WEBHOOK_EMIT.token.find(written).is_none() && routes.is_empty() {
+        let help = "token = \"env:EMIT_TOKEN\", or routes = [\"NAME\"]";
+        context.missing(written.at, "services.webhooks.emit has neither a token nor routes", help);
         return None;
+    }
+    let tables = FILE.routes.table(root);
+    for name in &routes {
+        if !tables.members().iter().any(|(known, _)| known.value == name.value) {
+            let message = format!("there is no route {}", name.value);
+            context.diagnostics.error(name.at, message, "write the NAME of [routes.NAME]");
+        }
+    }
+    let header = HeaderName::from_bytes(WEBHOOK_EMIT.header.read(written).as_bytes()).ok()?;
+    let routes: Vec<String> = routes.into_iter().map(|name| name.value).collect();
+    let answers = (!routes.is_empty()).then_some(EmitAnswerSettings { header, routes });
+    let requests = match WEBHOOK_EMIT.token.located(written) {
+        Some(reference) => Some(emit_requests(written, &reference, context)?),
+        None => None,
     };
-    let token = context.secret(&reference, &format!("; {help}"))?;
+    Some(EmitSettings { requests, answers })
+}
+
+fn emit_requests(
+    written: &Spanned,
+    reference: &Located<String>,
+    context: &mut Context<'_>,
+) -> Option<EmitRequestSettings> {
+    let help = "token = \"env:EMIT_TOKEN\", with at least 32 characters";
+    let token = context.secret(reference, &format!("; {help}"))?;
     if token.reveal().len() < SHORTEST_TOKEN || keyring::is_guessable(token.reveal()) {
         context.diagnostics.error(reference.at, "this token is too short, or it can be guessed", help);
         return None;
     }
-    Some(EmitSettings { path: WEBHOOK_EMIT.path.read(written), token })
+    Some(EmitRequestSettings { path: WEBHOOK_EMIT.path.read(written), token })
 }
 
 /// Reports types of events that endpoints or clients name and nobody declares, and types that are declared twice.

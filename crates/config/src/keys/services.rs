@@ -285,9 +285,9 @@ table! {
         /// With `true`, /.well-known/api-catalog is answered with a catalog of the API (RFC 9727).
         catalog: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// The path of a JSON document with links to all lists and services, under every host. Without this key there is
-        /// none.
-        entry: Key<String> => text(syntax::service_path).example(r#""/api""#);
+        /// The path of a JSON document with links to all lists and services, under every host; also "/". Without this
+        /// key there is none.
+        entry: Key<String> => text(syntax::entry_path).example(r#""/api""#);
 
         /// The URL of a page about the API for people, to which the catalog and the entry link.
         documentation: Key<String> => text(syntax::url).example(r#""https://docs.example.com/api""#);

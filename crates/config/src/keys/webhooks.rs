@@ -99,7 +99,7 @@ table! {
             "write [services.webhooks.types.NAME]",
         ).named("order-paid", "");
 
-        /// Requests by which your services emit events of `types`. Without this table they can't.
+        /// Requests and responses by which your services emit events of `types`. Without this table they can't.
         emit: Key<Spanned> => sub_table(WebhookEmitKeys::KEYS).optional_section();
 
         /// Pages of lists that the gateway polls at intervals. When a page has changed, `collection.changed` is sent.
@@ -155,12 +155,20 @@ table! {
 table! {
     /// The keys of `[services.webhooks.emit]`.
     WEBHOOK_EMIT: WebhookEmitKeys {
-        /// The path of these requests, under every host. A POST for exactly this path goes to the service and to no
-        /// route.
+        /// The path of requests that emit events, under every host. With `token`, a POST for exactly this path goes to
+        /// the service and to no route.
         path: Defaulted<String> => text(syntax::service_path).default(Text("/events"));
 
-        /// The token that services send as `Authorization: Bearer`, at least 32 characters.
+        /// The token that services send as `Authorization: Bearer`, at least 32 characters. Without it, requests emit no
+        /// events.
         token: Key<String> => secret().sample(r#""env:EMIT_TOKEN""#);
+
+        /// The names of the routes whose upstreams emit events by `header` of their answers to forwarded requests. Don't
+        /// list a route whose upstream clients can make answer with headers of their choice.
+        routes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).example(r#"["orders"]"#);
+
+        /// The header of these answers. With `routes`, no client gets this header, whatever the route.
+        header: Defaulted<String> => text(syntax::event_header).default(Text("Cursorgate-Event"));
     }
 }
 

@@ -55,8 +55,34 @@ pub struct OwnEventType {
 /// The settings of `[services.webhooks.emit]`.
 #[derive(Debug, Clone)]
 pub struct EmitSettings {
+    /// The requests that emit events; `None` if there are none.
+    pub requests: Option<EmitRequestSettings>,
+    /// The answers that emit events; `None` if there are none.
+    pub answers: Option<EmitAnswerSettings>,
+}
+
+/// The settings of requests by which services emit events.
+#[derive(Debug, Clone)]
+pub struct EmitRequestSettings {
     pub path: String,
     pub token: Secret,
+}
+
+/// The settings of answers by which upstreams emit events.
+#[derive(Debug, Clone)]
+pub struct EmitAnswerSettings {
+    /// The header of an answer that has an event.
+    pub header: HeaderName,
+    /// The names of the routes whose upstreams may emit events; at least one.
+    pub routes: Vec<String>,
+}
+
+impl WebhookSettings {
+    /// Returns the settings of answers that emit events; `None` if there are none.
+    #[must_use]
+    pub fn emitting_answers(&self) -> Option<&EmitAnswerSettings> {
+        self.emit.as_ref()?.answers.as_ref()
+    }
 }
 
 /// The settings of `[services.webhooks]`.

@@ -305,6 +305,10 @@ fn request(session: &mut ServerSession, passing: &PassedAnswer<'_>) -> pingora::
         // request. Test: `headers_that_override_the_method_or_the_path_do_not_pass`.
         dropped.extend(headers::overrides(&asked.headers));
     }
+    // An upstream that repeats headers of its request must not emit the events of a client.
+    // Test: `an_upstream_emits_events_by_a_header_that_no_client_gets`.
+    let webhooks = passing.snapshot.services.webhooks.as_ref();
+    dropped.extend(webhooks.and_then(|webhooks| webhooks.emitting_answers()).map(|emit| emit.header.clone()));
     let passes = |name: &HeaderName| !dropped.contains(name) && !ours.contains_key(name) && name != header::HOST;
     let room = Some(asked.headers.len() + ours.len() + upstream.headers.len() + ROOM);
     // An intermediary sends its own version, HTTP/1.1, and not the client's (RFC 9112 section 2.3).

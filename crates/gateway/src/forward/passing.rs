@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::links::AnswerLinks;
@@ -28,6 +28,7 @@ use crate::{
     },
     shared::slots::UpstreamSlot,
 };
+use cursorgate_config::settings::EmitAnswerSettings;
 use cursorgate_translate::{
     downstream::response::{cors, expose, rate_limit::RATE_LIMIT},
     upstream::request::headers,
@@ -99,6 +100,31 @@ impl PassedAnswer<'_> {
         }
     }
 
+    /// Takes the events that the upstream emits out of the head of an answer, and raises them. This happens before the
+    /// client learns that its request succeeded.
+    pub async fn emit(&self, answer: &mut ResponseHeader) {
+        let Some(EmitAnswerSettings { header, routes }) = self.emitting() else { return };
+        let values: Vec<HeaderValue> = answer.headers.get_all(header).iter().cloned().collect();
+        if values.is_empty() {
+            return;
+        }
+        answer.remove_header(header);
+        let route = &self.forwarded.found.route.name;
+        match self.gateway.event_sink.get() {
+            Some(sink) if routes.contains(route) => sink.raise(self.snapshot, route, &values).await,
+            _ => {
+                // A route that isn't listed can answer with what its clients choose.
+                // Test: `an_upstream_emits_events_by_a_header_that_no_client_gets`.
+                tracing::warn!(route, "events are refused: services.webhooks.emit.routes lacks this route");
+                self.gateway.vitals.webhooks().emit(false, values.len());
+            }
+        }
+    }
+
+    fn emitting(&self) -> Option<&EmitAnswerSettings> {
+        self.snapshot.services.webhooks.as_ref()?.emitting_answers()
+    }
+
     /// Rewrites the head of an answer for the client. `has_body` is `true` if a body follows.
     ///
     /// # Errors
@@ -126,6 +152,9 @@ impl PassedAnswer<'_> {
     /// Rewrites an informational head, or the head of a 101 answer, which switches protocols. A 101 keeps its
     /// hop-by-hop headers, such as `Upgrade`.
     pub fn early_head(&self, answer: &mut ResponseHeader) {
+        if let Some(EmitAnswerSettings { header, .. }) = self.emitting() {
+            answer.remove_header(header);
+        }
         if answer.status == StatusCode::SWITCHING_PROTOCOLS {
             // This is the last head of the request. A request id is always a valid header value, so the insertion can't
             // fail.

@@ -305,6 +305,7 @@ impl Relay {
                 }
                 // Cached pages are purged before the client learns that its write succeeded.
                 passing.purge(session.req_header(), head.status).await;
+                passing.emit(&mut head).await;
                 passing.head(session.req_header(), &mut head, !ends).map_err(RelayFault::Head)?;
                 let memory = passing.links.as_ref().map_or(0, |links| links.memory());
                 passing.held.take(memory).map_err(|full| RelayFault::Upstream(full.into()))?;

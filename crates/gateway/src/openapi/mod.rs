@@ -25,7 +25,7 @@ use cursorgate_core::json::Document;
 use cursorgate_translate::downstream::envelope::schema;
 pub use imported::query_parameters::{ParameterKind, QueryParameter};
 pub use names::{Names, pascal};
-pub use services::event_schema;
+pub use services::{built_in_schema, event_schema};
 
 use described::{DescribedRoute, LinkStart};
 use head::DocumentHead;

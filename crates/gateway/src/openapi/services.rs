@@ -1,10 +1,10 @@
-//! The description of services: bulk requests, GraphQL, live pages, tools for agents, and webhooks with their events.
-//! The operations and schemas are data, in the files beside this one. Exports are described with each list.
+//! The description of services: bulk requests, GraphQL, jobs of queues, live pages, tools for agents, and webhooks with
+//! their events. The operations and schemas are data, in the files beside this one. Exports are described with each list.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::names::pascal;
-use cursorgate_config::settings::{EventType, ServiceSettings};
+use super::names::{Names, pascal};
+use cursorgate_config::settings::{EventType, JobSettings, OwnEventType, ServiceSettings, WebhookSettings};
 use cursorgate_core::json::Document;
 
 /// The descriptions of the services whose settings are in a configuration.
@@ -38,11 +38,15 @@ impl DescribedServices {
         if let Some(mcp) = &settings.mcp {
             described.add(&mcp.path, include_str!("services/mcp.json"));
         }
-        if let Some(clients) = settings.webhooks.as_ref().and_then(|webhooks| webhooks.clients.as_ref()) {
+        if let Some(jobs) = &settings.jobs {
+            described.jobs(jobs);
+        }
+        if let Some(webhooks) = &settings.webhooks
+            && let Some(clients) = &webhooks.clients
+        {
             described.add(&clients.path, include_str!("services/webhooks.json"));
-            let of_clients = |kind: &str| clients.events.iter().any(|event| event == kind);
-            let known = EventType::ALL.iter().filter(|event| of_clients(event.word()));
-            described.webhooks = known.map(|event| (event.word().to_owned(), sent(*event))).collect();
+            let schema = |event: &String| Some((event.clone(), sent(event, document(event_schema(webhooks, event)?))));
+            described.webhooks = clients.events.iter().filter_map(schema).collect();
         }
         if settings.live.is_some() {
             let file = parsed(include_str!("services/live.json"));
@@ -52,19 +56,52 @@ impl DescribedServices {
         described
     }
 
-    fn add(&mut self, path: &str, file: &str) {
+    /// Adds the operations on jobs, and for each queue the operation that begins one.
+    fn jobs(&mut self, jobs: &JobSettings) {
+        let file = self.add(&jobs.path, include_str!("services/jobs.json"));
+        let Some(operation) = file.member("operation").cloned().map(with_refusals) else { return };
+        let mut names = Names::default();
+        for queue in &jobs.queues {
+            let begin = Document::object([
+                ("operationId", Document::from(names.claim(&format!("begin{}Job", pascal(&queue.name))))),
+                ("summary", format!("Begins a job of the queue {}", queue.name).into()),
+            ]);
+            let operation = Document::Object([members(begin), members(operation.clone())].concat());
+            self.paths.push((format!("{}/{}", jobs.path, queue.name), Document::object([("post", operation)])));
+        }
+    }
+
+    /// Adds the schemas of a file, and its paths below that of the service. Returns the file.
+    fn add(&mut self, path: &str, file: &str) -> Document {
         let file = parsed(file);
         self.schemas.extend(part(&file, "schemas"));
         for (rest, item) in part(&file, "paths") {
             let members = members(item).into_iter().map(|(name, value)| (name, with_refusals(value)));
             self.paths.push((format!("{path}{rest}"), Document::Object(members.collect())));
         }
+        file
     }
 }
 
-/// Returns the JSON Schema of an event's body.
+/// Returns the JSON Schema of the bodies of events of a type; `None` if there is no such type.
 #[must_use]
-pub const fn event_schema(event: EventType) -> &'static str {
+pub fn event_schema(webhooks: &WebhookSettings, kind: &str) -> Option<Value> {
+    let Some(OwnEventType { version, schema, .. }) = webhooks.types.iter().find(|own| own.kind == kind) else {
+        return serde_json::from_str(built_in_schema(EventType::of(kind)?)).ok();
+    };
+    // A configured schema is that of `data`.
+    let mut properties = json!({
+        "type": { "const": kind }, "timestamp": { "type": "string", "format": "date-time" }, "data": schema.text,
+    });
+    if let Some(version) = version {
+        properties["version"] = json!({ "const": version });
+    }
+    Some(json!({ "type": "object", "required": ["type", "timestamp", "data"], "properties": properties }))
+}
+
+/// Returns the JSON Schema of the bodies of events of a type.
+#[must_use]
+pub const fn built_in_schema(event: EventType) -> &'static str {
     match event {
         EventType::CollectionChanged => include_str!("events/collection.changed.json"),
         EventType::ExportCompleted => include_str!("events/export.completed.json"),
@@ -75,9 +112,9 @@ pub const fn event_schema(event: EventType) -> &'static str {
     }
 }
 
-/// Describes the request by which an endpoint gets an event.
-fn sent(event: EventType) -> Document {
-    let schema = members(parsed(event_schema(event))).into_iter().filter(|(name, _)| name != "$schema");
+/// Describes the request by which an endpoint gets an event of a type, whose bodies have this schema.
+fn sent(event: &str, schema: Document) -> Document {
+    let schema = members(schema).into_iter().filter(|(name, _)| name != "$schema");
     let content = Document::object([("schema", Document::Object(schema.collect()))]);
     let body = Document::object([
         ("required", Document::Boolean(true)),
@@ -94,7 +131,7 @@ fn sent(event: EventType) -> Document {
     let headers = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(header);
     let taken = Document::object([("description", "The event has arrived".into())]);
     let post = Document::object([
-        ("operationId", Document::from(format!("on{}", pascal(event.word())))),
+        ("operationId", Document::from(format!("on{}", pascal(event)))),
         ("summary", "Sent to the client's endpoint, signed by Standard Webhooks".into()),
         ("tags", Document::texts(["webhooks"])),
         ("parameters", Document::Array(headers.to_vec())),

@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -16,7 +16,7 @@ use super::{
     client_request,
     list_part::ListPart,
     observe,
-    service::{FORM, PageCause, Service},
+    service::{EventSink, FORM, PageCause, Service},
 };
 use crate::{
     lifecycle::{
@@ -46,6 +46,8 @@ pub struct Gateway {
     pub ids: Arc<RequestIds>,
     /// The services that answer requests in place of routes.
     pub services: Vec<Arc<dyn Service>>,
+    /// The receiver of events that upstreams emit, which the services set when they open. Inner gateways share it.
+    pub event_sink: Arc<OnceLock<Arc<dyn EventSink>>>,
     /// True for an inner gateway: all its requests come from services, which may choose conventions of their own
     /// ([`FORM`]).
     pub is_inner: bool,
@@ -64,6 +66,7 @@ impl Gateway {
             vitals,
             ids,
             services: Vec::new(),
+            event_sink: Arc::default(),
             is_inner: false,
             explanations: None,
         }

@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, Method, StatusCode, header::ACCESS_CONTROL_REQUEST_METHOD};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header::ACCESS_CONTROL_REQUEST_METHOD};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 
 use super::client_request::Client;
@@ -78,6 +78,19 @@ pub trait Service: Send + Sync {
         held: &MemoryShare,
         outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure>;
+}
+
+/// The receiver of events that upstreams emit by a header of their answers.
+#[async_trait]
+pub trait EventSink: Send + Sync {
+    /// Raises the events of an answer. `values` are those of its header, and `route` is the name of its route.
+    async fn raise(&self, snapshot: &Snapshot, route: &str, values: &[HeaderValue]);
+}
+
+impl Debug for dyn EventSink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("EventSink")
+    }
 }
 
 /// The refusal of a request for a report: the status, and a message with the remedy.

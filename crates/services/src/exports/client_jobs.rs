@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, header, request};
-use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::{
@@ -13,7 +12,7 @@ use super::{
     result::{self, ResultAnswer},
     store::{Added, ClientNames, ExportStore, JobStoreFault, QueueLimits},
 };
-use crate::{caller::Caller, database::store_unavailable, id::new_id};
+use crate::{caller::Caller, database::store_unavailable, document::json_response, id::new_id};
 use cursorgate_cursor::cursor::KeyRing;
 use cursorgate_gateway::{
     identity::answers::IdentityAnswer,
@@ -93,7 +92,7 @@ impl ClientJobs<'_> {
     pub(super) async fn listed(&self) -> Result<ServiceAnswer, Failure> {
         let jobs = self.store.of_client(&self.owners, &self.list).await.map_err(store_failed)?;
         let documents: Vec<_> = jobs.iter().map(|job| self.document(job)).collect();
-        Ok(json(200, &serde_json::json!({ self.words.all: documents })))
+        Ok(ServiceAnswer::Whole(json_response(200, &serde_json::json!({ self.words.all: documents }))))
     }
 
     /// Cancels an unfinished job, or removes a finished job together with its result.
@@ -157,17 +156,15 @@ impl ClientJobs<'_> {
     /// Returns the document of a job as an answer. The answer has `Retry-After` while the job is unfinished, and
     /// `Location` if `status` is 202.
     pub(super) fn shown(&self, status: u16, job: &ExportJob) -> ServiceAnswer {
-        let mut answer = json(status, &self.document(job));
-        if let ServiceAnswer::Whole(response) = &mut answer {
-            if !job.state.is_finished() {
-                response.headers.insert(header::RETRY_AFTER, HeaderValue::from_static(ASK_AGAIN));
-            }
-            let location = format!("{}/{}", self.base, job.id);
-            if let (202, Ok(location)) = (status, HeaderValue::from_str(&location)) {
-                response.headers.insert(header::LOCATION, location);
-            }
+        let mut response = json_response(status, &self.document(job));
+        if !job.state.is_finished() {
+            response.headers.insert(header::RETRY_AFTER, HeaderValue::from_static(ASK_AGAIN));
         }
-        answer
+        let location = format!("{}/{}", self.base, job.id);
+        if let (202, Ok(location)) = (status, HeaderValue::from_str(&location)) {
+            response.headers.insert(header::LOCATION, location);
+        }
+        ServiceAnswer::Whole(response)
     }
 
     fn document(&self, job: &ExportJob) -> serde_json::Value {
@@ -322,15 +319,4 @@ pub(in super::super) fn store_failed(fault: JobStoreFault) -> Failure {
     }
     // Only exports fail, because pages of lists don't need the store. Test: `jobs_wait_for_a_database_that_is_away`.
     store_unavailable("exports", fault.to_string())
-}
-
-fn json(status: u16, document: &impl Serialize) -> ServiceAnswer {
-    // Serializing strings, numbers and booleans as JSON never fails.
-    let body = serde_json::to_vec(document).unwrap_or_default();
-    let mut response = Response::new(status, Vec::new());
-    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
-    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.body = body.into();
-    ServiceAnswer::Whole(response)
 }

@@ -1,9 +1,10 @@
 //! GraphQL answers over HTTP (<https://graphql.github.io/graphql-over-http/draft/>).
 
 use async_graphql::{ServerError, Value};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 
 use super::value::ABSENT;
+use crate::document::unstored;
 use cursorgate_core::json::write;
 use cursorgate_translate::downstream::{Code, Problem, Response, request::preference::MediaRange};
 
@@ -56,12 +57,7 @@ impl AnswerForm {
     }
 
     fn response(self, status: u16, body: Vec<u8>) -> Response {
-        let mut response = Response::new(status, Vec::new());
-        response.headers.insert(header::CONTENT_LENGTH, body.len().into());
-        response.headers.insert(header::CONTENT_TYPE, self.content_type());
-        response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response.body = body.into();
-        response
+        unstored(status, self.content_type(), body.into())
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     item_types::{ObjectField, ObjectType, TypeCatalog, ValueType, field_name},
     list::ArgumentNames,
-    list_page::{ConnectionPage, ListFault, PageQuery, own},
+    list_page::{ConnectionEdge, ConnectionPage, ListFault, PageQuery, own},
 };
 use cursorgate_config::settings::GraphqlSettings;
 use cursorgate_gateway::{
@@ -198,19 +198,24 @@ fn connection(stem: &str, node: &ValueType) -> [Object; 2] {
         let cursor = edge.and_then(|(page, place)| page.edges.get(*place)).map(|edge| edge.cursor.clone());
         FieldFuture::Value(cursor.map(|cursor| FieldValue::value(Value::Binary(cursor))))
     });
-    let value = node.clone();
+    let (value, of_nodes) = (node.clone(), node.clone());
+    let nodes = TypeRef::NonNull(Box::new(TypeRef::List(Box::new(type_ref(node)))));
+    let nodes = Field::new("nodes", nodes, move |context| {
+        let page = context.parent_value.downcast_ref::<Arc<ConnectionPage>>();
+        FieldFuture::Value(page.map(|page| {
+            let items = page.edges.iter().map(|edge| item(&context, edge, &of_nodes).unwrap_or(FieldValue::NULL));
+            FieldValue::list(items.collect::<Vec<_>>())
+        }))
+    });
     let node = Field::new("node", type_ref(node), move |context| {
         let edge = context.parent_value.downcast_ref::<(Arc<ConnectionPage>, usize)>();
-        let node = edge.and_then(|(page, place)| page.edges.get(*place)).map(|edge| edge.node.as_ref());
-        FieldFuture::Value(match node {
-            None => None,
-            Some(Some(node)) => checked(&context, convert(node, &value).map_err(|mismatch| mismatch.0)),
-            Some(None) => checked(&context, Err("the upstream's item is not valid JSON".to_owned())),
-        })
+        let edge = edge.and_then(|(page, place)| page.edges.get(*place));
+        FieldFuture::Value(edge.and_then(|edge| item(&context, edge, &value)))
     });
     let connection = Object::new(name)
         .description("A page of the list.")
         .field(edges.description("The items, each with its cursor."))
+        .field(nodes.description("The items."))
         .field(page_info)
         .field(total)
         .field(guarantee)
@@ -218,6 +223,13 @@ fn connection(stem: &str, node: &ValueType) -> [Object; 2] {
         .field(end_unproven);
     let cursor = cursor.description("The place of the item; null in a list that the upstream pages by tokens.");
     [connection, Object::new(edge_name).field(cursor).field(node)]
+}
+
+/// Returns the value of an item; `None` if it isn't of its type, which is reported.
+fn item(context: &ResolverContext<'_>, edge: &ConnectionEdge, value: &ValueType) -> Option<FieldValue<'static>> {
+    let invalid = || "the upstream's item is not valid JSON".to_owned();
+    let node = edge.node.as_ref().ok_or_else(invalid);
+    checked(context, node.and_then(|node| convert(node, value).map_err(|mismatch| mismatch.0)))
 }
 
 const TOTAL: &str = "The number of items in the whole list; null where the upstream does not report it.";

@@ -137,20 +137,23 @@ mod tests {
     use super::*;
     use cursorgate_config::settings::{CountedBy, LiveInterval};
 
-    #[test]
-    fn places_are_bounded_and_given_back() {
-        let interval = LiveInterval { min: Duration::ZERO, max: Duration::ZERO };
-        let settings = LiveSettings {
+    fn settings(subscribers: usize, per_route: usize) -> LiveSettings {
+        LiveSettings {
             routes: Vec::new(),
-            interval,
+            interval: LiveInterval { min: Duration::ZERO, max: Duration::ZERO },
             timeout: Duration::ZERO,
             heartbeat: Duration::ZERO,
             lifetime: Duration::ZERO,
-            subscribers: 4,
-            per_route: 3,
+            subscribers,
+            per_route,
             per_client: 2,
             key: CountedBy::Principal,
-        };
+        }
+    }
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let settings = settings(4, 3);
         let counts: Arc<LiveCounts> = Arc::default();
         let places = SubscriberPlaces::new(Arc::clone(&counts));
         let enter = |route: &str, client: u8| {
@@ -173,18 +176,7 @@ mod tests {
 
     #[test]
     fn invented_clients_of_one_address_leave_places_to_others() {
-        let interval = LiveInterval { min: Duration::ZERO, max: Duration::ZERO };
-        let settings = LiveSettings {
-            routes: Vec::new(),
-            interval,
-            timeout: Duration::ZERO,
-            heartbeat: Duration::ZERO,
-            lifetime: Duration::ZERO,
-            subscribers: 1_000,
-            per_route: 1_000,
-            per_client: 2,
-            key: CountedBy::Principal,
-        };
+        let settings = settings(1_000, 1_000);
         let places = SubscriberPlaces::new(Arc::default());
         let enter = |client: u8, network: u8| {
             let subscriber = Subscriber { client: [client; 32], network: Some([network; 32]) };

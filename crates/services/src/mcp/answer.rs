@@ -1,7 +1,7 @@
 //! The answers of the service. Each is one JSON object with a result or an error of JSON-RPC.
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::HeaderValue;
 use rmcp::{
     ErrorData,
     model::{
@@ -12,6 +12,7 @@ use rmcp::{
 use serde::Serialize;
 
 use super::message::{LEGACY, McpRequest, ProtocolEra, Rejection, VERSIONS};
+use crate::document::unstored;
 use cursorgate_core::json::write;
 use cursorgate_translate::downstream::Response;
 
@@ -165,10 +166,5 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 }
 
 fn response(status: u16, body: Vec<u8>) -> Response {
-    let mut response = Response::new(status, Vec::new());
-    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
-    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.body = body.into();
-    response
+    unstored(status, HeaderValue::from_static("application/json"), body.into())
 }

@@ -11,13 +11,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, watch};
 
 use super::{
-    document::{DeliveryDocument, json_response, passed, types},
+    document::{DeliveryDocument, passed, types},
+    emitted::EmittedEvent,
     endpoint::{DisabledBy, Endpoint, EndpointState, NAME, SealedParts, owners},
     event::{Event, VERIFICATION, payload},
     events::{Events, by},
@@ -29,12 +29,13 @@ use super::{
 use crate::{
     caller::Caller,
     database::{DatabaseFault, store_unavailable},
+    document::json_response,
     id::new_id,
     inner::{InnerGateway, InnerRequest},
 };
 use cursorgate_config::{
     outgoing::EndpointUrl,
-    settings::{CountedBy, EmitSettings, EndpointPace, QuotaSettings, WebhookClientSettings, WebhookSettings},
+    settings::{CountedBy, EmitRequestSettings, EndpointPace, QuotaSettings, WebhookClientSettings, WebhookSettings},
 };
 use cursorgate_cursor::cursor::KeyRing;
 use cursorgate_gateway::{
@@ -107,26 +108,18 @@ struct WebhookCall<'c> {
     owners: Vec<String>,
 }
 
-/// The body of a request by which a service emits an event.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EmittedEvent {
-    #[serde(rename = "type")]
-    kind: String,
-    /// A name of the event that the service chooses; `None` for an event that is never repeated.
-    id: Option<String>,
-    data: Value,
-}
-
 /// Returns the settings for a request that emits an event; `None` for any other request.
-fn emitting<'s>(snapshot: &'s Snapshot, head: &RequestHeader) -> Option<(&'s WebhookSettings, &'s EmitSettings)> {
+fn emitting<'s>(
+    snapshot: &'s Snapshot,
+    head: &RequestHeader,
+) -> Option<(&'s WebhookSettings, &'s EmitRequestSettings)> {
     let settings = snapshot.services.webhooks.as_ref()?;
-    let emit = settings.emit.as_ref()?;
+    let emit = settings.emit.as_ref()?.requests.as_ref()?;
     (is_for(head, &emit.path) && intended_method(head) == Some(Method::POST)).then_some((settings, emit))
 }
 
 /// Returns whether a request has the token for events.
-fn has_token(head: &RequestHeader, emit: &EmitSettings) -> bool {
+fn has_token(head: &RequestHeader, emit: &EmitRequestSettings) -> bool {
     let sent = head.headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     // Digests are compared, because the position at which two digests differ reveals nothing about the token.
     sent.is_some_and(|sent| Sha256::digest(sent) == Sha256::digest(emit.token.reveal()))
@@ -211,7 +204,7 @@ impl Webhooks {
         &self,
         session: &mut ServerSession,
         settings: &WebhookSettings,
-        emit: &EmitSettings,
+        emit: &EmitRequestSettings,
         held: &MemoryShare,
     ) -> Result<Response, Failure> {
         if !has_token(session.req_header(), emit) {
@@ -221,18 +214,13 @@ impl Webhooks {
         let limits = BodyLimits { depth: EMITTED_DEPTH, ..BODY };
         let body = body::read(session, limits, held).await?.into_bytes();
         let emitted: EmittedEvent = request::read(&body, r#"{"type":"order.paid","id":"42","data":{}}"#)?;
-        let invalid =
-            |place: &str, detail: String| Box::new(Problem::new(Code::BodyInvalid, detail).with_parameter(place));
-        let known = settings.types.iter().find(|own| own.kind == emitted.kind);
-        let known = known.ok_or_else(|| invalid("/type", format!("there is no type of events {:?}", emitted.kind)))?;
-        known.schema.check(&emitted.data).map_err(|fault| invalid("/data", fault))?;
-        let cause = emitted.id.or_else(new_id);
-        let Some(cause) = cause else {
-            return Err(Failure::logged(Code::Internal, FAILED, "no random bytes".to_owned()));
-        };
-        let event = Event::own(known, &cause, clock::unix_seconds(), &emitted.data);
+        let event = emitted.checked(settings).map_err(|fault| {
+            self.inner.gateway().vitals.webhooks().emit(false, 1);
+            Box::new(Problem::new(Code::BodyInvalid, fault.detail).with_parameter(fault.place))
+        })?;
         let accepted = json_response(202, &json!({ "id": event.id() }));
         self.events.raise(event).await.map_err(|fault| failed(&fault))?;
+        self.inner.gateway().vitals.webhooks().emit(true, 1);
         Ok(accepted)
     }
 

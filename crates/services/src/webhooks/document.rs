@@ -8,7 +8,8 @@ use super::{
     send::AttemptRecord,
     store::{Delivery, DeliveryState},
 };
-use cursorgate_config::settings::{EventType, WebhookClientSettings, WebhookSettings};
+use crate::document::json_response;
+use cursorgate_config::settings::{WebhookClientSettings, WebhookSettings};
 use cursorgate_gateway::{openapi::event_schema, runtime::clock};
 use cursorgate_translate::downstream::Response;
 
@@ -67,17 +68,11 @@ impl<'a> DeliveryDocument<'a> {
 /// Returns the types of events to which clients can subscribe, with their schemas.
 pub(super) fn types(settings: &WebhookSettings, clients: &WebhookClientSettings) -> Response {
     let described = |word: &String| {
-        let Some(own) = settings.types.iter().find(|own| own.kind == *word) else {
-            let schema: Option<&RawValue> = serde_json::from_str(event_schema(EventType::of(word)?)).ok();
-            return Some(json!({ "type": word, "schema": schema }));
-        };
-        // A configured schema is that of `data`.
-        let data = &*own.schema.text;
-        let kind = json!({ "const": word });
-        let properties =
-            json!({ "type": kind, "timestamp": { "type": "string", "format": "date-time" }, "data": data });
-        let schema = json!({ "type": "object", "required": ["type", "timestamp", "data"], "properties": properties });
-        Some(json!({ "type": word, "version": own.version, "schema": schema }))
+        let mut described = json!({ "type": word, "schema": event_schema(settings, word)? });
+        if let Some(own) = settings.types.iter().find(|own| own.kind == *word) {
+            described["version"] = json!(own.version);
+        }
+        Some(described)
     };
     let types: Vec<_> = clients.events.iter().filter_map(described).collect();
     json_response(200, &json!({ "events": types }))
@@ -93,18 +88,6 @@ pub(super) fn passed(status: u16, asked: &HeaderMap, body: Vec<u8>) -> Response 
             response.headers.append(name.clone(), value.clone());
         }
     }
-    response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.body = body.into();
-    response
-}
-
-/// Returns a document as a response with a JSON body.
-pub(super) fn json_response(status: u16, document: &impl Serialize) -> Response {
-    // Serializing strings, numbers, booleans and lists as JSON never fails.
-    let body = serde_json::to_vec(document).unwrap_or_default();
-    let mut response = Response::new(status, Vec::new());
-    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
-    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.body = body.into();
     response

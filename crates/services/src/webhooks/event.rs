@@ -113,7 +113,7 @@ pub(super) fn payload(kind: &str, created: u64, data: &impl Serialize) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cursorgate_gateway::openapi::event_schema;
+    use cursorgate_gateway::openapi::built_in_schema;
 
     #[test]
     fn an_event_raised_again_has_the_same_id_and_payload() {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn each_type_has_a_schema_of_its_name() {
         for &kind in EventType::ALL {
-            let schema: serde_json::Value = serde_json::from_str(event_schema(kind)).unwrap();
+            let schema: serde_json::Value = serde_json::from_str(built_in_schema(kind)).unwrap();
             assert_eq!(schema["properties"]["type"]["const"], kind.word());
         }
     }

@@ -5,11 +5,13 @@
 //! (`store`). The `keeper` attempts each delivery until an attempt succeeds or the last attempt has failed; `send`
 //! makes one attempt. Even if the process crashes, any process that shares the directory continues. An endpoint belongs
 //! to the operator, who configures it, or to a client, which registers it by a request (`request`, `api`, `document`).
+//! `emitted` reads the events of services behind the gateway.
 //! `endpoint` contains the data of endpoints, `event` the types of events, and `signature` the secrets. `watch` reads
 //! the lists that the configuration watches, and `report` is for operators.
 
 mod api;
 mod document;
+mod emitted;
 mod endpoint;
 mod event;
 mod events;

@@ -1,8 +1,8 @@
-//! Generates clients for the lists of a configuration. A client is small and typed, has no dependencies at run time,
-//! and includes tests.
+//! Generates clients for the lists and services of a configuration. A client is small and typed, has no dependencies at
+//! run time, and includes tests.
 //!
 //! `list` describes a list independently of the client's language: its requests, the places of facts in its answers,
-//! and the schema of its items. `samples` renders answers for the client's tests in the envelope of the route.
+//! and the schema of its items. `services` does this for services. `samples` renders answers for the client's tests in the envelope of the route.
 //! `typescript` and `python` write the code. The code that is the same in every client is in the folders of these
 //! modules. The module doesn't do I/O.
 
@@ -11,6 +11,7 @@ mod list;
 mod python;
 mod samples;
 mod schema;
+mod services;
 mod spec;
 mod typescript;
 mod words;
@@ -18,6 +19,7 @@ mod words;
 use cursorgate_config::settings::Settings;
 use cursorgate_gateway::Snapshot;
 use cursorgate_translate::downstream::Code;
+use services::SdkServices;
 
 /// A language in which clients can be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ struct Api {
     codes: Vec<&'static str>,
     /// The codes of problems after which the same request might succeed.
     retryable: Vec<&'static str>,
+    services: SdkServices,
 }
 
 impl Api {
@@ -101,6 +104,7 @@ pub fn write(settings: &Settings, snapshot: &Snapshot, language: SdkLanguage, na
         server: settings.api.servers.first().or(settings.server.public_url.as_ref()).cloned(),
         codes: Code::ALL.iter().map(|code| code.as_str()).collect(),
         retryable: Code::ALL.iter().filter(|code| code.retryable()).map(|code| code.as_str()).collect(),
+        services: SdkServices::of(&settings.services),
     };
     let files = match language {
         SdkLanguage::TypeScript => typescript::write(&api, &lists),

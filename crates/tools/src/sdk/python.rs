@@ -7,6 +7,7 @@ use super::{
     input::SdkInput,
     list::SdkList,
     samples::{AnswerSample, PARAMETER},
+    services::{SdkJobs, SdkServices},
     spec::{SpecValue, quoted},
     words::{claim, snake},
 };
@@ -15,19 +16,28 @@ use types::TypeWriter;
 
 /// The part of the client that all lists use, with a placeholder for the codes that permit a retry.
 const RUNTIME: &str = include_str!("python/runtime.py");
+/// The part of the client for services, which is written if there are any.
+const SERVICES: &str = include_str!("python/services.py");
 /// The tests of the client, with placeholders for the package and the lists.
 const TESTS: &str = include_str!("python/test_client.py");
 /// The project file of the client, with placeholders for the names and the title.
 const PROJECT: &str = include_str!("python/pyproject.toml");
 
 /// The names that the generated module imports or defines, so the types of items can't have them.
-const TAKEN: [&str; 19] = [
+const TAKEN: [&str; 27] = [
     "Any",
     "ApiError",
+    "BulkOperation",
+    "BulkResponse",
+    "Call",
     "Client",
+    "ExportOrder",
     "FilterParameter",
     "FilterValue",
     "InvalidPageError",
+    "Job",
+    "JobError",
+    "JobStatus",
     "ListOptions",
     "ListSpec",
     "Listing",
@@ -38,6 +48,7 @@ const TAKEN: [&str; 19] = [
     "Page",
     "ProblemCode",
     "Sequence",
+    "ServedListing",
     "Transport",
     "TypeAlias",
     "TypedDict",
@@ -59,6 +70,7 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
     let mut names = Names::default();
     TAKEN.into_iter().for_each(|name| drop(names.claim(name)));
     let mut methods = Names::default();
+    api.services.methods().for_each(|name| drop(methods.claim(name)));
     let mut types = TypeWriter::new(names);
     let named: Vec<ListNames> = lists.iter().map(|list| list_names(list, &mut methods, &mut types)).collect();
     let package = api.name.replace('-', "_");
@@ -70,7 +82,11 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
         .replace("{package}", &package);
     let tests = tests(lists, &named).replace("{package}", &package);
     let in_package = |name: &str| format!("{package}/{name}");
-    vec![
+    let services = api
+        .services
+        .are_used(lists)
+        .then(|| SdkFile::written(in_package("services.py"), format!("{}{SERVICES}", api.heading("#"))));
+    let files = vec![
         SdkFile::written(
             in_package("__init__.py"),
             format!("{}{}", api.heading("#"), module(api, lists, &named, &types)),
@@ -82,7 +98,8 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
         SdkFile::written(in_package("py.typed"), String::new()),
         SdkFile::written("tests/test_client.py", format!("{}{tests}", api.heading("#"))),
         SdkFile::kept("pyproject.toml", project),
-    ]
+    ];
+    files.into_iter().chain(services).collect()
 }
 
 fn list_names(list: &SdkList, methods: &mut Names, types: &mut TypeWriter) -> ListNames {
@@ -108,10 +125,30 @@ fn module(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter)
          from collections.abc import Mapping, Sequence\n\
          from typing import Any, Literal, NotRequired, TypeAlias, TypedDict\n\n\
          from .runtime import (\n    ApiError,\n    FilterParameter,\n    FilterValue,\n    InvalidPageError,\n    \
-         Listing,\n    ListOptions,\n    ListSpec,\n    NoAnswerError,\n    Page,\n    Transport,\n)\n\n\
-         __all__ = [\n    \"ApiError\",\n    \"Client\",\n    \"FilterParameter\",\n    \"FilterValue\",\n    \
-         \"InvalidPageError\",\n    \"Listing\",\n    \"NoAnswerError\",\n    \"Page\",\n    \"ProblemCode\",\n]\n\n\
-         # The codes of problems. A later version of the server may send other codes too.\nProblemCode: TypeAlias = Literal[\n",
+         Listing,\n    ListOptions,\n    ListSpec,\n    NoAnswerError,\n    Page,\n    Transport,\n)\n",
+    );
+    let of_services = ["BulkOperation", "BulkResponse", "ExportOrder", "Job", "JobError", "JobStatus", "ServedListing"];
+    let of_services = if api.services.are_used(lists) { of_services.as_slice() } else { &[] };
+    if !of_services.is_empty() {
+        text.push_str("from .runtime import Call\nfrom .services import begin, bulk, jobs\n");
+        text.push_str(&format!("from .services import {}\n", of_services.join(", ")));
+    }
+    let own = [
+        "ApiError",
+        "Client",
+        "FilterParameter",
+        "FilterValue",
+        "InvalidPageError",
+        "Listing",
+        "NoAnswerError",
+        "Page",
+        "ProblemCode",
+    ];
+    text.push_str("\n__all__ = [\n");
+    text.extend(own.iter().chain(of_services).map(|name| format!("    {},\n", quoted(name))));
+    text.push_str(
+        "]\n\n# The codes of problems. A later version of the server may send other codes too.\n\
+         ProblemCode: TypeAlias = Literal[\n",
     );
     text.extend(api.codes.iter().map(|code| format!("    {},\n", quoted(code))));
     text.push_str("]\n");
@@ -141,7 +178,40 @@ fn module(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter)
     }
     text.push_str(&client(api));
     for (list, names) in lists.iter().zip(named) {
-        text.push_str(&method(list, names));
+        text.push_str(&method(list, names, api.services.of_list(list)));
+    }
+    text.push_str(&services(&api.services));
+    text
+}
+
+/// Returns the methods for bulk requests and jobs.
+fn services(services: &SdkServices) -> String {
+    let mut text = String::new();
+    if let Some(path) = &services.bulk {
+        text.push_str(&format!(
+            "\n    def bulk(\n        self,\n        operations: Sequence[BulkOperation],\n        *,\n        \
+             stop_on_error: bool = False,\n        idempotency_key: str | None = None,\n    ) -> BulkResponse:\n        \
+             \"\"\"Sends many operations in one request.\n\n        \
+             With a key, the request runs once however often it is sent. Without one, it isn't sent again if it is\n        \
+             unknown whether it has run.\n        \"\"\"\n        \
+             return bulk(self._transport, {}, operations, stop_on_error, idempotency_key)\n",
+            quoted(path)
+        ));
+    }
+    if let Some(SdkJobs { path, queues }) = &services.jobs {
+        let queues: Vec<String> = queues.iter().map(|queue| quoted(queue)).collect();
+        let path = quoted(path);
+        text.push_str(&format!(
+            "\n    def job(\n        self,\n        queue: Literal[{}],\n        body: Any,\n        *,\n        \
+             idempotency_key: str | None = None,\n    ) -> Job:\n        \
+             \"\"\"Begins a job of a queue. `body` is that of the request to the service.\"\"\"\n        \
+             call = Call(\"POST\", {path} + \"/\" + queue, {{}}, body)\n        \
+             return begin(self._transport, {path}, call, idempotency_key)\n\n    \
+             def jobs(self) -> list[Job]:\n        \
+             \"\"\"Requests the newest jobs of this client, of all queues.\"\"\"\n        \
+             return jobs(self._transport, {path}, \"jobs\")\n",
+            queues.join(", ")
+        ));
     }
     text
 }
@@ -166,8 +236,12 @@ fn has_sort(list: &SdkList) -> bool {
     list.sort.is_some() && !list.sort_terms.is_empty()
 }
 
-fn method(list: &SdkList, names: &ListNames) -> String {
+fn method(list: &SdkList, names: &ListNames, services: Option<SpecValue>) -> String {
     let ListNames { method, sort, filters, spec, item, path } = names;
+    let (class, services) = match services {
+        Some(services) => ("ServedListing", format!(", {}", services.python())),
+        None => ("Listing", String::new()),
+    };
     let mut arguments: Vec<String> = vec!["self".to_owned()];
     arguments.extend(path.iter().map(|name| format!("{name}: str")));
     arguments.push("*".to_owned());
@@ -192,8 +266,8 @@ fn method(list: &SdkList, names: &ListNames) -> String {
     let given: Vec<String> =
         list.path_parameters.iter().zip(path).map(|(name, argument)| format!("{}: {argument}", quoted(name))).collect();
     format!(
-        "\n    def {method}(\n        {},\n    ) -> Listing[{item}]:\n        {}\n        \
-         return Listing(self._transport, {spec}, {{{}}}, ListOptions({}))\n",
+        "\n    def {method}(\n        {},\n    ) -> {class}[{item}]:\n        {}\n        \
+         return {class}(self._transport, {spec}, {{{}}}, ListOptions({}){services})\n",
         arguments.join(",\n        "),
         docstring(&format!("{}{most}", list.summary)),
         given.join(", "),

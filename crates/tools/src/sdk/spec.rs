@@ -6,6 +6,7 @@ use cursorgate_core::json::{Pointer, pointer::PointerStep};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SpecValue {
     Nothing,
+    Flag(bool),
     Number(u64),
     Text(String),
     List(Vec<Self>),
@@ -37,6 +38,7 @@ impl SpecValue {
     pub(super) fn typescript(&self) -> String {
         match self {
             Self::Nothing => "null".to_owned(),
+            Self::Flag(is) => is.to_string(),
             Self::Number(number) => number.to_string(),
             Self::Text(text) => quoted(text),
             Self::List(elements) => format!("[{}]", joined(elements, Self::typescript)),
@@ -53,6 +55,7 @@ impl SpecValue {
     pub(super) fn python(&self) -> String {
         match self {
             Self::Nothing => "None".to_owned(),
+            Self::Flag(is) => if *is { "True" } else { "False" }.to_owned(),
             Self::Number(number) => number.to_string(),
             Self::Text(text) => quoted(text),
             Self::List(elements) => format!("[{}]", joined(elements, Self::python)),
@@ -103,14 +106,15 @@ mod tests {
             ("none", SpecValue::place(None)),
             ("text", SpecValue::text("a\"\\\n\u{e9}\u{1f600}")),
             ("count", SpecValue::Number(7)),
+            ("is", SpecValue::Flag(true)),
         ]);
         assert_eq!(
             value.typescript(),
-            "{ at: [\"links\", [\"rel\", \"next\"], \"a/b\"], none: null, text: \"a\\\"\\\\\\n\\u00e9\u{1f600}\", count: 7 }"
+            "{ at: [\"links\", [\"rel\", \"next\"], \"a/b\"], none: null, text: \"a\\\"\\\\\\n\\u00e9\u{1f600}\", count: 7, is: true }"
         );
         assert_eq!(
             value.python(),
-            "{\"at\": [\"links\", (\"rel\", \"next\"), \"a/b\"], \"none\": None, \"text\": \"a\\\"\\\\\\n\\u00e9\u{1f600}\", \"count\": 7}"
+            "{\"at\": [\"links\", (\"rel\", \"next\"), \"a/b\"], \"none\": None, \"text\": \"a\\\"\\\\\\n\\u00e9\u{1f600}\", \"count\": 7, \"is\": True}"
         );
     }
 }

@@ -7,6 +7,7 @@ use super::{
     input::SdkInput,
     list::SdkList,
     samples::{AnswerSample, PARAMETER},
+    services::{SdkJobs, SdkServices},
     spec::{SpecValue, quoted},
     words::{camel, claim, is_identifier, snake},
 };
@@ -15,6 +16,8 @@ use types::TypeWriter;
 
 /// The part of the client that all lists use, with placeholders for the codes of problems.
 const RUNTIME: &str = include_str!("typescript/runtime.ts");
+/// The part of the client for services, which is written if there are any.
+const SERVICES: &str = include_str!("typescript/services.ts");
 /// The tests of the client, with a placeholder for the lists.
 const TESTS: &str = include_str!("typescript/client.test.ts");
 /// The package file of the client, with placeholders for the name and the title.
@@ -23,18 +26,27 @@ const PACKAGE: &str = include_str!("typescript/package.json");
 const COMPILER: &str = include_str!("typescript/tsconfig.json");
 
 /// The names that the generated code defines or uses, so the types of items can't have them.
-const TAKEN: [&str; 22] = [
+const TAKEN: [&str; 32] = [
     "ApiError",
     "Array",
     "AsyncIterable",
+    "BeginOptions",
+    "BulkOperation",
+    "BulkOptions",
+    "BulkResponse",
+    "BulkResult",
     "Client",
     "ClientOptions",
     "ConnectionError",
     "Date",
     "Error",
+    "ExportOrder",
     "FilterValue",
     "Filters",
     "InvalidPageError",
+    "Job",
+    "JobError",
+    "JobStatus",
     "ListOptions",
     "ListSpec",
     "Listing",
@@ -44,6 +56,7 @@ const TAKEN: [&str; 22] = [
     "ProblemCode",
     "Promise",
     "Record",
+    "ServedListing",
     "Set",
     "Transport",
 ];
@@ -62,6 +75,7 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
     let mut names = Names::default();
     TAKEN.into_iter().for_each(|name| drop(names.claim(name)));
     let mut methods = Names::default();
+    api.services.methods().for_each(|name| drop(methods.claim(name)));
     let mut types = TypeWriter::new(names);
     let named: Vec<ListNames> = lists.iter().map(|list| list_names(list, &mut methods, &mut types)).collect();
     let title = one_line(&api.title);
@@ -69,13 +83,18 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
     let runtime = RUNTIME.replace("{retryable}", &api.retryable.join(" ")).replace("{codes}", &codes);
     let package =
         PACKAGE.replace("\"{name}\"", &quoted(&api.name.replace('_', "-"))).replace("{title}", &json_inner(&title));
-    vec![
+    let services = api
+        .services
+        .are_used(lists)
+        .then(|| SdkFile::written("src/services.ts", format!("{}{SERVICES}", api.heading("//"))));
+    let files = vec![
         SdkFile::written("src/index.ts", format!("{}{}", api.heading("//"), index(api, lists, &named, &types))),
         SdkFile::written("src/runtime.ts", format!("{}{runtime}", api.heading("//"))),
         SdkFile::written("test/client.test.ts", format!("{}{}", api.heading("//"), tests(lists, &named))),
         SdkFile::kept("package.json", package),
         SdkFile::kept("tsconfig.json", COMPILER.to_owned()),
-    ]
+    ];
+    files.into_iter().chain(services).collect()
 }
 
 fn list_names(list: &SdkList, methods: &mut Names, types: &mut TypeWriter) -> ListNames {
@@ -102,6 +121,15 @@ fn index(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter) 
          export { ApiError, ConnectionError, InvalidPageError, Listing } from \"./runtime.js\";\n\
          export type { ClientOptions, Filters, FilterValue, ListOptions, Page, ProblemCode } from \"./runtime.js\";\n",
     );
+    if api.services.are_used(lists) {
+        text.push_str(
+            "import {\n  type BeginOptions, type BulkOperation, type BulkOptions, type BulkResponse, type Job, ServedListing, \
+             begin, bulk, jobs,\n} from \"./services.js\";\n\
+             export { Job, JobError, ServedListing } from \"./services.js\";\n\
+             export type {\n  BeginOptions, BulkOperation, BulkOptions, BulkResponse, BulkResult, ExportOrder, JobStatus,\n} \
+             from \"./services.js\";\n",
+        );
+    }
     text.push_str(&types.declarations());
     for (list, names) in lists.iter().zip(named) {
         text.push_str(&options(list, names));
@@ -117,8 +145,9 @@ fn index(api: &Api, lists: &[SdkList], named: &[ListNames], types: &TypeWriter) 
         comment(&one_line(&api.title))
     ));
     for (list, names) in lists.iter().zip(named) {
-        text.push_str(&method(list, names));
+        text.push_str(&method(list, names, api.services.of_list(list)));
     }
+    text.push_str(&services(&api.services));
     text.push_str("}\n");
     text
 }
@@ -160,8 +189,38 @@ fn options(list: &SdkList, names: &ListNames) -> String {
     text
 }
 
-fn method(list: &SdkList, names: &ListNames) -> String {
+/// Returns the methods for bulk requests and jobs.
+fn services(services: &SdkServices) -> String {
+    let mut text = String::new();
+    if let Some(path) = &services.bulk {
+        text.push_str(&format!(
+            "\n  /** Sends many operations in one request. */\n  \
+             bulk(operations: readonly BulkOperation[], options: BulkOptions = {{}}): Promise<BulkResponse> {{\n    \
+             return bulk(this.#transport, {}, operations, options);\n  }}\n",
+            quoted(path)
+        ));
+    }
+    if let Some(SdkJobs { path, queues }) = &services.jobs {
+        let queues: Vec<String> = queues.iter().map(|queue| quoted(queue)).collect();
+        let path = quoted(path);
+        text.push_str(&format!(
+            "\n  /** Begins a job of a queue. `body` is that of the request to the service. */\n  \
+             job(queue: {}, body: unknown = {{}}, options: BeginOptions = {{}}): Promise<Job> {{\n    \
+             return begin(this.#transport, {path}, {{ method: \"POST\", target: `${{{path}}}/${{queue}}`, body }}, options);\n  }}\n\
+             \n  /** Requests the newest jobs of this client, of all queues. */\n  \
+             jobs(): Promise<readonly Job[]> {{\n    return jobs(this.#transport, {path}, \"jobs\");\n  }}\n",
+            queues.join(" | ")
+        ));
+    }
+    text
+}
+
+fn method(list: &SdkList, names: &ListNames, services: Option<SpecValue>) -> String {
     let ListNames { method, options, spec, item, .. } = names;
+    let (class, services) = match services {
+        Some(services) => ("ServedListing", format!(", {}", services.typescript())),
+        None => ("Listing", String::new()),
+    };
     let parameters: Vec<String> =
         list.path_parameters.iter().map(|name| format!("readonly {}: string", property(name))).collect();
     let (argument, path) = match parameters.as_slice() {
@@ -171,8 +230,8 @@ fn method(list: &SdkList, names: &ListNames) -> String {
     let most =
         if list.limit.is_some() { format!(" A page has at most {} items.", list.max_limit) } else { String::new() };
     format!(
-        "\n  /** {}{most} */\n  {method}({argument}options: {options} = {{}}): Listing<{item}> {{\n    \
-         return new Listing<{item}>(this.#transport, {spec}, {path}, options);\n  }}\n",
+        "\n  /** {}{most} */\n  {method}({argument}options: {options} = {{}}): {class}<{item}> {{\n    \
+         return new {class}<{item}>(this.#transport, {spec}, {path}, options{services});\n  }}\n",
         comment(&list.summary)
     )
 }

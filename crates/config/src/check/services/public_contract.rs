@@ -38,7 +38,10 @@ pub(super) fn read(
         except: except.into_iter().map(|route| route.value).collect(),
     };
     for path in contract.paths() {
-        for route in routes.iter().filter(|route| route.path.value.trim_end_matches('/') == path) {
+        for route in routes
+            .iter()
+            .filter(|route| [path, path.trim_end_matches('/')].contains(&route.path.value.trim_end_matches('/')))
+        {
             let message = format!("requests by GET for {path} go to services.contract, and not to this route");
             context.diagnostics.warning(route.path.at, message, "give services.contract another path");
         }

@@ -3,7 +3,7 @@
 use super::exposition::{Exposition, MetricKind};
 use crate::outcome::metrics::webhooks::WebhookCounts;
 
-/// Adds the metrics of attempts, of deliveries, and of the queue.
+/// Adds the metrics of attempts, of deliveries, of emitted events, and of the queue.
 pub(super) fn write(exposition: &mut Exposition, counts: &WebhookCounts) {
     let help = "Attempts to deliver an event to an endpoint, by end.";
     let mut attempts = exposition.family(MetricKind::Counter, "cursorgate_webhook_attempts_total", &["end"], help);
@@ -14,6 +14,11 @@ pub(super) fn write(exposition: &mut Exposition, counts: &WebhookCounts) {
     let mut ended = exposition.family(MetricKind::Counter, "cursorgate_webhook_deliveries_total", &["end"], help);
     for (end, count) in counts.deliveries() {
         ended.sample(&[end], count);
+    }
+    let help = "Events that services emitted: raised, or refused.";
+    let mut emitted = exposition.family(MetricKind::Counter, "cursorgate_webhook_emitted_events_total", &["end"], help);
+    for (end, count) in counts.emitted() {
+        emitted.sample(&[end], count);
     }
     let help = "Deliveries of events that wait for an attempt.";
     exposition.gauge("cursorgate_webhook_queue_deliveries", help, counts.waiting());

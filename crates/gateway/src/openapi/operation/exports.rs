@@ -172,6 +172,7 @@ pub(in crate::openapi) fn schemas() -> Vec<(String, Document)> {
             ("compression", named(&["none", "gzip", "zstd"]).with("default", "none".into())),
             ("priority", named(&["low", "normal", "high"]).with("default", "normal".into())),
             ("columns", list_of(text()).with("description", "The columns of csv, in their order".into())),
+            ("formulas", named(&["kept", "escaped"]).with("default", "kept".into())),
         ],
         &[],
     );

@@ -1,4 +1,4 @@
-//! The counts of webhooks in this process: attempts and deliveries by result, and waiting deliveries. Reloads don't
+//! The counts of webhooks in this process: attempts, deliveries and emitted events by result, and waiting deliveries. Reloads don't
 //! reset them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,12 +33,16 @@ const ATTEMPT_ENDS: [&str; 8] =
 /// The label values for the results of deliveries.
 const DELIVERY_ENDS: [&str; 2] = ["delivered", "dead"];
 
+/// The label values for the results of emitted events.
+const EMIT_ENDS: [&str; 2] = ["raised", "refused"];
+
 /// The counts since the start of the process, and the current number of waiting deliveries.
 #[derive(Debug, Default)]
 pub struct WebhookCounts {
     attempts: [AtomicU64; ATTEMPT_ENDS.len()],
     deliveries: [AtomicU64; DELIVERY_ENDS.len()],
     waiting: AtomicU64,
+    emitted: [AtomicU64; EMIT_ENDS.len()],
     /// The state of the store of endpoints and deliveries.
     pub store: ServiceStore,
 }
@@ -51,6 +55,12 @@ impl AttemptEnd {
 }
 
 impl WebhookCounts {
+    /// Counts events that services have emitted: raised, or refused.
+    pub fn emit(&self, is_raised: bool, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.emitted[usize::from(!is_raised)].fetch_add(count, Ordering::Relaxed);
+    }
+
     pub fn attempt(&self, end: AttemptEnd) {
         self.attempts[end as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -76,6 +86,11 @@ impl WebhookCounts {
     /// Returns the number of ended deliveries for each result.
     pub fn deliveries(&self) -> impl Iterator<Item = (&'static str, u64)> {
         DELIVERY_ENDS.into_iter().zip(self.deliveries.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Returns the number of emitted events for each result.
+    pub fn emitted(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        EMIT_ENDS.into_iter().zip(self.emitted.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
     /// Returns the number of waiting deliveries, as last set by `wait`.

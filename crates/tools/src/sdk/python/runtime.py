@@ -13,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Union, cast
 
 Item = TypeVar("Item")
@@ -42,6 +42,10 @@ class Next(TypedDict):
     at: Place
 
 
+# The places of the members of an error; None if errors are problem documents (RFC 9457).
+ErrorPlaces = Union[Mapping[str, Place], None]
+
+
 class ListSpec(TypedDict):
     """The description of a list: the form of its requests, and of its answers."""
 
@@ -61,8 +65,7 @@ class ListSpec(TypedDict):
     next: Next
     more: Place | None
     total: Place | None
-    # The places of the members of an error; None if errors are problem documents (RFC 9457).
-    error: Mapping[str, Place] | None
+    error: ErrorPlaces
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class NoAnswerError(Exception):
 
 
 class InvalidPageError(Exception):
-    """An answer with status 200 that isn't a page of the list."""
+    """A successful answer that isn't a page of the list."""
 
 
 # The codes of problems after which the same request may succeed later.
@@ -186,10 +189,28 @@ def retry_after(header: str | None) -> float | None:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class Call:
+    """A request."""
+
+    method: str
+    # The path and the query, encoded.
+    target: str
+    headers: Mapping[str, str]
+    # The value of the body, which is sent as JSON; None for no body.
+    body: Any = None
+    # True if the request must not be sent again when it is unknown whether the server has carried it out.
+    once: bool = False
+    error: ErrorPlaces = None
+    # The longest time without a byte of a body that is read as it comes; None if the body is read as a whole.
+    silence: float | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    # The whole body, or the open response, if the call has `silence`.
+    body: Any
 
 
 @dataclass(frozen=True)
@@ -197,9 +218,9 @@ class _Pause:
     seconds: float
 
 
-# A step of reading a page: a request to send, or a pause.
-_Step = Union[urllib.request.Request, _Pause]
-_Outcome = Union[_Answer, NoAnswerError, None]
+# A step of a call: a request to send, or a pause.
+_Step = Union[Call, _Pause]
+_Outcome = Union[Answer, NoAnswerError, None]
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -229,70 +250,124 @@ class Transport:
         self.timeout = timeout
         self._opener = urllib.request.build_opener(_NoRedirects)
 
-    def send(self, request: urllib.request.Request) -> _Answer | NoAnswerError:
+    def call(self, call: Call) -> Answer:
+        """Sends a request, with retries if the failure may be temporary, and returns its successful answer."""
+        steps, outcome = self._steps(call), cast("_Outcome", None)
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as end:
+                return cast("Answer", end.value)
+            if isinstance(step, _Pause):
+                time.sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = self._send(step)
+
+    async def call_async(self, call: Call) -> Answer:
+        """Sends a request, like `call`, without blocking other tasks."""
+        steps, outcome = self._steps(call), cast("_Outcome", None)
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as end:
+                return cast("Answer", end.value)
+            if isinstance(step, _Pause):
+                await asyncio.sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = await asyncio.to_thread(self._send, step)
+
+    def _steps(self, call: Call) -> Generator[_Step, _Outcome, Answer]:
+        """Yields the steps of a call, which are requests and the pauses before retries. Returns the answer."""
+        attempt = 0
+        while True:
+            answer = yield call
+            wait = FIRST_WAIT * 2**attempt * random.uniform(0.5, 1.0)
+            failure: ApiError | NoAnswerError
+            if isinstance(answer, Answer):
+                if 200 <= answer.status < 300:
+                    return answer
+                failure = _refusal(call.error, answer)
+                by_status = failure.code is None and failure.status in ((429,) if call.once else (429, 502, 503, 504))
+                if not by_status and failure.code not in RETRYABLE:
+                    raise failure
+                wait = wait if failure.retry_after is None else failure.retry_after
+            else:
+                failure = answer or NoAnswerError("no answer")
+                if call.once:
+                    raise failure
+            if attempt >= self.retries or wait > self.max_retry_after:
+                raise failure
+            yield _Pause(wait)
+            attempt += 1
+
+    def _send(self, call: Call) -> Answer | NoAnswerError:
         """Sends a request. Returns its answer, whatever its status, or the error if there is no answer."""
+        headers, data = {**self.headers, **call.headers}, None
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(call.body).encode()
+        request = urllib.request.Request(self.base + call.target, data=data, headers=headers, method=call.method)
+        timeout = self.timeout if call.silence is None else call.silence
         try:
             try:
-                response = self._opener.open(request, timeout=self.timeout)
+                response = self._opener.open(request, timeout=timeout)
             except urllib.error.HTTPError as error:
                 response = error
+            sent = {name.lower(): value for name, value in response.headers.items()}
+            if call.silence is not None and response.status < 300:
+                return Answer(response.status, sent, response)
             with response:
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return _Answer(response.status, headers, response.read())
+                return Answer(response.status, sent, response.read())
         except (OSError, http.client.HTTPException) as error:
             failure = NoAnswerError(f"no answer from {request.full_url.split('?')[0]}: {error}")
             failure.__cause__ = error
             return failure
 
-    def request(self, spec: ListSpec, path: Mapping[str, str], options: ListOptions) -> urllib.request.Request:
-        """Returns the request for a page."""
-        query: dict[str, list[str]] = {}
-        body: dict[str, Any] = dict(options.body or {})
-        prefer = list(spec["prefer"])
-        for name, value in (options.filters or {}).items():
-            values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-            query[name] = [_text(one) for one in values]
-        limit, sort, cursor = options.limit, options.sort, options.cursor
-        inputs: list[tuple[Input | None, Any]] = [
-            (spec["limit"], limit),
-            (spec["sort"], None if sort is None else ",".join(sort)),
-            # The first cursor says that this client reads pages: the server may have old clients, which send none.
-            (spec["cursor"], spec["start"] if cursor is None else cursor),
-        ]
-        for given, value in inputs:
-            if given is None or value is None:
-                continue
-            if given["place"] == "body":
-                put(body, given["name"], value)
-            elif given["place"] == "prefer":
-                prefer.append(f"{given['name'][0]}={value}")
-            else:
-                query[given["name"][0]] = [str(value)]
-        headers = dict(self.headers)
-        if prefer:
-            headers["Prefer"] = ", ".join(prefer)
 
-        def segment(found: re.Match[str]) -> str:
-            text = path[found[1]]
-            if not text:
-                raise ValueError(f"the parameter {found[1]} of the path is empty")
-            return urllib.parse.quote(text, safe="")
+def call_of(spec: ListSpec, path: Mapping[str, str], options: ListOptions, below: str = "") -> Call:
+    """Returns the request for a page, or for a service at the path `below` that of the list."""
+    query: dict[str, list[str]] = {}
+    body: dict[str, Any] = dict(options.body or {})
+    prefer = list(spec["prefer"])
+    for name, value in (options.filters or {}).items():
+        values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        query[name] = [_text(one) for one in values]
+    inputs: list[tuple[Input | None, Any]] = [(spec["sort"], None if options.sort is None else ",".join(options.sort))]
+    # An export has no position.
+    if below != "/exports":
+        # The first cursor says that this client reads pages: the server may have old clients, which send none.
+        cursor = spec["start"] if options.cursor is None else options.cursor
+        inputs += [(spec["limit"], options.limit), (spec["cursor"], cursor)]
+    for given, value in inputs:
+        if given is None or value is None:
+            continue
+        if given["place"] == "body":
+            put(body, given["name"], value)
+        elif given["place"] == "prefer":
+            prefer.append(f"{given['name'][0]}={value}")
+        else:
+            query[given["name"][0]] = [str(value)]
 
-        target = self.base + re.sub(r"\{([^}]*)\}", segment, spec["path"])
-        if query:
-            target += "?" + urllib.parse.urlencode(query, doseq=True)
-        data = None
-        if spec["method"] == "POST":
-            headers["Content-Type"] = "application/json"
-            data = json.dumps(body).encode()
-        return urllib.request.Request(target, data=data, headers=headers, method=spec["method"])
+    def segment(found: re.Match[str]) -> str:
+        text = path[found[1]]
+        if not text:
+            raise ValueError(f"the parameter {found[1]} of the path is empty")
+        return urllib.parse.quote(text, safe="")
+
+    target = re.sub(r"\{([^}]*)\}", segment, spec["path"]) + below
+    if query:
+        target += "?" + urllib.parse.urlencode(query, doseq=True)
+    headers = {"Prefer": ", ".join(prefer)} if prefer else {}
+    return Call(spec["method"], target, headers, body if spec["method"] == "POST" else None, error=spec["error"])
 
 
 def _text(value: FilterValue) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
-def _refusal(spec: ListSpec, answer: _Answer) -> ApiError:
+def _refusal(places: ErrorPlaces, answer: Answer) -> ApiError:
     body: Any = answer.body.decode("utf-8", "replace")
     try:
         body = json.loads(body)
@@ -301,7 +376,7 @@ def _refusal(spec: ListSpec, answer: _Answer) -> ApiError:
     kind = answer.headers.get("content-type", "")
     # An error that occurs before the server knows the list is a problem document, even if the list's own errors have
     # another form.
-    own = None if kind.startswith("application/problem+json") else spec["error"]
+    own = None if kind.startswith("application/problem+json") else places
     facts: dict[str, Any] = {"request_id": answer.headers.get("x-request-id")}
     for name in ("code", "reason", "title", "detail", "parameter", "request_id", "restart"):
         place = [name] if own is None else own.get(name)
@@ -311,13 +386,13 @@ def _refusal(spec: ListSpec, answer: _Answer) -> ApiError:
     return ApiError(answer.status, facts, retry_after(answer.headers.get("retry-after")), body)
 
 
-def _next(spec: ListSpec, answer: _Answer, body: Any) -> str | None:
+def _next(spec: ListSpec, headers: Mapping[str, str], body: Any) -> str | None:
     """Returns the next cursor. From a link it takes only the cursor, so credentials aren't sent to the link's host."""
     # The flag decides, because even the last page can have a cursor: the cursor of its last item.
     if spec["more"] is not None and find(body, spec["more"]) is False:
         return None
     if spec["next"]["source"] == "header":
-        header = answer.headers.get("link")
+        header = headers.get("link")
         if header is None:
             raise InvalidPageError("the answer has no Link header")
         found: Any = links(header).get("next")
@@ -336,26 +411,23 @@ def _next(spec: ListSpec, answer: _Answer, body: Any) -> str | None:
     return cursors[0]
 
 
-def _read(spec: ListSpec, answer: _Answer, cursor: str | None) -> Page[Any]:
-    try:
-        body = json.loads(answer.body)
-    except ValueError as error:
-        raise InvalidPageError("the answer is not valid JSON") from error
+def page_of(spec: ListSpec, headers: Mapping[str, str], body: Any, cursor: str | None) -> Page[Any]:
+    """Reads the headers, with names in lower case, and the body of an answer as a page."""
     elements = find(body, spec["items"])
     if not isinstance(elements, list):
         raise InvalidPageError("the answer has no items")
     items = [find(element, spec["item"]) for element in elements]
-    level = answer.headers.get("cursorgate-level")
+    level = headers.get("cursorgate-level")
     # An answer for old clients can have its items at the same place, and would look like the last page.
     if level is None:
         raise InvalidPageError("the answer has no Cursorgate-Level: it is not a page for this client")
-    following = _next(spec, answer, body)
+    following = _next(spec, headers, body)
     if following is not None and following == cursor:
         raise InvalidPageError("the page leads to itself")
     if following is None and spec["more"] is not None and find(body, spec["more"]) is True:
         raise InvalidPageError("more items follow, but the answer has no cursor for them")
     total = None if spec["total"] is None else find(body, spec["total"])
-    end_unproven = answer.headers.get("cursorgate-end") is not None
+    end_unproven = headers.get("cursorgate-end") is not None
     return Page(items, following, total if isinstance(total, int) else None, level, end_unproven, body)
 
 
@@ -394,54 +466,20 @@ class Listing(Generic[Item]):
         return await self._page_async(self._options.cursor)
 
     def _page(self, cursor: str | None) -> Page[Item]:
-        steps, outcome = self._steps(cursor), cast("_Outcome", None)
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration as end:
-                return cast("Page[Item]", end.value)
-            if isinstance(step, _Pause):
-                time.sleep(step.seconds)
-                outcome = None
-            else:
-                outcome = self._transport.send(step)
+        return self._read(self._transport.call(self._call(cursor)), cursor)
 
     async def _page_async(self, cursor: str | None) -> Page[Item]:
-        steps, outcome = self._steps(cursor), cast("_Outcome", None)
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration as end:
-                return cast("Page[Item]", end.value)
-            if isinstance(step, _Pause):
-                await asyncio.sleep(step.seconds)
-                outcome = None
-            else:
-                outcome = await asyncio.to_thread(self._transport.send, step)
+        return self._read(await self._transport.call_async(self._call(cursor)), cursor)
 
-    def _steps(self, cursor: str | None) -> Generator[_Step, _Outcome, Page[Item]]:
-        """Yields the steps of reading a page, which are requests and the pauses before retries. Returns the page."""
-        transport, spec, options = self._transport, self._spec, self._options
-        options = ListOptions(options.limit, cursor, options.sort, options.filters, options.body)
-        attempt = 0
-        while True:
-            answer = yield transport.request(spec, self._path, options)
-            wait = FIRST_WAIT * 2**attempt * random.uniform(0.5, 1.0)
-            failure: ApiError | NoAnswerError
-            if isinstance(answer, _Answer):
-                if answer.status == 200:
-                    return _read(spec, answer, cursor)
-                failure = _refusal(spec, answer)
-                by_status = failure.code is None and failure.status in (429, 502, 503, 504)
-                if not by_status and failure.code not in RETRYABLE:
-                    raise failure
-                wait = wait if failure.retry_after is None else failure.retry_after
-            else:
-                failure = answer or NoAnswerError("no answer")
-            if attempt >= transport.retries or wait > transport.max_retry_after:
-                raise failure
-            yield _Pause(wait)
-            attempt += 1
+    def _call(self, cursor: str | None, below: str = "") -> Call:
+        return call_of(self._spec, self._path, replace(self._options, cursor=cursor), below)
+
+    def _read(self, answer: Answer, cursor: str | None) -> Page[Item]:
+        try:
+            body = json.loads(answer.body)
+        except ValueError as error:
+            raise InvalidPageError("the answer is not valid JSON") from error
+        return page_of(self._spec, answer.headers, body, cursor)
 
 
 class Pages(Generic[Item]):

@@ -10,6 +10,9 @@ export interface Input {
   readonly name: readonly string[];
 }
 
+/** The places of the members of an error; null if errors are problem documents (RFC 9457). */
+export type ErrorPlaces = Readonly<Record<string, Place>> | null;
+
 /** The description of a list: the form of its requests, and of its answers. */
 export interface ListSpec {
   readonly method: "GET" | "POST";
@@ -29,8 +32,7 @@ export interface ListSpec {
   readonly next: { readonly source: "cursor" | "link" | "header"; readonly at: Place };
   readonly more: Place | null;
   readonly total: Place | null;
-  /** The places of the members of an error; null if errors are problem documents (RFC 9457). */
-  readonly error: Readonly<Record<string, Place>> | null;
+  readonly error: ErrorPlaces;
 }
 
 /** The codes of problems. A later version of the server may send other codes too. */
@@ -127,7 +129,7 @@ export class ConnectionError extends Error {
   override readonly name: string = "ConnectionError";
 }
 
-/** An answer with status 200 that isn't a page of the list. */
+/** A successful answer that isn't a page of the list. */
 export class InvalidPageError extends Error {
   override readonly name: string = "InvalidPageError";
 }
@@ -137,7 +139,7 @@ const RETRYABLE: ReadonlySet<string> = new Set("{retryable}".split(" "));
 
 /** The longest wait before the first retry if the answer has no `Retry-After`, in seconds. It doubles with each retry,
  * and the actual wait is a random time between half of it and all of it. */
-const FIRST_WAIT = 0.5;
+export const FIRST_WAIT = 0.5;
 
 /** Returns the value at a place, or undefined. */
 function find(value: unknown, place: Place): unknown {
@@ -183,14 +185,14 @@ function links(header: string | null): Map<string, string> | null {
 }
 
 /** Returns the wait that a header `Retry-After` requests, in seconds; null if the header is missing or isn't valid. */
-function retryAfter(header: string | null): number | null {
+export function retryAfter(header: string | null): number | null {
   if (header === null) return null;
   if (/^\s*\d+\s*$/.test(header)) return Number(header);
   const date = Date.parse(header);
   return Number.isNaN(date) ? null : Math.max(0, (date - Date.now()) / 1000);
 }
 
-function pause(seconds: number, signal: AbortSignal | undefined): Promise<void> {
+export function pause(seconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = (): void => {
       clearTimeout(timer);
@@ -205,136 +207,167 @@ function pause(seconds: number, signal: AbortSignal | undefined): Promise<void> 
   });
 }
 
-interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  readonly text: string;
+/** A request. */
+export interface Call {
+  readonly method: string;
+  /** The path and the query, encoded. */
+  readonly target: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  readonly signal?: AbortSignal | undefined;
+  /** True if the request must not be sent again when it is unknown whether the server has carried it out. */
+  readonly once?: boolean;
+  readonly error?: ErrorPlaces;
 }
 
 /** The connection of a client to its server. */
 export class Transport {
-  readonly #base: string;
+  readonly base: string;
   readonly #options: ClientOptions;
 
   constructor(options: ClientOptions, usual: string | null) {
     const base = options.baseUrl ?? usual;
     if (base === null) throw new TypeError("baseUrl is missing: the scheme and host of the API");
     if (!/^https?:$/.test(new URL(base).protocol)) throw new TypeError(`${base} is not an HTTP URL`);
-    this.#base = base.replace(/\/+$/, "");
+    this.base = base.replace(/\/+$/, "");
     this.#options = options;
   }
 
-  /** Requests a page, with retries if the failure may be temporary. */
-  async page<Item>(spec: ListSpec, path: Readonly<Record<string, string>>, options: ListOptions): Promise<Page<Item>> {
+  /** Sends a request, with retries if the failure may be temporary, and reads its successful answer. */
+  async call<Read>(call: Call, read: (response: Response) => Promise<Read>): Promise<Read> {
     const retries = Math.max(0, this.#options.retries ?? 2);
     const longest = this.#options.maxRetryAfter ?? 30;
     for (let attempt = 0; ; attempt += 1) {
-      const answer = await this.#send(spec, path, options);
-      if (!(answer instanceof Error) && answer.status === 200) {
-        return read<Item>(spec, answer, options.cursor ?? null, this.#base);
-      }
-      const failure = answer instanceof Error ? answer : refusal(spec, answer);
+      const answer = await this.#send(call, read);
+      if ("read" in answer) return answer.read;
+      const { failure } = answer;
       let wait = FIRST_WAIT * 2 ** attempt * (0.5 + Math.random() / 2);
       if (failure instanceof ApiError) {
         const { code, status } = failure;
-        if (!(code === null ? [429, 502, 503, 504].includes(status) : RETRYABLE.has(code))) throw failure;
+        const isUnknown = code === null && [502, 503, 504].includes(status) && call.once !== true;
+        if (!(isUnknown || RETRYABLE.has(code ?? "") || (code === null && status === 429))) throw failure;
         wait = failure.retryAfter ?? wait;
+      } else if (call.once === true) {
+        throw failure;
       }
       if (attempt >= retries || wait > longest) throw failure;
-      await pause(wait, options.signal);
+      await pause(wait, call.signal);
     }
   }
 
-  /** Sends one request for a page. Returns its answer, whatever its status, or the error if there is no answer. */
-  async #send(
-    spec: ListSpec,
-    path: Readonly<Record<string, string>>,
-    options: ListOptions,
-  ): Promise<Answer | ConnectionError> {
-    const query = new URLSearchParams();
-    const headers = new Headers(this.#options.headers);
-    const body: Record<string, unknown> = { ...options.body };
-    const prefer = [...spec.prefer];
-    for (const [name, value] of Object.entries(options.filters ?? {})) {
-      for (const one of Array.isArray(value) ? (value as readonly FilterValue[]) : [value as FilterValue | undefined]) {
-        if (one !== undefined) query.append(name, String(one));
-      }
-    }
-    const set = (input: Input | null, value: string | number | null | undefined): void => {
-      if (input === null || value === null || value === undefined) return;
-      if (input.place === "body") put(body, input.name, value);
-      else if (input.place === "prefer") prefer.push(`${input.name[0] ?? ""}=${value}`);
-      else query.set(input.name[0] ?? "", String(value));
-    };
-    set(spec.limit, options.limit);
-    set(spec.sort, options.sort?.join(","));
-    // The first cursor says that this client reads pages: the server may have old clients, which send none.
-    set(spec.cursor, options.cursor ?? spec.start);
-    if (prefer.length > 0) headers.set("Prefer", prefer.join(", "));
-    const target = spec.path.replace(/\{([^}]*)\}/g, (_, name: string) => {
-      const value = path[name] ?? "";
-      if (value === "") throw new TypeError(`the parameter ${name} of the path is empty`);
-      return encodeURIComponent(value);
-    });
-    const request: RequestInit = { method: spec.method, headers, redirect: "error" };
-    if (spec.method === "POST") {
-      headers.set("Content-Type", "application/json");
-      request.body = JSON.stringify(body);
-    }
-    const search = query.toString();
+  /** Sends a request once. Returns what was read of a successful answer, or the error. */
+  async #send<Read>(
+    call: Call,
+    read: (response: Response) => Promise<Read>,
+  ): Promise<{ read: Read } | { failure: ApiError | ConnectionError }> {
+    call.signal?.throwIfAborted();
     const timer = new AbortController();
     const ended = setTimeout(() => timer.abort(), (this.#options.timeout ?? 60) * 1000);
-    const abort = (): void => timer.abort();
-    options.signal?.throwIfAborted();
-    options.signal?.addEventListener("abort", abort, { once: true });
+    const headers = new Headers(this.#options.headers);
+    for (const [name, value] of Object.entries(call.headers ?? {})) headers.set(name, value);
+    const request: RequestInit = { method: call.method, headers, redirect: "error" };
+    if (call.body !== undefined) {
+      headers.set("Content-Type", "application/json");
+      request.body = JSON.stringify(call.body);
+    }
+    // The signal of the caller also ends an answer that is read after its head, such as a stream.
+    request.signal = call.signal === undefined ? timer.signal : AbortSignal.any([call.signal, timer.signal]);
     try {
-      const send = this.#options.fetch ?? fetch;
-      const response = await send(`${this.#base}${target}${search === "" ? "" : `?${search}`}`, {
-        ...request,
-        signal: timer.signal,
-      });
-      return { status: response.status, headers: response.headers, text: await response.text() };
+      const response = await (this.#options.fetch ?? fetch)(this.base + call.target, request);
+      if (response.ok) return { read: await read(response) };
+      return { failure: refusal(call.error ?? null, response, await response.text()) };
     } catch (error) {
-      options.signal?.throwIfAborted();
-      return new ConnectionError(`no answer from ${this.#base}${target}: ${String(error)}`, { cause: error });
+      call.signal?.throwIfAborted();
+      const target = call.target.replace(/\?.*/s, "");
+      return { failure: new ConnectionError(`no answer from ${this.base}${target}: ${String(error)}`, { cause: error }) };
     } finally {
       clearTimeout(ended);
-      options.signal?.removeEventListener("abort", abort);
     }
   }
 }
 
-/** Reads an answer as a page. */
-function read<Item>(spec: ListSpec, answer: Answer, cursor: string | null, base: string): Page<Item> {
-  let body: unknown;
+/** Returns the path of a list, with the values of its parameters. */
+function pathOf(spec: ListSpec, path: Readonly<Record<string, string>>): string {
+  return spec.path.replace(/\{([^}]*)\}/g, (_, name: string) => {
+    const value = path[name] ?? "";
+    if (value === "") throw new TypeError(`the parameter ${name} of the path is empty`);
+    return encodeURIComponent(value);
+  });
+}
+
+/** Returns the request for a page. `below` is the path of a service below that of the list, which gets no position. */
+function callOf(spec: ListSpec, path: Readonly<Record<string, string>>, options: ListOptions, below = ""): Call {
+  const query = new URLSearchParams();
+  const body: Record<string, unknown> = { ...options.body };
+  const prefer = [...spec.prefer];
+  for (const [name, value] of Object.entries(options.filters ?? {})) {
+    for (const one of Array.isArray(value) ? (value as readonly FilterValue[]) : [value as FilterValue | undefined]) {
+      if (one !== undefined) query.append(name, String(one));
+    }
+  }
+  const set = (input: Input | null, value: string | number | null | undefined): void => {
+    if (input === null || value === null || value === undefined) return;
+    if (input.place === "body") put(body, input.name, value);
+    else if (input.place === "prefer") prefer.push(`${input.name[0] ?? ""}=${value}`);
+    else query.set(input.name[0] ?? "", String(value));
+  };
+  set(spec.sort, options.sort?.join(","));
+  if (below !== "/exports") {
+    set(spec.limit, options.limit);
+    // The first cursor says that this client reads pages: the server may have old clients, which send none.
+    set(spec.cursor, options.cursor ?? spec.start);
+  }
+  const search = query.toString();
+  return {
+    method: spec.method,
+    target: `${pathOf(spec, path)}${below}${search === "" ? "" : `?${search}`}`,
+    headers: prefer.length > 0 ? { Prefer: prefer.join(", ") } : {},
+    ...(spec.method === "POST" ? { body } : {}),
+    signal: options.signal,
+    error: spec.error,
+  };
+}
+
+/** Parses an answer as JSON. */
+function parsed(text: string): unknown {
   try {
-    body = JSON.parse(answer.text);
+    return JSON.parse(text);
   } catch (error) {
     throw new InvalidPageError("the answer is not valid JSON", { cause: error });
   }
+}
+
+/** Reads the headers and the body of an answer as a page. */
+export function pageOf<Item>(
+  spec: ListSpec,
+  headers: Headers,
+  body: unknown,
+  cursor: string | null,
+  base: string,
+): Page<Item> {
   const elements: unknown = find(body, spec.items);
   if (!Array.isArray(elements)) throw new InvalidPageError("the answer has no items");
   const items = (elements as unknown[]).map((element) => find(element, spec.item) as Item);
-  const level = answer.headers.get("Cursorgate-Level");
+  const level = headers.get("Cursorgate-Level");
   // An answer for old clients can have its items at the same place, and would look like the last page.
   if (level === null) throw new InvalidPageError("the answer has no Cursorgate-Level: it is not a page for this client");
-  const next = nextCursor(spec, answer, body, base);
+  const next = nextCursor(spec, headers, body, base);
   if (next !== null && next === cursor) throw new InvalidPageError("the page leads to itself");
   if (next === null && spec.more !== null && find(body, spec.more) === true) {
     throw new InvalidPageError("more items follow, but the answer has no cursor for them");
   }
   const total = spec.total === null ? null : find(body, spec.total);
-  const endUnproven = answer.headers.get("Cursorgate-End") !== null;
+  const endUnproven = headers.get("Cursorgate-End") !== null;
   return { items, next, total: typeof total === "number" ? total : null, level, endUnproven, body };
 }
 
 /** Returns the next cursor. From a link it takes only the cursor, so credentials aren't sent to the link's host. */
-function nextCursor(spec: ListSpec, answer: Answer, body: unknown, base: string): string | null {
+function nextCursor(spec: ListSpec, headers: Headers, body: unknown, base: string): string | null {
   // The flag decides, because even the last page can have a cursor: the cursor of its last item.
   if (spec.more !== null && find(body, spec.more) === false) return null;
   let link: unknown;
   if (spec.next.source === "header") {
-    const found = links(answer.headers.get("Link"));
+    const found = links(headers.get("Link"));
     if (found === null) throw new InvalidPageError("the answer has no Link header");
     link = found.get("next");
   } else {
@@ -349,17 +382,17 @@ function nextCursor(spec: ListSpec, answer: Answer, body: unknown, base: string)
 }
 
 /** Reads an answer as an error. */
-function refusal(spec: ListSpec, answer: Answer): ApiError {
-  let body: unknown = answer.text;
+function refusal(places: ErrorPlaces, answer: Response, text: string): ApiError {
+  let body: unknown = text;
   try {
-    body = JSON.parse(answer.text);
+    body = JSON.parse(text);
   } catch {
     // Other servers, such as proxies, answer with text, so the body stays a string.
   }
   const type = answer.headers.get("Content-Type") ?? "";
   // An error that occurs before the server knows the list is a problem document, even if the list's own errors have
   // another form.
-  const own = type.startsWith("application/problem+json") ? null : spec.error;
+  const own = type.startsWith("application/problem+json") ? null : places;
   const facts: Record<string, unknown> = { request_id: answer.headers.get("X-Request-Id") };
   for (const name of ["code", "reason", "title", "detail", "parameter", "request_id", "restart"]) {
     const place = own === null ? [name] : own[name];
@@ -371,33 +404,34 @@ function refusal(spec: ListSpec, answer: Answer): ApiError {
 /** A list. `for await (const item of list)` reads all items; `list.pages()` reads whole pages. No request is sent
  * before you iterate or call `page`. */
 export class Listing<Item> implements AsyncIterable<Item> {
-  readonly #transport: Transport;
-  readonly #spec: ListSpec;
-  readonly #path: Readonly<Record<string, string>>;
-  readonly #options: ListOptions;
-
   constructor(
-    transport: Transport,
-    spec: ListSpec,
-    path: Readonly<Record<string, string>>,
-    options: ListOptions,
-  ) {
-    this.#transport = transport;
-    this.#spec = spec;
-    this.#path = path;
-    this.#options = options;
-  }
+    protected readonly transport: Transport,
+    protected readonly spec: ListSpec,
+    protected readonly path: Readonly<Record<string, string>>,
+    protected readonly options: ListOptions,
+  ) {}
 
   /** Requests one page: the page at `cursor` in the options, or the first page without a cursor. */
   page(): Promise<Page<Item>> {
-    return this.#transport.page<Item>(this.#spec, this.#path, this.#options);
+    return this.#page(this.options.cursor ?? null);
+  }
+
+  async #page(cursor: string | null): Promise<Page<Item>> {
+    const { spec, transport } = this;
+    const [headers, text] = await transport.call(this.call({ cursor }), async (answer) => [answer.headers, await answer.text()] as const);
+    return pageOf<Item>(spec, headers, parsed(text), cursor, transport.base);
+  }
+
+  /** Returns the request for a page, or for a service at the path `below` that of the list. */
+  protected call(options: ListOptions = {}, below = ""): Call {
+    return callOf(this.spec, this.path, { ...this.options, ...options }, below);
   }
 
   /** Yields the pages, each of which is requested when the iteration reaches it. */
   async *pages(): AsyncGenerator<Page<Item>, void, undefined> {
-    let cursor = this.#options.cursor ?? null;
+    let cursor = this.options.cursor ?? null;
     do {
-      const page = await this.#transport.page<Item>(this.#spec, this.#path, { ...this.#options, cursor });
+      const page = await this.#page(cursor);
       yield page;
       cursor = page.next;
     } while (cursor !== null);
