@@ -3,7 +3,7 @@
 use super::Context;
 use crate::{
     diagnostic::Located,
-    key::{Key, Word as _},
+    key::{Key, TableSettings as _, Word as _},
     keys::{API, FILE, FLOW, FLOWS, SECURITY_SCHEME, SecurityKind},
     settings::{ApiSettings, OAuthFlow, SchemeCredentials, SecurityScheme},
     spanned::Spanned,
@@ -12,17 +12,13 @@ use crate::{
 /// Reads the title, the servers, the security schemes and so on of the OpenAPI description that the gateway serves.
 pub(super) fn api(root: &Spanned, context: &mut Context<'_>) -> ApiSettings {
     let table = FILE.openapi.table(root);
-    let servers = API.servers.read(&table).unwrap_or_default();
     let schemes = API.security_schemes.table(&table);
     ApiSettings {
-        title: API.title.read(&table),
-        version: API.version.read(&table),
-        description: API.description.read(&table),
-        servers: servers.iter().map(|url| url.value.trim_end_matches('/').to_owned()).collect(),
-        security: schemes
+        security_schemes: schemes
             .tables()
             .filter_map(|(name, table)| Some((name.value.clone(), scheme(name, table, context)?)))
             .collect(),
+        ..ApiSettings::read(&table)
     }
 }
 
@@ -120,9 +116,6 @@ fn required<T>(
     help: &str,
     context: &mut Context<'_>,
 ) -> Option<T> {
-    if key.find(table).is_none() {
-        let message = format!("openapi.security_schemes.{} has no {}", name.value, key.definition.name);
-        context.missing(table.at, message, help);
-    }
-    key.read(table)
+    let message = format!("openapi.security_schemes.{} has no {}", name.value, key.definition.name);
+    context.required(key, table, message, help)
 }

@@ -2,18 +2,6 @@
 
 use crate::key::words;
 
-/// The settings of `[openapi]`.
-#[derive(Debug, Clone, Default)]
-pub struct ApiSettings {
-    pub title: Option<String>,
-    pub version: Option<String>,
-    pub description: Option<String>,
-    /// The URLs of the API without final slashes; empty for `server.public_url`.
-    pub servers: Vec<String>,
-    /// The security schemes with their names. A request needs credentials of one of them.
-    pub security: Vec<(String, SecurityScheme)>,
-}
-
 /// A security scheme (OpenAPI 3.1, section 4.8.27).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecurityScheme {
