@@ -29,6 +29,8 @@ mod traces;
 mod upstream;
 mod webhooks;
 
+pub(super) use keyring::keys as cursor_keys;
+
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -41,7 +43,7 @@ use super::{
     redacted::RedactedConfiguration,
     schema,
     secret::Secret,
-    settings::{AdminSettings, CursorKeySettings, LogSettings, RouteSettings, ServerSettings, Settings},
+    settings::{AdminSettings, RouteSettings, ServerSettings, Settings},
     spanned::Spanned,
     syntax,
     variables::{self, Piece},
@@ -93,7 +95,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     let listeners = server::listeners(root, context);
     let admin = server::admin(root, &listeners, context);
     let log = FILE.log.settings(root);
-    let cursor = keyring::keys(root, context);
+    let cursor = cursor_keys(root, context);
     let caches = server::caches(root, context);
     let api = api::api(root, context);
     tls::check_subject(root, &server, context);
@@ -134,16 +136,6 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
         own_envelopes,
         written,
     }
-}
-
-/// Reads only the keys of cursors.
-pub(super) fn cursor_keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
-    keyring::keys(root, context)
-}
-
-/// Reads only the log.
-pub(super) fn log(root: &Spanned) -> LogSettings {
-    FILE.log.settings(root)
 }
 
 /// Reads only the admin listener.

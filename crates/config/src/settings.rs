@@ -34,7 +34,7 @@ pub use super::keys::{
     jobs::{JobQueueSettings, JobSettings},
     legacy::{LegacySettings, NewClients},
     list::{Budgets, CursorSettings, FieldSettings, PageSizeSettings, ParameterSettings},
-    openapi::ApiSettings,
+    openapi::{ApiSettings, OAuthFlow},
     postgres::PostgresSettings,
     route::{ConcurrencySettings, CorsSettings, ListSettings, ObserveSettings, PageCacheSettings},
     server::{
@@ -49,7 +49,7 @@ pub use super::keys::{
     upstream::{HealthCheckSettings, PathCase, RetrySettings, Timeouts, UpstreamSettings, UpstreamTls},
     webhooks::{WatchSettings, WebhookClientSettings, WebhookSettings},
 };
-pub use api::{CredentialPlace, OAuthFlow, SchemeCredentials, SecurityScheme};
+pub use api::{CredentialPlace, SchemeCredentials, SecurityScheme};
 pub use contract::{ContractAnswer, ContractExchange, ContractSettings, ContractValue, ExpectedFacts};
 pub use dialect::{EndWord, ItemsObjectWord, Quote, QuotedKind, TotalCounts};
 pub use envelope::ErrorSettings;

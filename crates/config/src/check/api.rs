@@ -90,13 +90,11 @@ fn flows(table: &Spanned, name: &Located<String>, context: &mut Context<'_>) -> 
         if gives_tokens {
             required(&FLOW.token_url, &table, name, "token_url = \"https://id.example.com/token\"", context);
         }
-        let scopes = FLOW.scopes.read(&table).unwrap_or_default();
         let flow = OAuthFlow {
             // A description only has the URLs that its flow uses (OpenAPI 3.1, section 4.8.30), so others are left out.
             authorization_url: FLOW.authorization_url.read(&table).filter(|_| authorizes),
             token_url: FLOW.token_url.read(&table).filter(|_| gives_tokens),
-            refresh_url: FLOW.refresh_url.read(&table),
-            scopes: scopes.into_iter().map(|(name, text)| (name.value, text.value)).collect(),
+            ..OAuthFlow::read(&table)
         };
         found.push((flow_name, flow));
     }

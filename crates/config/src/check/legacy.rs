@@ -90,7 +90,7 @@ fn client(written: &Spanned, route: &Spanned, context: &mut Context<'_>) -> Opti
             return None;
         }
     };
-    let named = LEGACY_CLIENT.names.read(written).unwrap_or_default();
+    let named = LEGACY_CLIENT.names.or_empty(written);
     let names = named.into_iter().filter_map(|(name, reference)| Some((name.value, context.secret(&reference, "")?)));
     let names = names.collect();
     let max = LEGACY_CLIENT.max.read(written);

@@ -96,7 +96,7 @@ pub(super) fn of_legacy(legacy: &Spanned, context: &mut Context<'_>) -> Option<Q
 /// route that refuses all legacy requests anyway.
 pub(super) fn brownouts(legacy: &Spanned, old_clients: OldClients, context: &mut Context<'_>) -> Vec<BrownoutSettings> {
     let mut brownouts: Vec<Located<BrownoutSettings>> = Vec::new();
-    for written in LEGACY.brownouts.read(legacy).unwrap_or_default() {
+    for written in LEGACY.brownouts.or_empty(legacy) {
         let Some(brownout) = brownout(&written, context) else { continue };
         let meets =
             |other: &&Located<BrownoutSettings>| other.value.from < brownout.until && brownout.from < other.value.until;

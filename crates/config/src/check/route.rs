@@ -81,7 +81,7 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
     ask_for_old_clients(&undecided, context);
     if let Some((own, at)) = other_paths::route(root, &routes, context) {
         let whole = [LEGACY.client.definition.name];
-        let upstream = ROUTE.upstream.read(&own).unwrap_or_default();
+        let upstream = ROUTE.upstream.or_empty(&own);
         let index = upstreams.tables().position(|(known, _)| known.value == upstream);
         let near = upstreams.find(&upstream).map(|known| UPSTREAM.defaults.table(known));
         let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(&own, &whole);

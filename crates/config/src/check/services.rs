@@ -63,7 +63,7 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
 }
 
 fn bulk(written: &Spanned, root: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> BulkSettings {
-    let types = BULK.types.read(written).unwrap_or_default().into_iter().filter_map(|named| {
+    let types = BULK.types.or_empty(written).into_iter().filter_map(|named| {
         let (method, path) = named.1.value.split_once(' ')?;
         Some(OperationType { name: named.0.value.clone(), method: method.to_owned(), path: path.to_owned() })
     });

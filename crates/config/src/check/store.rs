@@ -12,7 +12,7 @@ use crate::{
 
 /// Reads the store that several processes share. Returns `None` if it has no addresses.
 pub(super) fn store(root: &Spanned, store: &Spanned, context: &mut Context<'_>) -> Option<StoreSettings> {
-    let addresses = STORE.addresses.read(store).unwrap_or_default();
+    let addresses = STORE.addresses.or_empty(store);
     if addresses.is_empty() {
         context.missing(store.at, "[caches.shared] has no addresses", "addresses = [\"redis.internal:6379\"]");
         return None;

@@ -36,7 +36,7 @@ pub(super) fn upstreams(root: &Spanned, context: &mut Context<'_>) -> Vec<Upstre
 
 /// Reads an upstream.
 pub(super) fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> UpstreamSettings {
-    let mut peers = UPSTREAM.peers.read(written).unwrap_or_default();
+    let mut peers = UPSTREAM.peers.or_empty(written);
     let nothing = match UPSTREAM.peers.find(written) {
         None => Some(written.at),
         Some(list) => (list.value == Value::List(Vec::new())).then_some(list.at),
@@ -44,7 +44,7 @@ pub(super) fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>)
     if let Some(at) = nothing {
         context.missing(at, format!("upstreams.{name} has no peers"), "peers = [\"host:port\"]");
     }
-    let backups = UPSTREAM.backups.read(written).unwrap_or_default();
+    let backups = UPSTREAM.backups.or_empty(written);
     let number = backups.len();
     peers.extend(backups);
     let weights = weights(written, &peers, context);

@@ -127,7 +127,7 @@ fn check_types(written: &Spanned, types: &[OwnEventType], context: &mut Context<
     let endpoints = WEBHOOKS.endpoints.table(written);
     let mut named: Vec<Located<String>> = Vec::new();
     for (_, endpoint) in endpoints.tables() {
-        named.extend(WEBHOOK_ENDPOINT.events.read(endpoint).unwrap_or_default());
+        named.extend(WEBHOOK_ENDPOINT.events.or_empty(endpoint));
     }
     if let Some(clients) = WEBHOOKS.clients.find(written) {
         named.extend(WEBHOOK_CLIENTS.events.located(clients).map(|events| events.value).unwrap_or_default());

@@ -106,20 +106,24 @@ table! {
     }
 }
 
+fn scopes(key: &Key<NamedTexts>, table: &Spanned) -> Vec<(String, String)> {
+    key.or_empty(table).into_iter().map(|(name, text)| (name.value, text.value)).collect()
+}
+
 table! {
     /// The keys of a flow of a security scheme.
-    FLOW: FlowKeys {
+    FLOW: FlowKeys => #[derive(Debug, Clone, PartialEq, Eq)] OAuthFlow {
         /// The URL of the authorization endpoint, where a user permits the access.
-        authorization_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/authorize""#);
+        pub authorization_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/authorize""#);
 
         /// The URL of the token endpoint, which issues tokens.
-        token_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/token""#);
+        pub token_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/token""#);
 
         /// The URL at which tokens are renewed.
-        refresh_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/refresh""#);
+        pub refresh_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/refresh""#);
 
         /// The names of the scopes, each with a description. Default: none.
-        scopes: Key<NamedTexts> =>
+        pub scopes: Key<NamedTexts> as Vec<(String, String)> = scopes =>
             named_texts(&Schema::Text(syntax::line), "write scopes = { \"users:read\" = \"Read users\" }")
                 .example(r#"{ "users:read" = "Read users" }"#);
     }

@@ -1,5 +1,6 @@
 //! The settings of the API's OpenAPI description: `[openapi]`.
 
+use super::OAuthFlow;
 use crate::key::words;
 
 /// A security scheme (OpenAPI 3.1, section 4.8.27).
@@ -38,14 +39,4 @@ words! {
         /// A cookie.
         Cookie = "cookie",
     }
-}
-
-/// A flow of OAuth 2 (OpenAPI 3.1, section 4.8.29).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OAuthFlow {
-    pub authorization_url: Option<String>,
-    pub token_url: Option<String>,
-    pub refresh_url: Option<String>,
-    /// The names of the scopes with their descriptions.
-    pub scopes: Vec<(String, String)>,
 }

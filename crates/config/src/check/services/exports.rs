@@ -42,7 +42,7 @@ pub(super) fn store(written: &Spanned, context: &mut Context<'_>) -> Option<Expo
 }
 
 fn postgres(written: &Spanned, context: &mut Context<'_>) -> Option<PostgresSettings> {
-    let addresses = POSTGRES.addresses.read(written).unwrap_or_default();
+    let addresses = POSTGRES.addresses.or_empty(written);
     if addresses.is_empty() {
         let message = format!("[{NAME}] has no addresses");
         context.missing(written.at, message, "addresses = [\"postgres.internal:5432\"]");
