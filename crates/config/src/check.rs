@@ -29,6 +29,8 @@ mod traces;
 mod upstream;
 mod webhooks;
 
+pub(super) use keyring::keys as cursor_keys;
+
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -36,11 +38,12 @@ use zeroize::Zeroizing;
 use super::{
     Environment, FILE_SIZE_MAX, Permissions,
     diagnostic::{Diagnostics, Located, Location},
+    key::Key,
     keys::{FILE, FILE_SCHEMA},
     redacted::RedactedConfiguration,
     schema,
     secret::Secret,
-    settings::{AdminSettings, CursorKeySettings, LogSettings, Settings},
+    settings::{AdminSettings, RouteSettings, ServerSettings, Settings},
     spanned::Spanned,
     syntax,
     variables::{self, Piece},
@@ -78,9 +81,7 @@ pub(super) struct Context<'a> {
 pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     for tables in [&FILE.listeners, &FILE.upstreams, &FILE.routes, &FILE.dialects, &FILE.envelopes] {
         for (name, _) in tables.table(root).members() {
-            if let Err(fault) = syntax::table_name(&name.value) {
-                fault.report(name.at, &name.value, context.diagnostics);
-            }
+            context.check_name(name);
         }
     }
     // After a syntax error, the version may be in the part that was lost, so it isn't reported as missing.
@@ -88,13 +89,13 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
         let help = "write version = 1 first: it tells later versions of cursorgate the format";
         context.diagnostics.warning(root.at, "the file has no version", help);
     }
-    let server = server::server(&FILE.server.table(root));
+    let server: ServerSettings = FILE.server.settings(root);
     let tokens = identity::tokens(root, context);
     let identity_answer = identity::answer(root, context);
     let listeners = server::listeners(root, context);
     let admin = server::admin(root, &listeners, context);
-    let log = server::log(&FILE.log.table(root));
-    let cursor = keyring::keys(root, context);
+    let log = FILE.log.settings(root);
+    let cursor = cursor_keys(root, context);
     let caches = server::caches(root, context);
     let api = api::api(root, context);
     tls::check_subject(root, &server, context);
@@ -137,16 +138,6 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     }
 }
 
-/// Reads only the keys of cursors.
-pub(super) fn cursor_keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
-    keyring::keys(root, context)
-}
-
-/// Reads only the log.
-pub(super) fn log(root: &Spanned) -> LogSettings {
-    server::log(&FILE.log.table(root))
-}
-
 /// Reads only the admin listener.
 pub(super) fn admin(root: &Spanned, context: &mut Context<'_>) -> Option<AdminSettings> {
     // No listeners are passed, because they may be at fault, and `cursorgate health` must still reach the running
@@ -160,6 +151,58 @@ impl Context<'_> {
         if self.whole {
             self.diagnostics.error(at, message, help);
         }
+    }
+
+    /// Returns the value of a key that a table must have. Returns `None` for a missing key, and reports it, and for a
+    /// faulty one, which has been reported.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &Key<T>,
+        table: &Spanned,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Option<T> {
+        if key.find(table).is_none() {
+            self.missing(table.at, message, help);
+        }
+        key.read(table)
+    }
+
+    /// Reports a name of the operator's choice that can't be in logs and metrics.
+    fn check_name(&mut self, name: &Located<String>) {
+        if let Err(fault) = syntax::table_name(&name.value) {
+            fault.report(name.at, &name.value, self.diagnostics);
+        }
+    }
+
+    /// Warns of routes that a service hides by answering at their path. `by` are the methods that it takes.
+    fn warn_of_hidden(&mut self, routes: &[RouteSettings], path: &str, by: &str, service: &str) {
+        let is_it = |route: &&RouteSettings| route.path.value.trim_end_matches('/') == path.trim_end_matches('/');
+        for route in routes.iter().filter(is_it) {
+            let message = format!("requests {by}for {path} go to services.{service}, and not to this route");
+            self.diagnostics.warning(route.path.at, message, format!("give services.{service} another path"));
+        }
+    }
+
+    /// Returns the index of an upstream in the settings, and reports an upstream that doesn't exist.
+    fn upstream(&mut self, name: &Located<String>, root: &Spanned) -> Option<usize> {
+        let upstreams = FILE.upstreams.table(root);
+        let index = upstreams.tables().position(|(known, _)| known.value == name.value);
+        if index.is_none() {
+            route::unknown_upstream(name, &upstreams, self);
+        }
+        index
+    }
+
+    /// Reads a text file that the configuration names, and reports one that can't be read or isn't UTF-8.
+    fn text_file(&mut self, file: &Located<String>) -> Option<String> {
+        let (message, help) = match self.file(&file.value, file.at).map(String::from_utf8) {
+            Ok(Ok(text)) => return Some(text),
+            Ok(Err(_)) => (format!("{} is not UTF-8 text", file.value), "save it as UTF-8".to_owned()),
+            Err(fault) => fault,
+        };
+        self.diagnostics.error(file.at, message, help);
+        None
     }
 
     /// Returns the secret that `env:NAME` or `file:PATH` refers to. Returns `None` for a reference that can't be

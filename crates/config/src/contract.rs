@@ -84,7 +84,7 @@ fn root(path: &Path, text: &str, context: &mut Context<'_>) -> Spanned {
 }
 
 fn exchanges(root: &Spanned, context: &mut Context<'_>) -> Option<Vec<ContractExchange>> {
-    let written = CONTRACT.exchange.read(root).unwrap_or_default();
+    let written = CONTRACT.exchange.or_empty(root);
     if written.is_empty() {
         context.missing(root.at, "the file has no exchange", "write [[exchange]], with a name, a query and an answer");
     }
@@ -185,11 +185,11 @@ fn exchange(written: &Spanned, context: &mut Context<'_>) -> Option<ContractExch
     Some(ContractExchange {
         name,
         fetch: fetch?,
-        filters: EXCHANGE.filters.read(written).unwrap_or_default(),
+        filters: EXCHANGE.filters.or_empty(written),
         list: EXCHANGE.list.read(written).unwrap_or_else(|| "/items/".to_owned()),
         client: EXCHANGE.client.read(written),
         request: expected(written),
-        headers: EXCHANGE.headers.read(written).unwrap_or_default(),
+        headers: EXCHANGE.headers.or_empty(written),
         answer: answer?,
         reading: expected(&EXCHANGE.reading.table(written)),
     })
@@ -198,7 +198,7 @@ fn exchange(written: &Spanned, context: &mut Context<'_>) -> Option<ContractExch
 fn answer(written: &Spanned, context: &mut Context<'_>) -> Option<ContractAnswer> {
     let table = EXCHANGE.answer.table(written);
     let mut headers = HeaderMap::new();
-    for (name, value) in EXCHANGE_ANSWER.headers.read(&table).unwrap_or_default() {
+    for (name, value) in EXCHANGE_ANSWER.headers.or_empty(&table) {
         let parsed = HeaderName::from_bytes(name.value.as_bytes()).ok().zip(HeaderValue::from_str(&value.value).ok());
         match parsed {
             Some((name, value)) => drop(headers.append(name, value)),
@@ -210,7 +210,7 @@ fn answer(written: &Spanned, context: &mut Context<'_>) -> Option<ContractAnswer
         context.missing(table.at, "the answer has no status", help);
         return None;
     };
-    Some(ContractAnswer { status, headers, body: EXCHANGE_ANSWER.body.read(&table).unwrap_or_default() })
+    Some(ContractAnswer { status, headers, body: EXCHANGE_ANSWER.body.or_empty(&table) })
 }
 
 /// Reads the fetch of an exchange: a page by number, items by offset, a page by token, a single item, or the total.
@@ -221,8 +221,8 @@ fn fetch(written: &Spanned, context: &mut Context<'_>) -> Option<Fetch> {
     let filter = filter(written, context)?;
     let listing = || Listing {
         filter: filter.clone().map(Arc::new),
-        flipped: EXCHANGE.flipped.read(written).unwrap_or_default(),
-        by_id: EXCHANGE.by_id.read(written).unwrap_or_default(),
+        flipped: EXCHANGE.flipped.or_empty(written),
+        by_id: EXCHANGE.by_id.or_empty(written),
         is_probe: false,
     };
     match (page, from, item, count, size) {
@@ -234,11 +234,7 @@ fn fetch(written: &Spanned, context: &mut Context<'_>) -> Option<Fetch> {
         }
         (None, None, None, false, Some(size)) => {
             let token = EXCHANGE.token.read(written).map(|token| Token(token.into()));
-            Some(Fetch::Token(TokenFetch {
-                token,
-                backward: EXCHANGE.backward.read(written).unwrap_or_default(),
-                size,
-            }))
+            Some(Fetch::Token(TokenFetch { token, backward: EXCHANGE.backward.or_empty(written), size }))
         }
         (None, None, Some(id), false, None) => {
             let found = KeyValue::of_id(id.value.as_bytes()).map(Fetch::Item);
@@ -264,7 +260,7 @@ fn fetch(written: &Spanned, context: &mut Context<'_>) -> Option<Fetch> {
 /// Reads the filter of an exchange, whose elements must all hold. Returns `None` for a fault, and `Some(None)` without
 /// a filter. Example of an element: `0 < 7 | 0 null`.
 fn filter(written: &Spanned, context: &mut Context<'_>) -> Option<Option<Filter>> {
-    let texts = EXCHANGE.filter.read(written).unwrap_or_default();
+    let texts = EXCHANGE.filter.or_empty(written);
     let mut filters = Vec::new();
     for text in &texts {
         let Some(filter) = alternatives(&text.value) else {

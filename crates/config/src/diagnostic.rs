@@ -13,7 +13,7 @@ const KEPT: usize = 1_000;
 const FILLED_IN: &str = " (from the environment)";
 
 /// A location in one of the texts from which a configuration was read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Location {
     /// The index of the text in the sources of [`Diagnostics`].
     pub source: u32,
@@ -38,7 +38,7 @@ impl Location {
 }
 
 /// A value with its location.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the struct's documentation names them")]
 pub struct Located<T> {
     pub value: T,

@@ -2,10 +2,11 @@
 //!
 //! A key is defined once, by a line of a `table!` in [`super::keys`]: its name, the type of its value, the values that
 //! it accepts, its default or an example, and its documentation. Everything else is derived from that definition:
-//! [`super::schema`] checks a file against it, [`super::check`] reads values through it, and [`super::reference`] and
-//! [`super::json_schema`] print it. The words of an enum are defined in the same way, by [`words!`].
+//! [`super::schema`] checks a file against it, the struct of settings has a field for it, [`super::check`] reads values
+//! through it, and [`super::reference`] and [`super::json_schema`] print it. The words of an enum are defined in the
+//! same way, by [`words!`].
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use super::{
     diagnostic::{Located, Location},
@@ -130,6 +131,12 @@ impl<T> Key<T> {
 }
 
 impl<T> Defaulted<T> {
+    /// Returns the value in a table, or the default, with its location. A default has the location of the table.
+    pub(super) fn placed(&self, table: &Spanned) -> Located<T> {
+        let at = self.find(table).map_or(table.at, |written| written.at);
+        Located { value: self.read(table), at }
+    }
+
     /// Returns the value in a table, or the default where [`Self::written`] returns `None`.
     pub(super) fn read(&self, table: &Spanned) -> T {
         self.written(table).unwrap_or_else(|| self.default_at(table.at))
@@ -137,7 +144,7 @@ impl<T> Defaulted<T> {
 
     /// Returns the default of this key.
     pub(super) fn default(&self) -> T {
-        self.default_at(Location { source: 0, start: 0, end: 0 })
+        self.default_at(Location::default())
     }
 
     #[expect(clippy::expect_used, reason = "`defaults_are_values_of_their_keys` reads every default")]
@@ -150,10 +157,34 @@ impl<T> Defaulted<T> {
     }
 }
 
+impl<T: Default> Key<T> {
+    /// Returns the value in a table, or an empty one where [`Self::written`] returns `None`.
+    pub(super) fn or_empty(&self, table: &Spanned) -> T {
+        self.written(table).unwrap_or_default()
+    }
+}
+
+impl Key<String> {
+    /// Returns the text in a table without slashes at its end.
+    pub(super) fn without_final_slash(&self, table: &Spanned) -> Option<String> {
+        Some(self.read(table)?.trim_end_matches('/').to_owned())
+    }
+}
+
 impl Key<Spanned> {
     /// Returns the table under this key, or an empty one if the key is missing or isn't a table.
     pub(super) fn table(&self, table: &Spanned) -> Spanned {
         self.written(table).unwrap_or_else(|| Spanned::empty(table.at))
+    }
+
+    /// Returns the settings in the table under this key.
+    pub(super) fn settings<S: TableSettings>(&self, table: &Spanned) -> S {
+        S::read(&self.table(table))
+    }
+
+    /// Returns the settings in the table under this key; `None` if the key is missing.
+    pub(super) fn settings_if_written<S: TableSettings>(&self, table: &Spanned) -> Option<S> {
+        self.find(table).map(S::read)
     }
 }
 
@@ -275,12 +306,47 @@ pub(super) const fn day() -> Type<i64> {
     }
 }
 
-pub(super) const fn text(check: fn(&str) -> Result<(), SyntaxFault>) -> Type<String> {
-    Type { schema: Schema::Text(check), value: |written| written.as_text().map(|text| text.value) }
+/// A text of a key: the text alone, or with its location.
+pub(super) trait FromText {
+    fn from_text(text: Located<String>) -> Self;
 }
 
-pub(super) const fn texts(element: &'static Schema) -> Type<Vec<Located<String>>> {
-    Type { schema: Schema::List(element), value: |written| Some(elements(written, Spanned::as_text)) }
+impl FromText for String {
+    fn from_text(text: Located<String>) -> Self {
+        text.value
+    }
+}
+
+impl FromText for Located<String> {
+    fn from_text(text: Self) -> Self {
+        text
+    }
+}
+
+pub(super) const fn text<T: FromText>(check: fn(&str) -> Result<(), SyntaxFault>) -> Type<T> {
+    Type { schema: Schema::Text(check), value: |written| written.as_text().map(T::from_text) }
+}
+
+pub(super) const fn texts<T: FromText>(element: &'static Schema) -> Type<Vec<T>> {
+    Type {
+        schema: Schema::List(element),
+        value: |written| Some(elements(written, |element| element.as_text().map(T::from_text))),
+    }
+}
+
+/// Returns the type of a list of texts whose case doesn't matter. Its values are in lower case.
+pub(super) const fn caseless_texts(element: &'static Schema) -> Type<Vec<String>> {
+    Type {
+        schema: Schema::List(element),
+        value: |written| Some(elements(written, |element| Some(element.as_text()?.value.to_lowercase()))),
+    }
+}
+
+pub(super) const fn socket_addresses(element: &'static Schema) -> Type<Vec<SocketAddr>> {
+    Type {
+        schema: Schema::List(element),
+        value: |written| Some(elements(written, |element| element.as_text()?.value.parse().ok())),
+    }
 }
 
 pub(super) const fn header_names(element: &'static Schema) -> Type<Vec<http::HeaderName>> {
@@ -316,7 +382,10 @@ pub(super) const fn json() -> Type<LocatedTree> {
     Type { schema: Schema::Json, value: |written| written.as_json().ok() }
 }
 
-pub(super) const fn json_members() -> Type<Vec<(Located<String>, LocatedTree)>> {
+/// Names with JSON values, both with their locations.
+pub(super) type NamedJson = Vec<(Located<String>, LocatedTree)>;
+
+pub(super) const fn json_members() -> Type<NamedJson> {
     Type {
         schema: Schema::JsonMembers,
         value: |written| {
@@ -410,16 +479,73 @@ fn as_word<W: Word>(written: &Spanned) -> Option<W> {
 
 /// Defines the keys of a table: a struct with a [`Key`] for each, a static with their definitions, and `KEYS`, which
 /// lists them for [`Schema::Table`]. A key whose name isn't a Rust identifier has its name in parentheses.
+///
+/// `TABLE: Keys => Settings { … }` also defines the public struct of the table's settings, with their documentation,
+/// and `Settings::read`, which reads them. The `Default` are the settings of an empty table.
+///
+/// | entry | field of the settings |
+/// | --- | --- |
+/// | `key: Key<T> => …;` | none: code of `check` reads the key |
+/// | `pub key: Key<T> => …;` | `Option<T>` |
+/// | `pub key: Defaulted<T> => …;` | `T` |
+/// | `pub key: Key<T> as S = reader => …;` | `S`, by `reader(&key, table)` |
+/// | `pub key: Key<T> as S => …;` | `S`, by code of `check`; `S::default()` until then |
+/// | `pub field: S;` or `pub field: S = value;` | the same, for no key |
 macro_rules! table {
     (
-        $(#[doc = $table_doc:literal])+
-        $table:ident: $type:ident {
-            $( $(#[doc = $doc:literal])+ $key:ident $(($name:literal))?: $value:ty => $definition:expr; )+
+        $(#[doc = $doc:literal])+
+        $table:ident: $type:ident $(=> $(#[$attribute:meta])* $settings:ident)? { $($entries:tt)+ }
+    ) => {
+        $crate::key::table! {
+            @entries [$(#[doc = $doc])+ $table $type] [$($(#[$attribute])* $settings)?] {} {} $($entries)+
         }
+    };
+
+    (@entries $table:tt $settings:tt {$($keys:tt)*} {$($fields:tt)*}
+        $(#[doc = $doc:literal])+ pub $key:ident $(($name:literal))?: $kind:ident<$value:ty> => $definition:expr;
+        $($rest:tt)*
+    ) => {
+        $crate::key::table! { @entries $table $settings
+            {$($keys)* $(#[doc = $doc])+ $key $(($name))? ($kind<$value>) $definition;}
+            {$($fields)* $(#[doc = $doc])+ $key ($crate::key::setting!($kind<$value>)) (read $key);}
+            $($rest)*
+        }
+    };
+    (@entries $table:tt $settings:tt {$($keys:tt)*} {$($fields:tt)*}
+        $(#[doc = $doc:literal])+
+        pub $key:ident $(($name:literal))?: $kind:ident<$value:ty> as $type:ty $(= $reader:expr)? => $definition:expr;
+        $($rest:tt)*
+    ) => {
+        $crate::key::table! { @entries $table $settings
+            {$($keys)* $(#[doc = $doc])+ $key $(($name))? ($kind<$value>) $definition;}
+            {$($fields)* $(#[doc = $doc])+ $key ($type) ($($reader, $key)?);}
+            $($rest)*
+        }
+    };
+    (@entries $table:tt $settings:tt $keys:tt {$($fields:tt)*}
+        $(#[doc = $doc:literal])+ pub $field:ident: $type:ty $(= $value:expr)?; $($rest:tt)*
+    ) => {
+        $crate::key::table! { @entries $table $settings $keys
+            {$($fields)* $(#[doc = $doc])+ $field ($type) ($(value $value)?);}
+            $($rest)*
+        }
+    };
+    (@entries $table:tt $settings:tt {$($keys:tt)*} $fields:tt
+        $(#[doc = $doc:literal])+ $key:ident $(($name:literal))?: $type:ty => $definition:expr; $($rest:tt)*
+    ) => {
+        $crate::key::table! { @entries $table $settings
+            {$($keys)* $(#[doc = $doc])+ $key $(($name))? ($type) $definition;}
+            $fields $($rest)*
+        }
+    };
+
+    (@entries
+        [$(#[doc = $table_doc:literal])+ $table:ident $type:ident] $settings:tt
+        {$( $(#[doc = $doc:literal])+ $key:ident $(($name:literal))? ($key_type:ty) $definition:expr; )+} $fields:tt
     ) => {
         $(#[doc = $table_doc])+
         pub(crate) struct $type {
-            $( $(#[doc = $doc])+ pub(crate) $key: $value, )+
+            $( $(#[doc = $doc])+ pub(crate) $key: $key_type, )+
         }
         $(#[doc = $table_doc])+
         pub(crate) static $table: $type = $type {
@@ -432,7 +558,67 @@ macro_rules! table {
             pub(crate) const KEYS: &'static [&'static $crate::key::Definition] =
                 &[$(&$table.$key.definition),+];
         }
+        $crate::key::table! { @settings [$(#[doc = $table_doc])+ $table] $settings $fields }
     };
+
+    (@settings $table:tt [] {}) => {};
+    (@settings
+        [$(#[doc = $table_doc:literal])+ $table:ident] [$(#[$attribute:meta])* $settings:ident]
+        {$( $(#[doc = $doc:literal])+ $field:ident ($type:ty) ($($read:tt)*); )+}
+    ) => {
+        $(#[doc = $table_doc])+
+        $(#[$attribute])*
+        pub struct $settings {
+            $( $(#[doc = $doc])+ pub $field: $type, )+
+        }
+        impl $crate::key::TableSettings for $settings {
+            fn read(table: &$crate::spanned::Spanned) -> Self {
+                Self { $( $field: $crate::key::read!(table $table $($read)*), )+ }
+            }
+        }
+        impl Default for $settings {
+            fn default() -> Self {
+                $crate::key::TableSettings::read(&$crate::spanned::Spanned::empty(Default::default()))
+            }
+        }
+    };
+}
+
+/// Expands to the type of a setting, for the type of its key.
+macro_rules! setting {
+    (Key<$value:ty>) => { Option<$value> };
+    (Defaulted<$value:ty>) => { $value };
+}
+
+/// Expands to the value of a setting.
+macro_rules! read {
+    ($written:ident $table:ident) => {
+        Default::default()
+    };
+    ($written:ident $table:ident read $key:ident) => {
+        $table.$key.read($written)
+    };
+    ($written:ident $table:ident value $value:expr) => {
+        $value
+    };
+    ($written:ident $table:ident $reader:expr, $key:ident) => {
+        $crate::key::read_by(&$table.$key, $written, $reader)
+    };
+}
+
+/// Reads a setting by the reader of its key.
+pub(super) fn read_by<T, const DEFAULTED: bool, S>(
+    key: &Key<T, DEFAULTED>,
+    table: &Spanned,
+    reader: impl FnOnce(&Key<T, DEFAULTED>, &Spanned) -> S,
+) -> S {
+    reader(key, table)
+}
+
+/// The settings of a table, which `table!` implements.
+pub(super) trait TableSettings: Sized {
+    /// Reads the settings. Those that code of `check` reads have their defaults.
+    fn read(table: &Spanned) -> Self;
 }
 
 /// Concatenates the keys of two tables. `N` must be the number of keys of both together.
@@ -500,7 +686,7 @@ macro_rules! words {
     };
 }
 
-pub(super) use {name, table, words};
+pub(super) use {name, read, setting, table, words};
 
 /// The keys that the tests of this thread have read. A test finds the keys that no code reads.
 #[cfg(test)]

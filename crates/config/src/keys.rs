@@ -5,44 +5,39 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 mod contract;
-mod dialect;
-mod envelope;
+pub(super) mod dialect;
+pub(super) mod envelope;
 mod examples;
-mod jobs;
-mod legacy;
-mod list;
-mod openapi;
-mod postgres;
+pub(super) mod jobs;
+pub(super) mod legacy;
+pub(super) mod list;
+pub(super) mod openapi;
+pub(super) mod postgres;
 mod rate_limit;
-mod route;
-mod server;
-mod services;
-mod store;
-mod upstream;
-mod webhooks;
+pub(super) mod route;
+pub(super) mod server;
+pub(super) mod services;
+pub(super) mod store;
+pub(super) mod upstream;
+pub(super) mod webhooks;
 
 pub(super) use contract::{CONTRACT, EXCHANGE, EXCHANGE_ANSWER};
-pub(super) use dialect::{
-    COUNT, CountMethod, DIALECT, FILTER, HiddenWord, ITEM, MATCH, QUOTE, REQUEST, RESPONSE, RequestMethod, SIZE, SORT,
-    TERMS,
-};
-pub(super) use envelope::{ENVELOPE, EmptyCursor, PARAMETERS, ZeroLimit};
+pub(super) use dialect::{COUNT, DIALECT, FILTER, HiddenWord, ITEM, QUOTE, REQUEST, RESPONSE, SORT};
+pub(super) use envelope::{ENVELOPE, PARAMETERS};
 pub(super) use jobs::{JOB_QUEUE, JOBS};
 pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT, NEW_CLIENTS};
 pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, ROUTE_PARAMETERS};
 pub(super) use openapi::{API, FLOW, FLOWS, SECURITY_SCHEME, SecurityKind};
 pub(super) use postgres::POSTGRES;
 pub(super) use rate_limit::{BROWNOUT, BrownoutAnswer, LEGACY_RATE_LIMIT, RATE_LIMIT};
-pub(super) use route::{CONCURRENCY, CORS, CorsKeys, ListMethod, OBSERVE, OPENAPI, PAGE_CACHE, ROUTE};
+pub(super) use route::{CORS, CorsKeys, ListMethod, OPENAPI, PAGE_CACHE, ROUTE};
 pub(super) use server::{
-    ADMIN, CACHES, CURSOR_KEYS, IDENTITY_ANSWER, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, LOG,
-    PAGES, PIVOTS, SERVER, TOKENS, TRACES,
+    ADMIN, CACHES, CURSOR_KEYS, IDENTITY_ANSWER, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS,
+    SERVER, TOKENS, TRACES,
 };
-pub(super) use services::{
-    BULK, EXPORTS, GRAPHQL, IDEMPOTENCY, LIVE, LIVE_INTERVAL, MCP, PLAYGROUND, PUBLIC_CONTRACT, SERVICES,
-};
+pub(super) use services::{BULK, EXPORTS, GRAPHQL, LIVE, LIVE_INTERVAL, MCP, PUBLIC_CONTRACT, SERVICES};
 pub(super) use store::STORE;
-pub(super) use upstream::{HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
+pub(super) use upstream::{HEALTH_CHECK, RETRIES, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
 pub(super) use webhooks::{WEBHOOK_CLIENTS, WEBHOOK_EMIT, WEBHOOK_ENDPOINT, WEBHOOK_TYPE, WEBHOOK_WATCH, WEBHOOKS};
 
 use super::{

@@ -70,7 +70,7 @@ pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSe
 /// Reads the settings of the log, whatever other faults the file has. Returns `None` if the file can't be read.
 #[must_use]
 pub fn load_log(path: &Path, environment: &dyn Environment) -> Option<LogSettings> {
-    load_part(path, environment, &mut Diagnostics::default(), |root, _| Some(check::log(root)))
+    load_part(path, environment, &mut Diagnostics::default(), |root, _| Some(keys::FILE.log.settings(root)))
 }
 
 /// Reads the keys of cursors of a configuration, whatever other faults the file has. Returns `None` if the file has no

@@ -122,7 +122,7 @@ fn read_host(text: &str) -> Option<EndpointHost> {
 }
 
 /// The rules for the URLs and addresses that requests may be sent to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutgoingRules {
     /// True if `http` is permitted in addition to `https`.
     pub http: bool,

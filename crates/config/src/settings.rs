@@ -1,7 +1,8 @@
 //! The settings of a configuration: all values are checked and typed, names are resolved, defaults are merged, and
 //! `extends` is followed. Values in which a later stage may find faults have their locations.
 //!
-//! Settings are documented by their keys (`keys`). Comments here add only facts that the types don't show.
+//! Most structs are those of a table of keys, and are defined with it (`keys`). Here are the others: the types of single
+//! settings, and the settings that are made of several tables.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
 mod api;
@@ -22,37 +23,48 @@ mod webhooks;
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     path::PathBuf,
-    time::Duration,
 };
 
-pub use api::{ApiSettings, CredentialPlace, OAuthFlow, SchemeCredentials, SecurityScheme};
+pub use super::keys::{
+    dialect::{
+        DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
+        DialectSize, DialectSort, DialectTerms,
+    },
+    envelope::{EmptyCursor, EnvelopeSettings, ZeroLimit},
+    jobs::{JobQueueSettings, JobSettings},
+    legacy::{LegacySettings, NewClients},
+    list::{Budgets, CursorSettings, FieldSettings, PageSizeSettings, ParameterSettings},
+    openapi::{ApiSettings, OAuthFlow},
+    postgres::PostgresSettings,
+    route::{ConcurrencySettings, CorsSettings, ListSettings, ObserveSettings, PageCacheSettings},
+    server::{
+        AdminSettings, CacheSettings, ClientAuthorities, IdentityAnswerSettings, ListenerSettings, ListenerTls,
+        LogSettings, PivotCacheSettings, ServerSettings, TokenSettings, TraceSettings,
+    },
+    services::{
+        BulkSettings, ExportSettings, GraphqlSettings, IdempotencySettings, LiveInterval, LiveSettings, McpSettings,
+        PlaygroundSettings, PublicContractSettings, ServiceSettings,
+    },
+    store::StoreSettings,
+    upstream::{HealthCheckSettings, PathCase, RetrySettings, Timeouts, UpstreamSettings, UpstreamTls},
+    webhooks::{WatchSettings, WebhookClientSettings, WebhookSettings},
+};
+pub use api::{CredentialPlace, SchemeCredentials, SecurityScheme};
 pub use contract::{ContractAnswer, ContractExchange, ContractSettings, ContractValue, ExpectedFacts};
-pub use dialect::{
-    DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
-    DialectSize, DialectSort, DialectTerms, EndWord, ItemsObjectWord, Quote, QuotedKind, TotalCounts,
-};
-pub use envelope::{EnvelopeSettings, ErrorSettings};
+pub use dialect::{EndWord, ItemsObjectWord, Quote, QuotedKind, TotalCounts};
+pub use envelope::ErrorSettings;
 pub use event_schema::EventSchema;
-pub use identity::{
-    AnswerPlace, IdentityAnswerSettings, IdentityWord, TokenAlgorithm, TokenKeySource, TokenKeyUrl, TokenSettings,
-};
-pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacySettings, NewClients, OldClients};
-pub use list::{
-    AlsoAccepted, Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageCacheSettings,
-    PageSizeSettings, ParameterSettings, Role, SortTerm, WhenEndUnproven,
-};
+pub use identity::{AnswerPlace, IdentityWord, TokenAlgorithm, TokenKeySource, TokenKeyUrl};
+pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, OldClients};
+pub use list::{AlsoAccepted, Mode, OverMax, Role, SortTerm, WhenEndUnproven};
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
-pub use services::{
-    BulkSettings, CATALOG_PATH, CountedBy, ExportSettings, ExportStoreSettings, GraphqlSettings, IdempotencySettings,
-    JobQueueSettings, JobSettings, LiveInterval, LiveSettings, McpSettings, OfferedListSettings, OperationType,
-    PlaygroundSettings, PostgresSettings, PublicContractSettings, ServiceCors, ServiceSettings,
-};
-pub use store::{StoreKind, StoreSettings, StoreUser};
-pub use tls::{ClientAuthorities, ClientCertificate, KeyPairSettings, ListenerTls, TlsVersion, UpstreamTls};
+pub use services::{CATALOG_PATH, CountedBy, ExportStoreSettings, OfferedListSettings, OperationType, ServiceCors};
+pub use store::{StoreKind, StoreUser};
+pub use tls::{ClientCertificate, KeyPairSettings, TlsVersion};
 pub use webhooks::{
-    EmitAnswerSettings, EmitRequestSettings, EmitSettings, EndpointPace, EventType, OwnEventType, WatchSettings,
-    WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
+    EmitAnswerSettings, EmitRequestSettings, EmitSettings, EndpointPace, EventType, OwnEventType,
+    WebhookEndpointSettings,
 };
 
 use super::{diagnostic::Located, key::words, redacted::RedactedConfiguration, secret::Secret};
@@ -113,34 +125,6 @@ impl Settings {
         }
         settings
     }
-}
-
-/// The settings of `[server]`.
-#[derive(Debug, Clone)]
-pub struct ServerSettings {
-    /// The scheme and host with which links begin, without a final slash.
-    pub public_url: Option<String>,
-    pub problem_types: Option<String>,
-    pub trusted_proxies: Vec<Network>,
-    pub forwarded_headers: Vec<http::HeaderName>,
-    pub client_subject: Option<http::HeaderName>,
-    pub threads: usize,
-    /// The largest request head, in bytes.
-    pub head_size: usize,
-    /// The memory of the process in bytes; `None` for what the system permits.
-    pub memory: Option<Located<usize>>,
-    pub head_timeout: Duration,
-    /// The largest number of connected clients; `None` for as many as the memory and the limit of open files permit.
-    pub connections: Option<usize>,
-    /// The largest number of connected clients with the same address; `None` for half of `connections`.
-    pub connections_per_address: Option<usize>,
-    pub idle_timeout: Duration,
-    pub drain_delay: Duration,
-    pub shutdown_timeout: Duration,
-    pub reuse_port: bool,
-    pub reload_on_change: bool,
-    pub streams_per_connection: u32,
-    pub compression: CompressionSettings,
 }
 
 /// The settings of `server.compression` and `server.compression_size`.
@@ -240,6 +224,13 @@ impl ListenAddress {
     }
 }
 
+/// The address of a gateway without listeners in its file.
+impl Default for ListenAddress {
+    fn default() -> Self {
+        Self::Ip(SocketAddr::from(([127, 0, 0, 1], 8080)))
+    }
+}
+
 impl std::fmt::Display for ListenAddress {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -247,37 +238,6 @@ impl std::fmt::Display for ListenAddress {
             Self::Unix { path, .. } => write!(formatter, "unix:{}", path.display()),
         }
     }
-}
-
-/// The settings of `[listeners.NAME]`.
-#[derive(Debug, Clone)]
-pub struct ListenerSettings {
-    pub name: String,
-    pub address: ListenAddress,
-    /// The networks of proxies that begin each connection with a header of the PROXY protocol; empty if the listener
-    /// doesn't use this protocol.
-    pub proxy_protocol: Vec<Network>,
-    pub http2: bool,
-    pub tls: Option<ListenerTls>,
-}
-
-/// The settings of `[admin]`.
-#[derive(Debug, Clone)]
-pub struct AdminSettings {
-    pub address: SocketAddr,
-    /// The further host names of the admin listener, in lower case.
-    pub hosts: Vec<String>,
-    pub tls: Option<ListenerTls>,
-    /// The token that opens everything.
-    pub token: Option<Secret>,
-    /// The token that opens reports only.
-    pub read_token: Option<Secret>,
-    /// The reports that need no token; `None` for the default, which depends on the address.
-    pub open: Option<OpenReports>,
-    /// The histograms of requests; `None` for the default, which depends on the number of routes.
-    pub histograms: Option<RouteHistograms>,
-    /// The key that signs permits for explanations; `None` if no request is explained by a permit.
-    pub explain_key: Option<Secret>,
 }
 
 words! {
@@ -303,23 +263,6 @@ words! {
         /// out two thirds of the series.
         Total = "total",
     }
-}
-
-/// The settings of `[log]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogSettings {
-    pub format: LogFormat,
-    pub level: LogLevel,
-    pub access: AccessLog,
-}
-
-/// The settings of `[traces]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TraceSettings {
-    /// The index of the collector's upstream in [`Settings::upstreams`].
-    pub upstream: usize,
-    pub every: u32,
-    pub service_name: String,
 }
 
 words! {
@@ -368,54 +311,6 @@ pub struct CursorKeySettings {
     pub keys: Vec<(u32, Secret)>,
 }
 
-/// The settings of `[caches]`.
-#[derive(Debug, Clone)]
-pub struct CacheSettings {
-    pub pivots: PivotCacheSettings,
-    /// The largest memory of stored pages in this process, in bytes; `None` for a share of the process's memory.
-    pub pages: Option<usize>,
-    pub shared: Option<StoreSettings>,
-}
-
-/// The settings of `caches.pivots`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PivotCacheSettings {
-    /// The largest memory of the sort keys, in bytes; `None` for a share of the process's memory.
-    pub size: Option<usize>,
-    pub ttl: Duration,
-}
-
-/// The settings of `[upstreams.NAME]`.
-#[derive(Clone, Debug)]
-pub struct UpstreamSettings {
-    pub name: String,
-    /// The host and port of each peer, at least one. Backups follow the other peers.
-    pub peers: Vec<Located<String>>,
-    /// The number of backups at the end of `peers`.
-    pub backups: usize,
-    /// The weight of each of `peers`.
-    pub weights: Vec<u32>,
-    pub slow_start: Duration,
-    /// The DNS servers that resolve the peers' names; empty for the servers of the system.
-    pub resolvers: Vec<SocketAddr>,
-    pub balance: Balance,
-    pub balance_headers: Vec<http::HeaderName>,
-    pub health_check: Option<HealthCheckSettings>,
-    /// The number of failed answers in a row after which a peer is skipped; 0 if no peer is.
-    pub eject_after: u32,
-    pub retries: RetrySettings,
-    pub host_header: Option<String>,
-    /// The beginning of every path at the upstream, without a final slash; empty if there is none.
-    pub base_path: String,
-    pub ignores_case: bool,
-    pub tls: Option<UpstreamTls>,
-    pub http2: bool,
-    pub headers: Vec<(http::HeaderName, Secret)>,
-    pub timeouts: Timeouts,
-    pub connections: Option<usize>,
-    pub compression: UpstreamCompression,
-}
-
 words! {
     /// The choice of the peer for a request.
     pub enum Balance {
@@ -429,27 +324,6 @@ words! {
     }
 }
 
-/// The settings of `health_check` of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthCheckSettings {
-    pub path: String,
-    pub interval: Duration,
-    pub timeout: Duration,
-    pub unhealthy_after: u32,
-    pub healthy_after: u32,
-}
-
-/// The settings of `retries` of an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetrySettings {
-    pub most: u32,
-    /// The largest share of retries among all requests, in percent.
-    pub share: u32,
-    pub pause: Duration,
-    pub longest_pause: Duration,
-    pub longest_retry_after: Duration,
-}
-
 words! {
     /// The requests for pages in which an upstream may compress its answers.
     pub enum UpstreamCompression {
@@ -460,26 +334,6 @@ words! {
         /// No request.
         Never = "never",
     }
-}
-
-/// The settings of `timeouts` of an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    pub connect: Duration,
-    pub first_byte: Duration,
-    /// The same as `first_byte`, for forwarded requests.
-    pub forwarded: Duration,
-    pub whole: Duration,
-}
-
-/// The settings of `cors` of a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CorsSettings {
-    /// The origins in lower case, at least one; only "*" if all are permitted.
-    pub origins: Vec<String>,
-    /// True if scripts may send cookies and client certificates; never together with "*".
-    pub credentials: bool,
-    pub max_age: Duration,
 }
 
 words! {
@@ -623,18 +477,4 @@ impl RouteSettings {
             (None, [], None) => LinkOrigin::Unknown,
         }
     }
-}
-
-/// The `concurrency` of a route, with the headers that identify its clients. At least one limit is set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConcurrencySettings {
-    pub requests: Option<usize>,
-    pub per_client: Option<usize>,
-    pub principal: Vec<http::HeaderName>,
-}
-
-/// The settings of `observe` of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ObserveSettings {
-    pub every: u32,
 }

@@ -13,9 +13,10 @@ use super::diagnostic::Located;
 pub type LocatedTree = Located<Tree>;
 
 /// A JSON value. A number is the text that was written, so all of its digits are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Tree {
     /// The value `null`.
+    #[default]
     Null,
     /// The value `true` or `false`.
     Boolean(bool),

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::{
     diagnostic::Located,
-    key::{Key, Word as _},
+    key::{Key, TableSettings as _, Word as _},
     keys::{API, FILE, FLOW, FLOWS, SECURITY_SCHEME, SecurityKind},
     settings::{ApiSettings, OAuthFlow, SchemeCredentials, SecurityScheme},
     spanned::Spanned,
@@ -12,17 +12,13 @@ use crate::{
 /// Reads the title, the servers, the security schemes and so on of the OpenAPI description that the gateway serves.
 pub(super) fn api(root: &Spanned, context: &mut Context<'_>) -> ApiSettings {
     let table = FILE.openapi.table(root);
-    let servers = API.servers.read(&table).unwrap_or_default();
     let schemes = API.security_schemes.table(&table);
     ApiSettings {
-        title: API.title.read(&table),
-        version: API.version.read(&table),
-        description: API.description.read(&table),
-        servers: servers.iter().map(|url| url.value.trim_end_matches('/').to_owned()).collect(),
-        security: schemes
+        security_schemes: schemes
             .tables()
             .filter_map(|(name, table)| Some((name.value.clone(), scheme(name, table, context)?)))
             .collect(),
+        ..ApiSettings::read(&table)
     }
 }
 
@@ -94,13 +90,11 @@ fn flows(table: &Spanned, name: &Located<String>, context: &mut Context<'_>) -> 
         if gives_tokens {
             required(&FLOW.token_url, &table, name, "token_url = \"https://id.example.com/token\"", context);
         }
-        let scopes = FLOW.scopes.read(&table).unwrap_or_default();
         let flow = OAuthFlow {
             // A description only has the URLs that its flow uses (OpenAPI 3.1, section 4.8.30), so others are left out.
             authorization_url: FLOW.authorization_url.read(&table).filter(|_| authorizes),
             token_url: FLOW.token_url.read(&table).filter(|_| gives_tokens),
-            refresh_url: FLOW.refresh_url.read(&table),
-            scopes: scopes.into_iter().map(|(name, text)| (name.value, text.value)).collect(),
+            ..OAuthFlow::read(&table)
         };
         found.push((flow_name, flow));
     }
@@ -120,9 +114,6 @@ fn required<T>(
     help: &str,
     context: &mut Context<'_>,
 ) -> Option<T> {
-    if key.find(table).is_none() {
-        let message = format!("openapi.security_schemes.{} has no {}", name.value, key.definition.name);
-        context.missing(table.at, message, help);
-    }
-    key.read(table)
+    let message = format!("openapi.security_schemes.{} has no {}", name.value, key.definition.name);
+    context.required(key, table, message, help)
 }

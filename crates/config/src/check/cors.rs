@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::{
+    key::TableSettings as _,
     keys::{CORS, SERVICES},
     settings::{CorsSettings, RouteSettings, ServiceCors, ServiceSettings},
     spanned::{Spanned, Value},
@@ -53,7 +54,7 @@ pub(super) fn cors(written: &Spanned, context: &mut Context<'_>) -> Option<CorsS
         context.missing(written.at, "`cors` names no origins", help);
         return None;
     };
-    let origins = CORS.origins.read(written).unwrap_or_default();
+    let origins = CORS.origins.or_empty(written);
     let (any, credentials) = (origins.iter().find(|origin| origin.value == "*"), CORS.credentials.read(written));
     if let Some(any) = any {
         if credentials {
@@ -67,9 +68,8 @@ pub(super) fn cors(written: &Spanned, context: &mut Context<'_>) -> Option<CorsS
             );
         }
     }
-    let max_age = CORS.max_age.read(written);
     // Browsers send the scheme and the host in lower case (RFC 6454, section 4), so origins are compared in lower case.
     let origins: Vec<String> = origins.into_iter().map(|origin| origin.value.to_ascii_lowercase()).collect();
     let is_list = matches!(&listed.value, Value::List(elements) if !elements.is_empty());
-    is_list.then_some(CorsSettings { origins, credentials, max_age })
+    is_list.then(|| CorsSettings { origins, ..CorsSettings::read(written) })
 }

@@ -3,11 +3,8 @@
 use super::{Context, principal::is_credential};
 use crate::{
     diagnostic::{Located, nearest},
-    key::{FlagOrWord, NamedTexts},
-    keys::{
-        COUNT, CountMethod, DIALECT, DIALECT_SCHEMA, FILTER, HiddenWord, ITEM, MATCH, QUOTE, REQUEST, RESPONSE,
-        RequestMethod, SIZE, SORT, TERMS,
-    },
+    key::{FlagOrWord, NamedTexts, TableSettings as _},
+    keys::{COUNT, DIALECT, DIALECT_SCHEMA, FILTER, HiddenWord, ITEM, QUOTE, REQUEST, RESPONSE, SORT},
     presets, schema,
     settings::{
         DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
@@ -130,13 +127,12 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
     let response = DIALECT.response.table(written);
     let size = read_size(&DIALECT.size.table(written), context);
     let sort = DIALECT.sort.find(written).and_then(|sort| read_sort(sort, context));
-    let query = REQUEST.query.located(&request).unwrap_or(Located { value: String::new(), at: request.at });
+    let query = REQUEST.query.read(&request).unwrap_or(Located { value: String::new(), at: request.at });
     warn_of_credentials(&query, context);
     let headers = checked(REQUEST.headers.read(&request), context);
     let filter = DIALECT.filter.find(written).map(read_filter);
     let item = DIALECT.item.find(written).and_then(|item| read_item(item, context));
     let count = DIALECT.count.find(written).map(|count| read_count(count, context));
-    let body = REQUEST.body.read(&request);
     let says_nothing = query.value.is_empty() && headers.is_empty() && REQUEST.body.find(&request).is_none();
     if says_nothing && RESPONSE.end.read(&response) != Some(EndWord::WholeList) {
         let message = format!("the dialect {:?} has no request", name.value);
@@ -155,33 +151,14 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
     Some(DialectSettings {
         name: name.value.clone(),
         at: name.at,
-        description: DIALECT.description.read(written),
-        documentation: DIALECT.documentation.read(written),
-        request: DialectRequest {
-            method: match REQUEST.method.read(&request) {
-                RequestMethod::Get => http::Method::GET,
-                RequestMethod::Post => http::Method::POST,
-            },
-            query,
-            headers,
-            body,
-            first_page: REQUEST.first_page.read(&request),
-            first_item: REQUEST.first_item.read(&request),
-            also: REQUEST.also.read(&request),
-            after_inclusive: REQUEST.after_inclusive.read(&request),
-            aligned: REQUEST.aligned.read(&request),
-            max_depth: REQUEST.max_depth.read(&request),
-            max_offset: REQUEST.max_offset.located(&request),
-            first_token: REQUEST.first_token.located(&request),
-            token_alone: REQUEST.token_alone.read(&request),
-            single_use: REQUEST.single_use.read(&request),
-        },
+        request: DialectRequest { query, headers, ..DialectRequest::read(&request) },
         size,
         response: read_response(&response, context)?,
         sort,
         filter,
         item,
         count,
+        ..DialectSettings::read(written)
     })
 }
 
@@ -221,65 +198,31 @@ fn checked(headers: Option<NamedTexts>, context: &mut Context<'_>) -> NamedTexts
 }
 
 fn read_size(size: &Spanned, context: &mut Context<'_>) -> DialectSize {
-    let mut choices = SIZE.choices.read(size).unwrap_or_default();
-    choices.sort_unstable();
-    choices.dedup();
-    let [default, min, max] = [&SIZE.default, &SIZE.min, &SIZE.max].map(|key| key.located(size));
-    if let (Some(min), Some(max)) = (&min, &max)
+    let size = DialectSize::read(size);
+    if let (Some(min), Some(max)) = (&size.min, &size.max)
         && min.value > max.value
     {
         let message = format!("size.min is {}, and size.max {}", min.value, max.value);
         context.diagnostics.error(min.at, message, "lower this, or raise size.max");
     }
-    DialectSize { default, min, max, choices }
+    size
 }
 
 fn read_response(response: &Spanned, context: &mut Context<'_>) -> Option<DialectResponse> {
-    let hidden = RESPONSE.hidden.read(response);
     Some(DialectResponse {
-        items: RESPONSE.items.located(response)?,
-        items_optional: RESPONSE.items_optional.read(response),
-        items_object: RESPONSE.items_object.located(response),
-        item: RESPONSE.item.located(response),
-        id: RESPONSE.id.located(response),
-        item_token: RESPONSE.item_token.located(response),
-        total: RESPONSE.total.located(response),
-        total_exact_when: RESPONSE.total_exact_when.read(response).unwrap_or_default(),
-        total_counts: RESPONSE.total_counts.located(response),
-        has_more: RESPONSE.has_more.located(response),
-        is_last: RESPONSE.is_last.located(response),
-        next_url: RESPONSE.next_url.located(response),
-        prev_url: RESPONSE.prev_url.located(response),
-        url_base: RESPONSE.url_base.located(response),
-        next_token: RESPONSE.next_token.located(response),
-        prev_token: RESPONSE.prev_token.located(response),
-        token_param: RESPONSE.token_param.located(response),
-        next_params: RESPONSE.next_params.located(response),
-        param_names: RESPONSE.param_names.read(response).unwrap_or_default(),
-        next_page: RESPONSE.next_page.located(response),
-        last_page: RESPONSE.last_page.located(response),
-        page: RESPONSE.page.located(response),
-        offset: RESPONSE.offset.located(response),
-        size: RESPONSE.size.located(response),
-        end: RESPONSE.end.located(response),
-        hidden: matches!(hidden, FlagOrWord::Flag(true)),
-        complete: matches!(hidden, FlagOrWord::Word(HiddenWord::Nothing)),
-        repeats_last_page: RESPONSE.repeats_last_page.read(response),
+        items: RESPONSE.items.read(response)?,
+        complete: matches!(RESPONSE.hidden.read(response), FlagOrWord::Word(HiddenWord::Nothing)),
         past_end: matches(&RESPONSE.past_end.read(response), context),
         gone: matches(&RESPONSE.gone.read(response), context),
         error: RESPONSE.error.read(response).map(|listed| matches(&listed, context)),
+        ..DialectResponse::read(response)
     })
 }
 
 fn matches(listed: &[Spanned], context: &mut Context<'_>) -> Vec<DialectMatch> {
     let mut read = Vec::new();
     for element in listed {
-        let found = DialectMatch {
-            at: element.at,
-            status: MATCH.status.read(element),
-            body: MATCH.body.read(element).unwrap_or_default(),
-            present: MATCH.present.located(element),
-        };
+        let found = DialectMatch { at: element.at, ..DialectMatch::read(element) };
         if found.status.is_none() && found.body.is_empty() && found.present.is_none() {
             context.missing(
                 element.at,
@@ -293,23 +236,14 @@ fn matches(listed: &[Spanned], context: &mut Context<'_>) -> Vec<DialectMatch> {
 }
 
 fn read_sort(sort: &Spanned, context: &mut Context<'_>) -> Option<DialectSort> {
-    let body = SORT.body.read(sort);
+    let settings = DialectSort::read(sort);
     // A sort that is sent in the body needs no query, so an empty one is used.
-    let unsaid = body.as_ref().map(|body| Located { value: String::new(), at: body.at });
-    let Some(query) = SORT.query.located(sort).or(unsaid) else {
+    let unsaid = settings.body.as_ref().map(|body| Located { value: String::new(), at: body.at });
+    let Some(query) = SORT.query.read(sort).or(unsaid) else {
         context.missing(sort.at, "the sort has no query", "query = \"ordering={direction}{field}\"");
         return None;
     };
-    Some(DialectSort {
-        query,
-        body,
-        join: SORT.join.read(sort),
-        ascending: SORT.ascending.read(sort),
-        descending: SORT.descending.read(sort),
-        nulls_first: SORT.nulls_first.read(sort),
-        nulls_last: SORT.nulls_last.read(sort),
-        max_keys: SORT.max_keys.read(sort),
-    })
+    Some(DialectSort { query, ..settings })
 }
 
 fn read_filter(filter: &Spanned) -> DialectFilter {
@@ -324,58 +258,21 @@ fn read_filter(filter: &Spanned) -> DialectFilter {
     let quote = FILTER.quote.table(filter);
     let quote = kinds.into_iter().filter_map(|(kind, key)| Some((kind, key.located(&quote)?))).collect();
     let fields = FILTER.fields.table(filter);
-    let fields = fields.members().iter().map(|(name, terms)| (name.clone(), read_terms(terms))).collect();
-    DialectFilter {
-        at: filter.at,
-        terms: read_terms(filter),
-        query: FILTER.query.located(filter),
-        and: FILTER.and.located(filter),
-        or: FILTER.or.located(filter),
-        merge: FILTER.merge.located(filter),
-        repeatable: FILTER.repeatable.read(filter),
-        quote,
-        fields,
-    }
-}
-
-fn read_terms(table: &Spanned) -> DialectTerms {
-    DialectTerms {
-        lt: TERMS.lt.located(table),
-        gt: TERMS.gt.located(table),
-        lte: TERMS.lte.located(table),
-        gte: TERMS.gte.located(table),
-        eq: TERMS.eq.located(table),
-        null: TERMS.null.located(table),
-        not_null: TERMS.not_null.located(table),
-        from: TERMS.from.located(table),
-        to: TERMS.to.located(table),
-        after: TERMS.after.located(table),
-        before: TERMS.before.located(table),
-    }
+    let fields = fields.members().iter().map(|(name, terms)| (name.clone(), DialectTerms::read(terms))).collect();
+    DialectFilter { at: filter.at, terms: DialectTerms::read(filter), quote, fields, ..DialectFilter::read(filter) }
 }
 
 fn read_item(item: &Spanned, context: &mut Context<'_>) -> Option<DialectItem> {
     let headers = checked(ITEM.headers.read(item), context);
     let gone = matches(&ITEM.gone.read(item), context);
-    let Some(path) = ITEM.path.located(item) else {
+    let Some(path) = ITEM.path.read(item) else {
         context.missing(item.at, "[item] has no path", "path = \"{path}/{id}\"");
         return None;
     };
-    let (query, value) = (ITEM.query.located(item), ITEM.value.located(item));
-    Some(DialectItem { at: item.at, path, query, headers, value, gone })
+    Some(DialectItem { at: item.at, path, headers, gone, ..DialectItem::read(item) })
 }
 
 fn read_count(count: &Spanned, context: &mut Context<'_>) -> DialectCount {
-    DialectCount {
-        at: count.at,
-        method: match COUNT.method.read(count) {
-            CountMethod::Get => http::Method::GET,
-            CountMethod::Head => http::Method::HEAD,
-            CountMethod::Post => http::Method::POST,
-        },
-        path: COUNT.path.located(count),
-        query: COUNT.query.located(count),
-        headers: checked(COUNT.headers.read(count), context),
-        total: COUNT.total.located(count),
-    }
+    let headers = checked(COUNT.headers.read(count), context);
+    DialectCount { at: count.at, headers, ..DialectCount::read(count) }
 }

@@ -4,7 +4,8 @@
 use super::{Context, parameter_names};
 use crate::{
     diagnostic::{Located, Location, nearest},
-    keys::{ENVELOPE, ENVELOPE_SCHEMA, EmptyCursor, ErrorForm, PARAMETERS, ZeroLimit},
+    key::TableSettings as _,
+    keys::{ENVELOPE, ENVELOPE_SCHEMA, ErrorForm, PARAMETERS},
     presets, schema,
     settings::{EnvelopeSettings, ErrorSettings, Role},
     spanned::Spanned,
@@ -95,17 +96,7 @@ fn contents(written: &Spanned, context: &mut Context<'_>) -> Option<Spanned> {
         let message = format!("`{}` is set together with `file`", other.value);
         context.diagnostics.error(other.at, message, "write it into that file, which holds all of the envelope");
     }
-    let bytes = match context.file(&file.value, file.at) {
-        Ok(bytes) => bytes,
-        Err((message, help)) => {
-            context.diagnostics.error(file.at, message, help);
-            return None;
-        }
-    };
-    let Ok(text) = String::from_utf8(bytes) else {
-        context.diagnostics.error(file.at, format!("{} is not UTF-8 text", file.value), "save it as UTF-8");
-        return None;
-    };
+    let text = context.text_file(&file)?;
     json(&context.path(&file.value, file.at), &text, context)
 }
 
@@ -120,7 +111,7 @@ fn json(name: &str, text: &str, context: &mut Context<'_>) -> Option<Spanned> {
 }
 
 fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) -> Option<EnvelopeSettings> {
-    let headers = ENVELOPE.headers.read(written).unwrap_or_default();
+    let headers = ENVELOPE.headers.or_empty(written);
     for (header, _) in &headers {
         if let Err(fault) = syntax::header_name(&header.value) {
             context.diagnostics.error(header.at, fault.message, fault.help);
@@ -134,16 +125,11 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
     Some(EnvelopeSettings {
         name: name.value.clone(),
         at: name.at,
-        description: ENVELOPE.description.read(written),
-        documentation: ENVELOPE.documentation.read(written),
-        content_type: ENVELOPE.content_type.read(written),
         parameters: parameter_names!(&PARAMETERS, &ENVELOPE.parameters.table(written)),
-        over_max: ENVELOPE.over_max.read(written),
-        zero_limit_is_default: ENVELOPE.zero_limit.read(written) == ZeroLimit::Default,
-        empty_cursor_is_first_page: ENVELOPE.empty_cursor.read(written) == EmptyCursor::FirstPage,
         headers,
         body: body.as_json().ok()?,
         error: error(written, context),
+        ..EnvelopeSettings::read(written)
     })
 }
 
@@ -161,6 +147,6 @@ fn error(written: &Spanned, context: &mut Context<'_>) -> Option<ErrorSettings> 
     Some(ErrorSettings {
         body: body.as_json().ok()?,
         content_type: ENVELOPE.error_content_type.read(written).unwrap_or_else(|| ENVELOPE.content_type.default()),
-        types: ENVELOPE.error_types.read(written).unwrap_or_default(),
+        types: ENVELOPE.error_types.or_empty(written),
     })
 }

@@ -38,7 +38,7 @@ pub(super) fn check(
         let listener = listener.and_then(|listener| listener.address.ip());
         let alone = listener.filter(|listener| listener.ip().is_loopback());
         if let (Some(listener), Some(address), true) =
-            (alone, LISTENER.address.located(written), context.environment.is_container())
+            (alone, LISTENER.address.read(written), context.environment.is_container())
         {
             let message = format!("{listener} can't be reached from outside of this container");
             let mut help = format!("address = \"0.0.0.0:{}\"", listener.port());
@@ -50,7 +50,7 @@ pub(super) fn check(
         }
         let bare = listener.filter(|_| LISTENER.tls.find(written).is_none());
         let bare = bare.filter(|listener| !is_inside(listener.ip()));
-        if let (Some(listener), Some(address)) = (bare, LISTENER.address.located(written))
+        if let (Some(listener), Some(address)) = (bare, LISTENER.address.read(written))
             // A trusted proxy is assumed to terminate TLS for clients, so a listener with one needs no TLS.
             && server.trusted_proxies.is_empty()
             && LISTENER.proxy_protocol.read(written).is_empty()

@@ -3,12 +3,13 @@
 use super::Context;
 use crate::{
     diagnostic::{Located, nearest},
+    key::TableSettings as _,
     keys::{FIELD, FieldType, ROUTE},
     settings::{FieldSettings, ListSettings, SortTerm},
     spanned::Spanned,
     syntax,
 };
-use cursorgate_core::pagination::order::{Kind, Nulls};
+use cursorgate_core::pagination::order::Kind;
 
 /// Reads `fields` of a merged route.
 pub(super) fn fields(route: &Spanned, context: &mut Context<'_>) -> Vec<FieldSettings> {
@@ -63,9 +64,7 @@ fn read(name: &Located<String>, field: &Spanned, context: &mut Context<'_>) -> F
         Some(FieldType::Datetime) => Kind::Datetime,
         Some(FieldType::Boolean) => Kind::Boolean,
         Some(FieldType::Uuid) => Kind::Uuid,
-        Some(FieldType::Rank) => {
-            Kind::Rank(FIELD.ranks.read(field).unwrap_or_default().into_iter().map(|rank| rank.value).collect())
-        }
+        Some(FieldType::Rank) => Kind::Rank(FIELD.ranks.or_empty(field)),
         Some(FieldType::Opaque | FieldType::Text) => Kind::Opaque,
         // The gateway doesn't compare texts by a collation, so the order of such values isn't known to it.
         None if collation.is_some() => Kind::Opaque,
@@ -84,15 +83,7 @@ fn read(name: &Located<String>, field: &Spanned, context: &mut Context<'_>) -> F
         let help = "remove `type` and `collation`: the gateway compares ids by their bytes";
         context.diagnostics.error(field.at, "items with equal keys are told apart by the id", help);
     }
-    FieldSettings {
-        name: name.value.clone(),
-        kind,
-        collation: collation.map(|collation| collation.value),
-        grain,
-        nulls: FIELD.nulls.read(field).unwrap_or(Nulls::Unsaid),
-        at: FIELD.at.located(field),
-        upstream: FIELD.upstream.read(field),
-    }
+    FieldSettings { name: name.value.clone(), kind, grain, ..FieldSettings::read(field) }
 }
 
 /// Reports a grain that values of this kind can't have.

@@ -2,9 +2,10 @@
 
 use http::HeaderName;
 
-use super::{Context, route::unknown_upstream, upstream};
+use super::{Context, upstream};
 use crate::{
     diagnostic::Located,
+    key::TableSettings as _,
     keys::{FILE, IDENTITY_ANSWER, ROUTE, SERVER, TOKENS, WEBHOOK_CLIENTS},
     outgoing::{EndpointHost, EndpointUrl},
     settings::{
@@ -95,27 +96,18 @@ pub(super) fn headers(root: &Spanned, identity: &[Located<String>]) -> Vec<Heade
 pub(super) fn answer(root: &Spanned, context: &mut Context<'_>) -> Option<IdentityAnswerSettings> {
     let server = FILE.server.table(root);
     let table = SERVER.identity_answer.find(&server)?;
-    let upstreams = FILE.upstreams.table(root);
-    let upstream = IDENTITY_ANSWER.upstream.located(table);
-    if IDENTITY_ANSWER.upstream.find(table).is_none() {
-        let help = "upstream = \"NAME\" of the [upstreams.NAME] that knows who a client is";
-        context.missing(table.at, "server.identity_answer names no upstream", help);
-    }
-    if IDENTITY_ANSWER.path.find(table).is_none() {
-        let help = "path = \"/me\", which answers with the user of the credentials";
-        context.missing(table.at, "server.identity_answer has no path", help);
-    }
-    let (credentials, ttl) = (IDENTITY_ANSWER.credentials.read(table), IDENTITY_ANSWER.ttl.read(table));
-    let upstream = upstream?;
-    let Some(index) = upstreams.tables().position(|(known, _)| known.value == upstream.value) else {
-        unknown_upstream(&upstream, &upstreams, context);
-        return None;
-    };
-    if credentials.is_empty() {
+    let settings = IdentityAnswerSettings::read(table);
+    let help = "upstream = \"NAME\" of the [upstreams.NAME] that knows who a client is";
+    let message = "server.identity_answer names no upstream";
+    let upstream = context.required(&IDENTITY_ANSWER.upstream, table, message, help);
+    let help = "path = \"/me\", which answers with the user of the credentials";
+    let path = context.required(&IDENTITY_ANSWER.path, table, "server.identity_answer has no path", help);
+    let upstream = context.upstream(&upstream?, root)?;
+    if settings.credentials.is_empty() {
         let help = "credentials = [\"Authorization\"], the headers that your upstream checks";
         context.diagnostics.error(table.at, "server.identity_answer sends no credentials", help);
     }
-    Some(IdentityAnswerSettings { upstream: index, path: IDENTITY_ANSWER.path.located(table)?, credentials, ttl })
+    Some(IdentityAnswerSettings { upstream, path: path?, ..settings })
 }
 
 /// Reports a header of the upstream that replaces the client's credentials: all clients would have one name.
@@ -243,22 +235,11 @@ fn is_public(route: &RouteSettings) -> bool {
 pub(super) fn tokens(root: &Spanned, context: &mut Context<'_>) -> Option<TokenSettings> {
     let server = FILE.server.table(root);
     let table = SERVER.tokens.find(&server)?;
-    let Some(file) = TOKENS.keys.located(table) else {
-        if TOKENS.keys.find(table).is_none() {
-            context.missing(table.at, "server.tokens names no keys", "keys = \"/etc/cursorgate/jwks.json\"");
-        }
-        return None;
-    };
+    let help = "keys = \"/etc/cursorgate/jwks.json\"";
+    let file = context.required(&TOKENS.keys, table, "server.tokens names no keys", help)?;
     let is_url = ["http://", "https://"].iter().any(|scheme| file.value.starts_with(scheme));
     let keys = if is_url { url_of_keys(&file, table, context)? } else { file_of_keys(&file, table, context)? };
-    Some(TokenSettings {
-        written: Located { value: file.value, at: file.at },
-        keys,
-        issuer: TOKENS.issuer.read(table),
-        audience: TOKENS.audience.read(table).into_iter().map(|audience| audience.value).collect(),
-        algorithms: TOKENS.algorithms.read(table),
-        leeway: TOKENS.leeway.read(table),
-    })
+    Some(TokenSettings { written: file, keys, ..TokenSettings::read(table) })
 }
 
 fn file_of_keys(file: &Located<String>, table: &Spanned, context: &mut Context<'_>) -> Option<TokenKeySource> {

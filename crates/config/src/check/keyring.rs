@@ -17,7 +17,7 @@ const LENGTH_MIN: usize = 32;
 /// 32 random hexadecimal digits has fewer.
 const DIFFERENT_MIN: usize = 8;
 
-pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
+pub(crate) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
     let cursor = FILE.cursor.find(root)?;
     let mut keys: Vec<(u32, Secret)> = Vec::new();
     let mut ids = Vec::new();

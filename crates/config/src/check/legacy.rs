@@ -3,6 +3,7 @@
 use super::{Context, principal::is_credential, rate_limit};
 use crate::{
     diagnostic::Located,
+    key::TableSettings as _,
     keys::{ClientShown, LEGACY, LEGACY_CLIENT, ROUTE, ROUTE_PARAMETERS},
     settings::{KnownBy, LegacyClient, LegacySettings, OldClients},
     spanned::Spanned,
@@ -46,18 +47,16 @@ pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context
         context.missing(after.at, "`after_sunset` needs a sunset", "sunset = 2026-12-31, or remove `after_sunset`");
     }
     LegacySettings {
-        deprecation: deprecation.map(|day| day.value),
-        sunset_at: sunset.as_ref().map(|day| day.at),
-        sunset: sunset.map(|day| day.value),
-        after_sunset: LEGACY.after_sunset.read(written),
+        old_clients: settings.old_clients,
+        old_clients_at: settings.old_clients_at,
+        sunset_at: sunset.map(|day| day.at),
         rate_limit: rate_limit::of_legacy(written, context),
         brownouts: rate_limit::brownouts(written, settings.old_clients, context),
-        documentation: LEGACY.documentation.read(written),
         client: match LEGACY.client.find(written) {
             Some(written) => client(written, route, context),
             None => settings.client.clone(),
         },
-        ..settings
+        ..LegacySettings::read(written)
     }
 }
 
@@ -68,7 +67,7 @@ fn client(written: &Spanned, route: &Spanned, context: &mut Context<'_>) -> Opti
     let private = ROUTE_PARAMETERS.private.read(&ROUTE.parameters.table(route));
     // A parameter that the route lists as private contains a secret, even if its name doesn't show it. Test:
     // `the_report_on_each_case_matches_its_snapshot` (tests/config/legacy.toml).
-    let is_private = |name: &str| is_credential(name) || private.iter().any(|known| known.value == name);
+    let is_private = |name: &str| is_credential(name) || private.iter().any(|known| known == name);
     if let (Some(shown), Some(name)) = (&shown, header.as_ref().or(parameter.as_ref()))
         && is_private(&name.value)
     {
@@ -91,7 +90,7 @@ fn client(written: &Spanned, route: &Spanned, context: &mut Context<'_>) -> Opti
             return None;
         }
     };
-    let named = LEGACY_CLIENT.names.read(written).unwrap_or_default();
+    let named = LEGACY_CLIENT.names.or_empty(written);
     let names = named.into_iter().filter_map(|(name, reference)| Some((name.value, context.secret(&reference, "")?)));
     let names = names.collect();
     let max = LEGACY_CLIENT.max.read(written);

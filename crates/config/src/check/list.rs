@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     diagnostic::{Located, Location},
+    key::TableSettings as _,
     keys::{BUDGETS, CURSOR, CURSOR_KEYS, FILE, PAGE_SIZE, ROUTE, ROUTE_PARAMETERS},
     settings::{
-        Budgets, CursorSettings, DialectSettings, EnvelopeSettings, ListSettings, Mode, NewClients, PageSizeSettings,
+        Budgets, CursorSettings, DialectSettings, EnvelopeSettings, ListSettings, NewClients, PageSizeSettings,
         ParameterSettings, Role, SortTerm,
     },
     spanned::{Spanned, Value},
@@ -41,7 +42,7 @@ impl Route<'_> {
         let errors = ROUTE.errors.located(self.written);
         let envelope = self.envelope().and_then(|name| envelopes.of_route(&name, errors.as_ref(), context));
         let offered = self.offered(envelope.as_ref(), envelopes, context);
-        let id = ROUTE.id.located(self.written);
+        let id = ROUTE.id.read(self.written);
         let order = self.order(id.as_ref(), dialect.as_ref(), context);
         let (page_size, budgets) = (self.page_size(dialect.as_ref(), context), self.budgets(context));
         let parameters = self.parameters();
@@ -58,6 +59,7 @@ impl Route<'_> {
         // declared, and get misleading faults.
         let (order, id_direction) = if declared { order? } else { (Vec::new(), Direction::Ascending) };
         field::check_opaque(&order, &fields, context);
+        self.warn_of_offsets(context);
         // All parts are read before a missing one ends the function, so the faults of all are reported.
         let list = ListSettings {
             dialect: dialect?,
@@ -68,26 +70,17 @@ impl Route<'_> {
             declared,
             order,
             id_direction,
-            id,
-            ties: ROUTE.ties.read(self.written),
             fields,
-            sortable: ROUTE.sortable.read(self.written),
-            filterable: ROUTE.filterable.read(self.written),
-            mode: self.mode(),
-            verify: self.verify(context),
-            unproven: ROUTE.unproven.read(self.written),
-            unproven_end: ROUTE.unproven_end.read(self.written),
-            short_pages: ROUTE.short_pages.read(self.written),
             page_size,
-            total: ROUTE.total.read(self.written),
             principal: principal::read(root, self.written),
             impersonal: principal::impersonal(root, self.written, context),
             cursor: self.cursor(root),
             parameters,
             legacy,
-            new_clients: NewClients::read(&ROUTE.new_clients.table(self.written)),
+            new_clients: self.new_clients(),
             page_cache: page_cache::read(self.written),
             budgets,
+            ..ListSettings::read(self.written)
         };
         page_cache::check(&list, self.written, context);
         mode::check(&list, self.written, context);
@@ -113,7 +106,7 @@ impl Route<'_> {
         context: &mut Context<'_>,
     ) -> Vec<EnvelopeSettings> {
         let errors = ROUTE.errors.located(self.written);
-        let names = ROUTE.envelopes.read(self.written).unwrap_or_default();
+        let names = ROUTE.envelopes.or_empty(self.written);
         let mut offered = Vec::new();
         for (index, name) in names.iter().enumerate() {
             if names[..index].iter().any(|other| other.value == name.value) {
@@ -126,30 +119,24 @@ impl Route<'_> {
         offered
     }
 
-    fn mode(&self) -> Located<Mode> {
-        let at = ROUTE.mode.find(self.written).map_or(self.at, |written| written.at);
-        Located { value: ROUTE.mode.read(self.written), at }
+    fn warn_of_offsets(&self, context: &mut Context<'_>) {
+        let verify = ROUTE.verify.placed(self.written);
+        if verify.value == Verify::Never {
+            let help = "items are skipped and repeated as they are by page=; \"when-cheap\" proves pages that take no further request";
+            context.diagnostics.warning(verify.at, "pages are served by their offsets, unproven", help);
+        }
     }
 
-    fn verify(&self, context: &mut Context<'_>) -> Verify {
-        let verify = ROUTE.verify.read(self.written);
-        if verify == Verify::Never {
-            let at = ROUTE.verify.find(self.written).map_or(self.at, |written| written.at);
-            let help = "items are skipped and repeated as they are by page=; \"when-cheap\" proves pages that take no further request";
-            context.diagnostics.warning(at, "pages are served by their offsets, unproven", help);
-        }
-        verify
+    fn new_clients(&self) -> NewClients {
+        let settings: NewClients = ROUTE.new_clients.settings(self.written);
+        let (preference, by) = settings.by.into_iter().partition::<Vec<_>, _>(|name| name.value == "prefer");
+        NewClients { by, by_preference: preference.first().map(|word| word.at), ..settings }
     }
 
     fn dialect(&self, dialects: &mut Dialects<'_>, context: &mut Context<'_>) -> Option<DialectSettings> {
-        let Some(name) = ROUTE.dialect.located(self.written) else {
-            if ROUTE.dialect.find(self.written).is_none() {
-                let message = format!("routes.{} names no dialect", self.name);
-                let help = "dialect = \"NAME\", the way in which its upstream pages: `cursorgate dialects` lists them";
-                context.missing(self.at, message, help);
-            }
-            return None;
-        };
+        let message = format!("routes.{} names no dialect", self.name);
+        let help = "dialect = \"NAME\", the way in which its upstream pages: `cursorgate dialects` lists them";
+        let name = context.required(&ROUTE.dialect, self.written, message, help)?;
         dialects.find(&name, context)
     }
 
@@ -160,7 +147,7 @@ impl Route<'_> {
         context: &mut Context<'_>,
     ) -> Option<Order> {
         let written = ROUTE.order.find(self.written)?;
-        let terms = ROUTE.order.read(self.written).unwrap_or_default();
+        let terms = ROUTE.order.or_empty(self.written);
         let Value::List(elements) = &written.value else {
             return None;
         };
@@ -226,8 +213,7 @@ impl Route<'_> {
         // A `max` below the built-in default isn't a fault, and lowers that default.
         let default = default.map_or_else(|| max.min(PAGE_SIZE.default.default()), |default| default.value);
         let at = PAGE_SIZE.max.find(&table).map(|max| max.at).or_else(|| dialect.map(|dialect| dialect.at));
-        let over_max = PAGE_SIZE.over_max.read(&table);
-        PageSizeSettings { default, max, over_max, at: at.unwrap_or(self.at) }
+        PageSizeSettings { default, max, at: at.unwrap_or(self.at), ..PageSizeSettings::read(&table) }
     }
 
     fn budgets(&self, context: &mut Context<'_>) -> Budgets {
@@ -256,22 +242,13 @@ impl Route<'_> {
             sealed: sealed.unwrap_or_else(|| CURSOR_KEYS.sealed.read(&common)),
             ttl: CURSOR.ttl.read(&own).or_else(|| CURSOR_KEYS.ttl.read(&common)),
             accept: CURSOR.accept.read(&own).unwrap_or_else(|| CURSOR_KEYS.accept.read(&common)),
-            names: ROUTE.was.read(self.written).unwrap_or_default().into_iter().map(|name| name.value).collect(),
-            bind: CURSOR.bind.read(&own),
-            length: CURSOR.length.read(&own),
+            names: ROUTE.was.or_empty(self.written),
+            ..CursorSettings::read(&own)
         }
     }
 
     fn parameters(&self) -> ParameterSettings {
         let table = ROUTE.parameters.table(self.written);
-        let keys = &ROUTE_PARAMETERS;
-        let strings = |texts: Vec<Located<String>>| texts.into_iter().map(|text| text.value).collect();
-        ParameterSettings {
-            renamed: parameter_names!(keys, &table),
-            private: strings(keys.private.read(&table)),
-            ignored: strings(keys.ignored.read(&table)),
-            filters: keys.filters.read(&table),
-            query: keys.query.read(&table).unwrap_or_default(),
-        }
+        ParameterSettings { renamed: parameter_names!(&ROUTE_PARAMETERS, &table), ..ParameterSettings::read(&table) }
     }
 }

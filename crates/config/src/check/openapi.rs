@@ -23,13 +23,8 @@ impl Described {
     /// Reads `openapi` of a route from that table. Returns `None` if a part of the table is missing or faulty, or if
     /// the file can't be read; each is reported.
     pub(super) fn find(&mut self, table: &Spanned, context: &mut Context<'_>) -> Option<OpenApiSettings> {
-        let Some(file) = OPENAPI.file.located(table) else {
-            if OPENAPI.file.find(table).is_none() {
-                let help = "file = \"upstream.openapi.json\", with operation or schema beside it";
-                context.missing(table.at, "openapi names no file", help);
-            }
-            return None;
-        };
+        let help = "file = \"upstream.openapi.json\", with operation or schema beside it";
+        let file = context.required(&OPENAPI.file, table, "openapi names no file", help)?;
         let item = item(table, context);
         // The key is the full path, because two folders may each have a file of that name. Test:
         // `each_included_file_names_files_of_its_own_folder`.
@@ -85,17 +80,7 @@ fn item(table: &Spanned, context: &mut Context<'_>) -> Option<ItemSchema> {
 }
 
 fn read(file: &Located<String>, context: &mut Context<'_>) -> Option<LocatedTree> {
-    let bytes = match context.file(&file.value, file.at) {
-        Ok(bytes) => bytes,
-        Err((message, help)) => {
-            context.diagnostics.error(file.at, message, help);
-            return None;
-        }
-    };
-    let Ok(text) = String::from_utf8(bytes) else {
-        context.diagnostics.error(file.at, format!("{} is not UTF-8 text", file.value), "save it as UTF-8");
-        return None;
-    };
+    let text = context.text_file(file)?;
     let source = context.diagnostics.add_source(context.path(&file.value, file.at), text.clone());
     tree::read(source, &text, context.diagnostics)
 }

@@ -4,6 +4,7 @@ use http::header::AUTHORIZATION;
 
 use super::Context;
 use crate::{
+    key::TableSettings as _,
     keys::{PAGE_CACHE, ROUTE},
     settings::{ListSettings, PageCacheSettings},
     spanned::Spanned,
@@ -12,15 +13,9 @@ use crate::{
 /// Reads `page_cache` of a merged route; `None` if the route stores no pages.
 pub(super) fn read(route: &Spanned) -> Option<PageCacheSettings> {
     let written = ROUTE.page_cache.find(route)?;
-    let ttl = PAGE_CACHE.ttl.read(written);
+    let settings = PageCacheSettings { prefetch: ROUTE.prefetch.read(route), ..PageCacheSettings::read(written) };
     // With "0s" a route turns off the cache of its `defaults`, so the route has no cache.
-    (!ttl.is_zero()).then(|| PageCacheSettings {
-        ttl,
-        stale_while_revalidate: PAGE_CACHE.stale_while_revalidate.read(written),
-        stale_if_error: PAGE_CACHE.stale_if_error.read(written),
-        private: PAGE_CACHE.private.read(written),
-        prefetch: ROUTE.prefetch.read(route),
-    })
+    (!settings.ttl.is_zero()).then_some(settings)
 }
 
 /// Checks the cache against the rest of the route. Warns of `prefetch` without a cache, and of a cache that may stay

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use http::HeaderName;
-
 use super::{Context, principal};
 use crate::{
     diagnostic::Located,
     key::Key,
     keys::{BROWNOUT, BrownoutAnswer, LEGACY, LEGACY_RATE_LIMIT, RATE_LIMIT, ROUTE},
-    settings::{BrownoutEffect, BrownoutSettings, Budgets, OldClients, QuotaSettings, RateLimitSettings},
+    settings::{BrownoutEffect, BrownoutSettings, Budgets, CountedBy, OldClients, QuotaSettings, RateLimitSettings},
     spanned::Spanned,
     syntax,
 };
@@ -17,7 +15,7 @@ use crate::{
 /// Reads `rate_limit` of a merged route.
 pub(super) fn rate_limit(root: &Spanned, route: &Spanned, context: &mut Context<'_>) -> RateLimitSettings {
     let table = ROUTE.rate_limit.table(route);
-    let per = RATE_LIMIT.per.read(&table);
+    let (per, key) = (RATE_LIMIT.per.read(&table), RATE_LIMIT.key.read(&table));
     let requests = RATE_LIMIT.requests.read(&table);
     let upstream_requests = RATE_LIMIT.upstream_requests.located(&table);
     if let (None, Some(burst)) = (RATE_LIMIT.requests.find(&table), RATE_LIMIT.burst.find(&table)) {
@@ -39,8 +37,12 @@ pub(super) fn rate_limit(root: &Spanned, route: &Spanned, context: &mut Context<
             let quota = QuotaSettings { requests: most.value, per, burst: most.value };
             Located { value: quota, at: most.at }
         }),
-        clients: clients(&RATE_LIMIT.key.read(&table), root, route),
-        by_identity: RATE_LIMIT.key.read(&table) == "principal",
+        by_identity: key == CountedBy::Principal,
+        clients: match key {
+            CountedBy::Header(name) => vec![name],
+            CountedBy::Address => Vec::new(),
+            CountedBy::Principal => principal::read(root, route),
+        },
     }
 }
 
@@ -57,15 +59,6 @@ pub(super) fn check_cost(limits: &RateLimitSettings, budgets: Budgets, context: 
             "after such a page its client waits for longer than `per`; write at least {most}, or lower budgets.search_requests"
         );
         context.diagnostics.warning(limit.at, message, help);
-    }
-}
-
-/// Returns the headers that identify clients; none if clients are identified by their addresses.
-fn clients(key: &str, root: &Spanned, route: &Spanned) -> Vec<HeaderName> {
-    match key.strip_prefix("header:") {
-        Some(name) => HeaderName::from_bytes(name.as_bytes()).into_iter().collect(),
-        None if key == "address" => Vec::new(),
-        None => principal::read(root, route),
     }
 }
 
@@ -103,7 +96,7 @@ pub(super) fn of_legacy(legacy: &Spanned, context: &mut Context<'_>) -> Option<Q
 /// route that refuses all legacy requests anyway.
 pub(super) fn brownouts(legacy: &Spanned, old_clients: OldClients, context: &mut Context<'_>) -> Vec<BrownoutSettings> {
     let mut brownouts: Vec<Located<BrownoutSettings>> = Vec::new();
-    for written in LEGACY.brownouts.read(legacy).unwrap_or_default() {
+    for written in LEGACY.brownouts.or_empty(legacy) {
         let Some(brownout) = brownout(&written, context) else { continue };
         let meets =
             |other: &&Located<BrownoutSettings>| other.value.from < brownout.until && brownout.from < other.value.until;

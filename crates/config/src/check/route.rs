@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     diagnostic::{Located, Location, nearest},
-    key::Key,
-    keys::{CONCURRENCY, CURSOR_KEYS, FILE, LEGACY, NEW_CLIENTS, OBSERVE, ROUTE, UPSTREAM},
+    key::{Key, TableSettings as _},
+    keys::{CURSOR_KEYS, FILE, LEGACY, NEW_CLIENTS, ROUTE, UPSTREAM},
     settings::{Action, ConcurrencySettings, ListSettings, ObserveSettings, OpenApiSettings, Role, RouteSettings},
     spanned::{Spanned, Value},
 };
@@ -81,7 +81,7 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
     ask_for_old_clients(&undecided, context);
     if let Some((own, at)) = other_paths::route(root, &routes, context) {
         let whole = [LEGACY.client.definition.name];
-        let upstream = ROUTE.upstream.read(&own).unwrap_or_default();
+        let upstream = ROUTE.upstream.or_empty(&own);
         let index = upstreams.tables().position(|(known, _)| known.value == upstream);
         let near = upstreams.find(&upstream).map(|known| UPSTREAM.defaults.table(known));
         let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(&own, &whole);
@@ -151,8 +151,7 @@ struct Route<'a> {
 impl Route<'_> {
     fn read(&self, upstream: Option<usize>, known: &mut Known<'_>, context: &mut Context<'_>) -> Option<RouteSettings> {
         let action = self.action();
-        let hosts = ROUTE.hosts.read(&self.written).unwrap_or_default();
-        let hosts: Vec<String> = hosts.iter().map(|host| host.value.to_lowercase()).collect();
+        let hosts = ROUTE.hosts.or_empty(&self.written);
         let path = ROUTE.path.located(&self.written);
         if ROUTE.path.find(&self.written).is_none() {
             let message = format!("routes.{} has no path", self.name.value);
@@ -163,7 +162,7 @@ impl Route<'_> {
             self.claim(path, &hosts, segments, &mut known.claims, context);
         }
         let keeps_list = self.has_list() || self.is_set_back();
-        let second = NEW_CLIENTS.path.located(&ROUTE.new_clients.table(&self.written)).filter(|_| keeps_list);
+        let second = NEW_CLIENTS.path.read(&ROUTE.new_clients.table(&self.written)).filter(|_| keeps_list);
         if let (Some(second), Some(segments)) = (&second, &segments) {
             self.claim_second(second, &hosts, segments, &mut known.claims, context);
         }
@@ -197,7 +196,7 @@ impl Route<'_> {
             upstream: upstream?,
             upstream_path: ROUTE.upstream_path.located(&self.written),
             list_path: None,
-            public_url: ROUTE.public_url.read(&self.written).map(|url| url.trim_end_matches('/').to_owned()),
+            public_url: ROUTE.public_url.without_final_slash(&self.written),
             identity,
             concurrency: concurrency(known.root, &self.written),
             rate_limit,
@@ -264,8 +263,7 @@ impl Route<'_> {
     /// Reads `observe`; `None` if the route doesn't observe. Reports `observe` on such a route.
     fn observe(&self, action: Action, context: &mut Context<'_>) -> Option<ObserveSettings> {
         if action == Action::Observe {
-            let every = OBSERVE.every.read(&ROUTE.observe.table(&self.written));
-            return Some(ObserveSettings { every });
+            return Some(ROUTE.observe.settings(&self.written));
         }
         self.check_unused(&ROUTE.observe, "does not observe", "write action = \"observe\", or remove this", context);
         None
@@ -397,7 +395,7 @@ impl Route<'_> {
 /// Reads `concurrency` of a merged route; `None` if no limit is set.
 fn concurrency(root: &Spanned, route: &Spanned) -> Option<ConcurrencySettings> {
     let written = ROUTE.concurrency.find(route)?;
-    let (requests, per_client) = (CONCURRENCY.requests.read(written), CONCURRENCY.per_client.read(written));
     let principal = principal::read(root, route);
-    (requests.is_some() || per_client.is_some()).then_some(ConcurrencySettings { requests, per_client, principal })
+    let limits = ConcurrencySettings { principal, ..ConcurrencySettings::read(written) };
+    (limits.requests.is_some() || limits.per_client.is_some()).then_some(limits)
 }

@@ -4,14 +4,11 @@ use std::net::SocketAddr;
 
 use super::{Context, keyring, store, tls};
 use crate::{
-    diagnostic::{Located, Location},
-    key::Key,
-    keys::{ADMIN, CACHES, FILE, LISTENER, LOG, PAGES, PIVOTS, SERVER},
+    diagnostic::Location,
+    key::{Key, TableSettings as _},
+    keys::{ADMIN, CACHES, FILE, LISTENER, SERVER},
     secret::Secret,
-    settings::{
-        AdminSettings, CacheSettings, CompressionSettings, ListenAddress, ListenerSettings, ListenerTls, LogSettings,
-        PivotCacheSettings, ServerSettings,
-    },
+    settings::{AdminSettings, CacheSettings, ListenAddress, ListenerSettings},
     spanned::Spanned,
     syntax,
 };
@@ -21,36 +18,6 @@ const SOCKET_MODE: u32 = 0o660;
 
 /// The smallest number of bytes in the token of the admin listener. A shorter token is refused.
 const TOKEN_MIN: usize = 16;
-
-pub(super) fn server(server: &Spanned) -> ServerSettings {
-    let networks = SERVER.trusted_proxies.read(server);
-    ServerSettings {
-        public_url: SERVER.public_url.read(server).map(|url| url.trim_end_matches('/').to_owned()),
-        problem_types: SERVER.problem_types.read(server),
-        trusted_proxies: networks.iter().filter_map(|text| syntax::read_network(&text.value)).collect(),
-        forwarded_headers: SERVER.forwarded_headers.read(server),
-        client_subject: SERVER.client_subject.read(server),
-        threads: SERVER
-            .threads
-            .read(server)
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
-        head_size: SERVER.head_size.read(server),
-        memory: SERVER.memory.located(server),
-        head_timeout: SERVER.head_timeout.read(server),
-        connections: SERVER.connections.read(server),
-        connections_per_address: SERVER.connections_per_address.read(server),
-        streams_per_connection: SERVER.streams_per_connection.read(server),
-        idle_timeout: SERVER.idle_timeout.read(server),
-        drain_delay: SERVER.drain_delay.read(server),
-        shutdown_timeout: SERVER.shutdown_timeout.read(server),
-        reuse_port: SERVER.reuse_port.read(server),
-        reload_on_change: SERVER.reload_on_change.read(server),
-        compression: CompressionSettings {
-            codings: SERVER.compression.read(server),
-            least: SERVER.compression_size.read(server),
-        },
-    }
-}
 
 pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<ListenerSettings> {
     let mut listeners: Vec<ListenerSettings> = Vec::new();
@@ -77,10 +44,9 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
             let message = format!("listeners.{} has this address already", other.name);
             context.diagnostics.error(at, message, "a listener needs an address of its own");
         }
-        let (http2, tls) = protocols(name, written, context);
-        let proxies = LISTENER.proxy_protocol.read(written);
-        let proxy_protocol = proxies.iter().filter_map(|text| syntax::read_network(&text.value)).collect();
-        listeners.push(ListenerSettings { name: name.value.clone(), address, proxy_protocol, http2, tls });
+        let tls = LISTENER.tls.find(written);
+        let tls = tls.and_then(|tls| tls::listener(&format!("listeners.{}", name.value), tls, context));
+        listeners.push(ListenerSettings { name: name.value.clone(), address, tls, ..ListenerSettings::read(written) });
     }
     if let Some(ip) = replaced {
         check_links(&FILE.server.table(root), ip, context);
@@ -92,8 +58,7 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
         // Test: `listeners_of_a_container_can_be_reached`.
         let ip = if context.environment.is_container() { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
         let address = ListenAddress::Ip(replaced.unwrap_or_else(|| SocketAddr::from((ip, 8080))));
-        let (name, http2) = ("public".into(), LISTENER.http2.default());
-        listeners.push(ListenerSettings { name, address, proxy_protocol: Vec::new(), http2, tls: None });
+        listeners.push(ListenerSettings { name: "public".into(), address, ..ListenerSettings::default() });
     }
     listeners
 }
@@ -118,13 +83,8 @@ fn check_links(server: &Spanned, replaced: SocketAddr, context: &mut Context<'_>
 /// Returns the address of a listener, and the location of its key. Returns `None` without a valid address, which is
 /// reported.
 fn listen_address(name: &str, listener: &Spanned, context: &mut Context<'_>) -> Option<(ListenAddress, Location)> {
-    let Some(written) = LISTENER.address.located(listener) else {
-        if LISTENER.address.find(listener).is_none() {
-            let message = format!("listeners.{name} has no address");
-            context.missing(listener.at, message, "address = \"127.0.0.1:8080\"");
-        }
-        return None;
-    };
+    let (message, help) = (format!("listeners.{name} has no address"), "address = \"127.0.0.1:8080\"");
+    let written = context.required(&LISTENER.address, listener, message, help)?;
     let mode = LISTENER.mode.located(listener);
     if let Some(path) = written.value.strip_prefix("unix:") {
         let mode = mode.and_then(|mode| syntax::read_mode(&mode.value)).unwrap_or(SOCKET_MODE);
@@ -136,13 +96,6 @@ fn listen_address(name: &str, listener: &Spanned, context: &mut Context<'_>) -> 
     Some((ListenAddress::Ip(written.value.parse().ok()?), written.at))
 }
 
-/// Returns whether a listener accepts HTTP/2, and its TLS settings.
-fn protocols(name: &Located<String>, listener: &Spanned, context: &mut Context<'_>) -> (bool, Option<ListenerTls>) {
-    let tls =
-        LISTENER.tls.find(listener).and_then(|tls| tls::listener(&format!("listeners.{}", name.value), tls, context));
-    (LISTENER.http2.read(listener), tls)
-}
-
 pub(super) fn admin(
     root: &Spanned,
     listeners: &[ListenerSettings],
@@ -152,18 +105,8 @@ pub(super) fn admin(
     let Some(admin) = FILE.admin.read(root) else {
         // `--admin` starts the admin listener even if the file has no `[admin]`. Test:
         // `listeners_of_a_container_can_be_reached`.
-        return replaced.map(|address| AdminSettings {
-            address,
-            hosts: Vec::new(),
-            tls: None,
-            token: None,
-            read_token: None,
-            open: None,
-            histograms: None,
-            explain_key: None,
-        });
+        return replaced.map(|address| AdminSettings { address, ..AdminSettings::default() });
     };
-    let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
     let tls = ADMIN.tls.read(&admin).and_then(|written| tls::listener("admin", &written, context));
     let [token, read_token] = [&ADMIN.token, &ADMIN.read_token].map(|key| token(key, &admin, context));
     let explain_key = explain_key(&admin, context);
@@ -177,8 +120,7 @@ pub(super) fn admin(
         (None, None) => return None,
     };
     check_free(address, at, listeners, Some("the admin listener"), context);
-    let (open, histograms) = (ADMIN.open.read(&admin), ADMIN.histograms.read(&admin));
-    Some(AdminSettings { address, hosts, tls, token, read_token, open, histograms, explain_key })
+    Some(AdminSettings { address, tls, token, read_token, explain_key, ..AdminSettings::read(&admin) })
 }
 
 fn token(key: &Key<String>, admin: &Spanned, context: &mut Context<'_>) -> Option<Secret> {
@@ -237,16 +179,8 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && (one == other || covers(one, other) || covers(other, one))
 }
 
-pub(super) fn log(log: &Spanned) -> LogSettings {
-    LogSettings { format: LOG.format.read(log), level: LOG.level.read(log), access: LOG.access.read(log) }
-}
-
 pub(super) fn caches(root: &Spanned, context: &mut Context<'_>) -> CacheSettings {
     let caches = FILE.caches.table(root);
-    let pivots = CACHES.pivots.table(&caches);
-    CacheSettings {
-        pivots: PivotCacheSettings { size: PIVOTS.size.read(&pivots), ttl: PIVOTS.ttl.read(&pivots) },
-        pages: PAGES.size.read(&CACHES.pages.table(&caches)),
-        shared: CACHES.shared.find(&caches).and_then(|written| store::store(root, written, context)),
-    }
+    let shared = CACHES.shared.find(&caches).and_then(|written| store::store(root, written, context));
+    CacheSettings { shared, ..CacheSettings::read(&caches) }
 }

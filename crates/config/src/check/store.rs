@@ -3,7 +3,7 @@
 use super::{Context, tls};
 use crate::{
     diagnostic::Located,
-    key::Key,
+    key::{Key, TableSettings as _},
     keys::{FILE, STORE},
     secret::Secret,
     settings::{StoreKind, StoreSettings, StoreUser},
@@ -12,7 +12,7 @@ use crate::{
 
 /// Reads the store that several processes share. Returns `None` if it has no addresses.
 pub(super) fn store(root: &Spanned, store: &Spanned, context: &mut Context<'_>) -> Option<StoreSettings> {
-    let addresses = STORE.addresses.read(store).unwrap_or_default();
+    let addresses = STORE.addresses.or_empty(store);
     if addresses.is_empty() {
         context.missing(store.at, "[caches.shared] has no addresses", "addresses = [\"redis.internal:6379\"]");
         return None;
@@ -53,17 +53,7 @@ pub(super) fn store(root: &Spanned, store: &Spanned, context: &mut Context<'_>) 
     if let (None, Some(password)) = (&tls, STORE.password.located(store).or_else(sentinel_password)) {
         warn_of_plain(&addresses, &password, context);
     }
-    Some(StoreSettings {
-        addresses,
-        kind,
-        master: master.map(|master| master.value),
-        user,
-        sentinel_user,
-        tls,
-        timeout: STORE.timeout.read(store),
-        connect_timeout: STORE.connect_timeout.read(store),
-        prefix: STORE.prefix.read(store),
-    })
+    Some(StoreSettings { addresses, user, sentinel_user, tls, ..StoreSettings::read(store) })
 }
 
 /// Reads a user and its password. Reports a user without a password.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Context;
 use crate::{
     diagnostic::Located,
-    key::Key,
+    key::{Key, TableSettings as _},
     keys::{FILE, LISTENER, LISTENER_CERTIFICATE, LISTENER_CLIENTS, LISTENER_TLS, SERVER, UPSTREAM_TLS},
     settings::{ClientAuthorities, KeyPairSettings, ListenerTls, ServerSettings, UpstreamTls},
     spanned::Spanned,
@@ -28,19 +28,14 @@ pub(super) fn listener(owner: &str, tls: &Spanned, context: &mut Context<'_>) ->
         pairs.extend(pair(&format!("{name}.{what}"), written, keys, &what, context));
     }
     let clients = LISTENER_TLS.clients.read(tls).and_then(|written| {
-        let Some(ca) = LISTENER_CLIENTS.ca.located(&written) else {
-            if LISTENER_CLIENTS.ca.find(&written).is_none() {
-                let help = "clients = { ca = \"PATH\" }";
-                context.missing(written.at, "certificates of clients need the authorities that they come from", help);
-            }
-            return None;
-        };
-        let certificate = LISTENER_CLIENTS.certificate.read(&written);
-        Some(ClientAuthorities { name: format!("{name}.clients"), ca: opened(&ca, context), certificate })
+        let message = "certificates of clients need the authorities that they come from";
+        let ca = context.required(&LISTENER_CLIENTS.ca, &written, message, "clients = { ca = \"PATH\" }")?;
+        let settings = ClientAuthorities::read(&written);
+        Some(ClientAuthorities { name: format!("{name}.clients"), ca: opened(&ca, context), ..settings })
     });
     // A missing first pair ends the function only here, after the faults of the other pairs are reported.
     pairs.insert(0, first?);
-    Some(ListenerTls { pairs, min_version: LISTENER_TLS.min_version.read(tls), clients })
+    Some(ListenerTls { pairs, clients, ..ListenerTls::read(tls) })
 }
 
 /// Reads the `tls` of an upstream or of a store. `owner` is the table of the upstream or the store.
@@ -49,11 +44,10 @@ pub(super) fn upstream(owner: &str, tls: &Spanned, context: &mut Context<'_>) ->
     let keys = [&UPSTREAM_TLS.certificate, &UPSTREAM_TLS.key];
     let has_pair = keys.iter().any(|key| key.find(tls).is_some());
     UpstreamTls {
-        server_name: UPSTREAM_TLS.server_name.read(tls),
-        ca: UPSTREAM_TLS.ca.located(tls).map(|ca| opened(&ca, context)),
+        ca: UPSTREAM_TLS.ca.read(tls).map(|ca| opened(&ca, context)),
         pair: has_pair.then(|| pair(&name, tls, keys, "a certificate of the gateway", context)).flatten(),
-        min_version: UPSTREAM_TLS.min_version.read(tls),
         name,
+        ..UpstreamTls::read(tls)
     }
 }
 

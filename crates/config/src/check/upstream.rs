@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Context, tls};
 use crate::{
     diagnostic::Located,
-    key::{Defaulted, NamedTexts},
-    keys::{FILE, HEALTH_CHECK, PathCase, RETRIES, TIMEOUTS, UPSTREAM},
+    key::{Defaulted, NamedTexts, TableSettings as _},
+    keys::{FILE, HEALTH_CHECK, RETRIES, TIMEOUTS, UPSTREAM},
     secret::Secret,
     settings::{Balance, HealthCheckSettings, RetrySettings, Timeouts, UpstreamSettings},
     spanned::{Spanned, Value},
@@ -36,7 +36,7 @@ pub(super) fn upstreams(root: &Spanned, context: &mut Context<'_>) -> Vec<Upstre
 
 /// Reads an upstream.
 pub(super) fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> UpstreamSettings {
-    let mut peers = UPSTREAM.peers.read(written).unwrap_or_default();
+    let mut peers = UPSTREAM.peers.or_empty(written);
     let nothing = match UPSTREAM.peers.find(written) {
         None => Some(written.at),
         Some(list) => (list.value == Value::List(Vec::new())).then_some(list.at),
@@ -44,17 +44,16 @@ pub(super) fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>)
     if let Some(at) = nothing {
         context.missing(at, format!("upstreams.{name} has no peers"), "peers = [\"host:port\"]");
     }
-    let backups = UPSTREAM.backups.read(written).unwrap_or_default();
+    let backups = UPSTREAM.backups.or_empty(written);
     let number = backups.len();
     peers.extend(backups);
     let weights = weights(written, &peers, context);
-    let resolvers = UPSTREAM.resolvers.read(written).unwrap_or_default();
-    let balance_headers = UPSTREAM.balance_headers.read(written);
+    let settings = UpstreamSettings::read(written);
     if let Some(headers) = UPSTREAM.balance_headers.find(written)
-        && UPSTREAM.balance.read(written) != Balance::Hash
+        && settings.balance != Balance::Hash
         // The default value isn't a fault together with another `balance`, because the reference file contains both.
         // Test: `the_reference_loads_without_a_diagnostic`.
-        && balance_headers != UPSTREAM.balance_headers.default()
+        && settings.balance_headers != UPSTREAM.balance_headers.default()
     {
         let help = "write balance = \"hash\", or remove this";
         context.diagnostics.warning(headers.at, "`balance_headers` has no effect with this `balance`", help);
@@ -64,22 +63,12 @@ pub(super) fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>)
         peers,
         backups: number,
         weights,
-        slow_start: UPSTREAM.slow_start.read(written),
-        resolvers: resolvers.iter().filter_map(|address| address.value.parse().ok()).collect(),
-        balance: UPSTREAM.balance.read(written),
-        balance_headers,
         health_check: UPSTREAM.health_check.find(written).and_then(|check| health_check(name, check, context)),
-        eject_after: UPSTREAM.eject_after.read(written),
         retries: retries(written, context),
-        host_header: UPSTREAM.host_header.read(written),
-        base_path: UPSTREAM.base_path.read(written).unwrap_or_default().trim_end_matches('/').to_owned(),
-        ignores_case: UPSTREAM.paths.read(written) == PathCase::Insensitive,
         tls: UPSTREAM.tls.find(written).map(|tls| tls::upstream(&format!("upstreams.{name}"), tls, context)),
-        http2: UPSTREAM.http2.read(written),
         headers: headers(UPSTREAM.headers.read(written), "host_header", context),
         timeouts: timeouts(written, context),
-        connections: UPSTREAM.connections.read(written),
-        compression: UPSTREAM.compression.read(written),
+        ..settings
     }
 }
 
@@ -101,44 +90,40 @@ fn weights(written: &Spanned, peers: &[Located<String>], context: &mut Context<'
 }
 
 fn health_check(name: &str, table: &Spanned, context: &mut Context<'_>) -> Option<HealthCheckSettings> {
-    let interval = HEALTH_CHECK.interval.read(table);
-    // If `interval` is shorter than the default timeout, the timeout is `interval`. A written timeout must not be
-    // longer than `interval`.
-    let timeout = HEALTH_CHECK.timeout.written(table).unwrap_or_else(|| HEALTH_CHECK.timeout.default().min(interval));
-    if let Some(own) = HEALTH_CHECK.timeout.located(table).filter(|own| own.value > interval) {
-        let help = "a check ends before the next one: raise `interval`, or lower this";
-        context.diagnostics.error(own.at, "`timeout` is longer than `interval`", help);
-    }
+    let settings = HealthCheckSettings::read(table);
+    let help = "a check ends before the next one: raise `interval`, or lower this";
+    let timeout = within(&HEALTH_CHECK.timeout, table, "interval", settings.interval, help, context);
     let Some(path) = HEALTH_CHECK.path.read(table) else {
         context.missing(table.at, format!("upstreams.{name}.health_check has no path"), "path = \"/health\"");
         return None;
     };
-    Some(HealthCheckSettings {
-        path,
-        interval,
-        timeout,
-        unhealthy_after: HEALTH_CHECK.unhealthy_after.read(table),
-        healthy_after: HEALTH_CHECK.healthy_after.read(table),
-    })
+    Some(HealthCheckSettings { path, timeout, ..settings })
 }
 
 fn retries(written: &Spanned, context: &mut Context<'_>) -> RetrySettings {
     let table = UPSTREAM.retries.table(written);
-    let longest_pause = RETRIES.longest_pause.read(&table);
-    // If `longest_pause` is shorter than the default pause, the pause is `longest_pause`. A written pause must not be
-    // longer than `longest_pause`.
-    let pause = RETRIES.pause.written(&table).unwrap_or_else(|| RETRIES.pause.default().min(longest_pause));
-    if let Some(own) = RETRIES.pause.located(&table).filter(|own| own.value > longest_pause) {
-        let help = "raise `longest_pause`, or lower this";
-        context.diagnostics.error(own.at, "`pause` is longer than `longest_pause`", help);
+    let settings = RetrySettings::read(&table);
+    let (most, help) = (settings.longest_pause, "raise `longest_pause`, or lower this");
+    let pause = within(&RETRIES.pause, &table, "longest_pause", most, help, context);
+    RetrySettings { pause, ..settings }
+}
+
+/// Reads a duration that another key bounds. Reports a longer one. A longer default isn't a fault, and becomes as long as
+/// the bound. Test: `the_nearer_default_wins_and_tables_merge_key_by_key`.
+fn within(
+    key: &Defaulted<Duration>,
+    table: &Spanned,
+    bound: &str,
+    most: Duration,
+    help: &str,
+    context: &mut Context<'_>,
+) -> Duration {
+    let own = key.located(table);
+    if let Some(own) = own.as_ref().filter(|own| own.value > most) {
+        let message = format!("`{}` is longer than `{bound}`", key.definition.name);
+        context.diagnostics.error(own.at, message, help);
     }
-    RetrySettings {
-        most: RETRIES.most.read(&table),
-        share: RETRIES.share.read(&table),
-        pause,
-        longest_pause,
-        longest_retry_after: RETRIES.longest_retry_after.read(&table),
-    }
+    own.map_or_else(|| key.default().min(most), |own| own.value)
 }
 
 /// Reads the headers that the gateway adds to requests, and opens the references in their values. `host` is the key
@@ -187,20 +172,10 @@ pub(super) fn headers(
 fn timeouts(written: &Spanned, context: &mut Context<'_>) -> Timeouts {
     let table = UPSTREAM.timeouts.table(written);
     let whole = TIMEOUTS.whole.written(&table);
-    let mut within = |key: &Defaulted<Duration>| {
-        let own = key.located(&table);
-        if let (Some(own), Some(whole)) = (&own, whole)
-            && own.value > whole
-        {
-            let help = "`whole` includes it: raise `whole`, or lower this";
-            context.diagnostics.error(own.at, format!("`{}` is longer than `whole`", key.definition.name), help);
-        }
-        // The default of a part may be longer than `whole`. Test:
-        // `the_nearer_default_wins_and_tables_merge_key_by_key`.
-        own.map_or_else(|| whole.map_or_else(|| key.default(), |whole| whole.min(key.default())), |own| own.value)
-    };
-    let connect = within(&TIMEOUTS.connect);
-    let first_byte = within(&TIMEOUTS.first_byte);
+    let most = whole.unwrap_or(Duration::MAX);
+    let help = "`whole` includes it: raise `whole`, or lower this";
+    let connect = within(&TIMEOUTS.connect, &table, "whole", most, help, context);
+    let first_byte = within(&TIMEOUTS.first_byte, &table, "whole", most, help, context);
     // If `connect` or `first_byte` is longer than the default of `whole`, the longer one of them replaces that default.
     let least = connect.max(first_byte).max(TIMEOUTS.whole.default());
     // Who writes a limit for all requests wants no longer one for some of them.

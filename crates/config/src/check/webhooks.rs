@@ -1,7 +1,5 @@
 //! The check of `[services.webhooks]`.
 
-use std::time::Duration;
-
 use base64::{
     Engine as _,
     alphabet::STANDARD,
@@ -12,16 +10,16 @@ use http::HeaderName;
 use super::{Context, identity, keyring, tls, upstream};
 use crate::{
     diagnostic::Located,
-    key::{Key, Word as _},
+    key::{Key, TableSettings as _, Word as _},
     keys::{FILE, ROUTE, WEBHOOK_CLIENTS, WEBHOOK_EMIT, WEBHOOK_ENDPOINT, WEBHOOK_TYPE, WEBHOOK_WATCH, WEBHOOKS},
     outgoing::{EndpointUrl, OutgoingRules},
     secret::Secret,
     settings::{
-        CountedBy, EmitAnswerSettings, EmitRequestSettings, EmitSettings, EndpointPace, EventSchema, EventType,
-        OwnEventType, RouteSettings, WatchSettings, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
+        EmitAnswerSettings, EmitRequestSettings, EmitSettings, EndpointPace, EventSchema, EventType, OwnEventType,
+        RouteSettings, WatchSettings, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
     },
     spanned::Spanned,
-    syntax, units,
+    syntax,
 };
 
 /// The only permitted port of endpoints if `ports` isn't set.
@@ -66,54 +64,29 @@ pub(super) fn webhooks(
     let watches: Vec<_> = watches.tables().filter_map(|(name, written)| watch(name, written, context)).collect();
     check_types(written, &types, context);
     check_told(written, &endpoints, clients.as_ref(), context);
-    let Some(directory) = WEBHOOKS.directory.located(written) else {
-        if WEBHOOKS.directory.find(written).is_none() {
-            let help = "directory = \"/var/lib/cursorgate/webhooks\"";
-            context.missing(written.at, "services.webhooks has no directory", help);
-        }
-        return None;
-    };
-    let resolvers = WEBHOOKS.resolvers.read(written);
+    let help = "directory = \"/var/lib/cursorgate/webhooks\"";
+    let directory = context.required(&WEBHOOKS.directory, written, "services.webhooks has no directory", help)?;
     Some(WebhookSettings {
         directory: context.path(&directory.value, directory.at).into(),
-        attempts: WEBHOOKS.attempts.read(written),
-        delay: WEBHOOKS.delay.read(written),
-        longest_delay: WEBHOOKS.longest_delay.read(written),
-        disable_after: WEBHOOKS.disable_after.read(written),
-        timeout: WEBHOOKS.timeout.read(written),
-        in_flight: WEBHOOKS.in_flight.read(written),
-        pace,
-        queue: WEBHOOKS.queue.read(written),
-        keep: WEBHOOKS.keep.read(written),
-        keep_deliveries: WEBHOOKS.keep_deliveries.read(written),
-        overlap: WEBHOOKS.overlap.read(written),
-        sunset_notice: sunset_notice(written),
         rules,
-        resolvers: resolvers.iter().filter_map(|address| address.value.parse().ok()).collect(),
+        pace,
         ca: WEBHOOKS.ca.located(written).map(|ca| tls::opened(&ca, context)),
         endpoints,
         types,
         emit,
         watches,
         clients,
+        ..WebhookSettings::read(written)
     })
 }
 
 fn own_type(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) -> Option<OwnEventType> {
-    if let Err(fault) = syntax::table_name(&name.value) {
-        fault.report(name.at, &name.value, context.diagnostics);
-    }
+    context.check_name(name);
     let of = format!("services.webhooks.types.{}", name.value);
-    for (is_there, help) in [
-        (WEBHOOK_TYPE.kind.find(written).is_some(), "type = \"order.paid\""),
-        (WEBHOOK_TYPE.schema.find(written).is_some(), "schema = \"schemas/order.paid.json\""),
-    ] {
-        if !is_there {
-            let key = help.split(' ').next().unwrap_or_default();
-            context.missing(written.at, format!("{of} has no {key}"), help);
-        }
-    }
-    let (kind, schema) = (WEBHOOK_TYPE.kind.located(written)?, WEBHOOK_TYPE.schema.located(written)?);
+    let kind = context.required(&WEBHOOK_TYPE.kind, written, format!("{of} has no type"), "type = \"order.paid\"");
+    let help = "schema = \"schemas/order.paid.json\"";
+    let schema = context.required(&WEBHOOK_TYPE.schema, written, format!("{of} has no schema"), help);
+    let (kind, schema) = (kind?, schema?);
     if EventType::WORDS.iter().any(|known| known.word == kind.value) {
         let message = format!("{} is a type of the gateway itself", kind.value);
         context.diagnostics.error(kind.at, message, "name another type");
@@ -179,15 +152,15 @@ fn check_types(written: &Spanned, types: &[OwnEventType], context: &mut Context<
     let endpoints = WEBHOOKS.endpoints.table(written);
     let mut named: Vec<Located<String>> = Vec::new();
     for (_, endpoint) in endpoints.tables() {
-        named.extend(WEBHOOK_ENDPOINT.events.read(endpoint).unwrap_or_default());
+        named.extend(WEBHOOK_ENDPOINT.events.or_empty(endpoint));
     }
     if let Some(clients) = WEBHOOKS.clients.find(written) {
         named.extend(WEBHOOK_CLIENTS.events.located(clients).map(|events| events.value).unwrap_or_default());
     }
     // A type with faults is missing from `types`. Its faults have been reported.
     let declared = WEBHOOKS.types.table(written);
-    let declared: Vec<String> = declared.tables().filter_map(|(_, table)| WEBHOOK_TYPE.kind.read(table)).collect();
-    let own = declared.iter().map(String::as_str);
+    let declared: Vec<_> = declared.tables().filter_map(|(_, table)| WEBHOOK_TYPE.kind.read(table)).collect();
+    let own = declared.iter().map(|kind| kind.value.as_str());
     let known: Vec<&str> = EventType::WORDS.iter().map(|known| known.word).chain(own).collect();
     for event in named.iter().filter(|event| !known.contains(&event.value.as_str()) && context.whole) {
         let message = format!("there is no type of events {:?}", event.value);
@@ -217,32 +190,12 @@ fn check_told(
     }
 }
 
-/// Returns the times before a sunset at which an event announces it, the longest first.
-fn sunset_notice(written: &Spanned) -> Vec<Duration> {
-    let notice = WEBHOOKS.sunset_notice.read(written);
-    let mut times: Vec<_> = notice.iter().filter_map(|text| units::duration(&text.value)).collect();
-    times.sort_unstable_by(|one, other| other.cmp(one));
-    times
-}
-
 fn watch(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) -> Option<WatchSettings> {
-    if let Err(fault) = syntax::table_name(&name.value) {
-        fault.report(name.at, &name.value, context.diagnostics);
-    }
-    let path = WEBHOOK_WATCH.path.located(written);
-    if WEBHOOK_WATCH.path.find(written).is_none() {
-        let message = format!("services.webhooks.watches.{} has no path", name.value);
-        context.missing(written.at, message, "path = \"/users?status=open&limit=50\"");
-    }
+    context.check_name(name);
+    let message = format!("services.webhooks.watches.{} has no path", name.value);
+    let path = context.required(&WEBHOOK_WATCH.path, written, message, "path = \"/users?status=open&limit=50\"");
     let headers = upstream::headers(WEBHOOK_WATCH.headers.read(written), "host", context);
-    Some(WatchSettings {
-        name: name.value.clone(),
-        path: path?,
-        host: WEBHOOK_WATCH.host.read(written).map(|host| host.to_lowercase()),
-        interval: WEBHOOK_WATCH.interval.read(written),
-        timeout: WEBHOOK_WATCH.timeout.read(written),
-        headers,
-    })
+    Some(WatchSettings { name: name.value.clone(), path: path?, headers, ..WatchSettings::read(written) })
 }
 
 fn rules(written: &Spanned, context: &mut Context<'_>) -> OutgoingRules {
@@ -274,21 +227,14 @@ fn endpoint(
     pace: EndpointPace,
     context: &mut Context<'_>,
 ) -> Option<WebhookEndpointSettings> {
-    if let Err(fault) = syntax::table_name(&name.value) {
-        fault.report(name.at, &name.value, context.diagnostics);
-    }
+    context.check_name(name);
     let of = format!("services.webhooks.endpoints.{}", name.value);
-    for (key, example) in [
-        (WEBHOOK_ENDPOINT.url.find(written).is_some(), "url = \"https://hooks.example.com/cursorgate\""),
-        (WEBHOOK_ENDPOINT.events.find(written).is_some(), "events = [\"export.failed\"]"),
-        (WEBHOOK_ENDPOINT.secret.find(written).is_some(), "secret = \"env:NAME\""),
-    ] {
-        if !key {
-            let missing = example.split(' ').next().unwrap_or_default();
-            context.missing(written.at, format!("{of} has no {missing}"), example);
-        }
-    }
-    let url = WEBHOOK_ENDPOINT.url.located(written).and_then(|text| {
+    let help = "url = \"https://hooks.example.com/cursorgate\"";
+    let url = context.required(&WEBHOOK_ENDPOINT.url, written, format!("{of} has no url"), help);
+    let help = "events = [\"export.failed\"]";
+    let events = context.required(&WEBHOOK_ENDPOINT.events, written, format!("{of} has no events"), help);
+    context.required(&WEBHOOK_ENDPOINT.secret, written, format!("{of} has no secret"), "secret = \"env:NAME\"");
+    let url = url.and_then(|text| {
         let read = EndpointUrl::parse(&text.value);
         let help = "`http`, `ports` and `networks` of services.webhooks say what is permitted";
         match read {
@@ -304,7 +250,6 @@ fn endpoint(
         }
         None
     });
-    let events = WEBHOOK_ENDPOINT.events.read(written);
     if events.as_ref().is_some_and(Vec::is_empty) {
         context.diagnostics.warning(written.at, format!("{of} has no events"), "events = [\"export.failed\"]");
     }
@@ -360,23 +305,15 @@ fn clients(
             context.diagnostics.warning(route.path.at, message, "give services.webhooks.clients another path");
         }
     }
-    let Some(authorize) = WEBHOOK_CLIENTS.authorize.located(written) else {
-        if WEBHOOK_CLIENTS.authorize.find(written).is_none() {
-            let help = "authorize = \"/users?limit=1\", a path that only clients with rights can ask for";
-            context.missing(written.at, "services.webhooks.clients does not say who may register endpoints", help);
-        }
-        return None;
-    };
+    let help = "authorize = \"/users?limit=1\", a path that only clients with rights can ask for";
+    let message = "services.webhooks.clients does not say who may register endpoints";
+    let authorize = context.required(&WEBHOOK_CLIENTS.authorize, written, message, help)?;
     Some(WebhookClientSettings {
-        path,
         authorize,
-        principal: WEBHOOK_CLIENTS.principal.read(written),
         identity: identity::of_webhooks(root, written, context),
         impersonal: ROUTE.impersonal.read(&FILE.defaults.table(root)),
         events: WEBHOOK_CLIENTS.events.read(written).into_iter().map(|event| event.value).collect(),
-        per_client: WEBHOOK_CLIENTS.per_client.read(written),
-        key: CountedBy::read(&WEBHOOK_CLIENTS.key.read(written)),
-        endpoints: WEBHOOK_CLIENTS.endpoints.read(written),
+        ..WebhookClientSettings::read(written)
     })
 }
 

@@ -1,9 +1,10 @@
 //! The keys of an envelope: of a table `[envelopes.NAME]`, or of a JSON file.
 
 use crate::{
+    diagnostic::{Located, Location},
     key::{Defaulted, Key, Literal::Text, NamedTexts, json, named_texts, sub_table, table, text, word, words},
     schema::{Schema, SyntaxFault},
-    settings::OverMax,
+    settings::{ErrorSettings, OverMax, Role},
     spanned::Spanned,
     syntax,
     tree::LocatedTree,
@@ -11,35 +12,36 @@ use crate::{
 
 table! {
     /// The keys of `[envelopes.NAME]`.
-    ENVELOPE: EnvelopeKeys {
+    ENVELOPE: EnvelopeKeys => #[derive(Debug, Clone)] EnvelopeSettings {
         /// A description of the envelope in one line, for people.
-        description: Key<String> => text(syntax::line).example(r#""items and where to go on""#);
+        pub description: Key<String> => text(syntax::line).example(r#""items and where to go on""#);
 
         /// The address of the envelope's documentation.
-        documentation: Key<String> => text(syntax::url).example(r#""https://docs.example.com/envelope""#);
+        pub documentation: Key<String> => text(syntax::url).example(r#""https://docs.example.com/envelope""#);
 
         /// A JSON file with all keys of the envelope. The members of its bodies keep their order. No other key is
         /// allowed beside `file`.
         file: Key<String> => text(syntax::name).example(r#""partner.json""#);
 
         /// The media type of pages.
-        content_type: Defaulted<String> => text(media_type).default(Text("application/json"));
+        pub content_type: Defaulted<String> => text(media_type).default(Text("application/json"));
 
         /// The query parameters of clients, or their places in the body of a POST ("/payload/cursor"). Without a name
         /// here, clients have no such parameter.
-        parameters: Key<Spanned> => sub_table(EnvelopeParametersKeys::KEYS).section();
+        pub parameters: Key<Spanned> as Vec<(Role, Located<String>)> =>
+            sub_table(EnvelopeParametersKeys::KEYS).section();
 
         /// The answer to a request for more items than `page_size.max` of the route.
-        over_max: Defaulted<OverMax> => word().default(Text("clamp"));
+        pub over_max: Defaulted<OverMax> => word().default(Text("clamp"));
 
         /// The answer to a request for 0 items.
-        zero_limit: Defaulted<ZeroLimit> => word().default(Text("reject"));
+        pub zero_limit: Defaulted<ZeroLimit> => word().default(Text("reject"));
 
         /// The answer to a request with an empty cursor.
-        empty_cursor: Defaulted<EmptyCursor> => word().default(Text("reject"));
+        pub empty_cursor: Defaulted<EmptyCursor> => word().default(Text("reject"));
 
         /// The headers of pages. A header whose placeholder has no value is left out.
-        headers: Key<NamedTexts> =>
+        pub headers: Key<NamedTexts> as NamedTexts =>
             named_texts(&Schema::Text(syntax::line), "write headers = { X-Total-Count = \"{total}\" }")
                 .example(r#"{ X-Total-Count = "{total}" }"#);
 
@@ -51,10 +53,12 @@ table! {
         /// page. [{ cursor = "{item.cursor}", node = "{item}" }] wraps
         /// each item. {request/payload} is the member /payload of the body of a POST, unchanged. {collection} may also
         /// occur in the names of members.
-        body: Key<LocatedTree> => json().sample(r#"{ items = ["{item}"], next = "{links.next|null}" }"#);
+        pub body: Key<LocatedTree> as LocatedTree =>
+            json().sample(r#"{ items = ["{item}"], next = "{links.next|null}" }"#);
 
         /// The body of an error. Default: problem documents (RFC 9457).
-        error: Key<LocatedTree> => json().example(r#"{ error = { code = "{code}", message = "{detail}" } }"#);
+        pub error: Key<LocatedTree> as Option<ErrorSettings> =>
+            json().example(r#"{ error = { code = "{code}", message = "{detail}" } }"#);
 
         /// The media type of errors. This key needs `error`. Default: "application/json".
         error_content_type: Key<String> => text(media_type).example(r#""application/problem+json""#);
@@ -64,6 +68,13 @@ table! {
         error_types: Key<NamedTexts> =>
             named_texts(&Schema::Text(syntax::line), "write error_types = { cursor_expired = \"https://…\" }")
                 .example(r#"{ cursor_expired = "https://docs.example.com/expired", "503" = "https://docs.example.com/busy" }"#);
+
+        /// The name of the envelope.
+        pub name: String;
+
+        /// The location of the name, for faults that have no more exact one: in the route or, for an envelope of
+        /// `own_envelopes`, in the header of its table.
+        pub at: Location;
     }
 }
 
@@ -99,7 +110,7 @@ table! {
 
 words! {
     /// The answer to a request for 0 items.
-    enum ZeroLimit {
+    pub enum ZeroLimit {
         /// The request is refused with 400.
         Reject = "reject",
         /// The page has `page_size.default` items.
@@ -109,7 +120,7 @@ words! {
 
 words! {
     /// The answer to a request with an empty cursor.
-    enum EmptyCursor {
+    pub enum EmptyCursor {
         /// The request is refused with 400.
         Reject = "reject",
         /// The first page. A client that sends an empty cursor at the end of the list would then begin again and never

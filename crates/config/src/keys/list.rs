@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::server::TTL;
 use crate::{
-    diagnostic::Located,
+    diagnostic::{Located, Location},
     key::{
         Defaulted, Key,
         Literal::{Count, Text, Texts},
@@ -14,10 +14,10 @@ use crate::{
         word, words,
     },
     schema::Schema,
-    settings::{AlsoAccepted, OverMax},
+    settings::{AlsoAccepted, OverMax, Role},
     syntax,
 };
-use cursorgate_core::pagination::order::Nulls;
+use cursorgate_core::pagination::order::{Grain, Kind, Nulls};
 
 words! {
     /// The form of a route's errors.
@@ -35,30 +35,34 @@ words! {
 
 table! {
     /// The keys of `fields.NAME` of a route.
-    FIELD: FieldKeys {
+    FIELD: FieldKeys => #[derive(Debug, Clone)] FieldSettings {
         /// The type of the field's values, which decides how they are compared. Default: the type of the values in the
         /// answers.
-        kind("type"): Key<FieldType> => word().example(r#""datetime""#);
+        pub kind("type"): Key<FieldType> as Kind = |_, _| Kind::Inferred => word().example(r#""datetime""#);
 
         /// The values of a field with `type = "rank"`, in ascending order.
-        ranks: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).example(r#"["low", "normal", "high"]"#);
+        ranks: Key<Vec<String>> => texts(&Schema::Text(syntax::line)).example(r#"["low", "normal", "high"]"#);
 
         /// The precision with which the field is shown, if the upstream sorts by a finer one: "day", "s", "ms" or "us"
         /// for times, and a step such as "1", "0.1" or "0.01" for numbers.
-        grain: Key<String> => text(syntax::grain).example(r#""ms""#);
+        pub grain: Key<String> as Option<Grain> => text(syntax::grain).example(r#""ms""#);
 
         /// The place of nulls in the order. Without this key a page that contains a null can't be proven.
-        nulls: Key<Nulls> => word().example(r#""none""#);
+        pub nulls: Key<Nulls> as Nulls = |key, table| key.read(table).unwrap_or(Nulls::Unsaid) =>
+            word().example(r#""none""#);
 
         /// The language whose rules the upstream uses to sort the field, or the name of another order, such as one that
         /// ignores case. The field is then compared as with `type = "opaque"`.
-        collation: Key<String> => text(syntax::name).example(r#""en""#);
+        pub collation: Key<String> => text(syntax::name).example(r#""en""#);
 
         /// The place of the field in an item (JSON Pointer). Default: "/" and the name of the field.
-        at: Key<String> => text(syntax::member_pointer).example(r#""/meta/created_at""#);
+        pub at: Key<Located<String>> => text(syntax::member_pointer).example(r#""/meta/created_at""#);
 
         /// The name of the field in the upstream's sort and filters. Default: its name here.
-        upstream: Key<String> => text(syntax::name).example(r#""created""#);
+        pub upstream: Key<String> => text(syntax::name).example(r#""created""#);
+
+        /// The name of the field.
+        pub name: String;
     }
 }
 
@@ -102,44 +106,51 @@ words! {
 
 table! {
     /// The keys of `page_size` of a route.
-    PAGE_SIZE: PageSizeKeys {
+    PAGE_SIZE: PageSizeKeys => #[derive(Debug, Clone, Copy, PartialEq, Eq)] PageSizeSettings {
         /// The number of items of a page if the client requests none. At most `max`.
-        default: Defaulted<u32> => count(1, 1_000_000).default(Count(20));
+        pub default: Defaulted<u32> => count(1, 1_000_000).default(Count(20));
 
         /// The largest number of items of a page that clients may request.
-        max: Defaulted<u32> => count(1, 1_000_000).default(Count(100));
+        pub max: Defaulted<u32> => count(1, 1_000_000).default(Count(100));
 
         /// The treatment of a request for more than `max` items. Default: the treatment that the envelope declares.
-        over_max: Key<OverMax> => word().example(r#""clamp""#);
+        pub over_max: Key<OverMax> => word().example(r#""clamp""#);
+
+        /// The location of `max`, or of the dialect's name if the route doesn't set `max`.
+        pub at: Location;
     }
 }
 
 table! {
     /// The keys of `cursor` of a route.
-    CURSOR: CursorKeys {
+    CURSOR: CursorKeys => #[derive(Debug, Clone)] CursorSettings {
         /// The same as `sealed` of [cursor], for this route. Default: the value there.
-        sealed: Key<bool> => flag().example("true");
+        pub sealed: Key<bool> as bool => flag().example("true");
 
         /// The same as `ttl` of [cursor], for this route. Default: the value there.
-        ttl: Key<Duration> => TTL.example(r#""1h""#);
+        pub ttl: Key<Duration> => TTL.example(r#""1h""#);
 
         /// Cursors that are accepted beside those that the route makes, as `accept` of [cursor]. Default: the value of
         /// [cursor].
-        accept: Key<Vec<AlsoAccepted>> => list_of_words(&Schema::Word(AlsoAccepted::WORDS)).example(r#"["sealed"]"#);
+        pub accept: Key<Vec<AlsoAccepted>> as Vec<AlsoAccepted> =>
+            list_of_words(&Schema::Word(AlsoAccepted::WORDS)).example(r#"["sealed"]"#);
 
         /// The headers to which a cursor is bound, such as "X-Tenant-Id". With another value of it, the cursor is
         /// refused with 400.
-        bind: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
+        pub bind: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
 
         /// The largest number of characters in a cursor. A longer one of a client is refused with 400; a page that
         /// needs one is answered with 502.
-        length: Defaulted<usize> => count(256, 8_192).default(Count(2_048));
+        pub length: Defaulted<usize> => count(256, 8_192).default(Count(2_048));
+
+        /// The other names of the route whose cursors are accepted (`was`).
+        pub names: Vec<String>;
     }
 }
 
 table! {
     /// The keys of `parameters` of a route.
-    ROUTE_PARAMETERS: ParametersKeys {
+    ROUTE_PARAMETERS: ParametersKeys => #[derive(Debug, Clone)] ParameterSettings {
         /// The parameter for the number of items, or a preference for it (RFC 7240) such as "prefer:odata.maxpagesize".
         limit: Key<String> => text(syntax::name).example(r#""limit""#);
 
@@ -169,60 +180,64 @@ table! {
         sort: Key<String> => text(syntax::name).example(r#""sort""#);
 
         /// Parameters that are forwarded but appear in no link, log or cursor, such as "api_key".
-        private: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+        pub private: Defaulted<Vec<String>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
         /// Parameters that are forwarded but to which no cursor is bound, such as "utm_source", or "/trace_id" in a
         /// body. A client may change them within a walk.
-        ignored: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+        pub ignored: Defaulted<Vec<String>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
         /// Filters of the upstream whose names other APIs use for paging or sorting, such as "order" or "first".
         /// Otherwise such names are refused with 400 `parameter_invalid`; docs/parameters.md lists them.
-        filters: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+        pub filters: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
         /// Parameters of the upstream's query that are taken from the body of a POST, each with its place there (JSON
         /// Pointer).
-        query: Key<NamedTexts> =>
+        pub query: Key<NamedTexts> as NamedTexts = Key::or_empty =>
             named_texts(&Schema::Text(syntax::body_pointer), "write query = { NAME = \"/payload/NAME\" }")
                 .example(r#"{ team = "/payload/team" }"#);
+
+        /// The parameters that the route names itself, such as `limit = "count"`. Each of these names replaces the
+        /// envelope's.
+        pub renamed: Vec<(Role, Located<String>)>;
     }
 }
 
 table! {
     /// The keys of `budgets` of a route.
-    BUDGETS: BudgetsKeys {
+    BUDGETS: BudgetsKeys => #[derive(Debug, Clone, Copy, PartialEq, Eq)] Budgets {
         /// The longest time for a client's request for a page. The client then gets 504 during an upstream request, and
         /// 503 between two.
-        time: Defaulted<Duration> => duration("1ms", "1h").default(Text("30s"));
+        pub time: Defaulted<Duration> => duration("1ms", "1h").default(Text("30s"));
 
         /// The largest number of upstream requests for a page. A page that needs more is treated as `short_pages` says.
-        upstream_requests: Defaulted<u32> => count(1, 1_000).default(Count(8));
+        pub upstream_requests: Defaulted<u32> => count(1, 1_000).default(Count(8));
 
         /// The largest number of upstream requests for a page that must be searched for, because the list has changed
         /// much; at least `upstream_requests`. Beyond it, the request is answered with 503.
-        search_requests: Defaulted<u32> => count(1, 10_000).default(Count(40));
+        pub search_requests: Defaulted<u32> => count(1, 10_000).default(Count(40));
 
         /// The largest distance in items, in each direction, that a search covers in a list without a declared order.
-        search_items: Defaulted<u32> => count(1, 1_000_000).default(Count(1_000));
+        pub search_items: Defaulted<u32> => count(1, 1_000_000).default(Count(1_000));
 
         /// The largest offset of a page that a legacy client requests by page or offset and that the gateway translates
         /// or redirects. A page further on is refused with 400 `too_deep`.
-        offset: Defaulted<u64> => count(0, u64::MAX).default(Count(10_000_000));
+        pub offset: Defaulted<u64> => count(0, u64::MAX).default(Count(10_000_000));
 
         /// The largest answer of the upstream, uncompressed. A larger one is refused with 502.
-        answer_size: Defaulted<usize> => size("1KiB", "1GiB").default(Text("10MiB"));
+        pub answer_size: Defaulted<usize> => size("1KiB", "1GiB").default(Text("10MiB"));
 
         /// The deepest nesting of the JSON in an answer of the upstream. An answer with deeper nesting is refused with
         /// 502.
-        answer_depth: Defaulted<u16> => count(1, 1_024).default(Count(128));
+        pub answer_depth: Defaulted<u16> => count(1, 1_024).default(Count(128));
 
         /// The longest `Link` header. If it would be longer, some of its links are left out, and `next` last of all.
-        link_length: Defaulted<usize> => size("256B", "64KiB").default(Text("4KiB"));
+        pub link_length: Defaulted<usize> => size("256B", "64KiB").default(Text("4KiB"));
 
         /// The largest body of a request. A larger one is refused with 413, unless the request is an old client's that
         /// passes to the upstream.
-        body_size: Defaulted<usize> => size("1KiB", "64MiB").default(Text("1MiB"));
+        pub body_size: Defaulted<usize> => size("1KiB", "64MiB").default(Text("1MiB"));
 
         /// The deepest nesting of the JSON in the body of a POST. A body with deeper nesting is refused with 400.
-        body_depth: Defaulted<u16> => count(1, 256).default(Count(64));
+        pub body_depth: Defaulted<u16> => count(1, 256).default(Count(64));
     }
 }

@@ -1,38 +1,41 @@
 //! The keys of `[openapi]`.
 
 use crate::{
-    diagnostic::Located,
     key::{Key, NamedTexts, named_tables, named_texts, sub_table, table, text, texts, word, words},
     schema::Schema,
-    settings::CredentialPlace,
+    settings::{CredentialPlace, SecurityScheme},
     spanned::Spanned,
     syntax,
 };
 
 table! {
     /// The keys of `[openapi]`.
-    API: ApiKeys {
+    API: ApiKeys => #[derive(Debug, Clone)] ApiSettings {
         /// The name of the API in its OpenAPI description. Default: "APIs through cursorgate".
-        title: Key<String> => text(syntax::name).example(r#""Example's directory""#);
+        pub title: Key<String> => text(syntax::name).example(r#""Example's directory""#);
 
         /// The version of the API. Default: the version of cursorgate.
-        version: Key<String> => text(syntax::name).example(r#""2.1""#);
+        pub version: Key<String> => text(syntax::name).example(r#""2.1""#);
 
         /// The description of the API, in CommonMark. Default: a paragraph about cursors.
-        description: Key<String> => text(syntax::lines).example(r#""People and teams of Example Inc.""#);
+        pub description: Key<String> => text(syntax::lines).example(r#""People and teams of Example Inc.""#);
 
         /// The URLs at which clients find the API, the preferred one first. Default: `server.public_url`. Routes with
         /// `public_url` or `hosts` have URLs of their own instead.
-        servers: Key<Vec<Located<String>>> =>
+        pub servers: Key<Vec<String>> as Vec<String> = servers =>
             texts(&Schema::Text(syntax::base_url)).example(r#"["https://api.example.com", "https://staging.example.com"]"#);
 
         /// The credentials that clients send, each as a security scheme of OpenAPI. A request needs one of them.
         /// Upstreams check them.
-        security_schemes: Key<Spanned> => named_tables(
+        pub security_schemes: Key<Spanned> as Vec<(String, SecurityScheme)> => named_tables(
             &Schema::Table(SecuritySchemeKeys::KEYS),
             "write [openapi.security_schemes.NAME]",
         ).named("token", "");
     }
+}
+
+fn servers(key: &Key<Vec<String>>, table: &Spanned) -> Vec<String> {
+    key.or_empty(table).iter().map(|url| url.trim_end_matches('/').to_owned()).collect()
 }
 
 words! {
@@ -103,20 +106,24 @@ table! {
     }
 }
 
+fn scopes(key: &Key<NamedTexts>, table: &Spanned) -> Vec<(String, String)> {
+    key.or_empty(table).into_iter().map(|(name, text)| (name.value, text.value)).collect()
+}
+
 table! {
     /// The keys of a flow of a security scheme.
-    FLOW: FlowKeys {
+    FLOW: FlowKeys => #[derive(Debug, Clone, PartialEq, Eq)] OAuthFlow {
         /// The URL of the authorization endpoint, where a user permits the access.
-        authorization_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/authorize""#);
+        pub authorization_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/authorize""#);
 
         /// The URL of the token endpoint, which issues tokens.
-        token_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/token""#);
+        pub token_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/token""#);
 
         /// The URL at which tokens are renewed.
-        refresh_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/refresh""#);
+        pub refresh_url: Key<String> => text(syntax::url).example(r#""https://id.example.com/refresh""#);
 
         /// The names of the scopes, each with a description. Default: none.
-        scopes: Key<NamedTexts> =>
+        pub scopes: Key<NamedTexts> as Vec<(String, String)> = scopes =>
             named_texts(&Schema::Text(syntax::line), "write scopes = { \"users:read\" = \"Read users\" }")
                 .example(r#"{ "users:read" = "Read users" }"#);
     }

@@ -6,9 +6,10 @@ use crate::{
     key::{
         Defaulted, Key,
         Literal::{Count, Text},
-        count, duration, table, text, word, words,
+        Type, count, duration, table, text, word, words,
     },
     schema::SyntaxFault,
+    settings::CountedBy,
     syntax,
 };
 
@@ -37,7 +38,7 @@ table! {
         /// The property that identifies clients: "principal" for `identity` or the headers in `principal`, "address",
         /// or a header such as "header:X-Api-Key". Without such a header the address counts. A client that invents
         /// values has a new limit with each: to prevent this, use "address", or a header that the upstream checks.
-        key: Defaulted<String> => text(key).default(Text("principal"));
+        key: Defaulted<CountedBy> => COUNTED_BY.default(Text("principal"));
     }
 }
 
@@ -90,8 +91,11 @@ words! {
     }
 }
 
+/// The type of the property that identifies clients.
+pub(super) const COUNTED_BY: Type<CountedBy> = text(key);
+
 /// Accepts "principal", "address" or "header:" with the name of a header: the property that identifies clients.
-pub(super) fn key(text: &str) -> Result<(), SyntaxFault> {
+fn key(text: &str) -> Result<(), SyntaxFault> {
     match text.strip_prefix("header:") {
         Some(name) => syntax::header_name(name),
         None if matches!(text, "principal" | "address") => Ok(()),

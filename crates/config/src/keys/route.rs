@@ -5,8 +5,10 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::{
-    legacy::{LegacyKeys, NewClientsKeys},
-    list,
+    dialect::DialectSettings,
+    envelope::EnvelopeSettings,
+    legacy::{LegacyKeys, LegacySettings, NewClients, NewClientsKeys},
+    list::{self, Budgets, CursorSettings, FieldSettings, PageSizeSettings, ParameterSettings},
     rate_limit::RateLimitKeys,
 };
 use crate::{
@@ -14,24 +16,24 @@ use crate::{
     key::{
         Defaulted, Key,
         Literal::{Boolean, Count, Text, Texts},
-        Word, count, duration, flag, header_names, list_of_words, named_tables, sub_table, table, text, texts, word,
-        words,
+        Word, caseless_texts, count, duration, flag, header_names, list_of_words, named_tables, sub_table, table, text,
+        texts, word, words,
     },
     schema::Schema,
-    settings::{Action, Mode, OldClients, WhenEndUnproven},
+    settings::{Action, Mode, OldClients, SortTerm, WhenEndUnproven},
     spanned::Spanned,
     syntax,
 };
 use cursorgate_core::pagination::{
-    order::Ties,
+    order::{Direction, Ties},
     resolver::{ShortPages, Totals, Verify, WhenUnproven},
 };
 
 table! {
     /// The keys of `[routes.NAME]`.
-    ROUTE: RouteKeys {
+    ROUTE: RouteKeys => #[derive(Debug, Clone)] ListSettings {
         /// The hosts for which the route answers. Default: all hosts.
-        hosts: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).example(r#"["api.example.com"]"#);
+        hosts: Key<Vec<String>> => caseless_texts(&Schema::Text(syntax::host)).example(r#"["api.example.com"]"#);
 
         /// The path, with parameters in braces: "/tenants/{tenant}/invoices". On routes that forward, `{*rest}` at the
         /// end stands for the rest of the path.
@@ -57,33 +59,34 @@ table! {
 
         /// The dialect that describes the upstream's requests and answers: a built-in one, which `cursorgate dialects`
         /// lists, or one of [dialects]. It is required on a route that serves or observes a list.
-        dialect: Key<String> => text(syntax::name).sample(r#""offset-limit""#);
+        pub dialect: Key<Located<String>> as DialectSettings => text(syntax::name).sample(r#""offset-limit""#);
 
         /// The envelope that describes the requests and answers of clients: standard, bare, batch, page-info, relay,
         /// jsonapi, hal, stripe (which needs `mode = "seek"`), aip, drf, odata, ogc, or one of [envelopes].
-        envelope: Defaulted<String> => text(syntax::name).default(Text("standard"));
+        pub envelope: Defaulted<String> as EnvelopeSettings => text(syntax::name).default(Text("standard"));
 
         /// Further envelopes, which clients can choose by their media type in `Accept`, or by their name, as in
         /// `Prefer: envelope=relay`.
-        envelopes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).example(r#"["relay", "jsonapi"]"#);
+        pub envelopes: Key<Vec<Located<String>>> as Vec<EnvelopeSettings> =>
+            texts(&Schema::Text(syntax::name)).example(r#"["relay", "jsonapi"]"#);
 
         /// The name of the list, in envelopes and descriptions. Default: the last fixed segment of `path`.
-        collection: Key<String> => text(syntax::name).example(r#""users""#);
+        pub collection: Key<String> as String => text(syntax::name).example(r#""users""#);
 
         /// The order in which the upstream lists the items: fields, with `-` for descending ones, and the id at the
         /// end. Without this key positions are found by the items around them (level `anchored`).
-        order: Key<Vec<Located<String>>> =>
+        pub order: Key<Vec<Located<String>>> as Vec<Located<SortTerm>> =>
             texts(&Schema::Text(syntax::sort_term)).sample(r#"["-created_at", "id"]"#);
 
         /// The place of the id in an item (JSON Pointer). Default: the place that the dialect declares.
-        id: Key<String> => text(syntax::member_pointer).example(r#""/id""#);
+        pub id: Key<Located<String>> => text(syntax::member_pointer).example(r#""/id""#);
 
         /// The order of items whose other keys are equal. Default: "ordered" if the gateway asks the upstream to sort
         /// by the id as well, else "unordered".
-        ties: Key<Ties> => word().example(r#""unordered""#);
+        pub ties: Key<Ties> => word().example(r#""unordered""#);
 
         /// The fields that orders and filters name, with the form of their values.
-        fields: Key<Spanned> => named_tables(
+        pub fields: Key<Spanned> as Vec<FieldSettings> => named_tables(
             &Schema::Table(list::FieldKeys::KEYS),
             "write fields = { NAME = { type = \"datetime\" } }",
         ).named("created_at", super::examples::FIELDS);
@@ -91,48 +94,48 @@ table! {
         /// The fields by which this endpoint can sort. Clients may sort by them, and the gateway requests the route's
         /// order if it consists of them. "id" stands for the item's id; without it, items with equal keys may come in
         /// any order.
-        sortable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
+        pub sortable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
 
         /// The fields that this endpoint can filter by ranges, as [filter] of the dialect describes. List only fields
         /// that really filter: many APIs ignore unknown parameters.
-        filterable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
+        pub filterable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
 
         /// The way in which pages are found.
-        mode: Defaulted<Mode> => word().default(Text("auto"));
+        pub mode: Defaulted<Mode> as Located<Mode> = Key::placed => word().default(Text("auto"));
 
         /// The pages that must be proven by the upstream's answers.
-        verify: Defaulted<Verify> => word().default(Text("always"));
+        pub verify: Defaulted<Verify> => word().default(Text("always"));
 
         /// The answer if a page can't be proven.
-        unproven: Defaulted<WhenUnproven> => word().default(Text("refuse"));
+        pub unproven: Defaulted<WhenUnproven> => word().default(Text("refuse"));
 
         /// The answer if a list ends although a total, a flag or a link of the upstream says that more items follow,
         /// and no further request refutes it.
-        unproven_end: Defaulted<WhenEndUnproven> => word().default(Text("flag"));
+        pub unproven_end: Defaulted<WhenEndUnproven> => word().default(Text("flag"));
 
         /// The form in which clients get errors.
         errors: Defaulted<list::ErrorForm> => word().default(Text("envelope"));
 
         /// The answer if the budget is used up before a page is full.
-        short_pages: Defaulted<ShortPages> => word().default(Text("refuse"));
+        pub short_pages: Defaulted<ShortPages> => word().default(Text("refuse"));
 
         /// The number of items of a page.
-        page_size: Key<Spanned> => sub_table(list::PageSizeKeys::KEYS).section();
+        pub page_size: Key<Spanned> as PageSizeSettings => sub_table(list::PageSizeKeys::KEYS).section();
 
         /// The source of the total number of items that clients are told.
-        total: Defaulted<Totals> => word().default(Text("upstream"));
+        pub total: Defaulted<Totals> => word().default(Text("upstream"));
 
         /// The headers that identify a client. Clients with different values of one of them share no answer. If a
         /// request has another header that could identify a client, such as `X-Tenant-Id`, nothing of its answer is
         /// stored: add the header here. With `[]` all clients see the same lists.
-        principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
+        pub principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
 
         /// Headers that say nothing about a person, in addition to those that the gateway knows, such as `User-Agent`
         /// and `Traceparent`. List no header by which your upstream decides what a client sees. Bulk requests and
         /// webhooks have the list of [defaults].
-        impersonal: Defaulted<Vec<HeaderName>> =>
+        pub impersonal: Defaulted<Vec<HeaderName>> =>
             header_names(&Schema::Text(syntax::header_name)).default(Texts(&[]));
 
         /// What identifies a client, in place of `principal`. Its elements together: "header:NAME", "cookie:NAME",
@@ -143,29 +146,29 @@ table! {
         identity: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::identity)).default(Texts(&[]));
 
         /// The form of the route's cursors.
-        cursor: Key<Spanned> => sub_table(list::CursorKeys::KEYS).section();
+        pub cursor: Key<Spanned> as CursorSettings => sub_table(list::CursorKeys::KEYS).section();
 
         /// Other names of the route whose cursors are accepted: its former name, and the next one while replicas are
         /// renamed one by one. See docs/restarts.md.
-        was: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).example(r#"["people"]"#);
+        was: Key<Vec<String>> => texts(&Schema::Text(syntax::name)).example(r#"["people"]"#);
 
         /// The names of the clients' parameters. A parameter that isn't listed here has the name that the envelope
         /// gives it. A name that begins with a slash, such as "/payload/cursor", is a place in the body of a POST.
-        parameters: Key<Spanned> => sub_table(list::ParametersKeys::KEYS).section();
+        pub parameters: Key<Spanned> as ParameterSettings => sub_table(list::ParametersKeys::KEYS).section();
 
         /// What the requests of old clients get. These are all requests without the value `start` as the first cursor,
         /// or the cursor of a page. This key is required on routes that paginate, here or in [defaults].
         old_clients: Key<OldClients> => word().sample(r#""pass""#);
 
         /// Further marks of new clients.
-        new_clients: Key<Spanned> => sub_table(NewClientsKeys::KEYS).section();
+        pub new_clients: Key<Spanned> as NewClients => sub_table(NewClientsKeys::KEYS).section();
 
         /// The requests of old clients, which don't use cursors yet: dates, links, limits, and who still sends them.
-        legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
+        pub legacy: Key<Spanned> as LegacySettings => sub_table(LegacyKeys::KEYS).optional_section();
 
         /// The page cache: pages are stored and served again without a request to the upstream, by all processes that
         /// share a store (`caches.shared`). See docs/caching.md.
-        page_cache: Key<Spanned> => sub_table(PageCacheKeys::KEYS).optional_section();
+        pub page_cache: Key<Spanned> as Option<PageCacheSettings> => sub_table(PageCacheKeys::KEYS).optional_section();
 
         /// With `true`, the page after a served one is made in the background, with the client's own headers, and
         /// stored. This needs `page_cache`.
@@ -184,7 +187,7 @@ table! {
         cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();
 
         /// The limits of a single client request.
-        budgets: Key<Spanned> => sub_table(list::BudgetsKeys::KEYS).section();
+        pub budgets: Key<Spanned> as Budgets => sub_table(list::BudgetsKeys::KEYS).section();
 
         /// The upstream's own OpenAPI document, with which `cursorgate openapi` describes the items.
         openapi: Key<Spanned> => sub_table(OpenApiKeys::KEYS)
@@ -192,6 +195,15 @@ table! {
 
         /// The scheme and host with which the links of this route begin. Default: `server.public_url`.
         public_url: Key<String> => text(syntax::base_url).example(r#""https://users.example.com""#);
+
+        /// The envelope of requests that services make through the gateway; `None` if no service reads lists.
+        pub inner: Option<EnvelopeSettings>;
+
+        /// True if the route declares an order. Otherwise `order` is empty.
+        pub declared: bool;
+
+        /// The direction of the id, which is the last term of the order and not in `order`.
+        pub id_direction: Direction = Direction::Ascending;
     }
 }
 
@@ -261,61 +273,67 @@ words! {
 
 table! {
     /// The keys of `observe` of a route.
-    OBSERVE: ObserveKeys {
+    OBSERVE: ObserveKeys => #[derive(Debug, Clone, Copy, PartialEq, Eq)] ObserveSettings {
         /// The number of answers among which one is read.
-        every: Defaulted<u32> => count(1, 1_000_000).default(Count(1));
+        pub every: Defaulted<u32> => count(1, 1_000_000).default(Count(1));
     }
 }
 
 table! {
     /// The keys of `page_cache` of a route.
-    PAGE_CACHE: PageCacheKeys {
+    PAGE_CACHE: PageCacheKeys => #[derive(Debug, Clone, Copy, PartialEq, Eq)] PageCacheSettings {
         /// The time for which a stored page is fresh, and is served as it is. If the upstream sets a shorter time
         /// (`max-age`, `s-maxage`, `Expires`), that time applies. With "0s" the route has no cache, even if `defaults`
         /// have one.
-        ttl: Defaulted<Duration> => duration("0s", "30d").default(Text("300s"));
+        pub ttl: Defaulted<Duration> => duration("0s", "30d").default(Text("300s"));
 
         /// The time after `ttl` in which an old page is still served while a new one is made in the background (RFC
         /// 5861).
-        stale_while_revalidate: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
+        pub stale_while_revalidate: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
 
         /// The time after `ttl` in which an old page is served if no new one can be made (RFC 5861). A 4xx of the
         /// upstream is passed on in any case.
-        stale_if_error: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
+        pub stale_if_error: Defaulted<Duration> => duration("0s", "30d").default(Text("0s"));
 
         /// With `true`, pages for a single client are stored too, separately for each `principal`, `Authorization` and
         /// `Cookie`. These are answers marked `private`, and answers to requests with `Authorization` that aren't
         /// marked `public`, `s-maxage` or `must-revalidate` (RFC 9111, section 3.5).
-        private: Defaulted<bool> => flag().default(Boolean(false));
+        pub private: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// True if pages are made in the background after a page was served (`prefetch` of the route).
+        pub prefetch: bool;
     }
 }
 
 table! {
     /// The keys of `concurrency` of a route.
-    CONCURRENCY: ConcurrencyKeys {
+    CONCURRENCY: ConcurrencyKeys => #[derive(Debug, Clone, PartialEq, Eq)] ConcurrencySettings {
         /// The largest number of requests in flight on this route, of all clients together. Further ones are answered
         /// with 503. Without this key only the limits of the upstream and of the process apply.
-        requests: Key<usize> => count(1, 1_000_000).example("200");
+        pub requests: Key<usize> => count(1, 1_000_000).example("200");
 
         /// The largest number of requests in flight on this route for each client. Further ones are answered with 429.
         /// Requests for which no client waits, such as those of exports, count only in `requests`.
-        per_client: Key<usize> => count(1, 1_000_000).example("20");
+        pub per_client: Key<usize> => count(1, 1_000_000).example("20");
+
+        /// The headers that identify clients.
+        pub principal: Vec<HeaderName>;
     }
 }
 
 table! {
     /// The keys of `cors` of a route.
-    CORS: CorsKeys {
+    CORS: CorsKeys => #[derive(Debug, Clone, PartialEq, Eq)] CorsSettings {
         /// The origins, as browsers send them. ["*"] permits all origins, without credentials. [] has the same effect
         /// as no `cors`.
-        origins: Key<Vec<Located<String>>> =>
+        pub origins: Key<Vec<Located<String>>> as Vec<String> =>
             texts(&Schema::Text(syntax::origin)).sample(r#"["https://app.example.com"]"#);
 
         /// With `true`, scripts of these origins may send cookies and client certificates.
-        credentials: Defaulted<bool> => flag().default(Boolean(false));
+        pub credentials: Defaulted<bool> => flag().default(Boolean(false));
 
         /// The time for which a browser may store the answer to a preflight request.
-        max_age: Defaulted<Duration> => duration("0s", "1d").default(Text("10m"));
+        pub max_age: Defaulted<Duration> => duration("0s", "1d").default(Text("10m"));
     }
 }
 
@@ -323,7 +341,7 @@ table! {
     /// The keys of `openapi` of a route.
     OPENAPI: OpenApiKeys {
         /// The path of the file: an OpenAPI document of version 3.0 or 3.1 in JSON.
-        file: Key<String> => text(syntax::name).sample(r#""users.openapi.json""#);
+        file: Key<Located<String>> => text(syntax::name).sample(r#""users.openapi.json""#);
 
         /// The operation whose answer contains the items: its method and its path.
         operation: Key<String> => text(syntax::line).example(r#""GET /api/users/""#);

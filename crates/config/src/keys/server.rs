@@ -1,22 +1,23 @@
 //! The keys of `[server]`, `[listeners.NAME]`, `[admin]`, `[log]`, `[traces]`, `[cursor]` and `[caches]`.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use http::HeaderName;
 
-use super::store::StoreKeys;
+use super::store::{StoreKeys, StoreSettings};
 use crate::{
     diagnostic::Located,
     key::{
         Defaulted, Key,
         Literal::{Boolean, Count, Text, Texts},
-        NamedTexts, Word, count, duration, flag, header_name, header_names, list_of_words, named_tables, named_texts,
-        secret, size, sub_table, table, text, texts, word,
+        NamedTexts, Word, caseless_texts, count, duration, flag, header_name, header_names, list_of_words,
+        named_tables, named_texts, secret, size, sub_table, table, text, texts, word,
     },
     schema::Schema,
+    secret::Secret,
     settings::{
-        AccessLog, AlsoAccepted, ClientCertificate, ContentCoding, LogFormat, LogLevel, OpenReports, RouteHistograms,
-        TlsVersion, TokenAlgorithm,
+        AccessLog, AlsoAccepted, ClientCertificate, CompressionSettings, ContentCoding, KeyPairSettings, ListenAddress,
+        LogFormat, LogLevel, Network, OpenReports, RouteHistograms, TlsVersion, TokenAlgorithm, TokenKeySource,
     },
     spanned::Spanned,
     syntax,
@@ -24,20 +25,21 @@ use crate::{
 
 table! {
     /// The keys of `[server]`.
-    SERVER: ServerKeys {
+    SERVER: ServerKeys => #[derive(Debug, Clone)] ServerSettings {
         /// The scheme and host with which links begin. Without this key links begin with the host that a trusted proxy
         /// reports (see `forwarded_headers`), or else with the request's `Host` if the route lists it in `hosts`.
         /// Without either, links begin with the path.
-        public_url: Key<String> => text(syntax::base_url).sample(r#""https://api.example.com""#);
+        pub public_url: Key<String> as Option<String> = Key::without_final_slash =>
+            text(syntax::base_url).sample(r#""https://api.example.com""#);
 
         /// The beginning of `type` in problem documents, to which the code of the problem is appended. Without this key
         /// the type is about:blank. The site that `make docs` generates has a section for each code, at
         /// "docs/problems.html#".
-        problem_types: Key<String> => text(syntax::uri).example(r#""https://docs.example.com/problems/""#);
+        pub problem_types: Key<String> => text(syntax::uri).example(r#""https://docs.example.com/problems/""#);
 
         /// The networks of proxies that are trusted to report where a request came from, such as "10.20.0.0/16". "unix"
         /// stands for all clients of unix sockets.
-        trusted_proxies: Defaulted<Vec<Located<String>>> =>
+        pub trusted_proxies: Defaulted<Vec<Located<String>>> as Vec<Network> = networks =>
             texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
         /// The headers in which trusted proxies report the client. List all that the proxies write themselves, and Host
@@ -45,7 +47,7 @@ table! {
         /// forwarded. Links begin with the scheme, host, port and prefix in X-Forwarded-Proto, -Host, -Port and
         /// -Prefix, or in the last value of Forwarded. The upstream gets X-Forwarded-For, -Host and -Proto from the
         /// gateway.
-        forwarded_headers: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name))
+        pub forwarded_headers: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name))
             // Balancers and ingresses write these headers themselves, and pass on the other headers of this kind as a
             // client wrote them.
             .default(Texts(&["X-Forwarded-For", "X-Forwarded-Proto"]));
@@ -54,7 +56,7 @@ table! {
         /// listener), such as "CN=billing,O=Example" (RFC 4514). The same header from a client is dropped, unless the
         /// client is a trusted proxy and `forwarded_headers` lists it. Routes without a `principal` of their own
         /// identify clients by it too.
-        client_subject: Key<HeaderName> => header_name(syntax::header_name).example(r#""X-Client-Subject""#);
+        pub client_subject: Key<HeaderName> => header_name(syntax::header_name).example(r#""X-Client-Subject""#);
 
         /// The keys that verify the bearer tokens of clients, for "jwt:CLAIM" in `identity`. Tokens that these keys don't
         /// verify still reach the upstream, but identify nobody.
@@ -67,59 +69,61 @@ table! {
             .example(r#"{ upstream = "people", path = "/me" }"#);
 
         /// The number of worker threads. Default: one for each core that the process may use.
-        threads: Key<usize> => count(1, 1_024).example("4");
+        pub threads: Key<usize> as usize = |key, table| key.read(table).unwrap_or_else(cores) =>
+            count(1, 1_024).example("4");
 
         /// The largest request head: the request line with all headers. A larger one is answered with 431.
-        head_size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("16KiB"));
+        pub head_size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("16KiB"));
 
         /// The memory of the whole process. What it takes at rest, for `connections`, routes and caches is set aside;
         /// bodies share the rest, as docs/sizing.md describes. Beyond it requests are answered with 503. Default: seven
         /// eighths of the memory of the control group, or else half of the machine's.
-        memory: Key<usize> => size("64MiB", "1024GiB").example(r#""512MiB""#);
+        pub memory: Key<usize> as Option<Located<usize>> = Key::located =>
+            size("64MiB", "1024GiB").example(r#""512MiB""#);
 
         /// The longest time for a request head, from its first byte to its last, and for a TLS handshake. Within this
         /// time, a head has 5 seconds, and one second more for each 512 bytes that have arrived.
-        head_timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("10s"));
+        pub head_timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("10s"));
 
         /// The largest number of connected clients. At the limit a new client takes the place of a connection without a
         /// request, or else gets 503. Default: 10000, or fewer if three eighths of `memory`, at 84 KiB a connection, or
         /// the limit of open files, which the process raises, don't suffice.
-        connections: Key<usize> => count(1, 1_000_000).example("10000");
+        pub connections: Key<usize> => count(1, 1_000_000).example("10000");
 
         /// The largest number of connected clients with the same address, or with the same /64 of IPv6. At the limit a
         /// new client takes the place of a connection of that address without a request, or else gets 503. Addresses in
         /// `trusted_proxies` have no such limit. Default: half of `connections`.
-        connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
+        pub connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
 
         /// The largest number of requests at the same time on one connection of HTTP/2. All but the first count in
         /// `connections` and `connections_per_address`.
-        streams_per_connection: Defaulted<u32> => count(1, 1_000).default(Count(100));
+        pub streams_per_connection: Defaulted<u32> => count(1, 1_000).default(Count(100));
 
         /// The longest time for which a connection may wait for its next request. Set it longer than a load balancer in
         /// front keeps its idle connections.
-        idle_timeout: Defaulted<Duration> => duration("1s", "1h").default(Text("75s"));
+        pub idle_timeout: Defaulted<Duration> => duration("1s", "1h").default(Text("75s"));
 
         /// The time after SIGTERM for which new clients are still accepted, while /readyz returns 503 and each answer
         /// closes its connection. Set it longer than a load balancer in front needs to notice the 503. A second SIGTERM
         /// ends it.
-        drain_delay: Defaulted<Duration> => duration("0s", "10m").default(Text("0s"));
+        pub drain_delay: Defaulted<Duration> => duration("0s", "10m").default(Text("0s"));
 
         /// The longest time after `drain_delay` for which the process finishes requests in flight. Both together must
         /// be shorter than the grace period, by default 30 seconds in Kubernetes.
-        shutdown_timeout: Defaulted<Duration> => duration("0s", "1h").default(Text("25s"));
+        pub shutdown_timeout: Defaulted<Duration> => duration("0s", "1h").default(Text("25s"));
 
         /// With `true`, the configuration is reloaded within about two seconds after a change of its file, or of a file
         /// that it names, such as a key. Files of certificates are read again in any case.
-        reload_on_change: Defaulted<bool> => flag().default(Boolean(false));
+        pub reload_on_change: Defaulted<bool> => flag().default(Boolean(false));
 
         /// With `true`, other processes of the same user may listen at the same addresses (SO_REUSEPORT). SIGUSR2
         /// replaces a process without this key; see docs/restarts.md.
-        reuse_port: Defaulted<bool> => flag().default(Boolean(false));
+        pub reuse_port: Defaulted<bool> => flag().default(Boolean(false));
 
         /// The codings with which the gateway compresses its own responses: pages and problems. Of codings that a
         /// client accepts equally, the first is used. With `[]` no response is compressed. Forwarded answers are not
         /// changed.
-        compression: Defaulted<Vec<ContentCoding>> =>
+        pub compression: Defaulted<Vec<ContentCoding>> as CompressionSettings = compression =>
             list_of_words(&Schema::Word(ContentCoding::WORDS)).default(Texts(&["zstd", "br", "gzip"]));
 
         /// The smallest body that is compressed.
@@ -127,13 +131,26 @@ table! {
     }
 }
 
+fn networks(key: &Defaulted<Vec<Located<String>>>, table: &Spanned) -> Vec<Network> {
+    key.read(table).iter().filter_map(|text| syntax::read_network(&text.value)).collect()
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn compression(codings: &Defaulted<Vec<ContentCoding>>, table: &Spanned) -> CompressionSettings {
+    CompressionSettings { codings: codings.read(table), least: SERVER.compression_size.read(table) }
+}
+
 table! {
     /// The keys of `server.tokens`.
-    TOKENS: TokenKeys {
+    TOKENS: TokenKeys => #[derive(Clone, Debug)] TokenSettings {
         /// The public keys of the tokens' issuer, a JSON Web Key Set (RFC 7517): a file, or the issuer's `jwks_uri`,
         /// which is `https`, or `http` on this machine. A file is read at the start and at each reload. A URL is read
         /// at the start, each `refresh`, and when a token names another key.
-        keys: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/jwks.json""#);
+        pub keys: Key<Located<String>> as TokenKeySource = |_, _| TokenKeySource::File(Vec::new()) =>
+            text(syntax::name).sample(r#""/etc/cursorgate/jwks.json""#);
 
         /// The PEM file of the authorities that are trusted for the URL. Default: the authorities of the system.
         ca: Key<String> => text(syntax::name).example(r#""/etc/cursorgate/ca.pem""#);
@@ -146,49 +163,53 @@ table! {
         keep: Defaulted<Duration> => duration("1s", "30d").default(Text("24h"));
 
         /// The issuer that a token must name (`iss`). Default: any, if the keys verify the token.
-        issuer: Key<String> => text(syntax::name).example(r#""https://login.example.com""#);
+        pub issuer: Key<String> => text(syntax::name).example(r#""https://login.example.com""#);
 
         /// The audiences of which a token must name one (`aud`). Default: any.
-        audience: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
+        pub audience: Defaulted<Vec<String>> => texts(&Schema::Text(syntax::name)).default(Texts(&[]));
 
         /// The algorithms of signatures that are accepted. All of them have a public key.
-        algorithms: Defaulted<Vec<TokenAlgorithm>> => list_of_words(&Schema::Word(TokenAlgorithm::WORDS)).default(Texts(&[
+        pub algorithms: Defaulted<Vec<TokenAlgorithm>> =>
+            list_of_words(&Schema::Word(TokenAlgorithm::WORDS)).default(Texts(&[
             "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
         ]));
 
         /// The difference between the clocks of the issuer and of the gateway that is tolerated (`nbf`, `exp`). A token
         /// without `exp` identifies nobody.
-        leeway: Defaulted<Duration> => duration("0s", "5m").default(Text("30s"));
+        pub leeway: Defaulted<Duration> => duration("0s", "5m").default(Text("30s"));
+
+        /// The file or the URL in `keys`, as it was written.
+        pub written: Located<String>;
     }
 }
 
 table! {
     /// The keys of `server.identity_answer`.
-    IDENTITY_ANSWER: IdentityAnswerKeys {
+    IDENTITY_ANSWER: IdentityAnswerKeys => #[derive(Clone, Debug, PartialEq, Eq)] IdentityAnswerSettings {
         /// The name of the upstream that knows the client. Its `base_path`, `tls`, `headers` and `timeouts` apply.
-        upstream: Key<String> => text(syntax::name).sample(r#""people""#);
+        pub upstream: Key<Located<String>> as usize => text(syntax::name).sample(r#""people""#);
 
         /// The path, which may have a query. Clients with valid credentials get 2xx, all others 401 or 403.
-        path: Key<String> => text(syntax::check_path).sample(r#""/me""#);
+        pub path: Key<Located<String>> as Located<String> => text(syntax::check_path).sample(r#""/me""#);
 
         /// The headers of a client that this request has. A client without any of them isn't asked for. List only the
         /// headers that your upstream checks.
-        credentials: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
+        pub credentials: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
 
         /// The time for which an answer is used for the same credentials, also after they are revoked. Refusals are
         /// used for at most 5 seconds, failures never.
-        ttl: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
+        pub ttl: Defaulted<Duration> => duration("1s", "5m").default(Text("30s"));
     }
 }
 
 table! {
     /// The keys of `[listeners.NAME]`.
-    LISTENER: ListenerKeys {
+    LISTENER: ListenerKeys => #[derive(Debug, Clone)] ListenerSettings {
         /// The address: an IP address with a port, or a unix socket such as "unix:/run/cursorgate/public.sock". Host
         /// names are not accepted. "0.0.0.0:8080" stands for every IPv4 address, and "[::]:8080" for every address.
-        address: Key<String> => text(syntax::listen_address).sample(r#""127.0.0.1:8080""#);
+        pub address: Key<Located<String>> as ListenAddress => text(syntax::listen_address).sample(r#""127.0.0.1:8080""#);
 
         /// The permissions of a unix socket. Everybody who may write to the socket may connect. Default: 0660, which is
         /// the owner and the group.
@@ -197,22 +218,25 @@ table! {
         /// The networks of proxies that begin each connection with a header of the PROXY protocol, version 1 or 2.
         /// Connections from other networks, or without the header, are closed. "unix" stands for all clients of unix
         /// sockets. With `[]` the protocol is off.
-        proxy_protocol: Defaulted<Vec<Located<String>>> =>
+        pub proxy_protocol: Defaulted<Vec<Located<String>>> as Vec<Network> = networks =>
             texts(&Schema::Text(syntax::network)).default(Texts(&[]));
 
         /// With `true`, clients may use HTTP/2 as well as HTTP/1.1: with TLS if they negotiate it (ALPN), without TLS
         /// if they begin with it ("prior knowledge").
-        http2: Defaulted<bool> => flag().default(Boolean(true));
+        pub http2: Defaulted<bool> => flag().default(Boolean(true));
 
         /// TLS, with PEM files. The files are read again within seconds of a change. If a new pair can't be used, the
         /// previous one stays in use.
-        tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS).optional_section();
+        pub tls: Key<Spanned> as Option<ListenerTls> => sub_table(ListenerTlsKeys::KEYS).optional_section();
+
+        /// The name of the listener.
+        pub name: String;
     }
 }
 
 table! {
     /// The keys of `tls` of a listener.
-    LISTENER_TLS: ListenerTlsKeys {
+    LISTENER_TLS: ListenerTlsKeys => #[derive(Debug, Clone)] ListenerTls {
         /// The PEM file of the certificate: the server's own first, then the certificate of each issuer, without the
         /// root authority.
         certificate: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/tls.crt""#);
@@ -228,11 +252,15 @@ table! {
         ).example(r#"{ shop = { certificate = "/etc/cursorgate/shop.crt", key = "file:/etc/cursorgate/shop.key" } }"#);
 
         /// The oldest version of TLS that clients may use.
-        min_version: Defaulted<TlsVersion> => word().default(Text("1.2"));
+        pub min_version: Defaulted<TlsVersion> => word().default(Text("1.2"));
 
         /// The certificates of clients. To pass the subject of a certificate to upstreams and to `principal`, set
         /// `server.client_subject`.
-        clients: Key<Spanned> => sub_table(ListenerClientsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/clients.pem" }"#);
+        pub clients: Key<Spanned> as Option<ClientAuthorities> =>
+            sub_table(ListenerClientsKeys::KEYS).example(r#"{ ca = "/etc/cursorgate/clients.pem" }"#);
+
+        /// The certificates, at least one: that of `certificate`, and then those of `certificates`.
+        pub pairs: Vec<KeyPairSettings>;
     }
 }
 
@@ -249,79 +277,84 @@ table! {
 
 table! {
     /// The keys of `tls.clients` of a listener.
-    LISTENER_CLIENTS: ListenerClientsKeys {
+    LISTENER_CLIENTS: ListenerClientsKeys => #[derive(Debug, Clone)] ClientAuthorities {
         /// The PEM file of the authorities that issue the clients' certificates. It is read again within seconds of a
         /// change.
-        ca: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/clients.pem""#);
+        pub ca: Key<Located<String>> as Located<String> =>
+            text(syntax::name).sample(r#""/etc/cursorgate/clients.pem""#);
 
         /// The requirement that a client has a certificate.
-        certificate: Defaulted<ClientCertificate> => word().default(Text("required"));
+        pub certificate: Defaulted<ClientCertificate> => word().default(Text("required"));
+
+        /// The name of the table in the file, such as `listeners.public.tls.clients`.
+        pub name: String;
     }
 }
 
 table! {
     /// The keys of `[admin]`.
-    ADMIN: AdminKeys {
+    ADMIN: AdminKeys => #[derive(Debug, Clone)] AdminSettings {
         /// The IP address and port of the admin listener. Keep it off the public network.
-        address: Key<String> => text(syntax::address).sample(r#""127.0.0.1:9180""#);
+        pub address: Key<String> as SocketAddr = |_, _| SocketAddr::from(([127, 0, 0, 1], 9180)) =>
+            text(syntax::address).sample(r#""127.0.0.1:9180""#);
 
         /// Further host names under which the admin listener answers, such as "metrics.internal". It always answers
         /// under IP addresses and localhost. Other names are refused (DNS rebinding).
-        hosts: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).default(Texts(&[]));
+        pub hosts: Defaulted<Vec<String>> => caseless_texts(&Schema::Text(syntax::host)).default(Texts(&[]));
 
         /// The token for requests that change something, such as POST /reload: `Authorization: Bearer TOKEN`. It has at
         /// least 16 visible ASCII characters. Without this key such requests are refused. Explanations and the report
         /// at GET /reload need it too.
-        token: Key<String> => secret().example(r#""file:/etc/cursorgate/admin.token""#);
+        pub token: Key<String> as Option<Secret> => secret().example(r#""file:/etc/cursorgate/admin.token""#);
 
         /// A token for requests that only read, such as those of Prometheus. `token` opens reports too.
-        read_token: Key<String> => secret().example(r#""file:/etc/cursorgate/read.token""#);
+        pub read_token: Key<String> as Option<Secret> => secret().example(r#""file:/etc/cursorgate/read.token""#);
 
         /// The reports that need no token. The checks /livez, /readyz and /healthz never need one. Default: "all" at a
         /// loopback address, and "none" at every other one.
-        open: Key<OpenReports> => word().example(r#""metrics""#);
+        pub open: Key<OpenReports> => word().example(r#""metrics""#);
 
         /// The histograms of requests in /metrics. Those of upstreams have all buckets in any case. Default: "routes" with
         /// at most 100 routes, and "total" with more.
-        histograms: Key<RouteHistograms> => word().example(r#""total""#);
+        pub histograms: Key<RouteHistograms> => word().example(r#""total""#);
 
         /// TLS, with the same keys as `tls` of a listener. Without it, tokens are sent in clear text.
-        tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS)
+        pub tls: Key<Spanned> as Option<ListenerTls> => sub_table(ListenerTlsKeys::KEYS)
             .example(r#"{ certificate = "/etc/cursorgate/admin.crt", key = "file:/etc/cursorgate/admin.key" }"#);
 
         /// The key that signs permits, at least 32 random bytes; see docs/explain.md.
-        explain_key: Key<String> => secret().example(r#""file:/etc/cursorgate/explain.key""#);
+        pub explain_key: Key<String> as Option<Secret> => secret().example(r#""file:/etc/cursorgate/explain.key""#);
     }
 }
 
 table! {
     /// The keys of `[log]`.
-    LOG: LogKeys {
+    LOG: LogKeys => #[derive(Debug, Clone, Copy, PartialEq, Eq)] LogSettings {
         /// The format of a line.
-        format: Defaulted<LogFormat> => word().default(Text("auto"));
+        pub format: Defaulted<LogFormat> => word().default(Text("auto"));
 
         /// The least severe level that is written. Lines of every level contain no cursors, no credentials and no
         /// values of queries.
-        level: Defaulted<LogLevel> => word().default(Text("info"));
+        pub level: Defaulted<LogLevel> => word().default(Text("info"));
 
         /// The requests that have a line in the access log, whatever `level` is.
-        access: Defaulted<AccessLog> => word().default(Text("all"));
+        pub access: Defaulted<AccessLog> => word().default(Text("all"));
     }
 }
 
 table! {
     /// The keys of `[traces]`.
-    TRACES: TracesKeys {
+    TRACES: TracesKeys => #[derive(Debug, Clone, PartialEq, Eq)] TraceSettings {
         /// The name of the upstream that gets the traces. Its peers are OpenTelemetry collectors that listen for OTLP
         /// over HTTP, usually at port 4318.
-        upstream: Key<String> => text(syntax::name).sample(r#""collector""#);
+        pub upstream: Key<Located<String>> as usize => text(syntax::name).sample(r#""collector""#);
 
         /// The number of requests among which one begins a trace. A request of a trusted proxy with a `traceparent`
         /// continues that trace instead.
-        every: Defaulted<u32> => count(1, 1_000_000).default(Count(100));
+        pub every: Defaulted<u32> => count(1, 1_000_000).default(Count(100));
 
         /// The `service.name` in the traces.
-        service_name: Defaulted<String> => text(syntax::name).default(Text("cursorgate"));
+        pub service_name: Defaulted<String> => text(syntax::name).default(Text("cursorgate"));
     }
 }
 
@@ -359,16 +392,17 @@ pub(super) const TTL: crate::key::Type<Duration> = duration("1s", "3650d");
 
 table! {
     /// The keys of `[caches]`.
-    CACHES: CachesKeys {
+    CACHES: CachesKeys => #[derive(Debug, Clone)] CacheSettings {
         /// The sort keys of items at the edges of pages, for routes with `mode = "seek"`.
-        pivots: Key<Spanned> => sub_table(PivotsKeys::KEYS).section();
+        pub pivots: Key<Spanned> as PivotCacheSettings = Key::settings => sub_table(PivotsKeys::KEYS).section();
 
         /// Pages, for routes with `page_cache`, and answers of their upstreams that have an `ETag` or a
         /// `Last-Modified`, for conditional requests.
-        pages: Key<Spanned> => sub_table(PagesKeys::KEYS).section();
+        pub pages: Key<Spanned> as Option<usize> = |key, table| PAGES.size.read(&key.table(table)) =>
+            sub_table(PagesKeys::KEYS).section();
 
         /// A server of Redis or Valkey that several processes share; see docs/shared-store.md.
-        shared: Key<Spanned> => sub_table(StoreKeys::KEYS).optional_section();
+        pub shared: Key<Spanned> as Option<StoreSettings> => sub_table(StoreKeys::KEYS).optional_section();
     }
 }
 
@@ -383,12 +417,12 @@ table! {
 
 table! {
     /// The keys of `[caches.pivots]`.
-    PIVOTS: PivotsKeys {
+    PIVOTS: PivotsKeys => #[derive(Debug, Clone, Copy, PartialEq, Eq)] PivotCacheSettings {
         /// The largest memory that the sort keys may take in this process. Beyond it keys that are rarely used are
         /// removed. Default: 64 MiB, or an eighth of `server.memory` if that is less.
-        size: Key<usize> => size("64KiB", "64GiB").example(r#""256MiB""#);
+        pub size: Key<usize> => size("64KiB", "64GiB").example(r#""256MiB""#);
 
         /// The time for which the sort keys of an item are kept.
-        ttl: Defaulted<Duration> => duration("1s", "30d").default(Text("10m"));
+        pub ttl: Defaulted<Duration> => duration("1s", "30d").default(Text("10m"));
     }
 }

@@ -1,18 +1,7 @@
 //! The settings of the API's OpenAPI description: `[openapi]`.
 
+use super::OAuthFlow;
 use crate::key::words;
-
-/// The settings of `[openapi]`.
-#[derive(Debug, Clone, Default)]
-pub struct ApiSettings {
-    pub title: Option<String>,
-    pub version: Option<String>,
-    pub description: Option<String>,
-    /// The URLs of the API without final slashes; empty for `server.public_url`.
-    pub servers: Vec<String>,
-    /// The security schemes with their names. A request needs credentials of one of them.
-    pub security: Vec<(String, SecurityScheme)>,
-}
 
 /// A security scheme (OpenAPI 3.1, section 4.8.27).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,14 +39,4 @@ words! {
         /// A cookie.
         Cookie = "cookie",
     }
-}
-
-/// A flow of OAuth 2 (OpenAPI 3.1, section 4.8.29).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OAuthFlow {
-    pub authorization_url: Option<String>,
-    pub token_url: Option<String>,
-    pub refresh_url: Option<String>,
-    /// The names of the scopes with their descriptions.
-    pub scopes: Vec<(String, String)>,
 }

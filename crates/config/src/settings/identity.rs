@@ -9,7 +9,6 @@ use http::{
 };
 
 use super::UpstreamSettings;
-use crate::diagnostic::Located;
 
 /// One part of a request that identifies its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,18 +91,6 @@ impl std::fmt::Display for IdentityWord {
     }
 }
 
-/// The settings of `server.tokens`: the keys that verify bearer tokens, and what the tokens must say.
-#[derive(Clone, Debug)]
-pub struct TokenSettings {
-    /// The file or the URL of the keys, as it was written.
-    pub written: Located<String>,
-    pub keys: TokenKeySource,
-    pub issuer: Option<String>,
-    pub audience: Vec<String>,
-    pub algorithms: Vec<TokenAlgorithm>,
-    pub leeway: Duration,
-}
-
 /// The place of a JSON Web Key Set (RFC 7517).
 #[derive(Clone, Debug)]
 pub enum TokenKeySource {
@@ -121,17 +108,6 @@ pub struct TokenKeyUrl {
     pub target: String,
     pub refresh: Duration,
     pub keep: Duration,
-}
-
-/// The settings of `server.identity_answer`: the request to an upstream whose answer says who a client is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentityAnswerSettings {
-    /// The index of the upstream in [`Settings::upstreams`](super::Settings::upstreams).
-    pub upstream: usize,
-    pub path: Located<String>,
-    /// The headers of the client that the request has, and no others.
-    pub credentials: Vec<HeaderName>,
-    pub ttl: Duration,
 }
 
 super::words! {

@@ -1,52 +1,6 @@
 //! The settings for old clients, whose requests are legacy requests, and for new clients, which page by cursor.
 
-use super::rate_limit::{BrownoutSettings, QuotaSettings};
-use crate::{
-    diagnostic::{Located, Location},
-    key::words,
-    keys::{LEGACY, NEW_CLIENTS},
-    secret::Secret,
-    spanned::Spanned,
-};
-
-/// The settings of `legacy` of a route.
-#[derive(Debug, Clone)]
-pub struct LegacySettings {
-    /// The clients that used the list before, and what they get.
-    pub old_clients: OldClients,
-    /// The location of `old_clients`; `None` if it isn't written.
-    pub old_clients_at: Option<Location>,
-    /// The beginning of the day of the deprecation, in seconds since 1970; `None` if no deprecation is announced.
-    pub deprecation: Option<i64>,
-    /// The beginning of the day of the sunset, in seconds since 1970; `None` if no sunset is announced.
-    pub sunset: Option<i64>,
-    pub sunset_at: Option<Location>,
-    pub after_sunset: AfterSunset,
-    /// The limit of each client's legacy requests; `None` if they have no limit of their own.
-    pub rate_limit: Option<QuotaSettings>,
-    /// The brownouts, sorted by their beginnings. No two overlap.
-    pub brownouts: Vec<BrownoutSettings>,
-    pub documentation: Option<String>,
-    /// The identification of clients; `None` if they aren't distinguished.
-    pub client: Option<LegacyClient>,
-}
-
-impl Default for LegacySettings {
-    fn default() -> Self {
-        Self {
-            old_clients: OldClients::None,
-            old_clients_at: None,
-            deprecation: None,
-            sunset: None,
-            sunset_at: None,
-            after_sunset: LEGACY.after_sunset.default(),
-            rate_limit: None,
-            brownouts: Vec::new(),
-            documentation: None,
-            client: None,
-        }
-    }
-}
+use crate::{key::words, secret::Secret};
 
 words! {
     /// The clients that used the list before the gateway paged it, and what their requests get.
@@ -62,36 +16,6 @@ words! {
         /// There are none: every request is a new client's. Those with the dialect's paging parameters are refused with
         /// 400.
         None = "none",
-    }
-}
-
-/// The requests that are new clients' without the value of a cursor (`new_clients`).
-#[derive(Debug, Clone)]
-pub struct NewClients {
-    /// The first cursor.
-    pub start: String,
-    /// The second path of the list, on which every request is a new client's; `None` if there is none.
-    pub path: Option<Located<String>>,
-    /// The names of parameters that mark a request.
-    pub by: Vec<Located<String>>,
-    /// The location of "prefer" in `by`: the preference for an envelope (`Prefer: envelope=NAME`) marks a request. `None`
-    /// if it doesn't.
-    pub by_preference: Option<Location>,
-}
-
-impl NewClients {
-    /// Reads the table `new_clients`. A key that isn't written has its default.
-    pub(crate) fn read(table: &Spanned) -> Self {
-        let (preference, by) =
-            NEW_CLIENTS.by.read(table).into_iter().partition::<Vec<_>, _>(|name| name.value == "prefer");
-        let by_preference = preference.first().map(|word| word.at);
-        Self { start: NEW_CLIENTS.start.read(table), path: NEW_CLIENTS.path.located(table), by, by_preference }
-    }
-}
-
-impl Default for NewClients {
-    fn default() -> Self {
-        Self::read(&Spanned::empty(Location { source: 0, start: 0, end: 0 }))
     }
 }
 

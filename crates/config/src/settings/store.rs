@@ -1,26 +1,8 @@
 //! The settings of the store that several processes share: `[caches.shared]`.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
-use std::time::Duration;
-
-use super::UpstreamTls;
-use crate::{diagnostic::Located, key::words, secret::Secret};
-
-/// The store that processes share.
-#[derive(Debug, Clone)]
-pub struct StoreSettings {
-    /// The addresses of the servers as `host:port`; at least one.
-    pub addresses: Vec<Located<String>>,
-    pub kind: StoreKind,
-    /// The name of the master at the sentinels; `None` if the addresses aren't those of sentinels.
-    pub master: Option<String>,
-    pub user: StoreUser,
-    pub sentinel_user: StoreUser,
-    pub tls: Option<UpstreamTls>,
-    pub timeout: Duration,
-    pub connect_timeout: Duration,
-    pub prefix: String,
-}
+use super::StoreSettings;
+use crate::{key::words, secret::Secret};
 
 /// A user of a server. Without a password, connections are not authenticated.
 #[derive(Debug, Clone, Default)]

@@ -2,17 +2,8 @@
 //! locations of their keys in the configuration.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
+use super::UpstreamTls;
 use crate::{diagnostic::Located, key::words};
-
-/// The settings of `tls` of a listener.
-#[derive(Debug, Clone)]
-pub struct ListenerTls {
-    /// The certificates. The first one is the default, for clients that request a name of no other certificate; the
-    /// others are those of `certificates`.
-    pub pairs: Vec<KeyPairSettings>,
-    pub min_version: TlsVersion,
-    pub clients: Option<ClientAuthorities>,
-}
 
 /// A certificate and its private key, by the paths of their files.
 #[derive(Debug, Clone)]
@@ -21,26 +12,6 @@ pub struct KeyPairSettings {
     pub name: String,
     pub certificate: Located<String>,
     pub key: Located<String>,
-}
-
-/// The settings of `tls.clients` of a listener.
-#[derive(Debug, Clone)]
-pub struct ClientAuthorities {
-    /// The name of the table in the file, such as `listeners.public.tls.clients`.
-    pub name: String,
-    pub ca: Located<String>,
-    pub certificate: ClientCertificate,
-}
-
-/// The `tls` of an upstream or of another server.
-#[derive(Debug, Clone)]
-pub struct UpstreamTls {
-    /// The name of the table in the file, such as `upstreams.people.tls`.
-    pub name: String,
-    pub server_name: Option<String>,
-    pub ca: Option<Located<String>>,
-    pub pair: Option<KeyPairSettings>,
-    pub min_version: TlsVersion,
 }
 
 impl UpstreamTls {

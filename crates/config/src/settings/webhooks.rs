@@ -1,15 +1,12 @@
 //! The settings of webhooks: `[services.webhooks]`.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
-
 use http::HeaderName;
 
-use super::{CountedBy, IdentityWord, event_schema::EventSchema};
+use super::{WebhookSettings, event_schema::EventSchema};
 use crate::{
-    diagnostic::Located,
     key::{Word, words},
-    outgoing::{EndpointUrl, OutgoingRules},
+    outgoing::EndpointUrl,
     secret::Secret,
 };
 
@@ -85,49 +82,8 @@ impl WebhookSettings {
     }
 }
 
-/// The settings of `[services.webhooks]`.
-#[derive(Debug, Clone)]
-pub struct WebhookSettings {
-    /// The directory of the deliveries, by the path that is opened.
-    pub directory: PathBuf,
-    /// The number of attempts for a delivery.
-    pub attempts: u32,
-    /// The longest delay after the first failed attempt.
-    pub delay: Duration,
-    pub longest_delay: Duration,
-    /// The time without a successful attempt after which a dead letter disables its endpoint.
-    pub disable_after: Duration,
-    /// The longest time for an attempt.
-    pub timeout: Duration,
-    /// The largest number of attempts that this process makes at the same time.
-    pub in_flight: usize,
-    /// The pace of endpoints that don't set their own.
-    pub pace: EndpointPace,
-    /// The largest number of waiting deliveries.
-    pub queue: usize,
-    pub keep: Duration,
-    pub keep_deliveries: usize,
-    /// The time for which a replaced secret also signs.
-    pub overlap: Duration,
-    /// The times before a sunset, the longest first.
-    pub sunset_notice: Vec<Duration>,
-    pub rules: OutgoingRules,
-    /// The DNS servers that resolve the endpoints' names; empty for the servers of the system.
-    pub resolvers: Vec<SocketAddr>,
-    /// The authorities that verify the endpoints' certificates; `None` for those of the system.
-    pub ca: Option<Located<String>>,
-    pub endpoints: Vec<WebhookEndpointSettings>,
-    /// The operator's own types of events.
-    pub types: Vec<OwnEventType>,
-    /// The requests by which services emit events; `None` if they can't.
-    pub emit: Option<EmitSettings>,
-    pub watches: Vec<WatchSettings>,
-    /// The endpoints that clients register; `None` if they can't register any.
-    pub clients: Option<WebhookClientSettings>,
-}
-
 /// The limits of the attempts for an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EndpointPace {
     pub at_once: u32,
     pub per_second: u32,
@@ -142,35 +98,4 @@ pub struct WebhookEndpointSettings {
     /// The decoded secrets that sign deliveries, the newest first.
     pub secrets: Vec<Secret>,
     pub pace: EndpointPace,
-}
-
-/// The settings of `[services.webhooks.watches.NAME]`.
-#[derive(Debug, Clone)]
-pub struct WatchSettings {
-    pub name: String,
-    /// The path and the query of the page that is watched.
-    pub path: Located<String>,
-    pub host: Option<String>,
-    pub interval: Duration,
-    /// The longest time for a request of the watch.
-    pub timeout: Duration,
-    pub headers: Vec<(HeaderName, Secret)>,
-}
-
-/// The settings of `[services.webhooks.clients]`.
-#[derive(Debug, Clone)]
-pub struct WebhookClientSettings {
-    pub path: String,
-    /// A path with its query. Clients that may read it may also register endpoints.
-    pub authorize: Located<String>,
-    pub principal: Vec<HeaderName>,
-    /// What identifies clients; empty if `principal` does.
-    pub identity: Vec<IdentityWord>,
-    /// The headers that say nothing about a person, as `[defaults]` lists them.
-    pub impersonal: Vec<HeaderName>,
-    /// The types of events that clients may ask for.
-    pub events: Vec<String>,
-    pub per_client: usize,
-    pub key: CountedBy,
-    pub endpoints: usize,
 }

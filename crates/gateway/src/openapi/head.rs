@@ -15,7 +15,7 @@ pub(super) struct DocumentHead {
 
 impl DocumentHead {
     pub(super) fn compile(settings: &Settings) -> Self {
-        let ApiSettings { title, version, description, servers, security } = settings.api.clone();
+        let ApiSettings { title, version, description, servers, security_schemes } = settings.api.clone();
         let description = description.unwrap_or_else(|| {
             "Lists are read by cursor: a page names the next one and the one before, in its body and in `Link`. Cursors are \
              opaque, and valid for the list that they come from. Credentials pass to the upstream, which checks them."
@@ -27,7 +27,7 @@ impl DocumentHead {
             version: version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
             description,
             servers: if servers.is_empty() { usual() } else { servers },
-            security: security.iter().map(|(name, scheme)| (name.clone(), describe(scheme))).collect(),
+            security: security_schemes.iter().map(|(name, scheme)| (name.clone(), describe(scheme))).collect(),
         }
     }
 

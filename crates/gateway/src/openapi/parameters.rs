@@ -1,7 +1,7 @@
 //! The parameters of an operation, under the names that the envelope and the route give them.
 
 use super::described::{DescribedRoute, ROLES, term};
-use cursorgate_config::settings::{EnvelopeSettings, Mode, OldClients, OverMax, Role, SortTerm};
+use cursorgate_config::settings::{EnvelopeSettings, Mode, OldClients, OverMax, Role, SortTerm, ZeroLimit};
 use cursorgate_core::{
     json::Document,
     pagination::{order::Direction, paging::Family},
@@ -118,7 +118,7 @@ impl DescribedRoute<'_> {
         };
         let backward = if role == Role::LimitBackward { ", read backward" } else { "" };
         let text = format!("The number of items{backward}; more than {} are {over}", size.max);
-        let least = u32::from(!envelope.zero_limit_is_default);
+        let least = u32::from(envelope.zero_limit == ZeroLimit::Reject);
         let mut schema = schema::integer(Some(least)).with("maximum", size.max.into());
         if role == Role::Limit {
             schema = schema.with("default", size.default.into());

@@ -36,7 +36,7 @@ use crate::{
 };
 use cursorgate_config::{
     Diagnostics,
-    settings::{Balance, Timeouts, UpstreamCompression, UpstreamSettings},
+    settings::{Balance, PathCase, Timeouts, UpstreamCompression, UpstreamSettings},
 };
 use cursorgate_translate::{upstream::place::link_map::LinkMap, upstream::request::headers::passages};
 
@@ -127,7 +127,7 @@ impl Upstream {
                 .map(|authority| LinkMap::authority(authority))
                 .collect(),
             base_path: settings.base_path.clone(),
-            ignores_case: settings.ignores_case,
+            ignores_case: settings.paths == PathCase::Insensitive,
             headers,
             timeouts: settings.timeouts,
             codings,

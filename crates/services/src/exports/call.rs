@@ -80,7 +80,7 @@ impl CallRun {
             JobPlace::Parts(_) | JobPlace::End => return Ok(()),
         };
         // The process that sent the request has ended before it stored the answer.
-        if is_first && progress.interruptions > 0 && !queue.repeats {
+        if is_first && progress.interruptions > 0 && !queue.repeat {
             return Err(unknown("a process ended before it stored the answer").into());
         }
         progress.pages += 1;
@@ -115,7 +115,7 @@ impl CallRun {
             Err(reason) => {
                 let (code, detail) = reason.said();
                 let fault = JobFault::new(code.as_str(), detail);
-                return Err(if is_first && !queue.repeats { unknown(detail).into() } else { again(fault) });
+                return Err(if is_first && !queue.repeat { unknown(detail).into() } else { again(fault) });
             }
         };
         self.judge(queue, &snapshot, &head, is_first, answer).await
@@ -166,7 +166,7 @@ impl CallRun {
             // 503 says that the request was not carried out; after another failure of the first one nobody knows.
             if let PageFault::Again(known, _) = &fault
                 && is_first
-                && !queue.repeats
+                && !queue.repeat
                 && status != StatusCode::SERVICE_UNAVAILABLE
             {
                 return Err(PageFault::Final(known.clone()).into());

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::envelope::{links::LinkSet, page_facts::Facts};
 use cursorgate_config::{
     diagnostic::{Diagnostics, Located},
-    settings::{EnvelopeSettings, ErrorSettings, OverMax},
+    settings::{EnvelopeSettings, ErrorSettings},
     tree::{self, LocatedTree, Tree},
 };
 use cursorgate_core::{
@@ -92,13 +92,7 @@ pub(super) fn envelope(text: &str, diagnostics: &mut Diagnostics) -> EnvelopeSet
     EnvelopeSettings {
         name: "mine".to_owned(),
         at,
-        description: None,
-        documentation: None,
         content_type: text(member("content_type")).unwrap_or_else(|| "application/json".to_owned()),
-        parameters: Vec::new(),
-        over_max: OverMax::Clamp,
-        zero_limit_is_default: false,
-        empty_cursor_is_first_page: false,
         headers: texts(member("headers")),
         body: member("body").expect("an envelope has a body"),
         error: member("error").map(|body| ErrorSettings {
@@ -106,6 +100,7 @@ pub(super) fn envelope(text: &str, diagnostics: &mut Diagnostics) -> EnvelopeSet
             content_type: text(member("error_content_type")).unwrap_or_else(|| "application/json".to_owned()),
             types: texts(member("error_types")),
         }),
+        ..EnvelopeSettings::default()
     }
 }
 

@@ -5,16 +5,12 @@ use super::{Dialect, UpstreamRequest};
 use cursorgate_config::{
     diagnostic::{Diagnostics, Located, Location},
     settings::{
-        Budgets, CursorSettings, DialectRequest, DialectResponse, DialectSettings, DialectSize, DialectSort,
-        EnvelopeSettings, LegacySettings, ListSettings, Mode, NewClients, OverMax, PageSizeSettings, ParameterSettings,
-        SortTerm, WhenEndUnproven,
+        DialectRequest, DialectResponse, DialectSettings, DialectSort, EnvelopeSettings, ListSettings, SortTerm,
     },
-    tree::Tree,
 };
 use cursorgate_core::pagination::{
     fetch::{Fetch, Listing, Token, TokenFetch},
     order::Direction,
-    resolver::{ShortPages, Totals, Verify, WhenUnproven},
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
@@ -82,49 +78,23 @@ pub(super) fn faults(change: impl FnOnce(&mut ListSettings)) -> Vec<String> {
 fn route() -> ListSettings {
     ListSettings {
         dialect: dialect(),
-        envelope: envelope(),
-        envelopes: Vec::new(),
-        inner: None,
+        envelope: EnvelopeSettings { name: "test".to_owned(), ..EnvelopeSettings::default() },
         collection: "users".to_owned(),
         declared: true,
         order: vec![at(term("-created_at"))],
-        id_direction: Direction::Ascending,
-        id: None,
-        ties: None,
-        fields: Vec::new(),
         sortable: vec![at("created_at"), at("id")],
-        filterable: Vec::new(),
-        mode: at(Mode::Auto),
-        verify: Verify::Always,
-        unproven: WhenUnproven::Refuse,
-        unproven_end: WhenEndUnproven::Flag,
-        short_pages: ShortPages::Refuse,
-        page_size: PageSizeSettings { default: 20, max: 100, over_max: None, at: AT },
-        total: Totals::Upstream,
         principal: Vec::new(),
-        impersonal: Vec::new(),
-        cursor: CursorSettings::default(),
-        parameters: ParameterSettings::default(),
-        page_cache: None,
-        legacy: LegacySettings::default(),
-        new_clients: NewClients::default(),
-        budgets: Budgets::default(),
+        ..ListSettings::default()
     }
 }
 
 fn dialect() -> DialectSettings {
     DialectSettings {
         name: "test".to_owned(),
-        at: AT,
-        description: None,
-        documentation: None,
         request: DialectRequest::new(at("page={page}&limit={size}")),
-        size: DialectSize::default(),
         response: DialectResponse::new(at("/data")),
         sort: Some(sort("sort={direction}{field}", Some(","))),
-        filter: None,
-        item: None,
-        count: None,
+        ..DialectSettings::default()
     }
 }
 
@@ -132,29 +102,9 @@ fn dialect() -> DialectSettings {
 pub(super) fn sort(query: &str, join: Option<&str>) -> DialectSort {
     DialectSort {
         query: at(query),
-        body: None,
         join: join.map(str::to_owned),
         ascending: String::new(),
         descending: "-".to_owned(),
-        nulls_first: None,
-        nulls_last: None,
-        max_keys: None,
-    }
-}
-
-fn envelope() -> EnvelopeSettings {
-    EnvelopeSettings {
-        name: "test".to_owned(),
-        at: AT,
-        description: None,
-        documentation: None,
-        content_type: "application/json".to_owned(),
-        parameters: Vec::new(),
-        over_max: OverMax::Clamp,
-        zero_limit_is_default: false,
-        empty_cursor_is_first_page: false,
-        headers: Vec::new(),
-        body: Located { value: Tree::Null, at: AT },
-        error: None,
+        ..DialectSort::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::{Context, store, tls};
 use crate::{
+    key::TableSettings as _,
     keys::{EXPORTS, POSTGRES},
     settings::{ExportStoreSettings, PostgresSettings},
     spanned::Spanned,
@@ -41,7 +42,7 @@ pub(super) fn store(written: &Spanned, context: &mut Context<'_>) -> Option<Expo
 }
 
 fn postgres(written: &Spanned, context: &mut Context<'_>) -> Option<PostgresSettings> {
-    let addresses = POSTGRES.addresses.read(written).unwrap_or_default();
+    let addresses = POSTGRES.addresses.or_empty(written);
     if addresses.is_empty() {
         let message = format!("[{NAME}] has no addresses");
         context.missing(written.at, message, "addresses = [\"postgres.internal:5432\"]");
@@ -52,15 +53,5 @@ fn postgres(written: &Spanned, context: &mut Context<'_>) -> Option<PostgresSett
     if let (None, Some(password)) = (&tls, POSTGRES.password.located(written)) {
         store::warn_of_plain(&addresses, &password, context);
     }
-    Some(PostgresSettings {
-        addresses,
-        database: POSTGRES.database.read(written),
-        username: POSTGRES.username.read(written),
-        password,
-        tls,
-        connections: POSTGRES.connections.read(written),
-        timeout: POSTGRES.timeout.read(written),
-        connect_timeout: POSTGRES.connect_timeout.read(written),
-        lease: POSTGRES.lease.read(written),
-    })
+    Some(PostgresSettings { addresses, password, tls, ..PostgresSettings::read(written) })
 }

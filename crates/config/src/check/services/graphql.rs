@@ -2,6 +2,7 @@
 
 use super::{super::Context, offered::Offering};
 use crate::{
+    key::TableSettings as _,
     keys::GRAPHQL,
     settings::{GraphqlSettings, RouteSettings},
     spanned::Spanned,
@@ -18,33 +19,17 @@ const OFFERING: Offering = Offering {
 };
 
 pub(super) fn read(written: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> GraphqlSettings {
-    let path = GRAPHQL.path.read(written);
-    for route in routes.iter().filter(|route| route.path.value.trim_end_matches('/') == path) {
-        let message = format!("requests by GET and POST for {path} go to services.graphql, and not to this route");
-        context.diagnostics.warning(route.path.at, message, "give services.graphql another path");
-    }
+    context.warn_of_hidden(routes, &GRAPHQL.path.read(written), "by GET and POST ", "graphql");
     GraphqlSettings {
-        path,
-        introspection: GRAPHQL.introspection.read(written),
-        page: GRAPHQL.page.read(written),
         fields: OFFERING.read(
             written,
             routes,
-            &GRAPHQL.names.read(written).unwrap_or_default(),
+            &GRAPHQL.names.or_empty(written),
             &GRAPHQL.except.read(written),
             &Vec::new(),
             context,
         ),
-        size: GRAPHQL.size.read(written),
-        tokens: GRAPHQL.tokens.read(written),
-        depth: GRAPHQL.depth.read(written),
-        aliases: GRAPHQL.aliases.read(written),
-        lists: GRAPHQL.lists.read(written),
-        complexity: GRAPHQL.complexity.read(written),
-        at_once: GRAPHQL.at_once.read(written),
-        timeout: GRAPHQL.timeout.read(written),
-        answer_size: GRAPHQL.answer_size.read(written),
-        persisted_size: GRAPHQL.persisted_size.read(written),
+        ..GraphqlSettings::read(written)
     }
 }
 

@@ -3,10 +3,10 @@
 use super::super::{Context, identity};
 use crate::{
     diagnostic::Located,
+    key::TableSettings as _,
     keys::{FILE, JOB_QUEUE, JOBS, ROUTE},
     settings::{JobQueueSettings, JobSettings},
     spanned::Spanned,
-    syntax,
 };
 
 /// Methods whose repetition changes nothing more (RFC 9110, section 9.2.2).
@@ -23,47 +23,28 @@ pub(super) fn read(written: &Spanned, root: &Spanned, has_exports: bool, context
     }
     let queues = JOBS.queues.table(written);
     JobSettings {
-        path: JOBS.path.read(written),
         identity: identity::of_service(JOBS.identity.read(written), root, context),
         impersonal: ROUTE.impersonal.read(&FILE.defaults.table(root)),
         queues: queues.tables().filter_map(|(name, written)| queue(name, written, context)).collect(),
+        ..JobSettings::read(written)
     }
 }
 
 fn queue(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) -> Option<JobQueueSettings> {
-    if let Err(fault) = syntax::table_name(&name.value) {
-        fault.report(name.at, &name.value, context.diagnostics);
-    }
-    let Some(request) = JOB_QUEUE.request.located(written) else {
-        if JOB_QUEUE.request.find(written).is_none() {
-            let message = format!("services.jobs.queues.{} has no request", name.value);
-            context.missing(written.at, message, "request = \"POST /reports\"");
-        }
-        return None;
-    };
+    context.check_name(name);
+    let message = format!("services.jobs.queues.{} has no request", name.value);
+    let request = context.required(&JOB_QUEUE.request, written, message, "request = \"POST /reports\"")?;
     let (method, path) = request.value.split_once(' ')?;
     if path.contains('{') {
         let message = format!("{path:?} has a parameter, for which a job has no value");
         context.diagnostics.error(request.at, message, "write a path without braces, such as \"POST /reports\"");
     }
-    let words = |words: Vec<Located<String>>| words.iter().map(|word| word.value.to_lowercase()).collect();
+    let settings = JobQueueSettings::read(written);
     Some(JobQueueSettings {
         name: name.value.clone(),
         method: method.to_owned(),
         path: Located { value: path.to_owned(), at: request.at },
-        at_once: JOB_QUEUE.at_once.read(written),
-        per_client: JOB_QUEUE.per_client.read(written),
-        unfinished: JOB_QUEUE.unfinished.read(written),
-        repeats: JOB_QUEUE.repeat.read(written) || IDEMPOTENT.contains(&method),
-        retry_for: JOB_QUEUE.retry_for.read(written),
-        request_timeout: JOB_QUEUE.request_timeout.read(written),
-        interval: JOB_QUEUE.interval.read(written),
-        requests: JOB_QUEUE.requests.read(written),
-        timeout: JOB_QUEUE.timeout.read(written),
-        size: JOB_QUEUE.size.read(written),
-        state: JOB_QUEUE.state.read(written),
-        running: words(JOB_QUEUE.running.read(written)),
-        failed: words(JOB_QUEUE.failed.read(written)),
-        progress: JOB_QUEUE.progress.read(written),
+        repeat: settings.repeat || IDEMPOTENT.contains(&method),
+        ..settings
     })
 }

@@ -2,6 +2,7 @@
 
 use super::{super::Context, offered::Offering};
 use crate::{
+    key::TableSettings as _,
     keys::MCP,
     settings::{McpSettings, RouteSettings},
     spanned::Spanned,
@@ -18,26 +19,17 @@ const OFFERING: Offering = Offering {
 };
 
 pub(super) fn read(written: &Spanned, routes: &[RouteSettings], context: &mut Context<'_>) -> McpSettings {
-    let path = MCP.path.read(written);
-    for route in routes.iter().filter(|route| route.path.value.trim_end_matches('/') == path) {
-        let message = format!("requests for {path} go to services.mcp, and not to this route");
-        context.diagnostics.warning(route.path.at, message, "give services.mcp another path");
-    }
+    context.warn_of_hidden(routes, &MCP.path.read(written), "", "mcp");
     McpSettings {
-        path,
         lists: OFFERING.read(
             written,
             routes,
-            &MCP.names.read(written).unwrap_or_default(),
+            &MCP.names.or_empty(written),
             &MCP.except.read(written),
-            &MCP.descriptions.read(written).unwrap_or_default(),
+            &MCP.descriptions.or_empty(written),
             context,
         ),
-        origins: MCP.origins.read(written).into_iter().map(|origin| origin.value.to_ascii_lowercase()).collect(),
-        size: MCP.size.read(written),
-        items: MCP.items.read(written),
-        result_size: MCP.result_size.read(written),
-        timeout: MCP.timeout.read(written),
+        ..McpSettings::read(written)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{super::Context, offered::check_route};
 use crate::{
+    key::TableSettings as _,
     keys::PUBLIC_CONTRACT,
     settings::{CATALOG_PATH, PublicContractSettings, RouteSettings},
     spanned::Spanned,
@@ -13,13 +14,8 @@ pub(super) fn read(
     routes: &[RouteSettings],
     context: &mut Context<'_>,
 ) -> Option<PublicContractSettings> {
-    let Some(document) = PUBLIC_CONTRACT.document.read(written) else {
-        // A faulty path has been reported, so it isn't reported as missing.
-        if PUBLIC_CONTRACT.document.find(written).is_none() {
-            context.missing(written.at, "services.contract has no document", "document = \"/openapi.json\"");
-        }
-        return None;
-    };
+    let (message, help) = ("services.contract has no document", "document = \"/openapi.json\"");
+    let document = context.required(&PUBLIC_CONTRACT.document, written, message, help)?;
     let lists: Vec<&RouteSettings> = routes.iter().filter(|route| route.list.is_some()).collect();
     let except = PUBLIC_CONTRACT.except.read(written);
     for route in &except {
@@ -32,19 +28,11 @@ pub(super) fn read(
     }
     let contract = PublicContractSettings {
         document,
-        catalog: PUBLIC_CONTRACT.catalog.read(written),
-        entry: entry.map(|entry| entry.value),
-        documentation: PUBLIC_CONTRACT.documentation.read(written),
         except: except.into_iter().map(|route| route.value).collect(),
+        ..PublicContractSettings::read(written)
     };
     for path in contract.paths() {
-        for route in routes
-            .iter()
-            .filter(|route| [path, path.trim_end_matches('/')].contains(&route.path.value.trim_end_matches('/')))
-        {
-            let message = format!("requests by GET for {path} go to services.contract, and not to this route");
-            context.diagnostics.warning(route.path.at, message, "give services.contract another path");
-        }
+        context.warn_of_hidden(routes, path, "by GET ", "contract");
     }
     Some(contract)
 }

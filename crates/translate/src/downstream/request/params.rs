@@ -19,7 +19,10 @@ pub use crate::downstream::request::filters::RequestFilters;
 use body::BodyPlaces;
 use cursorgate_config::{
     diagnostic::{Diagnostics, Located, Location},
-    settings::{EnvelopeSettings, LegacySettings, ListSettings, Mode, OldClients, OverMax, Role, SortTerm},
+    settings::{
+        EmptyCursor, EnvelopeSettings, LegacySettings, ListSettings, Mode, OldClients, OverMax, Role, SortTerm,
+        ZeroLimit,
+    },
     sort_form::SortForm,
 };
 use cursorgate_core::pagination::order::Direction;
@@ -227,8 +230,8 @@ impl Parameters {
             default_limit: list.page_size.default,
             max_limit: list.page_size.max,
             over_max: list.page_size.over_max.unwrap_or(envelope.over_max),
-            zero_limit_is_default: envelope.zero_limit_is_default,
-            empty_cursor_is_first_page: envelope.empty_cursor_is_first_page,
+            zero_limit_is_default: envelope.zero_limit == ZeroLimit::Default,
+            empty_cursor_is_first_page: envelope.empty_cursor == EmptyCursor::FirstPage,
             seeks: list.mode.value == Mode::Seek,
             first: list.new_clients.start.clone(),
             marking: list.new_clients.by.iter().map(|name| name.value.clone()).collect(),

@@ -3,7 +3,7 @@ use crate::downstream::request::params::{
     ListRequest, RequestKind, RequestedPosition,
     tests::{list, located, names, strings},
 };
-use cursorgate_config::settings::{LegacySettings, OldClients};
+use cursorgate_config::settings::{EmptyCursor, LegacySettings, OldClients, ZeroLimit};
 
 const PAGING: &[&str] = &["/payload/cursor", "/payload/page"];
 
@@ -12,8 +12,8 @@ const PAGING: &[&str] = &["/payload/cursor", "/payload/page"];
 fn compile(change: impl FnOnce(&mut ListSettings)) -> Result<Parameters, Vec<String>> {
     let mut settings =
         list(&[(Role::Limit, "/payload/size"), (Role::Cursor, "/payload/after"), (Role::Sort, "/payload/sort")], &[]);
-    settings.envelope.empty_cursor_is_first_page = false;
-    settings.envelope.zero_limit_is_default = false;
+    settings.envelope.empty_cursor = EmptyCursor::Reject;
+    settings.envelope.zero_limit = ZeroLimit::Reject;
     change(&mut settings);
     let mut diagnostics = Diagnostics::default();
     let (paging, sorting) = (strings(&["page"]), strings(&["ordering"]));
@@ -149,7 +149,7 @@ fn problems_of_a_body_name_their_place() {
         assert_eq!(read(&known, "", body).unwrap_err(), (code, place.to_owned()), "{body}");
     }
     assert!(read(&known, "", r#"{"payload":{"page":null},"order":null}"#).is_ok(), "what is null is not there");
-    let empty = compile(|list| list.envelope.empty_cursor_is_first_page = true).unwrap();
+    let empty = compile(|list| list.envelope.empty_cursor = EmptyCursor::FirstPage).unwrap();
     assert_eq!(read(&empty, "", r#"{"payload":{"after":""}}"#).unwrap().place, RequestedPosition::First);
 }
 
