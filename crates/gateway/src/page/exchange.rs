@@ -297,7 +297,7 @@ impl Exchange<'_> {
                     check.served(&page).await;
                     match page.doubted_end.filter(|_| self.context.list.unproven_end == WhenEndUnproven::Refuse) {
                         Some(doubt) => {
-                            self.visit.no_page(NoPage::Differs(no_page("end_unproven", &doubted_text(doubt))))
+                            self.visit.no_page(NoPage::Differs(no_page("end_unproven", &doubted_text(doubt))));
                         }
                         None => {
                             for suspect in self.visit.served() {

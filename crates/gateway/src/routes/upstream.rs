@@ -146,7 +146,7 @@ impl Upstream {
         match self.clock.compare(headers, began, clock::unix_seconds) {
             None => {}
             Some(ClockDifference::None) => {
-                tracing::info!(upstream = self.name, "the clock agrees with the upstream's again")
+                tracing::info!(upstream = self.name, "the clock agrees with the upstream's again");
             }
             Some(ClockDifference::Ahead(seconds)) => tracing::warn!(
                 upstream = self.name,

@@ -79,9 +79,8 @@ impl Learning {
     }
 
     fn slot(&self, view: LearningScope, peer: SocketAddr) -> &AtomicU32 {
-        let mut hasher = self.state.build_hasher();
-        (view.0, peer).hash(&mut hasher);
-        &self.caps[usize::try_from(hasher.finish() % VIEWS as u64).unwrap_or_default()]
+        let hash = self.state.hash_one((view.0, peer));
+        &self.caps[usize::try_from(hash % VIEWS as u64).unwrap_or_default()]
     }
 
     /// Returns the learnt limits, with this cap.
