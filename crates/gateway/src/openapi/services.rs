@@ -91,7 +91,7 @@ pub fn event_schema(webhooks: &WebhookSettings, kind: &str) -> Option<Value> {
     };
     // A configured schema is that of `data`.
     let mut properties = json!({
-        "type": { "const": kind }, "timestamp": { "type": "string", "format": "date-time" }, "data": schema.text,
+        "type": { "const": kind }, "timestamp": { "type": "string", "format": "date-time" }, "data": *schema.text,
     });
     if let Some(version) = version {
         properties["version"] = json!({ "const": version });
