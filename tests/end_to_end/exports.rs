@@ -75,7 +75,10 @@ fn begun(gateway: &Gateway, target: &str, headers: &[(&str, &str)], order: &Valu
 }
 
 fn status(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
-    let answer = gateway.send("GET", job, headers, b"");
+    // A database under load may be late with its answer.
+    let answer = eventually("the state of the export", || {
+        Some(gateway.send("GET", job, headers, b"")).filter(|answer| answer.status != 503)
+    });
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
@@ -85,7 +88,7 @@ fn finished(gateway: &Gateway, job: &str, headers: &[(&str, &str)]) -> Value {
     eventually("the end of the export", || {
         let answer = gateway.send("GET", job, headers, b"");
         // Requests for the state have a limit, too.
-        if answer.status == 429 {
+        if [429, 503].contains(&answer.status) {
             return None;
         }
         assert_eq!(answer.status, 200, "{}", answer.text());
