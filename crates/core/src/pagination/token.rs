@@ -412,9 +412,11 @@ impl<'p> TokenPage<'p> {
 
     /// Returns the size with which an empty answer is asked for again. Rows may be left out, and an answer by an item's
     /// id has no token that leads on, so only a larger answer shows the items after them: first of [`SIZE_IN_A_GAP`]
-    /// items, then the largest that the dialect declares. Test: `a_gap_after_an_item_is_crossed_by_a_larger_answer`.
+    /// items, then the largest. An upstream whose largest size isn't declared might refuse a larger one. Test:
+    /// `a_gap_after_an_item_is_crossed_by_a_larger_answer`.
     fn size_beyond(&self, empty: u32) -> u32 {
         let wanted = match &self.request.paging.sizes {
+            Sizes::Free { most: None, .. } => return empty,
             Sizes::Free { most: Some(most), .. } if self.end.asked_again > 1 => *most as usize,
             _ => SIZE_IN_A_GAP,
         };

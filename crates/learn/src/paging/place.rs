@@ -350,15 +350,16 @@ async fn attempt(
         }
         certainty = Certainty::Likely;
     }
-    // If rows are left out after the limit, an offset from 0 passes fewer items than its number says, as an offset from 1
-    // does; only an offset from 1 gives the first item for 1. Test: `offsets_over_rows_that_are_left_out_count_from_0`.
-    if meanings == [Meaning::Offset(1)] {
-        let begins = reference.begins(learnt, &session.ask(&ask(1)).await?, 1);
-        // If 1 is refused, the number is the id of an item. Test: `an_id_is_no_offset_from_1`.
-        if begins == Begins::Nowhere {
+    if let [Meaning::Offset(first)] = meanings[..] {
+        let seen = session.ask(&ask(first)).await?;
+        // An offset has a first number; if it is refused, the numbers are ids. Test: `an_id_is_no_offset`.
+        if seen.is_recorded() && learnt.shape.count(&seen) == 0 {
             return Ok(false);
         }
-        if begins.is_effect() {
+        // If rows are left out after the limit, an offset from 0 passes fewer items than its number says, as an offset
+        // from 1 does; only an offset from 1 gives the first item for 1. Test:
+        // `offsets_over_rows_that_are_left_out_count_from_0`.
+        if first == 1 && reference.begins(learnt, &seen, 1).is_effect() {
             let name = slot.name().to_owned();
             let evidence = format!("{name}=1 passes the first item, and {name}=2 no further one: rows are left out");
             learnt.note(Certainty::Likely, "offset parameter", format!("{name}, counted from 0"), evidence);
