@@ -14,6 +14,8 @@
 #   make profile           makes the profile of release builds, benches/profile, from the benchmark's load: RELEASING.md
 #   make quick             runs the quick tests for a change of the core, in about a minute
 #   make soak SECONDS=60   runs the simulator for this time, from a seed that it prints; more: `cargo sim --help`
+#   make drawn-lists       walks lists that seeds draw through learn, check, run and walk, and judges them by their rows:
+#                          SEEDS=0:40
 #   make restarts          walks lists during 200 reloads, upgrades and rolling restarts; takes some minutes
 #   make live-crowd        tests that 2,000 subscribers of one live page need only one request to the upstream
 #   make exports           exports a million rows while they change, also in parts, and kills the process twenty times: an hour
@@ -42,6 +44,8 @@ QUICK ?=
 PARTS ?=
 # The seed of the simulator. Empty: a new seed for each run.
 SEED ?=
+# The seeds of the lists of `make drawn-lists`, the first and the one after the last.
+SEEDS ?= 0:40
 # The names of the faults to plant. Empty: all faults.
 NAMES ?=
 # A binary to compare the image's binary with. Empty: no comparison.
@@ -179,6 +183,11 @@ quick:
 .PHONY: soak
 soak:
 	cargo sim soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: drawn-lists
+drawn-lists: build-needs
+	cargo build --locked
+	python3 tests/drawn_lists target/debug/cursorgate --seeds $(SEEDS)
 
 .PHONY: live-crowd
 live-crowd: build-needs

@@ -412,6 +412,21 @@ fn a_page_that_one_peer_can_not_give_is_made_by_another() {
     }
 }
 
+/// Pages that a peer makes smaller are served, and a line names the peer once. The line is a finding of the route.
+#[test]
+fn small_pages_that_are_served_are_told_of() {
+    let (odd, well) = (Upstream::start(small_pages), Upstream::start(healthy));
+    let gateway = start_at(&[odd.address, well.address], "");
+    let walkers = Walkers::new(&gateway, none_fails).from("/users?limit=50");
+    walkers.walk("smaller pages", || walkers.go_on(WALKERS));
+    let said = format!("{} gives at most 10 items for a request that asks for more", odd.address);
+    let lines = gateway.log();
+    let warned = lines.iter().filter(|line| line.contains("WARN") && line.contains(&said)).count();
+    assert_eq!(warned, 1, "{lines:?}");
+    let findings = http::get(gateway.admin, "/migration").json().to_string();
+    assert!(findings.contains(&said), "{findings}");
+}
+
 /// If the answers of no peer make the page, no peer is at fault, and the upstream gets no more than the share of retries.
 #[test]
 fn peers_that_all_give_no_page_stay_healthy() {

@@ -730,6 +730,52 @@ fn a_cap_that_is_the_default_is_learnt() {
     assert!(!outcome.text.contains("max_depth"), "{}", outcome.text);
 }
 
+/// The total counts the items of the page, so nothing in the first answer says that more follow.
+#[test]
+fn a_cap_beside_a_total_of_the_page_is_learnt_of_a_list_by_its_last_item() {
+    let all = rows(87);
+    let outcome = learn(|asked| {
+        let (from, size) = (asked.number("since_id").unwrap_or(0), asked.number("count").unwrap_or(20).clamp(1, 20));
+        let items = slice(&all, from, size);
+        Answered::new(json!({ "total": items.len(), "has_more": true, "items": items }))
+    });
+    assert_eq!(size_of(&outcome), ("count", Some(20)), "{}", outcome.text);
+    assert!(!outcome.learnt.hidden, "{}", outcome.text);
+}
+
+/// Sizes above 25 are refused, and the first answer has 7 of 25 items.
+#[test]
+fn a_refused_size_is_larger_than_the_cap_of_a_list_that_leaves_out_rows() {
+    let all = rows(90);
+    let outcome = learn(|asked| {
+        let size = asked.number("pageSize").unwrap_or(25);
+        if !(1..=25).contains(&size) {
+            return Answered::refused(400, json!({ "error": "no such page" }));
+        }
+        let page = asked.number("pageNumber").unwrap_or(1).max(1);
+        let shown = |row: &Value| !(8..=25).contains(&row["id"].as_u64().unwrap());
+        let items: Vec<Value> = slice(&all, (page - 1) * size, size).into_iter().filter(shown).collect();
+        Answered::new(json!({ "data": items, "total": 72 }))
+    });
+    assert_eq!(size_of(&outcome), ("pageSize", Some(25)), "{}", outcome.text);
+    assert!(outcome.learnt.hidden, "{}", outcome.text);
+}
+
+/// The first answer has the 15 items before the gap, for every size from 15 on, and a size of 15 after them gives none.
+#[test]
+fn rows_left_out_after_the_first_items_of_a_list_by_its_last_item_are_no_cap() {
+    let all = rows(101);
+    let outcome = learn(|asked| {
+        let from = asked.number("starting_after").unwrap_or(0);
+        let size = asked.number("per_page").filter(|size| (1..=30).contains(size)).unwrap_or(30);
+        let shown = |row: &Value| !(16..=32).contains(&row["id"].as_u64().unwrap());
+        let items: Vec<Value> = slice(&all, from, size).into_iter().filter(shown).collect();
+        Answered::new(json!({ "items": items, "total": 84, "has_more": true }))
+    });
+    assert!(outcome.learnt.hidden, "{}", outcome.text);
+    assert!(size_of(&outcome).1.is_some_and(|most| (20..=30).contains(&most)), "{}", outcome.text);
+}
+
 #[test]
 fn rows_left_out_of_a_list_by_its_last_item_are_no_cap() {
     let all = rows(257);

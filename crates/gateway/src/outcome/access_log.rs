@@ -19,7 +19,7 @@ use tracing::Level;
 use super::{
     evidence::{cursor_finding, hint},
     failure::{doubted_text, unsorted},
-    metrics::{Counted, CountedResponse, OTHER_PEER, RouteMetrics},
+    metrics::{Counted, CountedResponse, OTHER_PEER, RouteMetrics, SMALL_PAGES},
     trace::RequestTrace,
 };
 use crate::{identity::KnownClient, runtime::clock, shared::clients::route_limits::LimitedRequest};
@@ -219,6 +219,24 @@ impl Outcome {
             );
         }
         self.detail = Some(detail);
+    }
+
+    /// Logs, once for each route and configuration, that a peer gives fewer items than a request asks for. Such a list is
+    /// served as ever, by more requests for each page.
+    pub fn tell_cap(&self, peer: SocketAddr, cap: u32) {
+        let said = format!("{peer} gives at most {cap} items for a request that asks for more");
+        let hint = hint(SMALL_PAGES).unwrap_or_default();
+        if self.metrics.findings().note(SMALL_PAGES, Some(&said), hint, clock::unix_seconds()) {
+            tracing::warn!(
+                target: "cursorgate::refusals",
+                request_id = self.request_id,
+                route = self.metrics.route(),
+                upstream = self.upstream.as_ref().map(|part| part.name.as_str()),
+                %peer,
+                hint,
+                "{said}"
+            );
+        }
     }
 
     /// Records the number of peers that gave no page, if there are several.

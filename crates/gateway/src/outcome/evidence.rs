@@ -10,7 +10,10 @@ mod tokens;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use self::tokens::TokenAnswer;
-use super::{failure::Failure, metrics::OTHER_PEER};
+use super::{
+    failure::Failure,
+    metrics::{OTHER_PEER, SMALL_PAGES},
+};
 use cursorgate_core::pagination::{
     answer::Answer,
     fetch::{Fetch, Listing},
@@ -394,6 +397,10 @@ pub fn hint(word: &str) -> Option<&'static str> {
         }
         "cursor_parameter" => "envelope and parameters of the route: they must be the same in all processes",
         "internal" => "this is a fault of cursorgate: report it with this line",
+        SMALL_PAGES => {
+            "request.size of the dialect, if all peers give so few: its max spares requests; else version and settings \
+             of the peer"
+        }
         OTHER_PEER => "version, settings and data of the peer: the answers of another one make the page",
         "loop_detected" => "peers of the upstream: it leads back to this gateway",
         _ => return None,

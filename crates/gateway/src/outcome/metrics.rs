@@ -32,7 +32,7 @@ use families::{
 pub use families::{CLASSES, FAMILIES, SERVABLE, STRAY_CURSOR, is_refusal};
 pub use figures::{RouteFigures, UpstreamFigures};
 use figures::{buckets, start};
-pub use findings::{OTHER_PEER, RouteFinding, RouteFindings};
+pub use findings::{OTHER_PEER, RouteFinding, RouteFindings, SMALL_PAGES};
 use history::History;
 pub use history::{Increases, STEP};
 

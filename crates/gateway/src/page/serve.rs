@@ -98,14 +98,18 @@ pub async fn serve(
         }
     };
     drop(phase);
-    learning.add(scope, asked.address(), LearntProfile { before: known, after: page.notes.profile });
+    let after = page.notes.profile;
+    learning.add(scope, asked.address(), LearntProfile { before: known, after });
+    if let (Some(peer), Some(cap)) = (asked.address(), after.cap.filter(|cap| known.cap != Some(*cap))) {
+        outcome.tell_cap(peer, cap);
+    }
     cursors.remember(&page);
     note_served(&page, &context, outcome)?;
     if call.asked.part.at.is_some() {
         // A service only looks for a place there, and no client gets the page, so operators aren't told of it.
         outcome.counted.unproven = None;
     }
-    outcome.filtered(page.notes.profile.futile_filter(known));
+    outcome.filtered(after.futile_filter(known));
 
     // Render: cursors and links, and the envelope around the items.
     let _phase = RequestTrace::phase(trace, "render");

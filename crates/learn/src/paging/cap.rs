@@ -103,18 +103,38 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
     if said.is_empty() {
         return Ok(default());
     }
-    // If every size that was tried is refused, the cap may be as small as the default. Test:
-    // `a_cap_that_is_the_default_is_learnt`.
-    let size = u32::try_from(base.ids.len()).unwrap_or(u32::MAX);
-    let settings: Vec<Setting> =
-        std::iter::once((form.slot.clone(), size.to_string())).chain(first_of(learnt)).collect();
-    let seen = session.ask(&settings).await?;
-    if learnt.shape.count(&seen) != base.ids.len() {
-        return Ok(default());
+    // If every size that was tried is refused, the cap may be as small as the default. The first answer has fewer items
+    // than the default if rows are left out of it. Tests: `a_cap_that_is_the_default_is_learnt`,
+    // `a_refused_size_is_larger_than_the_cap_of_a_list_that_leaves_out_rows`.
+    let default_size = u32::try_from(base.ids.len()).unwrap_or(u32::MAX);
+    let usual = USUAL.into_iter().rev().filter(|usual| (default_size + 1..SMALLER[SMALLER.len() - 1]).contains(usual));
+    for size in usual.chain([default_size]) {
+        let settings: Vec<Setting> =
+            std::iter::once((form.slot.clone(), size.to_string())).chain(first_of(learnt)).collect();
+        let seen = session.ask(&settings).await?;
+        let count = learnt.shape.count(&seen);
+        if count < base.ids.len() {
+            continue;
+        }
+        let widest = Widest { seen, asked: Some(size), count, is_all: false, unfilled: None };
+        note_refused(learnt, &name, size, &said);
+        if count < usize::try_from(size).unwrap_or(usize::MAX) && has_more_than(learnt, base, count) {
+            learnt.hidden = true;
+            let evidence = format!("{count} of {size} requested items came at item 0, and more items are counted");
+            learnt.note(Certainty::Shown, "dropped items", "some, after the limit", evidence);
+        }
+        return Ok(widest);
     }
-    let widest = Widest { seen, asked: Some(size), count: base.ids.len(), is_all: false, unfilled: None };
-    note_cap(learnt, &name, size, &widest, &said);
-    Ok(widest)
+    Ok(default())
+}
+
+/// Adds the finding that a size is answered, and the larger ones in `said` are not.
+fn note_refused(learnt: &mut Learnt, name: &str, size: u32, said: &[String]) {
+    if let Some(form) = &mut learnt.size {
+        form.max = Some(size);
+    }
+    let evidence = format!("{name}={size} is answered; larger sizes are not ({})", said.join(", "));
+    learnt.note(Certainty::Shown, "largest size", size.to_string(), evidence);
 }
 
 /// Returns whether items follow an answer: whether the page after it, of as many items as the answer has, has mostly
@@ -151,12 +171,36 @@ async fn unfilled(session: &Session, learnt: &Learnt, count: usize) -> Result<Op
     Ok((given > 0 && given < count).then_some(own))
 }
 
+/// Replaces the finding on the cap, because items follow an answer that was taken for the whole list. Test:
+/// `a_cap_beside_a_total_of_the_page_is_learnt_of_a_list_by_its_last_item`.
+pub(super) fn note_followed(learnt: &mut Learnt, widest: &Widest) {
+    let (Some(form), Some(asked)) = (&learnt.size, widest.asked) else { return };
+    let name = form.slot.name().to_owned();
+    learnt.withdraw("largest size");
+    note_cap(
+        learnt,
+        &name,
+        asked,
+        &Widest { is_all: false, seen: Rc::clone(&widest.seen), unfilled: None, ..*widest },
+        &[],
+    );
+}
+
+/// Returns the number of items of the largest answer, if it is unusual as a cap and less than was asked for.
+pub(super) fn doubtful(widest: &Widest) -> Option<u32> {
+    let count = u32::try_from(widest.count).ok()?;
+    let is_less = widest.asked.is_some_and(|asked| count < asked);
+    Some(count).filter(|count| is_less && *count > 0 && !USUAL.contains(count))
+}
+
 /// Finds the cap of a list that leaves out rows, which is larger than the number of items of the largest answer: the next
 /// usual cap with the same items, if none before it is missing. Test: `rows_left_out_behind_the_cap_do_not_hide_it`.
 pub(super) async fn settle(session: &Session, learnt: &mut Learnt, widest: &Widest) -> Result<(), ProbeHalt> {
     let (Some(form), Some(asked)) = (&learnt.size, widest.asked) else { return Ok(()) };
     let (name, count) = (form.slot.name().to_owned(), u32::try_from(widest.count).unwrap_or(asked));
-    if !form.choices.is_empty() || widest.is_all || count >= asked || USUAL.contains(&count) {
+    // A size that is answered where larger ones are refused is the cap already.
+    let is_settled = form.max == Some(asked);
+    if !form.choices.is_empty() || widest.is_all || count >= asked || USUAL.contains(&count) || is_settled {
         return Ok(());
     }
     let known = learnt.shape.identities(&widest.seen).unwrap_or_default();

@@ -37,6 +37,9 @@ const PARTS: u64 = 3;
 /// The distances from an empty page at which items are looked for, in pages.
 const FARTHER: [u64; 3] = [1, 2, 4];
 
+/// The distance of the second look past the end, in rows: longer than usual runs of rows that are left out.
+const FARTHER_ROWS: u64 = 200;
+
 /// The largest number of next pages that are read of a list in which each page leads to the next one.
 const FOLLOWED: usize = 3;
 
@@ -239,7 +242,7 @@ async fn search(
         sample.add(learnt, &seen, last);
         middle(session, learnt, last, sample).await?;
     }
-    let past = at(session, learnt, last + u64::from(size), size).await?;
+    let past = past_end(session, learnt, last + u64::from(size), size).await?;
     let ids = learnt.shape.identities(&past).unwrap_or_default();
     let new = ids.iter().filter(|id| !sample.known.contains(*id)).count();
     if session.target.recorded.is_empty() && new * 2 > ids.len() {
@@ -268,6 +271,20 @@ async fn search(
     Ok(Searched::Done)
 }
 
+/// Requests the page after the last one, at offset `after`. Rows that are left out at the end of the list make pages
+/// without an item there, so a page farther on is requested too, and returned if it is refused. Test:
+/// `the_answer_past_rows_that_are_left_out_at_the_end_is_learnt`.
+async fn past_end(session: &Session, learnt: &Learnt, after: u64, size: u32) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+    let past = at(session, learnt, after, size).await?;
+    let farther = after + FARTHER_ROWS.max(u64::from(size)) / u64::from(size) * u64::from(size);
+    let is_empty = past.is_success() && learnt.shape.elements(&past).is_some_and(<[_]>::is_empty);
+    if !is_empty || farther > session.limits.depth || !session.target.recorded.is_empty() {
+        return Ok(past);
+    }
+    let later = at(session, learnt, farther, size).await?;
+    Ok(if (400..500).contains(&later.status) { later } else { past })
+}
+
 /// Returns the largest offset that the upstream takes, if it lowers larger ones without a word: then a smaller answer
 /// after the end has the first of the items that a larger one has, and a last page that comes again has the last ones.
 /// `after` is the offset and the size of an answer after the end, and `again` are its items. The offset is found by
@@ -290,6 +307,12 @@ async fn bounded_offset(
         !ids.is_empty() && again.starts_with(&ids)
     };
     if !begins(&*at(session, learnt, high, smaller).await?) {
+        return Ok(None);
+    }
+    // A total without the rows that are left out ends too early, and the items after it come at their own offsets only.
+    // Test: `items_after_a_total_that_is_too_low_are_no_bound`.
+    let farther = at(session, learnt, high + FARTHER_ROWS, size).await?;
+    if learnt.shape.identities(&farther).is_none_or(|ids| ids != again) {
         return Ok(None);
     }
     let mut low = 0;
@@ -458,7 +481,11 @@ fn bounded(learnt: &mut Learnt, shown: u64, from: u64, seen: &SeenAnswer, total:
             _ => "no item".to_owned(),
         }
     );
-    if (400..500).contains(&seen.status) {
+    if (400..500).contains(&seen.status) && shown % u64::from(page_size(learnt)) != 0 {
+        // The last answer with items is short, as the last page is: the total is too high. Test:
+        // `a_status_past_the_end_is_no_bound_beside_a_total_that_is_too_high`.
+        facts::note_refused_end(learnt, seen, &why);
+    } else if (400..500).contains(&seen.status) {
         learnt.max_depth = Some(shown).filter(|shown| *shown > 0);
         learnt.note(Certainty::Shown, "depth", format!("{shown} items"), why.clone());
     } else {
@@ -536,7 +563,7 @@ async fn follow(
     sample: &mut Sample,
 ) -> Result<(), ProbeHalt> {
     let mut seen = Rc::clone(&widest.seen);
-    for _ in 0..FOLLOWED {
+    for followed in 0..FOLLOWED {
         let Some(next) = next_settings(learnt, form, &seen, session) else {
             sample.is_whole = true;
             sample.last = Some(seen);
@@ -547,7 +574,7 @@ async fn follow(
         let size = learnt.size.as_ref().map(|form| (form.slot.clone(), widest.asked.unwrap_or(100).to_string()));
         // The parameters of a next URL may contain the size already. It is then not added again.
         let size = size.filter(|(slot, _)| next.iter().all(|(own, _)| own != slot));
-        let settings: Vec<Setting> = size.into_iter().chain(next).collect();
+        let settings: Vec<Setting> = size.clone().into_iter().chain(next.clone()).collect();
         let before = seen;
         seen = session.ask(&settings).await?;
         if !seen.is_recorded() {
@@ -562,6 +589,24 @@ async fn follow(
             sample.is_whole = seen.is_success();
             sample.last = Some(before).filter(|_| seen.is_success());
             return Ok(());
+        }
+        // If the number of items in the first answer is the cap, it gives here what a larger size gives. Otherwise the
+        // first answer lacks rows. Test: `rows_left_out_after_the_first_items_of_a_list_by_its_last_item_are_no_cap`.
+        if followed == 0 && widest.is_all {
+            cap::note_followed(learnt, widest);
+        }
+        if let (0, Some((slot, _)), Some(count)) = (followed, size, cap::doubtful(widest)) {
+            let settings: Vec<Setting> = std::iter::once((slot, count.to_string())).chain(next).collect();
+            let capped = session.ask(&settings).await?;
+            if capped.is_success() && learnt.shape.identities(&capped) != learnt.shape.identities(&seen) {
+                learnt.hidden = true;
+                let evidence = format!(
+                    "the first answer has {count} items, and for {count} items after them came {}, for more {}",
+                    learnt.shape.count(&capped),
+                    learnt.shape.count(&seen)
+                );
+                learnt.note(Certainty::Shown, "dropped items", "some, after the limit", evidence);
+            }
         }
         let from = u64::try_from(sample.rows.len()).unwrap_or(u64::MAX);
         sample.add(learnt, &seen, from);

@@ -153,10 +153,14 @@ pub(super) fn note_past_end(
             "the list grew while it was looked at, or its total is wrong",
         );
     } else {
-        let member = telling_member(past);
-        let said = member.as_ref().map_or_else(String::new, |(place, text)| format!(" with {text:?} at {place}"));
-        let found = format!("{}{said}", past.status);
-        learnt.note(Certainty::Shown, about, found, "asked for the page after the last");
-        learnt.past_end.push(PastEnd { status: past.status, member });
+        note_refused_end(learnt, past, "asked for the page after the last");
     }
+}
+
+/// Adds the finding that requests past the end are refused.
+pub(super) fn note_refused_end(learnt: &mut Learnt, past: &SeenAnswer, evidence: &str) {
+    let member = telling_member(past);
+    let said = member.as_ref().map_or_else(String::new, |(place, text)| format!(" with {text:?} at {place}"));
+    learnt.note(Certainty::Shown, "past the end", format!("{}{said}", past.status), evidence);
+    learnt.past_end.push(PastEnd { status: past.status, member });
 }

@@ -117,6 +117,51 @@ fn a_total_that_shrinks_with_the_offset_is_no_total() {
     }
 }
 
+/// The last 30 of 90 rows are left out, and the page after the last visible one is empty, not refused.
+#[test]
+fn the_answer_past_rows_that_are_left_out_at_the_end_is_learnt() {
+    let all = rows(90);
+    let outcome = learn(|asked| {
+        let (page, size) = (asked.number("page").unwrap_or(1).max(1), asked.number("limit").unwrap_or(10).min(20));
+        let from = (page - 1) * size;
+        if from >= all.len() {
+            return Answered::refused(404, json!({ "error": "no such page" }));
+        }
+        let shown: Vec<_> = slice(&all, from, size).into_iter().filter(|row| row["id"].as_u64() <= Some(60)).collect();
+        Answered::new(json!({ "items": shown, "total": 60 }))
+    });
+    assert_eq!(outcome.learnt.past_end.len(), 1, "{}", outcome.text);
+    assert_eq!(outcome.learnt.past_end[0].status, 404, "{}", outcome.text);
+}
+
+#[test]
+fn a_status_past_the_end_is_no_bound_beside_a_total_that_is_too_high() {
+    let all = rows(257);
+    let outcome = learn(|asked| {
+        let (page, size) = (asked.number("page").unwrap_or(1).max(1), asked.number("size").unwrap_or(50).min(100));
+        match slice(&all, (page - 1) * size, size) {
+            items if items.is_empty() => Answered::refused(400, json!({ "error": "no such page" })),
+            items => Answered::new(json!({ "items": items, "total": 100_000 })),
+        }
+    });
+    assert_eq!(outcome.learnt.max_depth, None, "{}", outcome.text);
+    assert_eq!(outcome.learnt.past_end.len(), 1, "{}", outcome.text);
+}
+
+/// The total counts only the items that are shown, so the page after the last one by it has items.
+#[test]
+fn items_after_a_total_that_is_too_low_are_no_bound() {
+    let all = rows(135);
+    let is_shown = |row: &Value| row["id"].as_u64().is_none_or(|id| id <= 30 || id * 7 % 23 > 3);
+    let outcome = learn(|asked| {
+        let (from, size) = (asked.number("first").unwrap_or(0), asked.number("page_size").unwrap_or(20).min(20));
+        let shown: Vec<Value> = slice(&all, from, size).into_iter().filter(is_shown).collect();
+        Answered::new(json!({ "items": shown, "total": all.iter().filter(|row| is_shown(row)).count() }))
+    });
+    assert_eq!(outcome.learnt.max_offset, None, "{}", outcome.text);
+    assert!(outcome.learnt.hidden, "{}", outcome.text);
+}
+
 #[test]
 fn an_offset_that_is_capped_is_not_the_last_page_again() {
     let all = rows(257);

@@ -136,7 +136,7 @@ impl MarkReader<'_> {
     fn may_go_on(&self, seam: &MarkSeam, view: &View) -> bool {
         match seam.toward {
             Way::Backward => view.begins > 0,
-            Way::Forward => match self.asker.ledger.total() {
+            Way::Forward => match self.asker.ledger.place_by_total() {
                 Some(total) => total > view.reaches() && u64::from(seam.empty) < NAMED_PLACE_WINDOWS,
                 None => seam.empty + 1 < EMPTY_ANSWERS,
             },

@@ -23,6 +23,8 @@ pub(in crate::pagination) struct Ledger {
     honoured_before: u32,
     /// The exact total of the last answer that has one; `None` before such an answer.
     total: Option<u64>,
+    /// The offset behind the last item that was seen, by this page's answers or by the walk before it.
+    reached: u64,
     /// True if the last exact total differs from the one before.
     recounted: bool,
     /// True if an answer after the start of the list has stated the number of its own items as the total, and an earlier
@@ -97,6 +99,7 @@ impl Ledger {
                 Family::Page => Edge::of_target(target).into_iter().collect(),
                 Family::Offset | Family::Token => Vec::new(),
             },
+            reached: if hint.from_end { 0 } else { hint.offset.0 },
             ..Self::of_sizes(hint.honoured, paging.repeats_last_page)
         }
     }
@@ -107,6 +110,7 @@ impl Ledger {
             honoured: Honoured::before(honoured_before, honoured_before),
             honoured_before,
             total: None,
+            reached: 0,
             recounted: false,
             counts_pages: false,
             repeats,
@@ -120,6 +124,9 @@ impl Ledger {
         self.honoured.learn(answer, slice, paging);
         let total = answer.total.filter(|total| total.exact);
         let count = answer.items.len() as u64;
+        if !is_flipped && !self.repeats && count > 0 {
+            self.reached = self.reached.max(slice.begins().0.saturating_add(count));
+        }
         let is_after_start = !is_flipped && !self.repeats && slice.begins().0 > 0 && count > 0;
         if is_after_start && total.is_some_and(|total| total.value == count && self.total.is_some_and(|it| it != count))
         {
@@ -191,6 +198,13 @@ impl Ledger {
     /// Returns the exact total of the last answer that has one; `None` before such an answer.
     pub(in crate::pagination) fn total(&self) -> Option<u64> {
         self.total
+    }
+
+    /// Returns the total if it can be the offset of the end. Where rows are left out, a total may count only the items
+    /// that are shown, and items then have offsets beyond it. Test:
+    /// `a_total_of_the_shown_items_is_no_place_among_hidden_rows`.
+    pub(in crate::pagination) fn place_by_total(&self) -> Option<u64> {
+        self.total.filter(|total| *total >= self.reached)
     }
 
     /// Returns whether the upstream repeats its last page past the end.

@@ -105,7 +105,7 @@ fn an_outdated_total_moves_no_page_among_hidden_rows() {
 fn only(list: &List, slice: Slice, visible: impl Fn(u64) -> bool) -> Answer {
     let answer = list.answer(slice);
     let number = |span: &Span| std::str::from_utf8(span.of(&answer.body)).unwrap().parse::<u64>().unwrap() - 1_000;
-    let kept: Vec<usize> = (0..answer.items.len()).filter(|item| visible(number(&answer.keys[item * 2]))).collect();
+    let kept: Vec<usize> = (0..answer.items.len()).filter(|item| visible(number(&answer.keys[item * 2 + 1]))).collect();
     let keys = kept.iter().flat_map(|item| [answer.keys[item * 2], answer.keys[item * 2 + 1]]).collect();
     let items = kept.iter().map(|item| answer.items[*item]).collect();
     Answer { items, keys, ..answer }
@@ -279,6 +279,28 @@ fn a_run_that_begins_among_hidden_rows_is_read_from_before_them() {
             let all = list.all().into_iter().zip(0..).filter(|(_, row)| is_visible(*row)).map(|(item, _)| item);
             assert_eq!(seen, all.collect::<Vec<_>>(), "{cap} {visible:b}, pages of {limit}");
         }
+    }
+}
+
+/// Rows have runs of ties, and the total counts the shown items: the offsets of the last ones are beyond it.
+#[test]
+fn a_total_of_the_shown_items_is_no_place_among_hidden_rows() {
+    for (count, gap, limit) in [(256, 100..117, 1), (256, 100..117, 7), (135, 20..60, 1), (135, 20..60, 3)] {
+        let rows = (0..count).map(|row| ((1_000 + row / 9).to_string(), (1_000 + row).to_string()));
+        let shown = count - (gap.end - gap.start);
+        let mut list = List { cap: 200, total: Some(shown), ..List::new(Family::Offset, rows) };
+        let sizes = Sizes::Free { least: 1, most: Some(200) };
+        list.paging = Paging { hidden: true, ..Paging::new(Family::Offset, sizes) };
+        let answer = |list: &List, slice: Slice| only(list, slice, |row| !gap.contains(&row));
+        let mut target = Some(Target { position: Position::End, hint: Hint::default() });
+        let mut seen = 0;
+        while let Some(at) = target {
+            let said = format!("{count} {gap:?}, pages of {limit}, {at:?}");
+            let page = list.page_of(at, limit, answer).unwrap_or_else(|refusal| panic!("{refusal:?}: {said}"));
+            seen += page.items.len() as u64;
+            target = page.previous.clone();
+        }
+        assert_eq!(seen, shown, "{count} {gap:?}, pages of {limit}");
     }
 }
 

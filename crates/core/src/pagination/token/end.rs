@@ -23,7 +23,7 @@ use crate::pagination::{
         upstream_page::{Asked, Lead, UpstreamPage},
     },
     limits::STRANGE_ANSWERS_ASKED_AGAIN,
-    paging::EndEvidence,
+    paging::{EndEvidence, Sizes},
     position::{PlaceInPage, Position, WalkFacts},
     refusal::Refusal,
     request::PageRequest,
@@ -329,6 +329,17 @@ impl TokenPage<'_> {
         !self.tokens().single_use && !self.request.is_unverified() && self.up.requests < self.request.budget.search
     }
 
+    /// Returns the size with which an answer with items is asked for again: that of a full one is raised by one item, which
+    /// shows whether anything follows. An upstream whose largest size isn't declared might refuse a larger one. Test:
+    /// `a_total_that_is_too_high_refuses_no_list_by_token_whose_size_can_be_chosen`.
+    fn size_to_confirm(&self, last: &UpstreamPage) -> u32 {
+        let size = last.asked().size;
+        match self.request.paging.sizes {
+            Sizes::Free { most: Some(most), .. } if self.is_full_answer(last) && size < most => size + 1,
+            _ => size,
+        }
+    }
+
     /// Asks once more for the last answer, which has no token. If its items have tokens, the token of the last one is
     /// tried instead.
     ///
@@ -346,7 +357,7 @@ impl TokenPage<'_> {
         let asked = match &tried {
             Some(token) => Asked { token: Some(token.clone()), way: self.way, size: last.asked().size },
             None if last.is_empty() => Asked { size: self.size_beyond(last.asked().size), ..last.asked().clone() },
-            None => last.asked().clone(),
+            None => Asked { size: self.size_to_confirm(last), ..last.asked().clone() },
         };
         let fetch =
             TokenFetch { token: asked.token.clone(), backward: asked.way.is_backward(), size: PageSize(asked.size) };

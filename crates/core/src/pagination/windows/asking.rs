@@ -71,7 +71,7 @@ impl KeyReader<'_> {
             slices.truncate(1);
         }
         if self.request.paging.hidden
-            && let Some(total) = self.asker.ledger.total()
+            && let Some(total) = self.asker.ledger.place_by_total()
         {
             // If only small sizes were seen filled, a page takes many answers. Those after the counted end would be
             // useless. Test: `the_cost_of_an_end_among_hidden_items_is_bounded`.

@@ -67,7 +67,7 @@ impl KeyReader<'_> {
             _ => {}
         }
         if let Some(edge) = self.search.edge
-            && self.asker.ledger.total().map_or(view.is_empty(), |total| edge.to >= total)
+            && self.asker.ledger.place_by_total().map_or(view.is_empty(), |total| edge.to >= total)
         {
             return Ok(self.read_chain(edge.slice, edge.to));
         }
@@ -145,7 +145,7 @@ impl KeyReader<'_> {
     /// Returns the side of an empty answer on which to look for the boundary: the direction of the search, but never
     /// after the total.
     fn side_of_nothing(&self, view: &Evidence) -> Side {
-        let is_past = match self.asker.ledger.total() {
+        let is_past = match self.asker.ledger.place_by_total() {
             Some(total) => view.begins() >= total,
             None => self.search.edge.is_none(),
         };
@@ -167,7 +167,7 @@ impl KeyReader<'_> {
         // Without this distance, a backward page would return to the same slices until its requests are spent.
         let rest = 2 * self.draft.need();
         let to = if is_backward { to } else { to.saturating_add(rest) };
-        let to = self.asker.ledger.total().map_or(to, |total| to.min(total));
+        let to = self.asker.ledger.place_by_total().map_or(to, |total| to.min(total));
         // The extent of a page is computed with the honoured size: under a smaller cap the page begins before the
         // offset that its number and size say.
         let reached = |slice: Slice| match slice {

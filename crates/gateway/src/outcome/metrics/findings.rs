@@ -8,6 +8,9 @@ use cursorgate_learn::traffic::UPSTREAM_STATUS;
 /// The kind of a page that one peer could not give, and another one gave.
 pub const OTHER_PEER: &str = "other_peer";
 
+/// The kind of a list whose pages are smaller than requests ask for.
+pub const SMALL_PAGES: &str = "small_pages";
+
 /// The largest number of characters of a detail or a key. Longer text is truncated.
 const LONGEST: usize = 500;
 

@@ -112,6 +112,16 @@ fn a_full_answer_without_a_token_beside_a_total_that_promises_another_is_refused
     }
 }
 
+/// A full answer of one item shows no end, but the same request for two items does.
+#[test]
+fn a_total_that_is_too_high_refuses_no_list_by_token_whose_size_can_be_chosen() {
+    let mut list = Upstream::new(rows(20, 1, |_| false));
+    list.paging.sizes = Sizes::Free { least: 1, most: Some(50) };
+    list.pages.iter_mut().for_each(|page| page.total = Some(100_000));
+    let walk = walked(&mut list, 1).unwrap();
+    assert_eq!((walk.items, walk.doubted), (20, Some(DoubtedEnd { reached: 20, said: Some(100_000) })));
+}
+
 /// All facts of an answer were in an object that is missing once, or for good.
 #[test]
 fn a_full_answer_that_lost_all_its_facts_is_asked_for_again_and_refused() {
