@@ -184,7 +184,7 @@ impl Row {
 /// A transaction of one of the databases. Its functions block.
 pub(super) enum SqlTransaction<'c> {
     Sqlite(&'c rusqlite::Transaction<'c>),
-    Postgres(PostgresTransaction),
+    Postgres(&'c PostgresTransaction),
 }
 
 impl SqlTransaction<'_> {
@@ -214,7 +214,7 @@ impl SqlTransaction<'_> {
         match self {
             Self::Sqlite(transaction) => {
                 let mut statement = transaction.prepare(statement)?;
-                let names: Arc<[String]> = statement.column_names().into_iter().map(str::to_owned).collect();
+                let names: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
                 let rows = statement.query_map(params_from_iter(values), |row| {
                     let cells = (0..names.len()).map(|place| row.get_ref(place).map(sqlite_cell));
                     Ok(Row { names: Arc::clone(&names), cells: cells.collect::<Result<_, _>>()? })
@@ -333,12 +333,9 @@ async fn run<T: Send + 'static>(
     function: impl FnOnce(&SqlTransaction<'_>) -> Result<T, DatabaseFault> + Send + 'static,
 ) -> Result<T, DatabaseFault> {
     let called = tokio::task::spawn_blocking(move || {
-        let transaction = SqlTransaction::Postgres(transaction);
         // After a fault or a panic the connection is closed, which rolls the transaction back.
-        let result = function(&transaction)?;
-        if let SqlTransaction::Postgres(transaction) = transaction {
-            transaction.commit()?;
-        }
+        let result = function(&SqlTransaction::Postgres(&transaction))?;
+        transaction.commit()?;
         Ok(result)
     });
     called.await.map_err(|_| DatabaseFault::Task)?

@@ -1,6 +1,6 @@
 //! Tests of webhooks of processes that share only a database, as those on several machines do.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::{
         postgres_server::{PASSWORD, PostgresServer},
     },
     harness::{
-        Directory, eventually,
+        Directory, Numbers, eventually,
         gateway::Gateway,
         http,
         list::{PLAIN, serve, users},
@@ -173,6 +173,35 @@ fn an_attempt_that_ends_while_the_database_is_away_is_not_repeated() {
     let found = deliveries(&gateway, &endpoint.path, &[ONE]);
     assert_eq!((found.len(), receiver.events().len()), (2, 2), "each is sent once: {found:?}");
     assert!(found.iter().all(|one| one["attempts"] == 1 || one["state"] == "queued"), "{found:?}");
+}
+
+/// Events that are emitted while the database is away again and again arrive once each.
+#[test]
+fn events_arrive_once_over_outages_of_the_database() {
+    const EVENTS: usize = 8;
+    let upstream = Upstream::start(serve(users(3)));
+    let (mut server, receiver, token) = (PostgresServer::start(), Receiver::start(), Directory::new());
+    let gateways = [(); 2].map(|()| start_emitting(&upstream, &server, &receiver, &token, "5s"));
+    let endpoint = active(&gateways[0], &[ONE], &receiver.url("/"), &["order.paid"]);
+    let mut numbers = Numbers::new(11);
+    for round in 0..3 {
+        for number in 0..EVENTS {
+            if number == numbers.below(EVENTS) {
+                server.stop();
+                server.start_again();
+            }
+            let id = format!("{round}-{number}");
+            eventually("the event is accepted", || (emit(&gateways[number % 2], &id).status == 202).then_some(()));
+        }
+        server.stop();
+        server.start_again();
+    }
+    let ended = eventually("all are delivered", || {
+        let found = deliveries_of(&gateways[1], &endpoint.path)?;
+        found.iter().all(|one| one["state"] == "delivered").then_some(found)
+    });
+    let ids: BTreeSet<String> = receiver.events().iter().map(receiver::Received::id).collect();
+    assert_eq!([ended.len(), ids.len(), receiver.events().len()], [3 * EVENTS; 3], "each once: {ended:?}");
 }
 
 /// A process that stood still until after its claim, and an attempt that took over, don't count twice.

@@ -72,6 +72,8 @@ struct WatchRest {
     until: Option<Instant>,
     /// The number of failed requests in a row.
     failures: u32,
+    /// True if the last look has failed by a fault of the store.
+    waits: bool,
     /// The key, the `ETag` and the version of the page that was read last; `None` before the first page, after a
     /// failure, and after a page without an `ETag`.
     seen: Option<([u8; 32], HeaderValue, String)>,
@@ -141,7 +143,7 @@ impl WatchKeeper {
     /// Requests a list, unless another process has requested it in this interval. Returns the state until the next
     /// request.
     async fn turn(&self, snapshot: &Arc<Snapshot>, watch: &WatchSettings, rest: WatchRest) -> WatchRest {
-        let failures = rest.failures;
+        let WatchRest { failures, waits, .. } = rest;
         let turned = match caught(pin!(self.ask(snapshot, watch, rest))).await {
             Ok(turned) => turned,
             Err(panic) => {
@@ -151,14 +153,21 @@ impl WatchKeeper {
                 return WatchRest {
                     until: Some(clock::instant() + watch.interval.max(LONGEST_WAIT)),
                     failures,
+                    waits,
                     seen: None,
                 };
             }
         };
-        turned.unwrap_or_else(|fault| {
-            tracing::error!(service = NAME, watch = watch.name, %fault, "a watch waits");
-            WatchRest { until: Some(clock::instant() + LOOK), failures, seen: None }
-        })
+        match turned {
+            Ok(rest) => WatchRest { waits: false, ..rest },
+            Err(fault) => {
+                // The keeper tells of the end of an outage.
+                if !waits {
+                    tracing::error!(service = NAME, watch = watch.name, %fault, "a watch waits");
+                }
+                WatchRest { until: Some(clock::instant() + LOOK), failures, waits: true, seen: None }
+            }
+        }
     }
 
     async fn ask(
