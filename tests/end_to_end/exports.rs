@@ -5,7 +5,7 @@ mod bulk_keys;
 mod million;
 mod parts;
 pub(crate) mod place;
-mod postgres_server;
+pub(crate) mod postgres_server;
 mod shared;
 mod survival;
 

@@ -10,19 +10,23 @@ mod operators;
 mod receiver;
 mod replicas;
 mod services_page;
+mod shared;
 mod survival;
 
 use serde_json::{Value, json};
 
 use self::receiver::{Receiver, signed_by};
-use crate::harness::{
-    Directory, eventually,
-    gateway::Gateway,
-    http::Response,
-    list::{PLAIN, Setup, serve, users},
-    metric,
-    schema::faults,
-    upstream::Upstream,
+use crate::{
+    exports::place::Place,
+    harness::{
+        Directory, eventually,
+        gateway::Gateway,
+        http::Response,
+        list::{PLAIN, Setup, serve, users},
+        metric,
+        schema::faults,
+        upstream::Upstream,
+    },
 };
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -37,9 +41,27 @@ const CLIENTS: &str = "[services.webhooks.clients]\nauthorize = \"/users?limit=1
 fn services(directory: &Directory, ports: &[u16], keys: &str, tables: &str) -> String {
     let (exports, webhooks) = (directory.file("exports"), directory.file("webhooks"));
     format!(
-        "\n[services.exports]\ndirectory = {exports:?}\nper_client = 50\n\n[services.webhooks]\ndirectory = {webhooks:?}\nhttp = true\n\
-         ports = {ports:?}\nnetworks = [\"127.0.0.1\"]\ndelay = \"100ms\"\n{keys}\n{tables}"
+        "\n[services.exports]\ndirectory = {exports:?}\nper_client = 50\n\n[services.webhooks]\n\
+         directory = {webhooks:?}\n{}{keys}\n{tables}",
+        receivers(ports)
     )
+}
+
+/// Returns the lines of `[services.webhooks]` that permit receivers at these ports of this machine.
+fn receivers(ports: &[u16]) -> String {
+    format!("http = true\nports = {ports:?}\nnetworks = [\"127.0.0.1\"]\ndelay = \"100ms\"\n")
+}
+
+/// Returns the tables of exports and of webhooks in a store, as [`services`] does.
+fn services_at(place: &Place, ports: &[u16], keys: &str, tables: &str) -> String {
+    let webhooks = place.webhooks(&format!("{}{keys}", receivers(ports)));
+    format!("{}{webhooks}{tables}", place.table("per_client = 50"))
+}
+
+/// Starts a gateway whose exports and webhooks are in a store, as [`start`] does.
+fn start_at(upstream: &Upstream, place: &Place, receiver: &Receiver, keys: &str) -> Gateway {
+    let services = services_at(place, &[receiver.port()], keys, CLIENTS);
+    Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)))
 }
 
 /// Starts a gateway that may send webhooks to a receiver. `keys` are lines of `[services.webhooks]`.

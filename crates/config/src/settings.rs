@@ -59,7 +59,7 @@ pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, OldClients};
 pub use list::{AlsoAccepted, Mode, OverMax, Role, SortTerm, WhenEndUnproven};
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
-pub use services::{CATALOG_PATH, CountedBy, ExportStoreSettings, OfferedListSettings, OperationType, ServiceCors};
+pub use services::{CATALOG_PATH, CountedBy, OfferedListSettings, OperationType, ServiceCors, ServiceStoreSettings};
 pub use store::{StoreKind, StoreUser};
 pub use tls::{ClientCertificate, KeyPairSettings, TlsVersion};
 pub use webhooks::{
@@ -108,20 +108,22 @@ impl Settings {
         let mut settings = self.clone();
         settings.listeners.iter_mut().for_each(|listener| listener.tls = None);
         let store = settings.caches.shared.iter_mut().filter_map(|store| store.tls.as_mut());
-        let exports = settings.services.exports.as_mut().and_then(|exports| match &mut exports.store {
-            ExportStoreSettings::Postgres(postgres) => postgres.tls.as_mut(),
-            ExportStoreSettings::Directory(_) => None,
+        let exports = settings.services.exports.as_mut().map(|exports| &mut exports.store);
+        let webhooks = settings.services.webhooks.as_mut().map(|webhooks| {
+            webhooks.ca = None;
+            &mut webhooks.store
+        });
+        let databases = exports.into_iter().chain(webhooks).filter_map(|store| match store {
+            ServiceStoreSettings::Postgres(postgres) => postgres.tls.as_mut(),
+            ServiceStoreSettings::Directory(_) => None,
         });
         let upstreams = settings.upstreams.iter_mut().filter_map(|upstream| upstream.tls.as_mut());
         let tokens = settings.tokens.as_mut().and_then(|tokens| match &mut tokens.keys {
             TokenKeySource::Url(url) => url.upstream.tls.as_mut(),
             TokenKeySource::File(_) => None,
         });
-        for tls in upstreams.chain(store).chain(exports).chain(tokens) {
+        for tls in upstreams.chain(store).chain(databases).chain(tokens) {
             (tls.ca, tls.pair) = (None, None);
-        }
-        if let Some(webhooks) = &mut settings.services.webhooks {
-            webhooks.ca = None;
         }
         settings
     }

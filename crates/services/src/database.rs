@@ -13,6 +13,7 @@ use http::HeaderValue;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use rustix::{fs::OFlags, process::geteuid};
 
+use crate::postgres::PostgresFault;
 use cursorgate_gateway::outcome::failure::Failure;
 use cursorgate_translate::downstream::{Code, Problem};
 
@@ -25,8 +26,12 @@ pub(super) enum DatabaseFault {
     Database(#[from] rusqlite::Error),
     #[error("the directory: {0}")]
     Directory(#[from] io::Error),
+    #[error("PostgreSQL: {0}")]
+    Postgres(#[from] PostgresFault),
     #[error("the content of the database: {0}")]
     Content(#[from] serde_json::Error),
+    #[error("the content of the database: the column {0} has another type")]
+    Column(String),
     #[error("the database has the version {0}, which a later cursorgate has written")]
     Later(i64),
     #[error("a task failed")]
@@ -34,9 +39,9 @@ pub(super) enum DatabaseFault {
 }
 
 impl DatabaseFault {
-    /// Returns whether the fault may pass, as a full disk or a missing directory does.
+    /// Returns whether the fault may pass, as a full disk, a missing directory or a server that is down does.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self, Self::Database(_) | Self::Directory(_))
+        matches!(self, Self::Database(_) | Self::Directory(_) | Self::Postgres(_))
     }
 }
 

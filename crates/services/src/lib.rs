@@ -28,6 +28,7 @@ mod per_snapshot;
 mod pipe;
 mod playground;
 mod postgres;
+mod sql;
 mod webhooks;
 
 use std::sync::Arc;

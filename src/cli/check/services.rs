@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::durations::duration;
-use cursorgate_config::settings::{CorsSettings, ExportStoreSettings, ServiceSettings, WebhookSettings};
+use cursorgate_config::settings::{CorsSettings, ServiceSettings, ServiceStoreSettings, WebhookSettings};
 use cursorgate_gateway::{Snapshot, lifecycle::snapshot::authorizing};
 
 /// Returns the description of all services; an empty string if there are none.
@@ -37,14 +37,7 @@ pub(super) fn described(snapshot: &Snapshot) -> String {
     }
     if let Some(exports) = exports {
         begin(&mut text, "exports", "each list by GET, at its path with /exports after it");
-        let place = match &exports.store {
-            ExportStoreSettings::Directory(path) => format!("{}, for processes of this machine", path.display()),
-            ExportStoreSettings::Postgres(postgres) => {
-                let tls = if postgres.tls.is_some() { "over TLS" } else { "without TLS" };
-                format!("PostgreSQL, {} {tls}, for processes of several machines", postgres.place())
-            }
-        };
-        line(&mut text, "store", &place);
+        line(&mut text, "store", &place(&exports.store));
     }
     if let Some(graphql) = graphql {
         begin(
@@ -69,11 +62,23 @@ pub(super) fn described(snapshot: &Snapshot) -> String {
     text
 }
 
+/// Returns the description of a store.
+fn place(store: &ServiceStoreSettings) -> String {
+    match store {
+        ServiceStoreSettings::Directory(path) => format!("{}, for processes of this machine", path.display()),
+        ServiceStoreSettings::Postgres(postgres) => {
+            let tls = if postgres.tls.is_some() { "over TLS" } else { "without TLS" };
+            format!("PostgreSQL, {} {tls}, for processes of several machines", postgres.place())
+        }
+    }
+}
+
 /// Returns the description of webhooks: the clients that may register endpoints, the endpoints of the operator, and the
 /// watches.
 fn of_webhooks(webhooks: &WebhookSettings, snapshot: &Snapshot) -> String {
     let mut text = String::new();
-    begin(&mut text, "webhooks", &format!("events to endpoints, from {}", webhooks.directory.display()));
+    begin(&mut text, "webhooks", "events to endpoints");
+    line(&mut text, "store", &place(&webhooks.store));
     if let Some(clients) = &webhooks.clients {
         let authorize = &clients.authorize.value;
         let answered = match authorizing(authorize, &snapshot.table, &snapshot.routes) {

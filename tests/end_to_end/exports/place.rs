@@ -1,9 +1,9 @@
-//! The two stores of exports. Most tests run with each of them.
+//! The two stores of exports and webhooks. Most tests run with each of them.
 
 use super::postgres_server::PostgresServer;
 use crate::harness::Directory;
 
-/// A store of jobs and their results: a directory, or a database of PostgreSQL.
+/// A store of jobs and their results, and of deliveries: a directory, or a database of PostgreSQL.
 pub(crate) enum Place {
     Directory(Directory),
     Postgres(Box<PostgresServer>),
@@ -26,6 +26,19 @@ impl Place {
             }
             // With a short lease, the jobs of a killed process are taken over soon, so tests don't wait long.
             Self::Postgres(server) => format!("\n[services.exports]\n{exports}\n\n{}", server.table("lease = \"1s\"")),
+        }
+    }
+
+    /// Returns the tables that configure webhooks with this store. `keys` are lines of `[services.webhooks]`.
+    pub(crate) fn webhooks(&self, keys: &str) -> String {
+        match self {
+            Self::Directory(directory) => {
+                format!("\n[services.webhooks]\ndirectory = {:?}\n{keys}\n", directory.file("webhooks"))
+            }
+            Self::Postgres(server) => {
+                let table = server.table_of("webhooks", "lease = \"1s\"");
+                format!("\n[services.webhooks]\n{keys}\n\n{table}")
+            }
         }
     }
 

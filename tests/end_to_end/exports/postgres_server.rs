@@ -75,9 +75,14 @@ impl PostgresServer {
 
     /// Returns the table `[services.exports.postgres]` for this server, with additional lines.
     pub(crate) fn table(&self, lines: &str) -> String {
+        self.table_of("exports", lines)
+    }
+
+    /// Returns the table of a service for this server, with additional lines.
+    pub(crate) fn table_of(&self, service: &str, lines: &str) -> String {
         let Self { port, secrets, .. } = self;
         format!(
-            "[services.exports.postgres]\naddresses = [\"127.0.0.1:{port}\"]\ndatabase = \"exports\"\n\
+            "[services.{service}.postgres]\naddresses = [\"127.0.0.1:{port}\"]\ndatabase = \"exports\"\n\
              username = \"gateway\"\npassword = \"file:{}\"\n{lines}\n",
             secrets.file("password").display()
         )

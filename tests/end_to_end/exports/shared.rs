@@ -213,18 +213,26 @@ fn the_certificate_of_the_database_is_verified() {
         ["ssl=on".to_owned(), "ssl_cert_file=server.crt".to_owned(), "ssl_key_file=server.key".to_owned()].to_vec()
     });
     let begin_with = |tls: &str| {
-        let table = format!("[services.exports]\n{}", server.table(&format!("tls = {tls}")));
-        let gateway = Gateway::start(&format!("{}{table}", PLAIN.configuration(upstream.address)));
-        begin(&gateway, "/users/exports", &[ONE], &json!({})).outcome()
+        let [exports, webhooks] =
+            ["exports", "webhooks"].map(|service| server.table_of(service, &format!("tls = {tls}")));
+        let tables = format!(
+            "[services.exports]\n{exports}[services.webhooks]\n{webhooks}\
+             [services.webhooks.clients]\nauthorize = \"/users\"\n"
+        );
+        let gateway = Gateway::start(&format!("{}{tables}", PLAIN.configuration(upstream.address)));
+        let begun = begin(&gateway, "/users/exports", &[ONE], &json!({})).outcome();
+        (begun, gateway.send("GET", "/webhooks", &[ONE], b"").outcome())
     };
+    let refused = "503 store_unavailable";
     for (tls, outcome) in [
-        (format!("{{ ca = {ca:?}, server_name = \"db.test\" }}"), "202"),
-        (format!("{{ ca = {ca:?}, server_name = \"db.test\", min_version = \"1.3\" }}"), "202"),
-        (format!("{{ ca = {ca:?} }}"), "503 store_unavailable"),
-        (format!("{{ ca = {other:?}, server_name = \"db.test\" }}"), "503 store_unavailable"),
-        ("{ server_name = \"db.test\" }".to_owned(), "503 store_unavailable"),
+        (format!("{{ ca = {ca:?}, server_name = \"db.test\" }}"), ["202", "200"]),
+        (format!("{{ ca = {ca:?}, server_name = \"db.test\", min_version = \"1.3\" }}"), ["202", "200"]),
+        (format!("{{ ca = {ca:?} }}"), [refused; 2]),
+        (format!("{{ ca = {other:?}, server_name = \"db.test\" }}"), [refused; 2]),
+        ("{ server_name = \"db.test\" }".to_owned(), [refused; 2]),
     ] {
-        assert_eq!(begin_with(&tls), outcome, "{tls}");
+        let (begun, listed) = begin_with(&tls);
+        assert_eq!([begun.as_str(), &listed], outcome, "{tls}");
     }
 }
 

@@ -13,13 +13,16 @@ use serde_json::{Value, json};
 use super::{
     ONE, active, ask, deliveries, delivery, export, get, post,
     receiver::{Receiver, signed_by},
-    start,
+    start, start_at,
 };
-use crate::harness::{
-    Directory, eventually,
-    list::{serve, users},
-    metric,
-    upstream::{After, Gate, Upstream},
+use crate::{
+    exports::place::{Place, over_each_store},
+    harness::{
+        Directory, eventually,
+        list::{serve, users},
+        metric,
+        upstream::{After, Gate, Upstream},
+    },
 };
 
 fn unavailable(
@@ -33,11 +36,12 @@ fn unavailable(
     }
 }
 
-#[test]
-fn a_dead_letter_is_delivered_again_under_its_id() {
+over_each_store!(a_dead_letter_is_delivered_again_under_its_id);
+
+fn a_dead_letter_is_delivered_again_under_its_id(place: &Place) {
     let upstream = Upstream::start(serve(users(3)));
-    let (directory, receiver) = (Directory::new(), Receiver::start());
-    let gateway = start(&upstream, &directory, &receiver, "attempts = 3");
+    let receiver = Receiver::start();
+    let gateway = start_at(&upstream, place, &receiver, "attempts = 3");
     let endpoint = active(&gateway, &[ONE], &receiver.url("/hook-canary"), &["export.completed"]);
     receiver.answer(unavailable(&[("Set-Cookie", "a=cookie-canary")]));
     export(&gateway, &[ONE]);

@@ -5,14 +5,17 @@ use serde_json::{Value, json};
 use super::{
     CLIENTS, ONE, active, ask, delivery, export, get,
     receiver::{self, Receiver},
-    services, start,
+    services_at, start_at,
 };
-use crate::harness::{
-    Directory, eventually,
-    gateway::Gateway,
-    http::{self, Response},
-    list::{PLAIN, serve, users},
-    upstream::Upstream,
+use crate::{
+    exports::place::{Place, over_each_store},
+    harness::{
+        Directory, eventually,
+        gateway::Gateway,
+        http::{self, Response},
+        list::{PLAIN, serve, users},
+        upstream::Upstream,
+    },
 };
 
 const TOKEN: &str = "a-token-of-the-tests";
@@ -28,8 +31,9 @@ fn redeliver(gateway: &Gateway, headers: &[(&str, &str)], body: &Value) -> Respo
     http::send(gateway.admin, "POST", "/webhooks/redeliver", &headers, body.to_string().as_bytes())
 }
 
-#[test]
-fn dead_letters_are_listed_and_sent_again() {
+over_each_store!(dead_letters_are_listed_and_sent_again, an_operator_pauses_and_activates_endpoints);
+
+fn dead_letters_are_listed_and_sent_again(place: &Place) {
     let upstream = Upstream::start(serve(users(3)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let secret = directory.file("secret");
@@ -39,7 +43,7 @@ fn dead_letters_are_listed_and_sent_again() {
         receiver.url("/audit?canary=1"),
         secret.display()
     );
-    let services = services(&directory, &[receiver.port()], "attempts = 3", &format!("{audit}{CLIENTS}"));
+    let services = services_at(place, &[receiver.port()], "attempts = 3", &format!("{audit}{CLIENTS}"));
     let gateway = Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)));
     std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
     let hosts = "hosts = [\"gateway.test\"]";
@@ -113,11 +117,10 @@ fn dead_letters_are_listed_and_sent_again() {
 }
 
 /// An operator can pause an endpoint, which its client can't enable, and activate it again.
-#[test]
-fn an_operator_pauses_and_activates_endpoints() {
+fn an_operator_pauses_and_activates_endpoints(place: &Place) {
     let upstream = Upstream::start(serve(users(3)));
-    let (directory, receiver) = (Directory::new(), Receiver::start());
-    let gateway = start(&upstream, &directory, &receiver, "");
+    let receiver = Receiver::start();
+    let gateway = start_at(&upstream, place, &receiver, "");
     std::fs::write(gateway.file("token"), TOKEN).expect("a file of the test");
     let hosts = "hosts = [\"gateway.test\"]";
     gateway.rewrite_raw(&gateway.configuration().replace(hosts, &format!("{hosts}, token = \"file:token\"")));

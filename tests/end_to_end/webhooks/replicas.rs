@@ -1,13 +1,14 @@
-//! Tests of watches of several machines that share a store: one of them reads a watched list for all.
+//! Tests of watches of several machines that share a cache or a database: one of them reads a watched list for all.
 
 use serde_json::Value;
 
 use super::{
     CLIENTS, active,
     receiver::{self, Receiver},
-    services,
+    receivers, services,
 };
 use crate::{
+    exports::place::Place,
     harness::{
         Directory, eventually,
         gateway::Gateway,
@@ -21,6 +22,13 @@ use crate::{
 /// The credentials of the watch, which a client has too.
 const WATCH: (&str, &str) = ("Authorization", "Bearer watch");
 
+/// What machines share.
+#[derive(Clone, Copy)]
+enum Shared<'s> {
+    Cache(&'s StoreServer),
+    Database(&'s Place),
+}
+
 /// A gateway on a machine of its own, with its own upstream for the same rows, which counts the requests.
 struct Machine {
     upstream: Upstream,
@@ -29,7 +37,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn start(rows: &Rows, store: &StoreServer, receiver: &Receiver) -> Self {
+    fn start(rows: &Rows, shared: Shared<'_>, receiver: &Receiver) -> Self {
         let own = rows.clone();
         let upstream = Upstream::start(move |exchange| own.answer(exchange));
         let directory = Directory::new();
@@ -44,13 +52,23 @@ impl Machine {
             secret.display(),
             credentials.display()
         );
-        let services = services(&directory, &[receiver.port()], "", &tables);
-        let shared = format!("[caches.shared]\naddresses = [\"127.0.0.1:{}\"]\ntimeout = \"1s\"\n", store.port);
         let route = configuration(upstream.address, BY_OFFSET, BY_SCORE);
-        let gateway = Gateway::start(&format!("{shared}{route}{services}"));
-        eventually("the store is up", || {
-            (http::get(gateway.admin, "/status").json()["shared_store"]["degraded"] == false).then_some(())
-        });
+        let gateway = match shared {
+            Shared::Cache(store) => {
+                let services = services(&directory, &[receiver.port()], "", &tables);
+                let port = store.port;
+                let shared = format!("[caches.shared]\naddresses = [\"127.0.0.1:{port}\"]\ntimeout = \"1s\"\n");
+                let gateway = Gateway::start(&format!("{shared}{route}{services}"));
+                eventually("the store is up", || {
+                    (http::get(gateway.admin, "/status").json()["shared_store"]["degraded"] == false).then_some(())
+                });
+                gateway
+            }
+            Shared::Database(place) => {
+                let services = place.webhooks(&receivers(&[receiver.port()]));
+                Gateway::start(&format!("{route}{services}{tables}"))
+            }
+        };
         Self { upstream, gateway, _directory: directory }
     }
 }
@@ -81,7 +99,7 @@ fn one_machine_reads_a_watched_list_for_all() {
     let receiver = Receiver::start();
     let rows = Rows::default();
     rows.change_of(WATCH.1, |own| own.extend((1..=9).map(|id| Row::new(id, id * 10))));
-    let start = || Machine::start(&rows, &store, &receiver);
+    let start = || Machine::start(&rows, Shared::Cache(&store), &receiver);
     let (reading, other) = turns([start(), start()]);
     active(&other.gateway, &[WATCH, ("Host", "localhost")], &receiver.url("/client"), &["collection.changed"]);
     let of = |path: &str| -> Vec<String> {
@@ -103,4 +121,51 @@ fn one_machine_reads_a_watched_list_for_all() {
     assert_eq!(of("/audit"), of("/client"));
     let payloads: Vec<Value> = receiver.events().iter().map(receiver::Received::json).collect();
     assert!(payloads.iter().all(|payload| payload["data"]["watch"] == "top"), "{payloads:?}");
+}
+
+/// Machines with one database take each interval's turn of a watch there, so the list is read once in it, by whichever
+/// machine. A change is one event, for the endpoints of all clients, and none is lost when a machine dies.
+#[test]
+fn machines_with_one_database_read_a_watched_list_once() {
+    let place = Place::postgres();
+    let receiver = Receiver::start();
+    let rows = Rows::default();
+    rows.change_of(WATCH.1, |own| own.extend((1..=9).map(|id| Row::new(id, id * 10))));
+    let [one, other] = [(); 2].map(|()| Machine::start(&rows, Shared::Database(&place), &receiver));
+    let Place::Postgres(server) = &place else { panic!("it is one") };
+    let made = "SELECT to_regclass('cursorgate_webhooks.windows') IS NOT NULL";
+    eventually("the tables", || (server.ask(made) == ["t"]).then_some(()));
+    server.ask(
+        "CREATE TABLE cursorgate_webhooks.turns (until bigint);
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+             $$ BEGIN INSERT INTO cursorgate_webhooks.turns VALUES (NEW.not_before); RETURN NEW; END $$;
+         CREATE TRIGGER note AFTER UPDATE OF not_before ON cursorgate_webhooks.windows
+             FOR EACH ROW WHEN (NEW.not_before > OLD.not_before) EXECUTE FUNCTION note()",
+    );
+    active(&other.gateway, &[WATCH, ("Host", "localhost")], &receiver.url("/client"), &["collection.changed"]);
+    let of = |path: &str| -> Vec<String> {
+        let events = receiver.events();
+        let own = events.iter().filter(|event| event.request.target == path);
+        own.map(|event| event.request.header("webhook-id").expect("an id").to_owned()).collect()
+    };
+    let before = [&one, &other].map(|machine| machine.upstream.count());
+    for id in 10..13 {
+        rows.change_of(WATCH.1, |own| own.push(Row::new(id, id * 50)));
+        let count = usize::try_from(id - 9).expect("a small number");
+        eventually("one event for each endpoint", || {
+            (of("/audit").len() == count && of("/client").len() == count).then_some(())
+        });
+    }
+    assert_eq!(of("/audit"), of("/client"), "one id");
+    let after = [&one, &other].map(|machine| machine.upstream.count());
+    let turns = server.ask("SELECT until FROM cursorgate_webhooks.turns ORDER BY until");
+    let turns: Vec<u64> = turns.iter().map(|until| until.parse().expect("a number")).collect();
+    assert!(turns.len() >= 3 && turns.windows(2).all(|pair| pair[1] - pair[0] >= 1_000), "{turns:?}");
+    let reads = after[0] + after[1] - before[0] - before[1];
+    assert!(reads <= turns.len() + 1, "{reads} reads in {} turns", turns.len());
+
+    drop(one.gateway);
+    rows.change_of(WATCH.1, |own| own.push(Row::new(13, 900)));
+    eventually("the other machine goes on", || (of("/audit").len() == 4 && of("/client").len() == 4).then_some(()));
+    assert_eq!(of("/audit"), of("/client"));
 }

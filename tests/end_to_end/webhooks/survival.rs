@@ -7,43 +7,60 @@ use serde_json::Value;
 use super::{
     CLIENTS, ONE, active, deliveries, delivery, export, get, post,
     receiver::{Receiver, signed_by},
-    register, services, start,
+    register, services, start, start_at,
 };
-use crate::harness::{
-    Directory, Numbers, PATIENCE, eventually,
-    gateway::{Gateway, Keys},
-    list::{PLAIN, serve, users},
-    upstream::{After, Upstream},
+use crate::{
+    exports::place::{Place, over_each_store},
+    harness::{
+        Directory, Numbers, PATIENCE, eventually,
+        gateway::{Gateway, Keys},
+        list::{PLAIN, serve, users},
+        upstream::{After, Upstream},
+    },
 };
 
-#[test]
-fn an_event_whose_process_is_killed_at_its_delivery_arrives() {
+over_each_store!(
+    an_event_whose_process_is_killed_at_its_delivery_arrives,
+    every_event_of_two_processes_arrives_or_is_a_dead_letter,
+    every_event_of_four_processes_arrives_or_is_a_dead_letter,
+    processes_share_the_work,
+);
+
+fn an_event_whose_process_is_killed_at_its_delivery_arrives(place: &Place) {
     let upstream = Upstream::start(serve(users(3)));
-    let (directory, receiver) = (Directory::new(), Receiver::start());
-    let gateway = start(&upstream, &directory, &receiver, "timeout = \"1s\"");
+    let receiver = Receiver::start();
+    let gateway = start_at(&upstream, place, &receiver, "timeout = \"1s\"");
     let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
     receiver.answer(|_, exchange| exchange.wait_for_close().map(|()| After::Close));
     export(&gateway, &[ONE]);
     let first = eventually("an attempt", || receiver.events().into_iter().next());
+    let other = start_at(&upstream, place, &receiver, "timeout = \"1s\"");
     drop(gateway);
     receiver.echo();
-    let gateway = start(&upstream, &directory, &receiver, "timeout = \"1s\"");
-    delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+    delivery(&other, &endpoint.path, &[ONE], "delivered");
     let last = receiver.events().pop().expect("an event");
     assert_eq!((last.id(), &last.body), (first.id(), &first.body));
     assert!(signed_by(&last, &endpoint.secret), "the secret survives too");
 }
 
+fn every_event_of_two_processes_arrives_or_is_a_dead_letter(place: &Place) {
+    every_event_arrives(place, 2);
+}
+
+fn every_event_of_four_processes_arrives_or_is_a_dead_letter(place: &Place) {
+    every_event_arrives(place, 4);
+}
+
 /// Each event arrives or is a dead letter, even if processes are killed repeatedly while exports end and the receiver
 /// refuses at random.
-#[test]
-fn every_event_arrives_or_is_a_dead_letter() {
+fn every_event_arrives(place: &Place, processes: usize) {
     const EXPORTS: usize = 24;
     let upstream = Upstream::start(serve(users(30)));
-    let (directory, receiver) = (Directory::new(), Receiver::start());
+    let receiver = Receiver::start();
     let keys = "attempts = 3\ntimeout = \"1s\"\nper_second = 100";
-    let mut gateway = start(&upstream, &directory, &receiver, keys);
-    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    let start = || start_at(&upstream, place, &receiver, keys);
+    let mut gateways: Vec<Gateway> = (0..processes).map(|_| start()).collect();
+    let endpoint = active(&gateways[0], &[ONE], &receiver.url("/"), &["export.completed"]);
     let numbers = std::sync::Mutex::new(Numbers::new(5));
     receiver.answer(move |_, exchange| {
         let drawn = numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).below(4);
@@ -57,20 +74,22 @@ fn every_event_arrives_or_is_a_dead_letter() {
     let mut numbers = Numbers::new(3);
     let mut jobs = BTreeSet::new();
     for round in 0..6 {
-        for _ in 0..EXPORTS / 6 {
-            let job = export(&gateway, &[ONE]);
+        for number in 0..EXPORTS / 6 {
+            let job = export(&gateways[number % processes], &[ONE]);
             jobs.insert(job.rsplit('/').next().expect("an id").to_owned());
         }
         let wanted = receiver.events().len() + numbers.below(5);
         eventually(&format!("some attempts in round {round}"), || {
-            let rests = deliveries(&gateway, &endpoint.path, &[ONE]).iter().all(|one| one["state"] != "queued");
+            let rests = deliveries(&gateways[0], &endpoint.path, &[ONE]).iter().all(|one| one["state"] != "queued");
             (receiver.events().len() >= wanted || rests).then_some(())
         });
-        drop(gateway);
-        gateway = start(&upstream, &directory, &receiver, keys);
+        // The killed process leaves its place to another one, while the others go on.
+        drop(gateways.remove(numbers.below(processes)));
+        gateways.push(start());
     }
+    let gateway = &gateways[0];
     let ended = eventually("the end of all deliveries", || {
-        let found = deliveries(&gateway, &endpoint.path, &[ONE]);
+        let found = deliveries(gateway, &endpoint.path, &[ONE]);
         (found.len() == EXPORTS && found.iter().all(|one| one["state"] != "queued")).then_some(found)
     });
     let arrived: BTreeMap<String, Value> =
@@ -78,7 +97,7 @@ fn every_event_arrives_or_is_a_dead_letter() {
     let mut told = BTreeSet::new();
     for one in &ended {
         let path = format!("{}/deliveries/{}", endpoint.path, one["id"].as_str().expect("an id"));
-        let document = get(&gateway, &path, &[ONE]);
+        let document = get(gateway, &path, &[ONE]);
         told.insert(document["payload"]["data"]["id"].as_str().expect("an id").to_owned());
         let id = one["eventId"].as_str().expect("an id");
         match one["state"].as_str() {
@@ -90,10 +109,10 @@ fn every_event_arrives_or_is_a_dead_letter() {
     receiver.echo();
     for one in ended.iter().filter(|one| one["state"] == "dead") {
         let path = format!("{}/deliveries/{}/redeliver", endpoint.path, one["id"].as_str().expect("an id"));
-        assert_eq!(post(&gateway, &path, &[ONE], &Value::Null).status, 202);
+        assert_eq!(post(gateway, &path, &[ONE], &Value::Null).status, 202);
     }
     eventually("no dead letter", || {
-        deliveries(&gateway, &endpoint.path, &[ONE]).iter().all(|one| one["state"] == "delivered").then_some(())
+        deliveries(gateway, &endpoint.path, &[ONE]).iter().all(|one| one["state"] == "delivered").then_some(())
     });
     let arrived: BTreeSet<String> =
         receiver.events().iter().map(|event| event.json()["data"]["id"].as_str().expect("an id").to_owned()).collect();
@@ -133,12 +152,11 @@ fn an_event_is_raised_once_if_its_process_ends_around_it() {
     assert_eq!((deliveries(&gateway, &endpoint.path, &[ONE]).len(), receiver.events().len()), (1, 1));
 }
 
-#[test]
-fn processes_share_the_work() {
+fn processes_share_the_work(place: &Place) {
     let upstream = Upstream::start(serve(users(3)));
-    let (directory, receiver) = (Directory::new(), Receiver::start());
-    let first = start(&upstream, &directory, &receiver, "");
-    let second = start(&upstream, &directory, &receiver, "");
+    let receiver = Receiver::start();
+    let first = start_at(&upstream, place, &receiver, "");
+    let second = start_at(&upstream, place, &receiver, "");
     let endpoint = active(&first, &[ONE], &receiver.url("/"), &["export.completed"]);
     for gateway in [&first, &second, &first, &second, &first, &second] {
         export(gateway, &[ONE]);

@@ -1,16 +1,17 @@
 //! The check of `[services]`.
 
-mod exports;
+mod durable;
 mod graphql;
 mod jobs;
 mod mcp;
 mod offered;
 mod public_contract;
 
+pub(super) use self::durable::DurableService;
 use super::{Context, cors, identity, webhooks};
 use crate::{
     key::TableSettings as _,
-    keys::{ADMIN, BULK, FILE, LIVE, LIVE_INTERVAL, ROUTE, SERVICES},
+    keys::{ADMIN, BULK, EXPORTS, FILE, LIVE, LIVE_INTERVAL, ROUTE, SERVICES},
     settings::{
         BulkSettings, ExportSettings, LiveInterval, LiveSettings, OperationType, RouteSettings, ServiceSettings,
     },
@@ -78,7 +79,13 @@ fn bulk(written: &Spanned, root: &Spanned, routes: &[RouteSettings], context: &m
 }
 
 fn exports(written: &Spanned, context: &mut Context<'_>) -> Option<ExportSettings> {
-    Some(ExportSettings { store: exports::store(written, context)?, ..ExportSettings::read(written) })
+    let service = DurableService {
+        name: "services.exports",
+        content: "jobs",
+        directory: &EXPORTS.directory,
+        postgres: &EXPORTS.postgres,
+    };
+    Some(ExportSettings { store: service.store(written, context)?, ..ExportSettings::read(written) })
 }
 
 /// Reports a playground without `admin.token`, because it sends requests with credentials that operators enter.

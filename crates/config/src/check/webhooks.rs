@@ -7,7 +7,7 @@ use base64::{
 };
 use http::HeaderName;
 
-use super::{Context, identity, keyring, tls, upstream};
+use super::{Context, identity, keyring, services::DurableService, tls, upstream};
 use crate::{
     diagnostic::Located,
     key::{Key, TableSettings as _, Word as _},
@@ -64,10 +64,14 @@ pub(super) fn webhooks(
     let watches: Vec<_> = watches.tables().filter_map(|(name, written)| watch(name, written, context)).collect();
     check_types(written, &types, context);
     check_told(written, &endpoints, clients.as_ref(), context);
-    let help = "directory = \"/var/lib/cursorgate/webhooks\"";
-    let directory = context.required(&WEBHOOKS.directory, written, "services.webhooks has no directory", help)?;
+    let service = DurableService {
+        name: "services.webhooks",
+        content: "endpoints and deliveries",
+        directory: &WEBHOOKS.directory,
+        postgres: &WEBHOOKS.postgres,
+    };
     Some(WebhookSettings {
-        directory: context.path(&directory.value, directory.at).into(),
+        store: service.store(written, context)?,
         rules,
         pace,
         ca: WEBHOOKS.ca.located(written).map(|ca| tls::opened(&ca, context)),

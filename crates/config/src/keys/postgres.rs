@@ -1,4 +1,4 @@
-//! The keys of `[services.exports.postgres]`.
+//! The keys of `[services.exports.postgres]` and `[services.webhooks.postgres]`.
 
 use std::time::Duration;
 
@@ -17,14 +17,15 @@ use crate::{
 };
 
 table! {
-    /// The keys of `[services.exports.postgres]`.
+    /// The keys of `[services.exports.postgres]` and `[services.webhooks.postgres]`.
     POSTGRES: PostgresKeys => #[derive(Debug, Clone)] PostgresSettings {
         /// The host and port of each server. The first one that accepts writes is used; standbys are skipped. A change
         /// of `addresses`, `database` or `connections` takes effect after a restart.
         pub addresses: Key<Vec<Located<String>>> as Vec<Located<String>> =>
             texts(&Schema::Text(syntax::postgres_address)).sample(r#"["postgres.internal:5432"]"#);
 
-        /// The name of the database. The gateway creates its tables there; their names begin with `cursorgate_`.
+        /// The name of the database. The gateway creates its tables there; their names begin with `cursorgate_`. Those
+        /// of webhooks are in a schema of their own, `cursorgate_webhooks`, so both services can have one database.
         pub database: Defaulted<String> => text(syntax::line).default(Text("cursorgate"));
 
         /// The user of the gateway. It must be allowed to create tables in its schema; docs/exports.md has the rights.
@@ -49,6 +50,7 @@ table! {
         pub connect_timeout: Defaulted<Duration> => duration("10ms", "1m").default(Text("3s"));
 
         /// The time after which another process takes over a job, if its process has ended or can't reach the server.
+        /// With webhooks, a delivery is taken over this time after the time limit of its attempt.
         pub lease: Defaulted<Duration> => duration("1s", "10m").default(Text("15s"));
     }
 }

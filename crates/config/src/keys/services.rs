@@ -19,7 +19,7 @@ use crate::{
         NamedTexts, caseless_texts, count, duration, flag, named_texts, size, sub_table, table, text, texts,
     },
     schema::Schema,
-    settings::{CountedBy, ExportStoreSettings, IdentityWord, OfferedListSettings, OperationType, ServiceCors},
+    settings::{CountedBy, IdentityWord, OfferedListSettings, OperationType, ServiceCors, ServiceStoreSettings},
     spanned::Spanned,
     syntax,
 };
@@ -179,7 +179,7 @@ table! {
         postgres: Key<Spanned> => sub_table(PostgresKeys::KEYS).optional_section();
 
         /// The place of jobs and results: `directory` or `postgres`.
-        pub store: ExportStoreSettings = ExportStoreSettings::Directory(PathBuf::new());
+        pub store: ServiceStoreSettings = ServiceStoreSettings::Directory(PathBuf::new());
     }
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 
-use super::rate_limit::COUNTED_BY;
+use super::{postgres::PostgresKeys, rate_limit::COUNTED_BY};
 use crate::{
     diagnostic::Located,
     key::{
@@ -16,7 +16,10 @@ use crate::{
     outgoing::OutgoingRules,
     schema::Schema,
     secret::Secret,
-    settings::{CountedBy, EmitSettings, EndpointPace, IdentityWord, OwnEventType, WebhookEndpointSettings},
+    settings::{
+        CountedBy, EmitSettings, EndpointPace, IdentityWord, OwnEventType, ServiceStoreSettings,
+        WebhookEndpointSettings,
+    },
     spanned::Spanned,
     syntax, units,
 };
@@ -26,7 +29,7 @@ table! {
     WEBHOOKS: WebhookKeys => #[derive(Debug, Clone)] WebhookSettings {
         /// The directory for deliveries and for the endpoints that clients register, created if missing. It can't be on
         /// a network file system. A change takes effect after a restart.
-        pub directory: Key<Located<String>> as PathBuf => text(syntax::line).sample(r#""/var/lib/cursorgate/webhooks""#);
+        directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/webhooks""#);
 
         /// The largest number of attempts for a delivery, which is then a dead letter.
         pub attempts: Defaulted<u32> => count(3, 20).default(Count(5));
@@ -117,6 +120,13 @@ table! {
         /// Without this table clients can't register any.
         pub clients: Key<Spanned> as Option<WebhookClientSettings> =>
             sub_table(WebhookClientKeys::KEYS).optional_section();
+
+        /// A PostgreSQL database (12 or newer) for deliveries and endpoints, instead of `directory`. Processes with the same
+        /// database and keys of cursors share the endpoints, the deliveries and the watches.
+        postgres: Key<Spanned> => sub_table(PostgresKeys::KEYS).optional_section();
+
+        /// The place of endpoints and deliveries: `directory` or `postgres`.
+        pub store: ServiceStoreSettings = ServiceStoreSettings::Directory(PathBuf::new());
 
         /// The pace of endpoints that don't set their own: `at_once` and `per_second`.
         pub pace: EndpointPace;

@@ -52,12 +52,20 @@ pub struct OfferedListSettings {
     pub description: Option<String>,
 }
 
-/// The place in which jobs and results are stored.
+/// The place in which a service stores what must survive its process: jobs and results, or endpoints and deliveries.
 #[derive(Debug, Clone)]
-pub enum ExportStoreSettings {
+pub enum ServiceStoreSettings {
     /// A directory on this machine, by the path that is opened.
     Directory(PathBuf),
     Postgres(Box<PostgresSettings>),
+}
+
+impl ServiceStoreSettings {
+    /// Returns the database; `None` for a directory.
+    #[must_use]
+    pub fn postgres(&self) -> Option<&PostgresSettings> {
+        if let Self::Postgres(settings) = self { Some(settings) } else { None }
+    }
 }
 
 impl PostgresSettings {

@@ -28,7 +28,7 @@ use super::{
 use crate::runtime::{clock, service_manager};
 use cursorgate_config::{
     self as config, Diagnostics, ProcessEnvironment,
-    settings::{ExportStoreSettings, LogSettings, Settings},
+    settings::{LogSettings, ServiceStoreSettings, Settings},
 };
 
 /// The interval at which the files are checked for changes.
@@ -264,16 +264,18 @@ impl Fixed {
         keys.push(("server.connections".to_owned(), format!("{:?}", settings.server.connections)));
         let per_address = format!("{:?}", settings.server.connections_per_address);
         keys.push(("server.connections_per_address".to_owned(), per_address));
-        let (mut directory, mut database) = (None, None);
-        match settings.services.exports.as_ref().map(|exports| &exports.store) {
-            None => {}
-            Some(ExportStoreSettings::Directory(path)) => directory = Some(path),
-            Some(ExportStoreSettings::Postgres(own)) => database = Some((own.place(), own.connections)),
+        let exports = settings.services.exports.as_ref().map(|exports| &exports.store);
+        let webhooks = settings.services.webhooks.as_ref().map(|webhooks| &webhooks.store);
+        for (name, store) in [("exports", exports), ("webhooks", webhooks)] {
+            let (mut directory, mut database) = (None, None);
+            match store {
+                None => {}
+                Some(ServiceStoreSettings::Directory(path)) => directory = Some(path),
+                Some(ServiceStoreSettings::Postgres(own)) => database = Some((own.place(), own.connections)),
+            }
+            keys.push((format!("services.{name}.directory"), format!("{directory:?}")));
+            keys.push((format!("services.{name}.postgres"), format!("{database:?}")));
         }
-        keys.push(("services.exports.directory".to_owned(), format!("{directory:?}")));
-        keys.push(("services.exports.postgres".to_owned(), format!("{database:?}")));
-        let webhooks = settings.services.webhooks.as_ref().map(|webhooks| &webhooks.directory);
-        keys.push(("services.webhooks.directory".to_owned(), format!("{webhooks:?}")));
         Self(keys)
     }
 

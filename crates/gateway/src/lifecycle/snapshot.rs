@@ -53,8 +53,8 @@ use cursorgate_config::{
     diagnostic::Location,
     redacted::RedactedConfiguration,
     settings::{
-        AdminSettings, AfterSunset, CorsSettings, CursorKeySettings, ExportStoreSettings, IdentityWord, LegacySettings,
-        ListenerSettings, Network, Role, ServerSettings, ServiceCors, ServiceSettings, Settings, TlsVersion,
+        AdminSettings, AfterSunset, CorsSettings, CursorKeySettings, IdentityWord, LegacySettings, ListenerSettings,
+        Network, Role, ServerSettings, ServiceCors, ServiceSettings, ServiceStoreSettings, Settings, TlsVersion,
         TokenKeySource, UpstreamTls,
     },
 };
@@ -97,6 +97,8 @@ pub struct Snapshot {
     pub webhook_authorities: Option<Arc<Renewable<PeerCredentials>>>,
     /// The certificates for the connections to the database of exports; `None` without a database or without TLS.
     pub export_credentials: Option<Arc<Renewable<PeerCredentials>>>,
+    /// The certificates for the connections to the database of webhooks; `None` without a database or without TLS.
+    pub webhook_store_credentials: Option<Arc<Renewable<PeerCredentials>>>,
     /// The lists that GraphQL and MCP offer, with their descriptions.
     pub described: DescribedLists,
     /// The settings of the admin listener; `None` without `[admin]`.
@@ -301,7 +303,11 @@ impl Snapshot {
         let listeners = listeners(settings, previous, diagnostics);
         let admin_tls = admin_tls(settings, previous, diagnostics);
         let store = store(settings, keys.as_ref(), previous, diagnostics);
-        let credentials = (webhook_authorities(settings, diagnostics), export_credentials(settings, diagnostics));
+        let authorities = webhook_authorities(settings, diagnostics);
+        let exports = settings.services.exports.as_ref().map(|exports| &exports.store);
+        let webhooks = settings.services.webhooks.as_ref().map(|webhooks| &webhooks.store);
+        let credentials = [exports, webhooks].map(|store| database_credentials(store?, diagnostics));
+        let [export_credentials, webhook_store_credentials] = credentials;
         let openapi = OpenApi::compile(settings, &entries, diagnostics);
         let table = service_paths::table(&settings.services, &entries, diagnostics);
         // This check follows the compilation of all parts, to report all of their faults at once.
@@ -326,8 +332,9 @@ impl Snapshot {
             identity_source,
             token_keys,
             services: settings.services.clone(),
-            webhook_authorities: credentials.0,
-            export_credentials: credentials.1,
+            webhook_authorities: authorities,
+            export_credentials,
+            webhook_store_credentials,
             admin: settings.admin.clone(),
             admin_tls,
             keys,
@@ -356,7 +363,7 @@ impl Snapshot {
     }
 
     /// Returns everything that is made from certificate files: for listeners, the admin listener, upstreams, receivers of
-    /// webhooks, the database of exports and the shared store. The renewal thread reads these files again.
+    /// webhooks, the databases of services and the shared store. The renewal thread reads these files again.
     pub fn credentials(&self) -> impl Iterator<Item = &dyn Credentials> {
         let listeners = self.listeners.iter().filter_map(|(_, protocols)| protocols.tls.as_deref());
         let listeners = listeners.chain(self.admin_tls.as_deref());
@@ -364,7 +371,8 @@ impl Snapshot {
         let upstreams = self.upstreams.iter().chain(of_keys).filter_map(|upstream| upstream.peers.credentials());
         let listeners = listeners.map(|tls| -> &dyn Credentials { tls });
         let store = self.store.iter().filter_map(|store| store.credentials());
-        let receivers = self.webhook_authorities.iter().chain(&self.export_credentials);
+        let databases = self.export_credentials.iter().chain(&self.webhook_store_credentials);
+        let receivers = self.webhook_authorities.iter().chain(databases);
         let peers = upstreams.chain(receivers).map(|tls| -> &dyn Credentials { &**tls });
         listeners.chain(peers).chain(store)
     }
@@ -384,9 +392,11 @@ fn webhook_authorities(settings: &Settings, diagnostics: &mut Diagnostics) -> Op
     tls::upstream(&tls, clock::unix_seconds(), diagnostics)
 }
 
-fn export_credentials(settings: &Settings, diagnostics: &mut Diagnostics) -> Option<Arc<Renewable<PeerCredentials>>> {
-    let ExportStoreSettings::Postgres(postgres) = &settings.services.exports.as_ref()?.store else { return None };
-    tls::upstream(postgres.tls.as_ref()?, clock::unix_seconds(), diagnostics)
+fn database_credentials(
+    store: &ServiceStoreSettings,
+    diagnostics: &mut Diagnostics,
+) -> Option<Arc<Renewable<PeerCredentials>>> {
+    tls::upstream(store.postgres()?.tls.as_ref()?, clock::unix_seconds(), diagnostics)
 }
 
 /// Compiles the second paths of lists (`new_clients.path`), each as a route of its own, which has no old clients and

@@ -300,11 +300,11 @@ fn bounded<'j>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cursorgate_config::settings::{CountedBy, ExportStoreSettings};
+    use cursorgate_config::settings::{CountedBy, ServiceStoreSettings};
 
     fn settings(keep: u64, keep_jobs: usize, keep_size: usize) -> ExportSettings {
         ExportSettings {
-            store: ExportStoreSettings::Directory("/x".into()),
+            store: ServiceStoreSettings::Directory("/x".into()),
             at_once: 1,
             per_client: 1,
             key: CountedBy::Principal,

@@ -60,7 +60,7 @@ use super::{
     inner::InnerGateway,
     webhooks::Events,
 };
-use cursorgate_config::settings::{CountedBy, ExportSettings, ExportStoreSettings};
+use cursorgate_config::settings::{CountedBy, ExportSettings, ServiceStoreSettings};
 use cursorgate_cursor::cursor::KeyRing;
 use cursorgate_gateway::{
     Snapshot,
@@ -158,11 +158,11 @@ impl Exports {
         events: Option<Events>,
     ) -> Result<(Self, ExportKeeper, ExportReport), String> {
         let store: Arc<dyn ExportStore> = match &settings.store {
-            ExportStoreSettings::Directory(directory) => {
+            ServiceStoreSettings::Directory(directory) => {
                 let opened = DirectoryStore::open(directory);
                 Arc::new(opened.map_err(|fault| format!("services.exports: {}: {fault}", directory.display()))?)
             }
-            ExportStoreSettings::Postgres(settings) => {
+            ServiceStoreSettings::Postgres(settings) => {
                 let opened = PostgresJobs::open(inner, settings);
                 Arc::new(opened.map_err(|error| format!("services.exports.postgres: {error}"))?)
             }

@@ -315,7 +315,7 @@ impl Webhooks {
 
     async fn list(&self, call: &WebhookCall<'_>) -> Result<Response, Failure> {
         let owners = call.owners.clone();
-        let endpoints = self.call(move |tables| tables.of_client(&owners)).await?;
+        let endpoints = self.read(move |tables| tables.of_client(&owners)).await?;
         let open = |endpoint: &Endpoint| SealedParts::open(call.keys, &endpoint.id, &endpoint.sealed);
         let opened: Vec<Option<SealedParts>> = endpoints.iter().map(open).collect();
         let documents: Vec<_> =
@@ -380,9 +380,7 @@ impl Webhooks {
         let endpoint = self.find(call, id).await?;
         let Some(receiver) = endpoint.receiver(call.settings, call.keys) else { return Err(unreadable(&endpoint)) };
         let turn_of = endpoint.id.clone();
-        let take = move |tables: &mut WebhookTables<'_>| {
-            tables.take_turns(&turn_of, VERIFICATIONS, 1, clock::unix_milliseconds())
-        };
+        let take = move |tables: &mut WebhookTables<'_>| tables.take_turns(&turn_of, VERIFICATIONS, 1, tables.now());
         if self.call(take).await? == 0 {
             let mut problem = Problem::new(Code::RateLimited, "an endpoint is verified once in a second: wait");
             problem.retry_after = Some(HeaderValue::from_static("1"));
@@ -436,12 +434,13 @@ impl Webhooks {
         let Some(cause) = new_id() else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes".to_owned()));
         };
-        let (now, queue, to) = (clock::unix_seconds(), call.settings.queue, endpoint.id.clone());
-        let event = Event::trial(&cause, now);
+        let (queue, to) = (call.settings.queue, endpoint.id.clone());
+        let event = Event::trial(&cause, clock::unix_seconds());
         let queued = self.call(move |tables| {
             // A client must not fill the queue, in which the events of others wait too.
-            let turns = tables.take_turns(&to, VERIFICATIONS, 1, clock::unix_milliseconds())?;
-            if turns == 0 { Ok(None) } else { tables.raise_for(&to, &event, queue, now).map(Some) }
+            let now = tables.now();
+            let turns = tables.take_turns(&to, VERIFICATIONS, 1, now)?;
+            if turns == 0 { Ok(None) } else { tables.raise_for(&to, &event, queue, now / 1_000).map(Some) }
         });
         let Some(delivery) = queued.await? else {
             let mut problem = Problem::new(Code::RateLimited, "an endpoint is tested once in a second: wait");
@@ -458,7 +457,7 @@ impl Webhooks {
         let order: RecoveryOrder = request::read(body, r#"{"since":"2026-11-23T15:00:00Z"}"#)?;
         let range = order.checked()?;
         let revival = Revival::Endpoint(self.find(call, id).await?.id, range);
-        match self.call(move |tables| tables.revive(&revival, clock::unix_milliseconds())).await? {
+        match self.call(move |tables| tables.revive(&revival, tables.now())).await? {
             Revived::Queued(number) => {
                 self.raised.notify_one();
                 Ok(json_response(202, &json!({ "redelivered": number })))
@@ -477,7 +476,7 @@ impl Webhooks {
         if let Some(before) = &before {
             self.find_delivery(call, &id, before).await?;
         }
-        let found = self.call(move |tables| tables.deliveries(&id, state, before.as_deref())).await?;
+        let found = self.read(move |tables| tables.deliveries(&id, state, before.as_deref())).await?;
         let documents: Vec<_> = found.iter().map(|delivery| DeliveryDocument::of(delivery, None)).collect();
         Ok(json_response(200, &json!({ "deliveries": documents })))
     }
@@ -494,7 +493,7 @@ impl Webhooks {
             return Err(unverified(INACTIVE));
         }
         let (found, _) = self.find_delivery(call, id, delivery).await?;
-        self.call(move |tables| tables.redeliver(&found.id, clock::unix_milliseconds())).await?;
+        self.call(move |tables| tables.redeliver(&found.id, tables.now())).await?;
         self.raised.notify_one();
         let (delivery, attempts) = self.find_delivery(call, id, delivery).await?;
         Ok(json_response(202, &DeliveryDocument::of(&delivery, Some(attempts))))
@@ -507,7 +506,7 @@ impl Webhooks {
     /// Returns 404 `webhook_not_found` if there is no endpoint with this id, or if it belongs to another client.
     async fn find(&self, call: &WebhookCall<'_>, id: &str) -> Result<Endpoint, Failure> {
         let (id, owners) = (id.to_owned(), call.owners.clone());
-        self.call(move |tables| tables.find(&id, &owners)).await?.ok_or_else(not_found)
+        self.read(move |tables| tables.find(&id, &owners)).await?.ok_or_else(not_found)
     }
 
     /// Reads, changes and stores an endpoint of the client in one transaction. Returns the changed endpoint.
@@ -543,7 +542,7 @@ impl Webhooks {
         // deliveries. Test: `an_endpoint_belongs_to_its_client`.
         let Endpoint { id, .. } = self.find(call, id).await?;
         let delivery = delivery.to_owned();
-        let found = self.call(move |tables| {
+        let found = self.read(move |tables| {
             let attempts = tables.attempts(&delivery)?;
             Ok(tables.delivery(&id, &delivery)?.map(|found| (found, attempts)))
         });
@@ -559,6 +558,14 @@ impl Webhooks {
     ) -> Result<T, Failure> {
         let called = self.store.call(function).await;
         called.map_err(|fault| failed(&fault))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut WebhookTables<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let read = self.store.read(function).await;
+        read.map_err(|fault| failed(&fault))
     }
 }
 

@@ -79,14 +79,13 @@ impl Events {
         let Some(settings) = &snapshot.services.webhooks else { return Ok(()) };
         let (subscribers, queue) = (subscribers(settings), settings.queue);
         let raise =
-            move |tables: &mut WebhookTables<'_>| tables.raise(&event, &subscribers, queue, clock::unix_seconds());
+            move |tables: &mut WebhookTables<'_>| tables.raise(&event, &subscribers, queue, tables.now() / 1_000);
         self.count(self.store.call(raise).await?);
         Ok(())
     }
 
     /// Raises `collection.changed` for the endpoints of the clients `callers` and of the operator, if the version of a
-    /// page has changed. The version is compared with the last version that any process with the same directory has
-    /// seen.
+    /// page has changed. The version is compared with the last version that any process with the same store has seen.
     ///
     /// # Errors
     ///
@@ -109,9 +108,10 @@ impl Events {
             return Ok(());
         };
         let audience = Audience::Client(owners_of(&snapshot, settings, keys, callers));
-        let (now, queue) = (clock::unix_seconds(), settings.queue);
-        let event = Event::new(kind, &cause, now, audience, &list.data).about(name);
+        let event = Event::new(kind, &cause, clock::unix_seconds(), audience, &list.data).about(name);
+        let queue = settings.queue;
         let seen = move |tables: &mut WebhookTables<'_>| {
+            let now = tables.now() / 1_000;
             // If no endpoint would get the event, neither the version nor the event is stored.
             if !tables.has_receiver(&event, &subscribers, now)? {
                 return Ok(Raised::default());

@@ -32,8 +32,16 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The interval for work that isn't urgent: notices, changes of keys and removals.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// The time for which a delivery stays claimed after the time limit of an attempt.
+/// The time for which a delivery stays claimed after the time limit of an attempt; in PostgreSQL, `lease` is.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// The pause before the end of an attempt is stored again, and the longest time for which that is tried.
+const STORE_AGAIN: Duration = Duration::from_millis(250);
+const STORING: Duration = Duration::from_hours(1);
+
+/// The time after an outage of the store in which no delivery is taken. The claims of attempts may have ended, so their
+/// ends are stored first. Test: `an_attempt_that_ends_while_the_database_is_away_is_not_repeated`.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The factor by which each delay is longer than the previous delay.
 const FACTOR: u32 = 4;
@@ -68,6 +76,8 @@ impl BackgroundService for WebhookKeeper {
         let mut stopping = pin!(vitals.reached(Stage::Draining));
         let mut running = JoinSet::new();
         let (mut looks, mut round_at) = (0_usize, clock::instant());
+        // The time from which the process takes deliveries; `None` after a fault of the store.
+        let mut take_at = Some(clock::instant());
         // Each iteration waits until an event is raised or an attempt ends, or until the next poll is due.
         loop {
             tokio::select! {
@@ -82,6 +92,14 @@ impl BackgroundService for WebhookKeeper {
             let now = clock::instant();
             let looked = async {
                 self.store.check().await?;
+                let Some(at) = take_at else {
+                    self.store.read(|tables| tables.waiting().map(drop)).await?;
+                    take_at = Some(now + GRACE);
+                    return Ok(());
+                };
+                if now < at {
+                    return Ok(());
+                }
                 if now >= round_at {
                     round_at = now + ROUND;
                     self.tidy(&snapshot).await?;
@@ -98,6 +116,7 @@ impl BackgroundService for WebhookKeeper {
                 _ => {}
             }
             if looked.is_err() {
+                take_at = None;
                 tokio::time::sleep(LOOK).await;
             }
             looks = looks.wrapping_add(1);
@@ -161,8 +180,10 @@ fn look(
     let (Some(settings), Some(keys)) = (&snapshot.services.webhooks, snapshot.keys.as_deref()) else {
         return Ok(DueDeliveries::default());
     };
-    let now = clock::unix_milliseconds();
-    let held = u64::try_from((settings.timeout + MARGIN).as_millis()).unwrap_or(u64::MAX);
+    let now = tables.now();
+    // A process that can't reach the database stores the end of its attempt late, or never.
+    let margin = settings.store.postgres().map_or(MARGIN, |postgres| postgres.lease);
+    let held = u64::try_from((settings.timeout + margin).as_millis()).unwrap_or(u64::MAX);
     let mut found = DueDeliveries::default();
     let mut due = tables.due(now)?;
     // Each poll begins with another endpoint. Otherwise an endpoint with many deliveries could use all of `in_flight`
@@ -208,7 +229,7 @@ fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, D
     let (Some(settings), Some(keys)) = (&snapshot.services.webhooks, snapshot.keys.as_deref()) else {
         return Ok(Raised::default());
     };
-    let now = clock::unix_seconds();
+    let now = tables.now() / 1_000;
     let mut raised = Raised::default();
     for (cause, event) in sunsets(snapshot, settings, now) {
         if tables.has_notice(&cause)? {
@@ -298,32 +319,25 @@ impl DeliveryAttempt {
         let gateway = inner.gateway();
         let sender = Sender { snapshot: &snapshot, settings, connections: &gateway.fetcher.connections };
         let sent = sender.send(&receiver, Message { id: &claimed.event, payload: &claimed.payload }).await;
-        let next = next(settings, claimed.attempts + 1, &sent, clock::unix_milliseconds());
+        let next = next(settings, claimed.attempts + 1, &sent);
         log(&claimed, &receiver, &sent, next);
         let counts = gateway.vitals.webhooks();
         counts.attempt(sent.end);
-        let (end, ended) = (sent.end, EndedAttempt { next, record: sent.record });
-        let (disable_after, endpoint, host) = (settings.disable_after, claimed.endpoint.clone(), &receiver.url.host);
-        let (is_ours, buried, disabled) = store
-            .call(move |tables| {
-                let now = clock::unix_seconds();
-                let is_ours = tables.end(&claimed, &ended, now)?;
-                let failing_since = tables.note_attempt(&claimed.endpoint, end == AttemptEnd::Delivered, now)?;
-                // One delivery that fails isn't enough: it has all its attempts. Test:
-                // `an_endpoint_that_fails_for_long_is_disabled`.
-                let has_failed = ended.next == NextStep::Dead
-                    && failing_since.is_some_and(|since| now.saturating_sub(since) >= disable_after.as_secs());
-                let (by, fault) = match (end, has_failed) {
-                    (AttemptEnd::Gone, _) => (DisabledBy::Gone, AttemptEnd::Gone.word()),
-                    (_, true) => (DisabledBy::Failures, "endpoint_disabled"),
-                    (_, false) => return Ok((is_ours, 0, None)),
-                };
-                // The transaction that stores the end of the attempt also disables the endpoint, so no delivery to the
-                // endpoint can be claimed in between.
-                tables.disable(&claimed.endpoint, by)?;
-                Ok((is_ours, tables.bury(&claimed.endpoint, fault, now)?, Some(by)))
-            })
-            .await?;
+        let ended = EndedAttempt { next, record: sent.record };
+        let end = Arc::new(StoredEnd { claimed, end: sent.end, ended, disable_after: settings.disable_after });
+        let (given_up, mut stopping) = (clock::instant() + STORING, pin!(gateway.vitals.reached(Stage::Draining)));
+        let (is_ours, buried, disabled) = loop {
+            let stored = Arc::clone(&end);
+            match store.call(move |tables| stored.store(tables)).await {
+                // Otherwise a delivery that has arrived would be sent again, once the store is back.
+                Err(fault) if fault.may_pass() && clock::instant() < given_up => tokio::select! {
+                    () = &mut stopping => return Err(fault),
+                    () = tokio::time::sleep(STORE_AGAIN) => {}
+                },
+                stored => break stored?,
+            }
+        };
+        let (endpoint, host) = (&end.claimed.endpoint, &receiver.url.host);
         match disabled {
             Some(DisabledBy::Gone) => {
                 tracing::warn!(service = NAME, endpoint, %host, "a webhook endpoint is gone, and disabled");
@@ -342,9 +356,40 @@ impl DeliveryAttempt {
     }
 }
 
-/// Returns the next step of a delivery after this number of attempts, the last of which is `sent`. `now` is in
-/// milliseconds since 1970.
-fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt, now: u64) -> NextStep {
+/// The end of an attempt, as it is stored.
+struct StoredEnd {
+    claimed: Claimed,
+    end: AttemptEnd,
+    ended: EndedAttempt,
+    disable_after: Duration,
+}
+
+impl StoredEnd {
+    /// Stores the end. Returns whether the delivery is still this process's, the number of the dead letters that this
+    /// leads to, and the reason if its endpoint is disabled now.
+    fn store(&self, tables: &mut WebhookTables<'_>) -> Result<(bool, usize, Option<DisabledBy>), DatabaseFault> {
+        let Self { claimed, end, ended, disable_after } = self;
+        let is_ours = tables.end(claimed, ended, tables.now())?;
+        let now = tables.now() / 1_000;
+        let failing_since = tables.note_attempt(&claimed.endpoint, *end == AttemptEnd::Delivered, now)?;
+        // One delivery that fails isn't enough: it has all its attempts. Test:
+        // `an_endpoint_that_fails_for_long_is_disabled`.
+        let has_failed = ended.next == NextStep::Dead
+            && failing_since.is_some_and(|since| now.saturating_sub(since) >= disable_after.as_secs());
+        let (by, fault) = match (end, has_failed) {
+            (AttemptEnd::Gone, _) => (DisabledBy::Gone, AttemptEnd::Gone.word()),
+            (_, true) => (DisabledBy::Failures, "endpoint_disabled"),
+            (_, false) => return Ok((is_ours, 0, None)),
+        };
+        // The transaction that stores the end of the attempt also disables the endpoint, so no delivery to the endpoint
+        // can be claimed in between.
+        tables.disable(&claimed.endpoint, by)?;
+        Ok((is_ours, tables.bury(&claimed.endpoint, fault, now)?, Some(by)))
+    }
+}
+
+/// Returns the next step of a delivery after this number of attempts, the last of which is `sent`.
+fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt) -> NextStep {
     match sent.end {
         AttemptEnd::Delivered => NextStep::Delivered,
         // Status 410 means that the receiver doesn't want more attempts. Test: `an_endpoint_that_is_gone_is_disabled`.
@@ -355,8 +400,7 @@ fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt, now: u64)
             // The wait is bounded so that a receiver can't postpone a delivery for years.
             // Test: `the_retry_after_of_a_receiver_is_obeyed_within_a_bound`.
             let asked = sent.retry_after.unwrap_or_default().min(settings.longest_delay);
-            let wait = backoff.pause(attempts).max(asked);
-            NextStep::Again(now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+            NextStep::Again(backoff.pause(attempts).max(asked))
         }
     }
 }

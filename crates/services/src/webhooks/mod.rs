@@ -3,7 +3,7 @@
 //!
 //! A service raises an event (`events`). One transaction stores a delivery for each endpoint that gets the event
 //! (`store`). The `keeper` attempts each delivery until an attempt succeeds or the last attempt has failed; `send`
-//! makes one attempt. Even if the process crashes, any process that shares the directory continues. An endpoint belongs
+//! makes one attempt. Even if the process crashes, any process that shares the store continues. An endpoint belongs
 //! to the operator, who configures it, or to a client, which registers it by a request (`request`, `api`, `document`).
 //! `emitted` reads the events of services behind the gateway.
 //! `endpoint` contains the data of endpoints, `event` the types of events, and `signature` the secrets. `watch` reads
@@ -37,7 +37,7 @@ pub(super) use self::{
     watch::WatchKeeper,
 };
 use super::inner::InnerGateway;
-use cursorgate_config::settings::WebhookSettings;
+use cursorgate_config::settings::{ServiceStoreSettings, WebhookSettings};
 
 /// The parts of the webhooks of a process.
 pub(super) struct OpenWebhooks {
@@ -49,14 +49,22 @@ pub(super) struct OpenWebhooks {
     pub(super) events: Events,
 }
 
-/// Opens the webhooks whose store is in the configured directory.
+/// Opens the webhooks with the configured store.
 ///
 /// # Errors
 ///
-/// Returns the fault of the directory or of its database as a message.
+/// Returns the fault of the store as a message.
 pub(super) fn open(inner: &Arc<InnerGateway>, settings: &WebhookSettings) -> Result<OpenWebhooks, String> {
-    let store = WebhookStore::open(&settings.directory)
-        .map_err(|fault| format!("services.webhooks: {}: {fault}", settings.directory.display()))?;
+    let store = match &settings.store {
+        ServiceStoreSettings::Directory(directory) => {
+            let opened = WebhookStore::open(directory);
+            opened.map_err(|fault| format!("services.webhooks: {}: {fault}", directory.display()))?
+        }
+        ServiceStoreSettings::Postgres(settings) => {
+            let opened = WebhookStore::connect(inner, settings);
+            opened.map_err(|error| format!("services.webhooks.postgres: {error}"))?
+        }
+    };
     let raised: Arc<Notify> = Arc::default();
     let events = Events { inner: Arc::clone(inner), store: store.clone(), raised: Arc::clone(&raised) };
     Ok(OpenWebhooks {

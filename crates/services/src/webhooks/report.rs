@@ -31,7 +31,8 @@ const PAUSE: &str = "/webhooks/pause";
 const ACTIVATION: &str = "/webhooks/activate";
 
 const OFF: ReportRefusal = (StatusCode::NOT_FOUND, "[services.webhooks] is no longer configured\n");
-const FAILED: ReportRefusal = (StatusCode::INTERNAL_SERVER_ERROR, "the deliveries can't be read: the log says why\n");
+const FAILED: ReportRefusal =
+    (StatusCode::SERVICE_UNAVAILABLE, "the store of webhooks is not available: the log says why\n");
 const UNREADABLE: ReportRefusal =
     (StatusCode::BAD_REQUEST, "send {\"delivery\": \"ID\"} or {\"endpoint\": \"ID\"}, of /webhooks/dead-letters\n");
 const UNNAMED: ReportRefusal = (StatusCode::BAD_REQUEST, "send {\"endpoint\": \"ID\"} with an id of /webhooks\n");
@@ -145,7 +146,7 @@ impl ServiceReport for WebhookReport {
         if path == DEAD_LETTERS {
             return self.dead_letters(query).await;
         }
-        let read = self.store.call(|tables| Ok((tables.counted_endpoints()?, tables.watches()?)));
+        let read = self.store.read(|tables| Ok((tables.counted_endpoints()?, tables.watches()?)));
         let (endpoints, watches) = read.await.map_err(|fault| failed(&fault))?;
         let endpoints = endpoints.iter().map(|endpoint| entry(endpoint, settings, &snapshot)).collect();
         // Only the watches of the configuration are listed. The store can still contain watches that were removed from
@@ -181,7 +182,7 @@ impl ServiceReport for WebhookReport {
             // A body with both ids or without an id doesn't determine which dead letters to send.
             _ => return Err(UNREADABLE),
         };
-        let revived = self.store.call(move |tables| tables.revive(&revival, clock::unix_milliseconds()));
+        let revived = self.store.call(move |tables| tables.revive(&revival, tables.now()));
         match revived.await.map_err(|fault| failed(&fault))? {
             Revived::Queued(number) => {
                 tracing::info!(service = NAME, number, "dead letters of webhooks are sent again");
@@ -242,7 +243,7 @@ impl WebhookReport {
         };
         let found = self
             .store
-            .call(move |tables| tables.dead_letters(before.as_deref()))
+            .read(move |tables| tables.dead_letters(before.as_deref()))
             .await
             .map_err(|fault| failed(&fault))?
             .ok_or(REMOVED)?;

@@ -1,15 +1,15 @@
-//! The endpoints of a directory and their deliveries, in an SQLite database that processes of one machine can share.
+//! Endpoints and their deliveries, in a directory that processes of one machine can share (SQLite), or in a PostgreSQL
+//! database for processes on several machines.
 //!
-//! This module contains the queries for endpoints. The queries for deliveries are in `queue`, the ones for versions of
+//! Both have the same queries (`crate::sql`), and all times in the store are of its own clock. This module contains the queries for endpoints. The queries for deliveries are in `queue`, the ones for versions of
 //! watched pages in `windows`, and the ones for operators' reports in `overview`.
 
 mod overview;
+mod postgres;
 mod queue;
 mod windows;
 
 use std::path::Path;
-
-use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params_from_iter};
 
 pub(super) use self::{
     overview::{CountedEndpoint, DeadLetter, Revival, Revived, TimeRange},
@@ -17,9 +17,12 @@ pub(super) use self::{
     windows::{SeenVersion, WatchRecord},
 };
 use super::endpoint::{DisabledBy, Endpoint, EndpointState};
-use crate::database::{Database, DatabaseFault, OwnDirectory, count, natural, whole};
+use crate::{
+    database::{Database, DatabaseFault, OwnDirectory, count, natural, whole},
+    sql::{Row, SqlDatabase, SqlTransaction, SqlValue, places, values},
+};
 
-/// The SQL scripts that create and change the tables, one for each version.
+/// The SQL scripts that create and change the tables in SQLite, one for each version.
 const STEPS: [&str; 4] = [
     "
 CREATE TABLE endpoints (
@@ -159,15 +162,16 @@ impl Subscribers {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct WebhookStore {
-    database: Database,
-    own: OwnDirectory,
+    database: SqlDatabase,
+    /// The directory; `None` with PostgreSQL.
+    own: Option<OwnDirectory>,
 }
 
 /// The tables in a transaction. If a function returns an error, the transaction is rolled back.
 pub(super) struct WebhookTables<'c> {
-    transaction: &'c Transaction<'c>,
+    transaction: &'c SqlTransaction<'c>,
 }
 
 impl WebhookStore {
@@ -177,17 +181,20 @@ impl WebhookStore {
     ///
     /// Returns the fault of the directory or of its database.
     pub(super) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
-        let database = Database::open(&directory.join("webhooks.sqlite3"), &STEPS)?;
-        Ok(Self { database, own: OwnDirectory::open(directory)? })
+        let database = SqlDatabase::Sqlite(Database::open(&directory.join("webhooks.sqlite3"), &STEPS)?);
+        Ok(Self { database, own: Some(OwnDirectory::open(directory)?) })
     }
 
-    /// Checks that the store can be written.
+    /// Checks that a directory can be written. PostgreSQL tells of its faults by itself.
     ///
     /// # Errors
     ///
     /// Returns the fault of the directory.
     pub(super) async fn check(&self) -> Result<(), DatabaseFault> {
-        self.own.check().await
+        match &self.own {
+            Some(directory) => directory.check().await,
+            None => Ok(()),
+        }
     }
 
     /// Runs a function in one transaction of the database, on a thread that may block.
@@ -200,6 +207,18 @@ impl WebhookStore {
         function: impl FnOnce(&mut WebhookTables<'_>) -> Result<T, DatabaseFault> + Send + 'static,
     ) -> Result<T, DatabaseFault> {
         self.database.call(move |transaction| function(&mut WebhookTables { transaction })).await
+    }
+
+    /// Runs a function that only reads, which waits for no write.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the function or of its transaction.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut WebhookTables<'_>) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, DatabaseFault> {
+        self.database.read(move |transaction| function(&mut WebhookTables { transaction })).await
     }
 }
 
@@ -223,6 +242,11 @@ pub(super) struct EndpointLimits {
 }
 
 impl WebhookTables<'_> {
+    /// Returns the time of the transaction by the clock of the store, in milliseconds since 1970.
+    pub(super) fn now(&self) -> u64 {
+        self.transaction.now()
+    }
+
     /// Adds an endpoint of a client, unless the limit of this client, of its address or of all clients is reached.
     /// `number` is the number of the key that sealed the endpoint.
     pub(super) fn register(
@@ -235,39 +259,40 @@ impl WebhookTables<'_> {
         // The endpoints are counted in the transaction that adds one, so two requests at the same time can't both take
         // the last place. Endpoints under all names of the client count. Otherwise a change of keys would let the
         // client exceed its limit.
-        let places = vec!["?"; client.names.len()].join(", ");
         let query = format!(
-            "SELECT count(*) FILTER (WHERE coalesce(counted, owner) IN ({places})), count(*) FILTER (WHERE network = ?)
-             FROM endpoints WHERE owner IS NOT NULL"
+            "SELECT count(*) FILTER (WHERE coalesce(counted, owner) IN ({})) AS own,
+                 count(*) FILTER (WHERE network = ?1) AS near, count(*) AS everyone
+             FROM endpoints WHERE owner IS NOT NULL",
+            places(2, client.names.len())
         );
-        let parameters = client.names.iter().map(Some).chain([client.network.as_ref()]);
-        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let (own, near): (i64, i64) = self.transaction.query_row(&query, params_from_iter(parameters), read)?;
+        let parameters = std::iter::once((&client.network).into()).chain(client.names.iter().map(SqlValue::from));
+        let mut row = self.transaction.row(&query, &parameters.collect::<Vec<_>>())?;
+        let mut counted = |name| row.as_mut().map_or(Ok(0), |row| row.take(name)).map(count);
+        let (own, near, everyone) = (counted("own")?, counted("near")?, counted("everyone")?);
         // A client has a new name with each value of a header that no upstream checks. Test:
         // `noise_in_a_cookie_makes_no_new_client`.
         let per_network = limits.per_client.saturating_mul(CLIENTS_OF_NETWORK);
-        if count(own) >= limits.per_client || count(near) >= per_network {
+        if own >= limits.per_client || near >= per_network {
             return Ok(Registered::ClientIsFull);
         }
         // Endpoints of the operator don't count for the limit of all clients.
-        let query = "SELECT count(*) FROM endpoints WHERE owner IS NOT NULL";
-        if count(self.transaction.query_row(query, [], |row| row.get(0))?) >= limits.all {
+        if everyone >= limits.all {
             return Ok(Registered::AllAreFull);
         }
         self.transaction.execute(
             "INSERT INTO endpoints (id, owner, counted, network, state, verified, events, created, number, sealed)
-             VALUES (:id, :owner, :counted, :network, :state, 0, :events, :created, :number, :sealed)",
-            named_params! {
-                ":id": endpoint.id,
-                ":owner": endpoint.owner,
-                ":counted": client.names.first(),
-                ":network": client.network,
-                ":state": endpoint.state.word(),
-                ":events": serde_json::to_string(&endpoint.events)?,
-                ":created": whole(endpoint.created),
-                ":number": number,
-                ":sealed": endpoint.sealed,
-            },
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
+            values![
+                &endpoint.id,
+                &endpoint.owner,
+                client.names.first().map(String::as_str),
+                &client.network,
+                endpoint.state.word(),
+                &serde_json::to_string(&endpoint.events)?,
+                whole(endpoint.created),
+                number,
+                endpoint.sealed.as_slice(),
+            ],
         )?;
         Ok(Registered::Added)
     }
@@ -275,20 +300,19 @@ impl WebhookTables<'_> {
     /// Stores a changed endpoint of a client. `number` is the number of the key that sealed the endpoint.
     pub(super) fn change(&mut self, endpoint: &Endpoint, number: u32) -> Result<(), DatabaseFault> {
         self.transaction.execute(
-            "UPDATE endpoints SET owner = :owner, verified = :verified, disabled_by = :disabled_by, events = :events,
-                 number = :number, sealed = :sealed, state = :state,
-                 failing_since = iif(state <> :state, NULL, failing_since)
-             WHERE id = :id",
-            named_params! {
-                ":id": endpoint.id,
-                ":owner": endpoint.owner,
-                ":state": endpoint.state.word(),
-                ":verified": endpoint.is_verified,
-                ":disabled_by": endpoint.disabled_by.map(DisabledBy::word),
-                ":events": serde_json::to_string(&endpoint.events)?,
-                ":number": number,
-                ":sealed": endpoint.sealed,
-            },
+            "UPDATE endpoints SET owner = ?2, state = ?3, verified = ?4, disabled_by = ?5, events = ?6, number = ?7,
+                 sealed = ?8, failing_since = CASE WHEN state = ?3 THEN failing_since END
+             WHERE id = ?1",
+            values![
+                &endpoint.id,
+                &endpoint.owner,
+                endpoint.state.word(),
+                endpoint.is_verified,
+                endpoint.disabled_by.map(DisabledBy::word),
+                &serde_json::to_string(&endpoint.events)?,
+                number,
+                endpoint.sealed.as_slice(),
+            ],
         )?;
         Ok(())
     }
@@ -296,26 +320,26 @@ impl WebhookTables<'_> {
     /// Disables an endpoint for a reason.
     pub(super) fn disable(&mut self, id: &str, by: DisabledBy) -> Result<(), DatabaseFault> {
         let statement = "UPDATE endpoints SET state = 'disabled', disabled_by = ?2 WHERE id = ?1";
-        self.transaction.execute(statement, [id, by.word()])?;
+        self.transaction.execute(statement, values![id, by.word()])?;
         Ok(())
     }
 
     /// Enables a disabled endpoint again; it is active if it was verified.
     pub(super) fn enable(&mut self, id: &str) -> Result<(), DatabaseFault> {
-        let statement = "UPDATE endpoints SET state = iif(verified, 'active', 'unverified'), disabled_by = NULL,
-                 failing_since = NULL
+        let statement = "UPDATE endpoints SET state = CASE WHEN verified = 1 THEN 'active' ELSE 'unverified' END,
+                 disabled_by = NULL, failing_since = NULL
              WHERE id = ?1 AND state = 'disabled'";
-        self.transaction.execute(statement, [id])?;
+        self.transaction.execute(statement, values![id])?;
         Ok(())
     }
 
     /// Notes the end of an attempt for an endpoint. Returns the time since which no attempt has succeeded, in seconds
     /// since 1970; `None` if this one has. `now` is in seconds since 1970.
     pub(super) fn note_attempt(&mut self, id: &str, is_success: bool, now: u64) -> Result<Option<u64>, DatabaseFault> {
-        let statement = "UPDATE endpoints SET failing_since = iif(?2, NULL, coalesce(failing_since, ?3)) WHERE id = ?1
+        let statement =
+            "UPDATE endpoints SET failing_since = CASE WHEN ?2 = 0 THEN coalesce(failing_since, ?3) END WHERE id = ?1
              RETURNING failing_since";
-        let since: Option<Option<i64>> =
-            self.transaction.query_row(statement, (id, is_success, whole(now)), |row| row.get(0)).optional()?;
+        let since: Option<Option<i64>> = self.transaction.cell(statement, values![id, is_success, whole(now)])?;
         Ok(since.flatten().map(natural))
     }
 
@@ -327,7 +351,7 @@ impl WebhookTables<'_> {
             "DELETE FROM deliveries WHERE endpoint = ?1",
             "DELETE FROM endpoints WHERE id = ?1",
         ] {
-            self.transaction.execute(statement, [id])?;
+            self.transaction.execute(statement, values![id])?;
         }
         self.remove_lone_events()
     }
@@ -335,7 +359,7 @@ impl WebhookTables<'_> {
     /// Returns the endpoint with this id, of the operator or of any client; `None` if there is no such endpoint.
     pub(super) fn endpoint(&mut self, id: &str) -> Result<Option<Endpoint>, DatabaseFault> {
         let query = format!("SELECT {COLUMNS} FROM endpoints WHERE id = ?1");
-        self.transaction.query_row(&query, [id], |row| Ok(read(row))).optional()?.transpose()
+        self.transaction.row(&query, values![id])?.map(read).transpose()
     }
 
     /// Returns an endpoint of a client; `None` if there is no such endpoint, or if it belongs to someone else. `owners`
@@ -347,21 +371,21 @@ impl WebhookTables<'_> {
 
     /// Returns the endpoints of a client, the oldest first. `owners` are the client's names, one for each cursor key.
     pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<Endpoint>, DatabaseFault> {
-        let places = vec!["?"; owners.len()].join(", ");
+        if owners.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places = places(1, owners.len());
         let query = format!(
             "SELECT {COLUMNS} FROM endpoints WHERE owner IN ({places}) ORDER BY created, rowid LIMIT {MOST_LISTED}"
         );
-        let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map(params_from_iter(owners), |row| Ok(read(row)))?;
-        rows.map(|row| row?).collect()
+        let owners: Vec<SqlValue<'_>> = owners.iter().map(SqlValue::from).collect();
+        self.transaction.rows(&query, &owners)?.into_iter().map(read).collect()
     }
 
     /// Returns the active endpoints of all clients.
     pub(super) fn of_clients(&mut self) -> Result<Vec<Endpoint>, DatabaseFault> {
         let query = format!("SELECT {COLUMNS} FROM endpoints WHERE owner IS NOT NULL AND state = 'active'");
-        let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map([], |row| Ok(read(row)))?;
-        rows.map(|row| row?).collect()
+        self.transaction.rows(&query, &[])?.into_iter().map(read).collect()
     }
 
     /// Stores an endpoint of the operator, or updates the stored one from the configuration. An endpoint whose URL has
@@ -369,17 +393,14 @@ impl WebhookTables<'_> {
     fn configure(&mut self, endpoint: &OperatorsEndpoint, now: u64) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "INSERT INTO endpoints (id, state, verified, events, created, mark)
-             VALUES (:id, 'active', 1, :events, :now, :mark)
+             VALUES (?1, 'active', 1, ?2, ?3, ?4)
              ON CONFLICT (id) DO UPDATE SET
-                 state = iif(mark = :mark, state, 'active'), disabled_by = iif(mark = :mark, disabled_by, NULL),
-                 failing_since = iif(mark = :mark, failing_since, NULL), events = :events, mark = :mark
-             WHERE mark <> :mark OR events <> :events",
-            named_params! {
-                ":id": endpoint.id,
-                ":events": serde_json::to_string(&endpoint.events)?,
-                ":now": whole(now),
-                ":mark": endpoint.mark,
-            },
+                 state = CASE WHEN endpoints.mark = ?4 THEN endpoints.state ELSE 'active' END,
+                 disabled_by = CASE WHEN endpoints.mark = ?4 THEN endpoints.disabled_by END,
+                 failing_since = CASE WHEN endpoints.mark = ?4 THEN endpoints.failing_since END,
+                 events = ?2, mark = ?4
+             WHERE endpoints.mark <> ?4 OR endpoints.events <> ?2",
+            values![&endpoint.id, &serde_json::to_string(&endpoint.events)?, whole(now), &endpoint.mark],
         )?;
         Ok(())
     }
@@ -389,37 +410,34 @@ impl WebhookTables<'_> {
         // Endpoints of the operator have no number. A comparison with NULL isn't true, so the query leaves these
         // endpoints out.
         let query = format!("SELECT {COLUMNS} FROM endpoints WHERE number <> ?1 LIMIT {MOST_LISTED}");
-        let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map([number], |row| Ok(read(row)))?;
-        rows.map(|row| row?).collect()
+        self.transaction.rows(&query, values![number])?.into_iter().map(read).collect()
     }
 
     /// Returns whether the notice of a sunset with this cause has been raised.
     pub(super) fn has_notice(&mut self, cause: &str) -> Result<bool, DatabaseFault> {
-        let query = "SELECT EXISTS (SELECT 1 FROM notices WHERE cause = ?1)";
-        Ok(self.transaction.query_row(query, [cause], |row| row.get(0))?)
+        Ok(self.transaction.row("SELECT cause FROM notices WHERE cause = ?1", values![cause])?.is_some())
     }
 
     /// Records that the notice of a sunset with this cause has been raised. `now` is in seconds since 1970.
     pub(super) fn note(&mut self, cause: &str, now: u64) -> Result<(), DatabaseFault> {
-        self.transaction
-            .execute("INSERT OR IGNORE INTO notices (cause, given) VALUES (?1, ?2)", (cause, whole(now)))?;
+        let statement = "INSERT INTO notices (cause, given) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        self.transaction.execute(statement, values![cause, whole(now)])?;
         Ok(())
     }
 }
 
-fn read(row: &Row<'_>) -> Result<Endpoint, DatabaseFault> {
-    let (state, events): (String, String) = (row.get("state")?, row.get("events")?);
+fn read(mut row: Row) -> Result<Endpoint, DatabaseFault> {
+    let (state, events): (String, String) = (row.take("state")?, row.take("events")?);
     Ok(Endpoint {
-        id: row.get("id")?,
-        owner: row.get("owner")?,
+        id: row.take("id")?,
+        owner: row.take("owner")?,
         // The fallback is never used, because the table permits only the words of states.
         state: EndpointState::of(&state).unwrap_or(EndpointState::Disabled),
-        is_verified: row.get("verified")?,
-        disabled_by: row.get::<_, Option<String>>("disabled_by")?.and_then(|word| DisabledBy::of(&word)),
+        is_verified: row.take("verified")?,
+        disabled_by: row.take::<Option<String>>("disabled_by")?.and_then(|word| DisabledBy::of(&word)),
         events: serde_json::from_str(&events)?,
-        created: natural(row.get("created")?),
-        sealed: row.get::<_, Option<Vec<u8>>>("sealed")?.unwrap_or_default(),
+        created: natural(row.take("created")?),
+        sealed: row.take::<Option<Vec<u8>>>("sealed")?.unwrap_or_default(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Watches lists of the configuration for changes. At each interval of a list, one of the processes that share the
-//! directory requests the list, with the headers of the configuration.
+//! webhooks' store requests the list, with the headers of the configuration.
 //!
-//! Of processes that share a store (`[caches.shared]`), one has the turn to request the list, until it ends. It writes
+//! Of processes with separate directories that share a cache (`[caches.shared]`), one has the turn to request the list, until it ends. It writes
 //! the version and the cause of the last change to the store, where the others read them, for the endpoints of their own
 //! clients. Each cause is derived from the cause before it, so a process that takes over raises the same event again and
 //! not another one. Without an answer of the store, each process requests the list itself.
@@ -72,6 +72,8 @@ struct WatchRest {
     until: Option<Instant>,
     /// The number of failed requests in a row.
     failures: u32,
+    /// True if the last look has failed by a fault of the store.
+    waits: bool,
     /// The key, the `ETag` and the version of the page that was read last; `None` before the first page, after a
     /// failure, and after a page without an `ETag`.
     seen: Option<([u8; 32], HeaderValue, String)>,
@@ -141,7 +143,7 @@ impl WatchKeeper {
     /// Requests a list, unless another process has requested it in this interval. Returns the state until the next
     /// request.
     async fn turn(&self, snapshot: &Arc<Snapshot>, watch: &WatchSettings, rest: WatchRest) -> WatchRest {
-        let failures = rest.failures;
+        let WatchRest { failures, waits, .. } = rest;
         let turned = match caught(pin!(self.ask(snapshot, watch, rest))).await {
             Ok(turned) => turned,
             Err(panic) => {
@@ -151,14 +153,21 @@ impl WatchKeeper {
                 return WatchRest {
                     until: Some(clock::instant() + watch.interval.max(LONGEST_WAIT)),
                     failures,
+                    waits,
                     seen: None,
                 };
             }
         };
-        turned.unwrap_or_else(|fault| {
-            tracing::error!(service = NAME, watch = watch.name, %fault, "a watch waits");
-            WatchRest { until: Some(clock::instant() + LOOK), failures, seen: None }
-        })
+        match turned {
+            Ok(rest) => WatchRest { waits: false, ..rest },
+            Err(fault) => {
+                // The keeper tells of the end of an outage.
+                if !waits {
+                    tracing::error!(service = NAME, watch = watch.name, %fault, "a watch waits");
+                }
+                WatchRest { until: Some(clock::instant() + LOOK), failures, waits: true, seen: None }
+            }
+        }
     }
 
     async fn ask(
@@ -170,17 +179,19 @@ impl WatchKeeper {
         let Some(keys) = snapshot.keys.as_deref() else { return Ok(rest) };
         let request = WatchTurn::new(snapshot, watch);
         let names = names(keys, WINDOW, &request.key);
-        let (now, began) = (clock::unix_milliseconds(), clock::instant());
         let longest = watch.interval.max(LONGEST_WAIT);
-        let [until, latest] = [watch.interval, longest].map(|wait| now.saturating_add(milliseconds(wait)));
-        let (name, claimed) = (watch.name.clone(), names.clone());
+        let (name, claimed, interval) = (watch.name.clone(), names.clone(), watch.interval);
         let claim = move |tables: &mut WebhookTables<'_>| {
-            Ok((tables.claim_watch(&name, &claimed, now, until, latest)?, tables.holder()?))
+            let now = tables.now();
+            let [until, latest] = [interval, longest].map(|wait| now.saturating_add(milliseconds(wait)));
+            let due = tables.claim_watch(&name, &claimed, now, until, latest)?;
+            Ok((due.map(|due| due.saturating_sub(now)), tables.holder()?))
         };
-        let (due, holder) = self.store.call(claim).await?;
-        if let Some(due) = due {
+        let (wait, holder) = self.store.call(claim).await?;
+        let began = clock::instant();
+        if let Some(wait) = wait {
             // Another process has sent the request in this interval, or this process before a restart.
-            rest.until = Some(began + Duration::from_millis(due.saturating_sub(now)));
+            rest.until = Some(began + Duration::from_millis(wait));
             return Ok(rest);
         }
         rest.until = Some(began + watch.interval);
@@ -233,8 +244,11 @@ impl WatchKeeper {
             shared.take_turn(wait).await;
         }
         // If there is no fault, 0 keeps the time that the claim has set.
-        let until = if wait.is_zero() { 0 } else { clock::unix_milliseconds().saturating_add(milliseconds(wait)) };
-        self.store.call(move |tables| tables.end_watch(&names, fault.as_deref(), until)).await?;
+        let end = move |tables: &mut WebhookTables<'_>| {
+            let until = if wait.is_zero() { 0 } else { tables.now().saturating_add(milliseconds(wait)) };
+            tables.end_watch(&names, fault.as_deref(), until)
+        };
+        self.store.call(end).await?;
         Ok(rest)
     }
 

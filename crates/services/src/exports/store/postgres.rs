@@ -29,13 +29,14 @@ use crate::{
     database::{natural, whole},
     exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState, ResultStretch},
     inner::InnerGateway,
-    postgres::{Postgres, PostgresFault, PostgresTarget, TypedValue},
+    postgres::{Postgres, PostgresFault, PostgresTarget, TableSet, TypedValue},
 };
-use cursorgate_config::settings::{ExportStoreSettings, PostgresSettings};
+use cursorgate_config::settings::{PostgresSettings, ServiceStoreSettings};
 use cursorgate_gateway::session::service::BodySource;
 
-/// The SQL scripts that create and change the tables, one for each version.
-const STEPS: [&str; 3] = [TABLES, keys::POSTGRES, QUEUES];
+/// The tables, with the lock `cursorga`.
+const TABLE_SET: TableSet =
+    TableSet { steps: &[TABLES, keys::POSTGRES, QUEUES], schema: None, lock: 0x6375_7273_6f72_6761 };
 
 /// The script that adds the column for the queues of jobs that aren't exports.
 const QUEUES: &str = "ALTER TABLE cursorgate_exports ADD COLUMN queue text;";
@@ -115,11 +116,10 @@ impl PostgresJobs {
         let target = move || {
             let snapshot = inner.gateway().live.pin();
             let exports = snapshot.services.exports.as_ref()?;
-            let ExportStoreSettings::Postgres(settings) = &exports.store else { return None };
-            let credentials = snapshot.export_credentials.as_ref().map(|tls| Arc::clone(&tls.current()));
-            Some(PostgresTarget { settings: PostgresSettings::clone(settings), credentials })
+            let ServiceStoreSettings::Postgres(settings) = &exports.store else { return None };
+            Some(PostgresTarget::of(settings, snapshot.export_credentials.as_deref()))
         };
-        let postgres = Arc::new(Postgres::new(settings, &STEPS, Box::new(target))?);
+        let postgres = Arc::new(Postgres::new(settings, TABLE_SET, Box::new(target))?);
         Ok(Self { postgres, lease: settings.lease })
     }
 }

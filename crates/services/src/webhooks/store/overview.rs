@@ -1,13 +1,12 @@
 //! Queries for all endpoints and all dead letters, for the operator's report.
 
-use rusqlite::{OptionalExtension as _, named_params};
-
 use super::{
     COLUMNS, WebhookTables,
     queue::{self, Delivery, DeliveryState, MOST_LISTED},
 };
 use crate::{
     database::{DatabaseFault, count, whole},
+    sql::{Row, values},
     webhooks::endpoint::{Endpoint, EndpointState},
 };
 
@@ -75,16 +74,12 @@ impl WebhookTables<'_> {
             "SELECT {COLUMNS}, {queued} AS queued, {delivered} AS delivered, {dead} AS dead FROM endpoints
              ORDER BY owner IS NOT NULL, created, rowid LIMIT {MOST_ENDPOINTS}"
         );
-        let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map([], |row| {
-            let number = |name: &str| row.get(name).map(count);
-            Ok((super::read(row), number("queued")?, number("delivered")?, number("dead")?))
-        })?;
-        let counted = rows.map(|row| {
-            let (endpoint, queued, delivered, dead) = row?;
-            Ok(CountedEndpoint { endpoint: endpoint?, queued, delivered, dead })
-        });
-        counted.collect()
+        let counted = |mut row: Row| {
+            let mut number = |name: &str| row.take(name).map(count);
+            let (queued, delivered, dead) = (number("queued")?, number("delivered")?, number("dead")?);
+            Ok(CountedEndpoint { endpoint: super::read(row)?, queued, delivered, dead })
+        };
+        self.transaction.rows(&query, &[])?.into_iter().map(counted).collect()
     }
 
     /// Returns up to [`MOST_LISTED`] dead letters of all endpoints, the newest first. With `before`, only dead letters
@@ -96,7 +91,7 @@ impl WebhookTables<'_> {
         let mut place: Option<i64> = None;
         if let Some(before) = before {
             let query = "SELECT rowid FROM deliveries WHERE id = ?1";
-            place = self.transaction.query_row(query, [before], |row| row.get(0)).optional()?;
+            place = self.transaction.cell(query, values![before])?;
             // Without the place of `before`, older letters can't be found, and an empty list would look like the end.
             // Test: `the_list_of_dead_letters_continues_after_a_removed_letter`.
             if place.is_none() {
@@ -109,19 +104,19 @@ impl WebhookTables<'_> {
              ORDER BY deliveries.rowid DESC LIMIT {MOST_LISTED}",
             queue::COLUMNS
         );
-        let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement
-            .query_map([place], |row| Ok(DeadLetter { endpoint: row.get("endpoint")?, delivery: queue::read(row)? }))?;
-        Ok(Some(rows.collect::<Result<_, _>>()?))
+        let letter = |mut row: Row| {
+            Ok::<_, DatabaseFault>(DeadLetter { endpoint: row.take("endpoint")?, delivery: queue::read(&mut row)? })
+        };
+        let rows = self.transaction.rows(&query, values![place])?;
+        Ok(Some(rows.into_iter().map(letter).collect::<Result<_, _>>()?))
     }
 
     /// Queues dead letters again. They keep their `webhook-id`. `now` is in milliseconds since 1970.
     pub(in crate::webhooks) fn revive(&mut self, revival: &Revival, now: u64) -> Result<Revived, DatabaseFault> {
-        let (delivery, endpoint, range) = match revival {
+        let (delivery, endpoint, range): (_, Option<String>, _) = match revival {
             Revival::Delivery(id) => {
                 let query = "SELECT endpoint FROM deliveries WHERE id = ?1 AND state = 'dead'";
-                let endpoint: Option<String> = self.transaction.query_row(query, [id], |row| row.get(0)).optional()?;
-                (Some(id), endpoint, TimeRange::ALL)
+                (Some(id.as_str()), self.transaction.cell(query, values![id])?, TimeRange::ALL)
             }
             Revival::Endpoint(id, range) => (None, Some(id.clone()), *range),
         };
@@ -134,13 +129,9 @@ impl WebhookTables<'_> {
             return Ok(Revived::Inactive);
         }
         let queued = self.transaction.execute(
-            "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = :now, finished = NULL
-             WHERE endpoint = :endpoint AND state = 'dead' AND (:delivery IS NULL OR id = :delivery)
-                 AND created >= :since AND created < :until",
-            named_params! {
-                ":now": whole(now), ":endpoint": endpoint.id, ":delivery": delivery,
-                ":since": whole(range.since), ":until": whole(range.until),
-            },
+            "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = ?1, finished = NULL
+             WHERE endpoint = ?2 AND state = 'dead' AND (?3 IS NULL OR id = ?3) AND created >= ?4 AND created < ?5",
+            values![whole(now), &endpoint.id, delivery, whole(range.since), whole(range.until)],
         )?;
         Ok(Revived::Queued(queued))
     }

@@ -4,13 +4,15 @@
 //! again after that time. So every delivery is attempted at least once, and a receiver can get it twice. Claims are
 //! counted, so a process that was suspended until after its claim can't change the delivery.
 
-use rusqlite::{OptionalExtension as _, Row, named_params};
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{Subscribers, WebhookTables};
 use crate::{
     database::{DatabaseFault, count, limit, natural, whole},
     id::new_id,
+    sql::{Row, SqlValue, places, values},
     webhooks::{
         endpoint::{Endpoint, EndpointState},
         event::{Audience, Event},
@@ -93,8 +95,8 @@ pub(in crate::webhooks) struct Claimed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::webhooks) enum NextStep {
     Delivered,
-    /// The delivery waits until this time, in milliseconds since 1970.
-    Again(u64),
+    /// The delivery waits for this time.
+    Again(Duration),
     Dead,
 }
 
@@ -174,8 +176,9 @@ impl WebhookTables<'_> {
 
     fn add_event(&mut self, event: &Event) -> Result<(), DatabaseFault> {
         self.transaction.execute(
-            "INSERT OR IGNORE INTO events (id, kind, created, payload, subject) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (&event.id, &event.kind, whole(event.created), &event.payload, &event.subject),
+            "INSERT INTO events (id, kind, created, payload, subject) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO NOTHING",
+            values![&event.id, &event.kind, whole(event.created), &event.payload, &event.subject],
         )?;
         Ok(())
     }
@@ -191,18 +194,18 @@ impl WebhookTables<'_> {
     ) -> Result<(usize, String), DatabaseFault> {
         let Some(id) = new_id() else { return Err(DatabaseFault::Task) };
         let added = self.transaction.execute(
-            "INSERT OR IGNORE INTO deliveries (id, endpoint, event, state, not_before, created, finished, fault)
-             VALUES (:id, :endpoint, :event, :state, :at, :now, :finished, :fault)",
-            named_params! {
-                ":id": id,
-                ":endpoint": endpoint,
-                ":event": event,
-                ":state": if is_full { DeliveryState::Dead } else { DeliveryState::Queued }.word(),
-                ":at": whole(now.saturating_mul(1_000)),
-                ":now": whole(now),
-                ":finished": is_full.then(|| whole(now)),
-                ":fault": is_full.then_some("queue_full"),
-            },
+            "INSERT INTO deliveries (id, endpoint, event, state, not_before, created, finished, fault)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+            values![
+                &id,
+                endpoint,
+                event,
+                if is_full { DeliveryState::Dead } else { DeliveryState::Queued }.word(),
+                whole(now.saturating_mul(1_000)),
+                whole(now),
+                is_full.then(|| whole(now)),
+                is_full.then_some("queue_full"),
+            ],
         )?;
         Ok((added, id))
     }
@@ -247,38 +250,32 @@ impl WebhookTables<'_> {
     fn renew(&mut self, endpoint: &str, event: &Event, now: u64) -> Result<bool, DatabaseFault> {
         let Some(subject) = &event.subject else { return Ok(false) };
         let renewed = self.transaction.execute(
-            "UPDATE deliveries SET event = :event
-             WHERE endpoint = :endpoint AND state = 'queued' AND held_until <= :now AND id =
+            "UPDATE deliveries SET event = ?1
+             WHERE endpoint = ?2 AND state = 'queued' AND held_until <= ?3 AND id =
                  (SELECT deliveries.id FROM deliveries JOIN events ON events.id = event
-                  WHERE endpoint = :endpoint AND deliveries.state = 'queued' AND held_until <= :now
-                      AND subject = :subject LIMIT 1)",
-            named_params! {
-                ":event": event.id,
-                ":endpoint": endpoint,
-                ":now": whole(now.saturating_mul(1_000)),
-                ":subject": subject,
-            },
+                  WHERE endpoint = ?2 AND deliveries.state = 'queued' AND held_until <= ?3 AND subject = ?4 LIMIT 1)",
+            values![&event.id, endpoint, whole(now.saturating_mul(1_000)), subject],
         )?;
         // The earlier event might not have a delivery any more, so it is removed.
         // Test: `a_delivery_under_way_keeps_its_event`.
         let statement =
             "DELETE FROM events WHERE subject = ?1 AND id <> ?2 AND id NOT IN (SELECT event FROM deliveries)";
-        self.transaction.execute(statement, (subject, &event.id))?;
+        self.transaction.execute(statement, values![subject, &event.id])?;
         Ok(renewed > 0)
     }
 
     /// Returns the number of deliveries that wait or are being attempted.
     pub(in crate::webhooks) fn waiting(&mut self) -> Result<usize, DatabaseFault> {
         let query = "SELECT count(*) FROM deliveries WHERE state = 'queued'";
-        Ok(count(self.transaction.query_row(query, [], |row| row.get(0))?))
+        Ok(count(self.transaction.cell(query, &[])?.unwrap_or(0)))
     }
 
     /// Returns the ids of the endpoints that have a delivery which is due. `now` is in milliseconds since 1970.
     pub(in crate::webhooks) fn due(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
-        let query = "SELECT DISTINCT endpoint FROM deliveries WHERE state = 'queued' AND not_before <= ?1";
-        let mut statement = self.transaction.prepare(query)?;
-        let rows = statement.query_map([whole(now)], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let query = "SELECT DISTINCT endpoint FROM deliveries WHERE state = 'queued' AND not_before <= ?1
+             ORDER BY endpoint";
+        let rows = self.transaction.rows(query, values![whole(now)])?;
+        rows.into_iter().map(|mut row| row.take("endpoint")).collect()
     }
 
     /// Claims deliveries to an endpoint that are due: as many as its rate limit permits, but at most `room`. The
@@ -295,31 +292,36 @@ impl WebhookTables<'_> {
         // Attempts of all processes count, because the limit protects the endpoint.
         // Test: `an_endpoint_is_attempted_at_its_pace`.
         let query = "SELECT count(*) FROM deliveries WHERE endpoint = ?1 AND state = 'queued' AND held_until > ?2";
-        let held = count(self.transaction.query_row(query, (endpoint, whole(now)), |row| row.get(0))?);
+        let held = count(self.transaction.cell(query, values![endpoint, whole(now)])?.unwrap_or(0));
         let room = room.min(usize::try_from(pace.at_once).unwrap_or(usize::MAX).saturating_sub(held));
         let query = "SELECT deliveries.id, event, attempts, claim, payload
              FROM deliveries JOIN events ON events.id = event
              WHERE endpoint = ?1 AND deliveries.state = 'queued' AND not_before <= ?2
              ORDER BY not_before, deliveries.rowid LIMIT ?3";
-        let mut statement = self.transaction.prepare(query)?;
-        let rows = statement.query_map((endpoint, whole(now), limit(room)), |row| {
-            Ok(Claimed {
-                id: row.get("id")?,
+        let claimed = |mut row: Row| {
+            Ok::<_, DatabaseFault>(Claimed {
+                id: row.take("id")?,
                 endpoint: endpoint.to_owned(),
-                event: row.get("event")?,
-                payload: row.get("payload")?,
-                attempts: row.get("attempts")?,
-                claim: row.get::<_, i64>("claim")? + 1,
+                event: row.take("event")?,
+                payload: row.take("payload")?,
+                attempts: row.take("attempts")?,
+                claim: row.take::<i64>("claim")? + 1,
             })
-        })?;
-        let mut claimed: Vec<Claimed> = rows.collect::<Result<_, _>>()?;
+        };
+        let rows = self.transaction.rows(query, values![endpoint, whole(now), limit(room)])?;
+        let mut claimed: Vec<Claimed> = rows.into_iter().map(claimed).collect::<Result<_, _>>()?;
         let turns = self.take_turns(endpoint, pace, claimed.len(), now)?;
         claimed.truncate(turns);
-        for Claimed { id, claim, .. } in &claimed {
+        if !claimed.is_empty() {
             // If the process ends, the delivery is due again when the claim expires.
             // Test: `an_event_whose_process_is_killed_at_its_delivery_arrives`.
-            let statement = "UPDATE deliveries SET claim = ?2, not_before = ?3, held_until = ?3 WHERE id = ?1";
-            self.transaction.execute(statement, (id, claim, whole(until)))?;
+            let statement = format!(
+                "UPDATE deliveries SET claim = claim + 1, not_before = ?1, held_until = ?1 WHERE id IN ({})",
+                places(2, claimed.len())
+            );
+            let ids = claimed.iter().map(|claimed| SqlValue::from(&claimed.id));
+            let parameters: Vec<_> = std::iter::once(whole(until).into()).chain(ids).collect();
+            self.transaction.execute(&statement, &parameters)?;
         }
         Ok(claimed)
     }
@@ -336,7 +338,7 @@ impl WebhookTables<'_> {
         now: u64,
     ) -> Result<usize, DatabaseFault> {
         let query = "SELECT whole_at FROM endpoints WHERE id = ?1";
-        let whole_at = self.transaction.query_row(query, [endpoint], |row| row.get(0)).optional()?;
+        let whole_at = self.transaction.cell(query, values![endpoint])?;
         // A time more than a second ahead was stored before the clock was set back, so it counts as a second ahead.
         // Test: `a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most`.
         let latest = now.saturating_add(1_000);
@@ -349,12 +351,12 @@ impl WebhookTables<'_> {
         // limit. Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
         let taken = u64::try_from(turns).unwrap_or(u64::MAX).saturating_mul(1_000).div_ceil(per_second);
         let statement = "UPDATE endpoints SET whole_at = ?2 WHERE id = ?1";
-        self.transaction.execute(statement, (endpoint, whole(whole_at.saturating_add(taken))))?;
+        self.transaction.execute(statement, values![endpoint, whole(whole_at.saturating_add(taken))])?;
         Ok(turns)
     }
 
-    /// Stores the end of an attempt. Returns `false` if another process has claimed the delivery in the meantime, or
-    /// the delivery has ended. `now` is in seconds since 1970.
+    /// Stores the end of an attempt. Returns `false` if another process has claimed the delivery in the meantime, the
+    /// delivery has ended, or the end is stored already. `now` is in milliseconds since 1970.
     pub(in crate::webhooks) fn end(
         &mut self,
         claimed: &Claimed,
@@ -363,32 +365,35 @@ impl WebhookTables<'_> {
     ) -> Result<bool, DatabaseFault> {
         let (state, not_before) = match ended.next {
             NextStep::Delivered => (DeliveryState::Delivered, 0),
-            NextStep::Again(at) => (DeliveryState::Queued, at),
+            NextStep::Again(wait) => {
+                let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                (DeliveryState::Queued, now.saturating_add(wait))
+            }
             NextStep::Dead => (DeliveryState::Dead, 0),
         };
         let changed = self.transaction.execute(
-            "UPDATE deliveries SET state = :state, attempts = attempts + 1, not_before = :not_before, held_until = 0,
-                 finished = :finished, fault = :fault
-             WHERE id = :id AND claim = :claim AND state = 'queued'",
-            named_params! {
-                ":id": claimed.id,
-                ":claim": claimed.claim,
-                ":state": state.word(),
-                ":not_before": whole(not_before),
-                ":finished": (state != DeliveryState::Queued).then(|| whole(now)),
-                ":fault": ended.record.fault,
-            },
+            "UPDATE deliveries SET state = ?3, attempts = attempts + 1, not_before = ?4, held_until = 0,
+                 finished = ?5, fault = ?6
+             WHERE id = ?1 AND claim = ?2 AND state = 'queued' AND held_until > 0",
+            values![
+                &claimed.id,
+                claimed.claim,
+                state.word(),
+                whole(not_before),
+                (state != DeliveryState::Queued).then(|| whole(now / 1_000)),
+                &ended.record.fault,
+            ],
         )?;
         // The record is stored in any case, because the attempt was made even if another process has claimed the
         // delivery. Test: `a_process_that_has_lost_a_delivery_changes_nothing`.
         let record = serde_json::to_string(&ended.record)?;
         let statement = "INSERT INTO attempts (delivery, number, record)
-             SELECT id, (SELECT ifnull(max(number), 0) + 1 FROM attempts WHERE delivery = deliveries.id), ?2
+             SELECT id, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE delivery = deliveries.id), ?2
              FROM deliveries WHERE id = ?1";
-        self.transaction.execute(statement, (&claimed.id, record))?;
+        self.transaction.execute(statement, values![&claimed.id, &record])?;
         let statement = "DELETE FROM attempts WHERE delivery = ?1
              AND number <= (SELECT max(number) FROM attempts WHERE delivery = ?1) - ?2";
-        self.transaction.execute(statement, (&claimed.id, MOST_ATTEMPTS))?;
+        self.transaction.execute(statement, values![&claimed.id, MOST_ATTEMPTS])?;
         Ok(changed == 1)
     }
 
@@ -398,7 +403,7 @@ impl WebhookTables<'_> {
         let statement =
             "UPDATE deliveries SET state = 'dead', finished = ?2, fault = ?3, claim = claim + 1, held_until = 0
              WHERE endpoint = ?1 AND state = 'queued'";
-        Ok(self.transaction.execute(statement, (endpoint, whole(now), fault))?)
+        self.transaction.execute(statement, values![endpoint, whole(now), fault])
     }
 
     /// Returns the delivery `id` to an endpoint; `None` if there is no such delivery.
@@ -411,15 +416,14 @@ impl WebhookTables<'_> {
             "SELECT {COLUMNS} FROM deliveries JOIN events ON events.id = event
              WHERE deliveries.endpoint = ?1 AND deliveries.id = ?2"
         );
-        Ok(self.transaction.query_row(&query, [endpoint, id], read).optional()?)
+        self.transaction.row(&query, values![endpoint, id])?.map(|mut row| read(&mut row)).transpose()
     }
 
     /// Returns the records of the attempts at a delivery, the oldest first.
     pub(in crate::webhooks) fn attempts(&mut self, id: &str) -> Result<Vec<AttemptRecord>, DatabaseFault> {
-        let mut statement =
-            self.transaction.prepare("SELECT record FROM attempts WHERE delivery = ?1 ORDER BY number")?;
-        let rows = statement.query_map([id], |row| row.get::<_, String>(0))?;
-        rows.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+        let query = "SELECT record FROM attempts WHERE delivery = ?1 ORDER BY number";
+        let rows = self.transaction.rows(query, values![id])?;
+        rows.into_iter().map(|mut row| Ok(serde_json::from_str(&row.take::<String>("record")?)?)).collect()
     }
 
     /// Returns up to [`MOST_LISTED`] deliveries to an endpoint, the newest first. With `state`, only deliveries in this
@@ -432,15 +436,12 @@ impl WebhookTables<'_> {
     ) -> Result<Vec<Delivery>, DatabaseFault> {
         let query = format!(
             "SELECT {COLUMNS} FROM deliveries JOIN events ON events.id = event
-             WHERE deliveries.endpoint = :endpoint AND (:state IS NULL OR deliveries.state = :state)
-                 AND (:before IS NULL OR deliveries.rowid < (SELECT rowid FROM deliveries WHERE id = :before))
+             WHERE deliveries.endpoint = ?1 AND (?2 IS NULL OR deliveries.state = ?2)
+                 AND (?3 IS NULL OR deliveries.rowid < (SELECT rowid FROM deliveries WHERE id = ?3))
              ORDER BY deliveries.rowid DESC LIMIT {MOST_LISTED}"
         );
-        let mut statement = self.transaction.prepare(&query)?;
-        let parameters =
-            named_params! { ":endpoint": endpoint, ":state": state.map(DeliveryState::word), ":before": before };
-        let rows = statement.query_map(parameters, read)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let rows = self.transaction.rows(&query, values![endpoint, state.map(DeliveryState::word), before])?;
+        rows.into_iter().map(|mut row| read(&mut row)).collect()
     }
 
     /// Queues a finished delivery again. It keeps its `webhook-id`. `now` is in milliseconds since 1970.
@@ -449,7 +450,7 @@ impl WebhookTables<'_> {
         // records of earlier attempts stay. Test: `a_dead_letter_is_delivered_again_under_its_id`.
         let statement = "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = ?2, finished = NULL
              WHERE id = ?1 AND finished IS NOT NULL";
-        self.transaction.execute(statement, (id, whole(now)))?;
+        self.transaction.execute(statement, values![id, whole(now)])?;
         Ok(())
     }
 
@@ -460,10 +461,10 @@ impl WebhookTables<'_> {
         let statement = "UPDATE deliveries SET state = 'dead', finished = ?1, fault = 'expired', claim = claim + 1
              WHERE state = 'queued' AND not_before <= ?2";
         let oldest = now.saturating_sub(bounds.keep);
-        let expired = self.transaction.execute(statement, (whole(now), whole(oldest.saturating_mul(1_000))))?;
+        let expired = self.transaction.execute(statement, values![whole(now), whole(oldest.saturating_mul(1_000))])?;
         let surplus = "SELECT id FROM deliveries WHERE finished <= ?1 OR finished IS NOT NULL AND id NOT IN
                  (SELECT id FROM deliveries WHERE finished IS NOT NULL ORDER BY finished DESC, rowid DESC LIMIT ?2)";
-        let parameters = (whole(oldest), limit(bounds.deliveries));
+        let parameters = values![whole(oldest), limit(bounds.deliveries)];
         // Attempts are removed first, because they are found through their deliveries.
         let statement = format!("DELETE FROM attempts WHERE delivery IN ({surplus})");
         self.transaction.execute(&statement, parameters)?;
@@ -477,24 +478,24 @@ impl WebhookTables<'_> {
 
     /// Removes the events that no delivery needs any more.
     pub(super) fn remove_lone_events(&mut self) -> Result<(), DatabaseFault> {
-        self.transaction.execute("DELETE FROM events WHERE id NOT IN (SELECT event FROM deliveries)", [])?;
+        self.transaction.execute("DELETE FROM events WHERE id NOT IN (SELECT event FROM deliveries)", &[])?;
         Ok(())
     }
 }
 
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    let state: String = row.get("state")?;
+pub(super) fn read(row: &mut Row) -> Result<Delivery, DatabaseFault> {
+    let state: String = row.take("state")?;
     Ok(Delivery {
-        id: row.get("id")?,
-        event: row.get("event")?,
-        kind: row.get("kind")?,
+        id: row.take("id")?,
+        event: row.take("event")?,
+        kind: row.take("kind")?,
         // The fallback is never used, because the table permits only the words of states.
         state: DeliveryState::of(&state).unwrap_or(DeliveryState::Dead),
-        attempts: row.get("attempts")?,
-        not_before: natural(row.get("not_before")?),
-        created: natural(row.get("created")?),
-        finished: row.get::<_, Option<i64>>("finished")?.map(natural),
-        fault: row.get("fault")?,
-        payload: row.get("payload")?,
+        attempts: row.take("attempts")?,
+        not_before: natural(row.take("not_before")?),
+        created: natural(row.take("created")?),
+        finished: row.take::<Option<i64>>("finished")?.map(natural),
+        fault: row.take("fault")?,
+        payload: row.take("payload")?,
     })
 }

@@ -1,6 +1,6 @@
 //! Tests of the store of webhooks in temporary directories.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::webhooks::{
@@ -125,12 +125,12 @@ async fn a_process_that_has_lost_a_delivery_changes_nothing() {
             let first = tables.claim("config:a", PACE, 9, 2_000, 3_000)?.remove(0);
             assert!(tables.claim("config:a", PACE, 9, 2_999, 4_000)?.is_empty(), "another process has it");
             let second = tables.claim("config:a", PACE, 9, 3_000, 4_000)?.remove(0);
-            assert!(!tables.end(&first, &ended(NextStep::Delivered), 3)?);
-            assert!(tables.end(&second, &ended(NextStep::Again(9_000)), 3)?);
+            assert!(!tables.end(&first, &ended(NextStep::Delivered), 3_000)?);
+            assert!(tables.end(&second, &ended(NextStep::Again(Duration::from_secs(6))), 3_000)?);
             assert_eq!(tables.due(8_999)?, Vec::<String>::new());
             let third = tables.claim("config:a", PACE, 9, 9_000, 10_000)?.remove(0);
             assert_eq!(third.attempts, 1);
-            assert!(tables.end(&third, &ended(NextStep::Dead), 9)?);
+            assert!(tables.end(&third, &ended(NextStep::Dead), 9_000)?);
             let dead = tables.delivery("config:a", &third.id)?.unwrap();
             assert_eq!((dead.state, dead.attempts, dead.fault.as_deref()), (DeliveryState::Dead, 2, Some("late")));
             assert_eq!(tables.attempts(&third.id)?.len(), 3, "the attempt that was lost was made");
@@ -193,7 +193,7 @@ async fn a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds() {
                 let pace = EndpointPace { at_once: 9, per_second };
                 let most = usize::try_from(per_second).unwrap();
                 tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
-                tables.transaction.execute("UPDATE endpoints SET whole_at = 0", [])?;
+                tables.transaction.execute("UPDATE endpoints SET whole_at = 0", &[])?;
                 assert_eq!(tables.take_turns("config:a", pace, 9_999, 2_000)?, most, "{per_second}: at once");
                 let mut taken = 0;
                 for now in 2_001..=3_000 {
@@ -217,13 +217,12 @@ async fn finished_deliveries_are_kept_for_a_time_and_up_to_a_number() {
                 tables.raise(&event(cause), &subscribers("x"), 10, 1)?;
                 let now = 10 + u64::try_from(at).unwrap_or(0);
                 let claimed = tables.claim("config:a", PACE, 1, now * 1_000, now * 1_000 + 1)?.remove(0);
-                tables.end(&claimed, &ended(NextStep::Delivered), now)?;
+                tables.end(&claimed, &ended(NextStep::Delivered), now * 1_000)?;
             }
             tables.raise(&event("e"), &subscribers("x"), 10, 13)?;
             let left = |tables: &mut WebhookTables<'_>| -> Result<(usize, i64, i64), DatabaseFault> {
-                let count = |table: &str| format!("SELECT count(*) FROM {table}");
-                let events = tables.transaction.query_row(&count("events"), [], |row| row.get(0))?;
-                let attempts = tables.transaction.query_row(&count("attempts"), [], |row| row.get(0))?;
+                let count = |table: &str| tables.transaction.cell(&format!("SELECT count(*) FROM {table}"), &[]);
+                let (events, attempts) = (count("events")?.unwrap(), count("attempts")?.unwrap());
                 Ok((tables.deliveries("config:a", None, None)?.len(), events, attempts))
             };
             tables.clean(QueueBounds { keep: 100, deliveries: 3 }, 13)?;
@@ -339,7 +338,7 @@ async fn the_list_of_dead_letters_continues_after_a_removed_letter() {
             };
             assert_eq!((ids.len(), older(tables, ids[1])?), (3, Some(vec![ids[2].to_owned()])));
             assert_eq!(older(tables, ids[2])?, Some(Vec::new()), "the oldest one");
-            tables.transaction.execute("DELETE FROM deliveries WHERE id = ?1", [ids[1]])?;
+            tables.transaction.execute("DELETE FROM deliveries WHERE id = ?1", values![ids[1]])?;
             assert_eq!(older(tables, ids[1])?, None);
             Ok(())
         })
@@ -370,12 +369,12 @@ async fn a_delivery_under_way_keeps_its_event() {
             assert_eq!(waiting(tables).len(), 3);
             // After the failed attempt, two deliveries about one page wait. A newer event replaces the event of one of
             // them.
-            tables.end(&claimed[0], &ended(NextStep::Again(30_000)), 7)?;
+            tables.end(&claimed[0], &ended(NextStep::Again(Duration::from_secs(23))), 7_000)?;
             assert_eq!(tables.raise(&about("e", "users"), &own, 10, 21)?, Raised::default());
             let events: Vec<String> = waiting(tables).into_iter().map(|(event, _)| event).collect();
             assert!(events.contains(&event("e").id), "{events:?}");
-            let lone = tables.transaction.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0))?;
-            assert_eq!(lone, 3, "events that no delivery has are gone");
+            let lone = tables.transaction.cell::<i64>("SELECT count(*) FROM events", &[])?;
+            assert_eq!(lone, Some(3), "events that no delivery has are gone");
             Ok(())
         })
         .await

@@ -1,10 +1,11 @@
-//! The last versions of watched pages that any process of the directory has seen. With these, a change raises only one
+//! The last versions of watched pages that any process with the store has seen. With these, a change raises only one
 //! event for all processes, even if it happens during a restart.
 
-use rusqlite::{OptionalExtension as _, named_params, params_from_iter};
-
 use super::WebhookTables;
-use crate::database::{DatabaseFault, natural, whole};
+use crate::{
+    database::{DatabaseFault, natural, whole},
+    sql::{Row, SqlValue, places, values},
+};
 
 /// The largest number of pages whose versions are kept. When there are more, the live pages among the oldest entries
 /// are removed.
@@ -46,7 +47,7 @@ impl WebhookTables<'_> {
     pub(in crate::webhooks) fn see(&mut self, seen: &SeenVersion<'_>, now: u64) -> Result<bool, DatabaseFault> {
         let Some(name) = self.current(seen.names)? else { return Ok(false) };
         let query = "SELECT version FROM windows WHERE name = ?1";
-        let known: Option<String> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?.flatten();
+        let known = self.transaction.cell::<Option<String>>(query, values![name])?.flatten();
         // The version hasn't changed, or another watch, live page or process has reported it already.
         // Test: `a_new_version_of_a_list_is_recorded_once_by_all_processes`.
         if known.as_deref() == Some(seen.version) {
@@ -56,14 +57,9 @@ impl WebhookTables<'_> {
         // Test: `a_new_version_of_a_list_is_recorded_once_by_all_processes`.
         let is_changed = known.as_deref().or(seen.before).is_some_and(|before| before != seen.version);
         self.transaction.execute(
-            "INSERT INTO windows (name, version, seen, changed) VALUES (:name, :version, :now, :changed)
-             ON CONFLICT (name) DO UPDATE SET version = :version, seen = :now, changed = ifnull(:changed, changed)",
-            named_params! {
-                ":name": name,
-                ":version": seen.version,
-                ":now": whole(now),
-                ":changed": is_changed.then(|| whole(now)),
-            },
+            "INSERT INTO windows (name, version, seen, changed) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (name) DO UPDATE SET version = ?2, seen = ?3, changed = coalesce(?4, windows.changed)",
+            values![name, seen.version, whole(now), is_changed.then(|| whole(now))],
         )?;
         Ok(is_changed)
     }
@@ -81,7 +77,7 @@ impl WebhookTables<'_> {
     ) -> Result<Option<u64>, DatabaseFault> {
         let Some(name) = self.current(names)? else { return Ok(Some(until)) };
         let query = "SELECT not_before FROM windows WHERE name = ?1";
-        let due: Option<i64> = self.transaction.query_row(query, [name], |row| row.get(0)).optional()?;
+        let due: Option<i64> = self.transaction.cell(query, values![name])?;
         // A wait after a failure can end after `until`, and applies to all processes.
         // Test: `a_wait_longer_than_the_interval_applies_to_all_processes`. A time after `latest` was stored before
         // the clock was set back, and must not delay the watch. Test: `a_watch_is_polled_by_one_process_at_a_time`.
@@ -89,17 +85,17 @@ impl WebhookTables<'_> {
             return Ok(Some(due));
         }
         self.transaction.execute(
-            "INSERT INTO windows (name, seen, watch, not_before) VALUES (:name, :now, :watch, :until)
-             ON CONFLICT (name) DO UPDATE SET seen = :now, watch = :watch, not_before = :until",
-            named_params! { ":name": name, ":now": whole(now / 1_000), ":watch": watch, ":until": whole(until) },
+            "INSERT INTO windows (name, seen, watch, not_before) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (name) DO UPDATE SET seen = ?2, watch = ?3, not_before = ?4",
+            values![name, whole(now / 1_000), watch, whole(until)],
         )?;
         Ok(None)
     }
 
-    /// Returns the name of all processes with this directory, among those that share a store. They take turns by claims,
-    /// so they are one holder of a turn.
+    /// Returns the name of all processes with this directory or database, among those that share `[caches.shared]`. They
+    /// take turns by claims, so they are one holder of a turn.
     pub(in crate::webhooks) fn holder(&mut self) -> Result<String, DatabaseFault> {
-        Ok(self.transaction.query_row("SELECT id FROM holder", [], |row| row.get(0))?)
+        Ok(self.transaction.cell("SELECT id FROM holder", &[])?.unwrap_or_default())
     }
 
     /// Stores the end of a watch's request: its fault, and `until` as the time of the next request if that is later
@@ -111,28 +107,31 @@ impl WebhookTables<'_> {
         until: u64,
     ) -> Result<(), DatabaseFault> {
         let Some(name) = names.first() else { return Ok(()) };
-        let statement = "UPDATE windows SET fault = ?2, not_before = max(not_before, ?3) WHERE name = ?1
-             AND (fault IS NOT ?2 OR not_before < ?3)";
-        self.transaction.execute(statement, (name, fault, whole(until)))?;
+        let statement =
+            "UPDATE windows SET fault = ?2, not_before = CASE WHEN not_before < ?3 THEN ?3 ELSE not_before END
+             WHERE name = ?1 AND (fault IS DISTINCT FROM ?2 OR not_before < ?3)";
+        self.transaction.execute(statement, values![name, fault, whole(until)])?;
         Ok(())
     }
 
     /// Returns the watches for which a process has sent a request, sorted by name.
     pub(in crate::webhooks) fn watches(&mut self) -> Result<Vec<WatchRecord>, DatabaseFault> {
+        // A watch whose path or headers have changed has a window for each.
         let query = format!(
-            "SELECT watch, max(seen) AS asked, changed, fault FROM windows WHERE watch IS NOT NULL
-             GROUP BY watch ORDER BY watch LIMIT {MOST_LISTED}"
+            "SELECT watch, seen, changed, fault FROM
+                 (SELECT watch, seen, changed, fault, row_number() OVER (PARTITION BY watch ORDER BY seen DESC) AS place
+                  FROM windows WHERE watch IS NOT NULL) AS asked
+             WHERE place = 1 ORDER BY watch LIMIT {MOST_LISTED}"
         );
-        let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map([], |row| {
+        let record = |mut row: Row| {
             Ok(WatchRecord {
-                watch: row.get("watch")?,
-                asked: natural(row.get("asked")?),
-                changed: row.get::<_, Option<i64>>("changed")?.map(natural),
-                fault: row.get("fault")?,
+                watch: row.take("watch")?,
+                asked: natural(row.take("seen")?),
+                changed: row.take::<Option<i64>>("changed")?.map(natural),
+                fault: row.take("fault")?,
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        };
+        self.transaction.rows(&query, &[])?.into_iter().map(record).collect()
     }
 
     /// Removes live pages of which no new version was stored for `keep` seconds, and watches that were not requested
@@ -144,8 +143,8 @@ impl WebhookTables<'_> {
         let (live, watch) = (now.saturating_sub(keep), now.saturating_sub(keep.max(FORGET_WATCH)));
         self.transaction.execute(
             "DELETE FROM windows WHERE watch IS NULL AND seen <= ?1 OR seen <= ?2 OR watch IS NULL AND name IN
-                 (SELECT name FROM windows ORDER BY seen DESC LIMIT -1 OFFSET ?3)",
-            (whole(live), whole(watch), MOST_WINDOWS),
+                 (SELECT name FROM windows ORDER BY seen DESC LIMIT ?4 OFFSET ?3)",
+            values![whole(live), whole(watch), MOST_WINDOWS, i64::MAX],
         )?;
         Ok(())
     }
@@ -154,11 +153,14 @@ impl WebhookTables<'_> {
     /// earlier key is renamed. Test: `a_new_version_of_a_list_is_recorded_once_by_all_processes`.
     fn current<'n>(&mut self, names: &'n [String]) -> Result<Option<&'n String>, DatabaseFault> {
         let Some((name, earlier)) = names.split_first() else { return Ok(None) };
-        let earlier: Vec<&String> = earlier.iter().filter(|known| *known != name).collect();
+        let earlier: Vec<SqlValue<'_>> = earlier.iter().filter(|known| *known != name).map(SqlValue::from).collect();
         if !earlier.is_empty() {
-            let places = vec!["?"; earlier.len()].join(", ");
-            let statement = format!("UPDATE OR REPLACE windows SET name = ? WHERE name IN ({places})");
-            self.transaction.execute(&statement, params_from_iter(std::iter::once(name).chain(earlier)))?;
+            let query = format!("SELECT name FROM windows WHERE name IN ({})", places(1, earlier.len()));
+            for mut row in self.transaction.rows(&query, &earlier)? {
+                self.transaction.execute("DELETE FROM windows WHERE name = ?1", values![name])?;
+                let statement = "UPDATE windows SET name = ?1 WHERE name = ?2";
+                self.transaction.execute(statement, values![name, &row.take::<String>("name")?])?;
+            }
         }
         Ok(Some(name))
     }
