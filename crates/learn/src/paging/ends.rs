@@ -253,6 +253,15 @@ async fn search(
         }
         let evidence = "items follow a page that is short: its end was not found";
         learnt.note(Certainty::Open, "end of the list", "further items", evidence);
+        // Rows that are left out make pages short, so only a look farther on shows the answer past the end. Test:
+        // `the_answer_past_the_end_of_a_list_with_short_pages_is_learnt`.
+        let farther = farther(last + 2 * u64::from(size), size);
+        if farther <= session.limits.depth {
+            let later = at(session, learnt, farther, size).await?;
+            if (400..500).contains(&later.status) {
+                facts::note_refused_end(learnt, &later, "asked for a page far behind the last item that was seen");
+            }
+        }
         return Ok(Searched::Done);
     }
     // If the list fits into one page, no answer shows the flag of a page before the last one, so `has_others` is
@@ -271,12 +280,17 @@ async fn search(
     Ok(Searched::Done)
 }
 
+/// Returns the offset of a page that is [`FARTHER_ROWS`] behind another one.
+fn farther(after: u64, size: u32) -> u64 {
+    after + FARTHER_ROWS.max(u64::from(size)) / u64::from(size) * u64::from(size)
+}
+
 /// Requests the page after the last one, at offset `after`. Rows that are left out at the end of the list make pages
 /// without an item there, so a page farther on is requested too, and returned if it is refused. Test:
 /// `the_answer_past_rows_that_are_left_out_at_the_end_is_learnt`.
 async fn past_end(session: &Session, learnt: &Learnt, after: u64, size: u32) -> Result<Rc<SeenAnswer>, ProbeHalt> {
     let past = at(session, learnt, after, size).await?;
-    let farther = after + FARTHER_ROWS.max(u64::from(size)) / u64::from(size) * u64::from(size);
+    let farther = farther(after, size);
     let is_empty = past.is_success() && learnt.shape.elements(&past).is_some_and(<[_]>::is_empty);
     if !is_empty || farther > session.limits.depth || !session.target.recorded.is_empty() {
         return Ok(past);

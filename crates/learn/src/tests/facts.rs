@@ -148,6 +148,22 @@ fn a_status_past_the_end_is_no_bound_beside_a_total_that_is_too_high() {
     assert_eq!(outcome.learnt.past_end.len(), 1, "{}", outcome.text);
 }
 
+/// Each page lacks a row, and the total counts only the items that are shown.
+#[test]
+fn the_answer_past_the_end_of_a_list_with_short_pages_is_learnt() {
+    let all = rows(247);
+    let outcome = learn(|asked| {
+        let from = asked.number("first").unwrap_or(0);
+        if from >= all.len() {
+            return Answered::refused(404, json!({ "error": "no such page" }));
+        }
+        let is_shown = |row: &Value| row["id"].as_u64().is_none_or(|id| id % 9 != 4);
+        let shown: Vec<Value> = slice(&all, from, 20).into_iter().filter(is_shown).collect();
+        Answered::new(json!({ "items": shown, "total": all.iter().filter(|row| is_shown(row)).count() }))
+    });
+    assert_eq!(outcome.learnt.past_end.len(), 1, "{}", outcome.text);
+}
+
 /// The total counts only the items that are shown, so the page after the last one by it has items.
 #[test]
 fn items_after_a_total_that_is_too_low_are_no_bound() {
