@@ -89,6 +89,9 @@ def draw(seed):
     world.flag = dice.choice(["none", "none", "right", "full", "true"])
     world.link = dice.choice(["none", "none", "none", "right", "header"])
     world.past_end = dice.choice(["empty", "empty", "empty", "404", "400", "first page", "last page"])
+    if world.family in ("token", "after"):
+        # Nothing is asked for past the end but what follows the last item.
+        world.past_end = "empty"
     world.shape = dice.choice(["bare", "data", "items", "nested"])
     world.churn = dice.choice([0.0, 0.0, 0.0, 0.2])
     if world.shape == "bare":
