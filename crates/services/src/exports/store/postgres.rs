@@ -94,7 +94,7 @@ const MOST_SWEEPS: usize = 20;
 /// The largest number of events that are reserved for this process at a time. Other events wait for a later call.
 const MOST_ANNOUNCED: i64 = 100;
 /// The time for which events are reserved for this process, in seconds.
-const ANNOUNCING: f64 = 60.0;
+const ANNOUNCING: f64 = 30.0;
 
 #[derive(Clone)]
 pub(in crate::exports) struct PostgresJobs {
