@@ -495,7 +495,7 @@ fn bounded(learnt: &mut Learnt, shown: u64, from: u64, seen: &SeenAnswer, total:
             _ => "no item".to_owned(),
         }
     );
-    if (400..500).contains(&seen.status) && shown % u64::from(page_size(learnt)) != 0 {
+    if (400..500).contains(&seen.status) && !shown.is_multiple_of(page_size(learnt).into()) {
         // The last answer with items is short, as the last page is: the total is too high. Test:
         // `a_status_past_the_end_is_no_bound_beside_a_total_that_is_too_high`.
         facts::note_refused_end(learnt, seen, &why);
