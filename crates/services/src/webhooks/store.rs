@@ -1,8 +1,9 @@
 //! Endpoints and their deliveries, in a directory that processes of one machine can share (SQLite), or in a PostgreSQL
 //! database for processes on several machines.
 //!
-//! Both have the same queries (`crate::sql`), and all times in the store are of its own clock. This module contains the queries for endpoints. The queries for deliveries are in `queue`, the ones for versions of
-//! watched pages in `windows`, and the ones for operators' reports in `overview`.
+//! Both have the same queries (`crate::sql`), and all times in the store are of its own clock. This module contains the
+//! queries for endpoints. The queries for deliveries are in `queue`, the ones for versions of watched pages in
+//! `windows`, and the ones for operators' reports in `overview`.
 
 mod overview;
 mod postgres;

@@ -1,10 +1,11 @@
 //! Watches lists of the configuration for changes. At each interval of a list, one of the processes that share the
 //! webhooks' store requests the list, with the headers of the configuration.
 //!
-//! Of processes with separate directories that share a cache (`[caches.shared]`), one has the turn to request the list, until it ends. It writes
-//! the version and the cause of the last change to the store, where the others read them, for the endpoints of their own
-//! clients. Each cause is derived from the cause before it, so a process that takes over raises the same event again and
-//! not another one. Without an answer of the store, each process requests the list itself.
+//! Of processes with separate directories that share a cache (`[caches.shared]`), one has the turn to request the list,
+//! until it ends. It writes the version and the cause of the last change to the store, where the others read them, for
+//! the endpoints of their own clients. Each cause is derived from the cause before it, so a process that takes over
+//! raises the same event again and not another one. Without an answer of the store, each process requests the list
+//! itself.
 
 use std::{
     collections::HashMap,

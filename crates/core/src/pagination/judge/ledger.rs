@@ -99,7 +99,12 @@ impl Ledger {
                 Family::Page => Edge::of_target(target).into_iter().collect(),
                 Family::Offset | Family::Token => Vec::new(),
             },
-            reached: if hint.from_end { 0 } else { hint.offset.0 },
+            // A client may ask for any offset, so one without an item shows nothing.
+            reached: match target.position {
+                Position::Start | Position::End | Position::At(_) | Position::Token(_) => 0,
+                _ if hint.from_end => 0,
+                _ => hint.offset.0,
+            },
             ..Self::of_sizes(hint.honoured, paging.repeats_last_page)
         }
     }

@@ -305,6 +305,11 @@ impl TokenPage<'_> {
                 // `a_total_of_rows_refuses_no_list`.
                 let is_whole = more >= u64::from(last.asked().size) && !self.may_leave_out_rows();
                 if self.is_full_answer(last) && is_whole {
+                    // Tokens may be bound to a size, so the same request comes first. Test:
+                    // `a_total_that_is_too_high_refuses_no_list_by_token_whose_size_can_be_chosen`.
+                    if times == 1 && self.size_of_one_more(last).is_some() && self.may_ask_again() {
+                        return Ok(Continuation::Unconfirmed);
+                    }
                     return Err(Refusal::EndContradicted { passed: doubt.reached, total: doubt.said.unwrap_or(0) });
                 }
                 self.end.doubt = Some(doubt);
@@ -329,14 +334,13 @@ impl TokenPage<'_> {
         !self.tokens().single_use && !self.request.is_unverified() && self.up.requests < self.request.budget.search
     }
 
-    /// Returns the size with which an answer with items is asked for again: that of a full one is raised by one item, which
-    /// shows whether anything follows. An upstream whose largest size isn't declared might refuse a larger one. Test:
-    /// `a_total_that_is_too_high_refuses_no_list_by_token_whose_size_can_be_chosen`.
-    fn size_to_confirm(&self, last: &UpstreamPage) -> u32 {
+    /// Returns the size of a request for one more item than a full answer has, which shows whether anything follows;
+    /// `None` if the size can't be chosen, or a larger one may be refused.
+    fn size_of_one_more(&self, last: &UpstreamPage) -> Option<u32> {
         let size = last.asked().size;
         match self.request.paging.sizes {
-            Sizes::Free { most: Some(most), .. } if self.is_full_answer(last) && size < most => size + 1,
-            _ => size,
+            Sizes::Free { most: Some(most), .. } if size < most => Some(size + 1),
+            _ => None,
         }
     }
 
@@ -357,7 +361,10 @@ impl TokenPage<'_> {
         let asked = match &tried {
             Some(token) => Asked { token: Some(token.clone()), way: self.way, size: last.asked().size },
             None if last.is_empty() => Asked { size: self.size_beyond(last.asked().size), ..last.asked().clone() },
-            None => Asked { size: self.size_to_confirm(last), ..last.asked().clone() },
+            None => {
+                let larger = self.size_of_one_more(last).filter(|_| self.end.asked_again > 1);
+                Asked { size: larger.unwrap_or(last.asked().size), ..last.asked().clone() }
+            }
         };
         let fetch =
             TokenFetch { token: asked.token.clone(), backward: asked.way.is_backward(), size: PageSize(asked.size) };
