@@ -206,27 +206,24 @@ impl Outcome {
     /// one, and logs the first time on a route since the configuration was loaded.
     pub fn tell_peer(&mut self, peer: SocketAddr, said: &str) {
         let detail = format!("another peer gave the page that {peer} did not, because {said}");
-        let hint = hint(OTHER_PEER).unwrap_or_default();
-        if self.metrics.findings().note(OTHER_PEER, Some(&detail), hint, clock::unix_seconds()) {
-            tracing::warn!(
-                target: "cursorgate::refusals",
-                request_id = self.request_id,
-                route = self.metrics.route(),
-                upstream = self.upstream.as_ref().map(|part| part.name.as_str()),
-                %peer,
-                hint,
-                "{detail}"
-            );
-        }
+        self.tell_of_peer(OTHER_PEER, peer, &detail);
         self.detail = Some(detail);
     }
 
-    /// Logs, once for each route and configuration, that a peer gives fewer items than a request asks for. Such a list is
-    /// served as ever, by more requests for each page.
+    /// Logs, once for each route and configuration, that a peer gives fewer items than a request asks for. Such a list
+    /// is served as ever, by more requests for each page.
     pub fn tell_cap(&self, peer: SocketAddr, cap: u32) {
-        let said = format!("{peer} gives at most {cap} items for a request that asks for more");
-        let hint = hint(SMALL_PAGES).unwrap_or_default();
-        if self.metrics.findings().note(SMALL_PAGES, Some(&said), hint, clock::unix_seconds()) {
+        self.tell_of_peer(
+            SMALL_PAGES,
+            peer,
+            &format!("{peer} gives at most {cap} items for a request that asks for more"),
+        );
+    }
+
+    /// Notes a finding about a peer, and logs it the first time on a route since the configuration was loaded.
+    fn tell_of_peer(&self, kind: &'static str, peer: SocketAddr, said: &str) {
+        let hint = hint(kind).unwrap_or_default();
+        if self.metrics.findings().note(kind, Some(said), hint, clock::unix_seconds()) {
             tracing::warn!(
                 target: "cursorgate::refusals",
                 request_id = self.request_id,

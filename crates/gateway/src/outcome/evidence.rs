@@ -398,8 +398,7 @@ pub fn hint(word: &str) -> Option<&'static str> {
         "cursor_parameter" => "envelope and parameters of the route: they must be the same in all processes",
         "internal" => "this is a fault of cursorgate: report it with this line",
         SMALL_PAGES => {
-            "request.size of the dialect, if all peers give so few: its max spares requests; else version and settings \
-             of the peer"
+            "size.max of the dialect, if all peers give so few: it spares requests; else version and settings of the peer"
         }
         OTHER_PEER => "version, settings and data of the peer: the answers of another one make the page",
         "loop_detected" => "peers of the upstream: it leads back to this gateway",

@@ -612,7 +612,7 @@ async fn follow(
         if let (0, Some((slot, _)), Some(count)) = (followed, size, cap::doubtful(widest)) {
             let settings: Vec<Setting> = std::iter::once((slot, count.to_string())).chain(next).collect();
             let capped = session.ask(&settings).await?;
-            if capped.is_success() && learnt.shape.identities(&capped) != learnt.shape.identities(&seen) {
+            if capped.is_success() && learnt.shape.count(&capped) < learnt.shape.count(&seen) {
                 learnt.hidden = true;
                 let evidence = format!(
                     "the first answer has {count} items, and for {count} items after them came {}, for more {}",
