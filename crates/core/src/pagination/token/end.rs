@@ -363,7 +363,7 @@ impl TokenPage<'_> {
             None if last.is_empty() => Asked { size: self.size_beyond(last.asked().size), ..last.asked().clone() },
             None => {
                 let larger = self.size_of_one_more(last).filter(|_| self.end.asked_again > 1);
-                Asked { size: larger.unwrap_or(last.asked().size), ..last.asked().clone() }
+                Asked { size: larger.unwrap_or_else(|| last.asked().size), ..last.asked().clone() }
             }
         };
         let fetch =
