@@ -289,7 +289,7 @@ impl MarkReader<'_> {
             return Ok(false);
         }
         self.asker.searching = true;
-        let beginning = self.asker.read_beginning(slice, order).await?;
+        let beginning = self.asker.read_beginning(slice).await?;
         let Some(beginning) = beginning else { return Ok(false) };
         if !beginning.items.is_empty() {
             let mark = beginning.mark(&self.request.order, self.request.marker_of_target(), 0);

@@ -217,7 +217,12 @@ impl MarkReader<'_> {
             Slice::Page { .. } => plan::next(view.slice),
             Slice::Offset { .. } => Slice::Offset { from: Offset(view.reaches()), size },
         };
-        let came = if self.page.way().is_backward() { view.reaches() } else { self.stand.offset };
+        // Where rows are left out, the expected offset may be farther than the last item is. Test:
+        // `lists_that_begin_again_are_read_among_left_out_rows`.
+        let came = match self.page.way() {
+            Way::Backward => view.reaches(),
+            Way::Forward => self.stand.offset.min(view.begins.saturating_add(view.len() as u64)),
+        };
         Some(EndLooks { near, known, next, size, empty: vec![], came, covered: next.begins().0, is_past_end: false })
     }
 
@@ -273,8 +278,12 @@ impl MarkReader<'_> {
         let Some(answer) = answer.filter(|answer| answer.standing != Standing::Refused) else {
             return Ok(EndSight::Unseen);
         };
-        self.facts.note(slice, &answer);
         looks.is_past_end = answer.standing == Standing::PastEnd;
+        // Where the list begins again, no answer from after the end has a flag of its own, so the one beside the last item
+        // stands.
+        let stands = self.facts.more.filter(|_| looks.is_past_end && self.asker.begins_again());
+        self.facts.note(slice, &answer);
+        self.facts.more = stands.or(self.facts.more);
         Ok(if self.shows_new(&answer, &looks.known) { EndSight::Item(slice) } else { EndSight::Nothing })
     }
 
@@ -306,7 +315,8 @@ impl MarkReader<'_> {
             let at_far = self.window_at(far, looks.size);
             is_silent = far > looks.covered
                 && self.sight(looks, at_far).await? == EndSight::Nothing
-                && self.facts.more == Some(true);
+                && self.facts.more == Some(true)
+                && !self.asker.begins_again();
             if !is_silent && let Some(item) = self.follow_flag(looks).await? {
                 return Ok(Some(item));
             }

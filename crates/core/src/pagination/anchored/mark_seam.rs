@@ -49,6 +49,12 @@ impl MarkSeam {
         plan::reach(self.beyond).1
     }
 
+    /// Returns whether the two slices have no offset in common.
+    fn is_apart(&self) -> bool {
+        let ((first, first_end), (second, second_end)) = (plan::reach(self.earlier), plan::reach(self.beyond));
+        first_end <= second || second_end <= first
+    }
+
     /// Returns this seam with another slice beyond the answer: no item is in between.
     pub(super) fn towards(mut self: Box<Self>, beyond: Slice) -> Box<Self> {
         self.beyond = beyond;
@@ -147,8 +153,9 @@ impl MarkReader<'_> {
     /// items. `again` is the second reading of the earlier answer; `None` if that reading was left out.
     async fn sewn(&mut self, seam: &MarkSeam, found: Option<View>, again: Option<View>) -> MarkNext {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
-        let hidden = self.request.paging.hidden;
-        let repeated = found.as_ref().is_some_and(|view| !hidden && view.marks(order, marker) == seam.marks);
+        // Answers that overlap may have the same items because their other rows are left out.
+        let is_apart = !self.request.paging.hidden || seam.is_apart();
+        let repeated = found.as_ref().is_some_and(|view| is_apart && view.marks(order, marker) == seam.marks);
         let mut found = found;
         if repeated {
             if !self.request.paging.repeats_last_page && !self.repeats_its_last_page(&seam.marks, seam.beyond).await? {
@@ -178,7 +185,7 @@ impl MarkReader<'_> {
                 };
                 let Some(cut) = self.cut_beyond(seam, &view, &line) else { return Err(self.lost()) };
                 // Only items from before the seam: the upstream gives its last items again, as many as were requested.
-                let is_over = seam.toward == Way::Forward && cut == view.len() && !hidden;
+                let is_over = seam.toward == Way::Forward && cut == view.len() && is_apart;
                 let is_placed = self.request.paging.family == Family::Offset;
                 if is_over && is_placed && self.asker.gives_other_items_than(&view.answer) {
                     self.page.end();
@@ -208,7 +215,7 @@ impl MarkReader<'_> {
             return Ok(false);
         }
         let order = Arc::clone(&self.request.order);
-        let beginning = self.asker.read_beginning(slice, &order).await?;
+        let beginning = self.asker.read_beginning(slice).await?;
         let Some(beginning) = beginning.filter(|beginning| !beginning.items.is_empty()) else { return Ok(false) };
         let first = beginning.mark(&order, self.request.marker_of_target(), 0);
         Ok(marks.first().is_some_and(|mark| *mark != first))

@@ -77,8 +77,10 @@ pub(in crate::pagination) struct Asker<'p> {
     ceilings: u32,
     /// The beginning of the list, once the upstream is suspected to give it again for places after the end.
     beginning: Option<Beginning>,
-    /// The first items of the answers from after the start.
-    elsewhere: FirstItems,
+    /// True once an answer was taken for the beginning of the list given again.
+    begins_again: bool,
+    first_items: FirstItems,
+    order: Arc<Order>,
 }
 
 impl<'p> Asker<'p> {
@@ -92,7 +94,9 @@ impl<'p> Asker<'p> {
             ledger: Ledger::new(&request.target, &request.paging),
             ceilings: 0,
             beginning: None,
-            elsewhere: FirstItems::default(),
+            begins_again: false,
+            first_items: FirstItems::default(),
+            order: Arc::clone(&request.order),
             up,
         }
     }
@@ -104,6 +108,7 @@ impl<'p> Asker<'p> {
     /// As [`Asker::send`].
     pub(in crate::pagination) fn adopt(&mut self, pairs: &[(Slice, Answer)], paging: &Paging) -> Result<(), Refusal> {
         self.before -= u32::try_from(pairs.len()).unwrap_or(u32::MAX).min(self.before);
+        self.note_first_items(pairs.iter().map(|(slice, answer)| ((*slice, false), answer)));
         self.learn(pairs.iter().map(|(slice, answer)| ((*slice, false), answer)), paging)
     }
 
@@ -144,6 +149,8 @@ impl<'p> Asker<'p> {
         let slices = asked.iter().map(|asked| (asked.slice, asked.flipped.is_some()));
         let mut answers = self.up.slices(slices.clone()).await?;
         debug_assert_eq!(answers.len(), asked.len(), "each slice has an answer");
+        self.note_first_items(slices.clone().zip(&answers));
+        self.suspect_beginning(&asked, &answers).await?;
         self.leave_out_beginning(&asked, &mut answers).await?;
         self.learn(slices.zip(&answers), paging)?;
         if self.ledger.counts_pages() {
@@ -152,19 +159,21 @@ impl<'p> Asker<'p> {
         Ok(asked.into_iter().zip(answers).collect())
     }
 
+    /// Returns whether the upstream gives the beginning of the list for places after the end, or beyond a depth that it
+    /// serves. Its flag says nothing about these places.
+    pub(in crate::pagination) fn begins_again(&self) -> bool {
+        self.begins_again
+    }
+
     /// Reads the beginning of the list in a slice of the size of `like`. From now on, answers that give it again for
-    /// other places count as refused, unless no answer from another place begins with another item: then the upstream
+    /// other places count as statuses past the end, unless no answer from another place begins with another item: then the upstream
     /// may ignore the requested place. Returns the answer; `None` if the beginning is already known, or if the budget
     /// is spent.
     ///
     /// # Errors
     ///
     /// As [`UpstreamPort::slices`].
-    pub(in crate::pagination) async fn read_beginning(
-        &mut self,
-        like: Slice,
-        order: &Arc<Order>,
-    ) -> Result<Option<Answer>, Stop> {
+    pub(in crate::pagination) async fn read_beginning(&mut self, like: Slice) -> Result<Option<Answer>, Stop> {
         if self.beginning.is_some() || self.left() == 0 {
             return Ok(None);
         }
@@ -174,17 +183,35 @@ impl<'p> Asker<'p> {
         };
         let answer = self.up.slices([(slice, false)].into_iter()).await?.pop().unwrap_or_default();
         let is_only_there = self.gives_other_items_than(&answer);
-        self.beginning = Some(Beginning::new(slice, &answer, Arc::clone(order), is_only_there));
+        self.beginning = Some(Beginning::new(slice, &answer, Arc::clone(&self.order), is_only_there));
         Ok(Some(answer))
     }
 
     /// Returns whether an answer from after the start begins with another item than this answer.
     pub(in crate::pagination) fn gives_other_items_than(&self, answer: &Answer) -> bool {
-        self.elsewhere.have_others_than(answer)
+        self.first_items.differ_from(answer)
     }
 
-    /// Takes the answers that give the beginning of the list again for refusals: their items, and what they say about
-    /// more items, are of another place. Test: `a_list_that_begins_again_in_its_middle_has_no_end_there`.
+    fn note_first_items<'a>(&mut self, pairs: impl Iterator<Item = ((Slice, bool), &'a Answer)>) {
+        for ((slice, _), answer) in pairs.filter(|((_, is_flipped), _)| !is_flipped) {
+            self.first_items.note(slice, answer);
+        }
+    }
+
+    /// Reads the beginning of the list if an answer from after the list's first answer begins with the same item. Test:
+    /// `lists_that_begin_again_past_their_end_are_read_among_left_out_rows`.
+    async fn suspect_beginning(&mut self, asked: &[AskedSlice], answers: &[Answer]) -> Result<(), Stop> {
+        let mut pairs = asked.iter().zip(answers).filter(|(asked, _)| asked.flipped.is_none());
+        if let Some((suspect, _)) = pairs.find(|(asked, answer)| self.first_items.come_again(asked.slice, answer)) {
+            // Only what lies before the end is where the page expects it.
+            self.searching = true;
+            self.read_beginning(suspect.slice).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the answers that give the beginning of the list again for statuses past the end: their items, and what they
+    /// say about more items, are of another place. Test: `a_list_that_begins_again_in_its_middle_has_no_end_there`.
     async fn leave_out_beginning(&mut self, asked: &[AskedSlice], answers: &mut [Answer]) -> Result<(), Unasked> {
         let Some(beginning) = &self.beginning else { return Ok(()) };
         let is_again = |place: &usize| {
@@ -202,9 +229,10 @@ impl<'p> Asker<'p> {
         let slice = beginning.slice;
         let now = self.up.slices([(slice, false)].into_iter()).await?.pop();
         if self.beginning.as_ref().zip(now).is_some_and(|(beginning, now)| beginning.begins(&now)) {
+            self.begins_again = true;
             for place in again {
                 let total = answers[place].total;
-                answers[place] = Answer { total, ..Answer::without_items(Standing::Refused) };
+                answers[place] = Answer { total, ..Answer::without_items(Standing::PastEnd) };
             }
         }
         Ok(())
@@ -246,9 +274,6 @@ impl<'p> Asker<'p> {
         for ((slice, is_flipped), answer) in pairs.clone() {
             self.ledger.enter(slice, is_flipped, answer, paging);
             self.sizes.learn(slice, answer);
-            if slice.begins().0 > 0 && !is_flipped {
-                self.elsewhere.note(answer);
-            }
         }
         // Only the first answer can refuse the page. The others are speculative: if they are needed, they are requested
         // again and come first.
@@ -262,7 +287,8 @@ impl<'p> Asker<'p> {
                 return Err(Refusal::NoList);
             }
             let is_counted = self.ledger.total().is_some_and(|total| total > begins);
-            self.ceilings += u32::from(is_counted && !self.up.probing);
+            // Where the list begins again, a count that is too high for good is no sign of a depth limit.
+            self.ceilings += u32::from(is_counted && !self.up.probing && !self.begins_again);
             // If the upstream's total includes rows that no client can see, requests between the last visible row and
             // the total fail as they would beyond a depth limit, until the binary search reaches the visible rows. The
             // page is therefore refused only after several such statuses. Test:

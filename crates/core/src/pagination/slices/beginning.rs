@@ -1,7 +1,7 @@
 //! The beginning of a list, as some upstreams give it again for places after the end.
 //!
-//! Such an answer says nothing about the place that was requested. It counts as refused, if the list begins with the
-//! same items before the answer and after it, and if the place is outside the slice that begins the list.
+//! Such an answer shows no item of the place that was requested. It counts as a status past the end, if the list begins
+//! with the same items before the answer and after it, and if the place is outside the slice that begins the list.
 
 use std::{
     borrow::Cow,
@@ -47,19 +47,32 @@ impl Beginning {
 /// The first items of answers, by the digests of their ids or bytes.
 #[derive(Debug, Default)]
 pub(super) struct FirstItems {
-    one: Option<u64>,
+    /// The first item of the newest answer from the start, and the number of items of this answer.
+    of_the_list: Option<(u64, u64)>,
+    /// The first item of the first answer from after the start.
+    elsewhere: Option<u64>,
+    /// True if answers from after the start begin with several items.
     differ: bool,
 }
 
 impl FirstItems {
-    pub(super) fn note(&mut self, answer: &Answer) {
+    pub(super) fn note(&mut self, slice: Slice, answer: &Answer) {
         let Some(first) = first_of(answer) else { return };
-        self.differ |= *self.one.get_or_insert(first) != first;
+        if slice.begins().0 == 0 {
+            self.of_the_list = Some((first, answer.items.len() as u64));
+        } else {
+            self.differ |= *self.elsewhere.get_or_insert(first) != first;
+        }
     }
 
-    /// Returns whether one of them isn't the first item of this answer.
-    pub(super) fn have_others_than(&self, answer: &Answer) -> bool {
-        self.differ || (self.one.is_some() && self.one != first_of(answer))
+    /// Returns whether an answer from after the start begins with another item than this answer.
+    pub(super) fn differ_from(&self, answer: &Answer) -> bool {
+        self.differ || (self.elsewhere.is_some() && self.elsewhere != first_of(answer))
+    }
+
+    /// Returns whether an answer to a slice after the list's first answer begins with the same item.
+    pub(super) fn come_again(&self, slice: Slice, answer: &Answer) -> bool {
+        self.of_the_list.is_some_and(|(first, count)| slice.begins().0 >= count && first_of(answer) == Some(first))
     }
 }
 

@@ -25,8 +25,7 @@ impl KeyReader<'_> {
         // Answers of the search or looks beyond the end: the farthest one is the first to be suspected.
         let Some(slice) = self.seen.farthest() else { return Ok(None) };
         self.asker.searching = true;
-        let order = Arc::clone(&self.request.order);
-        let Some(beginning) = self.asker.read_beginning(slice, &order).await? else { return Ok(None) };
+        let Some(beginning) = self.asker.read_beginning(slice).await? else { return Ok(None) };
         if !self.seen.begins_alike(slice, &beginning) {
             return Ok(None);
         }

@@ -79,6 +79,9 @@ impl KeyReader<'_> {
     /// Requests proof that a short answer was the end. The answer that confirms it must begin at or before offset
     /// `from`, to show the boundary and all of the last run of ties. `held` is the short answer itself.
     pub(super) async fn doubt(&mut self, short: Short, from: u64, held: Held) -> KeyNext {
+        // The budget of a page may be spent by then, although only its end is left to show. Test:
+        // `lists_that_begin_again_past_their_end_are_read_among_left_out_rows`.
+        self.asker.searching = true;
         let Short { slice, last, .. } = short;
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
         self.ending.doubted = Some(Doubt { short, times: times + 1 });

@@ -422,7 +422,12 @@ impl KeyReader<'_> {
             facts,
             total: self.seen.newest_total(),
             least: self.seen.least_total(),
-            more: self.said_after(end).map_or_else(|| self.seen.newest_more(), |said| said.more),
+            // Where the list begins again, no answer from after the end has a flag of its own, so the one beside the last
+            // item stands.
+            more: match self.said_after(end).filter(|said| !(said.is_past_end && self.asker.begins_again())) {
+                Some(said) => said.more,
+                None => self.seen.newest_more(),
+            },
         };
         // If the last items come again, their offsets are no places, and the number of items that the walk has passed
         // is nearer.

@@ -256,3 +256,51 @@ fn an_end_under_a_silent_cap_is_found_by_a_few_looks() {
         }
     }
 }
+
+/// Past its end, a list begins again or repeats its last items, and rows are left out.
+#[test]
+fn lists_that_begin_again_are_read_among_left_out_rows() {
+    let lists = [(Family::Offset, true), (Family::Page, true), (Family::Offset, false)].into_iter().flat_map(|list| {
+        [(60, 20, 30..54), (60, 20, 53..60), (60, 20, 0..0), (101, 50, 40..60), (257, 100, 128..152)]
+            .map(|gap| (list, gap))
+    });
+    let facts = [
+        (false, 0, None),
+        (true, 0, None),
+        (true, 5, None),
+        (true, 100_000, None),
+        (false, 0, Some(Flag::Right)),
+        (true, 100_000, Some(Flag::Right)),
+        (false, 0, Some(Flag::AlwaysTrue)),
+    ];
+    let (mut walks, mut refused, mut ended_early) = (0, 0, 0);
+    for (((family, restarts), (rows, cap, gap)), (total, overcount, more)) in
+        lists.flat_map(|list| facts.map(|facts| (list.clone(), facts)))
+    {
+        for (declared, hides_each) in [(true, None), (false, None), (true, Some(5)), (false, Some(5))] {
+            for limit in [1, 7, 20, 50] {
+                let list = List { gap: gap.clone(), hides_each, ..List::numbered(family, 0..rows) };
+                let list = List { restarts, repeats: !restarts, total, overcount, more, ..list };
+                let mut list = list.capped(family, cap);
+                Arc::make_mut(&mut list.request.paging).hidden = declared;
+                let is_shown = |place: &usize| !gap.contains(place) && hides_each.is_none_or(|n| place % n != n - 1);
+                let (mut target, mut left) = (Some(start()), (0..rows as usize).filter(is_shown).count());
+                walks += 1;
+                while let Some(next) = target {
+                    let Ok(page) = list.page(next, limit) else {
+                        refused += 1;
+                        break;
+                    };
+                    left = left.checked_sub(page.items.len()).expect("no item comes twice");
+                    target = page.next.clone();
+                    // No answer shows anything of rows after an undeclared gap that is wider than an answer.
+                    let is_silent = !declared && !total && more.is_none();
+                    let case = format!("{family:?}, {gap:?} of {rows}, limit {limit}, {total} {overcount} {more:?}");
+                    assert!(target.is_some() || left == 0 || page.doubted_end.is_some() || is_silent, "{case}");
+                    ended_early += u32::from(target.is_none() && left > 0);
+                }
+            }
+        }
+    }
+    assert!(refused <= 280 && ended_early <= 8, "of {walks} walks, {refused} refused, {ended_early} ended early");
+}

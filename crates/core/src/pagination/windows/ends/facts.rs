@@ -336,9 +336,9 @@ impl SeenAnswers {
         self.listed().any(|seen| seen.standing == Standing::PastEnd && seen.slice.begins().0 <= covered)
     }
 
-    /// Returns what the newest answer with items says about more items.
+    /// Returns the statement of the newest answer about more items, apart from statuses past the end.
     pub(super) fn newest_more(&self) -> Option<bool> {
-        self.listed().next_back().and_then(|seen| seen.more)
+        self.listed().rfind(|seen| seen.standing == Standing::Listed).and_then(|seen| seen.more)
     }
 
     /// Returns the facts of the walk, with those of these answers. `before` is the total of the page before.

@@ -8,7 +8,7 @@ use super::{
     looks::LookResult,
 };
 use crate::pagination::{
-    answer::Answer,
+    answer::{Answer, Standing},
     judge::draft::Ground,
     limits::{END_FAR_OFFSET, END_FLIPPED_LOOKS, END_LOOKS, END_LOOKS_AMONG_HIDDEN, NAMED_PLACE_WINDOWS},
     page::DoubtedEnd,
@@ -104,8 +104,12 @@ impl KeyReader<'_> {
     async fn look_beyond_gaps(&mut self, end: &mut SupposedEnd) -> Result<Refuted, KeyHalt> {
         for distance in END_LOOKS[1].1..END_LOOKS_AMONG_HIDDEN {
             let place = self.distant(end, distance, true);
-            if let LookResult::Item(asked, _) = self.sight_apart(end, place).await? {
-                return Ok(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size))));
+            match self.sight_apart(end, place).await? {
+                LookResult::Item(asked, _) => {
+                    return Ok(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size))));
+                }
+                LookResult::Nothing(answer) if self.gives_the_beginning(&answer) => break,
+                LookResult::Nothing(_) | LookResult::Unseen => {}
             }
             if end.comes_again || place.saturating_sub(end.came) > end.came {
                 break;
@@ -167,6 +171,9 @@ impl KeyReader<'_> {
             LookResult::Nothing(answer) => MoreSaid::of(&answer),
             LookResult::Unseen => return Ok(Far::Unknown),
         };
+        if self.asker.begins_again() {
+            return Ok(Far::Unknown);
+        }
         if said == near {
             return Ok(Far::Same);
         }
@@ -213,16 +220,27 @@ impl KeyReader<'_> {
         let is_quiet = is_quiet && !self.is_silent_among_hidden(is_silent);
         let (near, growing) = if is_quiet { END_LOOKS[0] } else { END_LOOKS[1] };
         for _ in 0..near {
-            if let LookResult::Item(asked, answer) = self.sight(end, end.covered, end.size).await? {
-                return Ok(Some(Refuted::Item(asked, Box::new(answer))));
+            match self.sight(end, end.covered, end.size).await? {
+                LookResult::Item(asked, answer) => return Ok(Some(Refuted::Item(asked, Box::new(answer)))),
+                LookResult::Nothing(answer) if self.gives_the_beginning(&answer) => return Ok(None),
+                LookResult::Nothing(_) | LookResult::Unseen => {}
             }
         }
         for distance in 0..growing {
             let place = self.distant(end, distance, near > 0);
-            if let LookResult::Item(asked, _) = self.sight_apart(end, place).await? {
-                return Ok(Some(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size)))));
+            match self.sight_apart(end, place).await? {
+                LookResult::Item(asked, _) => {
+                    return Ok(Some(Refuted::Towards(asked.slice.begins().0.saturating_add(u64::from(end.size)))));
+                }
+                LookResult::Nothing(answer) if self.gives_the_beginning(&answer) => return Ok(None),
+                LookResult::Nothing(_) | LookResult::Unseen => {}
             }
         }
         Ok(None)
+    }
+
+    /// Returns whether an answer gave the beginning of the list again. Answers from farther places give it too.
+    fn gives_the_beginning(&self, answer: &Answer) -> bool {
+        answer.standing == Standing::PastEnd && self.asker.begins_again()
     }
 }
