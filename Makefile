@@ -61,6 +61,9 @@ CARGO_CYCLONEDX_VERSION := 0.5.9
 TEST_ENV := $(CURDIR)/target/test-env
 export CURSORGATE_TEST_ENV := $(TEST_ENV)
 
+# Most modules of the tests' Python packages are never imported, so they aren't compiled.
+export PIP_NO_COMPILE := 1
+
 # The version is in the path, so a new version is installed as another file.
 DENY_ROOT := $(CURDIR)/target/tools/cargo-deny-$(CARGO_DENY_VERSION)
 CARGO_DENY := $(DENY_ROOT)/bin/cargo-deny
@@ -496,8 +499,9 @@ $(BENCH_EXPRESS).installed: $(EXPRESS)/package.json $(EXPRESS)/package-lock.json
 	cd "$(BENCH_EXPRESS)" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	touch $@
 
+# Its release profile links for minutes, and a check takes seconds without optimisation too.
 $(CARGO_DENY): | build-needs
-	cargo install --quiet --locked --root "$(DENY_ROOT)" --version $(CARGO_DENY_VERSION) cargo-deny
+	cargo install --quiet --locked --debug --root "$(DENY_ROOT)" --version $(CARGO_DENY_VERSION) cargo-deny
 
 $(CARGO_DEB): | build-needs
 	cargo install --quiet --locked --root "$(DEB_ROOT)" --version $(CARGO_DEB_VERSION) cargo-deb

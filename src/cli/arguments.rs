@@ -265,6 +265,32 @@ pub(super) enum Command {
         #[command(flatten)]
         addresses: AddressArguments,
     },
+    /// Print the status of a running gateway, as JSON.
+    ///
+    /// Requests /status of the admin listener, with admin.read_token or admin.token if the configuration has one.
+    #[command(after_help = "EXAMPLES:\n  cursorgate status | jq .connections\n\n\
+                            EXIT CODES:\n  0  printed\n  1  not running, or the token is refused\n  2  the configuration has no [admin]")]
+    Status {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(flatten)]
+        addresses: AddressArguments,
+    },
+    /// Make a running gateway read its configuration again.
+    ///
+    /// Does the same as SIGHUP, waits for the result and prints the faults of the configuration. The admin listener
+    /// needs a token (admin.token) for this.
+    #[command(after_help = "EXAMPLES:\n  cursorgate reload --config /etc/cursorgate/cursorgate.toml\n\n\
+                            EXIT CODES:\n  0  in force\n  1  not running, the token is refused, or a key needs a restart\n  \
+                            2  the configuration has errors, so the earlier one stays in force; or it has no [admin]")]
+    Reload {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(flatten)]
+        addresses: AddressArguments,
+    },
+    /// Print the version, as --version does.
+    Version,
 }
 
 /// The configuration file that a command reads.

@@ -31,6 +31,11 @@ pub(super) fn command() -> Command {
     Arguments::command().long_version(&*text.leak())
 }
 
+/// Prints the full version.
+pub(super) fn version() -> Result<(), Failure> {
+    report::output(&command().render_long_version())
+}
+
 /// Prints the script for command completion in a shell.
 pub(super) fn completions(shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();

@@ -4,6 +4,7 @@
 //! 1 for failure, 2 for invalid arguments or an invalid configuration, 3 for a walk in which items are lost, repeated,
 //! altered or out of order.
 
+mod admin;
 mod arguments;
 mod check;
 mod client_hash;
@@ -11,7 +12,6 @@ mod codes;
 mod cursor;
 mod demo;
 mod explain;
-mod health;
 mod init;
 mod keygen;
 mod learn;
@@ -73,7 +73,12 @@ pub fn main() -> ExitCode {
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { command } => manual::page(command.as_deref()),
         Command::Demo { listen } => demo::run(listen),
-        Command::Health { config, address, addresses } => health::run(&config.path(), address, addresses.environment()),
+        Command::Health { config, address, addresses } => {
+            admin::health(&config.path(), address, addresses.environment())
+        }
+        Command::Status { config, addresses } => admin::status(&config.path(), addresses.environment()),
+        Command::Reload { config, addresses } => admin::reload(&config.path(), addresses.environment()),
+        Command::Version => manual::version(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

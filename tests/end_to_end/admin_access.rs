@@ -70,6 +70,43 @@ fn reports_are_read_with_a_token_and_refusals_are_told() {
     assert!(!gateway.log().join("\n").contains("token-of-somebody"), "a token isn't logged");
 }
 
+/// `status` and `reload` use the tokens of the configuration, and the second prints the faults that it causes.
+#[test]
+fn status_and_reload_ask_the_running_gateway() {
+    let folder = Directory::new();
+    let path = |name: &str| folder.file(name).display().to_string();
+    std::fs::write(folder.file("admin.token"), "token-of-those-who-may-change")
+        .expect("a file in the test's directory");
+    let (read, change) = (path("read.token"), path("admin.token"));
+    let (gateway, _upstream) =
+        with_admin(&folder, &format!(", open = \"none\", read_token = \"file:{read}\", token = \"file:{change}\""));
+    let file = gateway.file("cursorgate.toml");
+    let ask = |verb: &str| {
+        let asked = Command::new(binary()).args([verb, "--config"]).arg(&file).output().expect("it runs");
+        let texts = [asked.stdout, asked.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        (asked.status.code(), texts.concat())
+    };
+    let (code, text) = ask("status");
+    assert!(code == Some(0) && text.contains("\"version\"") && text.ends_with("}\n"), "{text}");
+    let (code, text) = ask("reload");
+    assert!(code == Some(0) && text.starts_with("reloaded\n") && text.contains("warning: links of"), "{text}");
+    let right = gateway.configuration();
+    gateway.rewrite_raw(&right.replace("version = 1", "version = 1\nserver.drain_delya = \"1s\""));
+    let (code, text) = ask("reload");
+    assert!(code == Some(2) && text.contains("did you mean") && text.contains("stays in force"), "{text}");
+    assert_eq!(ask("health").0, Some(0), "a refused configuration stops nothing");
+    // The process still has the tokens of its start.
+    std::fs::write(folder.file("next.token"), "token-of-the-next-start").expect("a file in the test's directory");
+    gateway.rewrite_raw(&right.replace("admin.token", "next.token"));
+    let (code, text) = ask("reload");
+    assert!(code == Some(1) && text.contains("another admin.token"), "{text}");
+    gateway.rewrite_raw(&right.replace(&format!(", token = \"file:{change}\""), ""));
+    let (code, text) = ask("reload");
+    assert!(code == Some(2) && text.contains("SIGHUP"), "{text}");
+    drop(gateway);
+    assert_eq!(ask("status").0, Some(2), "the file is gone with its gateway");
+}
+
 /// With `open = "metrics"`, scrapers need no token, and everything else does.
 #[test]
 fn metrics_can_be_open_alone() {

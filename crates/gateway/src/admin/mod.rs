@@ -17,7 +17,9 @@ mod status;
 mod upstreams;
 
 pub use health::HEALTH_PATH;
+pub use reload::RELOAD_PATH;
 pub use service::{Admin, service};
+pub use status::STATUS_PATH;
 
 #[cfg(test)]
 mod testing {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The path at which the result of the last reload is read, and to which requests for a reload are sent.
-pub(super) const RELOAD_PATH: &str = "/reload";
+pub const RELOAD_PATH: &str = "/reload";
 
 /// The longest time that a request waits for its reload, which may hang on a file system. The request is then answered
 /// with 202.

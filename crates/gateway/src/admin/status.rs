@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The path of the report on the process.
-pub(super) const STATUS_PATH: &str = "/status";
+pub const STATUS_PATH: &str = "/status";
 
 /// Renders the status. `can_reload` is true if the configuration can be reloaded at this listener.
 pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, can_reload: bool) -> String {
