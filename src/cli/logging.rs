@@ -122,7 +122,7 @@ fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
     // the queue.
     let lines = fmt::layer().with_writer(Lines(queue.clone())).log_internal_errors(false);
     match is_text(settings.format) {
-        true => Box::new(targets.and_then(lines.with_ansi(io::stderr().is_terminal()))),
+        true => Box::new(targets.and_then(lines)),
         false => Box::new(targets.and_then(lines.json().flatten_event(true))),
     }
 }
