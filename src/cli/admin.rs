@@ -1,8 +1,9 @@
-//! `cursorgate health`, `cursorgate status` and `cursorgate reload`: requests to the admin listener of a running gateway.
+//! `cursorgate health`, `cursorgate status` and `cursorgate reload`: requests to the admin listener of a running
+//! gateway.
 
 use std::{
     io::{Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     path::Path,
     time::Duration,
 };
@@ -19,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The time limit for the answer to a reload. The gateway answers after half a minute at the latest.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(40);
+
+/// The largest answer that is read, in bytes.
+const LARGEST_ANSWER: u64 = 4 << 20;
 
 /// Asks a running gateway whether it is ready. Fails if it isn't.
 pub(super) fn health(
@@ -142,10 +146,17 @@ struct Request<'r> {
 }
 
 impl Request<'_> {
-    /// Sends the request to the admin listener of a configuration on this machine. Returns the status and the body of the
-    /// answer.
+    /// Sends the request to the admin listener of a configuration. Returns the status and the body of the answer. Fails
+    /// if a token would be sent to another machine.
     fn send_to(&self, admin: &AdminSettings) -> Result<(u16, String), Failure> {
-        let answer = self.send(here(admin.address), admin.tls.is_some());
+        let address = here(admin.address);
+        // Only an address of this machine can be bound.
+        if self.token.is_some() && UdpSocket::bind((address.ip(), 0)).is_err() {
+            let why =
+                "not an address of this machine, so no token is sent there: run the command where the gateway runs";
+            return Err(Failure::mistaken(format!("{address}: {why}")));
+        }
+        let answer = self.send(address, admin.tls.is_some());
         answer.map_err(|error| Failure::failed(format!("{}: {error}", admin.address)))
     }
 
@@ -158,8 +169,7 @@ impl Request<'_> {
             return self.send_by(stream, address);
         }
         let mut tls = SslConnector::builder(SslMethod::tls_client())?;
-        // A certificate names hosts rather than this address, so it isn't verified. A token is sent only to the
-        // address in the configuration, which is of this machine.
+        // A certificate names hosts rather than this address, so it isn't verified. A token never leaves this machine.
         tls.set_verify(SslVerifyMode::NONE);
         let configuration = tls.build().configure()?.verify_hostname(false).use_server_name_indication(false);
         self.send_by(configuration.connect("localhost", stream).map_err(std::io::Error::other)?, address)
@@ -178,16 +188,15 @@ impl Request<'_> {
         request.extend(b"\r\n");
         stream.write_all(&request)?;
         let mut read = Vec::new();
-        // The answer ends with its connection. A process that ends a TLS connection without a farewell has sent all.
-        let ended = stream.read_to_end(&mut read);
+        // The answer ends with its connection.
+        stream.take(LARGEST_ANSWER).read_to_end(&mut read)?;
         let text = String::from_utf8_lossy(&read);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            return Err(ended.err().unwrap_or_else(|| std::io::Error::other("the answer is not HTTP")));
-        };
         // The version, a blank and the three digits of the status (RFC 9112, section 4).
-        let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
-        let status = status.ok_or_else(|| std::io::Error::other("the answer is not HTTP"))?;
-        Ok((status, body.to_owned()))
+        let parsed = text.split_once("\r\n\r\n").and_then(|(head, body)| {
+            let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+            Some((status, body.to_owned()))
+        });
+        parsed.ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
     }
 }
 

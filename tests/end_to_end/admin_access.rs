@@ -103,6 +103,10 @@ fn status_and_reload_ask_the_running_gateway() {
     gateway.rewrite_raw(&right.replace(&format!(", token = \"file:{change}\""), ""));
     let (code, text) = ask("reload");
     assert!(code == Some(2) && text.contains("SIGHUP"), "{text}");
+    // No token is sent to another machine (RFC 5737).
+    gateway.rewrite_raw(&right.replace(&gateway.admin.to_string(), "192.0.2.1:9180"));
+    let (code, text) = ask("status");
+    assert!(code == Some(2) && text.contains("not an address of this machine"), "{text}");
     drop(gateway);
     assert_eq!(ask("status").0, Some(2), "the file is gone with its gateway");
 }

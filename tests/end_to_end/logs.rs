@@ -3,7 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::{Command, Stdio},
     thread,
 };
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::harness::{
     Directory, eventually,
-    gateway::{Gateway, Keys, Reading, command, free_port},
+    gateway::{Gateway, Keys, Reading, binary, command, free_port},
     list::{PLAIN, Setup, serve, users},
     upstream::{After, Upstream},
 };
@@ -25,6 +25,16 @@ const ROUTES: Setup = Setup {
     route: "old_clients = \"pass\"",
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
+
+/// On a terminal, which `script` makes, the log is text. The demo ends at once, because its address is in use.
+#[test]
+fn the_log_on_a_terminal_is_text() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let demo = format!("exec {} demo --listen {}", binary().display(), taken.local_addr().expect("an address"));
+    let script = Command::new("script").args(["-qec", &demo, "/dev/null"]).stdin(Stdio::null()).output();
+    let text = String::from_utf8_lossy(&script.expect("script is installed").stdout).into_owned();
+    assert!(text.contains(" INFO ") && text.contains("can't listen") && !text.contains("panicked"), "{text}");
+}
 
 /// The access log has one line for each request, and no line contains a secret.
 ///

@@ -168,7 +168,8 @@ table! {
         /// The time for which a finished job is kept with its result.
         pub keep: Defaulted<Duration> => duration("1s", "365d").default(Text("7d"));
 
-        /// The largest number of finished jobs that are kept. Beyond it, the oldest of the client that has most are removed.
+        /// The largest number of finished jobs that are kept. Beyond it, the oldest of the client that has most are
+        /// removed.
         pub keep_jobs: Defaulted<usize> => count(1, 100_000).default(Count(100));
 
         /// The largest size of all results together. Beyond it, the oldest of the client that has most are removed.

@@ -166,8 +166,8 @@ impl<'p> Asker<'p> {
     }
 
     /// Reads the beginning of the list in a slice of the size of `like`. From now on, answers that give it again for
-    /// other places count as statuses past the end, unless no answer from another place begins with another item: then the upstream
-    /// may ignore the requested place. Returns the answer; `None` if the beginning is already known, or if the budget
+    /// other places count as statuses past the end, unless no answer from another place begins with another item: then
+    /// the upstream may ignore the requested place. Returns the answer; `None` if the beginning is already known, or if the budget
     /// is spent.
     ///
     /// # Errors
