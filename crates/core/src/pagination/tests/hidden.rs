@@ -534,3 +534,31 @@ fn lists_that_begin_again_past_their_end_are_read_among_left_out_rows() {
     assert!(ended_early.iter().all(|(_, total, flag)| (*total, *flag) == (None, "none")), "{ended_early:?}");
     assert!(ended_early.len() <= 2, "{ended_early:?}");
 }
+
+/// Beyond an offset in its middle the list begins again. A total, or the flag beside the last item, says that it goes on.
+#[test]
+fn a_list_that_begins_again_in_its_middle_has_no_unmarked_end_there() {
+    let mut marked = 0;
+    for (family, limit) in
+        [Family::Offset, Family::Page].into_iter().flat_map(|family| [1, 7, 20, 50].map(|limit| (family, limit)))
+    {
+        for (total, flagged, gap) in
+            [(Some(257), false, 0..0), (None, true, 0..0), (Some(245), false, 100..112), (None, true, 100..112)]
+        {
+            let rows = (1_000..1_257).map(|rank| (rank.to_string(), rank.to_string()));
+            let mut list = List { cap: 50, total, ties: Ties::Ordered, ..List::new(family, rows) };
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(50) };
+            let answer = |list: &List, slice: Slice| {
+                let from = if slice.begins().0 > 130 { Offset(0) } else { slice.begins() };
+                let more = flagged.then_some(from.0 + u64::from(slice.size().0) < 257);
+                Answer { more, ..only(list, Slice::Offset { from, size: slice.size() }, |row| !gap.contains(&row)) }
+            };
+            if let Ok((items, pages)) = list.walk_of(limit, answer) {
+                let is_marked = pages.last().unwrap().doubted_end.is_some();
+                assert!(is_marked, "{family:?}, limit {limit}, {total:?}, {gap:?}: {} items", items.len());
+                marked += 1;
+            }
+        }
+    }
+    assert!(marked > 0, "every walk is refused");
+}
