@@ -53,7 +53,14 @@ pub(super) fn status(config: &Path, environment: ProcessEnvironment) -> Result<(
     let request = Request { method: "GET", path: STATUS_PATH, token, patience: PATIENCE };
     let (status, body) = request.send_to(&admin)?;
     match status {
-        200 => report::output(&body),
+        200 => {
+            report::note(&format!(
+                "the gateway at {}, which is admin.address in {}\n",
+                admin.address,
+                config.display()
+            ));
+            report::output(&body)
+        }
         401 | 403 => Err(unknown_token(&admin)),
         _ => Err(foreign(admin.address, status)),
     }

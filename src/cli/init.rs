@@ -45,7 +45,8 @@ fn text(arguments: &InitArguments) -> Result<String, Failure> {
         .replace("{peer}", &format!("{peer:?}"))
         .replace("{dialect}", &format!("{dialect:?}"))
         .replace("{path}", &format!("{path:?}"));
-    let (_, diagnostics) = config::load_text("cursorgate.toml", &text, &config::WithoutSecrets(&NoFiles));
+    let (_, diagnostics) =
+        config::load_text(&arguments.file.to_string_lossy(), &text, &config::WithoutSecrets(&NoFiles));
     if diagnostics.has_errors() {
         report::diagnostics(&diagnostics);
         return Err(Failure::mistaken("the file was not written"));
@@ -60,7 +61,9 @@ fn peer(url: &str) -> Result<(String, bool), Failure> {
         Some(("http", rest)) => (false, rest),
         None => (false, url),
         Some((scheme, _)) => {
-            return Err(Failure::mistaken(format!("--upstream begins with http:// or https://, not {scheme}://")));
+            return Err(Failure::mistaken(format!(
+                "--upstream must begin with http:// or https://: {scheme}:// is unknown"
+            )));
         }
     };
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));

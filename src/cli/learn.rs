@@ -150,12 +150,17 @@ fn next_commands(arguments: &LearnArguments, first: Option<serde_json::Value>, u
             (free, format!(" --listen 127.0.0.1:{free}"), address)
         }
     };
+    let admin = learn::admin_port(&url.peer);
+    let admin = match free_from(admin) {
+        free if free == admin => String::new(),
+        free => format!(" --admin 127.0.0.1:{free}"),
+    };
     let Printed { options, curl_options, variables } = printed(&arguments.header);
     let body = arguments.body.as_deref().map(|body| format!(" --body {}", quoted(body))).unwrap_or_default();
     let of_live = if is_live { format!("{options}{body}") } else { String::new() };
     let mut next = format!(
         "Next:\n\n{variables}{}  \
-         cursorgate check {live}{path}{of_live}\n  {address}cursorgate run {path}{elsewhere}\n",
+         cursorgate check {live}{path}{of_live}\n  {address}cursorgate run {path}{elsewhere}{admin}\n",
         super::init::key_command()
     );
     let list = format!("http://127.0.0.1:{port}{}", url.path);

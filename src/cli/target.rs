@@ -33,7 +33,7 @@ impl ListUrl {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
             None => (false, url),
-            Some(_) => return Err(Failure::mistaken("the URL begins with http:// or https://")),
+            Some(_) => return Err(Failure::mistaken("the URL must begin with http:// or https://")),
         };
         // A fragment isn't sent (RFC 3986, section 3.5), so it is dropped.
         let rest = rest.split('#').next().unwrap_or_default();

@@ -263,6 +263,33 @@ fn a_service_that_refuses_the_host_of_clients_is_reported() {
     assert!(!said.contains("secret"), "{said}");
 }
 
+/// The catch-all route passes bodies on as they are. With `host_header`, a service that writes its `Host` into links
+/// would lead the clients of other lists past the gateway.
+#[test]
+fn links_to_the_configured_host_on_other_paths_are_reported() {
+    let linked = |exchange: &mut Exchange| {
+        let host = exchange.request.header("host").unwrap_or_default().to_owned();
+        let next = json!(format!("http://{host}/items?page=2"));
+        exchange.reply("200 OK", &JSON, json!({ "data": [{ "id": 1 }], "next": next }).to_string().as_bytes())
+    };
+    let reported = |upstream: &Upstream| {
+        let text = configuration(upstream).replace("[routes.items]", "host_header = \"old.internal\"\n[routes.items]");
+        check(&text, &LIVE).1
+    };
+    let said = reported(&Upstream::start(linked));
+    let cause = "writes the Host of a request into links, and host_header is old.internal";
+    assert!(said.contains(cause) && said.contains("the service answers Host api.test too"), "{said}");
+    let strict = Upstream::start(move |exchange: &mut Exchange| match exchange.request.header("host") {
+        Some("old.internal") => linked(exchange),
+        _ => exchange.reply("421 Misdirected Request", &[], b"wrong host"),
+    });
+    let said = reported(&strict);
+    assert!(said.contains(cause) && said.contains("let the service accept the Host api.test"), "{said}");
+    // Links to the name that clients use lead through the gateway.
+    let said = reported(&Upstream::start(service));
+    assert!(!said.contains(cause), "{said}");
+}
+
 #[test]
 fn paths_without_a_route_are_reported() {
     let upstream = Upstream::start(service);

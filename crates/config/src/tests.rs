@@ -380,6 +380,32 @@ response = {{ total = "/count" }}
 }
 
 #[test]
+fn a_request_without_a_size_inherits_no_sizes() {
+    let dialect = |own: &str| {
+        let text = format!(
+            r#"{SMALLEST}
+[routes.bills]
+old_clients = "none"
+path = "/bills"
+upstream = "people"
+dialect = "bills"
+order = ["id"]
+
+[dialects.bills]
+extends = "drf-page"
+{own}
+"#
+        );
+        let size = loaded(&text).routes[1].list.as_ref().expect("a list").dialect.size.clone();
+        (size.default.map(|size| size.value), size.max.map(|size| size.value))
+    };
+    let query = "request.query = \"page={page}\"";
+    assert_eq!(dialect(&format!("{query}\nsize.default = 20")), (Some(20), None));
+    assert_eq!(dialect("size.default = 20"), (Some(20), Some(100)));
+    assert_eq!(dialect("request.query = \"p={page}&n={size}\""), (None, Some(100)));
+}
+
+#[test]
 fn an_envelope_is_the_same_from_toml_and_from_json() {
     let text = format!(
         r#"{SMALLEST}

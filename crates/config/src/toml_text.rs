@@ -41,6 +41,11 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
         }
         let at = location(source, &span);
         let (_, line, _) = diagnostics.place(at);
+        if is_yaml(&remaining, span.start) {
+            let help = "write version = 1; a table begins with a line such as [server]".to_owned();
+            diagnostics.error(at, "this is YAML, and a configuration is TOML", help);
+            break;
+        }
         let (message, help) = match first.message().split_once(", expected ") {
             _ if first.message() == "duplicate key" => {
                 let place =
@@ -62,6 +67,16 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
         remaining = remaining.split('\n').enumerate().map(blank).collect::<Vec<String>>().join("\n");
     }
     (Spanned::empty(Location { source, start: 0, end: 0 }), false)
+}
+
+/// Returns whether the text begins as YAML does, apart from comments: with a name and a colon at `at`.
+fn is_yaml(text: &str, at: usize) -> bool {
+    let Some((before, after)) = text.split_at_checked(at) else { return false };
+    let mut written = before.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let (Some(name), None) = (written.next(), written.next()) else { return false };
+    let is_name =
+        !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter));
+    is_name && after.strip_prefix(':').is_some_and(|rest| rest.starts_with(char::is_whitespace))
 }
 
 /// Returns the line, counted from 1, of the nearest earlier definition of a duplicate key or table; `None` if it isn't
@@ -263,6 +278,14 @@ mod tests {
         let (root, faults, _) = messages("[a]\nk = [\n  1,\n[b]\nq = 1\n");
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert_eq!(count(table(&root, "b"), "q"), Some(1));
+    }
+
+    #[test]
+    fn yaml_is_reported_once() {
+        let (_, faults, _) = messages("# Routes.\nversion: 1\nserver:\n  public_url: http://x\n");
+        assert_eq!(faults, [(2, "this is YAML, and a configuration is TOML".to_owned())]);
+        let (_, faults, _) = messages("version = 1\nserver: 1\n");
+        assert_eq!(faults, [(2, "invalid unquoted key".to_owned())]);
     }
 
     #[test]

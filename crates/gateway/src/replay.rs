@@ -46,6 +46,7 @@ pub struct ReplayedRequest {
     pub direct: String,
     /// The `Host`; `None` for the name of the upstream's first peer.
     pub authority: Option<String>,
+    /// Further headers. A `Host` among them is sent to the upstream in place of the configured one.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Option<Vec<u8>>,
 }
@@ -185,7 +186,9 @@ fn written(request: &ReplayedRequest, host: &HeaderValue) -> Vec<u8> {
 fn direct_head(upstream: &Upstream, request: &ReplayedRequest) -> pingora::Result<RequestHeader> {
     let target = format!("{}{}", upstream.base_path, request.direct);
     let mut head = RequestHeader::build(request.method.clone(), target.as_bytes(), None)?;
-    head.insert_header(header::HOST, upstream.host_for(request.authority.as_deref()))?;
+    if !request.headers.iter().any(|(name, _)| *name == header::HOST) {
+        head.insert_header(header::HOST, upstream.host_for(request.authority.as_deref()))?;
+    }
     for (name, value) in &request.headers {
         head.append_header(name.clone(), value.clone())?;
     }

@@ -45,4 +45,4 @@ pub use prober::{
 };
 pub use shape::ListShape;
 pub use surroundings::is_harmless;
-pub use write::{WrittenUpstream, configuration, first_body, gateway_port, report, route_name};
+pub use write::{WrittenUpstream, admin_port, configuration, first_body, gateway_port, report, route_name};

@@ -111,7 +111,8 @@ impl WholeAnswer {
     }
 
     /// Returns the body without gzip.
-    fn decoded(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn decoded(&self) -> Vec<u8> {
         let is_gzip = self.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
         let mut decoded = Vec::new();
         let read = is_gzip.then(|| MultiGzDecoder::new(&self.body[..]).take(DECODED).read_to_end(&mut decoded));

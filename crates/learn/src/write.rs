@@ -44,6 +44,12 @@ pub fn gateway_port(peer: &str) -> u16 {
     if peer.ends_with(":8080") { 8081 } else { 8080 }
 }
 
+/// Returns the port of the admin listener: 9180, or 9181 if the peer has that port.
+#[must_use]
+pub fn admin_port(peer: &str) -> u16 {
+    if peer.ends_with(":9180") { 9181 } else { 9180 }
+}
+
 /// Returns a complete configuration for a learnt list, in TOML. The route at `path` serves pages of at most `most`
 /// items.
 #[must_use]
@@ -63,7 +69,7 @@ pub fn configuration(
     comment(&mut out, "`cursorgate check` explains this file, `cursorgate reference KEY` explains one key.");
     // The service may use the gateway's default ports. Other ports are then written. Test:
     // `a_learnt_configuration_avoids_the_port_of_its_upstream`.
-    let (port, admin) = (gateway_port(&upstream.peer), if upstream.peer.ends_with(":9180") { 9181 } else { 9180 });
+    let (port, admin) = (gateway_port(&upstream.peer), admin_port(&upstream.peer));
     out.push_str("version = 1\n\n");
     if port != 8080 {
         comment(&mut out, "The service has the port at which the gateway listens by default.");

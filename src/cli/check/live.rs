@@ -1,6 +1,6 @@
 //! `cursorgate check --live`: requests a few pages of each upstream, and compares its lists with the configuration.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Duration};
 
 use super::{
     super::{Failure, arguments::LiveArguments, report, target},
@@ -45,6 +45,7 @@ pub(super) fn ask(
     if let Some(log) = &arguments.old_clients {
         samples.extend(old_log::paths(log)?);
     }
+    let mut weighed = BTreeSet::new();
     for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
         let Some(list) = &route.list else { continue };
         let name = &route.name.value;
@@ -64,6 +65,9 @@ pub(super) fn ask(
         if !prover.takes_host(of, diagnostics) {
             let _ = writeln!(text, "  {name:<14}  not asked: the service refuses the Host of the gateway's clients");
             continue;
+        }
+        if weighed.insert(route.upstream) {
+            prover.weigh_host(of, diagnostics);
         }
         let Some(report) = review(of, client_host.clone(), arguments)? else { continue };
         let answers =

@@ -183,6 +183,48 @@ impl Prover<'_> {
         false
     }
 
+    /// Warns if the service writes the configured `host_header` into links. In answers that are passed on, only the
+    /// links of lists are rewritten, so clients of other paths would be led past the gateway.
+    pub(super) fn weigh_host(&self, of: ProvenRoute<'_>, diagnostics: &mut Diagnostics) {
+        let upstream = &of.compiled.upstream;
+        let configured = upstream.host.as_ref().and_then(|host| host.to_str().ok());
+        let (Some(own), Some(public)) = (configured, of.client_host) else { return };
+        let passes = |route: &RouteSettings| route.upstream == of.route.upstream && route.list.is_none();
+        if !self.settings.routes.iter().any(passes) {
+            return;
+        }
+        let Some((at, written)) = HeaderValue::from_str(public).ok().filter(|_| own != public).and_then(|written| {
+            let settings = self.settings.upstreams.get(of.route.upstream)?;
+            Some((settings.peers.first()?.at, written))
+        }) else {
+            return;
+        };
+        let mut request = self.request(&OldRead::get("", reads::plain_path(of)), None);
+        let mut asked = |host: Option<HeaderValue>| {
+            thread::sleep(self.delay);
+            request.headers.extend(host.map(|host| (http::header::HOST, host)));
+            self.replayer.direct(upstream, &request).ok()
+        };
+        let names = |answer: &WholeAnswer, host: &str| {
+            let text = String::from_utf8_lossy(&answer.decoded()).replace("\\/", "/");
+            text.contains(&format!("//{host}/"))
+        };
+        if !asked(None).is_some_and(|answer| answer.is_success() && names(&answer, own)) {
+            return;
+        }
+        let takes_public = asked(Some(written)).is_some_and(|answer| answer.is_success() && names(&answer, public));
+        let message = format!(
+            "the upstream {:?} writes the Host of a request into links, and host_header is {own}: in answers of paths \
+             without a list they lead old clients there",
+            upstream.name
+        );
+        let help = match takes_public {
+            true => format!("leave host_header out: the service answers Host {public} too, with links to {public}"),
+            false => format!("let the service accept the Host {public}, and leave host_header out"),
+        };
+        diagnostics.warning(at, message, help);
+    }
+
     /// Compares the old requests of a route. Reports an error for each cause of differences.
     pub(super) fn prove(
         &self,

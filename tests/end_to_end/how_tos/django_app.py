@@ -20,7 +20,7 @@ DIRECTORY = pathlib.Path(sys.argv[1])
 USERS = 203
 
 settings.configure(
-    ALLOWED_HOSTS=["people.internal"],
+    ALLOWED_HOSTS=["people.internal", "api.example.com"],
     APPEND_SLASH=True,
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DIRECTORY / "how_to.sqlite3"}},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",

@@ -87,7 +87,14 @@ impl<'a> Dialects<'a> {
         let base = self.named(&base, chain, context)?;
         // Headers of the base must not be sent together with the headers that replace them. Test:
         // `a_dialect_replaces_its_base_key_by_key_and_lists_and_headers_as_a_whole`.
-        Some(base.under(&written.clone().without(DIALECT.extends.definition.name), &whole()))
+        let over = written.clone().without(DIALECT.extends.definition.name);
+        let merged = base.under(&over, &whole());
+        let asks = |dialect: &Spanned| names_size(&DIALECT.request.table(dialect));
+        if asks(&merged) || !asks(&base) {
+            return Some(merged);
+        }
+        // The sizes of the base are for its own request. Test: `a_request_without_a_size_inherits_no_sizes`.
+        Some(base.without(DIALECT.size.definition.name).under(&over, &whole()))
     }
 
     fn preset(&mut self, name: &'static str, text: &str, context: &mut Context<'_>) -> Spanned {
@@ -101,6 +108,14 @@ impl<'a> Dialects<'a> {
         self.presets.push((name, written.clone()));
         written
     }
+}
+
+/// Returns whether a part of a request contains a variable that says how many items an answer has.
+fn names_size(request: &Spanned) -> bool {
+    let in_text = |text: &str| ["{size", "{end", "{last"].iter().any(|variable| text.contains(variable));
+    request.as_text().is_some_and(|text| in_text(&text.value))
+        || request.members().iter().any(|(_, value)| names_size(value))
+        || request.elements().iter().any(names_size)
 }
 
 fn unknown(name: &Located<String>, own: &Spanned, context: &mut Context<'_>) {

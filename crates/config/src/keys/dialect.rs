@@ -25,7 +25,7 @@ table! {
         pub documentation: Key<String> => text(syntax::url).example(r#""https://docs.example.com/invoices""#);
 
         /// The dialect that this one changes. Its tables are replaced key by key; lists, `headers` and `body` are
-        /// replaced as a whole.
+        /// replaced as a whole. If only the base's request has {size}, its `size` is left out.
         extends: Key<String> => text(syntax::name).example(r#""offset-limit""#);
 
         /// The request for a page.
