@@ -284,22 +284,37 @@ fn source(
 /// Returns the configuration with the largest page size about which `check` has no warning; if it warns about each, the
 /// one with the largest size that it accepts.
 fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &WrittenUpstream) -> Result<String, Failure> {
-    let (mut faults, mut warned) = (String::new(), None);
-    for most in (1..=LARGEST_PAGE).rev() {
-        let text = learn::configuration(learnt, target, path, upstream, most);
-        match load(&text) {
-            Ok((_, diagnostics)) if !diagnostics.iter().any(|fault| fault.help.contains("page_size.max")) => {
-                return Ok(text);
-            }
-            Ok(_) => drop(warned.get_or_insert(text)),
-            Err(fault) => faults = fault,
+    let written = |most| learn::configuration(learnt, target, path, upstream, most);
+    let is_free_of_warnings = |most| {
+        load(&written(most))
+            .is_ok_and(|(_, diagnostics)| !diagnostics.iter().any(|fault| fault.help.contains("page_size.max")))
+    };
+    if let Some(most) = largest(is_free_of_warnings).or_else(|| largest(|most| load(&written(most)).is_ok())) {
+        return Ok(written(most));
+    }
+    if let Err(faults) = load(&written(1)) {
+        report::note(&faults);
+    }
+    Err(Failure::failed("no route is written: the result is not a valid configuration, which is a fault of cursorgate"))
+}
+
+/// Returns the largest page size, at most [`LARGEST_PAGE`], that is good; `None` if 1 isn't. Smaller sizes than a good
+/// one are good, because a page of fewer items takes no more requests.
+fn largest(is_good: impl Fn(u32) -> bool) -> Option<u32> {
+    if is_good(LARGEST_PAGE) {
+        return Some(LARGEST_PAGE);
+    }
+    let (mut good, mut bad) = (0, LARGEST_PAGE);
+    // Each iteration halves the interval, so the loop ends.
+    while bad - good > 1 {
+        let middle = good.midpoint(bad);
+        if is_good(middle) {
+            good = middle;
+        } else {
+            bad = middle;
         }
     }
-    if let Some(text) = warned {
-        return Ok(text);
-    }
-    report::note(&faults);
-    Err(Failure::failed("no route is written: the result is not a valid configuration, which is a fault of cursorgate"))
+    (good > 0).then_some(good)
 }
 
 #[cfg(test)]
@@ -312,6 +327,13 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         let free = free_from(port);
         assert!(free > port && std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, free)).is_ok());
+    }
+
+    #[test]
+    fn the_largest_good_page_size_is_found() {
+        for good in 0..=LARGEST_PAGE {
+            assert_eq!(largest(|size| size <= good), (good > 0).then_some(good));
+        }
     }
 
     #[test]

@@ -688,7 +688,7 @@ fn requests_only_read_and_urls_that_cannot_be_learnt_are_reported() {
     for (url, expected) in [
         (format!("http://{address}/nothing"), "the upstream answers 404"),
         ("http://127.0.0.1:9/api".to_owned(), "the upstream gives no answer"),
-        ("ftp://x/y".to_owned(), "begins with http://"),
+        ("ftp://x/y".to_owned(), "begin with http://"),
     ] {
         let output = command().args(["learn", &url, "--delay", "0"]).output().expect("the binary starts");
         let fault = String::from_utf8_lossy(&output.stderr).into_owned();

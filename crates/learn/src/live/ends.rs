@@ -302,9 +302,11 @@ impl Review {
         let end = self.page(last, size).await?;
         let begins = last.saturating_mul(size.into());
         if total.is_none() && last > 0 && past.ids == self.page(0, size).await?.ids {
-            if past.said.claims.is_empty() {
+            // In a declared order, the first item after the last one shows the end.
+            if past.said.claims.is_empty() && !self.list.settings.declared {
                 let message = "after its end the list begins again, and nothing says where it ends";
-                self.fault(at, message, "write response.total, has_more or is_last, if answers have one");
+                let help = "write response.total, has_more or is_last, if answers have one; or the order of the list";
+                self.fault(at, message, help);
             }
             return Ok(());
         }

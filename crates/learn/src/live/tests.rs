@@ -452,12 +452,15 @@ fn an_end_that_no_total_states_is_looked_at() {
         _ => Answered::new(json!({ "message": "nothing" })),
     });
     assert!(said(&report).contains("response.items_optional = true"), "{}", said(&report));
-    // After the end the list begins again.
-    let report = review(BY_OFFSET, |asked| match place(asked) {
-        (from, size) if from < 257 => Answered::new(json!({ "data": slice(&all, from, size) })),
-        (_, size) => Answered::new(json!({ "data": slice(&all, 0, size) })),
-    });
-    assert!(said(&report).contains("the list begins again"), "{}", said(&report));
+    // After the end the list begins again, which only a declared order tells from further items.
+    for (configuration, is_told) in [(BY_OFFSET.to_owned(), false), (BY_OFFSET.replace("order = [\"id\"]\n", ""), true)]
+    {
+        let report = review(&configuration, |asked| match place(asked) {
+            (from, size) if from < 257 => Answered::new(json!({ "data": slice(&all, from, size) })),
+            (_, size) => Answered::new(json!({ "data": slice(&all, 0, size) })),
+        });
+        assert_eq!(said(&report).contains("the list begins again"), is_told, "{}", said(&report));
+    }
     // An end that is an empty list, and a list that is longer than requests may go.
     for length in [257, 250, 3, 0, 400] {
         for configuration in [BY_OFFSET, &by_page, &without_cap] {

@@ -267,6 +267,14 @@ async fn search(
     // If the list fits into one page, no answer shows the flag of a page before the last one, so `has_others` is
     // false.
     facts::confirm_flags(learnt, base, &seen, last > 0);
+    // An answer with the beginning of the list is neither its last items nor its last page, although the answer before
+    // may be the beginning too. Test: `a_list_that_begins_again_has_no_bound`.
+    let starts = learnt.shape.identities(&widest.seen).unwrap_or_default();
+    if last > 0 && past.is_success() && !ids.is_empty() && starts.first() == ids.first() {
+        let evidence = "the page after the last begins with the first item: pages then rest only on the total";
+        learnt.note(Certainty::Open, "past the end", "the first page again", evidence);
+        return Ok(Searched::Done);
+    }
     if let Some(offset) = bounded_offset(session, learnt, (last + u64::from(size), size), &ids).await? {
         learnt.max_offset = Some(offset);
         let evidence = format!("offsets above {offset} gave the items from there on, whatever size was asked for");
@@ -275,7 +283,7 @@ async fn search(
     }
     if past.is_recorded() {
         let expected = stated.map(|total| total.saturating_sub(last));
-        facts::note_past_end(learnt, &seen, &past, widest, expected);
+        facts::note_past_end(learnt, &seen, &past, expected);
     }
     Ok(Searched::Done)
 }

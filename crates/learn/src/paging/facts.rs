@@ -111,15 +111,9 @@ pub(super) fn confirm_flags(learnt: &mut Learnt, base: &Base, last: &SeenAnswer,
 
 /// Adds a finding on the answer to a request for the page after the last one. `expected` is the number of items that
 /// the last page has by the total; `None` without a total.
-pub(super) fn note_past_end(
-    learnt: &mut Learnt,
-    last: &SeenAnswer,
-    past: &SeenAnswer,
-    widest: &Widest,
-    expected: Option<u64>,
-) {
+pub(super) fn note_past_end(learnt: &mut Learnt, last: &SeenAnswer, past: &SeenAnswer, expected: Option<u64>) {
     let ids = |seen: &SeenAnswer| learnt.shape.identities(seen).unwrap_or_default();
-    let (of_last, of_past, of_first) = (ids(last), ids(past), ids(&widest.seen));
+    let (of_last, of_past) = (ids(last), ids(past));
     let about = "past the end";
     if past.is_success() && learnt.shape.elements(past).is_none() {
         learnt.places.items_optional = true;
@@ -142,9 +136,6 @@ pub(super) fn note_past_end(
         // `a_last_page_repeated_past_the_end_is_learnt`.
         learnt.repeats_last_page = true;
         learnt.note(Certainty::Shown, about, "the last page again", "the page after the last has the same items");
-    } else if past.is_success() && of_first.starts_with(&of_past[..1]) {
-        let evidence = "the page after the last begins with the first item: pages then rest only on the total";
-        learnt.note(Certainty::Open, about, "the first page again", evidence);
     } else if past.is_success() {
         learnt.note(
             Certainty::Open,

@@ -219,6 +219,22 @@ fn a_repeated_last_page_is_no_bound() {
 }
 
 #[test]
+fn a_list_that_begins_again_has_no_bound() {
+    for (count, left_out) in [(200, 0..0), (257, 0..0), (200, 183..188), (20, 0..0)] {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let (from, size) = (asked.number("from").unwrap_or(0), asked.number("limit").unwrap_or(25).min(25));
+            let from = if from < count { from } else { 0 };
+            let is_shown = |row: &Value| row["id"].as_u64().is_none_or(|id| !left_out.contains(&id));
+            let shown: Vec<Value> = slice(&all, from, size).into_iter().filter(is_shown).collect();
+            Answered::new(json!({ "items": shown }))
+        });
+        assert_eq!(outcome.learnt.max_offset, None, "{}", outcome.text);
+        assert!(!outcome.learnt.repeats_last_page, "{}", outcome.text);
+    }
+}
+
+#[test]
 fn a_page_number_that_is_capped_is_not_the_last_page_again() {
     let all = rows(257);
     let outcome = learn(|asked| {
