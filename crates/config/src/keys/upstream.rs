@@ -108,8 +108,8 @@ table! {
         pub timeouts: Key<Spanned> as Timeouts => sub_table(TimeoutsKeys::KEYS).section();
 
         /// The largest number of requests to the upstream at the same time, including WebSockets. Without this key the
-        /// number adapts itself, up to 1,024. As many again wait for up to a second; further requests are answered with
-        /// 503.
+        /// number adapts itself, up to 1,024. As many again, and at least 64, wait for up to a second; further requests
+        /// are answered with 503.
         pub connections: Key<usize> => count(1, 100_000).example("64");
 
         /// The requests for pages in which the upstream may compress its answer by gzip. Forwarded requests have the

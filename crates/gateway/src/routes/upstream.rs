@@ -31,7 +31,7 @@ use crate::{
     },
     outcome::metrics::UpstreamMetrics,
     runtime::clock,
-    shared::slots::UpstreamSlots,
+    shared::slots::{UpstreamSlots, limiter::RequestKind},
     tls::{self, report},
 };
 use cursorgate_config::{
@@ -180,7 +180,7 @@ impl Upstream {
     pub fn visit(&self, headers: &HeaderMap, path: &str, only_reads: bool) -> Visit<'_> {
         let can_repeat = only_reads && passages(headers) == 0;
         let key = if self.peers.balance() == Balance::Hash { self.balance_key(headers, path) } else { 0 };
-        Visit::new(&self.peers, key, can_repeat)
+        Visit::new(&self.peers, key, can_repeat).of_kind(RequestKind::of(path))
     }
 
     /// Returns the request that checks the health of the upstream's peers.

@@ -19,7 +19,7 @@ use http::{HeaderName, header::AUTHORIZATION};
 use tokio::sync::oneshot;
 
 use super::clients::{ClientHashes, LimitedClient};
-use limiter::Limiter;
+use limiter::{Limiter, RequestKind};
 use queue::{FairQueue, QueuedClient};
 
 /// The number of slots if the configuration sets none, and the largest adaptive limit.
@@ -37,6 +37,10 @@ const SHORT_PATIENCE: Duration = Duration::from_millis(250);
 /// is no sign of a load that the upstream can't carry. Test: `a_few_clients_wait_instead_of_being_refused`.
 const SHORT_QUEUE: usize = 8;
 
+/// The least number of requests that may wait. In a shorter queue, a client that fills it would leave no places for others
+/// that come at once. Test: `a_hot_client_leaves_the_others_whole_with_few_slots`.
+const LEAST_QUEUE: usize = 64;
+
 /// The interval at which a waiting request lets the limiter notice that it waits.
 const PRESSING: Duration = Duration::from_millis(100);
 
@@ -50,7 +54,7 @@ const LONGEST_RETRY_AFTER: f64 = 30.0;
 /// number stays the same.
 #[derive(Debug)]
 pub struct UpstreamSlots {
-    /// The number of slots, which is also the largest number of requests that may wait for a slot.
+    /// The number of slots. As many requests may wait for a slot, and at least [`LEAST_QUEUE`].
     most: usize,
     /// The configured number; `None` if the limit is adaptive.
     configured: Option<usize>,
@@ -201,7 +205,7 @@ impl UpstreamSlots {
             let mut queue = self.queue();
             let patience = self.patience(&queue, client, now)?;
             // Whoever has the most requests makes room for one that has fewer.
-            if queue.requests.length() >= self.most && !queue.requests.displace(client) {
+            if queue.requests.length() >= self.most.max(LEAST_QUEUE) && !queue.requests.displace(client) {
                 return None;
             }
             let number = queue.requests.push(client, sender);
@@ -270,11 +274,11 @@ impl UpstreamSlots {
         (!is_too_long || queue.requests.length_of(client) == 0).then_some(patience)
     }
 
-    /// Takes the time of an answer to a request that was sent at `began`.
-    pub fn answered(self: &Arc<Self>, began: Instant, now: Instant) {
+    /// Takes the time of an answer to a request of this kind that was sent at `began`.
+    pub fn answered(self: &Arc<Self>, kind: RequestKind, began: Instant, now: Instant) {
         // If another thread has the lock, this answer isn't needed.
         let Some(Ok(mut limiter)) = self.limiter.as_ref().map(Mutex::try_lock) else { return };
-        limiter.answered(began, self.awaited.load(Ordering::Relaxed), now);
+        limiter.answered(kind, began, self.awaited.load(Ordering::Relaxed), now);
         let limit = limiter.limit();
         drop(limiter);
         self.adapt(limit);

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     net::error::FetchError,
-    shared::slots::UpstreamSlots,
+    shared::slots::{UpstreamSlots, limiter::RequestKind},
     tls::{PeerCredentials, Renewable},
 };
 use cursorgate_config::settings::{Balance, HealthCheckSettings, RetrySettings, TlsVersion};
@@ -299,11 +299,11 @@ impl Peers {
         }
     }
 
-    /// Records the time of an answer, from its request until `now`.
-    pub(super) fn timed(&self, request: &PeerRequest, now: Instant) {
+    /// Records the time of an answer to a request of this kind, from its request until `now`.
+    pub(super) fn timed(&self, kind: RequestKind, request: &PeerRequest, now: Instant) {
         let began = request.note_answer(now);
         if let Some(slots) = &self.policy.slots {
-            slots.answered(began, now);
+            slots.answered(kind, began, now);
         }
     }
 

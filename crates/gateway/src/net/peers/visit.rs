@@ -24,7 +24,7 @@ use super::{
     retry::Flaw,
     set::{ChosenPeer, Peers, WantedPeer},
 };
-use crate::net::error::FetchError;
+use crate::{net::error::FetchError, shared::slots::limiter::RequestKind};
 
 /// The dealings of one client request with an upstream.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct Visit<'a> {
     can_repeat: bool,
     /// `true` if answers are read as pages.
     judges: bool,
+    /// The kind whose usual time an answer is compared with.
+    kind: RequestKind,
     /// `true` if there are suspects.
     doubts: AtomicBool,
     /// `true` if the page is made again, from the answers of another peer.
@@ -95,13 +97,20 @@ impl<'a> Visit<'a> {
     #[must_use]
     pub fn new(peers: &'a Peers, key: u128, can_repeat: bool) -> Self {
         let (doubts, is_again) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { peers, key, can_repeat, judges: false, doubts, is_again, state: Mutex::default() }
+        let (kind, state) = (RequestKind::default(), Mutex::default());
+        Self { peers, key, can_repeat, judges: false, kind, doubts, is_again, state }
     }
 
     /// Returns the visit of a request whose answers are read as pages: [`Self::served`] is called for pages.
     #[must_use]
     pub fn judging(self) -> Self {
-        Self { judges: true, ..self }
+        Self { judges: true, kind: self.kind.of_pages(), ..self }
+    }
+
+    /// Returns the visit of a request of this kind.
+    #[must_use]
+    pub fn of_kind(self, kind: RequestKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Returns the number of retries so far.
@@ -158,7 +167,7 @@ impl<'a> Visit<'a> {
 
     /// Records an answer of a peer that isn't a failure. If answers aren't read as pages, it is a readable one.
     pub fn answered(&self, request: &PeerRequest, now: Instant) {
-        self.peers.timed(request, now);
+        self.peers.timed(self.kind, request, now);
         self.peers.answered(request, now);
         if !self.judges {
             self.blame_suspects();

@@ -10,8 +10,10 @@
 //! them would be the standard forever. So while the limit is reached and answers take too long to be useful, the limit is
 //! halved now and then for a few answers ([`LimitProbe`]), for as long as that makes them faster.
 //!
-//! A limit that is too low would refuse requests that the upstream could have answered. Three rules prevent that:
+//! A limit that is too low would refuse requests that the upstream could have answered. Four rules prevent that:
 //!
+//! - An answer is late only in comparison with answers of its own [kind](RequestKind). A queue at the upstream makes
+//!   answers of all kinds late. Slow reports among fast pages don't.
 //! - The limit is lowered only if the answers explain the requests in flight. Requests that wait for an event (long
 //!   polls) have no answers, so they don't count as a sign of overload.
 //! - If answers take as long as before although the limit is half, they aren't late because of a queue: requests of
@@ -24,6 +26,8 @@
 //! Times are arguments, so tests use a simulated clock.
 
 use std::time::{Duration, Instant};
+
+use twox_hash::XxHash3_128;
 
 /// The first limit.
 const FIRST: f64 = 64.0;
@@ -44,13 +48,24 @@ const KEPT: usize = 32;
 /// shown that the upstream is able to do more.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// The same time before the first answer of all. Nothing speaks against a crowd of slow requests then, so all of them
-/// are let in while they wait. Test: `a_crowd_of_slow_requests_is_let_in_at_once`.
+/// The least such time before the first late answers, and the time before the first answer of all. Nothing speaks
+/// against a crowd of slow requests then, so all of them are let in while they wait. Test:
+/// `a_crowd_of_slow_requests_is_let_in_at_once`.
 const FIRST_SILENCE: Duration = Duration::from_millis(100);
 
 /// The factor of the usual time, and what is added to it in seconds, beyond which answers are late.
 const LATE: f64 = 2.0;
 const SLACK: f64 = 0.02;
+
+/// The share of a window's answers that are of late kinds, if a queue at the upstream makes them late. Kinds that are on
+/// time speak against a queue.
+const OF_ANSWERS: f64 = 0.75;
+
+/// The number of kinds of requests that are told apart. Kinds beyond them share the usual time of another one.
+const KINDS: u8 = 32;
+
+/// The number of segments of a path that tell kinds apart.
+const SEGMENTS: usize = 2;
 
 /// The share by which the usual time follows a new time.
 const FOLLOWS: f64 = 0.1;
@@ -72,14 +87,18 @@ const OF_QUEUE: f64 = 0.75;
 pub struct Limiter {
     most: f64,
     limit: f64,
-    /// The usual time of an answer without a queue, in seconds; `None` before the first window has been judged.
-    usual: Option<f64>,
+    /// The usual time of an answer of each kind without a queue, in seconds; `None` before the first window with such an
+    /// answer has been judged.
+    usual: [Option<f64>; KINDS as usize],
+    /// The time beyond which answers of the last window were late, in seconds. Before the first window, it is that of the
+    /// first answer; `None` without one.
+    bound: Option<f64>,
     /// `true` until the first late answers.
     is_starting: bool,
     /// The largest number of requests that awaited their answers during the window.
     peak: usize,
-    /// The times of the window's last answers, in seconds.
-    times: [f64; KEPT],
+    /// The kinds and times of the window's last answers, in seconds.
+    times: [(RequestKind, f64); KEPT],
     /// The number of answers in the window.
     count: usize,
     window: Instant,
@@ -95,6 +114,28 @@ pub struct Limiter {
     rate: Option<f64>,
     /// The state of the probes of the usual time.
     probe: LimitProbe,
+}
+
+/// The kind of a request: requests of one kind take about as long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestKind(u8);
+
+impl RequestKind {
+    /// Returns the kind of a client's request for this path. Segments with digits are left out, because they are probably
+    /// ids.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        let is_name = |segment: &&str| !segment.is_empty() && !segment.bytes().any(|byte| byte.is_ascii_digit());
+        let names = path.split('/').filter(is_name).take(SEGMENTS);
+        let hash = names.fold(0_u128, |hash, name| hash.rotate_left(64) ^ XxHash3_128::oneshot(name.as_bytes()));
+        Self(hash.to_le_bytes()[0] % KINDS)
+    }
+
+    /// Returns the kind of the gateway's own requests for pages of the list at the same path.
+    #[must_use]
+    pub fn of_pages(self) -> Self {
+        Self(self.0 ^ 1)
+    }
 }
 
 /// The probes of the usual time: the limit is halved as long as that makes answers faster.
@@ -120,10 +161,11 @@ impl Limiter {
         Self {
             most,
             limit: FIRST.min(most),
-            usual: None,
+            usual: [None; KINDS as usize],
+            bound: None,
             is_starting: true,
             peak: 0,
-            times: [0.0; KEPT],
+            times: [(RequestKind::default(), 0.0); KEPT],
             count: 0,
             window: now,
             lowered: now,
@@ -157,12 +199,12 @@ impl Limiter {
     /// Returns the time beyond which answers are late; `None` if it isn't known.
     #[must_use]
     pub fn bound(&self) -> Option<Duration> {
-        self.usual.map(|usual| Duration::from_secs_f64(usual * LATE + SLACK))
+        self.bound.map(Duration::from_secs_f64)
     }
 
-    /// Takes the time of an answer to a request that was sent at `began`. `awaited` is the number of requests that await
-    /// their answers, with this one.
-    pub fn answered(&mut self, began: Instant, awaited: usize, now: Instant) {
+    /// Takes the time of an answer to a request of this kind that was sent at `began`. `awaited` is the number of requests
+    /// that await their answers, with this one.
+    pub fn answered(&mut self, kind: RequestKind, began: Instant, awaited: usize, now: Instant) {
         self.heard = Some(now);
         if awaited < self.limit() {
             self.full = None;
@@ -172,7 +214,8 @@ impl Limiter {
             self.drained(time, now);
             return;
         }
-        self.times[self.count % KEPT] = time;
+        self.bound.get_or_insert(time * LATE + SLACK);
+        self.times[self.count % KEPT] = (kind, time);
         self.count += 1;
         self.peak = self.peak.max(awaited);
         let length = now.saturating_duration_since(self.window);
@@ -195,7 +238,11 @@ impl Limiter {
 
     /// Notices that a request has to wait. If no request has been answered for a while, the limit grows.
     pub fn pressed(&mut self, now: Instant) {
-        let silence = if self.heard.is_none() { FIRST_SILENCE } else { SILENCE };
+        let silence = match (self.heard, self.is_starting) {
+            (None, _) => FIRST_SILENCE,
+            (Some(_), true) => self.bound().map_or(SILENCE, |bound| bound.clamp(FIRST_SILENCE, SILENCE)),
+            (Some(_), false) => SILENCE,
+        };
         let full = *self.full.get_or_insert(now);
         if now.saturating_duration_since(self.heard.map_or(full, |heard| heard.max(full))) >= silence {
             self.full = Some(now);
@@ -206,18 +253,28 @@ impl Limiter {
 
     /// Judges the answers of a window, and begins the next one.
     fn judge(&mut self, length: Duration, now: Instant) {
-        let (time, rate) = (self.median(), number(self.count) / length.as_secs_f64());
-        let (peak, usual) = (number(self.peak), *self.usual.get_or_insert(time));
-        self.rate = Some(rate);
-        let bound = usual * LATE + SLACK;
+        let kinds = self.kinds();
+        for (kind, time) in &kinds {
+            self.usual_of(*kind).get_or_insert(*time);
+        }
+        let (answers, rate) = (&self.times[..self.count.min(KEPT)], number(self.count) / length.as_secs_f64());
+        let bound_of = |kind: &RequestKind| self.usual[usize::from(kind.0)].unwrap_or_default() * LATE + SLACK;
+        let is_late_kind = |kind: &RequestKind| kinds.iter().any(|(own, time)| own == kind && *time > bound_of(kind));
+        let late = answers.iter().filter(|(kind, _)| is_late_kind(kind)).count();
+        let is_late = number(late) >= number(answers.len()) * OF_ANSWERS;
+        let bound = median(answers.iter().map(|(kind, _)| bound_of(kind)));
+        let time = median(answers.iter().map(|(_, time)| *time));
+        let peak = number(self.peak);
+        (self.rate, self.bound) = (Some(rate), Some(bound));
         if let Some(before) = self.probe.before.take() {
-            self.probed(before, time, now);
-        } else if time <= bound {
+            self.probed(before, time, &kinds, now);
+        } else if !is_late {
             self.before = None;
-            // Behind a limit that is reached, answers may be late by a little for ever: that isn't their usual time. The
-            // first limit may be far more than the upstream can do.
-            if time < usual || !self.is_starting && peak < self.limit / 2.0 {
-                self.usual = Some(usual + (time - usual) * FOLLOWS);
+            for (kind, time) in &kinds {
+                // Behind a limit that is reached, answers may be late by a little for ever: that isn't their usual time.
+                // The first limit may be far more than the upstream can do.
+                let may_rise = !self.is_starting && peak < self.limit / 2.0;
+                self.follow(*kind, *time, may_rise);
             }
             let explained = rate * time >= peak / 2.0;
             let since = self.full.map_or(0.0, |full| now.saturating_duration_since(full).as_secs_f64());
@@ -230,24 +287,41 @@ impl Limiter {
                 self.limit = (self.limit + more).min(self.most);
             }
         } else if peak <= LEAST {
-            self.usual = Some(usual + (time - usual) * FOLLOWS);
+            for (kind, time) in &kinds {
+                self.follow(*kind, *time, true);
+            }
         } else if rate * time >= peak / 2.0 {
-            self.lower(time, rate * bound / peak, peak, now);
+            self.lower(time, rate * bound / peak, &kinds, now);
         }
         self.begin(now);
     }
 
+    fn usual_of(&mut self, kind: RequestKind) -> &mut Option<f64> {
+        &mut self.usual[usize::from(kind.0)]
+    }
+
+    /// Lets the usual time of a kind follow the time of its answers.
+    fn follow(&mut self, kind: RequestKind, time: f64, may_rise: bool) {
+        let usual = self.usual_of(kind).get_or_insert(time);
+        if time < *usual || may_rise {
+            *usual += (time - *usual) * FOLLOWS;
+        }
+    }
+
     /// Lowers the limit by a share, unless answers aren't late because of a queue.
-    fn lower(&mut self, time: f64, share: f64, peak: f64, now: Instant) {
+    fn lower(&mut self, time: f64, share: f64, kinds: &[(RequestKind, f64)], now: Instant) {
         self.is_starting = false;
         if let Some(before) = self.before
             && self.limit <= before.limit / 2.0
             && time > before.time * OF_QUEUE
         {
-            (self.limit, self.usual, self.before) = (before.limit, Some(time), None);
+            (self.limit, self.before) = (before.limit, None);
+            for (kind, time) in kinds {
+                *self.usual_of(*kind) = Some(*time);
+            }
             return;
         }
-        let limit = self.limit.min(peak);
+        let limit = self.limit.min(number(self.peak));
         self.before.get_or_insert(FormerLimit { limit, time });
         // A smaller share could be wrong by much, and a larger one would take too many steps.
         self.limit = (limit * share.clamp(0.25, 0.9)).max(LEAST.min(self.most));
@@ -262,7 +336,7 @@ impl Limiter {
     }
 
     /// Judges the answers at half of the limit.
-    fn probed(&mut self, before: FormerLimit, time: f64, now: Instant) {
+    fn probed(&mut self, before: FormerLimit, time: f64, kinds: &[(RequestKind, f64)], now: Instant) {
         let (is_queue, is_useful) = (time <= before.time * OF_QUEUE, time * LATE + SLACK <= USEFUL);
         if is_queue && !is_useful && self.limit > LEAST {
             self.halve(time, now);
@@ -271,10 +345,13 @@ impl Limiter {
         if !is_queue {
             self.limit = before.limit;
         }
-        if self.usual.is_none_or(|usual| time < usual * OF_QUEUE) {
-            (self.usual, self.probe.pause) = (Some(time), FIRST_PAUSE);
-        } else {
-            self.probe.pause = (self.probe.pause * 2).min(LONGEST_PAUSE);
+        self.probe.pause = (self.probe.pause * 2).min(LONGEST_PAUSE);
+        for (kind, time) in kinds {
+            let usual = self.usual_of(*kind);
+            if usual.is_none_or(|usual| *time < usual * OF_QUEUE) {
+                *usual = Some(*time);
+                self.probe.pause = FIRST_PAUSE;
+            }
         }
         self.probe.due = now + self.probe.pause;
     }
@@ -283,12 +360,24 @@ impl Limiter {
         (self.count, self.peak, self.window) = (0, 0, now);
     }
 
-    fn median(&self) -> f64 {
-        let mut times = self.times;
-        let times = &mut times[..self.count.min(KEPT)];
-        times.sort_unstable_by(f64::total_cmp);
-        times.get(times.len() / 2).copied().unwrap_or_default()
+    /// Returns the kinds of the window's answers, each with the median of its times.
+    fn kinds(&self) -> Vec<(RequestKind, f64)> {
+        let answers = &self.times[..self.count.min(KEPT)];
+        let mut kinds: Vec<(RequestKind, f64)> = Vec::new();
+        for (kind, _) in answers {
+            if !kinds.iter().any(|(known, _)| known == kind) {
+                let of_kind = answers.iter().filter(|(other, _)| other == kind).map(|(_, time)| *time);
+                kinds.push((*kind, median(of_kind)));
+            }
+        }
+        kinds
     }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// Converts a number of requests, which is far below 2^53.

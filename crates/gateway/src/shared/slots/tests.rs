@@ -28,23 +28,21 @@ async fn take(slots: &Arc<UpstreamSlots>, left: Duration) -> Result<UpstreamSlot
 }
 
 #[tokio::test]
-async fn as_many_requests_as_slots_wait_and_the_rest_are_refused_at_once() {
+async fn few_requests_wait_and_the_rest_are_refused_at_once() {
     let slots = slots(2);
     let held = (take(&slots, MINUTE).await.unwrap(), take(&slots, MINUTE).await.unwrap());
     assert_eq!(slots.in_flight(), 2);
-    let waiting = join_all((0..2).map(|_| take(&slots, MINUTE)));
+    let waiting = join_all((0..LEAST_QUEUE).map(|_| async { take(&slots, MINUTE).await.map(drop) }));
     let beyond = async {
-        assert_eq!(slots.waiting(), 2);
+        assert_eq!(slots.waiting(), LEAST_QUEUE);
         // The slots are still held here, so the refusal doesn't wait for a slot.
         assert!(take(&slots, MINUTE).await.is_err());
-        assert_eq!((slots.refused(), slots.waiting()), (1, 2));
+        assert_eq!((slots.refused(), slots.waiting()), (1, LEAST_QUEUE));
         drop(held);
     };
     let (taken, ()) = tokio::join!(waiting, beyond);
     assert!(taken.iter().all(Result::is_ok));
-    assert_eq!((slots.in_flight(), slots.waiting(), slots.refused()), (2, 0, 1));
-    drop(taken);
-    assert_eq!(slots.in_flight(), 0);
+    assert_eq!((slots.in_flight(), slots.waiting(), slots.refused()), (0, 0, 1));
 }
 
 #[tokio::test]
@@ -118,6 +116,7 @@ struct Service {
     workers: Semaphore,
     time: Duration,
     share: f64,
+    kind: RequestKind,
     /// The number of requests so far.
     asked: AtomicU64,
 }
@@ -139,7 +138,8 @@ const START: u32 = 5;
 impl Service {
     fn new(workers: usize, time: Duration, share: f64) -> Self {
         let slots = UpstreamSlots::new(None, now);
-        Self { slots, workers: Semaphore::new(workers), time, share, asked: AtomicU64::new(0) }
+        let kind = RequestKind::default();
+        Self { slots, workers: Semaphore::new(workers), time, share, kind, asked: AtomicU64::new(0) }
     }
 
     /// Returns the time of the next answer. The times are the same in each run of a test.
@@ -194,7 +194,7 @@ impl Service {
         let worker = self.workers.acquire().await.unwrap();
         tokio::time::sleep(self.takes()).await;
         drop(worker);
-        self.slots.answered(sent, now());
+        self.slots.answered(self.kind, sent, now());
         drop(slot);
         Some(now() - began)
     }
@@ -267,6 +267,20 @@ async fn a_hot_client_leaves_the_others_whole() {
     println!("hot: {hot:?}; others: {useful} of {sent}");
     assert!(useful >= sent * 99 / 100, "{others:?}");
     assert!(hot.useful / (SECONDS - START) >= 140, "{hot:?}");
+}
+
+/// Clients that come all at once beside a client that fills the queue are served, if the configuration sets as many slots
+/// as the service has workers.
+#[tokio::test(start_paused = true)]
+async fn a_hot_client_leaves_the_others_whole_with_few_slots() {
+    let slots = UpstreamSlots::new(Some(8), now);
+    let service = Arc::new(Service { slots, ..Service::new(8, Duration::from_millis(80), 0.0) });
+    let others = join_all((2..12).map(|client| Arc::clone(&service).send(client, 3)));
+    let (hot, others) = tokio::join!(Arc::clone(&service).send(1, 500), others);
+    let (sent, useful) = others.iter().fold((0, 0), |all, counts| (all.0 + counts.sent, all.1 + counts.useful));
+    println!("hot: {hot:?}; others: {useful} of {sent}");
+    assert_eq!(useful, sent);
+    assert!(hot.useful / (SECONDS - START) >= 55, "{hot:?}");
 }
 
 /// A client that sends five times what the service can do leaves the others at its address whole, even if they all come at
@@ -346,7 +360,7 @@ async fn a_crowd_of_long_polls_is_let_in() {
             let slot = take_as(&slots, client, MINUTE).await.ok()?;
             let sent = now();
             tokio::time::sleep(Duration::from_secs(30)).await;
-            slots.answered(sent, now());
+            slots.answered(RequestKind::default(), sent, now());
             drop(slot);
             Some(())
         })
@@ -364,6 +378,40 @@ async fn a_crowd_of_long_polls_is_let_in() {
     let (polls, failed) = tokio::join!(polls, fast);
     assert!(polls.into_iter().all(|poll| poll.unwrap().is_some()));
     assert_eq!(failed, 0);
+}
+
+/// Slow requests among fast ones aren't a sign of overload, however slow they become.
+#[tokio::test(start_paused = true)]
+async fn slow_requests_among_fast_ones_do_not_lower_the_limit() {
+    for phases in [[(20, 1_000), (60, 2_000)], [(20, 1_000), (60, 4_000)], [(30, 50), (30, 3_000)]] {
+        let fast = Arc::new(Service::new(10_000, Duration::from_millis(5), 0.2));
+        let fast = Arc::new(Service { kind: RequestKind::of("/people").of_pages(), ..Arc::into_inner(fast).unwrap() });
+        let pages = Arc::clone(&fast).send(1, 100);
+        let reports = async {
+            let mut refused = [0, 0];
+            for (phase, (rate, time)) in phases.into_iter().enumerate() {
+                let reports = Arc::new(Service {
+                    slots: Arc::clone(&fast.slots),
+                    kind: RequestKind::of("/reports"),
+                    ..Service::new(10_000, Duration::from_millis(time), 0.2)
+                });
+                let began = tokio::time::Instant::now();
+                let sent = (0..12 * rate).map(|index| {
+                    let reports = Arc::clone(&reports);
+                    tokio::spawn(async move {
+                        tokio::time::sleep_until(began + Duration::from_secs(1) * index / rate).await;
+                        reports.request(2).await
+                    })
+                });
+                let took = join_all(sent.collect::<Vec<_>>()).await;
+                refused[phase] = took.iter().filter(|took| took.as_ref().unwrap().is_none()).count();
+            }
+            refused
+        };
+        let (pages, refused) = tokio::join!(pages, reports);
+        println!("{phases:?}: {pages:?}, {refused:?} reports refused, limit {}", fast.slots.limit());
+        assert!(pages.refused == 0 && refused.iter().sum::<usize>() <= 2, "{phases:?}: {pages:?}, {refused:?}");
+    }
 }
 
 /// Ten clients at one address, each of which sends one request after the other, are too few to be refused, although the
