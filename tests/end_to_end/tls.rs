@@ -24,6 +24,7 @@ use self::{
 use crate::harness::{
     Directory, PATIENCE, eventually,
     gateway::{Gateway, command, free_port},
+    http,
     list::{PLAIN, serve, users},
     upstream::Upstream,
 };
@@ -111,6 +112,30 @@ fn an_upstream_with_an_invalid_certificate_gets_no_request() {
         });
         assert!(detail.contains(told) && !detail.contains("SSL routines"), "{path}: {detail}");
     }
+}
+
+/// The metric of the peers' certificates has the end that comes first, whichever peer answered last.
+#[test]
+fn the_certificate_of_a_peer_that_ends_first_is_known() {
+    const ENDS: [i64; 3] = [4_100_000_000, 4_000_000_000, 4_102_444_800];
+    let (root, folder) = (Authority::new("root"), Directory::new());
+    let ca = root.file(&folder, "ca.pem");
+    let upstreams = ENDS.map(|end| Secure::start(offered(root.issue(&[NAME], (0, end)))));
+    let peers: Vec<String> = upstreams.iter().map(|upstream| format!("{:?}", upstream.address.to_string())).collect();
+    let gateway = Gateway::start(&format!(
+        "[upstreams.people]\npeers = [{}]\nbalance = \"round-robin\"\n\
+         tls = {{ server_name = \"{NAME}\", ca = {ca:?} }}\n\
+         [routes.all]\npath = \"/{{*rest}}\"\nupstream = \"people\"\naction = \"forward\"\n",
+        peers.join(", ")
+    ));
+    for _ in 0..6 {
+        assert_eq!(gateway.get("/anything").status, 200);
+    }
+    assert!(upstreams.iter().all(|upstream| !upstream.names().is_empty()), "each peer has been asked");
+    let metrics = http::get(gateway.admin, "/metrics");
+    let line =
+        "cursorgate_certificate_not_after_timestamp_seconds{name=\"upstreams.people\",role=\"peer\"} 4000000000\n";
+    assert!(metrics.text().contains(line), "{}", metrics.text());
 }
 
 /// A gateway whose second listener speaks TLS.

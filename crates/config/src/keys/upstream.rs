@@ -44,7 +44,8 @@ table! {
             texts(&Schema::Text(syntax::peer)).example(r#"["10.0.0.9:8000"]"#);
 
         /// The shares of requests that peers get, relative to the others: with `{ "10.0.0.1:8000" = 3 }`, three times
-        /// as many as a peer that isn't named, whose weight is 1.
+        /// as many as a peer that isn't named, whose weight is 1. With few requests in flight, the shares of
+        /// "least-requests" are more even.
         pub weights: Key<Spanned> as Vec<u32> => named_tables(&Schema::Count(1, 100), "write { \"host:port\" = 3 }")
             .example(r#"{ "10.0.0.1:8000" = 3 }"#);
 

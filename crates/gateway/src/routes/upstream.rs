@@ -3,10 +3,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -31,8 +28,8 @@ use crate::{
     },
     outcome::metrics::UpstreamMetrics,
     runtime::clock,
-    shared::slots::{UpstreamSlots, limiter::RequestKind},
-    tls::{self, report},
+    shared::slots::{UpstreamSlots, limiter::LatencyKind},
+    tls,
 };
 use cursorgate_config::{
     Diagnostics,
@@ -79,8 +76,6 @@ pub struct Upstream {
     pub slots: Arc<UpstreamSlots>,
     /// The metrics of the upstream's requests. The next snapshot's upstream of the same name shares them.
     pub metrics: Arc<UpstreamMetrics>,
-    /// The end of the certificate that a peer showed last, in seconds since 1970; 0 if none did.
-    certificate_end: Arc<AtomicI64>,
     /// The comparison of this machine's clock with the peers'.
     pub clock: Arc<ClockComparison>,
 }
@@ -113,11 +108,10 @@ impl Upstream {
         };
         let codings = codings(settings.compression, &names);
         let slots = slots(settings, known);
-        let certificate_end = known.map(|known| Arc::clone(&known.certificate_end)).unwrap_or_default();
         let clock = known.map(|known| Arc::clone(&known.clock)).unwrap_or_default();
         Some(Self {
             name: settings.name.clone(),
-            peers: Peers::new(names, template(settings, &certificate_end), secrecy, policy(settings, known, &slots)),
+            peers: Peers::new(names, template(settings), secrecy, policy(settings, known, &slots)),
             balance_headers: settings.balance_headers.clone(),
             host,
             authorities: settings
@@ -133,7 +127,6 @@ impl Upstream {
             codings,
             slots,
             metrics: metrics(known),
-            certificate_end,
             clock,
         })
     }
@@ -165,10 +158,10 @@ impl Upstream {
         }
     }
 
-    /// Returns the end of the certificate that a peer showed last, in seconds since 1970; `None` if none did.
+    /// Returns the end of the peers' certificate that ends first, in seconds since 1970; `None` if no peer has shown one.
     #[must_use]
     pub fn certificate_end(&self) -> Option<i64> {
-        Some(self.certificate_end.load(Ordering::Relaxed)).filter(|end| *end != 0)
+        self.peers.all().iter().filter_map(|peer| peer.certificate_end()).min()
     }
 
     /// Begins a visit, which contains the peer for a client's request and the request's retries. With `balance =
@@ -180,7 +173,7 @@ impl Upstream {
     pub fn visit(&self, headers: &HeaderMap, path: &str, only_reads: bool) -> Visit<'_> {
         let can_repeat = only_reads && passages(headers) == 0;
         let key = if self.peers.balance() == Balance::Hash { self.balance_key(headers, path) } else { 0 };
-        Visit::new(&self.peers, key, can_repeat).of_kind(RequestKind::of(path))
+        Visit::new(&self.peers, key, can_repeat).of_kind(LatencyKind::of(path))
     }
 
     /// Returns the request that checks the health of the upstream's peers.
@@ -331,8 +324,8 @@ fn watched(whole: Duration) -> TcpKeepalive {
 }
 
 /// Creates the template for all peers, without an address. All timeouts are set, because Pingora's default is no
-/// timeout. The end of each certificate that a peer shows is stored in `certificate_end`.
-fn template(settings: &UpstreamSettings, certificate_end: &Arc<AtomicI64>) -> HttpPeer {
+/// timeout.
+fn template(settings: &UpstreamSettings) -> HttpPeer {
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let tls = settings.tls.as_ref();
     let server_name = tls.and_then(|tls| tls.server_name.clone()).unwrap_or_default();
@@ -344,13 +337,6 @@ fn template(settings: &UpstreamSettings, certificate_end: &Arc<AtomicI64>) -> Ht
     peer.options.write_timeout = Some(whole);
     peer.options.idle_timeout = Some(IDLE);
     peer.options.tcp_keepalive = Some(watched(whole));
-    let certificate_end = Arc::clone(certificate_end);
-    peer.options.upstream_tls_handshake_complete_hook = Some(Arc::new(move |ssl| {
-        if let Some(certificate) = ssl.peer_certificate() {
-            certificate_end.store(report::not_after(&certificate), Ordering::Relaxed);
-        }
-        None
-    }));
     if settings.http2 {
         // Without TLS there is no negotiation, so HTTP/2 is used with prior knowledge (RFC 9113 section 3.3).
         peer.options.alpn = if tls.is_some() { ALPN::H2H1 } else { ALPN::H2 };

@@ -19,7 +19,7 @@ use http::{HeaderName, header::AUTHORIZATION};
 use tokio::sync::oneshot;
 
 use super::clients::{ClientHashes, LimitedClient};
-use limiter::{Limiter, RequestKind};
+use limiter::{LatencyKind, Limiter};
 use queue::{FairQueue, QueuedClient};
 
 /// The number of slots if the configuration sets none, and the largest adaptive limit.
@@ -275,7 +275,7 @@ impl UpstreamSlots {
     }
 
     /// Takes the time of an answer to a request of this kind that was sent at `began`.
-    pub fn answered(self: &Arc<Self>, kind: RequestKind, began: Instant, now: Instant) {
+    pub fn answered(self: &Arc<Self>, kind: LatencyKind, began: Instant, now: Instant) {
         // If another thread has the lock, this answer isn't needed.
         let Some(Ok(mut limiter)) = self.limiter.as_ref().map(Mutex::try_lock) else { return };
         limiter.answered(kind, began, self.awaited.load(Ordering::Relaxed), now);

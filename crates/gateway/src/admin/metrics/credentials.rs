@@ -20,7 +20,7 @@ pub(super) fn certificates(exposition: &mut Exposition, snapshot: &Snapshot, vit
     let families: [(&str, &str, Value); 2] = [
         (
             ENDS,
-            "End of a certificate, or of the authority that ends first; with role=\"peer\", of a peer of an upstream.",
+            "End of a certificate, or of the authority that ends first; with role=\"peer\", of the peers of an upstream.",
             |state| state.not_after,
         ),
         ("cursorgate_certificate_in_use", "1 if a certificate is the one in its files.", |state| {

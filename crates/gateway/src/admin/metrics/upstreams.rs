@@ -71,7 +71,7 @@ const FAMILIES: [UpstreamFamily; 9] = [
 ];
 
 /// The families with one value for each peer.
-const PEER_FAMILIES: [PeerFamily; 6] = [
+const PEER_FAMILIES: [PeerFamily; 7] = [
     (MetricKind::Gauge, "cursorgate_upstream_peer_healthy", "1 if the peer is healthy, 0 if it is skipped.", |peer| {
         u8::from(peer.report().reason.is_none()).to_string()
     }),
@@ -83,6 +83,12 @@ const PEER_FAMILIES: [PeerFamily; 6] = [
         "cursorgate_upstream_peer_requests_total",
         "Requests to the peer, with retries and health checks.",
         |peer| peer.counts().requests.to_string(),
+    ),
+    (
+        MetricKind::Counter,
+        "cursorgate_upstream_peer_lost_total",
+        "Requests on kept connections to the peer that nothing acknowledged, and that were sent again on new ones.",
+        |peer| peer.lost().to_string(),
     ),
     (MetricKind::Counter, "cursorgate_upstream_peer_failures_total", "Requests that the peer failed.", |peer| {
         peer.counts().failures.to_string()

@@ -85,6 +85,8 @@ pub enum Readiness {
 pub enum HealthChange {
     /// The peer is unhealthy, for this reason.
     Unhealthy(String),
+    /// The peer is still unhealthy, now for this reason.
+    OtherReason(String),
     /// The peer is healthy again.
     Healthy,
 }
@@ -306,8 +308,12 @@ impl Health {
         };
         let next = length.saturating_mul(2).min(LONGEST_REST);
         state.rest = Some(Rest { cause, next, until: now + length, on_trial: false });
-        state.reason = said();
-        self.settle(&mut state, now)
+        let before = std::mem::replace(&mut state.reason, said());
+        let change = self.settle(&mut state, now);
+        // The numbers of failures grow with each trial.
+        let words = |text: &str| text.replace(|letter: char| letter.is_ascii_digit(), "");
+        let is_new = change.is_none() && words(&before) != words(&state.reason);
+        change.or_else(|| is_new.then(|| HealthChange::OtherReason(state.reason.clone())))
     }
 
     /// Updates the flag `ails` from the state and returns the change; `None` if the flag stays the same.
@@ -363,6 +369,10 @@ mod tests {
             assert_eq!(health.readiness(false, false, now), Readiness::Resting, "one at a time");
             assert_eq!(health.unreached("refused", now), None, "still the same ailment");
         }
+        now += 30 * SECOND;
+        assert_eq!(health.readiness(false, false, now), Readiness::Trial);
+        let other = HealthChange::OtherReason("it can't be reached: its certificate is out of date".to_owned());
+        assert_eq!(health.unreached("its certificate is out of date", now), Some(other));
         assert!(health.ails());
         assert_eq!(health.reached(now), Some(HealthChange::Healthy));
         assert_eq!(health.reached(now), None);

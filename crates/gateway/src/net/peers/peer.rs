@@ -4,12 +4,15 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use pingora::protocols::tls::HandshakeCompleteHook;
+
 use super::health::{Health, HealthReport};
+use crate::tls::report;
 
 /// An address of an upstream.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub struct Peer {
     /// The health, kept as long as the peer's name has the address.
     pub health: Health,
     in_flight: AtomicUsize,
+    certificate: ShownCertificate,
     figures: PeerFigures,
     /// The time of the last failure, and what it was; `None` before the first one.
     remark: Mutex<Option<(Instant, String)>>,
@@ -28,6 +32,34 @@ pub struct Peer {
     last_abandoned: Mutex<Option<Instant>>,
     /// The time of the next health check; `None` while a check is being made.
     next_check: Mutex<Option<Instant>>,
+}
+
+/// The certificate that a peer has shown last.
+struct ShownCertificate {
+    /// Its end in seconds since 1970; 0 if the peer has shown none.
+    end: Arc<AtomicI64>,
+    /// Notes the end after a handshake.
+    hook: HandshakeCompleteHook,
+}
+
+impl ShownCertificate {
+    fn none() -> Self {
+        let end = Arc::new(AtomicI64::new(0));
+        let noted = Arc::clone(&end);
+        let hook: HandshakeCompleteHook = Arc::new(move |ssl| {
+            if let Some(certificate) = ssl.peer_certificate() {
+                noted.store(report::not_after(&certificate), Ordering::Relaxed);
+            }
+            None
+        });
+        Self { end, hook }
+    }
+}
+
+impl std::fmt::Debug for ShownCertificate {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ShownCertificate").field("end", &self.end).finish_non_exhaustive()
+    }
 }
 
 /// The counts of a peer since its address is known.
@@ -76,7 +108,29 @@ impl Peer {
         let (health, next_check) = (Health::new(now), Mutex::new(Some(now)));
         let (in_flight, abandoned) = (AtomicUsize::new(0), AtomicU64::new(0));
         let (figures, remark, last_abandoned) = (PeerFigures::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { address, health, in_flight, figures, remark, abandoned, last_abandoned, next_check })
+        let certificate = ShownCertificate::none();
+        Arc::new(Self {
+            address,
+            health,
+            in_flight,
+            certificate,
+            figures,
+            remark,
+            abandoned,
+            last_abandoned,
+            next_check,
+        })
+    }
+
+    /// Returns the end of the certificate that the peer has shown last, in seconds since 1970; `None` if it has shown none.
+    #[must_use]
+    pub fn certificate_end(&self) -> Option<i64> {
+        Some(self.certificate.end.load(Ordering::Relaxed)).filter(|end| *end != 0)
+    }
+
+    /// Returns the hook that notes the peer's certificate after a handshake.
+    pub(super) fn handshake_hook(&self) -> HandshakeCompleteHook {
+        Arc::clone(&self.certificate.hook)
     }
 
     /// Returns the number of requests in flight to this address.
@@ -132,9 +186,15 @@ impl Peer {
         last.is_none_or(|last| now.saturating_duration_since(last) > Duration::from_secs(1))
     }
 
+    /// Returns the number of requests for which the pool was abandoned.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
     /// Returns the number of the pool that requests use.
     pub(super) fn pool(&self) -> u64 {
-        self.abandoned.load(Ordering::Relaxed)
+        self.lost()
     }
 
     /// Begins a health check; returns `None` if no check is due or one is already being made. The following check is

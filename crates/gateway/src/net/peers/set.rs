@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     net::error::FetchError,
-    shared::slots::{UpstreamSlots, limiter::RequestKind},
+    shared::slots::{UpstreamSlots, limiter::LatencyKind},
     tls::{PeerCredentials, Renewable},
 };
 use cursorgate_config::settings::{Balance, HealthCheckSettings, RetrySettings, TlsVersion};
@@ -254,6 +254,7 @@ impl Peers {
         if let Some(tls) = &self.tls {
             let credentials = tls.credentials.current();
             http.options.ca.clone_from(&credentials.authorities);
+            http.options.upstream_tls_handshake_complete_hook = Some(peer.handshake_hook());
             http.client_cert_key.clone_from(&credentials.identity);
             // The group key selects the pool. It depends on the certificates and the TLS version so that no connection
             // with others is reused.
@@ -300,7 +301,7 @@ impl Peers {
     }
 
     /// Records the time of an answer to a request of this kind, from its request until `now`.
-    pub(super) fn timed(&self, kind: RequestKind, request: &PeerRequest, now: Instant) {
+    pub(super) fn timed(&self, kind: LatencyKind, request: &PeerRequest, now: Instant) {
         let began = request.note_answer(now);
         if let Some(slots) = &self.policy.slots {
             slots.answered(kind, began, now);
@@ -349,6 +350,9 @@ impl Peers {
         let (upstream, peer) = (&self.policy.upstream, peer.address);
         match change {
             None => {}
+            Some(HealthChange::OtherReason(reason)) => {
+                tracing::warn!(upstream, %peer, reason, "peer is still unhealthy, for another reason than before");
+            }
             Some(HealthChange::Healthy) => tracing::info!(upstream, %peer, "peer is healthy again"),
             Some(HealthChange::Unhealthy(reason)) => {
                 tracing::warn!(upstream, %peer, reason, "peer is unhealthy: other peers are used until it is back");

@@ -24,7 +24,7 @@ use super::{
     retry::Flaw,
     set::{ChosenPeer, Peers, WantedPeer},
 };
-use crate::{net::error::FetchError, shared::slots::limiter::RequestKind};
+use crate::{net::error::FetchError, shared::slots::limiter::LatencyKind};
 
 /// The dealings of one client request with an upstream.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub struct Visit<'a> {
     /// `true` if answers are read as pages.
     judges: bool,
     /// The kind whose usual time an answer is compared with.
-    kind: RequestKind,
+    kind: LatencyKind,
     /// `true` if there are suspects.
     doubts: AtomicBool,
     /// `true` if the page is made again, from the answers of another peer.
@@ -97,7 +97,7 @@ impl<'a> Visit<'a> {
     #[must_use]
     pub fn new(peers: &'a Peers, key: u128, can_repeat: bool) -> Self {
         let (doubts, is_again) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (kind, state) = (RequestKind::default(), Mutex::default());
+        let (kind, state) = (LatencyKind::default(), Mutex::default());
         Self { peers, key, can_repeat, judges: false, kind, doubts, is_again, state }
     }
 
@@ -109,7 +109,7 @@ impl<'a> Visit<'a> {
 
     /// Returns the visit of a request of this kind.
     #[must_use]
-    pub fn of_kind(self, kind: RequestKind) -> Self {
+    pub fn of_kind(self, kind: LatencyKind) -> Self {
         Self { kind, ..self }
     }
 

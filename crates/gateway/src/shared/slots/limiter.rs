@@ -12,7 +12,7 @@
 //!
 //! A limit that is too low would refuse requests that the upstream could have answered. Four rules prevent that:
 //!
-//! - An answer is late only in comparison with answers of its own [kind](RequestKind). A queue at the upstream makes
+//! - An answer is late only in comparison with answers of its own [kind](LatencyKind). A queue at the upstream makes
 //!   answers of all kinds late. Slow reports among fast pages don't.
 //! - The limit is lowered only if the answers explain the requests in flight. Requests that wait for an event (long
 //!   polls) have no answers, so they don't count as a sign of overload.
@@ -98,7 +98,7 @@ pub struct Limiter {
     /// The largest number of requests that awaited their answers during the window.
     peak: usize,
     /// The kinds and times of the window's last answers, in seconds.
-    times: [(RequestKind, f64); KEPT],
+    times: [(LatencyKind, f64); KEPT],
     /// The number of answers in the window.
     count: usize,
     window: Instant,
@@ -118,9 +118,9 @@ pub struct Limiter {
 
 /// The kind of a request: requests of one kind take about as long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RequestKind(u8);
+pub struct LatencyKind(u8);
 
-impl RequestKind {
+impl LatencyKind {
     /// Returns the kind of a client's request for this path. Segments with digits are left out, because they are probably
     /// ids.
     #[must_use]
@@ -165,7 +165,7 @@ impl Limiter {
             bound: None,
             is_starting: true,
             peak: 0,
-            times: [(RequestKind::default(), 0.0); KEPT],
+            times: [(LatencyKind::default(), 0.0); KEPT],
             count: 0,
             window: now,
             lowered: now,
@@ -204,7 +204,7 @@ impl Limiter {
 
     /// Takes the time of an answer to a request of this kind that was sent at `began`. `awaited` is the number of requests
     /// that await their answers, with this one.
-    pub fn answered(&mut self, kind: RequestKind, began: Instant, awaited: usize, now: Instant) {
+    pub fn answered(&mut self, kind: LatencyKind, began: Instant, awaited: usize, now: Instant) {
         self.heard = Some(now);
         if awaited < self.limit() {
             self.full = None;
@@ -258,8 +258,8 @@ impl Limiter {
             self.usual_of(*kind).get_or_insert(*time);
         }
         let (answers, rate) = (&self.times[..self.count.min(KEPT)], number(self.count) / length.as_secs_f64());
-        let bound_of = |kind: &RequestKind| self.usual[usize::from(kind.0)].unwrap_or_default() * LATE + SLACK;
-        let is_late_kind = |kind: &RequestKind| kinds.iter().any(|(own, time)| own == kind && *time > bound_of(kind));
+        let bound_of = |kind: &LatencyKind| self.usual[usize::from(kind.0)].unwrap_or_default() * LATE + SLACK;
+        let is_late_kind = |kind: &LatencyKind| kinds.iter().any(|(own, time)| own == kind && *time > bound_of(kind));
         let late = answers.iter().filter(|(kind, _)| is_late_kind(kind)).count();
         let is_late = number(late) >= number(answers.len()) * OF_ANSWERS;
         let bound = median(answers.iter().map(|(kind, _)| bound_of(kind)));
@@ -296,12 +296,12 @@ impl Limiter {
         self.begin(now);
     }
 
-    fn usual_of(&mut self, kind: RequestKind) -> &mut Option<f64> {
+    fn usual_of(&mut self, kind: LatencyKind) -> &mut Option<f64> {
         &mut self.usual[usize::from(kind.0)]
     }
 
     /// Lets the usual time of a kind follow the time of its answers.
-    fn follow(&mut self, kind: RequestKind, time: f64, may_rise: bool) {
+    fn follow(&mut self, kind: LatencyKind, time: f64, may_rise: bool) {
         let usual = self.usual_of(kind).get_or_insert(time);
         if time < *usual || may_rise {
             *usual += (time - *usual) * FOLLOWS;
@@ -309,7 +309,7 @@ impl Limiter {
     }
 
     /// Lowers the limit by a share, unless answers aren't late because of a queue.
-    fn lower(&mut self, time: f64, share: f64, kinds: &[(RequestKind, f64)], now: Instant) {
+    fn lower(&mut self, time: f64, share: f64, kinds: &[(LatencyKind, f64)], now: Instant) {
         self.is_starting = false;
         if let Some(before) = self.before
             && self.limit <= before.limit / 2.0
@@ -336,7 +336,7 @@ impl Limiter {
     }
 
     /// Judges the answers at half of the limit.
-    fn probed(&mut self, before: FormerLimit, time: f64, kinds: &[(RequestKind, f64)], now: Instant) {
+    fn probed(&mut self, before: FormerLimit, time: f64, kinds: &[(LatencyKind, f64)], now: Instant) {
         let (is_queue, is_useful) = (time <= before.time * OF_QUEUE, time * LATE + SLACK <= USEFUL);
         if is_queue && !is_useful && self.limit > LEAST {
             self.halve(time, now);
@@ -361,9 +361,9 @@ impl Limiter {
     }
 
     /// Returns the kinds of the window's answers, each with the median of its times.
-    fn kinds(&self) -> Vec<(RequestKind, f64)> {
+    fn kinds(&self) -> Vec<(LatencyKind, f64)> {
         let answers = &self.times[..self.count.min(KEPT)];
-        let mut kinds: Vec<(RequestKind, f64)> = Vec::new();
+        let mut kinds: Vec<(LatencyKind, f64)> = Vec::new();
         for (kind, _) in answers {
             if !kinds.iter().any(|(known, _)| known == kind) {
                 let of_kind = answers.iter().filter(|(other, _)| other == kind).map(|(_, time)| *time);

@@ -116,7 +116,7 @@ struct Service {
     workers: Semaphore,
     time: Duration,
     share: f64,
-    kind: RequestKind,
+    kind: LatencyKind,
     /// The number of requests so far.
     asked: AtomicU64,
 }
@@ -138,7 +138,7 @@ const START: u32 = 5;
 impl Service {
     fn new(workers: usize, time: Duration, share: f64) -> Self {
         let slots = UpstreamSlots::new(None, now);
-        let kind = RequestKind::default();
+        let kind = LatencyKind::default();
         Self { slots, workers: Semaphore::new(workers), time, share, kind, asked: AtomicU64::new(0) }
     }
 
@@ -360,7 +360,7 @@ async fn a_crowd_of_long_polls_is_let_in() {
             let slot = take_as(&slots, client, MINUTE).await.ok()?;
             let sent = now();
             tokio::time::sleep(Duration::from_secs(30)).await;
-            slots.answered(RequestKind::default(), sent, now());
+            slots.answered(LatencyKind::default(), sent, now());
             drop(slot);
             Some(())
         })
@@ -385,14 +385,14 @@ async fn a_crowd_of_long_polls_is_let_in() {
 async fn slow_requests_among_fast_ones_do_not_lower_the_limit() {
     for phases in [[(20, 1_000), (60, 2_000)], [(20, 1_000), (60, 4_000)], [(30, 50), (30, 3_000)]] {
         let fast = Arc::new(Service::new(10_000, Duration::from_millis(5), 0.2));
-        let fast = Arc::new(Service { kind: RequestKind::of("/people").of_pages(), ..Arc::into_inner(fast).unwrap() });
+        let fast = Arc::new(Service { kind: LatencyKind::of("/people").of_pages(), ..Arc::into_inner(fast).unwrap() });
         let pages = Arc::clone(&fast).send(1, 100);
         let reports = async {
             let mut refused = [0, 0];
             for (phase, (rate, time)) in phases.into_iter().enumerate() {
                 let reports = Arc::new(Service {
                     slots: Arc::clone(&fast.slots),
-                    kind: RequestKind::of("/reports"),
+                    kind: LatencyKind::of("/reports"),
                     ..Service::new(10_000, Duration::from_millis(time), 0.2)
                 });
                 let began = tokio::time::Instant::now();

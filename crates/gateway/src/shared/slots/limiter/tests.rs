@@ -31,7 +31,7 @@ impl Simulation {
             // At the start nothing is in the service's queue yet.
             let since = self.now - self.start;
             if since >= time(1) {
-                self.limiter.answered(RequestKind::default(), self.now - took.min(since), awaited, self.now);
+                self.limiter.answered(LatencyKind::default(), self.now - took.min(since), awaited, self.now);
             }
         }
         self.limiter.limit()
@@ -89,7 +89,7 @@ fn a_limit_that_has_just_been_reached_stays() {
     }
     service.limiter.pressed(at(5_100));
     assert_eq!(service.limiter.limit(), 128, "no answer for a while");
-    service.limiter.answered(RequestKind::default(), at(5_000), 1, at(5_110));
+    service.limiter.answered(LatencyKind::default(), at(5_000), 1, at(5_110));
     // After a pause, nothing has been asked for that could have been answered.
     service.limiter.pressed(at(20_000));
     service.limiter.pressed(at(20_200));
