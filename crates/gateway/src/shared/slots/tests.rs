@@ -117,6 +117,8 @@ struct Service {
     time: Duration,
     share: f64,
     kind: LatencyKind,
+    /// The kind and the time of each third request; `None` if all are alike.
+    third: Option<(LatencyKind, Duration)>,
     /// The number of requests so far.
     asked: AtomicU64,
 }
@@ -139,17 +141,18 @@ impl Service {
     fn new(workers: usize, time: Duration, share: f64) -> Self {
         let slots = UpstreamSlots::new(None, now);
         let kind = LatencyKind::default();
-        Self { slots, workers: Semaphore::new(workers), time, share, kind, asked: AtomicU64::new(0) }
+        Self { slots, workers: Semaphore::new(workers), time, share, kind, third: None, asked: AtomicU64::new(0) }
     }
 
-    /// Returns the time of the next answer. The times are the same in each run of a test.
+    /// Returns the kind and the time of the next answer. The times are the same in each run of a test.
     #[expect(clippy::cast_precision_loss, reason = "the number has few bits")]
-    fn takes(&self) -> Duration {
+    fn takes(&self) -> (LatencyKind, Duration) {
         let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let (kind, time) = self.third.filter(|_| asked.is_multiple_of(3)).unwrap_or((self.kind, self.time));
         let mixed = asked.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 48;
         let between = mixed as f64 / 32_768.0 - 1.0;
-        self.time.mul_f64(1.0 + self.share * between)
+        (kind, time.mul_f64(1.0 + self.share * between))
     }
 
     /// Sends `rate` requests a second as a client, whether they are answered or not.
@@ -192,9 +195,10 @@ impl Service {
     async fn answer(&self, began: Instant, slot: UpstreamSlot) -> Option<Duration> {
         let sent = now();
         let worker = self.workers.acquire().await.unwrap();
-        tokio::time::sleep(self.takes()).await;
+        let (kind, time) = self.takes();
+        tokio::time::sleep(time).await;
         drop(worker);
-        self.slots.answered(self.kind, sent, now());
+        self.slots.answered(kind, sent, now());
         drop(slot);
         Some(now() - began)
     }
@@ -219,6 +223,20 @@ async fn goodput_stays_at_any_load() {
             );
             assert_eq!((service.slots.in_flight(), service.slots.waiting()), (0, 0));
         }
+    }
+}
+
+/// The same of a service whose answers are of two kinds, of which one takes four times as long.
+#[tokio::test(start_paused = true)]
+async fn goodput_of_two_kinds_stays_at_any_load() {
+    let (time, capacity) = (Duration::from_millis(40), 100);
+    for (share, tenths) in [0.0, 0.5].into_iter().flat_map(|share| [9, 20, 100].map(|load| (share, load))) {
+        let third = Some((LatencyKind::of("/reports"), time * 4));
+        let service = Arc::new(Service { third, ..Service::new(8, time, share) });
+        let counts = Arc::clone(&service).send(1, capacity * tenths / 10).await;
+        let useful = counts.useful / (SECONDS - START);
+        println!("{tenths}/10, ±{share}: {useful} useful/s, {counts:?}, limit {}", service.slots.limit());
+        assert!(useful >= capacity * tenths.min(10) * 9 / 100, "{tenths}/10, ±{share}: {useful} {counts:?}");
     }
 }
 
