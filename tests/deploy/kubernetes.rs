@@ -84,6 +84,12 @@ fn mounts_are_the_folders_that_the_program_reads() {
     assert_eq!(mount("keys"), KEYS);
     let path = format!("{}/cursorgate.toml", mount("config").as_str().expect("a folder"));
     assert_eq!(container["args"], serde_json::json!(["run", "--config", path]));
+    // The same files are checked before the gateway starts.
+    let checking = &pod["initContainers"][0];
+    assert_eq!(checking["args"], serde_json::json!(["check", "--quiet", "--config", path]));
+    for part in ["image", "volumeMounts", "securityContext"] {
+        assert_eq!(checking[part], container[part], "{part}");
+    }
     let volume = |index: usize| &pod["volumes"][index];
     assert_eq!(volume(0)["configMap"]["name"], manifest("ConfigMap")["metadata"]["name"]);
     assert_eq!(volume(1)["secret"]["secretName"], manifest("Secret")["metadata"]["name"]);

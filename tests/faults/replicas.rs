@@ -459,7 +459,10 @@ fn peers_that_all_answer_something_else_stay_healthy() {
     for one in &all {
         assert_eq!(peer(&gateway, one.address)["healthy"], true);
         assert_eq!(peer(&gateway, one.address)["failed"], 0);
+        let remark = peer(&gateway, one.address)["remark"]["said"].to_string();
+        assert!(remark.contains("can't be read: status 200, text/html"), "{remark}");
     }
+    assert!(gateway.log().iter().any(|line| line.contains("2 peers gave no page")), "{:?}", gateway.log());
 }
 
 /// Row: F22, F23

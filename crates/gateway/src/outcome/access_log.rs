@@ -237,7 +237,7 @@ impl Outcome {
     }
 
     /// Records the number of peers that gave no page, if there are several.
-    pub fn tried(&mut self, peers: u32) {
+    pub fn tried(&mut self, peers: usize) {
         if peers > 1 {
             let detail = self.detail.take().unwrap_or_default();
             self.detail = Some(format!("{detail} ({peers} peers gave no page)").trim_start().to_owned());

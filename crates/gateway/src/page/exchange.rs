@@ -242,8 +242,10 @@ impl Exchange<'_> {
             let now = clock::instant();
             let deadline = now + self.left(now).unwrap_or_default();
             let Some(pause) = self.visit.again(now, deadline) else {
-                if outcome.counted.refusal.is_some() {
-                    outcome.tried(1 + self.visit.times_again());
+                // The answers that a refusal is made from are no failure of their peer.
+                let refused = usize::from(outcome.counted.refusal.is_some());
+                if refused == 1 || resolved.is_err() {
+                    outcome.tried(self.visit.failed_peers() + refused);
                 }
                 return resolved;
             };

@@ -185,6 +185,8 @@ struct LineBatch {
     ends: Vec<usize>,
     /// `true` if the last write failed.
     has_failed: bool,
+    /// `true` if the last line that was written to the file lacks its end.
+    is_cut: bool,
 }
 
 impl LineBatch {
@@ -198,16 +200,19 @@ impl LineBatch {
     fn write(&mut self, file: &mut impl Write, counts: &LogCounts) {
         let mut written = 0;
         while written < self.bytes.len() {
-            match write(file, &self.bytes[written..]) {
+            // A whole line after the beginning of another one would be part of that one.
+            let next = if self.is_cut { b"\n" } else { &self.bytes[written..] };
+            match write(file, next) {
                 Ok(count) => {
-                    written += count;
-                    self.has_failed = false;
+                    written += if self.is_cut { 0 } else { count };
+                    (self.has_failed, self.is_cut) = (false, false);
                 }
                 Err(_) => {
                     self.has_failed = true;
                     // The rest of the line is dropped, because it wouldn't be a valid line by itself. Test:
                     // `room_is_freed_and_unwritten_lines_are_counted`.
                     let line = self.ends.partition_point(|end| *end <= written);
+                    self.is_cut |= written > line.checked_sub(1).map_or(0, |before| self.ends[before]);
                     written = self.ends.get(line).copied().unwrap_or(self.bytes.len());
                     counts.unwritten.fetch_add(1, Ordering::Relaxed);
                 }
@@ -303,13 +308,14 @@ mod tests {
             log.permits.send(turn).unwrap();
         }
         log.permits.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
-        log.permits.send(Ok(9)).unwrap();
+        // The end of the cut line, and then the next line.
+        (0..2).for_each(|_| log.permits.send(Ok(9)).unwrap());
         for line in ["first", "second", "third"] {
             log.queue.push(line.as_bytes(), Urgency::Usual);
         }
         log.queue.flush(Duration::from_secs(60));
         // The second line is cut after two bytes, because the file then failed.
-        assert_eq!(*log.written.lock().unwrap(), b"firstsethird");
+        assert_eq!(*log.written.lock().unwrap(), b"firstse\nthird");
         assert_eq!(log.counts.dropped(), [("queue_full", 0), ("write_failed", 1)]);
         assert_eq!(log.counts.waiting.load(Ordering::Relaxed), 0);
         assert_eq!(log.told.recv(), Ok(("write_failed", 1)), "once the file takes lines again");

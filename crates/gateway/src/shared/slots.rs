@@ -355,7 +355,10 @@ impl UpstreamSlots {
             reason = "it is at most LONGEST_RETRY_AFTER"
         )]
         #[expect(clippy::cast_precision_loss, reason = "there are far fewer refusals in a second")]
-        let retry_after = (1.0 + random * (recent as f64 / rate)).min(LONGEST_RETRY_AFTER) as u32;
+        let longest = (recent as f64 / rate).min(LONGEST_RETRY_AFTER - 1.0);
+        // The bound comes before the choice: else most clients would get the longest time, and come back together. Test:
+        // `refused_clients_come_back_at_different_times`.
+        let retry_after = (1.0 + random * longest) as u32;
         Occupied { retry_after, is_adaptive: self.limiter.is_some() }
     }
 

@@ -24,7 +24,7 @@ pub struct Peer {
     in_flight: AtomicUsize,
     certificate: ShownCertificate,
     figures: PeerFigures,
-    /// The time of the last failure, and what it was; `None` before the first one.
+    /// The time of the last failure or unreadable answer, and what it was; `None` before the first one.
     remark: Mutex<Option<(Instant, String)>>,
     /// The number of times that the pool of connections to the peer was abandoned.
     abandoned: AtomicU64,
@@ -160,10 +160,15 @@ impl Peer {
     /// Counts a failed request, and notes what its failure was.
     pub(super) fn note_failure(&self, said: &str, now: Instant) {
         self.figures.failures.fetch_add(1, Ordering::Relaxed);
+        self.remark(said, now);
+    }
+
+    /// Notes what was wrong with an answer, whether or not it counts as a failure.
+    pub(super) fn remark(&self, said: &str, now: Instant) {
         *self.remark.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, said.to_owned()));
     }
 
-    /// Returns the time of the last failure, and what it was; `None` before the first one.
+    /// Returns the time of the last failure or unreadable answer, and what it was; `None` before the first one.
     #[must_use]
     pub fn last_remark(&self) -> Option<(Instant, String)> {
         self.remark.lock().unwrap_or_else(PoisonError::into_inner).clone()

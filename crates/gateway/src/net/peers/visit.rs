@@ -161,6 +161,8 @@ impl<'a> Visit<'a> {
     /// Records that an answer of a peer can't be read, for the reason `said`, as [`Self::failed`] does.
     pub fn suspect(&self, peer: &Arc<Peer>, said: String) {
         self.leaves(peer);
+        // If no other peer gives the page, nothing counts against this one, but its remark still says why.
+        peer.remark(&said, self.peers.now());
         self.locked().suspects.push(Suspect { peer: Arc::clone(peer), said });
         self.doubts.store(true, Ordering::Relaxed);
     }
@@ -240,10 +242,10 @@ impl<'a> Visit<'a> {
         Some(pause)
     }
 
-    /// Returns the number of times that the page was made again.
+    /// Returns the number of peers that failed the request, or whose answers made no page.
     #[must_use]
-    pub fn times_again(&self) -> u32 {
-        self.locked().again
+    pub fn failed_peers(&self) -> usize {
+        self.locked().failed.len()
     }
 
     /// Records that the peer of the last attempt gave no answer in time.

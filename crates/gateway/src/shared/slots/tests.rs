@@ -45,6 +45,15 @@ async fn few_requests_wait_and_the_rest_are_refused_at_once() {
     assert_eq!((slots.in_flight(), slots.waiting(), slots.refused()), (0, 0, 1));
 }
 
+/// However many requests are refused, their clients don't come back together.
+#[test]
+fn refused_clients_come_back_at_different_times() {
+    let slots = slots(1);
+    let mut refused = [0; 31];
+    (0..3_000).for_each(|_| refused[slots.refuse().retry_after as usize] += 1);
+    assert!(refused.iter().all(|count| *count < 600) && refused[20..30].iter().all(|count| *count > 0), "{refused:?}");
+}
+
 #[tokio::test]
 async fn a_request_waits_for_a_slot_no_longer_than_its_deadline() {
     let slots = slots(1);
