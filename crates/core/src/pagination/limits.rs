@@ -27,6 +27,14 @@ pub(super) const SEARCH_ITEMS: u32 = 1_000;
 /// boundary that changes to the list have moved by at most this many items is then found without another request.
 pub(super) const MARGIN: u64 = 10;
 
+/// The least margin of a list with a declared order whose boundaries were lately found within half of this many items of
+/// their hints. With [`MARGIN`], a page of 20 items reads 42; with this margin it reads 26.
+pub(super) const STILL_MARGIN: u64 = 2;
+
+/// The number of items that a window with a margin has at least. A smaller one shows too little of lists whose upstream
+/// doesn't do what its dialect says, such as one that leaves rows out.
+pub(super) const LEAST_WINDOW: u64 = 24;
+
 /// The number of items by which the answers of a chain overlap, but at most a quarter of the cap. An overlap of one
 /// item would break whenever an item between two answers is deleted.
 pub(super) const CHAIN_OVERLAP: u64 = 10;

@@ -155,8 +155,8 @@ impl Paging {
 }
 
 /// The limits of a route's upstream that earlier pages have shown in this process. They help to aim and prove nothing.
-/// Merging takes the newest `cap` and `filters_in_vain`. The new `run` replaces a shorter one, but a longer one only
-/// shrinks a little, because a list with one long run often has more.
+/// Merging takes the newest `cap` and `filters_in_vain`. A new `run` or `drift` replaces a smaller one, but a larger one
+/// only shrinks a little: a list with one long run often has more, and one that has changed changes again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamProfile {
     /// A cap that the upstream applies silently: more items were requested, and more existed. `None` if none was seen.
@@ -166,6 +166,9 @@ pub struct UpstreamProfile {
     /// The number of pages in a row for which a filter didn't help, or that were read without the filter for that
     /// reason.
     pub filters_in_vain: u8,
+    /// The number of items between a page's boundary and the place that its hint names, in either direction; `None` if
+    /// no page with a hint was read.
+    pub drift: Option<u32>,
 }
 
 /// A page's use of a filter that didn't help.

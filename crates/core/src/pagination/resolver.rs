@@ -11,6 +11,7 @@ use super::{
     fetch::Fetch,
     page::{ItemPlace, Level, Page},
     port::{Task, TaskState},
+    position::Position,
     refusal::Refusal,
     totals,
     upstream::{Stop, UpstreamPort},
@@ -47,10 +48,13 @@ pub fn resolve(request: PageRequest) -> Step {
     // If a token works only once, a page takes all items of the upstream page in which it ends, even beyond its limit.
     let most = if request.paging.tokens.single_use { usize::MAX } else { request.limit as usize };
     let order = Arc::clone(&request.order);
+    let has_hint = !request.begins_the_list() && request.target.position != Position::End;
     let request = Box::new(request);
     step(Task::begin(move |port| async move {
         let mut up = UpstreamPort::new(port);
-        let page = totals::tell(&mut up, request).await.map_err(Stop::into_refusal)?;
+        let mut page = totals::tell(&mut up, request).await.map_err(Stop::into_refusal)?;
+        let drift = page.notes.drift.unwrap_or(0).unsigned_abs();
+        page.notes.profile.drift = has_hint.then(|| u32::try_from(drift).unwrap_or(u32::MAX));
         if !page.is_held_to(&order) {
             debug_assert!(false, "a strategy changes the list only for its parts");
             return Err(Refusal::PositionLost { nearest: Offset(page.offset) });

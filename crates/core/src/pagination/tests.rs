@@ -231,6 +231,35 @@ fn a_place_after_a_deleted_row_is_found_again_by_page_number() {
     }
 }
 
+/// A list at rest is read in small windows, and one that has moved in wide ones.
+#[test]
+fn windows_are_as_wide_as_the_list_moves() {
+    let rows = |from: u32| (from..3_000).map(|rank| (rank.to_string(), rank.to_string()));
+    let list = List::new(Family::Offset, rows(2_000));
+    let mut list = List { ties: Ties::Ordered, ..list };
+    let mut target = start();
+    for (from, sizes) in [
+        (2_000, &[26][..]),
+        (2_000, &[26]),
+        // One item is inserted at the front.
+        (1_999, &[26]),
+        // Three more are: the small window shows the place, but not the whole page.
+        (1_996, &[26, 22]),
+        (1_991, &[42]),
+        (1_991, &[42]),
+        (1_991, &[26]),
+    ] {
+        list.rows = rows(from).collect();
+        let mut asked = Vec::new();
+        let page = list.page_of(target.clone(), 20, |list, slice| {
+            asked.push(slice.size().0);
+            list.answer(slice)
+        });
+        assert_eq!(asked, sizes, "{from}");
+        target = page.unwrap().next.clone().unwrap();
+    }
+}
+
 #[test]
 fn removals_before_a_place_are_found_by_the_difference_of_totals() {
     for removed in [1, 30, 250, 349] {

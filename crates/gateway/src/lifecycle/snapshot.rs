@@ -629,7 +629,7 @@ mod tests {
     #[test]
     fn learnt_limits_outlive_a_reload_of_the_same_route() {
         let first = build("127.0.0.1:1", "", None).unwrap();
-        let profile = UpstreamProfile { cap: Some(100), run: 7, filters_in_vain: 0 };
+        let profile = UpstreamProfile { cap: Some(100), run: 7, ..UpstreamProfile::default() };
         let learning = &first.routes[0].list.as_ref().unwrap().learning;
         let none = http::HeaderMap::new();
         let viewer = Viewer { headers: &none, known: None, told_apart_by: &[], bound: &[], impersonal: &[] };

@@ -17,8 +17,8 @@ use cursorgate_core::pagination::paging::UpstreamProfile;
 /// The number of slots for the caps of a route's list.
 const VIEWS: usize = 256;
 
-/// After each page without a tie run of the known length, the known length shrinks by one part in this number: from 40
-/// to 35, and then to 31.
+/// With each page that shows a shorter tie run, or a smaller drift, the known number shrinks by one part in this number:
+/// from 40 to 35, and then to 30.
 const FORGOTTEN: u32 = 8;
 
 /// The learnt limits of one route.
@@ -28,6 +28,8 @@ pub struct Learning {
     caps: [AtomicU32; VIEWS],
     /// The length of the longest tie run. The length is a property of the data, so all scopes share it.
     run: AtomicU32,
+    /// The number of items by which pages were lately found beside their places.
+    drift: AtomicU32,
     /// The number of consecutive pages for which filters did not help.
     filters_in_vain: AtomicU8,
     /// The hash function of scopes. Its key is random, so clients can't choose which scopes share a slot.
@@ -50,6 +52,7 @@ impl Default for Learning {
         Self {
             caps: std::array::from_fn(|_| AtomicU32::new(0)),
             run: AtomicU32::new(0),
+            drift: AtomicU32::new(0),
             filters_in_vain: AtomicU8::new(0),
             state: RandomState::new(),
         }
@@ -89,26 +92,34 @@ impl Learning {
         UpstreamProfile {
             cap,
             run: self.run.load(Ordering::Relaxed),
+            drift: Some(self.drift.load(Ordering::Relaxed)),
             filters_in_vain: self.filters_in_vain.load(Ordering::Relaxed),
         }
     }
 
     /// Adds the profile that a page from the answers of this peer has found. A cap that the page has found or refuted
-    /// replaces the known cap of the peer, so a misread cap is forgotten. The length of a tie run grows at once and
-    /// shrinks step by step.
+    /// replaces the known cap of the peer, so a misread cap is forgotten. The length of a tie run and the drift grow at
+    /// once and shrink step by step.
     pub fn add(&self, view: LearningScope, peer: Option<SocketAddr>, LearntProfile { before, after }: LearntProfile) {
         if let Some(peer) = peer.filter(|_| after.cap != before.cap) {
             self.slot(view, peer).store(after.cap.unwrap_or(0), Ordering::Relaxed);
         }
         self.filters_in_vain.store(after.filters_in_vain, Ordering::Relaxed);
-        let known = self.run.load(Ordering::Relaxed);
-        // The longest run might not be on this page, so only a part of its length is forgotten. Test:
-        // `long_runs_are_forgotten_step_by_step`.
-        let run = after.run.max(known - known / FORGOTTEN);
-        if run != known {
-            // A concurrent update may be lost, which doesn't matter because the value is an estimate.
-            self.run.store(run, Ordering::Relaxed);
+        fade(&self.run, after.run);
+        if let Some(drift) = after.drift {
+            fade(&self.drift, drift);
         }
+    }
+}
+
+/// Replaces a smaller known number by the one that a page has shown. A larger one shrinks by a part, because this page
+/// needn't have shown the largest. Test: `long_runs_are_forgotten_step_by_step`.
+fn fade(known: &AtomicU32, shown: u32) {
+    let before = known.load(Ordering::Relaxed);
+    let after = shown.max(before - before.div_ceil(FORGOTTEN));
+    if after != before {
+        // A concurrent update may be lost, which doesn't matter because the value is an estimate.
+        known.store(after, Ordering::Relaxed);
     }
 }
 
@@ -157,6 +168,6 @@ mod tests {
             learning.add(LearningScope(0), None, LearntProfile { before, after: UpstreamProfile { run, ..before } });
             learning.read(None).run
         });
-        assert_eq!(runs, [40, 40, 35, 31, 28, 400, u32::MAX, u32::MAX - u32::MAX / 8]);
+        assert_eq!(runs, [40, 40, 35, 30, 26, 400, u32::MAX, u32::MAX - u32::MAX / 8 - 1]);
     }
 }

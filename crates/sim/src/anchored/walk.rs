@@ -53,10 +53,10 @@ pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     walker.outcome
 }
 
-/// Returns a gateway's upstream profile after a page: the newest cap and the longest run. Unlike
+/// Returns a gateway's upstream profile after a page: the newest cap, the longest run, and the newest drift. Unlike
 /// `gateway::shared::learning`, this function never shortens the run.
 fn merged(known: UpstreamProfile, profile: UpstreamProfile) -> UpstreamProfile {
-    UpstreamProfile { run: known.run.max(profile.run), ..profile }
+    UpstreamProfile { run: known.run.max(profile.run), drift: profile.drift.or(known.drift), ..profile }
 }
 
 struct Walker<'a> {

@@ -20,12 +20,19 @@ use crate::{dice::mix, keyed::client::Client};
 struct Learning {
     caps: BTreeMap<usize, u32>,
     run: u32,
+    drift: u32,
     filters_in_vain: u8,
 }
 
 impl Learning {
     fn read(&self, view: usize) -> UpstreamProfile {
-        UpstreamProfile { cap: self.caps.get(&view).copied(), run: self.run, filters_in_vain: self.filters_in_vain }
+        let Self { caps, run, drift, filters_in_vain } = self;
+        UpstreamProfile {
+            cap: caps.get(&view).copied(),
+            run: *run,
+            drift: Some(*drift),
+            filters_in_vain: *filters_in_vain,
+        }
     }
 
     fn add(&mut self, view: usize, profile: UpstreamProfile) {
@@ -35,8 +42,10 @@ impl Learning {
             None => self.caps.remove(&view),
         };
         self.filters_in_vain = profile.filters_in_vain;
-        // The longest run shrinks by an eighth with each page that meets no run of that length.
-        self.run = profile.run.max(self.run - self.run / 8);
+        // The longest run shrinks by an eighth with each page that meets no run of that length, and so does the drift.
+        let faded = |known: u32| known - known.div_ceil(8);
+        self.run = profile.run.max(faded(self.run));
+        self.drift = profile.drift.map_or(self.drift, |drift| drift.max(faded(self.drift)));
     }
 }
 

@@ -6,7 +6,7 @@ use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},
     judge::draft::Boundary,
-    limits::WINDOW_LOOKS,
+    limits::{LEAST_WINDOW, MARGIN, STILL_MARGIN, WINDOW_LOOKS},
     paging::Family,
     plan::{self, Window},
     refusal::Refusal,
@@ -52,7 +52,7 @@ impl KeyReader<'_> {
                 LookAt::End(offset) => return Ok(self.at_the_end(offset)),
                 LookAt::Probe(slice) => return Ok(KeyTurn::Ask(vec![slice.into()])),
             },
-            (false, Family::Offset) => self.window(plan::MARGIN),
+            (false, Family::Offset) => self.window(self.margin()),
             (false, _) => self.window(0),
         };
         self.around(window, self.asker.left())
@@ -84,6 +84,16 @@ impl KeyReader<'_> {
             return self.across(&seam, window, slices);
         }
         Ok(KeyTurn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
+    }
+
+    /// Returns the margin of a window around the hint. A list that has hardly changed lately gets a small one.
+    fn margin(&self) -> u64 {
+        let is_still = self.request.profile.drift.is_none_or(|drift| u64::from(drift) <= STILL_MARGIN / 2);
+        // Among rows that are left out, a wide window shows more of what a row's place means.
+        if !is_still || self.request.paging.leaves_out || self.request.paging.hidden {
+            return MARGIN;
+        }
+        (LEAST_WINDOW.saturating_sub(self.draft.need()) / 2).clamp(STILL_MARGIN, MARGIN)
     }
 
     /// Returns the window around the expected place of the boundary, with `margin` offsets on both sides.
