@@ -56,6 +56,8 @@ struct List {
     kind: Kind,
     /// The declared treatment of ties.
     ties: Ties,
+    /// True if the list is sorted by its ids alone.
+    by_id: bool,
     profile: UpstreamProfile,
     /// The least honoured size of each request, whatever its target's hint says.
     honoured: u32,
@@ -75,6 +77,7 @@ impl List {
             short_pages: ShortPages::Refuse,
             kind: Kind::Inferred,
             ties: Ties::Unordered,
+            by_id: false,
             profile: UpstreamProfile::default(),
             honoured: 0,
         }
@@ -96,7 +99,7 @@ impl List {
         for (strong, id) in self.rows.iter().skip(begins).take(size as usize) {
             let (strong, id) = (push(strong), push(id));
             items.push(Span { start: strong.start, end: id.end });
-            keys.extend([strong, id]);
+            keys.extend(Some(strong).filter(|_| !self.by_id).into_iter().chain([id]));
         }
         let total = self.total.map(|value| Total { value, exact: true });
         let standing = Standing::Listed;
@@ -116,7 +119,8 @@ impl List {
     ) -> Result<Box<Page>, Refusal> {
         target.hint.honoured = target.hint.honoured.max(self.honoured);
         let strong = SortKey { kind: self.kind.clone(), ..key("rank") };
-        let order = Arc::new(Order { strong: vec![strong], id: key("id"), ties: self.ties, declared: true });
+        let strong = if self.by_id { Vec::new() } else { vec![strong] };
+        let order = Arc::new(Order { strong, id: key("id"), ties: self.ties, declared: true });
         let paging = Arc::new(self.paging.clone());
         let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |sum, byte| mixed(sum ^ u64::from(*byte)))));
         let request = PageRequest::new(target, Limit::at_least_one(limit), order, paging, marker)

@@ -600,14 +600,22 @@ fn pages_that_are_counted_from_another_number_join_no_distant_items() {
         Slice::Page { number, size } => list.answer(Slice::Page { number: window::PageNumber(number.0 + 1), size }),
         Slice::Offset { .. } => panic!("an offset of a list by page"),
     };
-    for (cap, total, ties) in [
-        (100, Some(COUNT as u64), Ties::Ordered),
-        (100, None, Ties::Ordered),
-        (1_000, Some(COUNT as u64), Ties::Unordered),
-        (1_000, None, Ties::Unordered),
+    let total = Some(COUNT as u64);
+    for (cap, total, ties, by_id) in [
+        (100, total, Ties::Ordered, false),
+        (100, None, Ties::Ordered, false),
+        (1_000, total, Ties::Unordered, false),
+        (1_000, None, Ties::Unordered, false),
+        // Nothing but the ids shows that an answer is from the middle of the list.
+        (100, total, Ties::Ordered, true),
+        (1_000, total, Ties::Ordered, true),
+        (1_000, None, Ties::Ordered, true),
     ] {
         for limit in (2..=100).chain([212, 500, 900]) {
-            let mut list = List { cap, total, ties, ..numbers(Family::Page, COUNT as u64) };
+            let mut list = List { cap, total, ties, by_id, ..numbers(Family::Page, COUNT as u64) };
+            if by_id {
+                list.paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: Some(1_000) });
+            }
             let all = list.all();
             let row = |item: &[u8]| all.iter().position(|other| other.as_bytes() == item).unwrap();
             let (mut target, mut last) = (Some(start()), None);

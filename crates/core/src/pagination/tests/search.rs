@@ -221,7 +221,8 @@ fn the_end_is_found_where_a_page_takes_several_answers() {
             let said = format!("{list:?} {limit}: {} requests", page.notes.requests);
             assert_eq!(page.items.len() as u64, list.count.min(u64::from(limit)), "{said}");
             assert!(page.next.is_none() && page.previous.is_some() == (list.count > u64::from(limit)), "{said}");
-            let again = if list.past == Past::LastPage && !list.counts { 8 } else { 0 };
+            // Without a count, a repeated last page contradicts the places of others, which are then read again.
+            let again = if list.past == Past::LastPage && !list.counts { 10 } else { 0 };
             let most = 2 * limit.div_ceil(cap - 1) + 4 + bound(list.count.max(1), cap) + again + LOOKS;
             assert!(page.notes.requests <= most, "{said}, at most {most}");
         }

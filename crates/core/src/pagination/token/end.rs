@@ -249,7 +249,9 @@ impl TokenPage<'_> {
         let promised = counts.promised();
         // A dialect that reads a total from answers expects it in each of them. Test:
         // `a_full_first_answer_without_any_of_its_facts_is_a_doubted_end`.
-        let untold = lost && counts.total.is_none() && self.request.abilities.tells_total;
+        // Nor does a list end where its flag is gone, beside a full answer. Test:
+        // `a_full_answer_without_the_flag_of_earlier_ones_is_a_doubted_end`.
+        let untold = lost && counts.total.is_none() && (self.request.abilities.tells_total || self.end.walk.more_said);
         // The token promised items, and can't be asked again for them. Test:
         // `an_empty_answer_whose_token_works_no_longer_is_a_doubted_end`.
         let says_more = last.answer().more == Some(true) || untold || self.end.is_lost;

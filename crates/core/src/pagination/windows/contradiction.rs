@@ -77,16 +77,21 @@ fn contradicts_start(stands: Option<Ordering>, is_from_start: bool, other_is_fro
 }
 
 impl KeyReader<'_> {
+    /// Returns how an item of an answer compares with an item of another one; `None` if they can't be compared. Only
+    /// strong keys count, because ties may come in any order, but an order without strong keys is that of the ids.
+    fn stands(&self, view: &Evidence, place: usize, other: &Anchor) -> Option<Ordering> {
+        let order = &self.request.order;
+        let relation = rows::relate(view.answer(), order, view.item(place), other)?;
+        Some(if order.strong.is_empty() { relation.whole } else { relation.strong })
+    }
+
     /// Notes an answer of a search, and returns the earlier answer that it contradicts, or `None` if it contradicts
-    /// none. Only strong keys count, because ties may come in any order. Tests:
+    /// none. Tests:
     /// `an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search`,
     /// `an_order_that_is_another_one_is_noticed_by_a_search_towards_the_start`.
     pub(super) fn contradicts(&mut self, asked: AskedSlice, view: &Evidence) -> Option<Contradicted> {
         let sighting = self.sighting(asked, view)?;
-        let order = &self.request.order;
-        let stands = |place: usize, other: &Anchor| {
-            rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)
-        };
+        let stands = |place: usize, other: &Anchor| self.stands(view, place, other);
         // Only the places of pages depend on their size.
         let by_page = self.request.paging.family == Family::Page && self.ground == Ground::Whole;
         let contradicted = self.contradictions.sightings.iter().position(|other| {
@@ -195,10 +200,7 @@ impl KeyReader<'_> {
     /// shows the same items at two places.
     fn is_reversed(&self, contradicted: &Contradicted, again: &Sighting, view: &Evidence) -> bool {
         let Contradicted { earlier, later } = contradicted;
-        let order = &self.request.order;
-        let stands = |place: usize, other: &Anchor| {
-            rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)
-        };
+        let stands = |place: usize, other: &Anchor| self.stands(view, place, other);
         if contradicts_start(stands(0, &later.first), earlier.is_from_start, later.is_from_start) {
             return true;
         }

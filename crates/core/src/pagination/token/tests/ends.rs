@@ -143,6 +143,19 @@ fn a_full_first_answer_without_any_of_its_facts_is_a_doubted_end() {
     }
 }
 
+/// From the second answer on, the upstream states neither a token nor its flag.
+#[test]
+fn a_full_answer_without_the_flag_of_earlier_ones_is_a_doubted_end() {
+    for (more, doubted) in [(Some(true), Some(DoubtedEnd { reached: 200, said: None })), (None, None)] {
+        let mut list = fixed(rows(1_003, 100, |_| false), 100);
+        list.request = list.request.tells_total(false);
+        list.pages.iter_mut().for_each(|page| (page.more, page.total) = (more, None));
+        (list.pages[1].more, list.pages[1].next) = (None, None);
+        let walk = walked(&mut list, 100).unwrap();
+        assert_eq!((walk.items, walk.doubted), (200, doubted), "{more:?}");
+    }
+}
+
 #[test]
 fn an_end_that_a_flag_or_a_total_contradicts_is_served_and_marked() {
     // The flag is always true.
