@@ -111,7 +111,10 @@ fn foreign(address: SocketAddr, status: u16) -> Failure {
 
 /// The failure of a request whose token is missing, or is unknown to the gateway.
 fn unknown_token(admin: &AdminSettings) -> Failure {
-    let why = "refused: the process runs with another admin.token or admin.read_token than this configuration has";
+    let why = match (&admin.token, &admin.read_token) {
+        (None, None) => "refused: the report needs a token: set admin.token, and restart the process",
+        _ => "refused: the process runs with another admin.token or admin.read_token than this configuration has",
+    };
     Failure::failed(format!("{}: {why}", admin.address))
 }
 

@@ -90,7 +90,7 @@ pub(super) enum Command {
     /// Write a typed client for the lists of a configuration.
     ///
     /// The client is source code without dependencies. Items have the types of the upstream's own document if the route
-    /// names it (`openapi`). Files of an earlier client are replaced, except package.json, tsconfig.json and
+    /// names it (`openapi`). Files of an earlier client are replaced, except README.md, package.json, tsconfig.json and
     /// pyproject.toml. docs/clients.md shows examples.
     #[command(after_help = "EXAMPLES:\n  cursorgate sdk --lang typescript --out clients/typescript\n  \
                             cursorgate sdk cursorgate.toml --lang python --name example_directory\n\n\

@@ -116,6 +116,8 @@ fn layer(settings: LogSettings, queue: &LogQueue) -> LineLayer {
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("pingora_core::connectors", LevelFilter::OFF)
+        // Bytes after the end of an answer, which the gateway logs with the peer.
+        .with_target("pingora_core::protocols::http::v1::body", LevelFilter::OFF)
         .with_target("cursorgate", level)
         .with_target("cursorgate::access", access);
     // Errors of the layer itself aren't logged, because the layer would write them to standard error directly, without

@@ -22,7 +22,7 @@ use cursorgate_gateway::{
         reload::{ConfigurationSource, Fixed, Reloader, Reloads},
         renewal, token_keys, traces,
     },
-    runtime::{descriptors, sockets::Sockets},
+    runtime::{descriptors, memory_limit, sockets::Sockets},
     server::{
         admission::{Admission, ConnectionLimits},
         connection::Front,
@@ -180,6 +180,14 @@ pub(super) fn places(server: &ServerSettings, live: &Live) -> ConnectionLimits {
     let snapshot = live.pin();
     let plan = &snapshot.memory_plan;
     tracing::info!(bodies = snapshot.memory.most(), "memory: {plan}");
+    let permitted = memory_limit::permitted();
+    if let Some(permitted) = permitted.filter(|permitted| *permitted < plan.whole) {
+        tracing::warn!(
+            "server.memory is more than the {} MiB of the control group or the machine: the system ends the process when \
+             it takes more",
+            permitted >> 20
+        );
+    }
     if plan.is_short() {
         tracing::warn!("the memory of this process is too small for its configuration: {plan}");
     }

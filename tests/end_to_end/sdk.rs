@@ -112,6 +112,14 @@ fn write(configuration: &Path, language: &str, folder: &Path) {
     assert!(said.contains("users, aip, bare, batch,"), "{said}");
 }
 
+/// Returns the example in the client's README.
+fn example(folder: &Path, language: &str) -> String {
+    let readme = fs::read_to_string(folder.join("README.md")).expect("a file of the client");
+    let begin = format!("\n```{language}\n");
+    let code = readme.split(&begin).nth(1).and_then(|rest| rest.split("\n```").next());
+    code.unwrap_or_else(|| panic!("no example: {readme}")).to_owned()
+}
+
 fn source(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/sdk").join(name)
 }
@@ -161,6 +169,8 @@ fn a_client_in_typescript_is_strictly_typed_and_walks_every_envelope() {
     let modules = environment("sdk/node_modules");
     std::os::unix::fs::symlink(&modules, folder.join("node_modules")).expect("a link in the test's directory");
     fs::copy(source("walk.ts"), folder.join("test/walk.ts")).expect("a copy");
+    let example = example(&folder, "ts").replace("\"api-client\"", "\"../src/index.js\"");
+    fs::write(folder.join("test/example.ts"), example).expect("a file of the test");
     let compiler = modules.join(".bin/tsc");
     run(Command::new(&compiler).args(["--strict", "--project", "."]), &folder);
     run(Command::new("node").args(["--test", "dist/test/client.test.js"]), &folder);
@@ -178,8 +188,12 @@ fn a_client_in_python_is_strictly_typed_and_walks_every_envelope() {
     let folder = lists.directory.file("python");
     write(&lists.directory.file("cursorgate.toml"), "python", &folder);
     fs::copy(source("walk.py"), folder.join("walk.py")).expect("a copy");
+    fs::write(folder.join("example.py"), example(&folder, "python")).expect("a file of the test");
     let python = environment("sdk/python/bin/python");
-    run(Command::new(&python).args(["-m", "mypy", "--strict", "api_client", "tests", "walk.py"]), &folder);
+    run(
+        Command::new(&python).args(["-m", "mypy", "--strict", "api_client", "tests", "walk.py", "example.py"]),
+        &folder,
+    );
     // `-W error` makes warnings errors. For example, an answer that stays open causes a warning.
     run(Command::new(&python).args(["-W", "error", "-m", "unittest", "tests.test_client"]), &folder);
     let said = run(Command::new(&python).args(["-W", "error", "walk.py"]).arg(lists.gateway.url("")), &folder);

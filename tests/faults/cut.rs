@@ -149,4 +149,8 @@ fn bytes_after_the_end_reach_no_client() {
     }
     // Surplus bytes are noticed with the answer, or later while the connection is idle.
     assert_eq!(counted(), 2 * ROUNDS, "connections with surplus bytes");
+    let log = rig.gateway.log();
+    let told = log.iter().filter(|line| line.contains("bytes followed the end of an answer")).count();
+    assert!((1..=6).contains(&told), "{log:?}");
+    assert!(log.iter().all(|line| !line.contains("pingora_core")), "{log:?}");
 }

@@ -328,8 +328,7 @@ fn a_peer_that_answers_something_else_is_skipped() {
         is_asked(&starting);
     });
     assert!(
-        told(&gateway, "the last one because one of its own can't be read: status 200, text/html", starting.address)
-            > 0,
+        told(&gateway, "the last one because its answer can't be read: status 200, text/html", starting.address) > 0,
         "{:?}",
         gateway.log()
     );
@@ -374,9 +373,13 @@ fn a_page_that_one_peer_can_not_give_is_made_by_another() {
     type Answer = fn(&mut Exchange) -> io::Result<After>;
     let cases: [(Answer, &str, bool); 3] = [
         // Its last pages are small enough, so it isn't skipped.
-        (small_pages, "its own make none (budget_exceeded): ", false),
-        (another_order, "its own make none (unsorted_order): ", true),
-        (small_offsets, "its own make none (too_deep): the upstream answered 400 to the gateway's own paging", false),
+        (small_pages, "its answers make none (budget_exceeded): ", false),
+        (another_order, "its answers make none (unsorted_order): ", true),
+        (
+            small_offsets,
+            "its answers make none (too_deep): the upstream answered 400 to the gateway's own paging",
+            false,
+        ),
     ];
     for (answer, said, is_skipped) in cases {
         let (odd, well) = (Upstream::start(answer), [Upstream::start(healthy), Upstream::start(healthy)]);
@@ -438,6 +441,8 @@ fn peers_that_all_give_no_page_stay_healthy() {
     let detail = gateway.log().into_iter().find(|line| line.contains("3 peers gave no page"));
     assert!(detail.is_some(), "{:?}", gateway.log().len());
     for one in &all {
+        let remark = peer(&gateway, one.address)["remark"]["said"].to_string();
+        assert!(remark.contains("its answers make none (budget_exceeded)"), "{remark}");
         assert_eq!(
             (&peer(&gateway, one.address)["healthy"], &peer(&gateway, one.address)["failed"]),
             (&true.into(), &0.into())

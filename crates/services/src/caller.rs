@@ -211,7 +211,7 @@ impl Caller {
         part(key.as_bytes());
         // The same credentials at another host identify another client.
         // Test: `a_key_belongs_to_the_client_that_sent_it`.
-        part(self.headers.get(header::HOST).map_or(&[][..], HeaderValue::as_bytes));
+        part(&self.headers.get(header::HOST).map_or(&[][..], HeaderValue::as_bytes).to_ascii_lowercase());
         if let Some(known) = known {
             // A certificate's digest never has this length, so this is the name of no client without a name.
             part(b"identity");

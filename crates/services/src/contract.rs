@@ -22,7 +22,7 @@ use cursorgate_gateway::{
         service::{Service, ServiceAnswer, intended_method, is_for},
     },
 };
-use cursorgate_translate::downstream::{CorsPolicy, LinkBase, PublicAddress, Response, response::etag};
+use cursorgate_translate::downstream::{CorsPolicy, LinkBase, Response, response::etag};
 
 /// The largest number of hosts whose document is kept. A host without routes of its own shares one document with all
 /// such hosts.
@@ -129,10 +129,7 @@ struct ContractCall<'c> {
 impl ContractCall<'_> {
     /// Returns the link to a path of a service, which every host has.
     fn own(&self, path: &str) -> String {
-        let address = match &self.snapshot.server.public_url {
-            Some(url) => PublicAddress::configured(url),
-            None => self.client.service_address(&self.target, &self.head.headers, self.snapshot),
-        };
+        let address = self.client.service_address(&self.target, &self.head.headers, self.snapshot);
         LinkBase::new(&address, path).url("")
     }
 

@@ -32,7 +32,8 @@ const TYPES: &str = "[services.webhooks.types.order-paid]\ntype = \"order.paid\"
 /// The time for which an attempt with the timeout of 5 seconds is claimed.
 const CLAIM: Duration = Duration::from_secs(6);
 
-/// Starts a gateway whose webhooks are in a database, and whose services emit `order.paid` by requests.
+/// Starts a gateway whose webhooks are in a database, and whose services emit `order.paid` by requests and in answers
+/// below `/orders/`.
 /// `timeout` is that of an attempt.
 fn start_emitting(
     upstream: &Upstream,
@@ -46,7 +47,8 @@ fn start_emitting(
     let own = receivers(&[receiver.port()]);
     let services = format!(
         "\n[services.webhooks]\n{own}timeout = {timeout:?}\n{}{TYPES}[services.webhooks.emit]\ntoken = \"file:{}\"\n\
-         {CLIENTS}events = [\"order.paid\"]\n",
+         routes = [\"orders\"]\n{CLIENTS}events = [\"order.paid\"]\n\
+         [routes.orders]\npath = \"/orders/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n",
         server.table_of("webhooks", "lease = \"1s\"\ntimeout = \"2s\""),
         file.display()
     );
@@ -85,6 +87,27 @@ fn an_endpoint_is_known_at_every_machine() {
     let left = "SELECT (SELECT count(*) FROM cursorgate_webhooks.deliveries)
             + (SELECT count(*) FROM cursorgate_webhooks.events) + (SELECT count(*) FROM cursorgate_webhooks.attempts)";
     assert_eq!(server.ask(left), ["0"]);
+}
+
+/// The client of the answer with an event doesn't wait for the database, and the event isn't lost.
+#[test]
+fn emitted_events_wait_for_a_database_that_is_away() {
+    let event = ("Cursorgate-Event", "{\"type\":\"order.paid\",\"id\":\"1\",\"data\":{}}");
+    let list = serve(users(3));
+    let upstream = Upstream::start(move |exchange| match exchange.request.path() {
+        "/orders/1" => exchange.reply("200 OK", &[event], b"paid"),
+        _ => list(exchange),
+    });
+    let (mut server, receiver, token) = (PostgresServer::start(), Receiver::start(), Directory::new());
+    let gateway = start_emitting(&upstream, &server, &receiver, &token, "1s");
+    active(&gateway, &[ONE], &receiver.url("/"), &["order.paid"]);
+    let before = receiver.events().len();
+    server.stop();
+    let answer = gateway.send("GET", "/orders/1", &[ONE], b"");
+    assert_eq!((answer.status, answer.text(), answer.header("cursorgate-event")), (200, "paid", None));
+    server.start_again();
+    eventually("the event arrives", || (receiver.events().len() > before).then_some(()));
+    assert_eq!(metric(&gateway, "cursorgate_webhook_emitted_events_total{end=\"raised\"}"), 1);
 }
 
 #[test]

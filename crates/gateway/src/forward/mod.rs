@@ -256,7 +256,7 @@ async fn attempt(
             }
             Ok(can_be_used_on) => {
                 if can_be_used_on {
-                    connections.release(connection).await;
+                    connections.release(visit.peers, connection).await;
                 }
                 return Ok(());
             }

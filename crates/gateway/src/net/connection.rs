@@ -262,12 +262,13 @@ impl Connections {
 
     /// Returns a connection to the pool after a complete answer. The connection is closed instead if bytes followed the
     /// answer, if the connection is for one request only, or if the answer authenticates it.
-    pub async fn release(&self, connection: Connection) {
-        let Connection { mut session, http, is_alone, .. } = connection;
+    pub async fn release(&self, peers: &Peers, connection: Connection) {
+        let Connection { mut session, http, is_alone, peer, .. } = connection;
         // Surplus bytes may belong to another request's answer. Pingora closes such a connection, so it is only counted
         // here. Test: `bytes_after_the_end_reach_no_client`.
         if session.has_surplus() {
             self.surplus.fetch_add(1, Ordering::Relaxed);
+            peers.surplus(&peer);
         }
         // The next request would be made as the user who authenticated the connection (RFC 4559, section 6), so the
         // connection isn't kept. Test: `a_connection_that_is_authenticated_itself_is_not_used_again`.

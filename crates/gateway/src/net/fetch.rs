@@ -195,7 +195,7 @@ impl Fetcher {
         let fetched = asked?;
         // An answer that was not read to its end closes its connection. Test:
         // `a_connection_is_used_again_after_a_whole_answer_only`.
-        self.connections.release(connection).await;
+        self.connections.release(visit.peers, connection).await;
         Ok(fetched)
     }
 }

@@ -69,6 +69,8 @@ pub struct Outcome {
     pub code: Option<&'static str>,
     /// Details for the operator, for example the cause of a failure; `None` if there are none.
     pub detail: Option<String>,
+    /// The number of peers that gave no page.
+    pub tried: usize,
     /// The number of bytes of the response's body that were sent.
     pub bytes: usize,
     /// The labels and numbers under which the metrics count the request.
@@ -115,6 +117,7 @@ impl Outcome {
             status: 0,
             code: None,
             detail: None,
+            tried: 0,
             bytes: 0,
             counted: Counted::default(),
             limited: None,
@@ -236,11 +239,13 @@ impl Outcome {
         }
     }
 
-    /// Records the number of peers that gave no page, if there are several.
-    pub fn tried(&mut self, peers: usize) {
-        if peers > 1 {
+    /// Explains a page that failed by `detail`, or else by what was recorded before, and by the number of peers that gave
+    /// no page if there are several.
+    pub fn explain(&mut self, detail: Option<String>) {
+        self.detail = detail.or_else(|| self.detail.take());
+        if self.tried > 1 {
             let detail = self.detail.take().unwrap_or_default();
-            self.detail = Some(format!("{detail} ({peers} peers gave no page)").trim_start().to_owned());
+            self.detail = Some(format!("{detail} ({} peers gave no page)", self.tried).trim_start().to_owned());
         }
     }
 

@@ -210,7 +210,7 @@ fn seen(status: u16, headers: &HeaderMap) -> String {
 
 /// Returns what an operator is told about answers that make no page: the cause, and the evidence for it.
 fn no_page(cause: &str, evidence: &str) -> String {
-    format!("its own make none ({cause}): {evidence}")
+    format!("its answers make none ({cause}): {evidence}")
 }
 
 /// Returns whether an answer isn't one of the list: not even a refusal or a failure that the service itself would send.
@@ -245,7 +245,7 @@ impl Exchange<'_> {
                 // The answers that a refusal is made from are no failure of their peer.
                 let refused = usize::from(outcome.counted.refusal.is_some());
                 if refused == 1 || resolved.is_err() {
-                    outcome.tried(self.visit.failed_peers() + refused);
+                    outcome.tried = self.visit.failed_peers() + refused;
                 }
                 return resolved;
             };
@@ -626,7 +626,7 @@ impl Exchange<'_> {
         match &answer.read {
             Err(error) if is_strange(error, status) && !(is_probe(fetch) && tells_nothing(status)) => {
                 let now = clock::instant();
-                self.visit.suspect(&peer, format!("one of its own can't be read: {}", seen(status, &answer.headers)));
+                self.visit.suspect(&peer, format!("its answer can't be read: {}", seen(status, &answer.headers)));
                 self.visit.retry(Flaw::Unreadable, now, deadline)
             }
             _ => {

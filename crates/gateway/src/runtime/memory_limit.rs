@@ -12,14 +12,26 @@ pub fn usable() -> usize {
     planned(|path| fs::read_to_string(path).unwrap_or_default())
 }
 
-/// Returns what [`usable`] does. `read` returns the text of a file, and an empty string for a missing file.
-fn planned(read: impl Fn(&Path) -> String) -> usize {
+/// Returns the memory that the system permits the process, in bytes: the smallest limit of its control groups and its
+/// address space, and the machine's memory; `None` if the system states none of them.
+pub fn permitted() -> Option<usize> {
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    let least = limit(&read).into_iter().chain(total(&read(Path::new("/proc/meminfo")))).min();
+    least.and_then(|bytes| usize::try_from(bytes).ok())
+}
+
+/// Returns the smallest limit of the process's control groups and its address space, in bytes; `None` without a limit.
+fn limit(read: &impl Fn(&Path) -> String) -> Option<u64> {
     let own = |path: &str| read(Path::new(path));
     let groups = groups(&own("/proc/self/cgroup"));
     let limits = groups.iter().filter_map(|path| number(&read(path)));
-    let least = limits.chain(address_space(&own("/proc/self/limits"))).min();
-    let least = least.map(|bytes| bytes / 8 * 7);
-    let half = total(&own("/proc/meminfo")).map(|bytes| bytes / 2);
+    limits.chain(address_space(&own("/proc/self/limits"))).min()
+}
+
+/// Returns what [`usable`] does. `read` returns the text of a file, and an empty string for a missing file.
+fn planned(read: impl Fn(&Path) -> String) -> usize {
+    let least = limit(&read).map(|bytes| bytes / 8 * 7);
+    let half = total(&read(Path::new("/proc/meminfo"))).map(|bytes| bytes / 2);
     least.into_iter().chain(half).min().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(UNKNOWN)
 }
 

@@ -601,7 +601,7 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
         Failure::Passed(response) => *response,
         Failure::Refused { mut problem, detail } => {
             // If the core refused the page, it has already written the details to `outcome.detail`.
-            outcome.detail = detail.or_else(|| outcome.detail.take());
+            outcome.explain(detail);
             if asked.body.is_some() {
                 problem.leave_out_links(first_cursor(chosen.convention));
             } else if problem.restart.is_none() && problem.code.restarts() {

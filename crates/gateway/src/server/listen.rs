@@ -34,8 +34,9 @@ use cursorgate_config::settings::{ListenAddress, Settings};
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest time for which a client may acknowledge no data (`TCP_USER_TIMEOUT`). The system then closes the
-/// connection. No other timeout ends a write of the last buffer of an answer.
-const LOST: Duration = Duration::from_secs(300);
+/// connection. No other timeout ends a write of the last buffer of an answer, and none frees what the system keeps for a
+/// connection that was closed because its client had stalled.
+const LOST: Duration = Duration::from_secs(30);
 
 /// Returns advice to append to the message of an error of the system: the remedy if another process uses the address,
 /// and otherwise an empty string.

@@ -119,11 +119,14 @@ impl Client {
         }
     }
 
-    /// Returns the address with which links to services begin, without `public_url`: the host that a trusted proxy names,
-    /// or no host. A service answers under every host, so the request's own host says nothing.
+    /// Returns the address with which links to services begin: `public_url`, the host that a trusted proxy names, or no
+    /// host. A service answers under every host, so the request's own host says nothing.
     #[must_use]
     pub fn service_address(&self, target: &RequestTarget, headers: &HeaderMap, snapshot: &Snapshot) -> PublicAddress {
-        PublicAddress::of_request(self.address_of(target, headers, &snapshot.server), &[])
+        match &snapshot.server.public_url {
+            Some(url) => PublicAddress::configured(url),
+            None => PublicAddress::of_request(self.address_of(target, headers, &snapshot.server), &[]),
+        }
     }
 
     /// Returns the address for links in answers that pass through: the public address if it has a host, or else the

@@ -349,15 +349,15 @@ impl UpstreamSlots {
         // Without a measurement, as many requests a second as there are slots are assumed.
         let rate = rate.unwrap_or_else(|| number(self.most)).max(1.0);
         let random = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
+        #[expect(clippy::cast_precision_loss, reason = "there are far fewer refusals in a second")]
+        let longest = (recent as f64 / rate).min(LONGEST_RETRY_AFTER - 1.0);
+        // The bound comes before the choice: else most clients would get the longest time, and come back together. Test:
+        // `refused_clients_come_back_at_different_times`.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "it is at most LONGEST_RETRY_AFTER"
         )]
-        #[expect(clippy::cast_precision_loss, reason = "there are far fewer refusals in a second")]
-        let longest = (recent as f64 / rate).min(LONGEST_RETRY_AFTER - 1.0);
-        // The bound comes before the choice: else most clients would get the longest time, and come back together. Test:
-        // `refused_clients_come_back_at_different_times`.
         let retry_after = (1.0 + random * longest) as u32;
         Occupied { retry_after, is_adaptive: self.limiter.is_some() }
     }

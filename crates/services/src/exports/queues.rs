@@ -36,7 +36,7 @@ use cursorgate_gateway::{
         service::{Service, ServiceAnswer, intended_method},
     },
 };
-use cursorgate_translate::downstream::{Code, CorsPolicy, Problem};
+use cursorgate_translate::downstream::{Code, CorsPolicy, LinkBase, Problem};
 
 pub(crate) struct Queues {
     pub(super) inner: Arc<InnerGateway>,
@@ -144,6 +144,8 @@ impl Queues {
         if let Some(Ok(host)) = target.authority.as_deref().map(HeaderValue::from_str) {
             caller.headers.insert(header::HOST, host);
         }
+        let address = client.service_address(&target, &session.req_header().headers, snapshot);
+        let base = LinkBase::new(&address, &settings.path).url("");
         let identities = &snapshot.service_identities;
         let rules = [identities.jobs.as_ref(), identities.webhooks.as_ref()];
         let said = caller.identify(&rules, target.query.as_deref(), client, asked).await;
@@ -160,7 +162,7 @@ impl Queues {
             store: &self.queue.store,
             owners: names(keys, "owner", &caller.owner_at(clients, "")),
             list: ExportedList { normal_path: settings.path.clone(), host: None },
-            base: settings.path.clone(),
+            base,
             keep: exports.keep.as_secs(),
             words: &CALL_WORDS,
         };

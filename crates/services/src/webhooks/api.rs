@@ -189,7 +189,7 @@ impl Service for Webhooks {
 
 impl Webhooks {
     pub(super) fn new(events: Events) -> Self {
-        let Events { inner, store, raised } = events.clone();
+        let Events { inner, store, raised, .. } = events.clone();
         let of_hosts = RateLimit::new(VERIFICATIONS_OF_HOST, clock::instant());
         Self { inner, store, raised, events, of_hosts, hosts: RandomState::new() }
     }

@@ -1,10 +1,13 @@
 //! Events that services behind the gateway emit: by a request, or by a header of an answer to a forwarded request.
 
+use std::{sync::Arc, time::Duration};
+
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{event::Event, events::Events};
 use crate::id::new_id;
@@ -16,6 +19,19 @@ const MOST_EVENTS: usize = 8;
 
 /// The largest size of an event in a header, in bytes. A larger event is refused.
 const LARGEST_EVENT: usize = 16 << 10;
+
+/// The longest time for which an answer waits until its events are stored.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The pause after the first failure of the store, which doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause between two attempts to store an event.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The largest number of answers whose events wait for the store, each with up to 128 KiB. The events of further answers
+/// are lost.
+pub(super) const MOST_WAITING: usize = 512;
 
 /// An event as a service writes it.
 #[derive(Debug, Deserialize)]
@@ -68,24 +84,53 @@ impl EventSink for Events {
     async fn raise(&self, snapshot: &Snapshot, route: &str, values: &[HeaderValue]) {
         let Some(settings) = &snapshot.services.webhooks else { return };
         let counts = self.inner.gateway().vitals.webhooks();
+        let refuse = |fault: &str| {
+            counts.emit(false, 1);
+            tracing::warn!(route, fault, "an event of an upstream is refused");
+        };
+        let mut events = Vec::with_capacity(values.len());
         for (place, value) in values.iter().enumerate() {
-            let event = match EmittedEvent::read(value) {
-                _ if place >= MOST_EVENTS => Err("the answer has more than 8 events"),
-                Err(fault) => Err(fault),
+            match EmittedEvent::read(value) {
+                _ if place >= MOST_EVENTS => refuse("the answer has more than 8 events"),
+                Err(fault) => refuse(fault),
                 // What a schema finds can quote the data, which don't belong into a log.
-                Ok(event) => event.checked(settings).map_err(|fault| match fault.place {
-                    "/data" => "its data don't match the schema of its type",
-                    _ => "there is no such type",
-                }),
-            };
-            let raised = match event {
-                Ok(event) => self.raise(event).await.map_err(|fault| fault.to_string()),
-                Err(fault) => Err(fault.to_owned()),
-            };
-            counts.emit(raised.is_ok(), 1);
-            if let Err(fault) = raised {
-                tracing::warn!(route, fault, "an event of an upstream is refused");
+                Ok(event) => match event.checked(settings) {
+                    Ok(event) => events.push(event),
+                    Err(EmitFault { place: "/data", .. }) => refuse("its data don't match the schema of its type"),
+                    Err(_) => refuse("there is no such type"),
+                },
             }
+        }
+        if events.is_empty() {
+            return;
+        }
+        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            events.iter().for_each(|event| {
+                counts.emit(false, 1);
+                let fault = "the store is away, and too many answers wait for it";
+                tracing::error!(route, event.id, event.kind, fault, "an event of an upstream is lost");
+            });
+            return;
+        };
+        // The upstream has done what the client asked for. So the client doesn't wait for a store that is away: the
+        // events wait for it alone. Test: `emitted_events_wait_for_a_database_that_is_away`.
+        let stored = tokio::spawn(self.clone().store_emitted(events, place));
+        let _ = timeout(PATIENCE, stored).await;
+    }
+}
+
+impl Events {
+    /// Stores events, however often that fails. Repeating it is safe, because an endpoint gets an event once.
+    async fn store_emitted(self, events: Vec<Event>, _place: OwnedSemaphorePermit) {
+        let vitals = &self.inner.gateway().vitals;
+        let _in_flight = vitals.enter();
+        for event in events {
+            let mut pause = FIRST_PAUSE;
+            while self.raise(event.clone()).await.is_err() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            vitals.webhooks().emit(true, 1);
         }
     }
 }

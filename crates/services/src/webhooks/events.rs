@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::{
     endpoint::{id_of_operators, names, owners},
@@ -32,6 +32,8 @@ pub(crate) struct Events {
     pub(super) store: WebhookStore,
     /// Wakes the keeper of this process when an event has queued a delivery.
     pub(super) raised: Arc<Notify>,
+    /// The places of answers whose events wait for the store.
+    pub(super) waiting: Arc<Semaphore>,
 }
 
 /// A version of a list's page that a watch or a live page has read.

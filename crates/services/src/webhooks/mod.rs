@@ -25,7 +25,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use self::store::WebhookStore;
 pub(super) use self::{
@@ -66,7 +66,8 @@ pub(super) fn open(inner: &Arc<InnerGateway>, settings: &WebhookSettings) -> Res
         }
     };
     let raised: Arc<Notify> = Arc::default();
-    let events = Events { inner: Arc::clone(inner), store: store.clone(), raised: Arc::clone(&raised) };
+    let waiting = Arc::new(Semaphore::new(emitted::MOST_WAITING));
+    let events = Events { inner: Arc::clone(inner), store: store.clone(), raised: Arc::clone(&raised), waiting };
     Ok(OpenWebhooks {
         deliveries: WebhookKeeper { inner: Arc::clone(inner), store: store.clone(), raised: Arc::clone(&raised) },
         watches: WatchKeeper { inner: Arc::clone(inner), store: store.clone(), events: events.clone() },

@@ -19,6 +19,7 @@ mod words;
 use cursorgate_config::settings::Settings;
 use cursorgate_gateway::Snapshot;
 use cursorgate_translate::downstream::Code;
+use list::SdkList;
 use services::SdkServices;
 
 /// A language in which clients can be generated.
@@ -81,6 +82,27 @@ impl Api {
     fn heading(&self, comment: &str) -> String {
         let command = "cursorgate sdk";
         format!("{comment} Written by `{command}`, which replaces this file: changes are lost.\n")
+    }
+
+    /// Returns the README of the client: its commands, an example, and a table of the lists with the calls of their
+    /// methods.
+    fn readme(&self, commands: &str, [language, example]: [&str; 2], calls: &[(&SdkList, String)]) -> String {
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+        let row = |(list, call): &(&SdkList, String)| {
+            format!("| {} | `{}` | `{call}` |\n", one_line(&list.summary), one_line(&list.path))
+        };
+        format!(
+            "# {}\n\nA client of {}. `cursorgate sdk` has written it, and keeps this file when it writes the others again.\n\n\
+             ```sh\n{commands}\n```\n\n```{language}\n{example}```\n\n| list | path | method |\n| --- | --- | --- |\n{}",
+            self.name,
+            one_line(&self.title),
+            calls.iter().map(row).collect::<String>()
+        )
+    }
+
+    /// Returns the URL for examples.
+    fn example_url(&self) -> String {
+        spec::quoted(self.server.as_deref().unwrap_or("https://api.example.com"))
     }
 }
 

@@ -97,9 +97,28 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
         ),
         SdkFile::written(in_package("py.typed"), String::new()),
         SdkFile::written("tests/test_client.py", format!("{}{tests}", api.heading("#"))),
+        SdkFile::kept("README.md", readme(api, &package, lists, &named)),
         SdkFile::kept("pyproject.toml", project),
     ];
     files.into_iter().chain(services).collect()
+}
+
+fn readme(api: &Api, package: &str, lists: &[SdkList], named: &[ListNames]) -> String {
+    let mut calls = Vec::with_capacity(lists.len());
+    for (list, names) in lists.iter().zip(named) {
+        let path = names.path.iter().map(|_| "\"…\"".to_owned());
+        let given: Vec<String> = path.chain(list.limit.is_some().then(|| "limit=100".to_owned())).collect();
+        calls.push((list, format!("client.{}({})", names.method, given.join(", "))));
+    }
+    let walk = calls.first().map(|(_, call)| format!("\nfor item in {call}:\n    print(item)\n"));
+    let example = format!(
+        "import os\n\nfrom {package} import Client\n\n\
+         headers = {{\"Authorization\": \"Bearer \" + os.environ[\"TOKEN\"]}}\n\
+         client = Client({}, headers=headers)\n{}",
+        api.example_url(),
+        walk.unwrap_or_default()
+    );
+    api.readme("pip install . && python3 -m unittest tests.test_client", ["python", &example], &calls)
 }
 
 fn list_names(list: &SdkList, methods: &mut Names, types: &mut TypeWriter) -> ListNames {

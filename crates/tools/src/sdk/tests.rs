@@ -128,6 +128,28 @@ fn a_type_whose_schema_begins_with_a_digit_has_a_name_that_parses() {
 }
 
 #[test]
+fn the_readme_shows_a_call_for_each_list() {
+    let routes = "[routes.users]\npath = \"/a\"\n[routes.notes]\npath = \"/users/{user_id}/notes\"\n";
+    let typescript = text(&client(routes, "{}", SdkLanguage::TypeScript), "README.md");
+    for part in [
+        "# api-client\n",
+        "import { Client } from \"api-client\";",
+        "| `/users/{user_id}/notes` | `client.notes({ user_id: \"…\" }, { limit: 100 })` |",
+        ") {\n  console.log(item);\n}\n```\n",
+    ] {
+        assert!(typescript.contains(part), "{part}: {typescript}");
+    }
+    let python = text(&client(routes, "{}", SdkLanguage::Python), "README.md");
+    for part in [
+        "from api_client import Client\n",
+        "| `/users/{user_id}/notes` | `client.notes(\"…\", limit=100)` |",
+        ":\n    print(item)\n```\n",
+    ] {
+        assert!(python.contains(part), "{part}: {python}");
+    }
+}
+
+#[test]
 fn a_title_may_end_in_a_quote() {
     let title = "[openapi]\ntitle = 'The \"people\"'\n[routes.users]\npath = \"/a\"\n";
     let package = text(&client(title, "{}", SdkLanguage::TypeScript), "package.json");

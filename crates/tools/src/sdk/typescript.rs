@@ -91,10 +91,33 @@ pub(super) fn write(api: &Api, lists: &[SdkList]) -> Vec<SdkFile> {
         SdkFile::written("src/index.ts", format!("{}{}", api.heading("//"), index(api, lists, &named, &types))),
         SdkFile::written("src/runtime.ts", format!("{}{runtime}", api.heading("//"))),
         SdkFile::written("test/client.test.ts", format!("{}{}", api.heading("//"), tests(lists, &named))),
+        SdkFile::kept("README.md", readme(api, lists, &named)),
         SdkFile::kept("package.json", package),
         SdkFile::kept("tsconfig.json", COMPILER.to_owned()),
     ];
     files.into_iter().chain(services).collect()
+}
+
+fn readme(api: &Api, lists: &[SdkList], named: &[ListNames]) -> String {
+    let mut calls = Vec::with_capacity(lists.len());
+    for (list, names) in lists.iter().zip(named) {
+        let path: Vec<String> = list.path_parameters.iter().map(|name| format!("{}: \"…\"", property(name))).collect();
+        let path = (!path.is_empty()).then(|| format!("{{ {} }}", path.join(", ")));
+        let limit = list.limit.is_some().then(|| "{ limit: 100 }".to_owned());
+        let given: Vec<String> = path.into_iter().chain(limit).collect();
+        calls.push((list, format!("client.{}({})", names.method, given.join(", "))));
+    }
+    let name = quoted(&api.name.replace('_', "-"));
+    let walk =
+        calls.first().map(|(_, call)| format!("\nfor await (const item of {call}) {{\n  console.log(item);\n}}\n"));
+    let example = format!(
+        "import {{ Client }} from {name};\n\n\
+         const headers = {{ Authorization: `Bearer ${{process.env.TOKEN}}` }};\n\
+         const client = new Client({{ baseUrl: {}, headers }});\n{}",
+        api.example_url(),
+        walk.unwrap_or_default()
+    );
+    api.readme("npm install && npm run build && npm test", ["ts", &example], &calls)
 }
 
 fn list_names(list: &SdkList, methods: &mut Names, types: &mut TypeWriter) -> ListNames {

@@ -26,6 +26,8 @@ pub struct Peer {
     figures: PeerFigures,
     /// The time of the last failure or unreadable answer, and what it was; `None` before the first one.
     remark: Mutex<Option<(Instant, String)>>,
+    /// The number of answers after whose end bytes followed.
+    surplus: AtomicU64,
     /// The number of times that the pool of connections to the peer was abandoned.
     abandoned: AtomicU64,
     /// The time of the last one; `None` before the first one.
@@ -106,7 +108,7 @@ impl Peer {
     #[must_use]
     pub fn new(address: SocketAddr, now: Instant) -> Arc<Self> {
         let (health, next_check) = (Health::new(now), Mutex::new(Some(now)));
-        let (in_flight, abandoned) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let (in_flight, abandoned, surplus) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
         let (figures, remark, last_abandoned) = (PeerFigures::default(), Mutex::default(), Mutex::default());
         let certificate = ShownCertificate::none();
         Arc::new(Self {
@@ -116,6 +118,7 @@ impl Peer {
             certificate,
             figures,
             remark,
+            surplus,
             abandoned,
             last_abandoned,
             next_check,
@@ -166,6 +169,11 @@ impl Peer {
     /// Notes what was wrong with an answer, whether or not it counts as a failure.
     pub(super) fn remark(&self, said: &str, now: Instant) {
         *self.remark.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, said.to_owned()));
+    }
+
+    /// Counts an answer with bytes after its end. Returns the number of such answers.
+    pub(super) fn note_surplus(&self) -> u64 {
+        self.surplus.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Returns the time of the last failure or unreadable answer, and what it was; `None` before the first one.

@@ -300,6 +300,19 @@ impl Peers {
         }
     }
 
+    /// Records that bytes followed the end of an answer of a peer, and logs it the first, second, fourth … time.
+    pub(in crate::net) fn surplus(&self, peer: &Peer) {
+        peer.remark("bytes followed the end of an answer", self.now());
+        let count = peer.note_surplus();
+        if count.is_power_of_two() {
+            let (upstream, peer) = (&self.policy.upstream, peer.address);
+            tracing::warn!(
+                upstream, %peer, count,
+                "bytes followed the end of an answer; its connection was closed, and no client got them"
+            );
+        }
+    }
+
     /// Records the time of an answer to a request of this kind, from its request until `now`.
     pub(super) fn timed(&self, kind: LatencyKind, request: &PeerRequest, now: Instant) {
         let began = request.note_answer(now);

@@ -151,7 +151,7 @@ impl<'a> Visit<'a> {
     /// peer only when another peer gives the page.
     pub fn failed(&self, peer: &Arc<Peer>, flaw: Flaw, now: Instant) {
         if flaw == Flaw::Unreadable {
-            self.suspect(peer, "one of its own can't be read: broken HTTP".to_owned());
+            self.suspect(peer, "its answer can't be read: broken HTTP".to_owned());
         } else {
             self.leaves(peer);
             self.peers.failed(peer, &flaw.to_string(), now);
@@ -221,6 +221,9 @@ impl<'a> Visit<'a> {
             UsedPeers::One(peer) => Some(peer),
             UsedPeers::None | UsedPeers::Several => None,
         };
+        if let (Some(peer), NoPage::Differs(said), 2..) = (&alone, &reason, self.peers.count()) {
+            peer.remark(said, now);
+        }
         let is_used = |peer: &Peer| alone.as_ref().is_some_and(|alone| alone.address == peer.address);
         let has_other = self.peers.has_ready(|peer| !state.failed.contains(&peer.address) && !is_used(peer));
         let pause = self.pause(state, Flaw::Unreadable, has_other, now, deadline)?;
