@@ -31,15 +31,16 @@ table! {
         /// a network file system. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/webhooks""#);
 
-        /// The largest number of attempts for a delivery, which is then a dead letter.
-        pub attempts: Defaulted<u32> => count(3, 20).default(Count(5));
+        /// The largest number of attempts for a delivery, which is then a dead letter. With the defaults, the last one is
+        /// 28 to 56 hours after the first.
+        pub attempts: Defaulted<u32> => count(3, 20).default(Count(12));
 
         /// The longest pause after the first failed attempt. After each further one the pause is four times as long, up
         /// to `longest_delay`. Half of each pause is random.
         pub delay: Defaulted<Duration> => duration("100ms", "1h").default(Text("5s"));
 
         /// The longest pause between two attempts. A longer `Retry-After` of an answer is shortened to this time.
-        pub longest_delay: Defaulted<Duration> => duration("100ms", "1d").default(Text("1h"));
+        pub longest_delay: Defaulted<Duration> => duration("100ms", "1d").default(Text("12h"));
 
         /// The time for which an endpoint may fail: a delivery that becomes a dead letter disables the endpoint if no
         /// attempt has succeeded for this time.
@@ -58,7 +59,11 @@ table! {
         per_second: Defaulted<u32> => count(1, 1_000).default(Count(10));
 
         /// The largest number of waiting deliveries. Beyond it, a new one becomes a dead letter at once.
-        pub queue: Defaulted<usize> => count(1, 1_000_000).default(Count(10_000));
+        pub queue: Defaulted<usize> => count(1, 1_000_000).default(Count(20_000));
+
+        /// The largest number of waiting deliveries to one endpoint, so that those to an endpoint that fails for long
+        /// leave room in `queue` for others. Beyond it, a new one becomes a dead letter at once.
+        pub endpoint_queue: Defaulted<usize> => count(1, 1_000_000).default(Count(2_000));
 
         /// The time for which finished deliveries and dead letters are kept. A delivery that is overdue for this time
         /// becomes a dead letter.

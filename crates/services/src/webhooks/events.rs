@@ -166,5 +166,9 @@ pub(super) fn subscribers(settings: &WebhookSettings) -> Subscribers {
         OperatorsEndpoint { id: id_of_operators(&endpoint.name), mark, events: endpoint.events.clone() }
     });
     let of_clients = settings.clients.as_ref().map(|clients| clients.events.clone());
-    Subscribers { operators: operators.collect(), of_clients: of_clients.unwrap_or_default() }
+    Subscribers {
+        operators: operators.collect(),
+        of_clients: of_clients.unwrap_or_default(),
+        most_waiting: settings.endpoint_queue,
+    }
 }

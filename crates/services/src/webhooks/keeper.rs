@@ -389,7 +389,7 @@ impl StoredEnd {
 }
 
 /// Returns the next step of a delivery after this number of attempts, the last of which is `sent`.
-fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt) -> NextStep {
+pub(super) fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt) -> NextStep {
     match sent.end {
         AttemptEnd::Delivered => NextStep::Delivered,
         // Status 410 means that the receiver doesn't want more attempts. Test: `an_endpoint_that_is_gone_is_disabled`.

@@ -153,6 +153,8 @@ pub(super) struct Subscribers {
     pub(super) operators: Vec<OperatorsEndpoint>,
     /// The types of events to which clients can subscribe; empty if clients can't register endpoints.
     pub(super) of_clients: Vec<String>,
+    /// The largest number of waiting deliveries to one endpoint.
+    pub(super) most_waiting: usize,
 }
 
 impl Subscribers {

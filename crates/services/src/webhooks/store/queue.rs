@@ -127,8 +127,8 @@ pub(in crate::webhooks) struct QueueBounds {
 impl WebhookTables<'_> {
     /// Queues a delivery for each endpoint that gets the event, unless a waiting delivery takes the event instead
     /// (`renew`). An endpoint that already has a delivery of this event doesn't get a second delivery. `queue` is the
-    /// largest number of waiting deliveries. When it is reached, new deliveries become dead letters at once. `now` is
-    /// in seconds since 1970.
+    /// largest number of waiting deliveries. When it is reached, or that of the endpoint, new deliveries become dead
+    /// letters at once. `now` is in seconds since 1970.
     pub(in crate::webhooks) fn raise(
         &mut self,
         event: &Event,
@@ -147,7 +147,9 @@ impl WebhookTables<'_> {
             if self.renew(&endpoint.id, event, now)? {
                 continue;
             }
-            let is_full = waiting >= queue;
+            // Deliveries to an endpoint that fails wait for a day or more, and must not take the place of others.
+            // Test: `an_endpoint_that_fails_leaves_room_in_the_queue`.
+            let is_full = waiting >= queue || self.waiting_for(&endpoint.id)? >= subscribers.most_waiting;
             let (added, _) = self.queue_delivery(&endpoint.id, &event.id, is_full, now)?;
             match (added, is_full) {
                 // The delivery exists already, because a process ended before it recorded that the event was raised.
@@ -268,6 +270,12 @@ impl WebhookTables<'_> {
     pub(in crate::webhooks) fn waiting(&mut self) -> Result<usize, DatabaseFault> {
         let query = "SELECT count(*) FROM deliveries WHERE state = 'queued'";
         Ok(count(self.transaction.cell(query, &[])?.unwrap_or(0)))
+    }
+
+    /// Returns the number of deliveries to an endpoint that wait or are being attempted.
+    fn waiting_for(&mut self, endpoint: &str) -> Result<usize, DatabaseFault> {
+        let query = "SELECT count(*) FROM deliveries WHERE endpoint = ?1 AND state = 'queued'";
+        Ok(count(self.transaction.cell(query, values![endpoint])?.unwrap_or(0)))
     }
 
     /// Returns the ids of the endpoints that have a delivery which is due. `now` is in milliseconds since 1970.

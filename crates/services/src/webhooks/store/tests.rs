@@ -28,7 +28,7 @@ fn subscribers(mark: &str) -> Subscribers {
     let events = vec!["export.failed".to_owned()];
     let operators =
         vec![OperatorsEndpoint { id: "config:a".to_owned(), mark: mark.to_owned(), events: events.clone() }];
-    Subscribers { operators, of_clients: events }
+    Subscribers { operators, of_clients: events, most_waiting: 99 }
 }
 
 fn event(cause: &str) -> Event {
@@ -109,6 +109,27 @@ async fn an_event_is_for_the_endpoints_of_its_client_and_of_the_operator() {
                 (tables.find("1", &one)?.is_none(), tables.due(5_000)?),
                 (true, vec!["3".into(), "config:a".into()])
             );
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_leaves_room_in_the_queue() {
+    let store = store("room");
+    store
+        .0
+        .call(|tables| {
+            let added = endpoint("1", "two", EndpointState::Active);
+            tables.register(&added, &client("two"), limits(10, 10), 1)?;
+            let bounded = Subscribers { most_waiting: 2, ..subscribers("x") };
+            let raised = ["a", "b", "c"].map(|cause| tables.raise(&event(cause), &bounded, 10, 5).unwrap());
+            assert_eq!(raised[1..], [Raised { queued: 1, dead: 0 }, Raised { queued: 0, dead: 1 }]);
+            let full = tables.deliveries("config:a", Some(DeliveryState::Dead), None)?;
+            assert_eq!((full.len(), full[0].fault.as_deref()), (1, Some("queue_full")));
+            let everyone = Event { audience: Audience::All, ..event("d") };
+            assert_eq!(tables.raise(&everyone, &bounded, 10, 5)?, Raised { queued: 1, dead: 1 }, "others have room");
             Ok(())
         })
         .await
