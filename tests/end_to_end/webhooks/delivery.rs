@@ -36,7 +36,7 @@ fn unavailable(
     }
 }
 
-over_each_store!(a_dead_letter_is_delivered_again_under_its_id);
+over_each_store!(a_dead_letter_is_delivered_again_under_its_id, events_while_an_endpoint_is_disabled_are_recovered);
 
 fn a_dead_letter_is_delivered_again_under_its_id(place: &Place) {
     let upstream = Upstream::start(serve(users(3)));
@@ -306,6 +306,34 @@ fn dead_letters_of_a_range_of_time_are_sent_again() {
     assert_eq!((since.status, since.json()), (202, json!({ "redelivered": 1 })));
     let delivered = delivery(&gateway, &endpoint.path, &[ONE], "delivered");
     assert_eq!(delivered["eventId"], dead["eventId"]);
+}
+
+fn events_while_an_endpoint_is_disabled_are_recovered(place: &Place) {
+    let upstream = Upstream::start(serve(users(3)));
+    let receiver = Receiver::start();
+    let gateway = start_at(&upstream, place, &receiver, "");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "enabled": false }));
+    export(&gateway, &[ONE]);
+    export(&gateway, &[ONE]);
+    let kept = eventually("two deliveries", || {
+        let kept = deliveries(&gateway, &endpoint.path, &[ONE]);
+        (kept.len() == 2).then_some(kept)
+    });
+    for one in &kept {
+        let facts = ["state", "error", "attempts", "nextAttemptAt"].map(|name| one[name].clone());
+        assert_eq!(facts, [json!("dead"), json!("endpoint_disabled"), json!(0), Value::Null], "{one}");
+    }
+    assert_eq!(metric(&gateway, "cursorgate_webhook_deliveries_total{end=\"dead\"}"), 0, "nobody is to be alerted");
+    let recover = || {
+        post(&gateway, &format!("{}/recover", endpoint.path), &[ONE], &json!({ "since": kept[1]["createdAt"].clone() }))
+    };
+    assert_eq!(recover().outcome(), "409 webhook_unverified");
+    ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "enabled": true }));
+    assert_eq!((recover().json(), recover().json()), (json!({ "redelivered": 2 }), json!({ "redelivered": 0 })));
+    let received = eventually("both events", || Some(receiver.events()).filter(|events| events.len() == 2));
+    let ids: Vec<_> = kept.iter().map(|one| one["eventId"].as_str().expect("an id").to_owned()).collect();
+    assert!(received.iter().all(|event| ids.contains(&event.id().to_string())), "{received:?}");
 }
 
 /// An endpoint that no attempt has reached for `disable_after` is disabled with its next dead letter.

@@ -69,7 +69,8 @@ table! {
         /// becomes a dead letter.
         pub keep: Defaulted<Duration> => duration("1m", "365d").default(Text("7d"));
 
-        /// The largest number of finished deliveries that are kept. Beyond it the oldest are removed.
+        /// The largest number of deliveries that have arrived, and of dead letters, that are kept. Beyond it the oldest
+        /// are removed. Those that came while an endpoint was disabled can be a tenth of it for each endpoint.
         pub keep_deliveries: Defaulted<usize> => count(1, 1_000_000).default(Count(10_000));
 
         /// The time for which the previous secret of a client's endpoint also signs, after the client has replaced it

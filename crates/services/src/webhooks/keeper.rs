@@ -13,7 +13,7 @@ use super::{
     event::{Audience, Event},
     events::subscribers,
     send::{Message, Sender, SentAttempt},
-    store::{Claimed, EndedAttempt, NextStep, QueueBounds, Raised, WebhookStore, WebhookTables},
+    store::{Claimed, DISABLED, EndedAttempt, NextStep, QueueBounds, Raised, WebhookStore, WebhookTables},
 };
 use crate::{backoff::Backoff, database::DatabaseFault, inner::InnerGateway};
 use cursorgate_config::settings::{EventType, WebhookSettings};
@@ -202,7 +202,7 @@ fn look(
         // A delivery doesn't wait until its endpoint is enabled. It becomes a dead letter, which can be sent again.
         // Test: `deliveries_of_an_endpoint_that_is_paused_are_dead_letters`.
         if endpoint.state != EndpointState::Active {
-            found.buried += tables.bury(&id, "endpoint_disabled", now / 1_000)?;
+            found.buried += tables.bury(&id, DISABLED, now / 1_000)?;
             continue;
         }
         match endpoint.receiver(settings, keys) {
@@ -242,6 +242,7 @@ fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, D
         }
         raised.queued += led_to.queued;
         raised.dead += led_to.dead;
+        raised.kept += led_to.kept;
     }
     reseal(tables, keys)?;
     tables.forget_windows(settings.keep.as_secs(), now)?;
@@ -378,7 +379,7 @@ impl StoredEnd {
             && failing_since.is_some_and(|since| now.saturating_sub(since) >= disable_after.as_secs());
         let (by, fault) = match (end, has_failed) {
             (AttemptEnd::Gone, _) => (DisabledBy::Gone, AttemptEnd::Gone.word()),
-            (_, true) => (DisabledBy::Failures, "endpoint_disabled"),
+            (_, true) => (DisabledBy::Failures, DISABLED),
             (_, false) => return Ok((is_ours, 0, None)),
         };
         // The transaction that stores the end of the attempt also disables the endpoint, so no delivery to the endpoint

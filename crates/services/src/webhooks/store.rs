@@ -14,7 +14,7 @@ use std::path::Path;
 
 pub(super) use self::{
     overview::{CountedEndpoint, DeadLetter, Revival, Revived, TimeRange},
-    queue::{Claimed, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised},
+    queue::{Claimed, DISABLED, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised},
     windows::{SeenVersion, WatchRecord},
 };
 use super::endpoint::{DisabledBy, Endpoint, EndpointState};
@@ -385,9 +385,10 @@ impl WebhookTables<'_> {
         self.transaction.rows(&query, &owners)?.into_iter().map(read).collect()
     }
 
-    /// Returns the active endpoints of all clients.
+    /// Returns the endpoints of all clients that are active, or are disabled after they were verified.
     pub(super) fn of_clients(&mut self) -> Result<Vec<Endpoint>, DatabaseFault> {
-        let query = format!("SELECT {COLUMNS} FROM endpoints WHERE owner IS NOT NULL AND state = 'active'");
+        let query =
+            format!("SELECT {COLUMNS} FROM endpoints WHERE owner IS NOT NULL AND (state = 'active' OR verified = 1)");
         self.transaction.rows(&query, &[])?.into_iter().map(read).collect()
     }
 
