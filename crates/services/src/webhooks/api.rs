@@ -24,7 +24,10 @@ use super::{
     request::{self, CheckedChange, EndpointChange, RecoveryOrder, Registration, WebhookResource},
     send::{AttemptRecord, Message, Sender},
     signature::SigningSecrets,
-    store::{Delivery, EndpointLimits, Registered, RegisteringClient, Revival, Revived, WebhookStore, WebhookTables},
+    store::{
+        Delivery, EndpointLimits, Registered, RegisteringClient, Revival, Revived, TurnKind, WebhookStore,
+        WebhookTables,
+    },
 };
 use crate::{
     caller::Caller,
@@ -68,7 +71,7 @@ const AUTHORIZATION: Duration = Duration::from_secs(30);
 /// rest is cut off.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
-/// The rate limit for verifications of an endpoint. It is low because a client could otherwise make the gateway send
+/// The rate limit for verifications of an endpoint, and for its tests. It is low because a client could otherwise make the gateway send
 /// many requests to a host that doesn't want them.
 const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
 
@@ -380,7 +383,9 @@ impl Webhooks {
         let endpoint = self.find(call, id).await?;
         let Some(receiver) = endpoint.receiver(call.settings, call.keys) else { return Err(unreadable(&endpoint)) };
         let turn_of = endpoint.id.clone();
-        let take = move |tables: &mut WebhookTables<'_>| tables.take_turns(&turn_of, VERIFICATIONS, 1, tables.now());
+        let take = move |tables: &mut WebhookTables<'_>| {
+            tables.take_turns(&turn_of, TurnKind::Verification, VERIFICATIONS, 1, tables.now())
+        };
         if self.call(take).await? == 0 {
             let mut problem = Problem::new(Code::RateLimited, "an endpoint is verified once in a second: wait");
             problem.retry_after = Some(HeaderValue::from_static("1"));
@@ -439,7 +444,7 @@ impl Webhooks {
         let queued = self.call(move |tables| {
             // A client must not fill the queue, in which the events of others wait too.
             let now = tables.now();
-            let turns = tables.take_turns(&to, VERIFICATIONS, 1, now)?;
+            let turns = tables.take_turns(&to, TurnKind::Trial, VERIFICATIONS, 1, now)?;
             if turns == 0 { Ok(None) } else { tables.raise_for(&to, &event, queue, now / 1_000).map(Some) }
         });
         let Some(delivery) = queued.await? else {

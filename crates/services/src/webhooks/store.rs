@@ -14,7 +14,7 @@ use std::path::Path;
 
 pub(super) use self::{
     overview::{CountedEndpoint, DeadLetter, Revival, Revived, TimeRange},
-    queue::{Claimed, DISABLED, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised},
+    queue::{Claimed, DISABLED, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised, TurnKind},
     windows::{SeenVersion, WatchRecord},
 };
 use super::endpoint::{DisabledBy, Endpoint, EndpointState};
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The SQL scripts that create and change the tables in SQLite, one for each version.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
 CREATE TABLE endpoints (
     id TEXT PRIMARY KEY,
@@ -119,6 +119,11 @@ ALTER TABLE endpoints ADD COLUMN failing_since INTEGER;
 -- The name of all processes with this directory, among those that share a store.
 CREATE TABLE holder (id TEXT PRIMARY KEY) STRICT;
 INSERT INTO holder VALUES (lower(hex(randomblob(16))));
+",
+    "
+-- The times at which an endpoint may be challenged and tested again, in milliseconds since 1970.
+ALTER TABLE endpoints ADD COLUMN challenged_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE endpoints ADD COLUMN tested_at INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 

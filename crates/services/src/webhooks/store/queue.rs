@@ -114,6 +114,25 @@ pub(in crate::webhooks) enum NextStep {
     Dead,
 }
 
+/// What a turn of an endpoint is for. Each has a rate limit of its own. Test: `each_kind_of_turn_has_a_limit_of_its_own`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::webhooks) enum TurnKind {
+    Delivery,
+    Verification,
+    Trial,
+}
+
+impl TurnKind {
+    /// Returns the column of the time at which a whole second's turns are permitted again.
+    fn column(self) -> &'static str {
+        match self {
+            Self::Delivery => "whole_at",
+            Self::Verification => "challenged_at",
+            Self::Trial => "tested_at",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(in crate::webhooks) struct EndedAttempt {
     pub(in crate::webhooks) next: NextStep,
@@ -370,7 +389,7 @@ impl WebhookTables<'_> {
         };
         let rows = self.transaction.rows(query, values![endpoint, whole(now), limit(room)])?;
         let mut claimed: Vec<Claimed> = rows.into_iter().map(claimed).collect::<Result<_, _>>()?;
-        let turns = self.take_turns(endpoint, pace, claimed.len(), now)?;
+        let turns = self.take_turns(endpoint, TurnKind::Delivery, pace, claimed.len(), now)?;
         claimed.truncate(turns);
         if !claimed.is_empty() {
             // If the process ends, the delivery is due again when the claim expires.
@@ -388,17 +407,19 @@ impl WebhookTables<'_> {
 
     /// Takes up to `wanted` turns from the endpoint's rate limit, and returns how many the limit permits at `now`, in
     /// milliseconds since 1970. Example with 5 per second: after a second without deliveries, 5 turns are permitted at
-    /// once, and then another one every 200 ms. The state of the limit is `whole_at`, the time at which a whole
-    /// second's turns are permitted again.
+    /// once, and then another one every 200 ms. The state of the limit is the time at which a whole second's turns are
+    /// permitted again.
     pub(in crate::webhooks) fn take_turns(
         &mut self,
         endpoint: &str,
+        kind: TurnKind,
         pace: EndpointPace,
         wanted: usize,
         now: u64,
     ) -> Result<usize, DatabaseFault> {
-        let query = "SELECT whole_at FROM endpoints WHERE id = ?1";
-        let whole_at = self.transaction.cell(query, values![endpoint])?;
+        let column = kind.column();
+        let query = format!("SELECT {column} FROM endpoints WHERE id = ?1");
+        let whole_at = self.transaction.cell(&query, values![endpoint])?;
         // A time more than a second ahead was stored before the clock was set back, so it counts as a second ahead.
         // Test: `a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most`.
         let latest = now.saturating_add(1_000);
@@ -410,8 +431,8 @@ impl WebhookTables<'_> {
         // The time is rounded up once for all turns together, so fractions of milliseconds never add up to exceed the
         // limit. Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
         let taken = u64::try_from(turns).unwrap_or(u64::MAX).saturating_mul(1_000).div_ceil(per_second);
-        let statement = "UPDATE endpoints SET whole_at = ?2 WHERE id = ?1";
-        self.transaction.execute(statement, values![endpoint, whole(whole_at.saturating_add(taken))])?;
+        let statement = format!("UPDATE endpoints SET {column} = ?2 WHERE id = ?1");
+        self.transaction.execute(&statement, values![endpoint, whole(whole_at.saturating_add(taken))])?;
         Ok(turns)
     }
 

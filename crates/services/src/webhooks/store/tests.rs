@@ -245,6 +245,25 @@ async fn an_endpoint_is_attempted_at_its_pace() {
 }
 
 #[tokio::test]
+async fn each_kind_of_turn_has_a_limit_of_its_own() {
+    let store = store("turns");
+    store
+        .0
+        .call(|tables| {
+            tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
+            let pace = EndpointPace { at_once: 1, per_second: 1 };
+            let mut take = |kind, now| tables.take_turns("config:a", kind, pace, 1, now).unwrap();
+            let kinds = [TurnKind::Verification, TurnKind::Trial, TurnKind::Delivery];
+            assert_eq!(kinds.map(|kind| take(kind, 5_000)), [1, 1, 1]);
+            assert_eq!(kinds.map(|kind| take(kind, 5_999)), [0, 0, 0]);
+            assert_eq!(kinds.map(|kind| take(kind, 6_000)), [1, 1, 1]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most() {
     let store = store("clock");
     store
@@ -252,8 +271,9 @@ async fn a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most() {
         .call(|tables| {
             tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
             let two = EndpointPace { at_once: 3, per_second: 2 };
-            assert_eq!(tables.take_turns("config:a", two, 9, 3_600_000)?, 2);
-            let turns = [0, 499, 500, 1_000].map(|now| tables.take_turns("config:a", two, 9, now).unwrap());
+            assert_eq!(tables.take_turns("config:a", TurnKind::Delivery, two, 9, 3_600_000)?, 2);
+            let turns =
+                [0, 499, 500, 1_000].map(|now| tables.take_turns("config:a", TurnKind::Delivery, two, 9, now).unwrap());
             assert_eq!(turns, [0, 0, 1, 1]);
             Ok(())
         })
@@ -272,10 +292,14 @@ async fn a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds() {
                 let most = usize::try_from(per_second).unwrap();
                 tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
                 tables.transaction.execute("UPDATE endpoints SET whole_at = 0", &[])?;
-                assert_eq!(tables.take_turns("config:a", pace, 9_999, 2_000)?, most, "{per_second}: at once");
+                assert_eq!(
+                    tables.take_turns("config:a", TurnKind::Delivery, pace, 9_999, 2_000)?,
+                    most,
+                    "{per_second}: at once"
+                );
                 let mut taken = 0;
                 for now in 2_001..=3_000 {
-                    taken += tables.take_turns("config:a", pace, 9_999, now)?;
+                    taken += tables.take_turns("config:a", TurnKind::Delivery, pace, 9_999, now)?;
                 }
                 assert!((1..=most).contains(&taken), "{per_second}: {taken} in the next second");
             }
