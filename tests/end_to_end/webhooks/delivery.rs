@@ -11,9 +11,9 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    ONE, active, ask, deliveries, delivery, export, get, post,
+    ONE, TWO, active, ask, deliveries, delivery, export, get, post,
     receiver::{Receiver, signed_by},
-    start, start_at,
+    schema, start, start_at,
 };
 use crate::{
     exports::place::{Place, over_each_store},
@@ -21,6 +21,7 @@ use crate::{
         Directory, eventually,
         list::{serve, users},
         metric,
+        schema::faults,
         upstream::{After, Gate, Upstream},
     },
 };
@@ -340,7 +341,12 @@ fn an_endpoint_that_fails_for_long_is_disabled() {
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let gateway = start(&upstream, &directory, &receiver, "attempts = 3\ndisable_after = \"1s\"");
     let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
-    receiver.answer(unavailable(&[]));
+    let told = active(&gateway, &[ONE], &receiver.url("/told"), &["endpoint.disabled"]);
+    let stranger = active(&gateway, &[TWO], &receiver.url("/stranger"), &["endpoint.disabled"]);
+    receiver.answer(|received, exchange| match received.request.target.as_str() {
+        "/" => exchange.reply("503 Service Unavailable", &[], b"not now"),
+        _ => exchange.reply("200 OK", &[], b""),
+    });
     // Each export makes a dead letter. One of them is a second after the first failed attempt.
     export(&gateway, &[ONE]);
     let document = eventually("the endpoint is disabled", || {
@@ -352,9 +358,17 @@ fn an_endpoint_that_fails_for_long_is_disabled() {
         (document["state"] == "disabled").then_some(document)
     });
     assert_eq!(document["disabledBy"], "failures");
+    let payload = delivery(&gateway, &told.path, &[ONE], "delivered")["payload"].clone();
+    assert_eq!(faults(&schema(&gateway, "endpoint.disabled"), &payload), Vec::<String>::new(), "{payload}");
+    let facts = ["endpoint", "host", "disabledBy", "disabledAt"].map(|name| payload["data"][name].clone());
+    let expected = [&document["id"], &json!("127.0.0.1"), &json!("failures"), &document["disabledAt"]];
+    assert_eq!(facts.each_ref(), expected, "{payload}");
+    assert!(payload["data"]["failingSince"].as_str() < document["disabledAt"].as_str(), "{payload}");
+    assert_eq!(deliveries(&gateway, &stranger.path, &[TWO]), Vec::<Value>::new());
     receiver.echo();
     let enabled = ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "enabled": true }));
-    assert_eq!((&enabled.json()["state"], &enabled.json()["disabledBy"]), (&json!("active"), &Value::Null));
+    let facts = ["state", "disabledBy", "disabledAt"].map(|name| enabled.json()[name].clone());
+    assert_eq!(facts, [json!("active"), Value::Null, Value::Null]);
     export(&gateway, &[ONE]);
     delivery(&gateway, &endpoint.path, &[ONE], "delivered");
 }

@@ -260,8 +260,8 @@ table! {
         /// The types of events that clients may ask for. Write also those of `types` that all clients may see.
         pub events: Defaulted<Vec<Located<String>>> as Vec<String> =>
             texts(&Schema::Text(syntax::event_type)).default(Texts(&[
-            "collection.changed", "export.completed", "export.failed", "job.completed", "job.failed",
-            "legacy.sunset_approaching",
+            "collection.changed", "endpoint.disabled", "export.completed", "export.failed", "job.completed",
+            "job.failed", "legacy.sunset_approaching",
         ]));
 
         /// The largest number of endpoints of a client. Beyond it, a registration gets 409.

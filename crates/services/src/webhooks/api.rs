@@ -296,6 +296,7 @@ impl Webhooks {
             state: EndpointState::Unverified,
             is_verified: false,
             disabled_by: None,
+            disabled_at: None,
             events,
             created: clock::unix_seconds(),
             sealed: sealed(call.keys, &parts, &id)?,
@@ -530,6 +531,8 @@ impl Webhooks {
             if let Err(failure) = change(&mut endpoint, keys) {
                 return Ok(Err(failure));
             }
+            let is_disabled = endpoint.state == EndpointState::Disabled;
+            endpoint.disabled_at = is_disabled.then(|| endpoint.disabled_at.unwrap_or_else(|| tables.now() / 1_000));
             tables.change(&endpoint, keys.signing_number())?;
             Ok(Ok(endpoint))
         });

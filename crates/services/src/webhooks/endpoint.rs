@@ -90,6 +90,8 @@ pub(super) struct Endpoint {
     pub(super) is_verified: bool,
     /// The reason that the endpoint is disabled; `None` if it isn't.
     pub(super) disabled_by: Option<DisabledBy>,
+    /// The time at which it was disabled, in seconds since 1970; `None` if it isn't, or if the time is unknown.
+    pub(super) disabled_at: Option<u64>,
     /// The types of events that the endpoint gets, such as `export.completed`.
     pub(super) events: Vec<String>,
     /// The time of the registration, in seconds since 1970.
@@ -192,6 +194,7 @@ impl Endpoint {
             events: &self.events,
             state: self.state,
             disabled_by: self.disabled_by.map(DisabledBy::word),
+            disabled_at: self.disabled_at.map(clock::rfc3339),
             created_at: clock::rfc3339(self.created),
             secret: None,
         }
@@ -209,6 +212,8 @@ pub(super) struct EndpointDocument<'a> {
     state: EndpointState,
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_at: Option<String>,
     created_at: String,
     /// The newest secret; `None` except in the answer to the request that created this secret.
     #[serde(skip_serializing_if = "Option::is_none")]

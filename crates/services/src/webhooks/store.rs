@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The SQL scripts that create and change the tables in SQLite, one for each version.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
 CREATE TABLE endpoints (
     id TEXT PRIMARY KEY,
@@ -125,9 +125,13 @@ INSERT INTO holder VALUES (lower(hex(randomblob(16))));
 ALTER TABLE endpoints ADD COLUMN challenged_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE endpoints ADD COLUMN tested_at INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+-- The time at which it was disabled, in seconds since 1970; missing if an earlier version did it.
+ALTER TABLE endpoints ADD COLUMN disabled_at INTEGER;
+",
 ];
 
-const COLUMNS: &str = "id, owner, state, verified, disabled_by, events, created, sealed";
+const COLUMNS: &str = "id, owner, state, verified, disabled_by, disabled_at, events, created, sealed";
 
 /// The largest number of endpoints that a query returns. A client can't have more endpoints than this.
 const MOST_LISTED: usize = 1_000;
@@ -309,7 +313,7 @@ impl WebhookTables<'_> {
     pub(super) fn change(&mut self, endpoint: &Endpoint, number: u32) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "UPDATE endpoints SET owner = ?2, state = ?3, verified = ?4, disabled_by = ?5, events = ?6, number = ?7,
-                 sealed = ?8, failing_since = CASE WHEN state = ?3 THEN failing_since END
+                 sealed = ?8, disabled_at = ?9, failing_since = CASE WHEN state = ?3 THEN failing_since END
              WHERE id = ?1",
             values![
                 &endpoint.id,
@@ -320,22 +324,26 @@ impl WebhookTables<'_> {
                 &serde_json::to_string(&endpoint.events)?,
                 number,
                 endpoint.sealed.as_slice(),
+                endpoint.disabled_at.map(whole),
             ],
         )?;
         Ok(())
     }
 
-    /// Disables an endpoint for a reason.
-    pub(super) fn disable(&mut self, id: &str, by: DisabledBy) -> Result<(), DatabaseFault> {
-        let statement = "UPDATE endpoints SET state = 'disabled', disabled_by = ?2 WHERE id = ?1";
-        self.transaction.execute(statement, values![id, by.word()])?;
-        Ok(())
+    /// Disables an active endpoint for a reason. An operator can also pause an endpoint that isn't active. Returns
+    /// whether the endpoint has changed. `now` is in seconds since 1970.
+    pub(super) fn disable(&mut self, id: &str, by: DisabledBy, now: u64) -> Result<bool, DatabaseFault> {
+        // The end of an attempt that began before must not change the reason. Otherwise the client could enable an
+        // endpoint that an operator has paused. Test: `an_endpoint_is_disabled_once`.
+        let statement = "UPDATE endpoints SET state = 'disabled', disabled_by = ?2, disabled_at = ?3
+             WHERE id = ?1 AND (state = 'active' OR ?2 = 'operator' AND disabled_by IS DISTINCT FROM ?2)";
+        Ok(self.transaction.execute(statement, values![id, by.word(), whole(now)])? > 0)
     }
 
     /// Enables a disabled endpoint again; it is active if it was verified.
     pub(super) fn enable(&mut self, id: &str) -> Result<(), DatabaseFault> {
         let statement = "UPDATE endpoints SET state = CASE WHEN verified = 1 THEN 'active' ELSE 'unverified' END,
-                 disabled_by = NULL, failing_since = NULL
+                 disabled_by = NULL, disabled_at = NULL, failing_since = NULL
              WHERE id = ?1 AND state = 'disabled'";
         self.transaction.execute(statement, values![id])?;
         Ok(())
@@ -406,6 +414,7 @@ impl WebhookTables<'_> {
              ON CONFLICT (id) DO UPDATE SET
                  state = CASE WHEN endpoints.mark = ?4 THEN endpoints.state ELSE 'active' END,
                  disabled_by = CASE WHEN endpoints.mark = ?4 THEN endpoints.disabled_by END,
+                 disabled_at = CASE WHEN endpoints.mark = ?4 THEN endpoints.disabled_at END,
                  failing_since = CASE WHEN endpoints.mark = ?4 THEN endpoints.failing_since END,
                  events = ?2, mark = ?4
              WHERE endpoints.mark <> ?4 OR endpoints.events <> ?2",
@@ -444,6 +453,7 @@ fn read(mut row: Row) -> Result<Endpoint, DatabaseFault> {
         state: EndpointState::of(&state).unwrap_or(EndpointState::Disabled),
         is_verified: row.take("verified")?,
         disabled_by: row.take::<Option<String>>("disabled_by")?.and_then(|word| DisabledBy::of(&word)),
+        disabled_at: row.take::<Option<i64>>("disabled_at")?.map(natural),
         events: serde_json::from_str(&events)?,
         created: natural(row.take("created")?),
         sealed: row.take::<Option<Vec<u8>>>("sealed")?.unwrap_or_default(),

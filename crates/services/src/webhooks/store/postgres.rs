@@ -13,7 +13,7 @@ use cursorgate_config::settings::{PostgresSettings, ServiceStoreSettings};
 
 /// The tables, with the lock `cursorgw`.
 const TABLE_SET: TableSet =
-    TableSet { steps: &[TABLES, TURNS], schema: Some("cursorgate_webhooks"), lock: 0x6375_7273_6f72_6777 };
+    TableSet { steps: &[TABLES, TURNS, DISABLED_AT], schema: Some("cursorgate_webhooks"), lock: 0x6375_7273_6f72_6777 };
 
 /// The columns are those of SQLite, whose script documents them.
 const TABLES: &str = "
@@ -97,6 +97,8 @@ const TURNS: &str = "
 ALTER TABLE endpoints ADD COLUMN challenged_at bigint NOT NULL DEFAULT 0;
 ALTER TABLE endpoints ADD COLUMN tested_at bigint NOT NULL DEFAULT 0;
 ";
+
+const DISABLED_AT: &str = "ALTER TABLE endpoints ADD COLUMN disabled_at bigint;";
 
 impl WebhookStore {
     /// Creates the store without a connection. The first operation connects, so a process can start while the server is

@@ -42,6 +42,7 @@ fn endpoint(id: &str, owner: &str, state: EndpointState) -> Endpoint {
         state,
         is_verified: state == EndpointState::Active,
         disabled_by: None,
+        disabled_at: None,
         events: vec!["export.failed".to_owned()],
         created: 1,
         sealed: b"sealed".to_vec(),
@@ -92,7 +93,7 @@ async fn an_event_is_for_the_endpoints_of_its_client_and_of_the_operator() {
             let other = Event { kind: "export.completed".to_owned(), ..event("c") };
             assert_eq!(tables.raise(&other, &subscribers("x"), 10, 5)?, Raised::default());
             assert_eq!(tables.raise(&event("d"), &subscribers("x"), 6, 5)?, raised(1, 1), "a full queue");
-            tables.disable("config:a", DisabledBy::Gone)?;
+            tables.disable("config:a", DisabledBy::Gone, 5)?;
             assert_eq!(tables.raise(&event("e"), &subscribers("x"), 99, 5)?, Raised { kept: 1, ..raised(1, 0) });
             assert_eq!(tables.raise(&event("f"), &subscribers("y"), 99, 5)?, raised(2, 0), "a new URL");
             let none = Subscribers { of_clients: Vec::new(), ..subscribers("y") };
@@ -141,7 +142,7 @@ async fn events_for_a_disabled_endpoint_are_kept_until_it_recovers_them() {
             let own = subscribers("x");
             tables.raise(&event("a"), &own, 10, 5)?;
             tables.transaction.execute("DELETE FROM deliveries", &[])?;
-            tables.disable("config:a", DisabledBy::Failures)?;
+            tables.disable("config:a", DisabledBy::Failures, 5)?;
             for (cause, subject, now) in [("b", None, 10), ("c", Some("users"), 11), ("d", Some("users"), 20)] {
                 let event = Event { subject: subject.map(str::to_owned), ..event(cause) };
                 assert_eq!(tables.raise(&event, &own, 10, now)?, Raised { kept: 1, ..raised(0, 0) });
@@ -170,6 +171,27 @@ async fn events_for_a_disabled_endpoint_are_kept_until_it_recovers_them() {
 }
 
 #[tokio::test]
+async fn an_endpoint_is_disabled_once() {
+    let store = store("disabled");
+    store
+        .0
+        .call(|tables| {
+            tables.raise(&event("a"), &subscribers("x"), 10, 5)?;
+            let mut disable = |by, now| tables.disable("config:a", by, now).unwrap();
+            assert!(disable(DisabledBy::Gone, 6) && !disable(DisabledBy::Failures, 7));
+            assert!(disable(DisabledBy::Operator, 8) && !disable(DisabledBy::Operator, 9));
+            assert!(!disable(DisabledBy::Gone, 10), "an attempt that began before");
+            let disabled = tables.endpoint("config:a")?.unwrap();
+            assert_eq!((disabled.disabled_by, disabled.disabled_at), (Some(DisabledBy::Operator), Some(8)));
+            tables.enable("config:a")?;
+            assert_eq!(tables.endpoint("config:a")?.unwrap().disabled_at, None);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_disabled_endpoint_keeps_a_share_of_the_dead_letters() {
     let store = store("share");
     store
@@ -179,7 +201,7 @@ async fn a_disabled_endpoint_keeps_a_share_of_the_dead_letters() {
             tables.raise(&event("first"), &own, 10, 5)?;
             let claimed = tables.claim("config:a", PACE, 1, 5_000, 6_000)?.remove(0);
             tables.end(&claimed, &ended(NextStep::Dead), 5_000)?;
-            tables.disable("config:a", DisabledBy::Client)?;
+            tables.disable("config:a", DisabledBy::Client, 5)?;
             for (now, cause) in (10..).zip(["a", "b", "c", "d"]) {
                 tables.raise(&event(cause), &own, 10, now)?;
             }
