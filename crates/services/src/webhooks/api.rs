@@ -21,7 +21,7 @@ use super::{
     endpoint::{DisabledBy, Endpoint, EndpointState, NAME, SealedParts, owners},
     event::{Event, VERIFICATION, payload},
     events::{Events, by},
-    request::{self, CheckedChange, EndpointChange, RecoveryOrder, Registration, WebhookResource},
+    request::{self, CheckedChange, CheckedRegistration, EndpointChange, RecoveryOrder, Registration, WebhookResource},
     send::{AttemptRecord, Message, Sender},
     signature::SigningSecrets,
     store::{
@@ -286,7 +286,7 @@ impl Webhooks {
             return Err(Box::new(Problem::new(Code::RequestInvalid, detail)).into());
         }
         let registration: Registration = request::read(body, r#"{"url":"https://…","events":["export.completed"]}"#)?;
-        let (url, events) = registration.checked(call.settings, call.clients)?;
+        let CheckedRegistration { url, events, filter } = registration.checked(call.settings, call.clients)?;
         let (Some(id), Some(secrets), Some(owner)) = (new_id(), SigningSecrets::new(), call.owners.first()) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes, or no key".to_owned()));
         };
@@ -298,6 +298,7 @@ impl Webhooks {
             disabled_by: None,
             disabled_at: None,
             events,
+            filter,
             created: clock::unix_seconds(),
             sealed: sealed(call.keys, &parts, &id)?,
             id,
@@ -330,10 +331,13 @@ impl Webhooks {
     /// Changes an endpoint. An endpoint with a new URL must be verified again.
     async fn change(&self, call: &WebhookCall<'_>, id: &str, body: &[u8]) -> Result<Response, Failure> {
         let change: EndpointChange = request::read(body, r#"{"url":"https://…","events":["…"],"enabled":true}"#)?;
-        let CheckedChange { url, events, enabled } = change.checked(call.settings, call.clients)?;
+        let CheckedChange { url, events, filter, enabled } = change.checked(call.settings, call.clients)?;
         let changed = self.update(call, id, move |endpoint, keys| {
             if let Some(events) = events {
                 endpoint.events = events;
+            }
+            if let Some(filter) = filter {
+                endpoint.filter = filter;
             }
             if let Some(url) = url {
                 let mut parts = opened(keys, endpoint)?;

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::signature::SigningSecrets;
+use super::{filter::EndpointFilter, signature::SigningSecrets};
 use cursorgate_config::{
     outgoing::EndpointUrl,
     settings::{EndpointPace, WebhookSettings},
@@ -94,6 +94,8 @@ pub(super) struct Endpoint {
     pub(super) disabled_at: Option<u64>,
     /// The types of events that the endpoint gets, such as `export.completed`.
     pub(super) events: Vec<String>,
+    /// The conditions that events must also meet; none for an endpoint of the operator.
+    pub(super) filter: EndpointFilter,
     /// The time of the registration, in seconds since 1970.
     pub(super) created: u64,
     /// The sealed parts of a client's endpoint; empty for an endpoint of the operator.
@@ -192,6 +194,7 @@ impl Endpoint {
             id: &self.id,
             url: parts.map(|parts| parts.url.as_str()),
             events: &self.events,
+            filter: (!self.filter.is_empty()).then_some(&self.filter),
             state: self.state,
             disabled_by: self.disabled_by.map(DisabledBy::word),
             disabled_at: self.disabled_at.map(clock::rfc3339),
@@ -209,6 +212,8 @@ pub(super) struct EndpointDocument<'a> {
     /// The URL; `None` if the key that sealed it has been removed.
     url: Option<&'a str>,
     events: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<&'a EndpointFilter>,
     state: EndpointState,
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_by: Option<&'static str>,

@@ -6,7 +6,7 @@
 //! makes one attempt. Even if the process crashes, any process that shares the store continues. An endpoint belongs
 //! to the operator, who configures it, or to a client, which registers it by a request (`request`, `api`, `document`).
 //! `emitted` reads the events of services behind the gateway.
-//! `endpoint` contains the data of endpoints, `event` the types of events, and `signature` the secrets. `watch` reads
+//! `endpoint` contains the data of endpoints, `filter` their conditions for events, `event` the types of events, and `signature` the secrets. `watch` reads
 //! the lists that the configuration watches, and `report` is for operators.
 
 mod api;
@@ -15,6 +15,7 @@ mod emitted;
 mod endpoint;
 mod event;
 mod events;
+mod filter;
 mod keeper;
 mod report;
 mod request;

@@ -17,14 +17,17 @@ pub(super) use self::{
     queue::{Claimed, DISABLED, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised, TurnKind},
     windows::{SeenVersion, WatchRecord},
 };
-use super::endpoint::{DisabledBy, Endpoint, EndpointState};
+use super::{
+    endpoint::{DisabledBy, Endpoint, EndpointState},
+    filter::EndpointFilter,
+};
 use crate::{
     database::{Database, DatabaseFault, OwnDirectory, count, natural, whole},
     sql::{Row, SqlDatabase, SqlTransaction, SqlValue, places, values},
 };
 
 /// The SQL scripts that create and change the tables in SQLite, one for each version.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
 CREATE TABLE endpoints (
     id TEXT PRIMARY KEY,
@@ -129,9 +132,13 @@ ALTER TABLE endpoints ADD COLUMN tested_at INTEGER NOT NULL DEFAULT 0;
 -- The time at which it was disabled, in seconds since 1970; missing if an earlier version did it.
 ALTER TABLE endpoints ADD COLUMN disabled_at INTEGER;
 ",
+    "
+-- The conditions of an endpoint of a client for events, as JSON; missing if there are none.
+ALTER TABLE endpoints ADD COLUMN filter TEXT;
+",
 ];
 
-const COLUMNS: &str = "id, owner, state, verified, disabled_by, disabled_at, events, created, sealed";
+const COLUMNS: &str = "id, owner, state, verified, disabled_by, disabled_at, events, filter, created, sealed";
 
 /// The largest number of endpoints that a query returns. A client can't have more endpoints than this.
 const MOST_LISTED: usize = 1_000;
@@ -292,8 +299,8 @@ impl WebhookTables<'_> {
             return Ok(Registered::AllAreFull);
         }
         self.transaction.execute(
-            "INSERT INTO endpoints (id, owner, counted, network, state, verified, events, created, number, sealed)
-             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
+            "INSERT INTO endpoints (id, owner, counted, network, state, verified, events, created, number, sealed, filter)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10)",
             values![
                 &endpoint.id,
                 &endpoint.owner,
@@ -304,6 +311,7 @@ impl WebhookTables<'_> {
                 whole(endpoint.created),
                 number,
                 endpoint.sealed.as_slice(),
+                &written(&endpoint.filter)?,
             ],
         )?;
         Ok(Registered::Added)
@@ -313,7 +321,8 @@ impl WebhookTables<'_> {
     pub(super) fn change(&mut self, endpoint: &Endpoint, number: u32) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "UPDATE endpoints SET owner = ?2, state = ?3, verified = ?4, disabled_by = ?5, events = ?6, number = ?7,
-                 sealed = ?8, disabled_at = ?9, failing_since = CASE WHEN state = ?3 THEN failing_since END
+                 sealed = ?8, disabled_at = ?9, filter = ?10,
+                 failing_since = CASE WHEN state = ?3 THEN failing_since END
              WHERE id = ?1",
             values![
                 &endpoint.id,
@@ -325,6 +334,7 @@ impl WebhookTables<'_> {
                 number,
                 endpoint.sealed.as_slice(),
                 endpoint.disabled_at.map(whole),
+                &written(&endpoint.filter)?,
             ],
         )?;
         Ok(())
@@ -444,8 +454,15 @@ impl WebhookTables<'_> {
     }
 }
 
+/// Returns a filter as it is stored; `None` without conditions.
+fn written(filter: &EndpointFilter) -> Result<Option<String>, DatabaseFault> {
+    let written = (!filter.is_empty()).then(|| serde_json::to_string(filter));
+    Ok(written.transpose()?)
+}
+
 fn read(mut row: Row) -> Result<Endpoint, DatabaseFault> {
     let (state, events): (String, String) = (row.take("state")?, row.take("events")?);
+    let filter: Option<String> = row.take("filter")?;
     Ok(Endpoint {
         id: row.take("id")?,
         owner: row.take("owner")?,
@@ -455,6 +472,7 @@ fn read(mut row: Row) -> Result<Endpoint, DatabaseFault> {
         disabled_by: row.take::<Option<String>>("disabled_by")?.and_then(|word| DisabledBy::of(&word)),
         disabled_at: row.take::<Option<i64>>("disabled_at")?.map(natural),
         events: serde_json::from_str(&events)?,
+        filter: filter.map(|filter| serde_json::from_str(&filter)).transpose()?.unwrap_or_default(),
         created: natural(row.take("created")?),
         sealed: row.take::<Option<Vec<u8>>>("sealed")?.unwrap_or_default(),
     })

@@ -291,6 +291,10 @@ impl WebhookTables<'_> {
             };
             is_receiver && endpoint.events.contains(&event.kind)
         });
+        if receivers.iter().any(|endpoint| !endpoint.filter.is_empty()) {
+            let body = serde_json::from_str(&event.payload)?;
+            receivers.retain(|endpoint| endpoint.filter.permits(&body));
+        }
         Ok(receivers)
     }
 

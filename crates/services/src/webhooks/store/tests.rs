@@ -44,6 +44,7 @@ fn endpoint(id: &str, owner: &str, state: EndpointState) -> Endpoint {
         disabled_by: None,
         disabled_at: None,
         events: vec!["export.failed".to_owned()],
+        filter: EndpointFilter::default(),
         created: 1,
         sealed: b"sealed".to_vec(),
     }
