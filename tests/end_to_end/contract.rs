@@ -67,8 +67,9 @@ documentation = "https://docs.example.com/api"
 except = ["secret"]
 "#;
 
-const EVENTS: [&str; 7] = [
+const EVENTS: [&str; 8] = [
     "collection.changed",
+    "endpoint.disabled",
     "export.completed",
     "export.failed",
     "job.completed",

@@ -11,9 +11,9 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    ONE, active, ask, deliveries, delivery, export, get, post,
+    ONE, TWO, active, ask, deliveries, delivery, export, get, post,
     receiver::{Receiver, signed_by},
-    start, start_at,
+    schema, start, start_at,
 };
 use crate::{
     exports::place::{Place, over_each_store},
@@ -21,6 +21,7 @@ use crate::{
         Directory, eventually,
         list::{serve, users},
         metric,
+        schema::faults,
         upstream::{After, Gate, Upstream},
     },
 };
@@ -36,7 +37,7 @@ fn unavailable(
     }
 }
 
-over_each_store!(a_dead_letter_is_delivered_again_under_its_id);
+over_each_store!(a_dead_letter_is_delivered_again_under_its_id, events_while_an_endpoint_is_disabled_are_recovered);
 
 fn a_dead_letter_is_delivered_again_under_its_id(place: &Place) {
     let upstream = Upstream::start(serve(users(3)));
@@ -269,10 +270,7 @@ fn a_client_tries_its_endpoint_by_a_test_event() {
     let test = |path: &str| post(&gateway, &format!("{path}/test"), &[ONE], &Value::Null);
     assert_eq!(test(&unverified.path).outcome(), "409 webhook_unverified");
     let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.failed"]);
-    let queued = eventually("a turn after the verification", || {
-        let answer = test(&endpoint.path);
-        (answer.outcome() != "429 rate_limited").then_some(answer)
-    });
+    let queued = test(&endpoint.path);
     assert_eq!((queued.status, &queued.json()["type"]), (202, &json!("webhook.test")), "{queued:?}");
     let delivered = delivery(&gateway, &endpoint.path, &[ONE], "delivered");
     assert_eq!(delivered["id"], queued.json()["id"]);
@@ -308,6 +306,34 @@ fn dead_letters_of_a_range_of_time_are_sent_again() {
     assert_eq!(delivered["eventId"], dead["eventId"]);
 }
 
+fn events_while_an_endpoint_is_disabled_are_recovered(place: &Place) {
+    let upstream = Upstream::start(serve(users(3)));
+    let receiver = Receiver::start();
+    let gateway = start_at(&upstream, place, &receiver, "");
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "enabled": false }));
+    export(&gateway, &[ONE]);
+    export(&gateway, &[ONE]);
+    let kept = eventually("two deliveries", || {
+        let kept = deliveries(&gateway, &endpoint.path, &[ONE]);
+        (kept.len() == 2).then_some(kept)
+    });
+    for one in &kept {
+        let facts = ["state", "error", "attempts", "nextAttemptAt"].map(|name| one[name].clone());
+        assert_eq!(facts, [json!("dead"), json!("endpoint_disabled"), json!(0), Value::Null], "{one}");
+    }
+    assert_eq!(metric(&gateway, "cursorgate_webhook_deliveries_total{end=\"dead\"}"), 0, "nobody is to be alerted");
+    let recover = || {
+        post(&gateway, &format!("{}/recover", endpoint.path), &[ONE], &json!({ "since": kept[1]["createdAt"].clone() }))
+    };
+    assert_eq!(recover().outcome(), "409 webhook_unverified");
+    ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "enabled": true }));
+    assert_eq!((recover().json(), recover().json()), (json!({ "redelivered": 2 }), json!({ "redelivered": 0 })));
+    let received = eventually("both events", || Some(receiver.events()).filter(|events| events.len() == 2));
+    let ids: Vec<_> = kept.iter().map(|one| one["eventId"].as_str().expect("an id").to_owned()).collect();
+    assert!(received.iter().all(|event| ids.contains(&event.id().to_string())), "{received:?}");
+}
+
 /// An endpoint that no attempt has reached for `disable_after` is disabled with its next dead letter.
 #[test]
 fn an_endpoint_that_fails_for_long_is_disabled() {
@@ -315,7 +341,12 @@ fn an_endpoint_that_fails_for_long_is_disabled() {
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let gateway = start(&upstream, &directory, &receiver, "attempts = 3\ndisable_after = \"1s\"");
     let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
-    receiver.answer(unavailable(&[]));
+    let told = active(&gateway, &[ONE], &receiver.url("/told"), &["endpoint.disabled"]);
+    let stranger = active(&gateway, &[TWO], &receiver.url("/stranger"), &["endpoint.disabled"]);
+    receiver.answer(|received, exchange| match received.request.target.as_str() {
+        "/" => exchange.reply("503 Service Unavailable", &[], b"not now"),
+        _ => exchange.reply("200 OK", &[], b""),
+    });
     // Each export makes a dead letter. One of them is a second after the first failed attempt.
     export(&gateway, &[ONE]);
     let document = eventually("the endpoint is disabled", || {
@@ -327,9 +358,17 @@ fn an_endpoint_that_fails_for_long_is_disabled() {
         (document["state"] == "disabled").then_some(document)
     });
     assert_eq!(document["disabledBy"], "failures");
+    let payload = delivery(&gateway, &told.path, &[ONE], "delivered")["payload"].clone();
+    assert_eq!(faults(&schema(&gateway, "endpoint.disabled"), &payload), Vec::<String>::new(), "{payload}");
+    let facts = ["endpoint", "host", "disabledBy", "disabledAt"].map(|name| payload["data"][name].clone());
+    let expected = [&document["id"], &json!("127.0.0.1"), &json!("failures"), &document["disabledAt"]];
+    assert_eq!(facts.each_ref(), expected, "{payload}");
+    assert!(payload["data"]["failingSince"].as_str() < document["disabledAt"].as_str(), "{payload}");
+    assert_eq!(deliveries(&gateway, &stranger.path, &[TWO]), Vec::<Value>::new());
     receiver.echo();
     let enabled = ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "enabled": true }));
-    assert_eq!((&enabled.json()["state"], &enabled.json()["disabledBy"]), (&json!("active"), &Value::Null));
+    let facts = ["state", "disabledBy", "disabledAt"].map(|name| enabled.json()[name].clone());
+    assert_eq!(facts, [json!("active"), Value::Null, Value::Null]);
     export(&gateway, &[ONE]);
     delivery(&gateway, &endpoint.path, &[ONE], "delivered");
 }

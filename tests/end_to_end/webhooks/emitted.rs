@@ -54,6 +54,60 @@ fn an_event_of_an_own_type_arrives_if_it_matches_its_schema() {
     assert_eq!(upstream.requests().iter().filter(|request| request.path() == "/events").count(), 0);
 }
 
+/// An endpoint gets only the events that meet its filter, which it can change.
+#[test]
+fn an_endpoint_gets_the_events_that_pass_its_filter() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, receiver) = (Directory::new(), Receiver::start());
+    std::fs::write(directory.file("token"), TOKEN).expect("a file");
+    let tables = format!(
+        "{TYPES}[services.webhooks.emit]\ntoken = \"file:{}\"\n{CLIENTS}events = [\"order.paid\", \"export.completed\"]\n",
+        directory.file("token").display(),
+    );
+    let services = services(&directory, &[receiver.port()], "", &tables);
+    let gateway = Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)));
+    let kinds = ["order.paid", "export.completed"];
+    let order = |filter: &Value| json!({ "url": receiver.url("/"), "events": kinds, "filter": filter });
+    for (filter, place) in [
+        (json!("users"), "/filter"),
+        (json!({ "lists": "users" }), "/filter/lists"),
+        (json!({ "data": { "customer": { "id": 7 } } }), "/filter/data/customer"),
+    ] {
+        let refused = ask(&gateway, "POST", "/webhooks", &[ONE], &order(&filter));
+        assert_eq!((refused.outcome().as_str(), &refused.json()["parameter"]), ("400 body_invalid", &json!(place)));
+    }
+    let filters = [
+        json!({ "data": { "state": ["paid", "refunded"], "/customer/id": [7] } }),
+        json!({ "list": ["/users"] }),
+        json!({ "list": ["/orders"] }),
+    ];
+    let endpoints = filters.each_ref().map(|filter| {
+        let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &kinds);
+        let changed = ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "filter": filter }));
+        assert_eq!((changed.status, &changed.json()["filter"]), (200, filter), "{changed:?}");
+        endpoint
+    });
+    let bearer = format!("Bearer {TOKEN}");
+    let emit = |id: u64, state: &str, customer: u64| {
+        let data = json!({ "id": id, "state": state, "customer": { "id": customer } });
+        let event = json!({ "type": "order.paid", "id": id.to_string(), "data": data });
+        assert_eq!(ask(&gateway, "POST", "/events", &[("Authorization", &bearer)], &event).status, 202);
+    };
+    emit(1, "open", 7);
+    emit(2, "paid", 8);
+    emit(3, "refunded", 7);
+    super::export(&gateway, &[ONE]);
+    let sent = endpoints[..2].iter().map(|endpoint| delivery(&gateway, &endpoint.path, &[ONE], "delivered"));
+    let sent: Vec<Value> = sent.map(|sent| sent["payload"].clone()).collect();
+    assert_eq!((&sent[0]["data"]["id"], &sent[1]["type"]), (&json!(3), &json!("export.completed")));
+    let numbers = endpoints.each_ref().map(|endpoint| deliveries(&gateway, &endpoint.path, &[ONE]).len());
+    assert_eq!(numbers, [1, 1, 0]);
+    let removed = ask(&gateway, "PATCH", &endpoints[2].path, &[ONE], &json!({ "filter": null })).json();
+    assert_eq!((removed.get("filter"), &removed["events"]), (None, &json!(kinds)));
+    emit(4, "open", 8);
+    assert_eq!(delivery(&gateway, &endpoints[2].path, &[ONE], "delivered")["payload"]["data"]["id"], 4);
+}
+
 /// An upstream of a route that may emit adds events to its answers. Clients get neither these headers nor those of other
 /// routes, whether or not an event is valid, and can't emit events through an upstream that repeats their headers.
 #[test]

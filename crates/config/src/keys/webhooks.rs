@@ -31,15 +31,16 @@ table! {
         /// a network file system. A change takes effect after a restart.
         directory: Key<String> => text(syntax::line).sample(r#""/var/lib/cursorgate/webhooks""#);
 
-        /// The largest number of attempts for a delivery, which is then a dead letter.
-        pub attempts: Defaulted<u32> => count(3, 20).default(Count(5));
+        /// The largest number of attempts for a delivery, which is then a dead letter. With the defaults, the last one is
+        /// 28 to 56 hours after the first.
+        pub attempts: Defaulted<u32> => count(3, 20).default(Count(12));
 
         /// The longest pause after the first failed attempt. After each further one the pause is four times as long, up
         /// to `longest_delay`. Half of each pause is random.
         pub delay: Defaulted<Duration> => duration("100ms", "1h").default(Text("5s"));
 
         /// The longest pause between two attempts. A longer `Retry-After` of an answer is shortened to this time.
-        pub longest_delay: Defaulted<Duration> => duration("100ms", "1d").default(Text("1h"));
+        pub longest_delay: Defaulted<Duration> => duration("100ms", "1d").default(Text("12h"));
 
         /// The time for which an endpoint may fail: a delivery that becomes a dead letter disables the endpoint if no
         /// attempt has succeeded for this time.
@@ -58,13 +59,18 @@ table! {
         per_second: Defaulted<u32> => count(1, 1_000).default(Count(10));
 
         /// The largest number of waiting deliveries. Beyond it, a new one becomes a dead letter at once.
-        pub queue: Defaulted<usize> => count(1, 1_000_000).default(Count(10_000));
+        pub queue: Defaulted<usize> => count(1, 1_000_000).default(Count(20_000));
+
+        /// The largest number of waiting deliveries to one endpoint, so that those to an endpoint that fails for long
+        /// leave room in `queue` for others. Beyond it, a new one becomes a dead letter at once.
+        pub endpoint_queue: Defaulted<usize> => count(1, 1_000_000).default(Count(2_000));
 
         /// The time for which finished deliveries and dead letters are kept. A delivery that is overdue for this time
         /// becomes a dead letter.
         pub keep: Defaulted<Duration> => duration("1m", "365d").default(Text("7d"));
 
-        /// The largest number of finished deliveries that are kept. Beyond it the oldest are removed.
+        /// The largest number of deliveries that have arrived, and of dead letters, that are kept. Beyond it the oldest
+        /// are removed. Those that came while an endpoint was disabled can be a tenth of it for each endpoint.
         pub keep_deliveries: Defaulted<usize> => count(1, 1_000_000).default(Count(10_000));
 
         /// The time for which the previous secret of a client's endpoint also signs, after the client has replaced it
@@ -254,8 +260,8 @@ table! {
         /// The types of events that clients may ask for. Write also those of `types` that all clients may see.
         pub events: Defaulted<Vec<Located<String>>> as Vec<String> =>
             texts(&Schema::Text(syntax::event_type)).default(Texts(&[
-            "collection.changed", "export.completed", "export.failed", "job.completed", "job.failed",
-            "legacy.sunset_approaching",
+            "collection.changed", "endpoint.disabled", "export.completed", "export.failed", "job.completed",
+            "job.failed", "legacy.sunset_approaching",
         ]));
 
         /// The largest number of endpoints of a client. Beyond it, a registration gets 409.

@@ -15,6 +15,8 @@ words! {
     pub enum EventType {
         /// A page of a list has changed.
         CollectionChanged = "collection.changed",
+        /// An endpoint was disabled, and not by its client.
+        EndpointDisabled = "endpoint.disabled",
         /// An export is completed.
         ExportCompleted = "export.completed",
         /// An export has failed.

@@ -104,6 +104,7 @@ pub fn event_schema(webhooks: &WebhookSettings, kind: &str) -> Option<Value> {
 pub const fn built_in_schema(event: EventType) -> &'static str {
     match event {
         EventType::CollectionChanged => include_str!("events/collection.changed.json"),
+        EventType::EndpointDisabled => include_str!("events/endpoint.disabled.json"),
         EventType::ExportCompleted => include_str!("events/export.completed.json"),
         EventType::ExportFailed => include_str!("events/export.failed.json"),
         EventType::JobCompleted => include_str!("events/job.completed.json"),

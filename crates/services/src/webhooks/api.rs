@@ -21,10 +21,13 @@ use super::{
     endpoint::{DisabledBy, Endpoint, EndpointState, NAME, SealedParts, owners},
     event::{Event, VERIFICATION, payload},
     events::{Events, by},
-    request::{self, CheckedChange, EndpointChange, RecoveryOrder, Registration, WebhookResource},
+    request::{self, CheckedChange, CheckedRegistration, EndpointChange, RecoveryOrder, Registration, WebhookResource},
     send::{AttemptRecord, Message, Sender},
     signature::SigningSecrets,
-    store::{Delivery, EndpointLimits, Registered, RegisteringClient, Revival, Revived, WebhookStore, WebhookTables},
+    store::{
+        Delivery, EndpointLimits, Registered, RegisteringClient, Revival, Revived, TurnKind, WebhookStore,
+        WebhookTables,
+    },
 };
 use crate::{
     caller::Caller,
@@ -68,7 +71,7 @@ const AUTHORIZATION: Duration = Duration::from_secs(30);
 /// rest is cut off.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
-/// The rate limit for verifications of an endpoint. It is low because a client could otherwise make the gateway send
+/// The rate limit for verifications of an endpoint, and for its tests. It is low because a client could otherwise make the gateway send
 /// many requests to a host that doesn't want them.
 const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
 
@@ -283,7 +286,7 @@ impl Webhooks {
             return Err(Box::new(Problem::new(Code::RequestInvalid, detail)).into());
         }
         let registration: Registration = request::read(body, r#"{"url":"https://…","events":["export.completed"]}"#)?;
-        let (url, events) = registration.checked(call.settings, call.clients)?;
+        let CheckedRegistration { url, events, filter } = registration.checked(call.settings, call.clients)?;
         let (Some(id), Some(secrets), Some(owner)) = (new_id(), SigningSecrets::new(), call.owners.first()) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes, or no key".to_owned()));
         };
@@ -293,7 +296,9 @@ impl Webhooks {
             state: EndpointState::Unverified,
             is_verified: false,
             disabled_by: None,
+            disabled_at: None,
             events,
+            filter,
             created: clock::unix_seconds(),
             sealed: sealed(call.keys, &parts, &id)?,
             id,
@@ -326,10 +331,13 @@ impl Webhooks {
     /// Changes an endpoint. An endpoint with a new URL must be verified again.
     async fn change(&self, call: &WebhookCall<'_>, id: &str, body: &[u8]) -> Result<Response, Failure> {
         let change: EndpointChange = request::read(body, r#"{"url":"https://…","events":["…"],"enabled":true}"#)?;
-        let CheckedChange { url, events, enabled } = change.checked(call.settings, call.clients)?;
+        let CheckedChange { url, events, filter, enabled } = change.checked(call.settings, call.clients)?;
         let changed = self.update(call, id, move |endpoint, keys| {
             if let Some(events) = events {
                 endpoint.events = events;
+            }
+            if let Some(filter) = filter {
+                endpoint.filter = filter;
             }
             if let Some(url) = url {
                 let mut parts = opened(keys, endpoint)?;
@@ -380,7 +388,9 @@ impl Webhooks {
         let endpoint = self.find(call, id).await?;
         let Some(receiver) = endpoint.receiver(call.settings, call.keys) else { return Err(unreadable(&endpoint)) };
         let turn_of = endpoint.id.clone();
-        let take = move |tables: &mut WebhookTables<'_>| tables.take_turns(&turn_of, VERIFICATIONS, 1, tables.now());
+        let take = move |tables: &mut WebhookTables<'_>| {
+            tables.take_turns(&turn_of, TurnKind::Verification, VERIFICATIONS, 1, tables.now())
+        };
         if self.call(take).await? == 0 {
             let mut problem = Problem::new(Code::RateLimited, "an endpoint is verified once in a second: wait");
             problem.retry_after = Some(HeaderValue::from_static("1"));
@@ -439,7 +449,7 @@ impl Webhooks {
         let queued = self.call(move |tables| {
             // A client must not fill the queue, in which the events of others wait too.
             let now = tables.now();
-            let turns = tables.take_turns(&to, VERIFICATIONS, 1, now)?;
+            let turns = tables.take_turns(&to, TurnKind::Trial, VERIFICATIONS, 1, now)?;
             if turns == 0 { Ok(None) } else { tables.raise_for(&to, &event, queue, now / 1_000).map(Some) }
         });
         let Some(delivery) = queued.await? else {
@@ -525,6 +535,8 @@ impl Webhooks {
             if let Err(failure) = change(&mut endpoint, keys) {
                 return Ok(Err(failure));
             }
+            let is_disabled = endpoint.state == EndpointState::Disabled;
+            endpoint.disabled_at = is_disabled.then(|| endpoint.disabled_at.unwrap_or_else(|| tables.now() / 1_000));
             tables.change(&endpoint, keys.signing_number())?;
             Ok(Ok(endpoint))
         });

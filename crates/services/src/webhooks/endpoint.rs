@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::signature::SigningSecrets;
+use super::{filter::EndpointFilter, signature::SigningSecrets};
 use cursorgate_config::{
     outgoing::EndpointUrl,
     settings::{EndpointPace, WebhookSettings},
@@ -90,8 +90,12 @@ pub(super) struct Endpoint {
     pub(super) is_verified: bool,
     /// The reason that the endpoint is disabled; `None` if it isn't.
     pub(super) disabled_by: Option<DisabledBy>,
+    /// The time at which it was disabled, in seconds since 1970; `None` if it isn't, or if the time is unknown.
+    pub(super) disabled_at: Option<u64>,
     /// The types of events that the endpoint gets, such as `export.completed`.
     pub(super) events: Vec<String>,
+    /// The conditions that events must also meet; none for an endpoint of the operator.
+    pub(super) filter: EndpointFilter,
     /// The time of the registration, in seconds since 1970.
     pub(super) created: u64,
     /// The sealed parts of a client's endpoint; empty for an endpoint of the operator.
@@ -190,8 +194,10 @@ impl Endpoint {
             id: &self.id,
             url: parts.map(|parts| parts.url.as_str()),
             events: &self.events,
+            filter: (!self.filter.is_empty()).then_some(&self.filter),
             state: self.state,
             disabled_by: self.disabled_by.map(DisabledBy::word),
+            disabled_at: self.disabled_at.map(clock::rfc3339),
             created_at: clock::rfc3339(self.created),
             secret: None,
         }
@@ -206,9 +212,13 @@ pub(super) struct EndpointDocument<'a> {
     /// The URL; `None` if the key that sealed it has been removed.
     url: Option<&'a str>,
     events: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<&'a EndpointFilter>,
     state: EndpointState,
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_at: Option<String>,
     created_at: String,
     /// The newest secret; `None` except in the answer to the request that created this secret.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
-    endpoint::{id_of_operators, names, owners},
+    endpoint::{DisabledBy, id_of_operators, names, owners},
     event::{Audience, Event},
     store::{OperatorsEndpoint, Raised, SeenVersion, Subscribers, WebhookStore, WebhookTables},
 };
@@ -136,6 +136,57 @@ impl Events {
     }
 }
 
+/// An endpoint that is disabled by something else than a request of its client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DisabledEndpoint<'e> {
+    pub(super) id: &'e str,
+    pub(super) by: DisabledBy,
+    /// The host of its URL; `None` if the URL can't be read.
+    pub(super) host: Option<&'e str>,
+    /// The time since which no attempt has succeeded, in seconds since 1970; `None` for another reason than failures.
+    pub(super) failing_since: Option<u64>,
+}
+
+/// The data of `endpoint.disabled`. It has no URL, which can be a credential, because operators' endpoints get it too.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DisabledData<'e> {
+    endpoint: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'e str>,
+    disabled_by: &'static str,
+    disabled_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing_since: Option<String>,
+}
+
+impl DisabledEndpoint<'_> {
+    /// Disables the endpoint, and raises `endpoint.disabled` for the endpoints of its client and of the operator; for
+    /// itself it is kept. Returns the deliveries of this event; `None` if the endpoint wasn't active.
+    pub(super) fn disable(
+        &self,
+        tables: &mut WebhookTables<'_>,
+        settings: &WebhookSettings,
+    ) -> Result<Option<Raised>, DatabaseFault> {
+        let now = tables.now() / 1_000;
+        let Some(endpoint) = tables.endpoint(self.id)? else { return Ok(None) };
+        if !tables.disable(self.id, self.by, now)? {
+            return Ok(None);
+        }
+        let data = DisabledData {
+            endpoint: self.id,
+            host: self.host,
+            disabled_by: self.by.word(),
+            disabled_at: clock::rfc3339(now),
+            failing_since: self.failing_since.map(clock::rfc3339),
+        };
+        let cause = format!("{}\n{}\n{now}", self.id, self.by.word());
+        let audience = Audience::Client(endpoint.owner.into_iter().collect());
+        let event = Event::new(EventType::EndpointDisabled, &cause, now, audience, &data);
+        tables.raise(&event, &subscribers(settings), settings.queue, now).map(Some)
+    }
+}
+
 /// Returns the audience of an event that concerns a client: the endpoints of the client and of the operator. Without a
 /// `caller`, the audience has only the operator's endpoints. Returns `None` if there are no webhooks.
 pub(crate) fn audience(snapshot: &Snapshot, caller: Option<&Caller>) -> Option<Audience> {
@@ -168,5 +219,9 @@ pub(super) fn subscribers(settings: &WebhookSettings) -> Subscribers {
         OperatorsEndpoint { id: id_of_operators(&endpoint.name), mark, events: endpoint.events.clone() }
     });
     let of_clients = settings.clients.as_ref().map(|clients| clients.events.clone());
-    Subscribers { operators: operators.collect(), of_clients: of_clients.unwrap_or_default() }
+    Subscribers {
+        operators: operators.collect(),
+        of_clients: of_clients.unwrap_or_default(),
+        most_waiting: settings.endpoint_queue,
+    }
 }

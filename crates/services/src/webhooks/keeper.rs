@@ -11,9 +11,9 @@ use tokio::{sync::Notify, task::JoinSet};
 use super::{
     endpoint::{DisabledBy, EndpointState, NAME, Receiver, SealedParts},
     event::{Audience, Event},
-    events::subscribers,
+    events::{DisabledEndpoint, subscribers},
     send::{Message, Sender, SentAttempt},
-    store::{Claimed, EndedAttempt, NextStep, QueueBounds, Raised, WebhookStore, WebhookTables},
+    store::{Claimed, DISABLED, EndedAttempt, NextStep, QueueBounds, Raised, WebhookStore, WebhookTables},
 };
 use crate::{backoff::Backoff, database::DatabaseFault, inner::InnerGateway};
 use cursorgate_config::settings::{EventType, WebhookSettings};
@@ -202,7 +202,7 @@ fn look(
         // A delivery doesn't wait until its endpoint is enabled. It becomes a dead letter, which can be sent again.
         // Test: `deliveries_of_an_endpoint_that_is_paused_are_dead_letters`.
         if endpoint.state != EndpointState::Active {
-            found.buried += tables.bury(&id, "endpoint_disabled", now / 1_000)?;
+            found.buried += tables.bury(&id, DISABLED, now / 1_000)?;
             continue;
         }
         match endpoint.receiver(settings, keys) {
@@ -242,6 +242,7 @@ fn tidy(tables: &mut WebhookTables<'_>, snapshot: &Snapshot) -> Result<Raised, D
         }
         raised.queued += led_to.queued;
         raised.dead += led_to.dead;
+        raised.kept += led_to.kept;
     }
     reseal(tables, keys)?;
     tables.forget_windows(settings.keep.as_secs(), now)?;
@@ -324,7 +325,8 @@ impl DeliveryAttempt {
         let counts = gateway.vitals.webhooks();
         counts.attempt(sent.end);
         let ended = EndedAttempt { next, record: sent.record };
-        let end = Arc::new(StoredEnd { claimed, end: sent.end, ended, disable_after: settings.disable_after });
+        let host = receiver.url.host.to_string();
+        let end = Arc::new(StoredEnd { snapshot: Arc::clone(&snapshot), host, claimed, end: sent.end, ended });
         let (given_up, mut stopping) = (clock::instant() + STORING, pin!(gateway.vitals.reached(Stage::Draining)));
         let (is_ours, buried, disabled) = loop {
             let stored = Arc::clone(&end);
@@ -358,38 +360,43 @@ impl DeliveryAttempt {
 
 /// The end of an attempt, as it is stored.
 struct StoredEnd {
+    snapshot: Arc<Snapshot>,
+    /// The host of the endpoint.
+    host: String,
     claimed: Claimed,
     end: AttemptEnd,
     ended: EndedAttempt,
-    disable_after: Duration,
 }
 
 impl StoredEnd {
     /// Stores the end. Returns whether the delivery is still this process's, the number of the dead letters that this
-    /// leads to, and the reason if its endpoint is disabled now.
+    /// leads to, and the reason if this disables the endpoint.
     fn store(&self, tables: &mut WebhookTables<'_>) -> Result<(bool, usize, Option<DisabledBy>), DatabaseFault> {
-        let Self { claimed, end, ended, disable_after } = self;
+        let Self { snapshot, host, claimed, end, ended } = self;
         let is_ours = tables.end(claimed, ended, tables.now())?;
         let now = tables.now() / 1_000;
+        let Some(settings) = &snapshot.services.webhooks else { return Ok((is_ours, 0, None)) };
         let failing_since = tables.note_attempt(&claimed.endpoint, *end == AttemptEnd::Delivered, now)?;
         // One delivery that fails isn't enough: it has all its attempts. Test:
         // `an_endpoint_that_fails_for_long_is_disabled`.
         let has_failed = ended.next == NextStep::Dead
-            && failing_since.is_some_and(|since| now.saturating_sub(since) >= disable_after.as_secs());
+            && failing_since.is_some_and(|since| now.saturating_sub(since) >= settings.disable_after.as_secs());
         let (by, fault) = match (end, has_failed) {
             (AttemptEnd::Gone, _) => (DisabledBy::Gone, AttemptEnd::Gone.word()),
-            (_, true) => (DisabledBy::Failures, "endpoint_disabled"),
+            (_, true) => (DisabledBy::Failures, DISABLED),
             (_, false) => return Ok((is_ours, 0, None)),
         };
         // The transaction that stores the end of the attempt also disables the endpoint, so no delivery to the endpoint
         // can be claimed in between.
-        tables.disable(&claimed.endpoint, by)?;
-        Ok((is_ours, tables.bury(&claimed.endpoint, fault, now)?, Some(by)))
+        let failing_since = failing_since.filter(|_| by == DisabledBy::Failures);
+        let disabled = DisabledEndpoint { id: &claimed.endpoint, by, host: Some(host), failing_since };
+        let Some(raised) = disabled.disable(tables, settings)? else { return Ok((is_ours, 0, None)) };
+        Ok((is_ours, tables.bury(&claimed.endpoint, fault, now)? + raised.dead, Some(by)))
     }
 }
 
 /// Returns the next step of a delivery after this number of attempts, the last of which is `sent`.
-fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt) -> NextStep {
+pub(super) fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt) -> NextStep {
     match sent.end {
         AttemptEnd::Delivered => NextStep::Delivered,
         // Status 410 means that the receiver doesn't want more attempts. Test: `an_endpoint_that_is_gone_is_disabled`.

@@ -6,7 +6,7 @@
 //! makes one attempt. Even if the process crashes, any process that shares the store continues. An endpoint belongs
 //! to the operator, who configures it, or to a client, which registers it by a request (`request`, `api`, `document`).
 //! `emitted` reads the events of services behind the gateway.
-//! `endpoint` contains the data of endpoints, `event` the types of events, and `signature` the secrets. `watch` reads
+//! `endpoint` contains the data of endpoints, `filter` their conditions for events, `event` the types of events, and `signature` the secrets. `watch` reads
 //! the lists that the configuration watches, and `report` is for operators.
 
 mod api;
@@ -15,6 +15,7 @@ mod emitted;
 mod endpoint;
 mod event;
 mod events;
+mod filter;
 mod keeper;
 mod report;
 mod request;
@@ -79,12 +80,14 @@ pub(super) fn open(inner: &Arc<InnerGateway>, settings: &WebhookSettings) -> Res
 
 #[cfg(test)]
 mod tests {
-    use std::{io, path::Path};
+    use std::{io, path::Path, time::Duration};
 
-    use super::*;
+    use super::{store::NextStep, *};
     use crate::caller::Caller;
     use cursorgate_config::{Environment, load_text};
-    use cursorgate_gateway::{Gateway, Live, RequestIds, Snapshot, lifecycle::process::Vitals};
+    use cursorgate_gateway::{
+        Gateway, Live, RequestIds, Snapshot, lifecycle::process::Vitals, outcome::metrics::webhooks::AttemptEnd,
+    };
 
     /// An environment in which every variable has the same secret as its value.
     struct Secrets;
@@ -97,6 +100,28 @@ mod tests {
         fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
             Err(io::ErrorKind::NotFound.into())
         }
+    }
+
+    /// Receivers that are down from the evening to the morning, or for a day, still get their events.
+    #[test]
+    fn attempts_cover_at_least_a_day_by_default() {
+        let text = "version = 1\nlisteners.public = { address = \"127.0.0.1:0\" }\n\
+            cursor = { signing_key = 1, keys = { 1 = \"env:KEY\" } }\nupstreams.people = { peers = [\"127.0.0.1:1\"] }\n\
+            routes.rest = { path = \"/{*rest}\", upstream = \"people\", action = \"forward\" }\n\
+            [services.webhooks]\ndirectory = \"/d\"\n";
+        let settings = load_text("a.toml", text, &Secrets).0.unwrap().services.webhooks.clone().unwrap();
+        let record =
+            r#"{"at":"","durationMs":1,"request":{"method":"POST","headers":[]},"response":null,"error":"late"}"#;
+        let record = serde_json::from_str(record).unwrap();
+        let sent =
+            send::SentAttempt { end: AttemptEnd::Late, record, retry_after: None, body: Vec::new(), cause: None };
+        let pauses = (1..settings.attempts).map(|attempts| match keeper::next(&settings, attempts, &sent) {
+            NextStep::Again(pause) => pause,
+            step => panic!("{attempts}: {step:?}"),
+        });
+        let hours = pauses.sum::<Duration>().as_secs() / 3_600;
+        assert!((27..=56).contains(&hours), "{hours} hours");
+        assert_eq!(keeper::next(&settings, settings.attempts, &sent), NextStep::Dead);
     }
 
     #[tokio::test]

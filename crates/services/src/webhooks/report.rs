@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::{
     endpoint::{DisabledBy, EndpointState, NAME},
+    events::DisabledEndpoint,
     request::is_id,
     store::{CountedEndpoint, DeadLetter, Revival, Revived, TimeRange, WatchRecord, WebhookStore},
 };
@@ -68,6 +69,8 @@ struct EndpointEntry<'o> {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_at: Option<String>,
     created_at: String,
     queued: usize,
     delivered: usize,
@@ -199,15 +202,18 @@ impl ServiceReport for WebhookReport {
 impl WebhookReport {
     /// Pauses an endpoint. Its waiting deliveries become dead letters.
     async fn pause(&self, id: String) -> Result<String, ReportRefusal> {
-        let named = id.clone();
+        let (named, snapshot) = (id.clone(), self.inner.gateway().live.pin());
         let paused = self.store.call(move |tables| {
-            let is_known = tables.endpoint(&named)?.is_some();
-            tables.disable(&named, DisabledBy::Operator)?;
-            Ok(is_known)
+            let Some(endpoint) = tables.endpoint(&named)? else { return Ok(None) };
+            let Some(settings) = &snapshot.services.webhooks else { return Ok(None) };
+            let receiver = snapshot.keys.as_deref().and_then(|keys| endpoint.receiver(settings, keys));
+            let host = receiver.map(|receiver| receiver.url.host.to_string());
+            let by = DisabledBy::Operator;
+            let paused = DisabledEndpoint { id: &named, by, host: host.as_deref(), failing_since: None };
+            Ok(Some(paused.disable(tables, settings)?.unwrap_or_default()))
         });
-        if !paused.await.map_err(|fault| failed(&fault))? {
-            return Err(UNKNOWN);
-        }
+        let Some(raised) = paused.await.map_err(|fault| failed(&fault))? else { return Err(UNKNOWN) };
+        self.inner.gateway().vitals.webhooks().finish(false, raised.dead);
         tracing::info!(service = NAME, endpoint = id, "an operator paused an endpoint");
         // Its deliveries are buried at the keeper's next look.
         self.raised.notify_one();
@@ -272,6 +278,7 @@ fn entry<'o>(counted: &'o CountedEndpoint, settings: &WebhookSettings, snapshot:
         events: &endpoint.events,
         state: endpoint.state.word(),
         disabled_by: endpoint.disabled_by.map(DisabledBy::word),
+        disabled_at: endpoint.disabled_at.map(clock::rfc3339),
         created_at: clock::rfc3339(endpoint.created),
         queued: *queued,
         delivered: *delivered,

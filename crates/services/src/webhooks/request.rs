@@ -1,9 +1,13 @@
 //! Requests for endpoints: their paths, queries and bodies.
 
 use http::Method;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
 
-use super::store::{DeliveryState, TimeRange};
+use super::{
+    filter::EndpointFilter,
+    store::{DeliveryState, TimeRange},
+};
 use cursorgate_config::{
     outgoing::EndpointUrl,
     settings::{WebhookClientSettings, WebhookSettings},
@@ -79,6 +83,16 @@ pub(super) fn is_id(text: &str) -> bool {
 pub(super) struct Registration {
     url: String,
     events: Vec<String>,
+    #[serde(default)]
+    filter: Value,
+}
+
+/// A registration, after its check.
+#[derive(Debug)]
+pub(super) struct CheckedRegistration {
+    pub(super) url: String,
+    pub(super) events: Vec<String>,
+    pub(super) filter: EndpointFilter,
 }
 
 /// The body of a request to send the dead letters of a range of time again.
@@ -118,7 +132,15 @@ impl RecoveryOrder {
 pub(super) struct EndpointChange {
     url: Option<String>,
     events: Option<Vec<String>>,
+    /// The filter, of which `null` removes all conditions; `None` if it isn't named.
+    #[serde(default, deserialize_with = "named")]
+    filter: Option<Value>,
     enabled: Option<bool>,
+}
+
+/// Reads a member that is in the body, also if it is `null`.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// The change of an endpoint, after its check. Where a field is `None`, the endpoint doesn't change.
@@ -126,6 +148,7 @@ pub(super) struct EndpointChange {
 pub(super) struct CheckedChange {
     pub(super) url: Option<String>,
     pub(super) events: Option<Vec<String>>,
+    pub(super) filter: Option<EndpointFilter>,
     pub(super) enabled: Option<bool>,
 }
 
@@ -144,20 +167,20 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T,
 }
 
 impl Registration {
-    /// Returns the URL and the types of events, after a check by the rules of the configuration.
+    /// Returns the registration, after a check by the rules of the configuration.
     ///
     /// # Errors
     ///
-    /// Returns 400 `body_invalid` if the types of events aren't permitted, or 422 `webhook_url_refused` if the URL
+    /// Returns 400 `body_invalid` if the types of events aren't permitted or the filter isn't one, or 422 `webhook_url_refused` if the URL
     /// isn't.
     pub(super) fn checked(
         self,
         settings: &WebhookSettings,
         clients: &WebhookClientSettings,
-    ) -> Result<(String, Vec<String>), Box<Problem>> {
+    ) -> Result<CheckedRegistration, Box<Problem>> {
         check_url(&self.url, settings)?;
         let events = read_events(&self.events, clients)?;
-        Ok((self.url, events))
+        Ok(CheckedRegistration { url: self.url, events, filter: EndpointFilter::read(&self.filter)? })
     }
 }
 
@@ -166,8 +189,8 @@ impl EndpointChange {
     ///
     /// # Errors
     ///
-    /// Returns 400 `body_invalid` if the types of events aren't permitted, or 422 `webhook_url_refused` if the URL
-    /// isn't.
+    /// Returns 400 `body_invalid` if the types of events aren't permitted or the filter isn't one, or 422
+    /// `webhook_url_refused` if the URL isn't permitted.
     pub(super) fn checked(
         self,
         settings: &WebhookSettings,
@@ -177,7 +200,8 @@ impl EndpointChange {
             check_url(url, settings)?;
         }
         let events = self.events.as_ref().map(|events| read_events(events, clients)).transpose()?;
-        Ok(CheckedChange { url: self.url, events, enabled: self.enabled })
+        let filter = self.filter.as_ref().map(EndpointFilter::read).transpose()?;
+        Ok(CheckedChange { url: self.url, events, filter, enabled: self.enabled })
     }
 }
 

@@ -14,17 +14,20 @@ use std::path::Path;
 
 pub(super) use self::{
     overview::{CountedEndpoint, DeadLetter, Revival, Revived, TimeRange},
-    queue::{Claimed, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised},
+    queue::{Claimed, DISABLED, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised, TurnKind},
     windows::{SeenVersion, WatchRecord},
 };
-use super::endpoint::{DisabledBy, Endpoint, EndpointState};
+use super::{
+    endpoint::{DisabledBy, Endpoint, EndpointState},
+    filter::EndpointFilter,
+};
 use crate::{
     database::{Database, DatabaseFault, OwnDirectory, count, natural, whole},
     sql::{Row, SqlDatabase, SqlTransaction, SqlValue, places, values},
 };
 
 /// The SQL scripts that create and change the tables in SQLite, one for each version.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 7] = [
     "
 CREATE TABLE endpoints (
     id TEXT PRIMARY KEY,
@@ -120,9 +123,22 @@ ALTER TABLE endpoints ADD COLUMN failing_since INTEGER;
 CREATE TABLE holder (id TEXT PRIMARY KEY) STRICT;
 INSERT INTO holder VALUES (lower(hex(randomblob(16))));
 ",
+    "
+-- The times at which an endpoint may be challenged and tested again, in milliseconds since 1970.
+ALTER TABLE endpoints ADD COLUMN challenged_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE endpoints ADD COLUMN tested_at INTEGER NOT NULL DEFAULT 0;
+",
+    "
+-- The time at which it was disabled, in seconds since 1970; missing if an earlier version did it.
+ALTER TABLE endpoints ADD COLUMN disabled_at INTEGER;
+",
+    "
+-- The conditions of an endpoint of a client for events, as JSON; missing if there are none.
+ALTER TABLE endpoints ADD COLUMN filter TEXT;
+",
 ];
 
-const COLUMNS: &str = "id, owner, state, verified, disabled_by, events, created, sealed";
+const COLUMNS: &str = "id, owner, state, verified, disabled_by, disabled_at, events, filter, created, sealed";
 
 /// The largest number of endpoints that a query returns. A client can't have more endpoints than this.
 const MOST_LISTED: usize = 1_000;
@@ -153,6 +169,8 @@ pub(super) struct Subscribers {
     pub(super) operators: Vec<OperatorsEndpoint>,
     /// The types of events to which clients can subscribe; empty if clients can't register endpoints.
     pub(super) of_clients: Vec<String>,
+    /// The largest number of waiting deliveries to one endpoint.
+    pub(super) most_waiting: usize,
 }
 
 impl Subscribers {
@@ -281,8 +299,8 @@ impl WebhookTables<'_> {
             return Ok(Registered::AllAreFull);
         }
         self.transaction.execute(
-            "INSERT INTO endpoints (id, owner, counted, network, state, verified, events, created, number, sealed)
-             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
+            "INSERT INTO endpoints (id, owner, counted, network, state, verified, events, created, number, sealed, filter)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10)",
             values![
                 &endpoint.id,
                 &endpoint.owner,
@@ -293,6 +311,7 @@ impl WebhookTables<'_> {
                 whole(endpoint.created),
                 number,
                 endpoint.sealed.as_slice(),
+                &written(&endpoint.filter)?,
             ],
         )?;
         Ok(Registered::Added)
@@ -302,7 +321,8 @@ impl WebhookTables<'_> {
     pub(super) fn change(&mut self, endpoint: &Endpoint, number: u32) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "UPDATE endpoints SET owner = ?2, state = ?3, verified = ?4, disabled_by = ?5, events = ?6, number = ?7,
-                 sealed = ?8, failing_since = CASE WHEN state = ?3 THEN failing_since END
+                 sealed = ?8, disabled_at = ?9, filter = ?10,
+                 failing_since = CASE WHEN state = ?3 THEN failing_since END
              WHERE id = ?1",
             values![
                 &endpoint.id,
@@ -313,22 +333,27 @@ impl WebhookTables<'_> {
                 &serde_json::to_string(&endpoint.events)?,
                 number,
                 endpoint.sealed.as_slice(),
+                endpoint.disabled_at.map(whole),
+                &written(&endpoint.filter)?,
             ],
         )?;
         Ok(())
     }
 
-    /// Disables an endpoint for a reason.
-    pub(super) fn disable(&mut self, id: &str, by: DisabledBy) -> Result<(), DatabaseFault> {
-        let statement = "UPDATE endpoints SET state = 'disabled', disabled_by = ?2 WHERE id = ?1";
-        self.transaction.execute(statement, values![id, by.word()])?;
-        Ok(())
+    /// Disables an active endpoint for a reason. An operator can also pause an endpoint that isn't active. Returns
+    /// whether the endpoint has changed. `now` is in seconds since 1970.
+    pub(super) fn disable(&mut self, id: &str, by: DisabledBy, now: u64) -> Result<bool, DatabaseFault> {
+        // The end of an attempt that began before must not change the reason. Otherwise the client could enable an
+        // endpoint that an operator has paused. Test: `an_endpoint_is_disabled_once`.
+        let statement = "UPDATE endpoints SET state = 'disabled', disabled_by = ?2, disabled_at = ?3
+             WHERE id = ?1 AND (state = 'active' OR ?2 = 'operator' AND disabled_by IS DISTINCT FROM ?2)";
+        Ok(self.transaction.execute(statement, values![id, by.word(), whole(now)])? > 0)
     }
 
     /// Enables a disabled endpoint again; it is active if it was verified.
     pub(super) fn enable(&mut self, id: &str) -> Result<(), DatabaseFault> {
         let statement = "UPDATE endpoints SET state = CASE WHEN verified = 1 THEN 'active' ELSE 'unverified' END,
-                 disabled_by = NULL, failing_since = NULL
+                 disabled_by = NULL, disabled_at = NULL, failing_since = NULL
              WHERE id = ?1 AND state = 'disabled'";
         self.transaction.execute(statement, values![id])?;
         Ok(())
@@ -383,9 +408,10 @@ impl WebhookTables<'_> {
         self.transaction.rows(&query, &owners)?.into_iter().map(read).collect()
     }
 
-    /// Returns the active endpoints of all clients.
+    /// Returns the endpoints of all clients that are active, or are disabled after they were verified.
     pub(super) fn of_clients(&mut self) -> Result<Vec<Endpoint>, DatabaseFault> {
-        let query = format!("SELECT {COLUMNS} FROM endpoints WHERE owner IS NOT NULL AND state = 'active'");
+        let query =
+            format!("SELECT {COLUMNS} FROM endpoints WHERE owner IS NOT NULL AND (state = 'active' OR verified = 1)");
         self.transaction.rows(&query, &[])?.into_iter().map(read).collect()
     }
 
@@ -398,6 +424,7 @@ impl WebhookTables<'_> {
              ON CONFLICT (id) DO UPDATE SET
                  state = CASE WHEN endpoints.mark = ?4 THEN endpoints.state ELSE 'active' END,
                  disabled_by = CASE WHEN endpoints.mark = ?4 THEN endpoints.disabled_by END,
+                 disabled_at = CASE WHEN endpoints.mark = ?4 THEN endpoints.disabled_at END,
                  failing_since = CASE WHEN endpoints.mark = ?4 THEN endpoints.failing_since END,
                  events = ?2, mark = ?4
              WHERE endpoints.mark <> ?4 OR endpoints.events <> ?2",
@@ -427,8 +454,15 @@ impl WebhookTables<'_> {
     }
 }
 
+/// Returns a filter as it is stored; `None` without conditions.
+fn written(filter: &EndpointFilter) -> Result<Option<String>, DatabaseFault> {
+    let written = (!filter.is_empty()).then(|| serde_json::to_string(filter));
+    Ok(written.transpose()?)
+}
+
 fn read(mut row: Row) -> Result<Endpoint, DatabaseFault> {
     let (state, events): (String, String) = (row.take("state")?, row.take("events")?);
+    let filter: Option<String> = row.take("filter")?;
     Ok(Endpoint {
         id: row.take("id")?,
         owner: row.take("owner")?,
@@ -436,7 +470,9 @@ fn read(mut row: Row) -> Result<Endpoint, DatabaseFault> {
         state: EndpointState::of(&state).unwrap_or(EndpointState::Disabled),
         is_verified: row.take("verified")?,
         disabled_by: row.take::<Option<String>>("disabled_by")?.and_then(|word| DisabledBy::of(&word)),
+        disabled_at: row.take::<Option<i64>>("disabled_at")?.map(natural),
         events: serde_json::from_str(&events)?,
+        filter: filter.map(|filter| serde_json::from_str(&filter)).transpose()?.unwrap_or_default(),
         created: natural(row.take("created")?),
         sealed: row.take::<Option<Vec<u8>>>("sealed")?.unwrap_or_default(),
     })

@@ -12,8 +12,11 @@ use crate::{
 use cursorgate_config::settings::{PostgresSettings, ServiceStoreSettings};
 
 /// The tables, with the lock `cursorgw`.
-const TABLE_SET: TableSet =
-    TableSet { steps: &[TABLES], schema: Some("cursorgate_webhooks"), lock: 0x6375_7273_6f72_6777 };
+const TABLE_SET: TableSet = TableSet {
+    steps: &[TABLES, TURNS, DISABLED_AT, FILTER],
+    schema: Some("cursorgate_webhooks"),
+    lock: 0x6375_7273_6f72_6777,
+};
 
 /// The columns are those of SQLite, whose script documents them.
 const TABLES: &str = "
@@ -92,6 +95,15 @@ CREATE INDEX windows_by_age ON windows (seen);
 CREATE TABLE holder (id text PRIMARY KEY);
 INSERT INTO holder VALUES (md5(random()::text || clock_timestamp()::text));
 ";
+
+const TURNS: &str = "
+ALTER TABLE endpoints ADD COLUMN challenged_at bigint NOT NULL DEFAULT 0;
+ALTER TABLE endpoints ADD COLUMN tested_at bigint NOT NULL DEFAULT 0;
+";
+
+const DISABLED_AT: &str = "ALTER TABLE endpoints ADD COLUMN disabled_at bigint;";
+
+const FILTER: &str = "ALTER TABLE endpoints ADD COLUMN filter text;";
 
 impl WebhookStore {
     /// Creates the store without a connection. The first operation connects, so a process can start while the server is

@@ -4,7 +4,7 @@
 //! again after that time. So every delivery is attempted at least once, and a receiver can get it twice. Claims are
 //! counted, so a process that was suspended until after its claim can't change the delivery.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 
@@ -27,6 +27,20 @@ pub(in crate::webhooks) const MOST_LISTED: usize = 100;
 /// The largest number of a delivery's attempts whose records are kept, including the attempts after redeliveries. Older
 /// records are removed.
 const MOST_ATTEMPTS: i64 = 40;
+
+/// The fault of a delivery that an endpoint didn't get because it was disabled.
+pub(in crate::webhooks) const DISABLED: &str = "endpoint_disabled";
+
+/// The largest number of deliveries that are removed at a time for each bound, and by one statement.
+const MOST_REMOVED: usize = 10_000;
+const AT_ONCE: usize = 500;
+
+/// The fault of a delivery for which the queue had no room.
+const FULL: &str = "queue_full";
+
+/// The part of `keep_deliveries` that deliveries to one disabled endpoint can have: a tenth. Test:
+/// `a_disabled_endpoint_keeps_a_share_of_the_dead_letters`.
+const SHARE: usize = 10;
 
 /// The columns that [`read`] needs, of a delivery and its event.
 pub(super) const COLUMNS: &str =
@@ -100,6 +114,25 @@ pub(in crate::webhooks) enum NextStep {
     Dead,
 }
 
+/// What a turn of an endpoint is for. Each has a rate limit of its own. Test: `each_kind_of_turn_has_a_limit_of_its_own`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::webhooks) enum TurnKind {
+    Delivery,
+    Verification,
+    Trial,
+}
+
+impl TurnKind {
+    /// Returns the column of the time at which a whole second's turns are permitted again.
+    fn column(self) -> &'static str {
+        match self {
+            Self::Delivery => "whole_at",
+            Self::Verification => "challenged_at",
+            Self::Trial => "tested_at",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(in crate::webhooks) struct EndedAttempt {
     pub(in crate::webhooks) next: NextStep,
@@ -113,6 +146,8 @@ pub(in crate::webhooks) struct Raised {
     pub(in crate::webhooks) queued: usize,
     /// The number of deliveries that became dead letters at once, because the queue is full.
     pub(in crate::webhooks) dead: usize,
+    /// The number of deliveries that are kept for an endpoint that is disabled, as dead letters without an attempt.
+    pub(in crate::webhooks) kept: usize,
 }
 
 /// The bounds of the finished deliveries that the store keeps.
@@ -120,15 +155,16 @@ pub(in crate::webhooks) struct Raised {
 pub(in crate::webhooks) struct QueueBounds {
     /// The time for which a finished delivery is kept, in seconds.
     pub(in crate::webhooks) keep: u64,
-    /// The largest number of finished deliveries that are kept. Older deliveries are removed.
+    /// The largest number of deliveries that have arrived, and of dead letters, that are kept. Older ones are removed.
     pub(in crate::webhooks) deliveries: usize,
 }
 
 impl WebhookTables<'_> {
     /// Queues a delivery for each endpoint that gets the event, unless a waiting delivery takes the event instead
     /// (`renew`). An endpoint that already has a delivery of this event doesn't get a second delivery. `queue` is the
-    /// largest number of waiting deliveries. When it is reached, new deliveries become dead letters at once. `now` is
-    /// in seconds since 1970.
+    /// largest number of waiting deliveries. When it is reached, or that of the endpoint, new deliveries become dead
+    /// letters at once. For an endpoint that is disabled, the delivery is kept as a dead letter, so that the client can
+    /// recover it. `now` is in seconds since 1970.
     pub(in crate::webhooks) fn raise(
         &mut self,
         event: &Event,
@@ -144,11 +180,17 @@ impl WebhookTables<'_> {
         self.add_event(event)?;
         let mut waiting = self.waiting()?;
         for endpoint in receivers {
+            if endpoint.state == EndpointState::Disabled {
+                raised.kept += self.keep(&endpoint.id, event, now)?;
+                continue;
+            }
             if self.renew(&endpoint.id, event, now)? {
                 continue;
             }
-            let is_full = waiting >= queue;
-            let (added, _) = self.queue_delivery(&endpoint.id, &event.id, is_full, now)?;
+            // Deliveries to an endpoint that fails wait for a day or more, and must not take the place of others.
+            // Test: `an_endpoint_that_fails_leaves_room_in_the_queue`.
+            let is_full = waiting >= queue || self.waiting_for(&endpoint.id)? >= subscribers.most_waiting;
+            let (added, _) = self.add_delivery(&endpoint.id, &event.id, is_full.then_some(FULL), now)?;
             match (added, is_full) {
                 // The delivery exists already, because a process ended before it recorded that the event was raised.
                 // Test: `an_event_is_raised_once_if_its_process_ends_around_it`.
@@ -171,7 +213,7 @@ impl WebhookTables<'_> {
     ) -> Result<String, DatabaseFault> {
         self.add_event(event)?;
         let is_full = self.waiting()? >= queue;
-        Ok(self.queue_delivery(endpoint, &event.id, is_full, now)?.1)
+        Ok(self.add_delivery(endpoint, &event.id, is_full.then_some(FULL), now)?.1)
     }
 
     fn add_event(&mut self, event: &Event) -> Result<(), DatabaseFault> {
@@ -183,13 +225,13 @@ impl WebhookTables<'_> {
         Ok(())
     }
 
-    /// Adds a delivery of an event; a dead letter if the queue is full. Returns the number of deliveries that were added,
-    /// which is 0 if there is one already, and the new id.
-    fn queue_delivery(
+    /// Adds a delivery of an event; a dead letter if there is a `fault`. Returns the number of deliveries that were
+    /// added, which is 0 if there is one already, and the new id.
+    fn add_delivery(
         &mut self,
         endpoint: &str,
         event: &str,
-        is_full: bool,
+        fault: Option<&str>,
         now: u64,
     ) -> Result<(usize, String), DatabaseFault> {
         let Some(id) = new_id() else { return Err(DatabaseFault::Task) };
@@ -200,11 +242,11 @@ impl WebhookTables<'_> {
                 &id,
                 endpoint,
                 event,
-                if is_full { DeliveryState::Dead } else { DeliveryState::Queued }.word(),
+                if fault.is_some() { DeliveryState::Dead } else { DeliveryState::Queued }.word(),
                 whole(now.saturating_mul(1_000)),
                 whole(now),
-                is_full.then(|| whole(now)),
-                is_full.then_some("queue_full"),
+                fault.map(|_| whole(now)),
+                fault,
             ],
         )?;
         Ok((added, id))
@@ -240,7 +282,19 @@ impl WebhookTables<'_> {
                 Audience::All => self.of_clients()?,
             });
         }
-        receivers.retain(|endpoint| endpoint.state == EndpointState::Active && endpoint.events.contains(&event.kind));
+        receivers.retain(|endpoint| {
+            let is_receiver = match endpoint.state {
+                EndpointState::Active => true,
+                // An endpoint that was never verified might belong to somebody else, so nothing is kept for it.
+                EndpointState::Disabled => endpoint.is_verified,
+                EndpointState::Unverified => false,
+            };
+            is_receiver && endpoint.events.contains(&event.kind)
+        });
+        if receivers.iter().any(|endpoint| !endpoint.filter.is_empty()) {
+            let body = serde_json::from_str(&event.payload)?;
+            receivers.retain(|endpoint| endpoint.filter.permits(&body));
+        }
         Ok(receivers)
     }
 
@@ -258,16 +312,45 @@ impl WebhookTables<'_> {
         )?;
         // The earlier event might not have a delivery any more, so it is removed.
         // Test: `a_delivery_under_way_keeps_its_event`.
+        self.remove_earlier(event)?;
+        Ok(renewed > 0)
+    }
+
+    /// Keeps a delivery to a disabled endpoint, in place of one of an earlier event about the same subject. Returns the
+    /// number of deliveries that were added.
+    fn keep(&mut self, endpoint: &str, event: &Event, now: u64) -> Result<usize, DatabaseFault> {
+        // The time of the delivery becomes that of the newer event, by which the client recovers it.
+        // Test: `events_for_a_disabled_endpoint_are_kept_until_it_recovers_them`.
+        if let Some(subject) = &event.subject {
+            let statement =
+                "DELETE FROM deliveries WHERE endpoint = ?1 AND state = 'dead' AND fault = ?2 AND event <> ?4
+                 AND event IN (SELECT id FROM events WHERE subject = ?3)
+                 AND id NOT IN (SELECT delivery FROM attempts)";
+            self.transaction.execute(statement, values![endpoint, DISABLED, subject, &event.id])?;
+        }
+        let (added, _) = self.add_delivery(endpoint, &event.id, Some(DISABLED), now)?;
+        self.remove_earlier(event)?;
+        Ok(added)
+    }
+
+    /// Removes events about the same subject that have no delivery any more.
+    fn remove_earlier(&mut self, event: &Event) -> Result<(), DatabaseFault> {
         let statement =
             "DELETE FROM events WHERE subject = ?1 AND id <> ?2 AND id NOT IN (SELECT event FROM deliveries)";
-        self.transaction.execute(statement, values![subject, &event.id])?;
-        Ok(renewed > 0)
+        self.transaction.execute(statement, values![&event.subject, &event.id])?;
+        Ok(())
     }
 
     /// Returns the number of deliveries that wait or are being attempted.
     pub(in crate::webhooks) fn waiting(&mut self) -> Result<usize, DatabaseFault> {
         let query = "SELECT count(*) FROM deliveries WHERE state = 'queued'";
         Ok(count(self.transaction.cell(query, &[])?.unwrap_or(0)))
+    }
+
+    /// Returns the number of deliveries to an endpoint that wait or are being attempted.
+    fn waiting_for(&mut self, endpoint: &str) -> Result<usize, DatabaseFault> {
+        let query = "SELECT count(*) FROM deliveries WHERE endpoint = ?1 AND state = 'queued'";
+        Ok(count(self.transaction.cell(query, values![endpoint])?.unwrap_or(0)))
     }
 
     /// Returns the ids of the endpoints that have a delivery which is due. `now` is in milliseconds since 1970.
@@ -310,7 +393,7 @@ impl WebhookTables<'_> {
         };
         let rows = self.transaction.rows(query, values![endpoint, whole(now), limit(room)])?;
         let mut claimed: Vec<Claimed> = rows.into_iter().map(claimed).collect::<Result<_, _>>()?;
-        let turns = self.take_turns(endpoint, pace, claimed.len(), now)?;
+        let turns = self.take_turns(endpoint, TurnKind::Delivery, pace, claimed.len(), now)?;
         claimed.truncate(turns);
         if !claimed.is_empty() {
             // If the process ends, the delivery is due again when the claim expires.
@@ -328,17 +411,19 @@ impl WebhookTables<'_> {
 
     /// Takes up to `wanted` turns from the endpoint's rate limit, and returns how many the limit permits at `now`, in
     /// milliseconds since 1970. Example with 5 per second: after a second without deliveries, 5 turns are permitted at
-    /// once, and then another one every 200 ms. The state of the limit is `whole_at`, the time at which a whole
-    /// second's turns are permitted again.
+    /// once, and then another one every 200 ms. The state of the limit is the time at which a whole second's turns are
+    /// permitted again.
     pub(in crate::webhooks) fn take_turns(
         &mut self,
         endpoint: &str,
+        kind: TurnKind,
         pace: EndpointPace,
         wanted: usize,
         now: u64,
     ) -> Result<usize, DatabaseFault> {
-        let query = "SELECT whole_at FROM endpoints WHERE id = ?1";
-        let whole_at = self.transaction.cell(query, values![endpoint])?;
+        let column = kind.column();
+        let query = format!("SELECT {column} FROM endpoints WHERE id = ?1");
+        let whole_at = self.transaction.cell(&query, values![endpoint])?;
         // A time more than a second ahead was stored before the clock was set back, so it counts as a second ahead.
         // Test: `a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most`.
         let latest = now.saturating_add(1_000);
@@ -350,8 +435,8 @@ impl WebhookTables<'_> {
         // The time is rounded up once for all turns together, so fractions of milliseconds never add up to exceed the
         // limit. Test: `a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds`.
         let taken = u64::try_from(turns).unwrap_or(u64::MAX).saturating_mul(1_000).div_ceil(per_second);
-        let statement = "UPDATE endpoints SET whole_at = ?2 WHERE id = ?1";
-        self.transaction.execute(statement, values![endpoint, whole(whole_at.saturating_add(taken))])?;
+        let statement = format!("UPDATE endpoints SET {column} = ?2 WHERE id = ?1");
+        self.transaction.execute(&statement, values![endpoint, whole(whole_at.saturating_add(taken))])?;
         Ok(turns)
     }
 
@@ -462,18 +547,52 @@ impl WebhookTables<'_> {
              WHERE state = 'queued' AND not_before <= ?2";
         let oldest = now.saturating_sub(bounds.keep);
         let expired = self.transaction.execute(statement, values![whole(now), whole(oldest.saturating_mul(1_000))])?;
-        let surplus = "SELECT id FROM deliveries WHERE finished <= ?1 OR finished IS NOT NULL AND id NOT IN
-                 (SELECT id FROM deliveries WHERE finished IS NOT NULL ORDER BY finished DESC, rowid DESC LIMIT ?2)";
-        let parameters = values![whole(oldest), limit(bounds.deliveries)];
-        // Attempts are removed first, because they are found through their deliveries.
-        let statement = format!("DELETE FROM attempts WHERE delivery IN ({surplus})");
-        self.transaction.execute(&statement, parameters)?;
-        let removed =
-            self.transaction.execute(&format!("DELETE FROM deliveries WHERE id IN ({surplus})"), parameters)?;
-        if removed > 0 {
+        let surplus: Vec<String> = self.surplus(bounds, oldest)?.into_iter().collect();
+        for part in surplus.chunks(AT_ONCE) {
+            let (ids, places) = (part.iter().map(SqlValue::from).collect::<Vec<_>>(), places(1, part.len()));
+            self.transaction.execute(&format!("DELETE FROM attempts WHERE delivery IN ({places})"), &ids)?;
+            self.transaction.execute(&format!("DELETE FROM deliveries WHERE id IN ({places})"), &ids)?;
+        }
+        if !surplus.is_empty() {
             self.remove_lone_events()?;
         }
         Ok(expired)
+    }
+
+    /// Returns the ids of finished deliveries that exceed the bounds, or ended before `oldest`, in seconds since 1970: up
+    /// to [`MOST_REMOVED`] for each bound.
+    fn surplus(&mut self, bounds: QueueBounds, oldest: u64) -> Result<BTreeSet<String>, DatabaseFault> {
+        let mut found = BTreeSet::new();
+        let mut add = |rows: Vec<Row>| {
+            for mut row in rows {
+                found.insert(row.take("id")?);
+            }
+            Ok::<_, DatabaseFault>(())
+        };
+        let query = format!("SELECT id FROM deliveries WHERE finished <= ?1 LIMIT {MOST_REMOVED}");
+        add(self.transaction.rows(&query, values![whole(oldest)])?)?;
+        // Dead letters have room of their own, because many deliveries that arrive must not push them out. Test:
+        // `finished_deliveries_are_kept_for_a_time_and_up_to_a_number`.
+        let query = format!(
+            "SELECT id FROM deliveries WHERE state = ?1 AND finished IS NOT NULL
+             ORDER BY finished DESC, rowid DESC LIMIT {MOST_REMOVED} OFFSET ?2"
+        );
+        for state in [DeliveryState::Delivered, DeliveryState::Dead] {
+            add(self.transaction.rows(&query, values![state.word(), limit(bounds.deliveries)])?)?;
+        }
+        // Test: `a_disabled_endpoint_keeps_a_share_of_the_dead_letters`.
+        let share = limit((bounds.deliveries / SHARE).max(1));
+        let query = "SELECT endpoint FROM deliveries WHERE finished IS NOT NULL AND state = 'dead' AND fault = ?1
+             GROUP BY endpoint HAVING count(*) > ?2";
+        let full = self.transaction.rows(query, values![DISABLED, share])?;
+        let query = format!(
+            "SELECT id FROM deliveries WHERE endpoint = ?1 AND finished IS NOT NULL AND state = 'dead' AND fault = ?2
+             ORDER BY finished DESC, rowid DESC LIMIT {MOST_REMOVED} OFFSET ?3"
+        );
+        for mut row in full {
+            add(self.transaction.rows(&query, values![&row.take::<String>("endpoint")?, DISABLED, share])?)?;
+        }
+        Ok(found)
     }
 
     /// Removes the events that no delivery needs any more.

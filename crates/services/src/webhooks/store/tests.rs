@@ -28,7 +28,7 @@ fn subscribers(mark: &str) -> Subscribers {
     let events = vec!["export.failed".to_owned()];
     let operators =
         vec![OperatorsEndpoint { id: "config:a".to_owned(), mark: mark.to_owned(), events: events.clone() }];
-    Subscribers { operators, of_clients: events }
+    Subscribers { operators, of_clients: events, most_waiting: 99 }
 }
 
 fn event(cause: &str) -> Event {
@@ -42,7 +42,9 @@ fn endpoint(id: &str, owner: &str, state: EndpointState) -> Endpoint {
         state,
         is_verified: state == EndpointState::Active,
         disabled_by: None,
+        disabled_at: None,
         events: vec!["export.failed".to_owned()],
+        filter: EndpointFilter::default(),
         created: 1,
         sealed: b"sealed".to_vec(),
     }
@@ -62,6 +64,10 @@ fn ended(next: NextStep) -> EndedAttempt {
     EndedAttempt { next, record }
 }
 
+fn raised(queued: usize, dead: usize) -> Raised {
+    Raised { queued, dead, kept: 0 }
+}
+
 const PACE: EndpointPace = EndpointPace { at_once: 3, per_second: 1_000 };
 
 #[tokio::test]
@@ -79,28 +85,20 @@ async fn an_event_is_for_the_endpoints_of_its_client_and_of_the_operator() {
                 let added = tables.register(&endpoint(id, owner, state), &client(owner), limits(10, 10), 1)?;
                 assert_eq!(added, Registered::Added);
             }
-            let raised = tables.raise(&event("a"), &subscribers("x"), 10, 5)?;
-            assert_eq!(raised, Raised { queued: 2, dead: 0 });
+            let led_to = tables.raise(&event("a"), &subscribers("x"), 10, 5)?;
+            assert_eq!(led_to, raised(2, 0));
             assert_eq!(tables.due(5_000)?, ["1", "config:a"]);
             assert_eq!(tables.raise(&event("a"), &subscribers("x"), 10, 5)?, Raised::default(), "it was raised before");
             let everyone = Event { audience: Audience::All, ..event("b") };
-            assert_eq!(tables.raise(&everyone, &subscribers("x"), 10, 5)?, Raised { queued: 3, dead: 0 });
+            assert_eq!(tables.raise(&everyone, &subscribers("x"), 10, 5)?, raised(3, 0));
             let other = Event { kind: "export.completed".to_owned(), ..event("c") };
             assert_eq!(tables.raise(&other, &subscribers("x"), 10, 5)?, Raised::default());
-            assert_eq!(
-                tables.raise(&event("d"), &subscribers("x"), 6, 5)?,
-                Raised { queued: 1, dead: 1 },
-                "a full queue"
-            );
-            tables.disable("config:a", DisabledBy::Gone)?;
-            assert_eq!(tables.raise(&event("e"), &subscribers("x"), 99, 5)?, Raised { queued: 1, dead: 0 });
-            assert_eq!(
-                tables.raise(&event("f"), &subscribers("y"), 99, 5)?,
-                Raised { queued: 2, dead: 0 },
-                "a new URL"
-            );
+            assert_eq!(tables.raise(&event("d"), &subscribers("x"), 6, 5)?, raised(1, 1), "a full queue");
+            tables.disable("config:a", DisabledBy::Gone, 5)?;
+            assert_eq!(tables.raise(&event("e"), &subscribers("x"), 99, 5)?, Raised { kept: 1, ..raised(1, 0) });
+            assert_eq!(tables.raise(&event("f"), &subscribers("y"), 99, 5)?, raised(2, 0), "a new URL");
             let none = Subscribers { of_clients: Vec::new(), ..subscribers("y") };
-            assert_eq!(tables.raise(&event("g"), &none, 99, 5)?, Raised { queued: 1, dead: 0 }, "clients have none");
+            assert_eq!(tables.raise(&event("g"), &none, 99, 5)?, raised(1, 0), "clients have none");
             let further = endpoint("9", "one", EndpointState::Active);
             assert_eq!(tables.register(&further, &client("one"), limits(2, 10), 1)?, Registered::ClientIsFull);
             assert_eq!(tables.register(&further, &client("one"), limits(9, 3), 1)?, Registered::AllAreFull);
@@ -109,6 +107,109 @@ async fn an_event_is_for_the_endpoints_of_its_client_and_of_the_operator() {
                 (tables.find("1", &one)?.is_none(), tables.due(5_000)?),
                 (true, vec!["3".into(), "config:a".into()])
             );
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_leaves_room_in_the_queue() {
+    let store = store("room");
+    store
+        .0
+        .call(|tables| {
+            let added = endpoint("1", "two", EndpointState::Active);
+            tables.register(&added, &client("two"), limits(10, 10), 1)?;
+            let bounded = Subscribers { most_waiting: 2, ..subscribers("x") };
+            let led_to = ["a", "b", "c"].map(|cause| tables.raise(&event(cause), &bounded, 10, 5).unwrap());
+            assert_eq!(led_to[1..], [raised(1, 0), raised(0, 1)]);
+            let full = tables.deliveries("config:a", Some(DeliveryState::Dead), None)?;
+            assert_eq!((full.len(), full[0].fault.as_deref()), (1, Some("queue_full")));
+            let everyone = Event { audience: Audience::All, ..event("d") };
+            assert_eq!(tables.raise(&everyone, &bounded, 10, 5)?, raised(1, 1), "others have room");
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn events_for_a_disabled_endpoint_are_kept_until_it_recovers_them() {
+    let store = store("kept");
+    store
+        .0
+        .call(|tables| {
+            let own = subscribers("x");
+            tables.raise(&event("a"), &own, 10, 5)?;
+            tables.transaction.execute("DELETE FROM deliveries", &[])?;
+            tables.disable("config:a", DisabledBy::Failures, 5)?;
+            for (cause, subject, now) in [("b", None, 10), ("c", Some("users"), 11), ("d", Some("users"), 20)] {
+                let event = Event { subject: subject.map(str::to_owned), ..event(cause) };
+                assert_eq!(tables.raise(&event, &own, 10, now)?, Raised { kept: 1, ..raised(0, 0) });
+                assert_eq!(tables.raise(&event, &own, 10, now)?, raised(0, 0), "it is raised again");
+            }
+            assert_eq!(tables.due(99_000)?, Vec::<String>::new());
+            let kept = tables.deliveries("config:a", None, None)?;
+            let facts: Vec<_> = kept
+                .iter()
+                .map(|one| (one.event.clone(), one.state, one.attempts, one.created, one.fault.as_deref()))
+                .collect();
+            let dead = |cause: &str, at| (event(cause).id, DeliveryState::Dead, 0, at, Some("endpoint_disabled"));
+            assert_eq!(facts, [dead("d", 20), dead("b", 10)], "the newer event of a subject is enough");
+            let lone = tables.transaction.cell::<i64>("SELECT count(*) FROM events WHERE subject IS NOT NULL", &[])?;
+            assert_eq!(lone, Some(1));
+            let range = |since| Revival::Endpoint("config:a".to_owned(), TimeRange { since, until: 99 });
+            assert_eq!(tables.revive(&range(1), 30_000)?, Revived::Inactive);
+            tables.enable("config:a")?;
+            assert_eq!(tables.revive(&range(12), 30_000)?, Revived::Queued(1));
+            assert_eq!(tables.revive(&range(1), 30_000)?, Revived::Queued(1));
+            assert_eq!(tables.due(30_000)?, ["config:a"]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_endpoint_is_disabled_once() {
+    let store = store("disabled");
+    store
+        .0
+        .call(|tables| {
+            tables.raise(&event("a"), &subscribers("x"), 10, 5)?;
+            let mut disable = |by, now| tables.disable("config:a", by, now).unwrap();
+            assert!(disable(DisabledBy::Gone, 6) && !disable(DisabledBy::Failures, 7));
+            assert!(disable(DisabledBy::Operator, 8) && !disable(DisabledBy::Operator, 9));
+            assert!(!disable(DisabledBy::Gone, 10), "an attempt that began before");
+            let disabled = tables.endpoint("config:a")?.unwrap();
+            assert_eq!((disabled.disabled_by, disabled.disabled_at), (Some(DisabledBy::Operator), Some(8)));
+            tables.enable("config:a")?;
+            assert_eq!(tables.endpoint("config:a")?.unwrap().disabled_at, None);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_disabled_endpoint_keeps_a_share_of_the_dead_letters() {
+    let store = store("share");
+    store
+        .0
+        .call(|tables| {
+            let own = subscribers("x");
+            tables.raise(&event("first"), &own, 10, 5)?;
+            let claimed = tables.claim("config:a", PACE, 1, 5_000, 6_000)?.remove(0);
+            tables.end(&claimed, &ended(NextStep::Dead), 5_000)?;
+            tables.disable("config:a", DisabledBy::Client, 5)?;
+            for (now, cause) in (10..).zip(["a", "b", "c", "d"]) {
+                tables.raise(&event(cause), &own, 10, now)?;
+            }
+            tables.clean(QueueBounds { keep: 100, deliveries: 20 }, 14)?;
+            let left = tables.deliveries("config:a", None, None)?;
+            let events: Vec<&str> = left.iter().map(|one| one.event.as_str()).collect();
+            assert_eq!(events, [event("d").id, event("c").id, event("first").id], "two, and what was attempted");
             Ok(())
         })
         .await
@@ -167,6 +268,25 @@ async fn an_endpoint_is_attempted_at_its_pace() {
 }
 
 #[tokio::test]
+async fn each_kind_of_turn_has_a_limit_of_its_own() {
+    let store = store("turns");
+    store
+        .0
+        .call(|tables| {
+            tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
+            let pace = EndpointPace { at_once: 1, per_second: 1 };
+            let mut take = |kind, now| tables.take_turns("config:a", kind, pace, 1, now).unwrap();
+            let kinds = [TurnKind::Verification, TurnKind::Trial, TurnKind::Delivery];
+            assert_eq!(kinds.map(|kind| take(kind, 5_000)), [1, 1, 1]);
+            assert_eq!(kinds.map(|kind| take(kind, 5_999)), [0, 0, 0]);
+            assert_eq!(kinds.map(|kind| take(kind, 6_000)), [1, 1, 1]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most() {
     let store = store("clock");
     store
@@ -174,8 +294,9 @@ async fn a_clock_that_is_set_back_holds_up_an_endpoint_for_a_second_at_most() {
         .call(|tables| {
             tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
             let two = EndpointPace { at_once: 3, per_second: 2 };
-            assert_eq!(tables.take_turns("config:a", two, 9, 3_600_000)?, 2);
-            let turns = [0, 499, 500, 1_000].map(|now| tables.take_turns("config:a", two, 9, now).unwrap());
+            assert_eq!(tables.take_turns("config:a", TurnKind::Delivery, two, 9, 3_600_000)?, 2);
+            let turns =
+                [0, 499, 500, 1_000].map(|now| tables.take_turns("config:a", TurnKind::Delivery, two, 9, now).unwrap());
             assert_eq!(turns, [0, 0, 1, 1]);
             Ok(())
         })
@@ -194,10 +315,14 @@ async fn a_pace_is_kept_whose_interval_is_no_whole_number_of_milliseconds() {
                 let most = usize::try_from(per_second).unwrap();
                 tables.raise(&event("a"), &subscribers("x"), 10, 1)?;
                 tables.transaction.execute("UPDATE endpoints SET whole_at = 0", &[])?;
-                assert_eq!(tables.take_turns("config:a", pace, 9_999, 2_000)?, most, "{per_second}: at once");
+                assert_eq!(
+                    tables.take_turns("config:a", TurnKind::Delivery, pace, 9_999, 2_000)?,
+                    most,
+                    "{per_second}: at once"
+                );
                 let mut taken = 0;
                 for now in 2_001..=3_000 {
-                    taken += tables.take_turns("config:a", pace, 9_999, now)?;
+                    taken += tables.take_turns("config:a", TurnKind::Delivery, pace, 9_999, now)?;
                 }
                 assert!((1..=most).contains(&taken), "{per_second}: {taken} in the next second");
             }
@@ -220,15 +345,16 @@ async fn finished_deliveries_are_kept_for_a_time_and_up_to_a_number() {
                 tables.end(&claimed, &ended(NextStep::Delivered), now * 1_000)?;
             }
             tables.raise(&event("e"), &subscribers("x"), 10, 13)?;
+            tables.raise(&event("f"), &subscribers("x"), 1, 13)?;
             let left = |tables: &mut WebhookTables<'_>| -> Result<(usize, i64, i64), DatabaseFault> {
                 let count = |table: &str| tables.transaction.cell(&format!("SELECT count(*) FROM {table}"), &[]);
                 let (events, attempts) = (count("events")?.unwrap(), count("attempts")?.unwrap());
                 Ok((tables.deliveries("config:a", None, None)?.len(), events, attempts))
             };
             tables.clean(QueueBounds { keep: 100, deliveries: 3 }, 13)?;
-            assert_eq!(left(tables)?, (4, 4, 3));
+            assert_eq!(left(tables)?, (5, 5, 3), "dead letters have room of their own");
             tables.clean(QueueBounds { keep: 1, deliveries: 3 }, 13)?;
-            assert_eq!(left(tables)?, (2, 2, 1));
+            assert_eq!(left(tables)?, (3, 3, 1));
             assert_eq!(tables.clean(QueueBounds { keep: 5, deliveries: 3 }, 18)?, 1, "no process knows its endpoint");
             let dead = tables.deliveries("config:a", Some(DeliveryState::Dead), None)?;
             assert_eq!(dead[0].fault.as_deref(), Some("expired"));
@@ -358,8 +484,8 @@ async fn a_delivery_under_way_keeps_its_event() {
                 let found = tables.deliveries("config:a", Some(DeliveryState::Queued), None).unwrap();
                 found.into_iter().map(|delivery| (delivery.event, delivery.attempts)).collect()
             };
-            let raised = tables.raise(&about("a", "users"), &own, 10, 5)?;
-            assert_eq!(raised, Raised { queued: 1, dead: 0 });
+            let led_to = tables.raise(&about("a", "users"), &own, 10, 5)?;
+            assert_eq!(led_to, raised(1, 0));
             assert_eq!(tables.raise(&about("b", "users"), &own, 10, 5)?, Raised::default(), "in place of it");
             assert_eq!(waiting(tables), [(event("b").id, 0)]);
             assert_eq!(tables.raise(&about("c", "orders"), &own, 10, 5)?.queued, 1, "another page");
