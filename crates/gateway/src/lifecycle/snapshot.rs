@@ -629,14 +629,15 @@ mod tests {
     #[test]
     fn learnt_limits_outlive_a_reload_of_the_same_route() {
         let first = build("127.0.0.1:1", "", None).unwrap();
-        let profile = UpstreamProfile { cap: Some(100), run: 7, ..UpstreamProfile::default() };
+        let profile = UpstreamProfile { cap: Some(100), run: 7, drift: Some(3), ..UpstreamProfile::default() };
         let learning = &first.routes[0].list.as_ref().unwrap().learning;
         let none = http::HeaderMap::new();
         let viewer = Viewer { headers: &none, known: None, told_apart_by: &[], bound: &[], impersonal: &[] };
         let scope = learning.scope("/users", "", viewer);
         let address = ([127, 0, 0, 1], 1).into();
         learning.add(scope, Some(address), LearntProfile { before: UpstreamProfile::default(), after: profile });
-        for (peer, known) in [("127.0.0.1:1", profile), ("127.0.0.1:2", UpstreamProfile::default())] {
+        let unknown = UpstreamProfile { drift: Some(0), ..UpstreamProfile::default() };
+        for (peer, known) in [("127.0.0.1:1", profile), ("127.0.0.1:2", unknown)] {
             let next = build(peer, "", Some(&first)).unwrap();
             let learning = &next.routes[0].list.as_ref().unwrap().learning;
             assert_eq!(learning.read(learning.cap(scope, address)), known, "{peer}");
