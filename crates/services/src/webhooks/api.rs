@@ -71,8 +71,8 @@ const AUTHORIZATION: Duration = Duration::from_secs(30);
 /// rest is cut off.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
-/// The rate limit for verifications of an endpoint, and for its tests. It is low because a client could otherwise make the gateway send
-/// many requests to a host that doesn't want them.
+/// The rate limit for verifications of an endpoint, and for its tests. It is low because a client could otherwise make the
+/// gateway send many requests to a host that doesn't want them.
 const VERIFICATIONS: EndpointPace = EndpointPace { at_once: 1, per_second: 1 };
 
 /// The rate limit for verifications of all endpoints of one host together, for the same reason.
