@@ -330,6 +330,37 @@ fn gaps_by_page_are_crossed_at_every_limit() {
     }
 }
 
+/// One answer of the largest size would show the whole list, and the flag is always true, if there is one.
+#[test]
+fn a_short_list_is_read_whole_over_its_gap() {
+    let mut faults = Vec::new();
+    for (family, hidden) in
+        [Family::Offset, Family::Page].into_iter().flat_map(|family| [(family, true), (family, false)])
+    {
+        for (before, gap, after) in [1, 2, 3, 9, 25]
+            .into_iter()
+            .flat_map(|before| [3, 6, 12, 20, 23].into_iter().flat_map(move |gap| [(before, gap, 1), (before, gap, 2)]))
+        {
+            for (limit, more) in [1, 2, 3, 5, 10, 20].into_iter().flat_map(|limit| [(limit, None), (limit, Some(true))])
+            {
+                let count = before + gap + after;
+                let rows = (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string()));
+                let mut list = List { cap: 50, ties: Ties::Ordered, ..List::new(family, rows) };
+                list.paging = Paging { hidden, ..Paging::new(family, Sizes::Free { least: 1, most: Some(50) }) };
+                let answer = |list: &List, slice: Slice| Answer {
+                    more,
+                    ..only(list, slice, |row| !(before..before + gap).contains(&row))
+                };
+                let items = list.walk_of(limit, answer).map(|(items, _)| items.len() as u64);
+                if !matches!(items, Ok(items) if items == before + after) {
+                    faults.push(format!("{family:?} {hidden} {before}+{gap}+{after} {more:?} {limit}: {items:?}"));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} walks: {faults:#?}", faults.len());
+}
+
 /// Totals count the items of their answer.
 #[test]
 fn totals_of_the_page_hide_no_items_among_hidden_rows() {

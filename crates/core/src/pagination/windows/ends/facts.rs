@@ -36,6 +36,8 @@ pub(super) struct PastAnswer {
     digest: u64,
     /// The digest of the first item's id; `None` if the answer has no item, or if it isn't noted.
     first: Option<u64>,
+    /// The same for the last item, in the sequence of the answer.
+    ends_with: Option<u64>,
 }
 
 impl PastAnswer {
@@ -128,6 +130,7 @@ impl SeenAnswers {
                 last: if is_noted { last_of(answer, order) } else { None },
                 digest: if is_noted { digest(answer) } else { 0 },
                 first: first_of(answer).filter(|_| is_noted),
+                ends_with: id_at(answer, answer.items.len().wrapping_sub(1)).filter(|_| is_noted),
             });
         }
     }
@@ -137,6 +140,7 @@ impl SeenAnswers {
         if let Some(first) = self.answers.first_mut().filter(|first| first.last.is_none() && first.slice == slice) {
             (first.last, first.digest) = (last_of(answer, order), digest(answer));
             first.first = first_of(answer);
+            first.ends_with = id_at(answer, answer.items.len().wrapping_sub(1));
         }
     }
 
@@ -341,10 +345,28 @@ impl SeenAnswers {
         self.listed().rfind(|seen| seen.standing == Standing::Listed).and_then(|seen| seen.more)
     }
 
+    /// Returns the largest number of rows that an answer to an offset certainly covers, although most of them are left
+    /// out: its last item is the last one of an answer to a larger offset too, so it reaches at least as far. Test:
+    /// `a_short_list_is_read_whole_over_its_gap`.
+    fn rows_of_an_answer(&self) -> u32 {
+        let offset = |seen: &PastAnswer| matches!(seen.slice, Slice::Offset { .. }).then(|| seen.slice.begins().0);
+        let with_last = || self.listed().filter(|seen| seen.ends_with.is_some());
+        let covers = |seen: &PastAnswer, other: &PastAnswer| {
+            let (from, to) = (offset(seen)?, offset(other)?.saturating_add(u64::from(other.count)));
+            // A list that begins again, or repeats its last page, shows items far from their places, but no fewer of
+            // them there.
+            let is_within = to <= end_of(seen.slice) && other.count < seen.count && seen.ends_with == other.ends_with;
+            is_within.then(|| u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX))
+        };
+        let rows = with_last().flat_map(|seen| with_last().filter_map(move |other| covers(seen, other)));
+        rows.max().unwrap_or(0)
+    }
+
     /// Returns the facts of the walk, with those of these answers. `before` is the total of the page before.
     pub(super) fn add_to(&self, carried: WalkFacts, mut before: Option<u64>) -> WalkFacts {
         let mut facts = carried;
         facts.rows_left_out |= self.rows_left_out;
+        facts.most = facts.most.max(self.rows_of_an_answer());
         for seen in self.listed() {
             facts.most = facts.most.max(seen.count);
             facts.more_said |= seen.more == Some(true);
@@ -373,8 +395,13 @@ fn last_of(answer: &Answer, order: &Order) -> Option<Answer> {
 
 /// Returns the digest of the id of an answer's first item; `None` if it has no item.
 fn first_of(answer: &Answer) -> Option<u64> {
+    id_at(answer, 0)
+}
+
+/// Returns the digest of the id of an answer's item; `None` if it has no such item.
+fn id_at(answer: &Answer, item: usize) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
-    (!answer.items.is_empty()).then(|| answer.id(0).hash(&mut hasher))?;
+    (item < answer.items.len()).then(|| answer.id(item).hash(&mut hasher))?;
     Some(hasher.finish())
 }
 

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::{
     KeyReader, SupposedEnd,
-    facts::{MoreClaims, MoreSaid},
+    facts::{self, MoreClaims, MoreSaid},
     looks::LookResult,
 };
 use crate::pagination::{
@@ -77,6 +77,9 @@ impl KeyReader<'_> {
                 Far::Same => is_silent = true,
                 Far::Unknown => {}
             }
+        }
+        if let Some(known) = self.look_at_the_largest_page(end).await? {
+            return Ok(known);
         }
         if let Some(item) = self.look_on(end, claims, is_silent).await? {
             return Ok(item);
@@ -205,6 +208,25 @@ impl KeyReader<'_> {
             return Ok(Far::Item(asked.slice.begins().0.saturating_add(size)));
         }
         Ok(if low > end.covered { Far::Edge(low) } else { Far::Same })
+    }
+
+    /// Looks at the page of the largest size that holds the last item, if only smaller pages were looked at: no size of
+    /// the walk was honoured, and looks of an unfilled size see little. Test:
+    /// `a_short_list_is_read_whole_over_its_gap`.
+    async fn look_at_the_largest_page(&mut self, end: &mut SupposedEnd) -> Result<Option<Refuted>, KeyHalt> {
+        let size = self.look_size();
+        if self.request.paging.family != Family::Page || end.size >= size || end.is_wide {
+            return Ok(None);
+        }
+        end.is_wide = true;
+        let slice = self.window_at(end.came.saturating_sub(1), size);
+        let LookResult::Item(asked, answer) = self.sight_of(end, slice).await? else { return Ok(None) };
+        let order = &self.request.order;
+        let is_beside = end.last.as_ref().is_none_or(|last| facts::begins_at_or_before(&answer, order, last));
+        Ok(Some(match is_beside || slice.begins().0 == 0 {
+            true => Refuted::Item(asked, Box::new(answer)),
+            false => Refuted::Towards(facts::end_of(slice)),
+        }))
     }
 
     /// Looks on without a hole, and then at growing distances. A list of which nothing says more is looked at less.

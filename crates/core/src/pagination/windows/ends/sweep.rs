@@ -7,7 +7,7 @@
 use super::{
     super::take::look_at,
     EndVerdict, KeyNext, KeyReader, SupposedEnd,
-    facts::{self, NearSide},
+    facts::{self, MoreClaims, NearSide},
 };
 use crate::pagination::{
     answer::{Answer, Standing},
@@ -18,7 +18,7 @@ use crate::pagination::{
     position::Anchor,
     refusal::Refusal,
     rows,
-    slices::AskedSlice,
+    slices::{AskedSlice, Halt},
     upstream::Stop,
     window::Offset,
 };
@@ -190,7 +190,17 @@ impl KeyReader<'_> {
             is_wide: false,
             comes_again: false,
         };
-        match self.verdict_on(end).await? {
+        let doubt = self.doubted(&end, MoreClaims::default());
+        let verdict = match self.verdict_on(end).await {
+            // The budget is spent, and the sweep has shown no item beyond: the end is served, and marked.
+            Err(Halt::Stop(Stop::Refused(Refusal::BudgetExceeded)))
+                if self.seen.beyond(&self.request.order, last.as_ref()).is_none() =>
+            {
+                EndVerdict::Doubted(doubt)
+            }
+            verdict => verdict?,
+        };
+        match verdict {
             EndVerdict::Beyond(asked, answer) => {
                 let Ok(view) = self.view(*answer, asked) else { return Ok(None) };
                 // The gap has items up to the last one. Test: `gaps_by_page_are_crossed_at_every_limit`.
