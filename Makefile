@@ -14,6 +14,7 @@
 #   make profile           makes the profile of release builds, benches/profile, from the benchmark's load: RELEASING.md
 #   make quick             runs the quick tests for a change of the core, in about a minute
 #   make soak SECONDS=60   runs the simulator for this time, from a seed that it prints; more: `cargo sim --help`
+#   make at-length         runs the end-to-end tests with the load of which `make test` has a tenth: an hour
 #   make drawn-lists       walks lists that seeds draw through learn, check, run and walk, and judges them by their rows:
 #                          SEEDS=0:40
 #   make restarts          walks lists during 200 reloads, upgrades and rolling restarts; takes some minutes
@@ -186,6 +187,10 @@ quick:
 .PHONY: soak
 soak:
 	cargo sim soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: at-length
+at-length: build-needs test-env
+	CURSORGATE_AT_LENGTH=1 cargo test --locked --test end_to_end
 
 .PHONY: drawn-lists
 drawn-lists: build-needs

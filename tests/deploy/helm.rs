@@ -166,7 +166,7 @@ fn the_chart_is_the_manifests_with_values() {
 fn values_fit_each_other() {
     let rendered = Rendered::with("");
     let configuration = rendered.one("ConfigMap")["data"]["cursorgate.toml"].as_str().expect("a text");
-    let (is_valid, report) = check(configuration, KEYS, &["1"], KEY);
+    let (is_valid, report) = check(configuration, KEYS, &["1", "admin"], KEY);
     assert!(is_valid, "{report}");
     let init = &rendered.pod()["initContainers"][0];
     assert_eq!(init["args"], json!(["check", "--quiet", "--config", "/etc/cursorgate/config/cursorgate.toml"]));

@@ -4,6 +4,7 @@ use crate::harness::{
     Numbers,
     gateway::Gateway,
     list::{PLAIN, Setup, serve, users},
+    scaled,
     upstream::Upstream,
 };
 
@@ -308,7 +309,7 @@ fn no_query_makes_the_gateway_fail() {
     let (_upstream, gateway) = started();
     let mut connection = gateway.connect();
     let mut numbers = Numbers::new(7);
-    for round in 0..5_000 {
+    for round in 0..scaled(10_000) {
         let query = (0..numbers.below(14)).map(|_| PIECES[numbers.below(PIECES.len())]).collect::<String>();
         let target = format!("/users?{query}");
         let response = connection

@@ -13,7 +13,7 @@ use crate::{
         http::Response,
         http2,
         list::{PLAIN, Setup, body, serve, users},
-        metric,
+        metric, scaled,
         upstream::Upstream,
     },
     third_party::python,
@@ -326,17 +326,16 @@ fn a_reload_keeps_what_clients_have_used() {
     }
 }
 
-/// A hundred thousand made-up credentials take a bounded amount of memory. They neither free a client from its limit
+/// Made-up credentials take a bounded amount of memory. They neither free a client from its limit
 /// nor shut another client out.
 #[test]
 fn made_up_clients_shut_no_other_client_out() {
-    const CLIENTS: usize = 100_000;
-    const THREADS: usize = 4;
+    const THREADS: u64 = 4;
     let (_upstream, gateway) = started(&FIVE);
     for _ in 0..4 {
         assert_eq!(as_client(&gateway, "/users?cursor=start&limit=5", "known").status, 200);
     }
-    let made_up = |thread: usize, count: usize| {
+    let made_up = |thread: u64, count: u64| {
         let mut connection = gateway.connect();
         for number in 0..count {
             let name = format!("made-up-{thread}-{number}");
@@ -350,7 +349,7 @@ fn made_up_clients_shut_no_other_client_out() {
     let before = gateway.resident_memory();
     thread::scope(|scope| {
         for thread in 0..THREADS {
-            scope.spawn(move || made_up(thread, CLIENTS / THREADS));
+            scope.spawn(move || made_up(thread, scaled(100_000) / THREADS));
         }
     });
     let grown = gateway.resident_memory().saturating_sub(before);

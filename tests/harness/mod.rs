@@ -21,6 +21,12 @@ use std::{
 /// The time after which a test gives up waiting. It ends tests that hang, and isn't an assertion on speed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Returns `all`, or a tenth of it unless `make at-length` runs the test: the load of tests whose bounds a part of it
+/// reaches already.
+pub(crate) fn scaled(all: u64) -> u64 {
+    if std::env::var_os("CURSORGATE_AT_LENGTH").is_some() { all } else { all / 10 }
+}
+
 /// Returns the time, for deadlines of tests.
 #[expect(clippy::disallowed_methods, reason = "a test's patience is measured on the real clock")]
 pub(crate) fn now() -> Instant {

@@ -125,7 +125,7 @@ impl MetricFamily {
     pub(super) fn index(&self, values: &[&str]) -> Option<usize> {
         self.labels.iter().zip(values).try_fold(0, |index, ((_, known), value)| {
             // Only the known values have a counter, so clients can't add counters by choosing values. Test:
-            // `a_hundred_thousand_client_keys_leave_the_number_of_series_bounded`.
+            // `client_keys_leave_the_number_of_series_bounded`.
             let at = known.iter().position(|known| known == value);
             debug_assert!(at.is_some(), "{value} is not a value of {}", self.name);
             Some(index * known.len() + at?)
