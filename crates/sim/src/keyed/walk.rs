@@ -302,6 +302,7 @@ impl<'a> Walk<'a> {
             self.outcome.met.page(&exchange, self.last_state.as_ref());
             self.last_state = Some(Rc::clone(&made.passed[0]));
         }
+        self.upstream.tell(|| told(page, &rows));
         exchange.keeps_promises()?;
         // A page whose claim the checker can't derive may be right: it is counted, and `Bounds::unclear` bounds the
         // number.
@@ -327,7 +328,6 @@ impl<'a> Walk<'a> {
         let certain = exchange.is_certain();
         let first_total = aim.first_total.or(page.total);
         let last = page.last.clone().map(|target| Aim { target, first_total, ..Aim::end() });
-        self.upstream.tell(|| told(page, &rows));
         Ok(Served { made, rows, next, previous, last, certain, limit })
     }
 

@@ -653,3 +653,17 @@ fn totals_of_the_page_are_no_change() {
         assert_eq!(items.len() as u64, count, "{limit}");
     }
 }
+
+/// A silent cap makes pages cost more requests than their budget, so none is left for the end.
+#[test]
+fn an_end_that_the_total_confirms_has_no_mark() {
+    for (run, limit) in [1, 4, 6].into_iter().flat_map(|run| [50, 70, 90, 100].map(|limit| (run, limit))) {
+        let rows = (0..400_u64).map(|row| ((1_000 + row / run).to_string(), (1_000 + row).to_string()));
+        let mut list = List { cap: 25, total: Some(400), ties: Ties::Unordered, ..List::new(Family::Offset, rows) };
+        list.paging.sizes = Sizes::Free { least: 1, most: Some(100) };
+        if let Ok((items, pages)) = list.walk_of(limit, List::answer) {
+            let doubt = pages.last().unwrap().doubted_end.clone();
+            assert_eq!((items.len(), doubt), (400, None), "runs of {run}, limit {limit}");
+        }
+    }
+}

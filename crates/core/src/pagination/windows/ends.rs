@@ -581,8 +581,10 @@ impl KeyReader<'_> {
         if self.claimed.is_supposed || !self.draft.claims_the_end() || !is_after {
             return self.unasked(Unasked::Spent);
         }
+        // A statement that confirms the end needs no request. Test: `an_end_that_the_total_confirms_has_no_mark`.
         let claims = self.claims(&end);
-        self.claimed.doubt = Some(self.doubted(&end, claims));
+        let is_confirmed = self.is_free(&end) || self.is_settled(&end);
+        self.claimed.doubt = (!is_confirmed).then(|| self.doubted(&end, claims));
         self.claimed.is_judged = true;
         KeyHalt::Instead(KeyTurn::Serve { cut_off: false })
     }

@@ -10,7 +10,10 @@ use super::{
 use crate::pagination::{
     answer::Answer,
     direction::Way,
-    judge::{end::Witness, evidence::Evidence},
+    judge::{
+        end::Witness,
+        evidence::{Evidence, loose},
+    },
     limits::END_REFUTATIONS,
     paging::Family,
     plan,
@@ -132,6 +135,13 @@ impl KeyReader<'_> {
         };
         if self.seen.shows_within(&between) {
             return Ok(KeyTurn::Window);
+        }
+        // Ties in any order may be within the gap although both sides show others of their run. Regression:
+        // `crates/sim/regressions/ties-of-a-run-beside-a-gap.txt`.
+        let last = self.draft.last_before_the_end();
+        let begins = far_asked.slice.begins().0;
+        if way == Way::Forward && loose(&order) && self.seen.is_past_before(begins, &order, last.as_ref()) {
+            return Err(self.lost());
         }
         let lapses = self.seen.read_before(far_asked.slice, gap);
         if !lapses.is_empty() {

@@ -219,6 +219,11 @@ impl SeenAnswers {
         beyond.map(|seen| seen.slice).min_by_key(|slice| end_of(*slice))
     }
 
+    /// Returns whether an answer to a slice that begins before an offset shows an item after `last`.
+    pub(super) fn is_past_before(&self, offset: u64, order: &Order, last: Option<&Anchor>) -> bool {
+        self.listed().any(|seen| seen.slice.begins().0 < offset && seen.is_past(order, last))
+    }
+
     /// Returns whether an answer to this slice shows an item after `last`.
     pub(in crate::pagination::windows) fn is_past_in(
         &self,
