@@ -1,6 +1,6 @@
 //! The route table, which finds the route of a request.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use matchit::Router;
 
@@ -12,8 +12,17 @@ use cursorgate_config::diagnostic::Diagnostics;
 /// segments over parameters. For a request to `/users/me`, the path `/users/me` has precedence over `/users/{user}`,
 /// which has precedence over `/{*rest}`.
 pub struct RouteTable {
-    by_host: HashMap<String, Router<Arc<Route>>>,
-    any_host: Router<Arc<Route>>,
+    by_host: HashMap<String, HostTable>,
+    any_host: HostTable,
+}
+
+/// The routes of one host, or of all hosts.
+#[derive(Default)]
+struct HostTable {
+    paths: Router<Arc<Route>>,
+    /// The paths that end in a wildcard and overlap paths of `paths` in a way that the router can't rank: `/{*rest}`
+    /// beside `/{team}/users`. They match what no path of `paths` matches.
+    wildcards: Router<Arc<Route>>,
 }
 
 /// A route that matches a request, with the parameters of its path.
@@ -27,8 +36,8 @@ pub struct RouteMatch {
 impl RouteTable {
     /// Compiles the table. Invalid paths, and routes that match the same requests, are reported in `diagnostics`.
     pub fn compile(routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
-        let mut table = Self { by_host: HashMap::new(), any_host: Router::new() };
-        let mut patterns = Vec::with_capacity(routes.len());
+        let mut table = Self { by_host: HashMap::new(), any_host: HostTable::default() };
+        let mut patterns: Vec<(String, &Arc<Route>)> = Vec::with_capacity(routes.len());
         for route in routes {
             let pattern = pattern(&route.path.value).unwrap_or_else(|wrong| {
                 let help = "no request has such a path: write it without the faulty part";
@@ -36,21 +45,25 @@ impl RouteTable {
                 // The unchanged path is used instead, to find the faults of the other routes too.
                 route.path.value.clone()
             });
+            patterns.push((pattern, route));
+        }
+        // Wildcards come last, and of these the shortest, so that each path is added after all that are more specific.
+        patterns.sort_by_key(|(pattern, _)| pattern.contains("/{*").then(|| Reverse(pattern.split('/').count())));
+        for (pattern, route) in &patterns {
             for host in hosts(route) {
-                if let Err(error) = table.router(host).insert(without_slash(&pattern), Arc::clone(route)) {
+                if let Err(error) = table.host(host).insert(pattern, route) {
                     report(route, host, &error, diagnostics);
                 }
             }
-            patterns.push(pattern);
         }
         // `/{*rest}` also matches `/`, and `/a/{*rest}` matches `/a/`, unless another route has exactly that path.
-        for (route, pattern) in routes.iter().zip(&patterns) {
+        for (pattern, route) in &patterns {
             let Some((base, _)) = pattern.split_once("/{*") else { continue };
             for host in hosts(route) {
                 let base = if base.is_empty() { "/" } else { base };
                 // A conflict means that another route has exactly this path and takes precedence. Test:
                 // `the_more_specific_route_wins`.
-                let _ = table.router(host).insert(base, Arc::clone(route));
+                let _ = table.host(host).paths.insert(base, Arc::clone(route));
             }
         }
         table
@@ -61,15 +74,41 @@ impl RouteTable {
     #[must_use]
     pub fn find(&self, host: Option<&str>, path: &str) -> Option<RouteMatch> {
         let named = host.and_then(|host| self.by_host.get(host));
-        named.and_then(|router| find(router, path)).or_else(|| find(&self.any_host, path))
+        named.and_then(|table| table.find(path)).or_else(|| self.any_host.find(path))
     }
 
-    fn router(&mut self, host: Option<&str>) -> &mut Router<Arc<Route>> {
+    fn host(&mut self, host: Option<&str>) -> &mut HostTable {
         match host {
             Some(host) => self.by_host.entry(host.to_owned()).or_default(),
             None => &mut self.any_host,
         }
     }
+}
+
+impl HostTable {
+    fn insert(&mut self, pattern: &str, route: &Arc<Route>) -> Result<(), matchit::InsertError> {
+        let path = without_slash(pattern);
+        match self.paths.insert(path, Arc::clone(route)) {
+            Err(matchit::InsertError::Conflict { with }) if path.contains("/{*") && shape(&with) != shape(path) => {
+                self.wildcards.insert(path, Arc::clone(route))
+            }
+            inserted => inserted,
+        }
+    }
+
+    fn find(&self, path: &str) -> Option<RouteMatch> {
+        find(&self.paths, path).or_else(|| find(&self.wildcards, path))
+    }
+}
+
+/// Returns a path without the names of its parameters.
+fn shape(path: &str) -> String {
+    let segment = |segment: &str| match segment.strip_prefix('{') {
+        Some(name) if name.starts_with('*') => "{*}".to_owned(),
+        Some(_) => "{}".to_owned(),
+        None => segment.to_owned(),
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
 impl std::fmt::Debug for RouteTable {

@@ -44,9 +44,16 @@ fn the_more_specific_route_wins() {
         ("orders", "/users/{user}/orders", &[]),
         ("files", "/files/{*tail}", &[]),
         ("shop_user", "/users/{user}", &["shop.example"]),
+        ("team", "/{team}/lists/{list}", &[]),
+        ("team_files", "/{team}/files/{*tail}", &[]),
     ])
     .unwrap();
     for (host, path, route) in [
+        (None, "/red/lists/7", "team"),
+        (None, "/red/files/a/b", "team_files"),
+        (None, "/red/files", "team_files"),
+        (None, "/red/lists", "rest"),
+        (None, "/red", "rest"),
         (None, "/users/me", "me"),
         (None, "/users/me/", "me"),
         (None, "/users/7", "any_user"),
@@ -103,6 +110,7 @@ fn two_routes_for_the_same_requests_are_a_fault() {
     for routes in [
         &[("one", "/users/{user}", &[][..]), ("other", "/users/{id}", &[])][..],
         &[("one", "/users", &["a.example"]), ("other", "/users", &["b.example", "a.example"])],
+        &[("one", "/files/{*tail}", &[]), ("other", "/files/{*rest}", &[])],
     ] {
         let faults = table(routes).unwrap_err();
         assert_eq!(faults.len(), 1, "{faults:?}");
