@@ -18,8 +18,8 @@ walked=$(mktemp)
 trap 'rm -f "$said" "$walked"; kill $(jobs -p) 2>/dev/null || true' EXIT
 cargo test --locked --no-fail-fast --package cursorgate-mutants
 # The simulator walks while the other tests wait for processes, and gives way to them.
-cargo test --locked --no-run --package cursorgate-sim
-nice -n 19 cargo test --locked --no-fail-fast --package cursorgate-sim >"$walked" 2>&1 &
+cargo test --locked --profile sim --no-run --package cursorgate-sim
+nice -n 19 cargo test --locked --profile sim --no-fail-fast --package cursorgate-sim >"$walked" 2>&1 &
 walks=$!
 
 # Waits for the simulator, and exits with the worse of its status and the given one.

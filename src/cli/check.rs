@@ -157,7 +157,9 @@ fn text(
         let routes = report::count(settings.routes.len(), "route");
         let (errors, warnings) = checked.diagnostics.counts();
         let (errors, warnings) = (report::count(errors, "error"), report::count(warnings, "warning"));
-        let _ = writeln!(text, "{asked}\n{routes}, {warnings}, {errors}");
+        text.push_str(asked);
+        let blank = if text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(text, "{blank}{routes}, {warnings}, {errors}");
         return report::output(&text);
     }
     // The author of a route may have no access to the keys, so the description is printed without them. Test:

@@ -200,7 +200,7 @@ fn check_is_short_for_many_routes() {
     assert!(!brief.contains("forwards ") && brief.contains("--route NAME") && brief.contains("60 routes"), "{brief}");
     let one = check(&["--route", "list-7"]);
     assert!(one.contains("/list-7") && one.contains("forwards ") && !one.contains("/list-8"), "{one}");
-    assert!(check(&["--quiet"]).trim().lines().count() == 1, "{}", check(&["--quiet"]));
+    assert!(check(&["--quiet"]).lines().count() == 1, "{}", check(&["--quiet"]));
 }
 
 /// `check` describes each service and its path, and says at which processes idempotency keys hold.

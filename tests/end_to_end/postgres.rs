@@ -88,10 +88,6 @@ struct Harm {
 }
 
 impl Legacy {
-    fn start() -> Self {
-        Self::start_with(&[])
-    }
-
     /// Starts the service with these command-line arguments, and waits until it listens.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams/postgres/service.py");

@@ -25,18 +25,18 @@ pub(super) const fn liveness(pulse: PulseState) -> (StatusCode, &'static str) {
 }
 
 /// Returns the status and the text of the readiness check. A process is ready if a store is down, because it serves
-/// pages without the store; the text then has the name of the first such store in `down`.
+/// pages without the store; the text then says so of each such store, as `down` does.
 pub(super) fn readiness(
     stopping: bool,
     pulse: PulseState,
-    down: Option<&str>,
+    down: &[String],
 ) -> (StatusCode, std::borrow::Cow<'static, str>) {
-    match (stopping, pulse, down) {
-        (true, ..) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into()),
-        (false, PulseState::Stalled | PulseState::Dead, _) => {
+    match (stopping, pulse) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into()),
+        (false, PulseState::Stalled | PulseState::Dead) => {
             (StatusCode::SERVICE_UNAVAILABLE, "the threads that serve clients are blocked\n".into())
         }
-        (false, PulseState::Beating, Some(store)) => (StatusCode::OK, format!("ok, but {store}\n").into()),
-        (false, PulseState::Beating, None) => (StatusCode::OK, "ok\n".into()),
+        (false, PulseState::Beating) if down.is_empty() => (StatusCode::OK, "ok\n".into()),
+        (false, PulseState::Beating) => (StatusCode::OK, format!("ok, but {}\n", down.join(", ")).into()),
     }
 }

@@ -358,15 +358,12 @@ impl Admin {
 
     fn readiness(&self, _request: &AdminRequest<'_>) -> AdminAnswer {
         let degraded = self.live.pin().store.as_ref().is_some_and(|store| store.link.is_degraded());
-        let of_service = metrics::service_stores_of(&self.vitals);
-        let of_service = of_service.iter().find(|(_, store)| store.is_up() == Some(false));
-        let down = match (degraded, of_service) {
-            (true, _) => Some("the shared store is degraded".to_owned()),
-            (false, Some((name, _))) => Some(format!("the store of {name} is down")),
-            (false, None) => None,
-        };
+        let mut down: Vec<_> = degraded.then(|| "the shared store is degraded".to_owned()).into_iter().collect();
+        let of_services = metrics::service_stores_of(&self.vitals);
+        let of_services = of_services.iter().filter(|(_, store)| store.is_up() == Some(false));
+        down.extend(of_services.map(|(name, _)| format!("the store of {name} is down")));
         let pulse = self.vitals.pulse().state();
-        let (status, body) = health::readiness(self.vitals.is_stopping(), pulse, down.as_deref());
+        let (status, body) = health::readiness(self.vitals.is_stopping(), pulse, &down);
         (status, TEXT, body)
     }
 
@@ -549,11 +546,13 @@ mod tests {
     #[test]
     fn health_is_ready_until_the_process_stops_or_stalls() {
         use crate::lifecycle::process::PulseState::{Beating, Dead, Stalled};
-        assert_eq!(health::readiness(false, Beating, None), (StatusCode::OK, "ok\n".into()));
-        let down = health::readiness(false, Beating, Some("the store of exports is down"));
-        assert_eq!(down, (StatusCode::OK, "ok, but the store of exports is down\n".into()));
-        assert_eq!(health::readiness(true, Beating, None).0, 503);
-        assert_eq!([Stalled, Dead].map(|pulse| health::readiness(false, pulse, None).0.as_u16()), [503; 2]);
+        assert_eq!(health::readiness(false, Beating, &[]), (StatusCode::OK, "ok\n".into()));
+        let down = ["exports", "webhooks"].map(|name| format!("the store of {name} is down"));
+        let down = health::readiness(false, Beating, &down);
+        let said = "ok, but the store of exports is down, the store of webhooks is down\n";
+        assert_eq!(down, (StatusCode::OK, said.into()));
+        assert_eq!(health::readiness(true, Beating, &[]).0, 503);
+        assert_eq!([Stalled, Dead].map(|pulse| health::readiness(false, pulse, &[]).0.as_u16()), [503; 2]);
         let alive = [Beating, Stalled, Dead].map(|pulse| health::liveness(pulse).0.as_u16());
         assert_eq!(alive, [200, 200, 503], "a stall that might end restarts nothing");
     }

@@ -416,15 +416,16 @@ pub(super) fn next(settings: &WebhookSettings, attempts: u32, sent: &SentAttempt
 fn log(claimed: &Claimed, receiver: &Receiver, sent: &SentAttempt, next: NextStep) {
     let Claimed { id, endpoint, event, attempts, .. } = claimed;
     let (attempt, host, end, detail) = (attempts + 1, &receiver.url.host, sent.end.word(), sent.cause.as_deref());
+    let status = sent.status();
     match next {
         NextStep::Delivered => {
             tracing::debug!(service = NAME, id, endpoint, event, attempt, %host, "a webhook is delivered");
         }
         NextStep::Again(_) => {
-            tracing::info!(service = NAME, id, endpoint, event, attempt, %host, end, detail, "a webhook is sent again later");
+            tracing::info!(service = NAME, id, endpoint, event, attempt, %host, end, status, detail, "a webhook is sent again later");
         }
         NextStep::Dead => {
-            tracing::warn!(service = NAME, id, endpoint, event, attempt, %host, end, detail, "a webhook is a dead letter");
+            tracing::warn!(service = NAME, id, endpoint, event, attempt, %host, end, status, detail, "a webhook is a dead letter");
         }
     }
 }

@@ -91,12 +91,16 @@ pub(super) struct SentAttempt {
 }
 
 impl SentAttempt {
+    /// Returns the status of the answer; `None` if there is no answer.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.record.response.as_ref().map(|answer| answer.status)
+    }
+
     /// Returns the reason that the answer doesn't verify the endpoint; `None` if it does, which means that its status
     /// is 2xx and its body is a JSON object with the challenge.
     pub(super) fn unverified(&self, challenge: &str) -> Option<String> {
         if self.end != AttemptEnd::Delivered {
-            let status =
-                self.record.response.as_ref().map(|answer| format!("the endpoint answered with {}", answer.status));
+            let status = self.status().map(|status| format!("the endpoint answered with {status}"));
             let said = status.or_else(|| self.record.detail.clone());
             return Some(said.unwrap_or_else(|| "the endpoint did not answer".to_owned()));
         }
