@@ -69,7 +69,10 @@ fn begin(gateway: &Gateway, target: &str, headers: &[(&str, &str)], order: &Valu
 
 /// Starts an export and returns the path of its status.
 fn begun(gateway: &Gateway, target: &str, headers: &[(&str, &str)], order: &Value) -> String {
-    let answer = begin(gateway, target, headers, order);
+    // A database under load may be late with its answer.
+    let answer = eventually("an export", || {
+        Some(begin(gateway, target, headers, order)).filter(|answer| answer.outcome() != "503 store_unavailable")
+    });
     assert_eq!(answer.status, 202, "{}", answer.text());
     answer.header("location").expect("a location").to_owned()
 }

@@ -662,7 +662,7 @@ fn an_end_that_the_total_confirms_has_no_mark() {
         let mut list = List { cap: 25, total: Some(400), ties: Ties::Unordered, ..List::new(Family::Offset, rows) };
         list.paging.sizes = Sizes::Free { least: 1, most: Some(100) };
         if let Ok((items, pages)) = list.walk_of(limit, List::answer) {
-            let doubt = pages.last().unwrap().doubted_end.clone();
+            let doubt = pages.last().unwrap().doubted_end;
             assert_eq!((items.len(), doubt), (400, None), "runs of {run}, limit {limit}");
         }
     }

@@ -583,7 +583,8 @@ impl KeyReader<'_> {
         }
         // A statement that confirms the end needs no request. Test: `an_end_that_the_total_confirms_has_no_mark`.
         let claims = self.claims(&end);
-        let is_confirmed = self.is_free(&end) || self.is_settled(&end);
+        let shows_none = self.seen.beyond(&self.request.order, end.last.as_ref()).is_none();
+        let is_confirmed = shows_none && (self.is_free(&end) || self.is_settled(&end));
         self.claimed.doubt = (!is_confirmed).then(|| self.doubted(&end, claims));
         self.claimed.is_judged = true;
         KeyHalt::Instead(KeyTurn::Serve { cut_off: false })
