@@ -326,8 +326,8 @@ fn a_reload_keeps_what_clients_have_used() {
     }
 }
 
-/// Made-up credentials take a bounded amount of memory. They neither free a client from its limit
-/// nor shut another client out.
+/// Made-up credentials neither free a client from its limit nor shut another client out. They take a bounded amount of
+/// memory, as only the test at length can show.
 #[test]
 fn made_up_clients_shut_no_other_client_out() {
     const THREADS: u64 = 4;

@@ -24,7 +24,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Returns `all`, or a tenth of it unless `make at-length` runs the test: the load of tests whose bounds a part of it
 /// reaches already.
 pub(crate) fn scaled(all: u64) -> u64 {
-    if std::env::var_os("CURSORGATE_AT_LENGTH").is_some() { all } else { all / 10 }
+    if is_at_length() { all } else { all / 10 }
+}
+
+/// Returns whether `make at-length` runs the test.
+pub(crate) fn is_at_length() -> bool {
+    std::env::var_os("CURSORGATE_AT_LENGTH").is_some()
 }
 
 /// Returns the time, for deadlines of tests.
