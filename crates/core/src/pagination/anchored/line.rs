@@ -55,15 +55,17 @@ impl MarkLine {
         Self { marks, passed }
     }
 
-    /// Returns these marks after older ones that an answer may have left out: those before the first mark that both
-    /// lines have, as far as [`Marks::PASSED`] allows. Without the older marks, one that moves could outvote the few
-    /// marks of a short answer: `regressions/marks-that-a-short-answer-leaves-out.txt`. Test:
+    /// Returns these marks after the older ones of served items that an answer leaves out, as far as [`Marks::PASSED`]
+    /// allows. Without the older marks, one that moves could outvote the few marks of a short answer:
+    /// `regressions/marks-that-a-short-answer-leaves-out.txt`. Test:
     /// `older_marks_precede_the_few_marks_of_a_short_answer`.
     pub(super) fn led_by(mut self, older: &Self) -> Self {
-        let is_shown = |mark: &Mark| self.marks.contains(mark);
-        let joint = older.served().iter().position(is_shown).unwrap_or(older.passed);
         let room = Marks::PASSED.saturating_sub(self.passed);
-        let lead = older.marks[joint.saturating_sub(room)..joint].to_vec();
+        let left_out = |mark: &&Mark| !self.marks.contains(mark);
+        // The answer may show an older mark because its item has moved past the others, so these are kept although they
+        // were after it: `regressions/a-mark-that-moves-past-the-others-twice.txt`.
+        let mut lead: Vec<Mark> = older.served().iter().filter(left_out).copied().collect();
+        lead.drain(..lead.len().saturating_sub(room));
         self.passed += lead.len();
         self.marks.splice(0..0, lead);
         self
@@ -175,8 +177,8 @@ mod tests {
             ("abc|d", "d|", "bcd|"),
             ("abc|d", "cde|", "cde|"),
             ("abc|d", "d|e", "bcd|e"),
-            // The answer shows where `a` is, and the items after it are gone or elsewhere, so no older mark is kept.
-            ("abc|d", "ad|e", "ad|e"),
+            // `b` and `c` are gone, or `a` has moved past them.
+            ("abc|d", "ad|e", "cad|e"),
             ("|d", "d|e", "d|e"),
         ] {
             assert_eq!(line(shown).led_by(&line(older)), line(expected), "{older} {shown}");

@@ -4,7 +4,10 @@
 //! the search's reach shows enough marks, all answers decide together, by their expected offsets.
 
 use super::{
-    super::{mark::Marker, order::Order},
+    super::{
+        mark::{Mark, Marker},
+        order::Order,
+    },
     line::{MarkLine, Sight},
     passed::Recognised,
     place::{self, Place, Seen, Unseen},
@@ -22,6 +25,8 @@ pub(super) struct Sightings {
     /// True if this request has read the place itself; false if a cursor names it. A mark that is where it was a moment
     /// ago hasn't moved.
     fresh: bool,
+    /// True if two neighbouring marks may decide the place although no answer shows the others.
+    pairs_decide: bool,
     /// The answers, and the marks that each shows.
     views: Vec<(View, Vec<Sight>)>,
     /// The index of the first answer that looked at the deciding marks once more; `None` before that.
@@ -59,6 +64,8 @@ pub(super) struct Found {
     pub(super) stragglers: u32,
     /// The marks of served items that were recognised.
     pub(super) recognised: Recognised,
+    /// The marks that the answer doesn't show, if two neighbouring marks alone decided the place.
+    pub(super) unseen: Vec<Mark>,
 }
 
 /// The knowledge of the items right next to the marks that were looked at once more.
@@ -81,12 +88,19 @@ pub(super) struct Decision {
     /// True if an unserved item may be right before the page: the page begins at the edge of its answer, and the mark
     /// there isn't the next item's.
     pub(super) open: bool,
+    /// True if two neighbouring marks alone decided the place.
+    by_pair: bool,
 }
 
 impl Sightings {
     /// Begins without any answer.
     pub(super) fn new(line: MarkLine, way: Way, boundary: u64, fresh: bool) -> Self {
-        Self { line, way, boundary, fresh, views: Vec::new(), closer: None }
+        Self { line, way, boundary, fresh, pairs_decide: true, views: Vec::new(), closer: None }
+    }
+
+    /// Returns these sightings, in which two marks decide no place unless the others couldn't change the decision.
+    pub(super) fn without_pairs(self) -> Self {
+        Self { pairs_decide: false, ..self }
     }
 
     /// Returns the marks around the boundary.
@@ -126,7 +140,12 @@ impl Sightings {
         let sights = self.line.sight(&view, self.boundary, self.way, order, marker);
         self.views.push((view, sights));
         let last = self.views.len() - 1;
-        self.decide_by(last).filter(|decision| self.is_settled(last, decision))
+        let decision = self.decide_by(last)?;
+        if self.is_settled(last, &decision) {
+            return Some(decision);
+        }
+        (self.pairs_decide && self.is_settled_by_pair(last, &decision))
+            .then_some(Decision { by_pair: true, ..decision })
     }
 
     /// Notes that the answers from now on look at the deciding marks once more.
@@ -233,10 +252,12 @@ impl Sightings {
             self.line.marks.truncate(self.line.passed);
         }
         let (view, sights) = self.views.swap_remove(decision.view);
+        let is_unseen = |rank: &usize| decision.by_pair && sights.iter().all(|sight| sight.rank != *rank);
+        let unseen = (0..self.line.marks.len()).filter(is_unseen).map(|rank| self.line.marks[rank]).collect();
         let served = sights.iter().filter(|sight| sight.rank < self.line.passed);
         let served = served.map(|sight| (self.line.marks[sight.rank], sight.place)).collect();
         let stragglers = u32::try_from(sights.len().saturating_sub(decision.place.chain)).unwrap_or(0);
-        Found { view, cut: decision.cut, stragglers, recognised: Recognised { served, line: self.line } }
+        Found { view, cut: decision.cut, stragglers, recognised: Recognised { served, line: self.line }, unseen }
     }
 
     /// Returns the marks that one answer shows, and their places in it in the direction of reading.
@@ -267,7 +288,7 @@ impl Sightings {
             Way::Forward => cut == 0 && !answer.from_start,
             Way::Backward => cut == answer.len() && !answer.ends,
         };
-        Decision { place, view, cut, open: at_edge && at_cut > Some(self.line.passed) }
+        Decision { place, view, cut, open: at_edge && at_cut > Some(self.line.passed), by_pair: false }
     }
 
     /// Returns whether the answer shows an item beyond the place in the direction of reading.
@@ -289,35 +310,25 @@ impl Sightings {
     /// An open decision is never certain. Any other decision is certain in three cases: the answer shows all marks; a
     /// mark right next to the boundary was read a moment ago and is at its expected place; or the missing marks
     /// couldn't change the decision, wherever they are.
-    ///
-    /// If no other answer shows the missing marks, two marks that are still neighbours suffice too, on one of two
-    /// conditions: the missing marks would have to be in view, or the two are at their expected places. The missing
-    /// ones were then deleted, and the two haven't moved together.
     fn is_settled(&self, index: usize, decision: &Decision) -> bool {
-        let (view, sights) = &self.views[index];
+        let (_, sights) = &self.views[index];
         let (all, passed) = (self.line.marks.len(), self.line.passed);
-        let is_in_place = |sight: &Sight| {
-            let at = view.begins.saturating_add(sight.place as u64);
-            self.line.is_in_place(sight.rank, at, self.boundary, self.way)
-        };
         // Only the marks right next to the boundary fix its place. Test:
         // `a_seam_is_proven_by_the_last_item_and_not_by_an_earlier_item`.
         let is_beside = |sight: &Sight| sight.rank == passed || sight.rank + 1 == passed;
-        let read_now = self.fresh && sights.iter().any(|sight| is_beside(sight) && is_in_place(sight));
-        if decision.open || sights.len() == all || read_now {
-            return !decision.open;
-        }
-        let (starts, ends) = (view.from_start, view.ends);
-        let (before, beyond) = if self.way == Way::Forward { (!starts, !ends) } else { (!ends, !starts) };
-        let is_certain = |alone| {
-            let unseen = Unseen { before, after: beyond, alone };
-            place::is_certain(&self.seen_in(index), passed, all, decision.place.cut, unseen)
-        };
-        if is_certain(true) {
-            return true;
-        }
+        let read_now = self.fresh && sights.iter().any(|sight| is_beside(sight) && self.is_in_place(index, sight));
+        let is_shown = sights.len() == all || read_now;
+        !decision.open && (is_shown || self.is_certain(index, decision, true))
+    }
+
+    /// Returns whether two marks that are still neighbours in an answer make a decision certain, although the others are
+    /// missing. No other answer may show a missing mark, and either the missing marks would have to be in view, or the
+    /// two are at their expected places. The missing ones were then deleted, and the two haven't moved together. An
+    /// answer of the page that shows one of the missing marks later contradicts that.
+    fn is_settled_by_pair(&self, index: usize, decision: &Decision) -> bool {
+        let (view, sights) = &self.views[index];
         let is_missing = |sight: &Sight| sights.iter().all(|seen| seen.rank != sight.rank);
-        if self.views.iter().any(|(_, others)| others.iter().any(is_missing)) {
+        if decision.open || self.views.iter().any(|(_, others)| others.iter().any(is_missing)) {
             return false;
         }
         let seen = self.seen_in(index);
@@ -327,11 +338,28 @@ impl Sightings {
             let at = self.along(sight.place as u64);
             seen.iter().any(|next| next.rank == sight.rank + 1 && next.at == at + 1)
         };
-        let (pair, in_place) =
-            (sights.iter().any(|sight| in_pair(&sight)), sights.iter().filter(in_pair).any(is_in_place));
+        let all = self.line.marks.len();
         let places = || sights.iter().map(|sight| sight.place);
-        let around = places().min().is_some_and(|first| first >= all || starts)
-            && places().max().is_some_and(|last| view.len() - last > all || ends);
-        pair && (around || in_place) && is_certain(false)
+        let around = places().min().is_some_and(|first| first >= all || view.from_start)
+            && places().max().is_some_and(|last| view.len() - last > all || view.ends);
+        let in_place = || sights.iter().filter(in_pair).any(|sight| self.is_in_place(index, sight));
+        sights.iter().any(|sight| in_pair(&sight)) && (around || in_place()) && self.is_certain(index, decision, false)
+    }
+
+    /// Returns whether the marks that an answer doesn't show couldn't change a decision. `alone` is true if they may be
+    /// the only ones that stood still.
+    fn is_certain(&self, index: usize, decision: &Decision, alone: bool) -> bool {
+        let view = &self.views[index].0;
+        let (before, after) = match self.way {
+            Way::Forward => (!view.from_start, !view.ends),
+            Way::Backward => (!view.ends, !view.from_start),
+        };
+        let (seen, line) = (self.seen_in(index), &self.line);
+        place::is_certain(&seen, line.passed, line.marks.len(), decision.place.cut, Unseen { before, after, alone })
+    }
+
+    fn is_in_place(&self, index: usize, sight: &Sight) -> bool {
+        let at = self.views[index].0.begins.saturating_add(sight.place as u64);
+        self.line.is_in_place(sight.rank, at, self.boundary, self.way)
     }
 }

@@ -214,27 +214,28 @@ impl<'p> Asker<'p> {
     /// say about more items, are of another place. Test: `a_list_that_begins_again_in_its_middle_has_no_end_there`.
     async fn leave_out_beginning(&mut self, asked: &[AskedSlice], answers: &mut [Answer]) -> Result<(), Unasked> {
         let Some(beginning) = &self.beginning else { return Ok(()) };
-        let is_again = |place: &usize| {
+        let may_come_again = |place: &usize| {
             let AskedSlice { slice, flipped, .. } = asked[*place];
-            flipped.is_none() && beginning.comes_again(slice, &answers[*place])
+            flipped.is_none() && beginning.may_come_again(slice, &answers[*place])
         };
-        let again: Vec<usize> = (0..answers.len()).filter(is_again).collect();
-        if again.is_empty() {
+        let suspects: Vec<usize> = (0..answers.len()).filter(may_come_again).collect();
+        if suspects.is_empty() {
             return Ok(());
         }
-        // Items that came before the list's first ones meanwhile would move them to another place.
         if self.left() == 0 {
             return Err(Unasked::Spent);
         }
+        // Items that came before the list's first ones meanwhile would move them to another place.
         let slice = beginning.slice;
-        let now = self.up.slices([(slice, false)].into_iter()).await?.pop();
-        if self.beginning.as_ref().zip(now).is_some_and(|(beginning, now)| beginning.begins(&now)) {
+        let now = self.up.slices([(slice, false)].into_iter()).await?.pop().unwrap_or_default();
+        let is_only_there = self.gives_other_items_than(&now);
+        let now = Beginning::new(slice, &now, Arc::clone(&self.order), is_only_there);
+        for place in suspects.into_iter().filter(|place| now.begins(&answers[*place])).collect::<Vec<_>>() {
             self.begins_again = true;
-            for place in again {
-                let total = answers[place].total;
-                answers[place] = Answer { total, ..Answer::without_items(Standing::PastEnd) };
-            }
+            let total = answers[place].total;
+            answers[place] = Answer { total, ..Answer::without_items(Standing::PastEnd) };
         }
+        self.beginning = Some(now);
         Ok(())
     }
 

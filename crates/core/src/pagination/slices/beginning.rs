@@ -1,7 +1,8 @@
 //! The beginning of a list, as some upstreams give it again for places after the end.
 //!
-//! Such an answer shows no item of the place that was requested. It counts as a status past the end, if the list begins
-//! with the same items before the answer and after it, and if the place is outside the slice that begins the list.
+//! Such an answer shows no item of the place that was requested. It counts as a status past the end on two conditions:
+//! it has an item with which the list began before it, and the list begins as the answer does after it. The place must be
+//! outside the slice that begins the list.
 
 use std::{
     borrow::Cow,
@@ -28,19 +29,26 @@ impl Beginning {
         Self { slice, order, items, is_only_there }
     }
 
-    /// Returns whether an answer to a slice after these items begins with them again.
-    pub(super) fn comes_again(&self, slice: Slice, answer: &Answer) -> bool {
-        self.is_only_there && slice.begins().0 >= self.items.len() as u64 && self.begins(answer)
+    /// Returns whether an answer to a slice after these items may give them again. The list may begin otherwise by now:
+    /// `regressions/a-list-that-begins-again-and-changes.txt`.
+    pub(super) fn may_come_again(&self, slice: Slice, answer: &Answer) -> bool {
+        let mut items = 0..answer.items.len();
+        let is_shown = |item: usize| {
+            answer.identity(&self.order, item).is_some_and(|id| self.items.iter().any(|shown| *shown == *id))
+        };
+        let is_after = slice.begins().0 >= self.items.len() as u64;
+        self.is_only_there && is_after && (self.begins(answer) || items.any(is_shown))
     }
 
-    /// Returns whether an answer begins with these items.
+    /// Returns whether an answer begins with the first one of these items, or with all of them if they have no ids.
     pub(super) fn begins(&self, answer: &Answer) -> bool {
         let common = self.items.len().min(answer.items.len());
         let is_same = |item: usize| *named(answer, &self.order, item) == *self.items[item];
+        if common > 0 && answer.identity(&self.order, 0).is_some() {
+            return is_same(0);
+        }
         // Items without ids may look the same at several places, but not all of several different ones.
-        let has_id = || answer.identity(&self.order, 0).is_some();
-        let differ = || self.items[..common].iter().any(|item| *item != self.items[0]);
-        common > 0 && (0..common).all(is_same) && (has_id() || differ())
+        (0..common).all(is_same) && self.items[..common].iter().any(|item| *item != self.items[0])
     }
 }
 

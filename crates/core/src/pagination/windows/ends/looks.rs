@@ -60,13 +60,18 @@ impl KeyReader<'_> {
         if answer.standing == Standing::Refused {
             return Ok(LookResult::Unseen);
         }
-        let order = &self.request.order;
+        let (order, begins) = (&self.request.order, slice.begins().0);
+        // An answer from before the last item that lacks it was cut. Where items can't be compared, only their sequence
+        // shows which of them come after it. Regression: `crates/sim/regressions/a-look-at-the-rows-before-an-end.txt`.
+        let lacks = |last| begins < end.came && !facts::has_item(&answer, order, last);
+        if end.last.as_ref().is_some_and(|last| lacks(last) && !facts::ends_after(&answer, order, last)) {
+            return Ok(LookResult::Unseen);
+        }
         if self.shows_beyond(&answer, end.last.as_ref()) {
             return Ok(LookResult::Item(asked, answer));
         }
         // Under a silent cap, a page by number begins before the place that its number says. Its items then show
         // nothing about the rows at that place, unless they are the last page once more.
-        let begins = slice.begins().0;
         let is_elsewhere = facts::ends_before(&answer, order, end.last.as_ref());
         let is_elsewhere = is_elsewhere && (begins >= end.came || self.request.paging.family == Family::Page);
         Ok(if is_elsewhere { LookResult::Unseen } else { LookResult::Nothing(answer) })
