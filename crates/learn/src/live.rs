@@ -87,9 +87,9 @@ pub fn begin(list: ConfiguredList, target: ProbeTarget, limits: ProbeLimits) -> 
 
 async fn review(mailbox: Mailbox, list: ConfiguredList, target: ProbeTarget, limits: ProbeLimits) -> LiveReport {
     let session = Session::new(mailbox, target, limits);
-    let mut review = Review { session, list, faults: Vec::new() };
+    let mut review = Review { session, list, faults: Vec::new(), unread: None };
     let halt = review.steps().await.err();
-    let Review { session, list, mut faults } = review;
+    let Review { session, list, mut faults, .. } = review;
     let ended = match halt {
         Some(ProbeHalt::Unreachable(fault)) => {
             let message = format!("the upstream gives no answer: {fault}");
@@ -110,6 +110,8 @@ struct Review {
     session: Session,
     list: ConfiguredList,
     faults: Vec<LiveFault>,
+    /// The first answer that the dialect can't read.
+    unread: Option<Rc<SeenAnswer>>,
 }
 
 /// An answer as received (`seen`), and as the dialect reads it (`read`). `ids` are the identities of its items, which
@@ -177,6 +179,10 @@ impl Review {
             self.check_filter(&wide).await?;
             self.check_ends(&first).await?;
         }
+        // Where an array has gaps, services in PHP write an object, so any of the answers may have one.
+        if let Some(unread) = self.unread.take() {
+            self.report_object(&unread);
+        }
         Ok(())
     }
 
@@ -229,6 +235,9 @@ impl Review {
         let seen = self.session.ask_as(&ask).await?;
         let depth = self.list.settings.budgets.answer_depth;
         let read = self.list.dialect.read(sorted, &ask, seen.status, &seen.headers, seen.body.clone(), depth);
+        if matches!(read, Err(ReadingError::Malformed(_))) {
+            self.unread.get_or_insert_with(|| Rc::clone(&seen));
+        }
         let ids = self.shape().identities(&seen).unwrap_or_default();
         let said = |answer: &Answer| self.list.dialect.witnesses(&ask, &seen.headers, answer);
         let said = read.as_ref().map(said).unwrap_or_default();
@@ -325,13 +334,11 @@ impl Review {
         true
     }
 
-    /// Reports an object in place of the array in an answer with one item. Services that convert XML write no array around
-    /// a single item.
+    /// Requests an answer with one item: services that convert XML write no array around a single item.
     async fn check_single(&mut self, first: &ReadPage) -> Result<(), ProbeHalt> {
         let one = self.size(1);
         if one == 1 && first.ids.len() > 1 && self.list.settings.dialect.response.items_object.is_none() {
-            let page = self.page(0, one).await?;
-            self.report_object(&page.seen);
+            self.page(0, one).await?;
         }
         Ok(())
     }

@@ -224,7 +224,15 @@ fn an_object_in_place_of_an_array_is_reported_with_its_word() {
             json!({ "data": shown.map(|(index, row)| (index.to_string(), row)).collect::<serde_json::Map<_, _>>() }),
         )
     });
-    for (report, word) in [(singles, "single"), (gaps, "values")] {
+    // Only the pages after the first one have gaps.
+    let later = review(BY_OFFSET, |asked| {
+        let rows = by_offset(asked, &all);
+        let numbered = || rows.iter().enumerate().map(|(index, row)| (index.to_string(), row.clone()));
+        let is_whole = rows.is_empty() || asked.number("_offset") == Some(0);
+        let data = if is_whole { json!(rows) } else { numbered().collect::<serde_json::Map<_, _>>().into() };
+        Answered::new(json!({ "data": data }))
+    });
+    for (report, word) in [(singles, "single"), (gaps, "values"), (later, "values")] {
         assert_eq!(report.faults.len(), 1, "{}", said(&report));
         assert!(said(&report).contains(&format!("response.items_object = \"{word}\"")), "{}", said(&report));
     }
