@@ -186,7 +186,7 @@ impl CostShape {
         }
         let over = |run| {
             let run = u64::from(run);
-            let items = 4 * run + 2 * u64::from(limit);
+            let items = 4 * (run + u64::from(limit));
             CostWalk { shape: self, still: Still::new(self, items, run), limit }.over_runs(run)
         };
         let most = self.cap().saturating_mul(COUNTED_RUNS);
@@ -196,8 +196,10 @@ impl CostShape {
         // `runs_of_half_an_answer_are_not_overlooked`.
         let half = self.cap() / 2;
         let run = if run >= half && !fits(half) { longest(half, fits) } else { run };
-        let requests = |run: u32| over(run.max(1)).most();
-        (run < most).then(|| (run, requests(run).max(requests(run.min(half)))))
+        // Pages over shorter runs end within other runs, and may take more requests. Test:
+        // `the_cost_over_runs_covers_shorter_runs_and_longer_walks`.
+        let sample = [1, 2, 3, run / 4, run / 2, run / 4 * 3, half, run].map(|one| one.clamp(1, run.max(1)));
+        (run < most).then(|| (run, sample.into_iter().map(|one| over(one).most()).max().unwrap_or(0)))
     }
 
     /// Returns the largest size that one request can ask for.

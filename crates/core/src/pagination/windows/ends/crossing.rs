@@ -11,6 +11,7 @@ use crate::pagination::{
     answer::Answer,
     direction::Way,
     judge::{
+        draft::Boundary,
         end::Witness,
         evidence::{Evidence, loose},
     },
@@ -138,9 +139,13 @@ impl KeyReader<'_> {
         }
         // Ties in any order may be within the gap although both sides show others of their run. Regression:
         // `crates/sim/regressions/ties-of-a-run-beside-a-gap.txt`.
-        let last = self.draft.last_before_the_end();
-        let begins = far_asked.slice.begins().0;
-        if way == Way::Forward && loose(&order) && self.seen.is_past_before(begins, &order, last.as_ref()) {
+        let (begins, boundary) = (far_asked.slice.begins().0, self.draft.boundary());
+        let is_within = || match (way, boundary) {
+            (Way::Forward, _) => self.seen.is_past_before(begins, &order, self.draft.last_before_the_end().as_ref()),
+            (Way::Backward, Boundary::Before { anchor, .. }) => self.seen.is_before_after(begins, &order, anchor),
+            (Way::Backward, _) => false,
+        };
+        if loose(&order) && is_within() {
             return Err(self.lost());
         }
         let lapses = self.seen.read_before(far_asked.slice, gap);

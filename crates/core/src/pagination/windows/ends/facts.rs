@@ -224,6 +224,11 @@ impl SeenAnswers {
         self.listed().any(|seen| seen.slice.begins().0 < offset && seen.is_past(order, last))
     }
 
+    /// Returns whether an answer to a slice that begins after an offset shows only items before `anchor`.
+    pub(super) fn is_before_after(&self, offset: u64, order: &Order, anchor: &Anchor) -> bool {
+        self.listed().any(|seen| seen.slice.begins().0 > offset && seen.is_before(order, Some(anchor)))
+    }
+
     /// Returns whether an answer to this slice shows an item after `last`.
     pub(in crate::pagination::windows) fn is_past_in(
         &self,
