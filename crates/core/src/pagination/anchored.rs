@@ -101,8 +101,8 @@ struct MarkReader<'p> {
     page: PassedItems,
     /// The marks of items that were served, by earlier pages or by this page, and might now be ahead of the reader.
     served: Vec<Mark>,
-    /// The marks of the cursor that must not be shown any more, because the place was decided as if their items were
-    /// gone.
+    /// The marks of served items that no answer of the page may show, because the place was decided as if these items
+    /// were gone.
     unseen: Vec<Mark>,
     search: Option<MarkSearch>,
     caps: Caps,
@@ -412,11 +412,10 @@ impl MarkReader<'_> {
         (self.search, self.effort.closer, self.effort.misses) = (None, 0, 0);
     }
 
-    /// Returns whether an answer that the page uses shows an item that the page takes for gone.
+    /// Returns whether the page has passed an item that it takes for gone.
     fn shows_unseen(&self) -> bool {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
-        let is_unseen = |mark: &Mark| self.unseen.contains(mark);
-        !self.unseen.is_empty() && self.page.views.iter().any(|view| view.marks(order, marker).iter().any(is_unseen))
+        !self.unseen.is_empty() && self.page.has_skipped(&self.unseen, order, marker)
     }
 
     fn view(&self, slice: Slice, answer: Answer, witness: Witness) -> View {

@@ -235,6 +235,12 @@ impl PassedItems {
         items
     }
 
+    /// Returns whether an item with one of these marks was passed and not taken.
+    pub(super) fn has_skipped(&self, marks: &[Mark], order: &Order, marker: &Marker) -> bool {
+        let mark = |spot: &Spot| self.views[spot.view].mark(order, marker, spot.place);
+        self.spots.iter().any(|(spot, taken)| !taken && marks.contains(&mark(spot)))
+    }
+
     /// Returns whether an item exists on the side where the reading began: before the page, or after a page that is
     /// read backward.
     pub(super) fn follows_something(&self) -> bool {

@@ -64,7 +64,7 @@ pub(super) struct Found {
     pub(super) stragglers: u32,
     /// The marks of served items that were recognised.
     pub(super) recognised: Recognised,
-    /// The marks that the answer doesn't show, if two neighbouring marks alone decided the place.
+    /// The marks of served items that the answer doesn't show, if two neighbouring marks alone decided the place.
     pub(super) unseen: Vec<Mark>,
 }
 
@@ -253,7 +253,7 @@ impl Sightings {
         }
         let (view, sights) = self.views.swap_remove(decision.view);
         let is_unseen = |rank: &usize| decision.by_pair && sights.iter().all(|sight| sight.rank != *rank);
-        let unseen = (0..self.line.marks.len()).filter(is_unseen).map(|rank| self.line.marks[rank]).collect();
+        let unseen = (0..self.line.passed).filter(is_unseen).map(|rank| self.line.marks[rank]).collect();
         let served = sights.iter().filter(|sight| sight.rank < self.line.passed);
         let served = served.map(|sight| (self.line.marks[sight.rank], sight.place)).collect();
         let stragglers = u32::try_from(sights.len().saturating_sub(decision.place.chain)).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! The beginning of a list, as some upstreams give it again for places after the end.
 //!
 //! Such an answer shows no item of the place that was requested. It counts as a status past the end on two conditions:
-//! it has an item with which the list began before it, and the list begins as the answer does after it. The place must be
+//! it has the item with which the list began before it, and the list begins as the answer does after it. The place must be
 //! outside the slice that begins the list.
 
 use std::{
@@ -32,12 +32,12 @@ impl Beginning {
     /// Returns whether an answer to a slice after these items may give them again. The list may begin otherwise by now:
     /// `regressions/a-list-that-begins-again-and-changes.txt`.
     pub(super) fn may_come_again(&self, slice: Slice, answer: &Answer) -> bool {
-        let mut items = 0..answer.items.len();
-        let is_shown = |item: usize| {
-            answer.identity(&self.order, item).is_some_and(|id| self.items.iter().any(|shown| *shown == *id))
-        };
+        let first = self.items.first();
+        let mut ids = (0..answer.items.len()).filter_map(|item| answer.identity(&self.order, item));
         let is_after = slice.begins().0 >= self.items.len() as u64;
-        self.is_only_there && is_after && (self.begins(answer) || items.any(is_shown))
+        self.is_only_there
+            && is_after
+            && (self.begins(answer) || ids.any(|id| first.is_some_and(|first| **first == *id)))
     }
 
     /// Returns whether an answer begins with the first one of these items, or with all of them if they have no ids.

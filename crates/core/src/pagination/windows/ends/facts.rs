@@ -449,12 +449,6 @@ pub(super) fn ends_at_or_after(answer: &Answer, order: &Order, anchor: &Anchor) 
     last.and_then(|last| rows::relate(answer, order, last, anchor)).is_some_and(|relation| relation.whole.is_ge())
 }
 
-/// Returns whether the answer's last item comes after `anchor`.
-pub(super) fn ends_after(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
-    let last = answer.items.len().checked_sub(1);
-    last.and_then(|last| rows::relate(answer, order, last, anchor)).is_some_and(|relation| relation.whole.is_gt())
-}
-
 /// Returns whether the answer contains the item of `anchor`.
 pub(super) fn has_item(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
     let is_item = |item| rows::relate(answer, order, item, anchor).is_some_and(|relation| relation.whole.is_eq());
