@@ -376,6 +376,38 @@ fn upstream_connections_are_reused() {
     assert!(answers >= 50 && connections <= 25, "{answers} answers over {connections} connections");
 }
 
+/// A device between the gateway and the upstream forgets connections that are idle, without a sign. A write over such a
+/// connection would be lost for seconds and can't be sent again, so it goes over a new connection.
+#[test]
+fn a_write_goes_over_no_connection_that_was_idle() {
+    use std::{
+        collections::BTreeSet,
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+    let (upstream, gateway) = started();
+    let ports = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&ports);
+    upstream.answer(move |exchange| {
+        seen.lock().expect("no test panics with it").push(exchange.peer()?);
+        exchange.reply("200 OK", &[], b"[]")
+    });
+    let mut connection = gateway.connect();
+    let mut write = || {
+        let response = connection.request("POST", "/users", &[], b"").expect("a response");
+        assert_eq!(response.status, 200, "{response:?}");
+    };
+    for _ in 0..20 {
+        write();
+    }
+    let used = ports.lock().expect("as above").drain(..).collect::<BTreeSet<_>>();
+    assert!(used.len() <= 10, "connections that were just used are used again: {}", used.len());
+    std::thread::sleep(Duration::from_millis(1_200));
+    write();
+    let last = ports.lock().expect("as above").pop().expect("the write");
+    assert!(!used.contains(&last), "{last} is one of {used:?}");
+}
+
 /// An upstream may close a kept connection at any time, which clients must not notice.
 ///
 /// Row: F06

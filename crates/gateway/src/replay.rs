@@ -129,7 +129,7 @@ impl Replayer {
         let visit = upstream.visit(&HeaderMap::new(), &request.direct, false);
         let unanswered = |error: crate::net::error::FetchError| format!("the upstream gives no answer: {error}");
         let mut connection =
-            self.connections.open(&visit, &head.headers, upstream.timeouts).await.map_err(unanswered)?;
+            self.connections.open(&visit, &head.headers, false, upstream.timeouts).await.map_err(unanswered)?;
         connection.send(Box::new(head)).await.map_err(unanswered)?;
         if let Some(body) = &request.body {
             connection.send_body(body).await.map_err(unanswered)?;

@@ -228,7 +228,8 @@ async fn attempt(
     let timeouts = passing.forwarded.found.route.upstream.timeouts;
     let connections = &passing.gateway.fetcher.connections;
     let mut request = request(session, passing).map_err(RelayFault::Head)?;
-    let mut connection = connections.open(visit, &request.headers, timeouts).await.map_err(RelayFault::Upstream)?;
+    let opened = connections.open(visit, &request.headers, repeats(session), timeouts).await;
+    let mut connection = opened.map_err(RelayFault::Upstream)?;
     asked.note(Some(Arc::clone(&connection.peer)));
     let peer = Arc::clone(&connection.peer);
     let mut sent = passing.forwarded.body.clone();

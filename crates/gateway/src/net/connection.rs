@@ -62,6 +62,10 @@ pub const LOOK: Duration = Duration::from_secs(1);
 /// lost. At a round trip of less than 200 ms the third time is 1.4 s after the first sending.
 const MOST_REPEATS: u8 = 3;
 
+/// The time since the last answer of a kept connection from which the connection might be lost without a sign. Servers
+/// close an idle connection after five seconds or more, and devices in between forget it later still.
+const RECENT: Duration = Duration::from_secs(1);
+
 /// The largest number of bytes in the head of an answer. A larger head is an error.
 const LARGEST_HEAD: usize = 64 * 1024;
 
@@ -139,7 +143,7 @@ impl Connections {
     }
 
     /// Opens a connection for a request with these headers, to the peer that the visit chooses. If that peer can't be
-    /// reached, tries other peers.
+    /// reached, tries other peers. A request that can't be repeated gets no connection that might be lost.
     ///
     /// # Errors
     ///
@@ -149,6 +153,7 @@ impl Connections {
         &self,
         visit: &Visit<'_>,
         headers: &HeaderMap,
+        can_repeat: bool,
         timeouts: Timeouts,
     ) -> Result<Connection, FetchError> {
         // A request that authenticates its connection gets a new connection, which no other request uses.
@@ -159,7 +164,16 @@ impl Connections {
             let unreached = match visit.next(visit.peers.now(), timeouts.connect).await {
                 Ok(ChosenPeer { http, request }) => {
                     let http = by_http1(http, needs_http1);
-                    match self.connect(visit.peers, http, &request, is_alone).await {
+                    let connected = match self.connect(visit.peers, http, &request, is_alone).await {
+                        // A write over a connection that was lost while idle fails after seconds without an answer,
+                        // and can't be sent again. Test: `a_write_goes_over_no_connection_that_was_idle`.
+                        Ok(opened) if !can_repeat && opened.was_idle() => {
+                            let fresh = self.connect(visit.peers, opened.http, &request, true).await;
+                            fresh.map(|fresh| OpenedConnection { is_alone, ..fresh })
+                        }
+                        connected => connected,
+                    };
+                    match connected {
                         Ok(opened) => return Ok(opened.with_peer(request).with(timeouts)),
                         Err(error) => {
                             // The next attempt takes a peer that hasn't failed this request. Test:
@@ -303,6 +317,20 @@ struct OpenedConnection {
 }
 
 impl OpenedConnection {
+    /// Returns whether nothing has come over a kept connection for [`RECENT`] or longer. New connections were never
+    /// idle, and those of HTTP/2 are shared and examined by pings.
+    fn was_idle(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if self.is_reused
+            && self.session.is_http1()
+            && let Some(socket) = self.session.digest().and_then(|digest| digest.socket_digest.as_ref())
+            && let Some(info) = socket.tcp_info()
+        {
+            return Duration::from_millis(info.tcpi_last_data_recv.into()) >= RECENT;
+        }
+        false
+    }
+
     fn with_peer(self, peer: PeerRequest) -> Connection {
         let Self { session, http, is_reused, is_alone } = self;
         Connection { session, http, peer, is_reused, is_alone, informational: 0, received: 0 }

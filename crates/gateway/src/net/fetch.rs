@@ -166,7 +166,7 @@ impl Fetcher {
         body: &[u8],
         bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
-        let mut connection = self.connections.open(visit, &request.headers, bounds.timeouts).await?;
+        let mut connection = self.connections.open(visit, &request.headers, true, bounds.timeouts).await?;
         bounds.asked.note(Some(Arc::clone(&connection.peer)));
         let mut asked = ask_on(visit, &mut connection, request, body, bounds).await;
         // The upstream may have closed a pooled connection while it was idle, so the request is sent again on a new
