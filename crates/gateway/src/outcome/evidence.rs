@@ -130,6 +130,32 @@ impl RefusalEvidence {
         }
     }
 
+    /// Adds the key for ends to a failure after a page that wasn't full: some upstreams fail where others give an empty
+    /// page. Other failures are returned unchanged.
+    pub fn at_end(&self, fetch: &Fetch, failure: Failure) -> Failure {
+        let Fetch::Slice(slice, Listing { filter: None, flipped: false, .. }) = fetch else { return failure };
+        let is_after = |shown: &ShownAnswer| {
+            let (size, items) = (shown.slice.size().0 as usize, shown.items);
+            (1..size).contains(&items) && shown.slice.begins().0.saturating_add(items as u64) <= slice.begins().0
+        };
+        match failure {
+            Failure::Refused { problem, detail }
+                if matches!(problem.code, Code::UpstreamUnavailable | Code::UpstreamMalformed | Code::TooDeep)
+                    && self.shown.iter().any(is_after) =>
+            {
+                let said = "the page before it was not full: if that is the upstream's answer after the last item, list \
+                            it in response.past_end";
+                let detail = match detail {
+                    Some(detail) if detail.contains("response.past_end") => detail,
+                    Some(detail) => format!("{detail}; {said}"),
+                    None => said.to_owned(),
+                };
+                Failure::Refused { problem, detail: Some(detail) }
+            }
+            failure => failure,
+        }
+    }
+
     /// Returns whether the upstream ignores the requested size: for two sizes it returned the same number of items, and
     /// more than the smaller size. For example, it returned 25 items both for 10 and for 40.
     pub fn shows_ignored_size(&self) -> bool {
@@ -452,5 +478,24 @@ mod tests {
             "the answers from offset 190 and from offset 1000 end with the same item: if the upstream gives its last items \
              again, write repeats_last_page = true in the dialect \"d\"; if it takes no larger offset, max_offset"
         );
+    }
+
+    #[test]
+    fn a_failure_after_a_short_page_names_the_key_for_ends() {
+        let short = evidence([(0, 20, 0..20), (20, 20, 20..33)]);
+        let fetch = |from| {
+            let slice = Slice::Offset { from: Offset(from), size: PageSize(20) };
+            Fetch::Slice(slice, Listing::default())
+        };
+        let failed = |from| {
+            let failure =
+                Failure::logged(Code::UpstreamUnavailable, "it failed", "the upstream answered 500".to_owned());
+            match short.at_end(&fetch(from), failure) {
+                Failure::Refused { detail, .. } => detail.unwrap(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(failed(33).contains("response.past_end"), "{}", failed(33));
+        assert_eq!(failed(20), "the upstream answered 500");
     }
 }

@@ -368,6 +368,7 @@ impl Exchange<'_> {
                     // `a_refusal_of_the_gateways_own_paging_has_a_link_to_start_again`.
                     let was_passed = matches!(failure, Failure::Passed(_));
                     let failure = if was_given { failure.of_own_paging(fetch) } else { failure };
+                    let failure = progress.evidence.at_end(fetch, failure);
                     if let (true, Failure::Refused { problem, detail }) = (was_passed, &failure) {
                         let detail = detail.as_deref().unwrap_or_default();
                         self.visit.no_page(NoPage::Differs(no_page(problem.code.as_str(), detail)));
