@@ -106,6 +106,16 @@ const WINDOW: World = World {
     },
 };
 
+/// The total is said to count rows that are left out, but nothing is shown behind the first 100.
+const WINDOW_OF_ROWS: World = World {
+    name: "silent window beside a total of rows",
+    dialect: dialect!(
+        "{ query = \"page={page}&limit={size}\", first_page = 0 }",
+        ", total = \"/hits\", total_counts = \"rows\", hidden = true"
+    ),
+    ..WINDOW
+};
+
 /// A boolean that has nothing to do with the list is declared as its flag.
 const TRUNCATED: World = World {
     name: "truncated: false beside tokens",
@@ -189,7 +199,19 @@ const TOTAL_TOO_HIGH: World = World {
 };
 
 /// Lists whose facts are right.
-const HONEST: [World; 4] = [
+const HONEST: [World; 5] = [
+    World {
+        name: "a total of rows, some of which are left out",
+        rows: 250,
+        dialect: dialect!(
+            "{ query = \"offset={offset}&limit={size}\" }",
+            ", total = \"/total\", total_counts = \"rows\", hidden = true"
+        ),
+        answer: |_, asked| {
+            let is_shown = |item: &&Value| item["id"].as_u64().unwrap_or(0) % 5 != 3;
+            json!({ "data": asked.items.iter().filter(is_shown).collect::<Vec<_>>(), "total": asked.all })
+        },
+    },
     World {
         name: "a total by page",
         rows: 240,
@@ -234,6 +256,7 @@ fn a_walk_is_not_lossless_where_an_answer_says_that_more_follows() {
     let mut faults = Vec::new();
     for (world, numbers) in [
         (&WINDOW, &["257", "100"][..]),
+        (&WINDOW_OF_ROWS, &["257", "100"]),
         (&TOTAL_TOO_HIGH, &["255", "250"]),
         (&NO_PAGINATION, &["response.total", "20 items"]),
         (&FIRST_PAGE_AS_WHOLE, &["/moreItemsInServer", "20 items"]),

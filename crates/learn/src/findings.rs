@@ -214,6 +214,8 @@ pub struct Learnt {
     pub is_aligned: bool,
     /// True if the upstream drops items after it has applied the limit: an answer with items after it was short.
     pub hidden: bool,
+    /// True if the total counts the dropped items too.
+    pub counts_rows: bool,
     /// The number of answers with items after them that had as many items as were requested. Nothing dropped was seen
     /// in them. 0 if `hidden` is true.
     pub full_answers: usize,
@@ -266,6 +268,7 @@ impl Learnt {
             repeats_last_page: false,
             is_aligned: false,
             hidden: false,
+            counts_rows: false,
             full_answers: 0,
             order: None,
             sort: None,

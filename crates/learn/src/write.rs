@@ -532,6 +532,9 @@ fn response(learnt: &Learnt) -> Table {
     if learnt.hidden {
         response.insert("hidden".to_owned(), Value::Boolean(true));
     }
+    if learnt.counts_rows {
+        response.insert("total_counts".to_owned(), string("rows"));
+    }
     let tells_end = places.has_more.is_some() || places.is_last.is_some();
     // Without a flag, only an empty page shows the end of such a list. Test:
     // `the_id_of_the_last_item_without_a_flag_ends_with_an_empty_page`.

@@ -2,8 +2,8 @@
 //! may not see. Their answers have fewer items than requested, although more follow.
 
 use crate::{
-    findings::{Certainty, Learnt, SizeForm},
-    paging::ends::Sample,
+    findings::{Certainty, Learnt, PlaceForm, SizeForm},
+    paging::ends::{self, Sample},
     prober::{
         Base,
         answer::SeenAnswer,
@@ -94,4 +94,28 @@ pub(super) fn settle(learnt: &mut Learnt, sample: &Sample) {
         let evidence = format!("{most} items are the most that a page had; pages with more are read wrongly");
         learnt.note(Certainty::Likely, "page size", most.to_string(), evidence);
     }
+}
+
+/// Notes that the total counts the dropped items too, if the last row that it counts is an item and no answer has an
+/// item after it: the items are then fewer than the total. Without this word, the last page of such a list can't be told
+/// from one whose end wasn't reached. Test: `a_total_that_counts_dropped_items_is_told`.
+pub(super) async fn settle_total(session: &Session, learnt: &mut Learnt, sample: &Sample) -> Result<(), ProbeHalt> {
+    let Some(place) = learnt.places.total.clone() else { return Ok(()) };
+    let is_numbered = matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }));
+    let can_ask_for_one = learnt.size.as_ref().is_some_and(|form| form.choices.is_empty());
+    let total = sample.answers.iter().rev().find_map(|(_, seen)| seen.number(&place));
+    let Some(total) = total.filter(|total| (1..=session.limits.depth).contains(total)) else { return Ok(()) };
+    let goes_on = sample.answers.iter().any(|(from, seen)| *from >= total && learnt.shape.count(seen) > 0);
+    if !is_numbered || !can_ask_for_one || goes_on || !session.target.recorded.is_empty() {
+        return Ok(());
+    }
+    let last = ends::at(session, learnt, total - 1, 1).await?;
+    let after = ends::at(session, learnt, total, 1).await?;
+    if learnt.shape.count(&last) == 1 && last.number(&place) == Some(total) && learnt.shape.count(&after) == 0 {
+        learnt.counts_rows = true;
+        let evidence =
+            format!("the last of {total} rows is an item, no item is after it, and some before it are dropped");
+        learnt.note(Certainty::Shown, "things that the total counts", "rows, dropped items included", evidence);
+    }
+    Ok(())
 }

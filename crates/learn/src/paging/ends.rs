@@ -165,6 +165,7 @@ pub(crate) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) ->
     end?;
     if learnt.hidden {
         cap::settle(session, learnt, &widest).await?;
+        dropped::settle_total(session, learnt, &sample).await?;
     }
     check_ids(learnt, &sample);
     Ok(sample)

@@ -320,6 +320,31 @@ fn rows_left_out_behind_the_cap_do_not_hide_it() {
     }
 }
 
+/// Where rows are left out, the total counts all rows, the items alone, or more than there are.
+#[test]
+fn a_total_that_counts_dropped_items_is_told() {
+    for (by_page, counted) in [true, false].into_iter().flat_map(|by_page| [0, 1, 2].map(|counted| (by_page, counted)))
+    {
+        let all = rows(257);
+        let is_visible = |row: &&Value| row["id"].as_u64().unwrap() % 5 != 3;
+        let items = all.iter().filter(is_visible).count();
+        let total = [items, all.len(), all.len() + 7][counted];
+        let outcome = learn(|asked| {
+            let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+            let from = match by_page {
+                true => (asked.number("page").unwrap_or(1).max(1) - 1) * size,
+                false => asked.number("offset").unwrap_or(0),
+            };
+            let items: Vec<Value> = slice(&all, from, size).iter().filter(is_visible).cloned().collect();
+            Answered::new(json!({ "items": items, "total": total }))
+        });
+        let name = format!("{by_page} {counted}: {}", outcome.text);
+        assert!(outcome.learnt.hidden, "{name}");
+        assert_eq!(outcome.learnt.counts_rows, counted == 1, "{name}");
+        assert_eq!(outcome.text.contains(r#"total_counts = "rows""#), counted == 1, "{name}");
+    }
+}
+
 /// In an answer of five rows, the third page of some numbers would fit an offset.
 #[test]
 fn pages_that_leave_out_rows_are_no_offsets() {
