@@ -1,6 +1,10 @@
 //! A scenario of any family, and the result of its walk.
 
-use std::{cell::Cell, panic, sync::Once};
+use std::{
+    cell::{Cell, RefCell},
+    panic,
+    sync::Once,
+};
 
 use cursorgate_core::pagination::rules::Rule;
 
@@ -125,7 +129,7 @@ impl Case {
     /// violation.
     pub(crate) fn walk(&self, telling: bool) -> Ended {
         quietly(|| panic::catch_unwind(|| self.walked(telling))).unwrap_or_else(|_| Ended {
-            violation: Some(Broken { promise: "panic".to_owned(), what: String::new() }),
+            violation: Some(Broken { promise: "panic".to_owned(), what: newest_panic() }),
             ..Ended::default()
         })
     }
@@ -214,6 +218,13 @@ impl Case {
 
 thread_local! {
     static WALKING: Cell<bool> = const { Cell::new(false) };
+    /// The message and the place of the newest panic of this thread.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Returns the message and the place of the newest panic of a walk of this thread, and forgets it.
+pub(crate) fn newest_panic() -> String {
+    PANIC.take()
 }
 
 /// Runs `work` without printing this thread's panics: panics of the core are caught, and reported with their walk.
@@ -223,7 +234,9 @@ pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> T {
     ONCE.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !WALKING.get() {
+            if WALKING.get() {
+                PANIC.set(info.to_string());
+            } else {
                 usual(info);
             }
         }));

@@ -12,6 +12,7 @@ use super::{
     scenario::{Event, Scenario, Walker},
 };
 use crate::{
+    case::newest_panic,
     dice::mix,
     keyed::{
         self,
@@ -70,11 +71,8 @@ struct Session<'a> {
 pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     let views = scenario.views();
     let mut session = Session::new(scenario, &views, telling);
-    let ended = catch_unwind(AssertUnwindSafe(|| session.go())).unwrap_or_else(|panic| {
-        let what = panic.downcast_ref::<String>().cloned();
-        let what = what.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
-        Err(Violation { promise: "panic", what })
-    });
+    let ended = catch_unwind(AssertUnwindSafe(|| session.go()))
+        .unwrap_or_else(|_| Err(Violation { promise: "panic", what: newest_panic() }));
     let mut outcome = session.outcome;
     for view in &mut session.views {
         outcome.changes += view.upstream.world.mutations;

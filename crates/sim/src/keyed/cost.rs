@@ -72,7 +72,9 @@ impl Exchange<'_> {
         };
         // With a few listed sizes, the place may lie at an edge of every page: the neighbouring pages are read too.
         let beside = if matches!(self.traits.sizes, Sizes::Listed(_)) { 2 } else { 0 };
-        let most = 2 * cover + further(drift, self.traits.least_cap()) + confirms + beside;
+        // A change in the middle of a page can look like rows that are left out. The walk then looks farther beyond ends.
+        let farther = if self.aim.target.hint.walk.rows_left_out { 4 } else { 0 };
+        let most = 2 * cover + further(drift, self.traits.least_cap()) + confirms + beside + farther;
         require(u64::from(self.answers) <= most, "search bound", || {
             let Self { answers, limit, traits, .. } = self;
             format!("{answers} requests at a drift of {drift}, at most {most}: limit {limit}, sizes {:?}", traits.sizes)

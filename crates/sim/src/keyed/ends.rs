@@ -52,7 +52,7 @@ impl Exchange<'_> {
         // An upstream may repeat its last page past the end. Without a total no answer shows where the repeated page
         // begins, so more items seem to follow a full page. If the repetition is also undeclared, a walk back from the
         // repeated page seems to have pages before it.
-        let counted = self.traits.total == Says::Exactly && self.still;
+        let counted = self.traits.total == Says::Exactly && self.still && self.traits.repeats;
         let unsaid = self.traits.past == Past::Repeat && !counted && !forward;
         let told = self.traits.off > 0 && ahead.is_some();
         let again = told || ((self.traits.repeats && self.traits.total == Says::Nothing) || unsaid) && ahead.is_some();

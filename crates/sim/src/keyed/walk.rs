@@ -17,6 +17,7 @@ use cursorgate_core::pagination::{
 };
 
 use crate::{
+    case::newest_panic,
     dice::mix,
     founded::{FOUNDED, Record, Verdict},
     keyed::{
@@ -149,12 +150,8 @@ type Resolved = (Page, u32, UpstreamProfile);
 /// violation.
 pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     let mut walk = Walk::new(scenario, telling);
-    let stop = catch_unwind(AssertUnwindSafe(|| walk.go())).unwrap_or_else(|panic| {
-        // The message of a panic is a `String` if it was formatted, otherwise a `&str`.
-        let what = panic.downcast_ref::<String>().cloned();
-        let what = what.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
-        Err(Stop::Violated(Violation { promise: "panic", what }))
-    });
+    let stop = catch_unwind(AssertUnwindSafe(|| walk.go()))
+        .unwrap_or_else(|_| Err(Stop::Violated(Violation { promise: "panic", what: newest_panic() })));
     let mut outcome = walk.outcome;
     match stop {
         Ok(()) | Err(Stop::Unproven) => {}

@@ -89,7 +89,7 @@ enum EndVerdict {
 }
 
 /// The end that is judged.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SupposedEnd {
     /// The item after which the list is supposed to end; `None` for a list without items.
     last: Option<Anchor>,
@@ -238,9 +238,9 @@ impl KeyReader<'_> {
             if let Some((asked, answer)) = self.cross_in_seen_sizes(&mut end, facts::end_of(shown)).await? {
                 return Ok(EndVerdict::Beyond(asked, Box::new(answer)));
             }
-            // If all rows up to the item were looked at, it was removed meanwhile, unless its own slice shows it again:
-            // then no answer leads to it.
-            if end.covered < facts::end_of(shown) || self.is_shown_again(&end, shown).await? {
+            // If all rows up to the item were looked at, it was removed meanwhile, unless an answer shows it again: then
+            // it has moved, and no answer leads to it.
+            if end.covered < facts::end_of(shown) || self.is_shown_again(&end).await? {
                 return Err(self.lost());
             }
         }
@@ -368,10 +368,20 @@ impl KeyReader<'_> {
         before.map(|before| before.saturating_add(self.draft.len() as u64))
     }
 
-    /// Looks once more at the slice that showed an item beyond the end. Returns whether the item is still there.
-    async fn is_shown_again(&mut self, end: &SupposedEnd, shown: Slice) -> Result<bool, KeyHalt> {
-        let again = self.look(shown).await?;
-        Ok(again.is_none_or(|(_, answer)| self.shows_beyond(&answer, end.last.as_ref())))
+    /// Looks once more at the slices that showed an item beyond the end, and from the newest place of the last item on.
+    /// Returns whether an item beyond is still there. Regression:
+    /// `crates/sim/regressions/an-item-beyond-the-end-that-moves.txt`.
+    async fn is_shown_again(&mut self, end: &SupposedEnd) -> Result<bool, KeyHalt> {
+        let mut slices = self.seen.all_beyond(&self.request.order, end.last.as_ref());
+        let place = end.last.as_ref().and_then(|last| self.seen.newest_place(&self.request.order, last));
+        slices.extend(place.map(|place| self.window_at(place, end.size)));
+        for slice in slices {
+            let again = self.look(slice).await?;
+            if again.is_none_or(|(_, answer)| self.shows_beyond(&answer, end.last.as_ref())) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn covered_from(&self, last: Option<&Anchor>, came: u64, size: u32) -> u64 {

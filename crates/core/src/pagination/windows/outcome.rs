@@ -136,7 +136,9 @@ impl KeyReader<'_> {
         let end = match (self.asker.ledger.total(), self.ending.seen) {
             (Some(total), _) => Some(total),
             (None, Some(end)) => Some(if self.ending.seen_to > 0 { end.min(self.ending.seen_to) } else { end }),
-            (None, None) => None,
+            // A total that answers contradict still names a nearer place than the cursor. Regression:
+            // `crates/sim/regressions/a-nearest-place-by-a-contradicted-total.txt`.
+            (None, None) => self.seen.newest_total().filter(|total| total.exact).map(|total| total.value),
         };
         Offset(match end {
             // The list has become shorter than the place, so its last page is the nearest. Test:

@@ -17,7 +17,7 @@ use crate::pagination::{
     },
     limits::END_REFUTATIONS,
     paging::Family,
-    plan,
+    plan, rows,
     slices::AskedSlice,
 };
 
@@ -116,10 +116,13 @@ impl KeyReader<'_> {
             return Err(self.lost());
         }
         let Some((asked, again)) = self.ask(vec![near.slice.into()]).await?.pop() else { return Err(self.lost()) };
-        if facts::digest(&again) != near.digest {
-            return Ok(KeyTurn::Window);
-        }
         let (order, (far_asked, far)) = (Arc::clone(&self.request.order), far);
+        if facts::digest(&again) != near.digest {
+            // The last items were taken as all of their run, because the list seemed to end after them. Ties in any order
+            // may have others, which a page after them would leave out. Regression:
+            // `crates/sim/regressions/ties-before-a-refuted-end.txt`.
+            return if loose(&order) && way == Way::Forward { Err(self.lost()) } else { Ok(KeyTurn::Window) };
+        }
         // A single empty answer may be a lapse of the upstream, and the near side may show the same items although rows
         // have moved: so slices of the gap are read again. Regression:
         // `crates/sim/regressions/a-row-that-moves-into-a-gap.txt`. Test: the world `lapse` of the simulator's family
@@ -137,15 +140,24 @@ impl KeyReader<'_> {
         if self.seen.shows_within(&between) {
             return Ok(KeyTurn::Window);
         }
+        let (begins, beside) = (far_asked.slice.begins().0, near.slice.begins().0);
+        let last = match (way, self.draft.boundary()) {
+            (Way::Forward, _) => self.draft.last_before_the_end(),
+            (Way::Backward, Boundary::Before { anchor, .. }) => Some(anchor.clone()),
+            (Way::Backward, _) => None,
+        };
         // Ties in any order may be within the gap although both sides show others of their run. Regression:
         // `crates/sim/regressions/ties-of-a-run-beside-a-gap.txt`.
-        let (begins, boundary) = (far_asked.slice.begins().0, self.draft.boundary());
-        let is_within = || match (way, boundary) {
-            (Way::Forward, _) => self.seen.is_past_before(begins, &order, self.draft.last_before_the_end().as_ref()),
-            (Way::Backward, Boundary::Before { anchor, .. }) => self.seen.is_before_after(begins, &order, anchor),
-            (Way::Backward, _) => false,
+        let is_tied = || match (way, &last) {
+            (Way::Forward, last) => self.seen.is_past_before(begins, &order, last.as_ref()),
+            (Way::Backward, Some(last)) => self.seen.is_before_after(begins, &order, last),
+            (Way::Backward, None) => false,
         };
-        if loose(&order) && is_within() {
+        // So may items with opaque values, which have no place of their own. Regression:
+        // `crates/sim/regressions/opaque-values-within-a-gap.txt`.
+        let inside = begins.min(beside) + 1..begins.max(beside);
+        let is_opaque = last.as_ref().is_some_and(|last| rows::opaque_at(&order, last).is_some());
+        if loose(&order) && is_tied() || is_opaque && self.seen.has_unplaced(&inside, &order, last.as_ref()) {
             return Err(self.lost());
         }
         let lapses = self.seen.read_before(far_asked.slice, gap);

@@ -219,6 +219,24 @@ impl SeenAnswers {
         beyond.map(|seen| seen.slice).min_by_key(|slice| end_of(*slice))
     }
 
+    /// Returns all slices that show an item after `last`.
+    pub(super) fn all_beyond(&self, order: &Order, last: Option<&Anchor>) -> Vec<Slice> {
+        let mut slices: Vec<Slice> = Vec::new();
+        for seen in self.listed().filter(|seen| seen.is_past(order, last)) {
+            if !slices.contains(&seen.slice) {
+                slices.push(seen.slice);
+            }
+        }
+        slices
+    }
+
+    /// Returns the offset of `last` in the newest answer that ends with it; `None` without such an answer.
+    pub(super) fn newest_place(&self, order: &Order, last: &Anchor) -> Option<u64> {
+        let with_last = |seen: &&PastAnswer| seen.relates(order, last) == Some(Ordering::Equal);
+        let newest = self.listed().rev().find(with_last)?;
+        Some(newest.slice.begins().0.saturating_add(u64::from(newest.count.saturating_sub(1))))
+    }
+
     /// Returns whether an answer to a slice that begins before an offset shows an item after `last`.
     pub(super) fn is_past_before(&self, offset: u64, order: &Order, last: Option<&Anchor>) -> bool {
         self.listed().any(|seen| seen.slice.begins().0 < offset && seen.is_past(order, last))
@@ -227,6 +245,13 @@ impl SeenAnswers {
     /// Returns whether an answer to a slice that begins after an offset shows only items before `anchor`.
     pub(super) fn is_before_after(&self, offset: u64, order: &Order, anchor: &Anchor) -> bool {
         self.listed().any(|seen| seen.slice.begins().0 > offset && seen.is_before(order, Some(anchor)))
+    }
+
+    /// Returns whether an answer to a slice that begins within these offsets has items that can't be compared with an
+    /// anchor.
+    pub(super) fn has_unplaced(&self, within: &Range<u64>, order: &Order, anchor: Option<&Anchor>) -> bool {
+        let is_unplaced = |seen: &PastAnswer| anchor.is_some_and(|anchor| seen.relates(order, anchor).is_none());
+        self.listed().any(|seen| seen.count > 0 && within.contains(&seen.slice.begins().0) && is_unplaced(seen))
     }
 
     /// Returns whether an answer to this slice shows an item after `last`.
@@ -277,8 +302,10 @@ impl SeenAnswers {
     }
 
     /// Returns the offset after `last`, if the upstream shows `last` again where it can't be: at an offset, or on a page,
-    /// that excludes another one of the same size. Of these places the first one counts. `None` if they agree. Tests:
-    /// `a_total_beyond_the_largest_offset_is_not_refuted`, `a_total_beside_a_repeated_last_page_is_not_refuted`.
+    /// that excludes another one of the same size. Of these places the first one counts. `None` if they agree, or if the
+    /// list has changed in between, which moves items. Tests: `a_total_beyond_the_largest_offset_is_not_refuted`,
+    /// `a_total_beside_a_repeated_last_page_is_not_refuted`. Regression:
+    /// `crates/sim/regressions/a-last-item-that-moves-back.txt`.
     pub(super) fn repeated_from(&self, order: &Order, last: Option<&Anchor>) -> Option<u64> {
         let last = last?;
         let after = |seen: &PastAnswer| seen.slice.begins().0.saturating_add(u64::from(seen.count));
@@ -288,7 +315,8 @@ impl SeenAnswers {
                 (Slice::Page { size, .. }, Slice::Page { size: first, .. }) => size == first,
                 _ => false,
             };
-            are_alike && after(seen) > end_of(first.slice)
+            let is_at_rest = seen.total_that_says() == first.total_that_says();
+            are_alike && is_at_rest && after(seen) > end_of(first.slice)
         };
         let shown = || self.listed().filter(|seen| seen.relates(order, last) == Some(Ordering::Equal));
         let first = shown().min_by_key(|seen| after(seen))?;
@@ -315,7 +343,7 @@ impl SeenAnswers {
     }
 
     /// Returns the newest total that says something: a total of 0 beside no items, past the end, says nothing.
-    pub(super) fn newest_total(&self) -> Option<Total> {
+    pub(in crate::pagination::windows) fn newest_total(&self) -> Option<Total> {
         self.listed().rev().find_map(PastAnswer::total_that_says)
     }
 
@@ -356,8 +384,9 @@ impl SeenAnswers {
     }
 
     /// Returns the largest number of rows that an answer to an offset certainly covers, although most of them are left
-    /// out: its last item is the last one of an answer to a larger offset too, so it reaches at least as far. Test:
-    /// `a_short_list_is_read_whole_over_its_gap`.
+    /// out: its last item is the last one of an answer to a larger offset too, so it reaches at least as far. In a list
+    /// that grows in between, the item only moves there. Test: `a_short_list_is_read_whole_over_its_gap`. Regression:
+    /// `crates/sim/regressions/a-last-item-that-moves-on.txt`.
     fn rows_of_an_answer(&self) -> u32 {
         let offset = |seen: &PastAnswer| matches!(seen.slice, Slice::Offset { .. }).then(|| seen.slice.begins().0);
         let with_last = || self.listed().filter(|seen| seen.ends_with.is_some());
@@ -366,7 +395,8 @@ impl SeenAnswers {
             // A list that begins again, or repeats its last page, shows items far from their places, but no fewer of
             // them there.
             let is_within = to <= end_of(seen.slice) && other.count < seen.count && seen.ends_with == other.ends_with;
-            is_within.then(|| u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX))
+            let is_at_rest = seen.total_that_says() == other.total_that_says();
+            (is_within && is_at_rest).then(|| u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX))
         };
         let rows = with_last().flat_map(|seen| with_last().filter_map(move |other| covers(seen, other)));
         rows.max().unwrap_or(0)

@@ -61,12 +61,7 @@ impl KeyReader<'_> {
             if let Some((asked, answer)) = self.look_wide(end).await? {
                 return Ok(Refuted::Item(asked, Box::new(answer)));
             }
-            // An answer to an offset covers as many rows as the largest answer of the walk has items.
-            let step = match self.request.paging.family {
-                Family::Offset => u64::from(self.walk_facts().most.clamp(1, end.size)),
-                _ => window,
-            };
-            if named.saturating_sub(end.covered) <= NAMED_PLACE_WINDOWS * step {
+            if self.is_place_in_reach(end) {
                 return Ok(Refuted::Towards(named));
             }
         }
@@ -91,6 +86,18 @@ impl KeyReader<'_> {
             false if self.is_silent_among_hidden(is_silent) => self.look_beyond_gaps(end).await,
             false => Ok(Refuted::Over),
         }
+    }
+
+    /// Returns whether a total names a place beyond the rows that were looked at, and all rows up to it are few enough to
+    /// be looked at.
+    pub(super) fn is_place_in_reach(&self, end: &SupposedEnd) -> bool {
+        let named = self.seen.newest_total().map_or(0, |total| total.value);
+        // An answer to an offset covers as many rows as the largest answer of the walk has items.
+        let step = match self.request.paging.family {
+            Family::Offset => u64::from(self.walk_facts().most.clamp(1, end.size)),
+            _ => u64::from(end.size),
+        };
+        self.claims(end).place && named.saturating_sub(end.covered) <= NAMED_PLACE_WINDOWS * step
     }
 
     /// Returns whether a list is declared to leave out rows, and no answer of the walk says anything about its end.
@@ -187,7 +194,7 @@ impl KeyReader<'_> {
         };
         let (mut low, mut high, mut stride) = (end.covered, None, step);
         // The bound: each turn doubles the stride or halves the distance.
-        while high.is_none_or(|high: u64| high - low > step) {
+        while high.is_none_or(|high: u64| high.saturating_sub(low) > step) {
             let middle = match high {
                 None => low.saturating_add(stride).min(far),
                 Some(high) => low + (high - low) / 2,
