@@ -81,6 +81,8 @@ pub(in crate::pagination) struct Asker<'p> {
     begins_again: bool,
     first_items: FirstItems,
     order: Arc<Order>,
+    /// True if the list is declared to leave out rows.
+    hides: bool,
 }
 
 impl<'p> Asker<'p> {
@@ -97,6 +99,7 @@ impl<'p> Asker<'p> {
             begins_again: false,
             first_items: FirstItems::default(),
             order: Arc::clone(&request.order),
+            hides: request.paging.hidden,
             up,
         }
     }
@@ -183,7 +186,8 @@ impl<'p> Asker<'p> {
         };
         let answer = self.up.slices([(slice, false)].into_iter()).await?.pop().unwrap_or_default();
         let is_only_there = self.gives_other_items_than(&answer);
-        self.beginning = Some(Beginning::new(slice, &answer, Arc::clone(&self.order), is_only_there));
+        let rows = self.rows_of(slice, &answer);
+        self.beginning = Some(Beginning::new(slice, &answer, rows, Arc::clone(&self.order), is_only_there));
         Ok(Some(answer))
     }
 
@@ -192,9 +196,16 @@ impl<'p> Asker<'p> {
         self.first_items.differ_from(answer)
     }
 
+    /// Returns the number of rows that an answer may cover: some of them may be left out. Regression:
+    /// `crates/sim/regressions/a-first-item-in-two-slices.txt`.
+    fn rows_of(&self, slice: Slice, answer: &Answer) -> u64 {
+        if self.hides { slice.size().0.into() } else { answer.items.len() as u64 }
+    }
+
     fn note_first_items<'a>(&mut self, pairs: impl Iterator<Item = ((Slice, bool), &'a Answer)>) {
         for ((slice, _), answer) in pairs.filter(|((_, is_flipped), _)| !is_flipped) {
-            self.first_items.note(slice, answer);
+            let rows = self.rows_of(slice, answer);
+            self.first_items.note(slice, answer, rows);
         }
     }
 
@@ -229,7 +240,8 @@ impl<'p> Asker<'p> {
         let slice = beginning.slice;
         let now = self.up.slices([(slice, false)].into_iter()).await?.pop().unwrap_or_default();
         let is_only_there = self.gives_other_items_than(&now);
-        let now = Beginning::new(slice, &now, Arc::clone(&self.order), is_only_there);
+        let rows = self.rows_of(slice, &now);
+        let now = Beginning::new(slice, &now, rows, Arc::clone(&self.order), is_only_there);
         for place in suspects.into_iter().filter(|place| now.begins(&answers[*place])).collect::<Vec<_>>() {
             self.begins_again = true;
             let total = answers[place].total;

@@ -1,8 +1,8 @@
 //! The beginning of a list, as some upstreams give it again for places after the end.
 //!
-//! Such an answer shows no item of the place that was requested. It counts as a status past the end on two conditions:
-//! it has the item with which the list began before it, and the list begins as the answer does after it. The place must be
-//! outside the slice that begins the list.
+//! Such an answer shows no item of the place that was requested. It counts as a status past the end on three conditions:
+//! its place is after the rows of the answer that begins the list, it has the item with which the list began before it,
+//! and the list begins as the answer does after it.
 
 use std::{
     borrow::Cow,
@@ -16,6 +16,8 @@ use crate::pagination::{answer::Answer, order::Order, window::Slice};
 #[derive(Debug)]
 pub(super) struct Beginning {
     pub(super) slice: Slice,
+    /// The number of rows that the answer may cover.
+    rows: u64,
     order: Arc<Order>,
     /// The ids of the items, or the items themselves if they have no ids.
     items: Vec<Vec<u8>>,
@@ -24,17 +26,17 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
-    pub(super) fn new(slice: Slice, answer: &Answer, order: Arc<Order>, is_only_there: bool) -> Self {
+    pub(super) fn new(slice: Slice, answer: &Answer, rows: u64, order: Arc<Order>, is_only_there: bool) -> Self {
         let items = (0..answer.items.len()).map(|item| named(answer, &order, item).into_owned()).collect();
-        Self { slice, order, items, is_only_there }
+        Self { slice, rows, order, items, is_only_there }
     }
 
-    /// Returns whether an answer to a slice after these items may give them again. The list may begin otherwise by now:
-    /// `regressions/a-list-that-begins-again-and-changes.txt`.
+    /// Returns whether an answer to a slice after these items may give the first of them again. The list may begin
+    /// otherwise by now: `regressions/a-list-that-begins-again-and-changes.txt`.
     pub(super) fn may_come_again(&self, slice: Slice, answer: &Answer) -> bool {
         let first = self.items.first();
         let mut ids = (0..answer.items.len()).filter_map(|item| answer.identity(&self.order, item));
-        let is_after = slice.begins().0 >= self.items.len() as u64;
+        let is_after = slice.begins().0 >= self.rows;
         self.is_only_there
             && is_after
             && (self.begins(answer) || ids.any(|id| first.is_some_and(|first| **first == *id)))
@@ -55,7 +57,7 @@ impl Beginning {
 /// The first items of answers, by the digests of their ids or bytes.
 #[derive(Debug, Default)]
 pub(super) struct FirstItems {
-    /// The first item of the newest answer from the start, and the number of items of this answer.
+    /// The first item of the newest answer from the start, and the number of rows that this answer may cover.
     of_the_list: Option<(u64, u64)>,
     /// The first item of the first answer from after the start.
     elsewhere: Option<u64>,
@@ -64,10 +66,10 @@ pub(super) struct FirstItems {
 }
 
 impl FirstItems {
-    pub(super) fn note(&mut self, slice: Slice, answer: &Answer) {
+    pub(super) fn note(&mut self, slice: Slice, answer: &Answer, rows: u64) {
         let Some(first) = first_of(answer) else { return };
         if slice.begins().0 == 0 {
-            self.of_the_list = Some((first, answer.items.len() as u64));
+            self.of_the_list = Some((first, rows));
         } else {
             self.differ |= *self.elsewhere.get_or_insert(first) != first;
         }
@@ -80,7 +82,7 @@ impl FirstItems {
 
     /// Returns whether an answer to a slice after the list's first answer begins with the same item.
     pub(super) fn come_again(&self, slice: Slice, answer: &Answer) -> bool {
-        self.of_the_list.is_some_and(|(first, count)| slice.begins().0 >= count && first_of(answer) == Some(first))
+        self.of_the_list.is_some_and(|(first, rows)| slice.begins().0 >= rows && first_of(answer) == Some(first))
     }
 }
 

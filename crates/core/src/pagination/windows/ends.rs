@@ -89,7 +89,7 @@ enum EndVerdict {
 }
 
 /// The end that is judged.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct SupposedEnd {
     /// The item after which the list is supposed to end; `None` for a list without items.
     last: Option<Anchor>,
@@ -107,6 +107,8 @@ struct SupposedEnd {
     is_wide: bool,
     /// True once the last items came again at places after them.
     comes_again: bool,
+    /// True if the flipped list begins with an item after the last one.
+    is_refuted: bool,
 }
 
 impl KeyReader<'_> {
@@ -190,8 +192,7 @@ impl KeyReader<'_> {
         let came = view.offset(view.len());
         let size = self.look_size_beside(view.slice());
         let covered = self.covered_from(last.as_ref(), came, size);
-        let end =
-            SupposedEnd { last, came, near: covered, covered, passed: None, size, is_wide: false, comes_again: false };
+        let end = SupposedEnd { last, came, near: covered, covered, size, ..SupposedEnd::default() };
         let verdict = self.verdict_on(end).await;
         self.asker.probe(false);
         match verdict? {
@@ -294,12 +295,10 @@ impl KeyReader<'_> {
             }
         }
         // An item beyond was seen meanwhile, and no look leads to it. Test: the bound of the simulator's family `ends`
-        // for items that come again on the way back.
-        if self
-            .seen
-            .beyond(&self.request.order, end.last.as_ref())
-            .is_some_and(|shown| end.covered < facts::end_of(shown))
-        {
+        // for items that come again on the way back. Regression:
+        // `crates/sim/regressions/an-item-that-only-the-flipped-list-shows.txt`.
+        let beyond = self.seen.beyond(&self.request.order, end.last.as_ref());
+        if end.is_refuted || beyond.is_some_and(|shown| end.covered < facts::end_of(shown)) {
             return Err(self.lost());
         }
         let claims = self.claims(&end);
@@ -355,7 +354,7 @@ impl KeyReader<'_> {
         let near = self.draft.view_of_last().filter(|_| !self.draft.has_left_items()).map_or(came, |view| {
             facts::covered_by(view.slice(), most, view.len() >= view.slice().size().0 as usize).max(came)
         });
-        SupposedEnd { last, came, near, covered: covered.max(near), passed, size, is_wide: false, comes_again: false }
+        SupposedEnd { last, came, near, covered: covered.max(near), passed, size, ..SupposedEnd::default() }
     }
 
     /// Returns the number of items up to the end of the page; `None` if the walk didn't begin at the start.
@@ -588,7 +587,10 @@ impl KeyReader<'_> {
         // An empty answer is after the cursor's item only if an answer shows that item. Regression:
         // `crates/sim/regressions/a-place-beyond-capped-pages.txt`.
         let is_after = self.draft.len() > 0 || self.seen.shows(&self.request.order, end.last.as_ref());
-        if self.claimed.is_supposed || !self.draft.claims_the_end() || !is_after {
+        // A second sweep has not come as far as the first one, which showed an item beyond. Regression:
+        // `crates/sim/regressions/an-item-that-only-the-first-sweep-shows.txt`.
+        let is_refuted = self.claimed.sweeps > 1 && self.seen.has_shown_beyond(&self.request.order, end.last.as_ref());
+        if self.claimed.is_supposed || !self.draft.claims_the_end() || !is_after || is_refuted {
             return self.unasked(Unasked::Spent);
         }
         // A statement that confirms the end needs no request. Test: `an_end_that_the_total_confirms_has_no_mark`.

@@ -104,6 +104,8 @@ impl NearSide {
 #[derive(Debug, Default)]
 pub(in crate::pagination::windows) struct SeenAnswers {
     answers: Vec<PastAnswer>,
+    /// The answers that were forgotten.
+    forgotten: Vec<PastAnswer>,
     /// True if items came after an answer that seemed to end the list.
     rows_left_out: bool,
     /// The number of answers before the last claimed end was refuted.
@@ -174,7 +176,7 @@ impl SeenAnswers {
 
     /// Forgets the answers, but not that rows are left out.
     pub(super) fn forget(&mut self) {
-        self.answers.clear();
+        self.forgotten.append(&mut self.answers);
         self.refuted_at = 0;
     }
 
@@ -217,6 +219,12 @@ impl SeenAnswers {
     pub(super) fn beyond(&self, order: &Order, last: Option<&Anchor>) -> Option<Slice> {
         let beyond = self.listed().filter(|seen| seen.is_past(order, last));
         beyond.map(|seen| seen.slice).min_by_key(|slice| end_of(*slice))
+    }
+
+    /// Returns whether an answer of the whole page shows an item after `last`, even a forgotten one.
+    pub(super) fn has_shown_beyond(&self, order: &Order, last: Option<&Anchor>) -> bool {
+        let mut all = self.forgotten.iter().chain(&self.answers).filter(|seen| seen.is_listed());
+        all.any(|seen| seen.is_past(order, last))
     }
 
     /// Returns all slices that show an item after `last`.

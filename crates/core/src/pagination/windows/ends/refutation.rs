@@ -137,7 +137,7 @@ impl KeyReader<'_> {
     }
 
     /// Looks at the first items of the flipped list. The last item of the list is the first of these.
-    async fn look_from_the_other_end(&mut self, end: &SupposedEnd) -> Result<Option<Refuted>, KeyHalt> {
+    async fn look_from_the_other_end(&mut self, end: &mut SupposedEnd) -> Result<Option<Refuted>, KeyHalt> {
         if !self.request.abilities.flips || self.ground != Ground::Whole {
             return Ok(None);
         }
@@ -150,6 +150,7 @@ impl KeyReader<'_> {
                 continue;
             }
             let relation = rows::relate(&answer, &self.request.order, 0, &last);
+            end.is_refuted = relation.is_some_and(|relation| relation.whole.is_gt());
             return Ok(relation.and_then(|relation| match relation.whole {
                 Ordering::Equal => Some(Refuted::Over),
                 // The flipped list goes on beyond: the gap is crossed as far as a count or a bound reaches.

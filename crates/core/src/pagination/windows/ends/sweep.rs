@@ -187,8 +187,7 @@ impl KeyReader<'_> {
             covered,
             passed: self.passed(),
             size,
-            is_wide: false,
-            comes_again: false,
+            ..SupposedEnd::default()
         };
         let supposed = end.clone();
         let verdict = match self.verdict_on(end).await {
@@ -196,7 +195,7 @@ impl KeyReader<'_> {
             // names a place in reach that wasn't looked at, it may have one. Regression:
             // `crates/sim/regressions/a-sweep-that-ends-before-the-place-of-the-total.txt`.
             Err(Halt::Stop(Stop::Refused(Refusal::BudgetExceeded)))
-                if self.seen.beyond(&self.request.order, last.as_ref()).is_none()
+                if !self.seen.has_shown_beyond(&self.request.order, last.as_ref())
                     && !self.is_place_in_reach(&self.looked_on(&supposed)) =>
             {
                 EndVerdict::Doubted(self.doubted(&supposed, MoreClaims::default()))
