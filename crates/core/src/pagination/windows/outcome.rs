@@ -133,13 +133,14 @@ impl KeyReader<'_> {
     /// the items seen. Test: `a_refusal_names_a_near_place_in_the_list`.
     pub(super) fn nearest(&self) -> Offset {
         let nearest = self.draft.nearest();
-        let end = match (self.asker.ledger.total(), self.ending.seen) {
-            (Some(total), _) => Some(total),
-            (None, Some(end)) => Some(if self.ending.seen_to > 0 { end.min(self.ending.seen_to) } else { end }),
-            // A total that answers contradict still names a nearer place than the cursor. Regression:
-            // `crates/sim/regressions/a-nearest-place-by-a-contradicted-total.txt`.
-            (None, None) => self.seen.newest_total().filter(|total| total.exact).map(|total| total.value),
+        // A total that answers contradict still names a nearer place than the cursor. Regressions:
+        // `crates/sim/regressions/a-nearest-place-by-a-contradicted-total.txt`, `…/a-nearest-place-of-a-shorter-list.txt`.
+        let counted = self.seen.newest_total().filter(|total| total.exact).map(|total| total.value);
+        let seen = match (self.ending.seen, self.ending.seen_to) {
+            (Some(end), seen_to) if seen_to > 0 => Some(end.min(seen_to)),
+            (end, _) => end,
         };
+        let end = self.asker.ledger.total().or_else(|| seen.into_iter().chain(counted).min());
         Offset(match end {
             // The list has become shorter than the place, so its last page is the nearest. Test:
             // `a_value_that_is_gone_is_refused_with_a_place_in_the_list`.
