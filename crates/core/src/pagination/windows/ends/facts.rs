@@ -393,20 +393,29 @@ impl SeenAnswers {
 
     /// Returns the largest number of rows that an answer to an offset certainly covers, although most of them are left
     /// out: its last item is the last one of an answer to a larger offset too, so it reaches at least as far. In a list
-    /// that grows in between, the item only moves there. Test: `a_short_list_is_read_whole_over_its_gap`. Regression:
-    /// `crates/sim/regressions/a-last-item-that-moves-on.txt`.
+    /// that changes in between, the item only moves there. Test: `a_short_list_is_read_whole_over_its_gap`. Regressions:
+    /// `crates/sim/regressions/a-last-item-that-moves-on.txt`, `…/a-last-item-that-moves-on-uncounted.txt`.
     fn rows_of_an_answer(&self) -> u32 {
         let offset = |seen: &PastAnswer| matches!(seen.slice, Slice::Offset { .. }).then(|| seen.slice.begins().0);
-        let with_last = || self.listed().filter(|seen| seen.ends_with.is_some());
-        let covers = |seen: &PastAnswer, other: &PastAnswer| {
+        let with_last = || self.listed().enumerate().filter(|(_, seen)| seen.ends_with.is_some());
+        // Without totals, only the same answer before and after the other one shows that the list was at rest.
+        let is_around = |seen: &PastAnswer, at: usize| {
+            let is_same = |(_, again): &(usize, &PastAnswer)| (again.slice, again.digest) == (seen.slice, seen.digest);
+            let mut same = with_last().filter(is_same).map(|(place, _)| place);
+            same.next().is_some_and(|first| first < at) && same.any(|later| later > at)
+        };
+        let covers = |seen: &PastAnswer, (at, other): (usize, &PastAnswer)| {
             let (from, to) = (offset(seen)?, offset(other)?.saturating_add(u64::from(other.count)));
             // A list that begins again, or repeats its last page, shows items far from their places, but no fewer of
             // them there.
             let is_within = to <= end_of(seen.slice) && other.count < seen.count && seen.ends_with == other.ends_with;
-            let is_at_rest = seen.total_that_says() == other.total_that_says();
+            let is_at_rest = match (seen.total_that_says(), other.total_that_says()) {
+                (None, None) => is_within && is_around(seen, at),
+                (total, later) => total == later,
+            };
             (is_within && is_at_rest).then(|| u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX))
         };
-        let rows = with_last().flat_map(|seen| with_last().filter_map(move |other| covers(seen, other)));
+        let rows = with_last().flat_map(|(_, seen)| with_last().filter_map(move |other| covers(seen, other)));
         rows.max().unwrap_or(0)
     }
 
