@@ -72,7 +72,13 @@ pub(super) fn settle(learnt: &mut Learnt, sample: &Sample) {
         // A total that counts more items than come counts those that are left out, too.
         let total = learnt.places.total.as_ref().and_then(|place| seen.number(place));
         let is_counted = total.is_some_and(|total| total > from.saturating_add(count as u64));
-        let has_more = is_front || is_counted && count > 0;
+        // A page that comes again elsewhere is not at its place, so nothing is known about the rows there.
+        let comes_again = || {
+            let ids = learnt.shape.identities(seen);
+            let is_same = |other: &SeenAnswer| learnt.shape.identities(other) == ids;
+            sample.answers.iter().any(|(at, other)| at != from && is_same(other))
+        };
+        let has_more = is_front || is_counted && count > 0 && !comes_again();
         match count {
             _ if !has_more => {}
             _ if count == size => full += 1,

@@ -206,6 +206,9 @@ async fn search(
     sample: &mut Sample,
 ) -> Result<Searched, ProbeHalt> {
     let depth = deep_enough(session, learnt, base, stated, sample).await?;
+    if stated.is_some() && depth.end.is_some() {
+        return Ok(Searched::Contradicted);
+    }
     // An answer that may be the whole list shows that its own number of items can be requested, and no larger one.
     let known = u32::try_from(widest.count).unwrap_or(u32::MAX).max(1);
     let size = if widest.is_all { page_size(learnt).min(known) } else { page_size(learnt) };
@@ -398,7 +401,7 @@ async fn recorded_pages(session: &Session, learnt: &Learnt, sample: &mut Sample)
 struct Depth {
     /// The largest offset that may be requested; 0 if requests at deep offsets should end.
     reached: u64,
-    /// The length of the list, if a search found its end; otherwise `None`.
+    /// The length of the list, if a search found its end; otherwise `None`. It refutes a total that was given.
     end: Option<u64>,
     /// The reason why no larger offset may be requested; empty if there is none.
     why: String,
@@ -452,15 +455,18 @@ async fn deep_enough(
             let Some(total) = total else { return Ok(depth) };
             return Ok(bounded(learnt, depth.end.unwrap_or_else(|| known.min(from)), from, &seen, total));
         }
-        // Some upstreams answer requests after the end with the last page, so no page is empty. Test:
-        // `a_repeated_last_page_is_learnt_without_a_total`.
-        if total.is_none() && ids == before {
+        // Some upstreams answer requests after the end with the last page, so no page is empty. If it has fewer items than
+        // were requested, no bound of the offset made it come again, and a larger total is wrong. Tests:
+        // `a_repeated_last_page_is_learnt_without_a_total`, `a_last_page_that_comes_again_refutes_a_total`.
+        let is_short = rows < usize::try_from(size).unwrap_or(1);
+        if ids == before && (total.is_none() || is_short) {
+            sample.add(learnt, &seen, from);
             return search_repeated(session, learnt, from, &ids).await;
         }
         before = ids;
         sample.sized.push((from, size, Rc::clone(&seen)));
         sample.add(learnt, &seen, from);
-        if rows < usize::try_from(size).unwrap_or(1) && total.is_none() {
+        if is_short && total.is_none() {
             let end = from + u64::try_from(rows).unwrap_or(0);
             return Ok(Depth { reached: end, end: Some(end), why: String::new() });
         }

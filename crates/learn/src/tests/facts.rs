@@ -320,6 +320,25 @@ fn rows_left_out_behind_the_cap_do_not_hide_it() {
     }
 }
 
+/// The last page comes again for all places after it, and the total says that there are far more.
+#[test]
+fn a_last_page_that_comes_again_refutes_a_total() {
+    for (by_page, count) in [(true, 257), (false, 257), (true, 1_003), (false, 1_003)] {
+        let all = rows(count);
+        let outcome = learn(|asked| {
+            let size = asked.number("per_page").unwrap_or(20).clamp(1, 30);
+            let from = match by_page {
+                true => (asked.number("page").unwrap_or(1).max(1) - 1) * size,
+                false => asked.number("offset").unwrap_or(0),
+            };
+            let from = if from < count as usize { from } else { (count as usize - 1) / size * size };
+            Answered::new(json!({ "items": slice(&all, from, size), "total": 100_000 }))
+        });
+        assert!(outcome.learnt.repeats_last_page, "{by_page} {count}: {}", outcome.text);
+        assert!(!outcome.learnt.hidden, "{by_page} {count}: {}", outcome.text);
+    }
+}
+
 /// Where rows are left out, the total counts all rows, the items alone, or more than there are.
 #[test]
 fn a_total_that_counts_dropped_items_is_told() {
