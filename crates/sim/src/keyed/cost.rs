@@ -72,8 +72,8 @@ impl Exchange<'_> {
         };
         // With a few listed sizes, the place may lie at an edge of every page: the neighbouring pages are read too.
         let beside = if matches!(self.traits.sizes, Sizes::Listed(_)) { 2 } else { 0 };
-        // A change in the middle of a page can look like rows that are left out. The walk then looks farther beyond ends.
-        let farther = if self.aim.target.hint.walk.rows_left_out { 4 } else { 0 };
+        // A change can look like rows that are left out. The walk then looks farther beyond ends.
+        let farther = if self.aim.target.hint.walk.rows_left_out || drift > 0 { 4 } else { 0 };
         let most = 2 * cover + further(drift, self.traits.least_cap()) + confirms + beside + farther;
         require(u64::from(self.answers) <= most, "search bound", || {
             let Self { answers, limit, traits, .. } = self;

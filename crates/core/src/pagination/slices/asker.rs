@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    beginning::{Beginning, FirstItems},
+    beginning::{Beginning, FirstItems, first_of},
     sizes::KnownSizes,
 };
 use crate::pagination::{
@@ -185,15 +185,14 @@ impl<'p> Asker<'p> {
             Slice::Page { size, .. } => Slice::Page { number: PageNumber(0), size },
         };
         let answer = self.up.slices([(slice, false)].into_iter()).await?.pop().unwrap_or_default();
-        let is_only_there = self.gives_other_items_than(&answer);
         let rows = self.rows_of(slice, &answer);
-        self.beginning = Some(Beginning::new(slice, &answer, rows, Arc::clone(&self.order), is_only_there));
+        self.beginning = Some(Beginning::new(slice, &answer, rows, Arc::clone(&self.order)));
         Ok(Some(answer))
     }
 
     /// Returns whether an answer from after the start begins with another item than this answer.
     pub(in crate::pagination) fn gives_other_items_than(&self, answer: &Answer) -> bool {
-        self.first_items.differ_from(answer)
+        self.first_items.differ_from(first_of(answer))
     }
 
     /// Returns the number of rows that an answer may cover: some of them may be left out. Regression:
@@ -206,6 +205,9 @@ impl<'p> Asker<'p> {
         for ((slice, _), answer) in pairs.filter(|((_, is_flipped), _)| !is_flipped) {
             let rows = self.rows_of(slice, answer);
             self.first_items.note(slice, answer, rows);
+            if self.beginning.is_some() && slice.begins() == Offset(0) && !answer.items.is_empty() {
+                self.beginning = Some(Beginning::new(slice, answer, rows, Arc::clone(&self.order)));
+            }
         }
     }
 
@@ -227,7 +229,7 @@ impl<'p> Asker<'p> {
         let Some(beginning) = &self.beginning else { return Ok(()) };
         let may_come_again = |place: &usize| {
             let AskedSlice { slice, flipped, .. } = asked[*place];
-            flipped.is_none() && beginning.may_come_again(slice, &answers[*place])
+            flipped.is_none() && beginning.may_come_again(slice, &answers[*place], &self.first_items)
         };
         let suspects: Vec<usize> = (0..answers.len()).filter(may_come_again).collect();
         if suspects.is_empty() {
@@ -239,9 +241,8 @@ impl<'p> Asker<'p> {
         // Items that came before the list's first ones meanwhile would move them to another place.
         let slice = beginning.slice;
         let now = self.up.slices([(slice, false)].into_iter()).await?.pop().unwrap_or_default();
-        let is_only_there = self.gives_other_items_than(&now);
         let rows = self.rows_of(slice, &now);
-        let now = Beginning::new(slice, &now, rows, Arc::clone(&self.order), is_only_there);
+        let now = Beginning::new(slice, &now, rows, Arc::clone(&self.order));
         for place in suspects.into_iter().filter(|place| now.begins(&answers[*place])).collect::<Vec<_>>() {
             self.begins_again = true;
             let total = answers[place].total;

@@ -348,7 +348,7 @@ impl KeyReader<'_> {
         let is_from_start = self.draft.view_of_last().is_some_and(Evidence::is_from_start);
         let passed = if self.ground != Ground::Whole && is_from_start { Some(came) } else { passed };
         let covered = self.covered_from(last.as_ref(), came, size);
-        let most = self.walk_facts().most;
+        let most = self.rows_of_a_look();
         // Rows of a run that the answer cut are shown, but not taken. Test:
         // `crates/sim/regressions/a-cut-run-beside-a-gap.txt`.
         let near = self.draft.view_of_last().filter(|_| !self.draft.has_left_items()).map_or(came, |view| {
@@ -384,13 +384,21 @@ impl KeyReader<'_> {
     }
 
     fn covered_from(&self, last: Option<&Anchor>, came: u64, size: u32) -> u64 {
-        self.seen.covered(&self.request.order, last, came, LookSizes { size, most: self.walk_facts().most })
+        self.seen.covered(&self.request.order, last, came, LookSizes { size, most: self.rows_of_a_look() })
     }
 
     /// Returns the size of a look beside an answer: the size of that answer, unless it is honoured.
     fn look_size_beside(&self, slice: Slice) -> u32 {
         let looks = LookSizes { size: self.look_size(), most: self.walk_facts().most };
         if looks.follow(slice) { looks.size } else { slice.size().0 }
+    }
+
+    /// Returns the number of rows that a look of an unfilled size covers: as many as the largest answer of the walk has
+    /// items. Among left-out rows, an answer without items covers few before any item has come. Regression:
+    /// `crates/sim/regressions/an-end-where-no-item-has-come.txt`.
+    pub(super) fn rows_of_a_look(&self) -> u32 {
+        let most = self.walk_facts().most;
+        if self.request.paging.leaves_out { most.max(2) } else { most }
     }
 
     /// Returns the size of a look: the largest one, unless a smaller cap is known. A cap that is only suspected isn't

@@ -423,7 +423,8 @@ impl SeenAnswers {
     pub(super) fn add_to(&self, carried: WalkFacts, mut before: Option<u64>) -> WalkFacts {
         let mut facts = carried;
         facts.rows_left_out |= self.rows_left_out;
-        facts.most = facts.most.max(self.rows_of_an_answer());
+        let forgotten = self.forgotten.iter().filter(|seen| seen.is_listed()).map(|seen| seen.count).max();
+        facts.most = facts.most.max(self.rows_of_an_answer()).max(forgotten.unwrap_or(0));
         for seen in self.listed() {
             facts.most = facts.most.max(seen.count);
             facts.more_said |= seen.more == Some(true);

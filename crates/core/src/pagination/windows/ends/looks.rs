@@ -32,7 +32,7 @@ impl KeyReader<'_> {
         let slice = self.window_at(place, size);
         let sight = self.sight_of(end, slice).await?;
         if matches!(sight, LookResult::Nothing(_)) && !self.comes_again(end) {
-            let most = self.walk_facts().most;
+            let most = self.rows_of_a_look();
             let is_full = matches!(&sight, LookResult::Nothing(answer) if answer.items.len() == size as usize);
             end.covered = end.covered.max(facts::covered_by(slice, most, is_full));
         }

@@ -94,7 +94,7 @@ impl KeyReader<'_> {
         let named = self.seen.newest_total().map_or(0, |total| total.value);
         // An answer to an offset covers as many rows as the largest answer of the walk has items.
         let step = match self.request.paging.family {
-            Family::Offset => u64::from(self.walk_facts().most.clamp(1, end.size)),
+            Family::Offset => u64::from(self.rows_of_a_look().clamp(1, end.size)),
             _ => u64::from(end.size),
         };
         self.claims(end).place && named.saturating_sub(end.covered) <= NAMED_PLACE_WINDOWS * step
@@ -190,7 +190,7 @@ impl KeyReader<'_> {
         }
         // An edge is between: it is searched by growing strides, and then by halves.
         let step = match self.request.paging.family {
-            Family::Offset => u64::from(self.walk_facts().most.clamp(1, end.size)),
+            Family::Offset => u64::from(self.rows_of_a_look().clamp(1, end.size)),
             _ => size,
         };
         let (mut low, mut high, mut stride) = (end.covered, None, step);

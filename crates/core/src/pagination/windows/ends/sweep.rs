@@ -14,6 +14,7 @@ use crate::pagination::{
     direction::Way,
     judge::{draft::Boundary, end::Witness, evidence::loose},
     limits::{END_LOOKS, SWEEP_EMPTY, SWEEP_STEPS, SWEEPS},
+    order::Order,
     paging::Family,
     position::Anchor,
     refusal::Refusal,
@@ -95,7 +96,7 @@ impl KeyReader<'_> {
         let (mut asked, mut answer) = loop {
             let Some((asked, answer)) = self.look(self.window_at(place, size)).await? else { return Ok(None) };
             let begins = asked.slice.begins().0;
-            let is_before = anchor.as_ref().is_some_and(|anchor| facts::begins_at_or_before(&answer, &order, anchor));
+            let is_before = anchor.as_ref().is_some_and(|anchor| begins_before(&answer, &order, anchor));
             if begins == 0 || is_before {
                 break (asked, answer);
             }
@@ -110,7 +111,7 @@ impl KeyReader<'_> {
         // The bound: each step covers rows after the one before.
         for _ in 0..SWEEP_STEPS {
             let has_item = anchor.as_ref().is_some_and(|anchor| facts::has_item(&answer, &order, anchor));
-            let begins_near = |anchor| facts::begins_at_or_before(&answer, &order, anchor);
+            let begins_near = |anchor| begins_before(&answer, &order, anchor);
             let is_near = (is_opaque && has_item) || anchor.as_ref().is_some_and(begins_near);
             is_met |= has_item;
             let is_blind = is_opaque && !is_met;
@@ -130,7 +131,11 @@ impl KeyReader<'_> {
             // after it may still come before the boundary. Regression:
             // `crates/sim/regressions/a-sweep-over-an-empty-page.txt`.
             empty = if answer.items.is_empty() { empty + 1 } else { 0 };
-            let is_over = answer.standing == Standing::PastEnd || empty > if is_met { 0 } else { SWEEP_EMPTY };
+            // Before the place of that item, empty answers say nothing about the end either. Regression:
+            // `crates/sim/regressions/a-sweep-among-empty-pages-from-the-start.txt`.
+            let is_reached = is_met || covered >= self.draft.offset();
+            let is_over =
+                answer.standing == Standing::PastEnd || (is_reached && empty > if is_met { 0 } else { SWEEP_EMPTY });
             if is_over && is_blind {
                 return Ok(None);
             }
@@ -259,7 +264,7 @@ impl KeyReader<'_> {
             // An answer covers no more rows than answers of the walk have items, so the next slice begins no farther
             // before this one. Its other rows overlap, and may show the near side once more.
             let step = match self.request.paging.family {
-                Family::Offset => self.walk_facts().most.max(2).min(size),
+                Family::Offset => self.rows_of_a_look().max(2).min(size),
                 _ => size,
             };
             let slice = self.window_at(begins.saturating_sub(u64::from(step)), size);
@@ -331,6 +336,16 @@ impl KeyReader<'_> {
 
     fn covered_to(&self, asked: AskedSlice, answer: &Answer) -> u64 {
         let is_full = answer.items.len() >= asked.slice.size().0 as usize;
-        facts::covered_by(asked.slice, self.walk_facts().most.max(2), is_full)
+        facts::covered_by(asked.slice, self.rows_of_a_look().max(2), is_full)
     }
+}
+
+/// Returns whether an answer begins at or before the place after an anchor. Ties in any order may come before the anchor's
+/// item, so the answer must then begin before their run. Regression:
+/// `crates/sim/regressions/a-sweep-from-within-a-run.txt`.
+fn begins_before(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
+    if !loose(order) {
+        return facts::begins_at_or_before(answer, order, anchor);
+    }
+    !answer.items.is_empty() && rows::relate(answer, order, 0, anchor).is_some_and(|relation| relation.strong.is_lt())
 }
