@@ -658,8 +658,12 @@ impl Review {
         }
         let count = u32::try_from(wide.ids.len()).unwrap_or(u32::MAX);
         let answer = wide.answer();
-        let total = answer.and_then(|answer| answer.total).is_some_and(|total| total.value > u64::from(count));
-        let says_more = answer.is_some_and(|answer| answer.more == Some(true) || answer.next.is_some());
+        let counted = answer.and_then(|answer| answer.total);
+        let total = counted.is_some_and(|total| total.value > u64::from(count));
+        // A flag that is always true says nothing against a total of all items. Test:
+        // `a_flag_that_is_always_true_makes_no_cap`.
+        let is_whole = counted.is_some_and(|total| total.exact && total.value == u64::from(count));
+        let says_more = answer.is_some_and(|answer| answer.more == Some(true) && !is_whole || answer.next.is_some());
         let is_judged = count > 0
             && count < asked
             && self.list.dialect.size_name().is_some()

@@ -356,6 +356,19 @@ fn a_first_number_that_is_too_large_is_reported() {
     assert!(said.contains("request.first_page = 1"), "{said}");
 }
 
+/// All items are in one answer, whose flag says that more follow, as in every answer.
+#[test]
+fn a_flag_that_is_always_true_makes_no_cap() {
+    let all = rows(37);
+    let answer = |asked: &SimulatedRequest| {
+        let (from, size) = (asked.number("_offset").unwrap_or(0), asked.number("_count").unwrap_or(20).clamp(1, 50));
+        Answered::new(json!({ "data": slice(&all, from, size), "more": true, "total": all.len() }))
+    };
+    let facts = "items = \"/data\", has_more = \"/more\", total = \"/total\"";
+    let said = said(&review(&BY_OFFSET.replace("items = \"/data\"", facts), answer));
+    assert!(!said.contains("size.max"), "{said}");
+}
+
 #[test]
 fn rows_left_out_after_the_limit_are_no_cap() {
     let all = rows(257);

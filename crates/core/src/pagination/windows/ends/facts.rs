@@ -503,6 +503,12 @@ pub(super) fn has_item(answer: &Answer, order: &Order, anchor: &Anchor) -> bool 
     (0..answer.items.len()).any(is_item)
 }
 
+/// Returns whether the last item of the answer is `last`.
+pub(super) fn ends_with(answer: &Answer, order: &Order, last: Option<&Anchor>) -> bool {
+    let relation = answer.items.len().checked_sub(1).and_then(|item| rows::relate(answer, order, item, last?));
+    relation.is_some_and(|relation| relation.whole.is_eq())
+}
+
 /// Returns whether an item of the answer comes before `anchor`.
 pub(super) fn shows_before(answer: &Answer, order: &Order, anchor: &Anchor) -> bool {
     let is_before = |item| rows::relate(answer, order, item, anchor).is_some_and(|relation| relation.whole.is_lt());
