@@ -331,7 +331,7 @@ fn a_last_page_that_comes_again_refutes_a_total() {
                 true => (asked.number("page").unwrap_or(1).max(1) - 1) * size,
                 false => asked.number("offset").unwrap_or(0),
             };
-            let from = if from < count as usize { from } else { (count as usize - 1) / size * size };
+            let from = if from < count { from } else { (count - 1) / size * size };
             Answered::new(json!({ "items": slice(&all, from, size), "total": 100_000 }))
         });
         assert!(outcome.learnt.repeats_last_page, "{by_page} {count}: {}", outcome.text);
