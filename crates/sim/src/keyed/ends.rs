@@ -111,12 +111,9 @@ impl Exchange<'_> {
             rows.binary_search_by(|own| own.place.cmp(&row.place)).is_ok()
                 || rows.iter().any(|own| own.plan.id == row.plan.id)
         };
-        // An end at which the budget was spent is marked. Where rows are left out, and a silent cap moves pages by number,
-        // items may follow. Regression: `an-item-beyond-pages-that-a-cap-moves`.
-        let is_given_up = page.doubted_end.is_some()
-            && self.traits.hidden > 0
-            && self.traits.caps_pages_in_silence()
-            && self.answers >= self.client.search_budget;
+        // Where rows are left out, and a silent cap moves pages by number, items may follow a marked end. Regression:
+        // `an-item-beyond-pages-that-a-cap-moves`.
+        let is_given_up = page.doubted_end.is_some() && self.traits.hidden > 0 && self.traits.caps_pages_in_silence();
         let reached = rows.last().map(|row| row.place).filter(|_| is_given_up && forward);
         let is_excused = |row: &Rc<Row>| reached.is_some_and(|reached| row.place > reached);
         if let Some(row) = self.stayed(low, high).find(|row| !delivered(row) && !is_excused(row)) {

@@ -294,9 +294,8 @@ impl KeyReader<'_> {
                 break;
             }
         }
-        // An item beyond was seen meanwhile, and no look leads to it. Test: the bound of the simulator's family `ends`
-        // for items that come again on the way back. Regression:
-        // `crates/sim/regressions/an-item-that-only-the-flipped-list-shows.txt`.
+        // An item beyond was seen meanwhile, or begins the flipped list, and no look leads to it. Test: the bound of the
+        // simulator's family `ends` for items that come again on the way back.
         let beyond = self.seen.beyond(&self.request.order, end.last.as_ref());
         if end.is_refuted || beyond.is_some_and(|shown| end.covered < facts::end_of(shown)) {
             return Err(self.lost());
