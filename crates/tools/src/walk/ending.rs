@@ -9,8 +9,6 @@ pub(super) struct WitnessAnswer {
     pub(super) begins: u64,
     /// The number of its items.
     pub(super) items: u64,
-    /// The index of the row after those that were requested; 0 for an answer by token.
-    pub(super) until: u64,
     /// False if the upstream refused the place, or said that it is after the end.
     pub(super) is_listed: bool,
     pub(super) said: EndWitnesses,
@@ -29,14 +27,12 @@ pub struct ListingEnd {
     pub(super) far: Option<WitnessAnswer>,
     /// The key of a fact that the dialect declares and that the last answer with items lacks; `None` if there is none.
     pub(super) untold: Option<&'static str>,
-    /// True if the dialect says that the total counts rows that are left out, too.
-    pub(super) counts_rows: bool,
     /// True if empty answers went on having tokens.
     pub(super) open_token: bool,
     /// A fact that the dialect doesn't declare, by which the only answer says that the list goes on.
     pub(super) undeclared: Option<String>,
     /// The flags and links that said "no more" although more items came, each with the number of items until then.
-    pub(super) refuted: Vec<(&'static str, u64)>,
+    refuted: Vec<(&'static str, u64)>,
 }
 
 /// The contradictions between what answers said about an end and what was read.
@@ -46,8 +42,6 @@ pub struct EndReview {
     pub doubts: Vec<String>,
     /// Facts that were wrong, but don't say that more follow.
     pub notes: Vec<String>,
-    /// The total, if it counts rows that are left out, and all of these rows were requested.
-    pub rows: Option<u64>,
 }
 
 impl EndReview {
@@ -55,7 +49,7 @@ impl EndReview {
     #[must_use]
     pub fn of_unlisted(count: Option<u64>) -> Self {
         let doubt = |count| format!("{} of the walk are in neither reading, which ended too early", items(count));
-        Self { doubts: count.map(doubt).into_iter().collect(), ..Self::default() }
+        Self { doubts: count.map(doubt).into_iter().collect(), notes: Vec::new() }
     }
 }
 
@@ -131,11 +125,7 @@ impl ListingEnd {
             // A listing of a list that changes meanwhile misses items that were pushed past it. The place that it
             // reached doesn't, so the smaller difference counts.
             let passed = if changes == 0 { self.items } else { self.items.max(self.reached()) };
-            // A total of rows agrees if the last of them was requested, in an answer with items. After a run of empty
-            // answers it is a doubt: the list may show only its beginning.
-            let has_last_row = self.last.as_ref().is_some_and(|last| last.until >= total);
-            review.rows = (self.counts_rows && has_last_row).then_some(total);
-            if review.rows.is_none() && total > passed.saturating_add(changes) {
+            if total > passed.saturating_add(changes) {
                 review.doubts.push(format!("response.total says {}, and {read} were read", grouped(total)));
             } else if total.saturating_add(changes) < self.items {
                 review.notes.push(format!("response.total said {}, and {read} were read", grouped(total)));

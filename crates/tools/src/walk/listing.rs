@@ -18,10 +18,7 @@ use super::{
     ending::{ListingEnd, WitnessAnswer},
     page::{WalkPlace, WalkedPage, refusal},
 };
-use cursorgate_core::pagination::{
-    answer::{Answer, Standing},
-    paging::CountedThings,
-};
+use cursorgate_core::pagination::answer::{Answer, Standing};
 use cursorgate_learn::{ProbeAnswer, ProbeRequest, live::undeclared_rest};
 
 /// The place of the window far beyond the end, in items, unless twice the end is farther.
@@ -69,7 +66,6 @@ impl<'d> ListingPager<'d> {
     /// Starts a listing of the list that `direct` walks.
     #[must_use]
     pub fn new(direct: DirectPager<'d>) -> Self {
-        let counts_rows = direct.dialect.paging().counted == CountedThings::Rows;
         Self {
             direct,
             stage: ListingStage::Reading,
@@ -78,7 +74,7 @@ impl<'d> ListingPager<'d> {
             most: 1,
             idle: 0,
             looked_at: HashSet::new(),
-            end: ListingEnd { counts_rows, ..ListingEnd::default() },
+            end: ListingEnd::default(),
         }
     }
 
@@ -121,10 +117,8 @@ impl<'d> ListingPager<'d> {
                 Answer::without_items(Standing::PastEnd)
             }
         };
-        let begins = self.direct.begins(place);
         let witness = WitnessAnswer {
-            begins: begins.unwrap_or_default(),
-            until: begins.map_or(0, |begins| begins.saturating_add(self.direct.size.into())),
+            begins: self.direct.begins(place).unwrap_or_default(),
             items: answer.items().len() as u64,
             is_listed: answer.standing == Standing::Listed,
             said: self.direct.dialect.witnesses(&ask, &headers, &answer),
