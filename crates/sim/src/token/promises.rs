@@ -365,6 +365,9 @@ impl Visit<'_> {
     /// Nor is an item before the first items of the list: an answer that begins the list shows its state without the
     /// item, and G1 speaks of items in every state that answers show. The answers fit a list that the item joined
     /// between the two. Regression: `an-item-at-the-start-of-an-answer-asked-for-again`.
+    ///
+    /// Nor is the item that the place names, if it has moved meanwhile: the client has it. Regression:
+    /// `the-item-of-a-place-that-moves`.
     fn check_shown(&self) -> Result<(), String> {
         if !self.shape().is_declared() {
             return Ok(());
@@ -383,7 +386,7 @@ impl Visit<'_> {
                     && new
                     && reached
                     && self.world.had(item, shown.when)
-                    && !items.iter().any(|other| other.id == item.id)
+                    && !items.iter().copied().chain(self.at.anchor).any(|other| other.id == item.id)
                 {
                     return Err(format!("G1: {item:?} was shown at {} and is not served", shown.when));
                 }
