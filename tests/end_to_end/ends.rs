@@ -116,6 +116,20 @@ const WINDOW_OF_ROWS: World = World {
     ..WINDOW
 };
 
+/// Requests for 100 rows give 25, silently, so a request for the last row that is shown seems to reach the last of all.
+const CAPPED_WINDOW_OF_ROWS: World = World {
+    name: "silent window under a silent cap beside a total of rows",
+    rows: 120,
+    dialect: dialect!(
+        "{ query = \"offset={offset}&limit={size}\" }",
+        ", total = \"/hits\", total_counts = \"rows\", hidden = true"
+    ),
+    answer: |_, asked| {
+        let shown: Vec<&Value> = asked.items.iter().take(75_usize.saturating_sub(asked.from).min(25)).collect();
+        json!({ "data": shown, "hits": asked.all })
+    },
+};
+
 /// A boolean that has nothing to do with the list is declared as its flag.
 const TRUNCATED: World = World {
     name: "truncated: false beside tokens",
@@ -199,7 +213,19 @@ const TOTAL_TOO_HIGH: World = World {
 };
 
 /// Lists whose facts are right.
-const HONEST: [World; 4] = [
+const HONEST: [World; 5] = [
+    World {
+        name: "a total of rows, some of which are left out",
+        rows: 250,
+        dialect: dialect!(
+            "{ query = \"offset={offset}&limit={size}\" }",
+            ", total = \"/total\", total_counts = \"rows\", hidden = true"
+        ),
+        answer: |_, asked| {
+            let is_shown = |item: &&Value| item["id"].as_u64().unwrap_or(0) % 5 != 3;
+            json!({ "data": asked.items.iter().filter(is_shown).collect::<Vec<_>>(), "total": asked.all })
+        },
+    },
     World {
         name: "a total by page",
         rows: 240,
@@ -245,6 +271,7 @@ fn a_walk_is_not_lossless_where_an_answer_says_that_more_follows() {
     for (world, numbers) in [
         (&WINDOW, &["257", "100"][..]),
         (&WINDOW_OF_ROWS, &["257", "100"]),
+        (&CAPPED_WINDOW_OF_ROWS, &["120", "75"]),
         (&TOTAL_TOO_HIGH, &["255", "250"]),
         (&NO_PAGINATION, &["response.total", "20 items"]),
         (&FIRST_PAGE_AS_WHOLE, &["/moreItemsInServer", "20 items"]),

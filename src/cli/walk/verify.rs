@@ -123,11 +123,13 @@ fn reported(url: &str, direct: &str, Measured { before, walks, after }: Measured
     let changes = listings.changes();
     let moved = (changes.came + changes.left) as u64;
     let mut end = ReportedEnd::default();
-    end.add("direct", first.end_review(moved));
-    end.add("direct", second.end_review(moved));
+    let [first, second] = [first, second].map(|pager| pager.end_review(moved, None));
+    let rows = first.rows.filter(|rows| second.rows == Some(*rows));
+    end.add("direct", first);
+    end.add("direct", second);
     // As for the verdict, only the first walk counts.
     if let Some(walk) = walks.first() {
-        end.add(walk.way, walk.walker.pager.end_review(moved));
+        end.add(walk.way, walk.walker.pager.end_review(moved, rows));
         end.add("direct", EndReview::of_unlisted(listings.unlisted(&walk.list)));
     }
     let compared = |walk: &KeptWalk<'_>| {

@@ -75,11 +75,15 @@ impl<'d> DirectPager<'d> {
     }
 
     pub(super) fn ask(&self, place: &WalkPlace) -> Result<UpstreamRequest, String> {
-        let size = PageSize(self.size);
+        let size = PageSize(if matches!(place, WalkPlace::Row(_)) { 1 } else { self.size });
         let slice = |slice| Fetch::Slice(slice, Listing::default());
         let fetch = match place {
             WalkPlace::Page(number) => slice(Slice::Page { number: PageNumber(*number), size }),
             WalkPlace::Offset(from) => slice(Slice::Offset { from: Offset(*from), size }),
+            WalkPlace::Row(index) if self.dialect.paging().family == Family::Page => {
+                slice(Slice::Page { number: PageNumber(*index), size })
+            }
+            WalkPlace::Row(index) => slice(Slice::Offset { from: Offset(*index), size }),
             WalkPlace::Token(token) => {
                 let token = token.as_deref().map(|text| Token(text.into()));
                 Fetch::Token(TokenFetch { token, backward: false, size })
@@ -152,7 +156,7 @@ impl<'d> DirectPager<'d> {
     pub(super) fn begins(&self, place: &WalkPlace) -> Option<u64> {
         match place {
             WalkPlace::Page(number) => Some(number.saturating_mul(u64::from(self.size))),
-            WalkPlace::Offset(from) => Some(*from),
+            WalkPlace::Offset(from) | WalkPlace::Row(from) => Some(*from),
             WalkPlace::Token(_) | WalkPlace::Target(_) => None,
         }
     }

@@ -27,6 +27,8 @@ pub struct ListingEnd {
     pub(super) far: Option<WitnessAnswer>,
     /// The key of a fact that the dialect declares and that the last answer with items lacks; `None` if there is none.
     pub(super) untold: Option<&'static str>,
+    /// The total, if it counts rows that are left out, too, and its last row is the last item that was read.
+    pub(super) rows: Option<u64>,
     /// True if empty answers went on having tokens.
     pub(super) open_token: bool,
     /// A fact that the dialect doesn't declare, by which the only answer says that the list goes on.
@@ -42,6 +44,8 @@ pub struct EndReview {
     pub doubts: Vec<String>,
     /// Facts that were wrong, but don't say that more follow.
     pub notes: Vec<String>,
+    /// The total, if it counts rows that are left out, too, and agrees with what was read.
+    pub rows: Option<u64>,
 }
 
 impl EndReview {
@@ -49,7 +53,7 @@ impl EndReview {
     #[must_use]
     pub fn of_unlisted(count: Option<u64>) -> Self {
         let doubt = |count| format!("{} of the walk are in neither reading, which ended too early", items(count));
-        Self { doubts: count.map(doubt).into_iter().collect(), notes: Vec::new() }
+        Self { doubts: count.map(doubt).into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -125,7 +129,9 @@ impl ListingEnd {
             // A listing of a list that changes meanwhile misses items that were pushed past it. The place that it
             // reached doesn't, so the smaller difference counts.
             let passed = if changes == 0 { self.items } else { self.items.max(self.reached()) };
-            if total > passed.saturating_add(changes) {
+            // If the last row isn't an item, the list may show only its beginning.
+            review.rows = self.rows;
+            if review.rows.is_none() && total > passed.saturating_add(changes) {
                 review.doubts.push(format!("response.total says {}, and {read} were read", grouped(total)));
             } else if total.saturating_add(changes) < self.items {
                 review.notes.push(format!("response.total said {}, and {read} were read", grouped(total)));

@@ -63,11 +63,12 @@ impl Follower {
     }
 
     /// Compares what the pages said about the end with the number of their items. `changes` is the number of items that
-    /// came or left meanwhile.
-    pub(super) fn end_review(&self, changes: u64) -> EndReview {
+    /// came or left meanwhile, and `rows` a total that counts rows, too.
+    pub(super) fn end_review(&self, changes: u64, rows: Option<u64>) -> EndReview {
         let (items, mut review) = (self.items, EndReview::default());
         let read = ending::items(items);
-        if let Some(total) = self.total.filter(|total| *total > items.saturating_add(changes)) {
+        let total = self.total.filter(|total| Some(*total) != rows);
+        if let Some(total) = total.filter(|total| *total > items.saturating_add(changes)) {
             review.doubts.push(format!("the total of the pages is {}, and they had {read}", grouped(total)));
         }
         if self.is_doubted {

@@ -6,6 +6,7 @@
 //! - By page and offset it goes on to an answer without new items, whatever a total or a flag says, and past some of them
 //!   if the dialect says that rows are left out. Then it requests
 //!   the window that the total calls the last, and one far beyond. If either has a new item, it goes on without a hole.
+//!   Where totals count rows that are left out, it requests the last row alone.
 //! - By token it follows every token, whatever a flag beside it says, to an answer without one or without new items.
 //!
 //! Afterwards, [`ListingPager::ending`] compares everything that the last answers said with what was read.
@@ -18,7 +19,10 @@ use super::{
     ending::{ListingEnd, WitnessAnswer},
     page::{WalkPlace, WalkedPage, refusal},
 };
-use cursorgate_core::pagination::answer::{Answer, Standing};
+use cursorgate_core::pagination::{
+    answer::{Answer, Standing},
+    paging::{CountedThings, Sizes},
+};
 use cursorgate_learn::{ProbeAnswer, ProbeRequest, live::undeclared_rest};
 
 /// The place of the window far beyond the end, in items, unless twice the end is farther.
@@ -42,6 +46,8 @@ enum ListingStage {
     LastPlace,
     /// A window far beyond the end.
     FarBeyond,
+    /// The row that the total calls the last, alone.
+    LastRow,
 }
 
 /// A listing by a dialect.
@@ -53,6 +59,8 @@ pub struct ListingPager<'d> {
     seen: HashSet<Box<str>>,
     /// The tokens so far.
     tokens: HashSet<Box<str>>,
+    /// The id of the last item of the newest answer with new items.
+    newest: Option<Box<str>>,
     /// The largest number of items of an answer.
     most: u64,
     /// The number of answers without new items since the last one with new items.
@@ -71,6 +79,7 @@ impl<'d> ListingPager<'d> {
             stage: ListingStage::Reading,
             seen: HashSet::new(),
             tokens: HashSet::new(),
+            newest: None,
             most: 1,
             idle: 0,
             looked_at: HashSet::new(),
@@ -95,7 +104,7 @@ impl<'d> ListingPager<'d> {
     /// Continues after a request beyond the end that got no answer. Returns `None` if the request wasn't beyond the
     /// end: then the listing fails.
     pub(super) fn without_answer(&mut self) -> Option<WalkedPage> {
-        let is_beyond = matches!(self.stage, ListingStage::LastPlace | ListingStage::FarBeyond);
+        let is_beyond = !matches!(self.stage, ListingStage::Reading | ListingStage::Crossing(_));
         is_beyond.then(|| WalkedPage { answer: Answer::default(), next: self.after_look() })
     }
 
@@ -144,6 +153,9 @@ impl<'d> ListingPager<'d> {
         self.end.items = self.seen.len() as u64;
         self.most = self.most.max(answer.items().len() as u64);
         self.idle = if new > 0 { 0 } else { self.idle + 1 };
+        if new > 0 {
+            self.newest = WalkedItem::all(answer).last().map(|item| item.id);
+        }
         new > 0
     }
 
@@ -180,10 +192,14 @@ impl<'d> ListingPager<'d> {
     }
 
     fn read_window(&mut self, place: &WalkPlace, answer: Answer, witness: WitnessAnswer) -> Result<WalkedPage, String> {
-        if let ListingStage::LastPlace | ListingStage::FarBeyond = self.stage {
+        if !matches!(self.stage, ListingStage::Reading | ListingStage::Crossing(_)) {
             let has_new = WalkedItem::all(&answer).any(|item| !self.seen.contains(&item.id));
             if self.stage == ListingStage::FarBeyond {
                 self.end.far = Some(witness.clone());
+            }
+            if self.stage == ListingStage::LastRow {
+                let row = WalkedItem::all(&answer).next().map(|item| item.id);
+                self.end.rows = self.end.total().filter(|_| row.is_some() && row == self.newest);
             }
             // The items between have to be read too, so the listing goes on where it had ended.
             let next = if has_new {
@@ -235,7 +251,7 @@ impl<'d> ListingPager<'d> {
         let place = match self.direct.start() {
             WalkPlace::Page(_) => WalkPlace::Page(from / u64::from(self.direct.size)),
             WalkPlace::Offset(_) => WalkPlace::Offset(from),
-            WalkPlace::Token(_) | WalkPlace::Target(_) => return None,
+            WalkPlace::Token(_) | WalkPlace::Target(_) | WalkPlace::Row(_) => return None,
         };
         self.direct.ask(&place).is_ok().then_some(place)
     }
@@ -268,6 +284,30 @@ impl<'d> ListingPager<'d> {
 
     /// Returns the place after a look beyond the end that found nothing.
     fn after_look(&mut self) -> Option<WalkPlace> {
-        if self.stage == ListingStage::LastPlace { self.look_far() } else { None }
+        match self.stage {
+            ListingStage::LastPlace => self.look_far().or_else(|| self.look_at_last_row()),
+            ListingStage::FarBeyond => self.look_at_last_row(),
+            ListingStage::Reading | ListingStage::Crossing(_) | ListingStage::LastRow => None,
+        }
+    }
+
+    /// Returns the row that the total calls the last, if the dialect says that totals count rows that are left out, too.
+    /// The row is requested alone, so that a silent cap can't pass for left-out rows. An upstream that gives items far
+    /// beyond the end would give some here as well, so its answer would show nothing.
+    fn look_at_last_row(&mut self) -> Option<WalkPlace> {
+        let paging = self.direct.dialect.paging();
+        let total = self.end.total().filter(|total| *total > self.end.items)?;
+        let is_shown = self.end.far.as_ref().is_some_and(|far| far.items == 0);
+        let is_one = match paging.sizes() {
+            Sizes::Free { least, .. } => *least <= 1,
+            Sizes::Listed(sizes) => sizes.contains(&1),
+            Sizes::Fixed(size) => *size == 1,
+        };
+        let place = WalkPlace::Row(total - 1);
+        if paging.counted != CountedThings::Rows || !is_shown || !is_one || self.direct.ask(&place).is_err() {
+            return None;
+        }
+        self.stage = ListingStage::LastRow;
+        Some(place)
     }
 }

@@ -102,11 +102,11 @@ impl Pager<'_> {
     }
 
     /// Compares what the answers so far said about the end of the list with what was read. `changes` is the number of
-    /// items that came or left meanwhile.
+    /// items that came or left meanwhile, and `rows` the total of a direct reading ([`EndReview::rows`]).
     #[must_use]
-    pub fn end_review(&self, changes: u64) -> EndReview {
+    pub fn end_review(&self, changes: u64, rows: Option<u64>) -> EndReview {
         match self {
-            Self::Links(follower) => follower.end_review(changes),
+            Self::Links(follower) => follower.end_review(changes, rows),
             Self::Listing(listing) => listing.ending().review(changes),
             Self::Direct(_) => EndReview::default(),
         }

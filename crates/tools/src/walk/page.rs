@@ -15,6 +15,8 @@ pub enum WalkPlace {
     Page(u64),
     /// The index of an item, from 0.
     Offset(u64),
+    /// The index of a row that is requested alone, from 0.
+    Row(u64),
     /// A token of the upstream; `None` at the start.
     Token(Option<String>),
 }
