@@ -517,6 +517,36 @@ fn limits_of_clients_slow_an_export_down() {
     assert!(metric(&gateway, "cursorgate_rate_limited_total{route=\"users\",policy=\"requests\"}") > 0);
 }
 
+/// An export reads pages of the size with which the list takes the fewest requests, whatever clients may ask for. After
+/// a failure they are no larger than clients may ask for.
+#[test]
+fn an_export_reads_pages_of_the_size_that_takes_the_fewest_requests() {
+    for fails in [false, true] {
+        let items = users(1_000);
+        let served = items.clone();
+        let upstream = Upstream::start(move |exchange| {
+            let is_large = exchange.request.parameter("limit").and_then(|limit| limit.parse().ok()) > Some(50);
+            if fails && is_large {
+                return exchange.reply("503 Service Unavailable", &[JSON], b"{}");
+            }
+            let page = body(exchange, &served);
+            exchange.reply("200 OK", &[JSON], page.as_bytes())
+        });
+        let place = Place::directory();
+        let more = "[dialects.scripted.size]\nmax = 100\n";
+        let setup = Setup { upstream: "retries = { most = 0 }", more, ..PLAIN };
+        let configuration = setup.configuration(upstream.address).replacen("max = 200", "max = 20", 1);
+        let gateway = Gateway::start(&format!("{configuration}{}", place.table("at_once = 1")));
+        let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+        completed(&gateway, &job, &items);
+        let pages = status(&gateway, &job, &[ONE])["pages"].as_u64();
+        assert!(if fails { pages == Some(50) } else { pages < Some(12) }, "{pages:?}");
+        let requests = upstream.requests().len();
+        // The first request asks for one item.
+        assert!(fails || requests < 12 + 1 + 4, "{requests}");
+    }
+}
+
 /// A page of an export takes a place among the requests of its list, but none among those of its client.
 #[test]
 fn an_export_leaves_its_client_room_for_requests() {

@@ -87,6 +87,7 @@ impl<'r> PageContext<'r> {
         refuse_stray_cursor(list, parameters, asked.query())?;
         let mut request = parameters.read_with(asked.query(), asked.body.as_ref(), asked.is_new)?;
         let preferred = parameters.prefer(&mut request, &chosen.preferences);
+        request.limit = asked.part.limit.unwrap_or(request.limit).max(1);
         let base = asked.link_base(route, snapshot);
         let restart = || base.url(&parameters.link_query(&request, None));
         let decision = legacy::decide(&request.kind, &list.legacy, asked.now, restart);

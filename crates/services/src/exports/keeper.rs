@@ -152,7 +152,7 @@ impl ExportKeeper {
             match &own.taken.job.definition.call {
                 None => {
                     let (settings, readers) = (settings.clone(), Arc::clone(&work.readers));
-                    let run = ExportRun { work: own, settings, readers, behind: HashSet::new() };
+                    let run = ExportRun::new(own, settings, readers);
                     work.exports.spawn(watched(
                         async move { run.run().await },
                         in_flight,

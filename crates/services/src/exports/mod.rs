@@ -240,7 +240,8 @@ impl Exports {
         let ExportCall { snapshot, settings, caller, .. } = call;
         let (gateway, timeout) = (self.inner.gateway(), settings.page_timeout);
         let cause = PageCause::Request;
-        match (PageReader { gateway, snapshot, caller, definition, private, timeout, cause }).probe().await {
+        let reader = PageReader { gateway, snapshot, caller, definition, private, timeout, cause, is_cautious: false };
+        match reader.probe().await {
             Ok((answer, _)) if answer.status == 200 => Ok(()),
             Ok((answer, _)) => Err(Failure::Passed(Box::new(answer.passed()))),
             Err(PageFault::Again(fault, _) | PageFault::Limited(fault, _) | PageFault::Final(fault)) => {

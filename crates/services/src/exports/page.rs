@@ -12,7 +12,6 @@ use crate::{
     caller::Caller,
     list::find_list,
 };
-use cursorgate_config::settings::Role;
 use cursorgate_core::json;
 use cursorgate_gateway::{
     Gateway, List, Snapshot,
@@ -24,7 +23,7 @@ use cursorgate_gateway::{
 };
 use cursorgate_translate::downstream::{Code, Convention};
 
-/// The largest number of items that an export requests in one page, even if the list allows more.
+/// The largest number of items that an export requests in one page, even if the upstream gives more.
 const MOST_ITEMS: u32 = 1_000;
 
 /// The longest time that an answer's `Retry-After` can delay the next attempt. A longer wait is shortened to this.
@@ -89,6 +88,8 @@ pub(super) struct PageReader<'r> {
     pub(super) private: &'r str,
     pub(super) timeout: Duration,
     pub(super) cause: PageCause,
+    /// True if pages are no larger than clients may ask for, because a larger one may have failed for its size.
+    pub(super) is_cautious: bool,
 }
 
 impl PageReader<'_> {
@@ -100,9 +101,8 @@ impl PageReader<'_> {
     pub(super) async fn page(&self, next: Option<&str>, part: &ListPart) -> Result<ExportPage, PageFault> {
         let route = self.route()?;
         let convention = self.convention(&route)?;
-        // Later pages have the limit of the first page, because each link to the next page contains it.
-        let first = || self.query(convention, largest(&route));
-        let answer = self.ask(&next.map_or_else(first, str::to_owned), part).await?;
+        let part = ListPart { limit: Some(self.limit(&route)), ..part.clone() };
+        let answer = self.ask(next.unwrap_or(&self.definition.query), &part).await?;
         if answer.status != 200 {
             return Err(refused(&answer));
         }
@@ -116,7 +116,7 @@ impl PageReader<'_> {
     ///
     /// Returns the refusal by a limit of the client.
     pub(super) async fn part_after(&self, at: u64, earlier: &str) -> Result<Option<String>, PageFault> {
-        let part = ListPart { at: Some(at), until: Some(earlier.to_owned()) };
+        let part = ListPart { at: Some(at), until: Some(earlier.to_owned()), ..ListPart::default() };
         match self.page(None, &part).await {
             Ok(page) => Ok(page.next.filter(|_| page.within == Some(0))),
             // Some upstreams can't be asked for an offset, or fail at one as large as this. The list is then read from
@@ -135,7 +135,8 @@ impl PageReader<'_> {
     pub(super) async fn probe(&self) -> Result<(InnerAnswer, Option<u64>), PageFault> {
         let route = self.route()?;
         let convention = self.convention(&route)?;
-        let answer = self.ask(&self.query(convention, 1), &ListPart::default()).await?;
+        let part = ListPart { limit: Some(1), ..ListPart::default() };
+        let answer = self.ask(&self.definition.query, &part).await?;
         let total = (answer.status == 200).then(|| total(&answer, convention)).flatten();
         Ok((answer, total))
     }
@@ -154,19 +155,11 @@ impl PageReader<'_> {
         chosen.ok_or_else(|| PageFault::Final(unreadable()))
     }
 
-    /// Returns the query of the first page with this limit.
-    fn query(&self, convention: &Convention, limit: u32) -> String {
-        let query = &self.definition.query;
-        match convention.parameters.query_name(Role::Limit) {
-            None => query.clone(),
-            Some(name) => {
-                let name: String =
-                    // The name is configured, such as `page[size]`, so it can need encoding.
-                    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
-                let separator = if query.is_empty() { "" } else { "&" };
-                format!("{query}{separator}{name}={limit}")
-            }
-        }
+    /// Returns the number of items of a page, which may be larger than clients may ask for.
+    fn limit(&self, route: &Route) -> u32 {
+        let Some(list) = &route.list else { return MOST_ITEMS };
+        let cheapest = list.dialect.cheapest_page_size().filter(|_| !self.is_cautious);
+        cheapest.unwrap_or(list.page_size.max).min(MOST_ITEMS)
     }
 
     async fn ask(&self, query: &str, part: &ListPart) -> Result<InnerAnswer, PageFault> {
@@ -184,10 +177,6 @@ impl PageReader<'_> {
             if reason == NoAnswer::Unasked { PageFault::Final(fault) } else { PageFault::Again(fault, Duration::ZERO) }
         })
     }
-}
-
-fn largest(route: &Route) -> u32 {
-    route.list.as_ref().map_or(MOST_ITEMS, |list| list.page_size.max).min(MOST_ITEMS)
 }
 
 fn unreadable() -> JobFault {

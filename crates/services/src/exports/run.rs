@@ -31,12 +31,14 @@ use cursorgate_gateway::{
 const LEAST_PAGES: u64 = 10;
 
 pub(super) struct ExportRun {
-    pub(super) work: JobWork,
-    pub(super) settings: ExportSettings,
+    work: JobWork,
+    settings: ExportSettings,
     /// The pages that this process may request at the same time, for all jobs.
-    pub(super) readers: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
     /// The parts of the list of which no page was added since this process has taken the job.
-    pub(super) behind: HashSet<usize>,
+    behind: HashSet<usize>,
+    /// True if a page has failed: pages are then no larger than clients may ask for, to the end of this work.
+    is_cautious: bool,
 }
 
 /// The values with which a job requests its next pages.
@@ -47,13 +49,14 @@ struct JobReader {
     private: String,
     definition: JobDefinition,
     timeout: Duration,
+    is_cautious: bool,
 }
 
 impl JobReader {
     fn read(&self) -> PageReader<'_> {
-        let Self { inner, snapshot, caller, private, definition, timeout } = self;
-        let (gateway, timeout, cause) = (inner.gateway(), *timeout, PageCause::Job);
-        PageReader { gateway, snapshot, caller, definition, private, timeout, cause }
+        let Self { inner, snapshot, caller, private, definition, timeout, is_cautious } = self;
+        let (gateway, timeout, is_cautious) = (inner.gateway(), *timeout, *is_cautious);
+        PageReader { gateway, snapshot, caller, definition, private, timeout, cause: PageCause::Job, is_cautious }
     }
 }
 
@@ -65,6 +68,11 @@ struct PartPage {
 }
 
 impl ExportRun {
+    pub(super) fn new(work: JobWork, settings: ExportSettings, readers: Arc<Semaphore>) -> Self {
+        let is_cautious = work.taken.job.progress.failures > 0;
+        Self { work, settings, readers, behind: HashSet::new(), is_cautious }
+    }
+
     /// Works on the job until the job is finished, a page fails, or the process stops, and stores the outcome.
     ///
     /// # Errors
@@ -120,7 +128,7 @@ impl ExportRun {
             reading.spawn(async move {
                 // The semaphore is never closed. The pages of all jobs wait here, the first one first.
                 let _permit = readers.acquire().await;
-                let part = ListPart { at: None, until: due.until.clone() };
+                let part = ListPart { until: due.until.clone(), ..ListPart::default() };
                 let page = reader.read().page(due.query.as_deref(), &part).await;
                 PartPage { due, page, reader }
             });
@@ -141,7 +149,8 @@ impl ExportRun {
         let (caller, private) = self.work.credentials(snapshot.keys.as_deref())?;
         let definition = self.work.taken.job.definition.clone();
         let (inner, timeout) = (Arc::clone(&self.work.inner), self.settings.page_timeout);
-        Ok(Arc::new(JobReader { inner, snapshot, caller, private, definition, timeout }))
+        let is_cautious = self.is_cautious;
+        Ok(Arc::new(JobReader { inner, snapshot, caller, private, definition, timeout, is_cautious }))
     }
 
     /// Returns whether the list can be divided: its first page is proven by keys, and the total says that each part

@@ -48,7 +48,7 @@ use cursorgate_core::{
         fetch::{Fetch, Listing},
         filter::Filters,
         order::Direction,
-        paging::{Paging, Sizes},
+        paging::{Family, Paging, Sizes},
         window::{Offset, PageSize},
     },
 };
@@ -239,6 +239,21 @@ impl Dialect {
     #[must_use]
     pub fn counts_pages(&self) -> bool {
         self.places == Places::Pages
+    }
+
+    /// Returns the size of pages with which a whole list takes the fewest requests; `None` if the dialect declares no
+    /// largest size.
+    #[must_use]
+    pub fn cheapest_page_size(&self) -> Option<u32> {
+        let most = match self.paging.sizes() {
+            Sizes::Free { most, .. } => (*most)?,
+            Sizes::Listed(sizes) => *sizes.last()?,
+            Sizes::Fixed(size) => *size,
+        };
+        // By offset, one answer also has room for the items before and after the page, which prove it. Most pages by
+        // number take two answers whatever their size is.
+        let around = if self.paging.family == Family::Offset { 2 } else { 0 };
+        Some(most.saturating_sub(around).max(1))
     }
 
     /// Returns the number of the upstream's first page, usually 0 or 1.
