@@ -60,9 +60,14 @@ fn an_endpoint_gets_the_events_that_pass_its_filter() {
     let upstream = Upstream::start(serve(users(3)));
     let (directory, receiver) = (Directory::new(), Receiver::start());
     std::fs::write(directory.file("token"), TOKEN).expect("a file");
+    std::fs::write(directory.file("secret"), receiver::SECRET).expect("a file");
     let tables = format!(
-        "{TYPES}[services.webhooks.emit]\ntoken = \"file:{}\"\n{CLIENTS}events = [\"order.paid\", \"export.completed\"]\n",
+        "{TYPES}[services.webhooks.emit]\ntoken = \"file:{}\"\n[services.webhooks.endpoints.refunds]\nurl = {:?}\n\
+         events = [\"order.paid\"]\nfilter = {{ data = {{ state = \"refunded\" }} }}\nsecret = \"file:{}\"\n\
+         {CLIENTS}events = [\"order.paid\", \"export.completed\"]\n",
         directory.file("token").display(),
+        receiver.url("/operator"),
+        directory.file("secret").display(),
     );
     let services = services(&directory, &[receiver.port()], "", &tables);
     let gateway = Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)));
@@ -106,6 +111,9 @@ fn an_endpoint_gets_the_events_that_pass_its_filter() {
     assert_eq!((removed.get("filter"), &removed["events"]), (None, &json!(kinds)));
     emit(4, "open", 8);
     assert_eq!(delivery(&gateway, &endpoints[2].path, &[ONE], "delivered")["payload"]["data"]["id"], 4);
+    let of_operator = || receiver.events().into_iter().filter(|event| event.request.target == "/operator");
+    let refund = eventually("the operator's event", || of_operator().next());
+    assert_eq!((&refund.json()["data"]["id"], of_operator().count()), (&json!(3), 1));
 }
 
 /// An upstream of a route that may emit adds events to its answers. Clients get neither these headers nor those of other

@@ -15,8 +15,9 @@ use crate::{
     outgoing::{EndpointUrl, OutgoingRules},
     secret::Secret,
     settings::{
-        EmitAnswerSettings, EmitRequestSettings, EmitSettings, EndpointPace, EventSchema, EventType, OwnEventType,
-        RouteSettings, WatchSettings, WebhookClientSettings, WebhookEndpointSettings, WebhookSettings,
+        EmitAnswerSettings, EmitRequestSettings, EmitSettings, EndpointFilter, EndpointPace, EventSchema, EventType,
+        FilterFault, OwnEventType, RouteSettings, WatchSettings, WebhookClientSettings, WebhookEndpointSettings,
+        WebhookSettings,
     },
     spanned::Spanned,
     syntax,
@@ -257,12 +258,20 @@ fn endpoint(
     if events.as_ref().is_some_and(Vec::is_empty) {
         context.diagnostics.warning(written.at, format!("{of} has no events"), "events = [\"export.failed\"]");
     }
+    let filter = WEBHOOK_ENDPOINT.filter.read(written).map(|tree| (tree.at, EndpointFilter::of(&tree.value)));
+    let filter = filter.and_then(|(at, filter)| {
+        let fault = |FilterFault { place, detail }| {
+            context.diagnostics.error(at, format!("{of} has an invalid filter at {place}"), detail);
+        };
+        filter.map_err(fault).ok()
+    });
     let keys = [&WEBHOOK_ENDPOINT.secret, &WEBHOOK_ENDPOINT.previous_secret];
     let secrets: Vec<Secret> = keys.iter().filter_map(|key| secret(key, written, context)).collect();
     Some(WebhookEndpointSettings {
         name: name.value.clone(),
         url: url?,
         events: events?.into_iter().map(|event| event.value).collect(),
+        filter: filter.unwrap_or_default(),
         // Each event is signed, so an endpoint needs a secret.
         secrets: Some(secrets).filter(|secrets| !secrets.is_empty())?,
         pace: EndpointPace {

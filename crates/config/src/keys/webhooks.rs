@@ -10,8 +10,8 @@ use crate::{
     key::{
         Defaulted, Key,
         Literal::{Boolean, Count, Text, Texts},
-        NamedTexts, count, counts, duration, flag, header_names, named_tables, secret, sent_headers, socket_addresses,
-        sub_table, table, text, texts,
+        NamedTexts, count, counts, duration, flag, header_names, json, named_tables, secret, sent_headers,
+        socket_addresses, sub_table, table, text, texts,
     },
     outgoing::OutgoingRules,
     schema::Schema,
@@ -21,7 +21,9 @@ use crate::{
         WebhookEndpointSettings,
     },
     spanned::Spanned,
-    syntax, units,
+    syntax,
+    tree::LocatedTree,
+    units,
 };
 
 table! {
@@ -157,6 +159,10 @@ table! {
 
         /// The types of events that are sent to this endpoint. docs/webhooks.md lists them; others are those of `types`.
         events: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::event_type)).sample(r#"["export.failed"]"#);
+
+        /// Conditions that events must also meet: `list`, names of routes or paths, and `data`, members of the event's
+        /// `data` with the values of which one must be equal. See docs/webhooks.md.
+        filter: Key<LocatedTree> => json().example(r#"{ list = ["users"], data = { state = ["paid", "refunded"] } }"#);
 
         /// The secret that signs events: "whsec_" followed by 24 to 64 random bytes in base64.
         secret: Key<String> => secret().sample(r#""env:WEBHOOK_SECRET""#);

@@ -3,7 +3,7 @@
 
 use http::HeaderName;
 
-use super::{WebhookSettings, event_schema::EventSchema};
+use super::{WebhookSettings, event_filter::EndpointFilter, event_schema::EventSchema};
 use crate::{
     key::{Word, words},
     outgoing::EndpointUrl,
@@ -97,6 +97,8 @@ pub struct WebhookEndpointSettings {
     pub name: String,
     pub url: EndpointUrl,
     pub events: Vec<String>,
+    /// The conditions that events must also meet.
+    pub filter: EndpointFilter,
     /// The decoded secrets that sign deliveries, the newest first.
     pub secrets: Vec<Secret>,
     pub pace: EndpointPace,

@@ -8,10 +8,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{filter::EndpointFilter, signature::SigningSecrets};
+use super::signature::SigningSecrets;
 use cursorgate_config::{
     outgoing::EndpointUrl,
-    settings::{EndpointPace, WebhookSettings},
+    settings::{EndpointFilter, EndpointPace, WebhookSettings},
 };
 use cursorgate_cursor::cursor::KeyRing;
 use cursorgate_gateway::runtime::clock;
@@ -94,7 +94,7 @@ pub(super) struct Endpoint {
     pub(super) disabled_at: Option<u64>,
     /// The types of events that the endpoint gets, such as `export.completed`.
     pub(super) events: Vec<String>,
-    /// The conditions that events must also meet; none for an endpoint of the operator.
+    /// The conditions that events must also meet.
     pub(super) filter: EndpointFilter,
     /// The time of the registration, in seconds since 1970.
     pub(super) created: u64,

@@ -216,7 +216,8 @@ pub(super) fn subscribers(settings: &WebhookSettings) -> Subscribers {
     let operators = settings.endpoints.iter().map(|endpoint| {
         let url = format!("{}{}", endpoint.url.authority(), endpoint.url.target);
         let mark = hex(&Sha256::digest(url));
-        OperatorsEndpoint { id: id_of_operators(&endpoint.name), mark, events: endpoint.events.clone() }
+        let (events, filter) = (endpoint.events.clone(), endpoint.filter.clone());
+        OperatorsEndpoint { id: id_of_operators(&endpoint.name), mark, events, filter }
     });
     let of_clients = settings.clients.as_ref().map(|clients| clients.events.clone());
     Subscribers {

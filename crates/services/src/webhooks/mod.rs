@@ -15,7 +15,6 @@ mod emitted;
 mod endpoint;
 mod event;
 mod events;
-mod filter;
 mod keeper;
 mod report;
 mod request;

@@ -4,13 +4,10 @@ use http::Method;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{
-    filter::EndpointFilter,
-    store::{DeliveryState, TimeRange},
-};
+use super::store::{DeliveryState, TimeRange};
 use cursorgate_config::{
     outgoing::EndpointUrl,
-    settings::{WebhookClientSettings, WebhookSettings},
+    settings::{EndpointFilter, FilterFault, WebhookClientSettings, WebhookSettings},
 };
 use cursorgate_gateway::runtime::clock;
 use cursorgate_translate::downstream::{Code, Problem};
@@ -180,7 +177,7 @@ impl Registration {
     ) -> Result<CheckedRegistration, Box<Problem>> {
         check_url(&self.url, settings)?;
         let events = read_events(&self.events, clients)?;
-        Ok(CheckedRegistration { url: self.url, events, filter: EndpointFilter::read(&self.filter)? })
+        Ok(CheckedRegistration { url: self.url, events, filter: read_filter(&self.filter)? })
     }
 }
 
@@ -200,9 +197,14 @@ impl EndpointChange {
             check_url(url, settings)?;
         }
         let events = self.events.as_ref().map(|events| read_events(events, clients)).transpose()?;
-        let filter = self.filter.as_ref().map(EndpointFilter::read).transpose()?;
+        let filter = self.filter.as_ref().map(read_filter).transpose()?;
         Ok(CheckedChange { url: self.url, events, filter, enabled: self.enabled })
     }
+}
+
+fn read_filter(value: &Value) -> Result<EndpointFilter, Box<Problem>> {
+    let invalid = |FilterFault { place, detail }| Problem::new(Code::BodyInvalid, detail).with_parameter(&place);
+    EndpointFilter::read(value).map_err(|fault| Box::new(invalid(fault)))
 }
 
 fn check_url(text: &str, settings: &WebhookSettings) -> Result<(), Box<Problem>> {

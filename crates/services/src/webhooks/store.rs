@@ -17,14 +17,12 @@ pub(super) use self::{
     queue::{Claimed, DISABLED, Delivery, DeliveryState, EndedAttempt, NextStep, QueueBounds, Raised, TurnKind},
     windows::{SeenVersion, WatchRecord},
 };
-use super::{
-    endpoint::{DisabledBy, Endpoint, EndpointState},
-    filter::EndpointFilter,
-};
+use super::endpoint::{DisabledBy, Endpoint, EndpointState};
 use crate::{
     database::{Database, DatabaseFault, OwnDirectory, count, natural, whole},
     sql::{Row, SqlDatabase, SqlTransaction, SqlValue, places, values},
 };
+use cursorgate_config::settings::EndpointFilter;
 
 /// The SQL scripts that create and change the tables in SQLite, one for each version.
 const STEPS: [&str; 7] = [
@@ -161,6 +159,7 @@ pub(super) struct OperatorsEndpoint {
     pub(super) mark: String,
     /// The types of events that the endpoint gets, such as `export.completed`.
     pub(super) events: Vec<String>,
+    pub(super) filter: EndpointFilter,
 }
 
 /// The endpoints and types of events that the configuration permits.
@@ -419,16 +418,22 @@ impl WebhookTables<'_> {
     /// changed is active again, even if its earlier URL has answered with 410. `now` is in seconds since 1970.
     fn configure(&mut self, endpoint: &OperatorsEndpoint, now: u64) -> Result<(), DatabaseFault> {
         self.transaction.execute(
-            "INSERT INTO endpoints (id, state, verified, events, created, mark)
-             VALUES (?1, 'active', 1, ?2, ?3, ?4)
+            "INSERT INTO endpoints (id, state, verified, events, created, mark, filter)
+             VALUES (?1, 'active', 1, ?2, ?3, ?4, ?5)
              ON CONFLICT (id) DO UPDATE SET
                  state = CASE WHEN endpoints.mark = ?4 THEN endpoints.state ELSE 'active' END,
                  disabled_by = CASE WHEN endpoints.mark = ?4 THEN endpoints.disabled_by END,
                  disabled_at = CASE WHEN endpoints.mark = ?4 THEN endpoints.disabled_at END,
                  failing_since = CASE WHEN endpoints.mark = ?4 THEN endpoints.failing_since END,
-                 events = ?2, mark = ?4
-             WHERE endpoints.mark <> ?4 OR endpoints.events <> ?2",
-            values![&endpoint.id, &serde_json::to_string(&endpoint.events)?, whole(now), &endpoint.mark],
+                 events = ?2, mark = ?4, filter = ?5
+             WHERE endpoints.mark <> ?4 OR endpoints.events <> ?2 OR endpoints.filter IS DISTINCT FROM ?5",
+            values![
+                &endpoint.id,
+                &serde_json::to_string(&endpoint.events)?,
+                whole(now),
+                &endpoint.mark,
+                &written(&endpoint.filter)?
+            ],
         )?;
         Ok(())
     }

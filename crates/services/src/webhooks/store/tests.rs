@@ -26,8 +26,12 @@ fn store(name: &str) -> OwnStore {
 
 fn subscribers(mark: &str) -> Subscribers {
     let events = vec!["export.failed".to_owned()];
-    let operators =
-        vec![OperatorsEndpoint { id: "config:a".to_owned(), mark: mark.to_owned(), events: events.clone() }];
+    let operators = vec![OperatorsEndpoint {
+        id: "config:a".to_owned(),
+        mark: mark.to_owned(),
+        events: events.clone(),
+        filter: EndpointFilter::default(),
+    }];
     Subscribers { operators, of_clients: events, most_waiting: 99 }
 }
 

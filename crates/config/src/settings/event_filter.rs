@@ -1,11 +1,11 @@
-//! The filter of an endpoint: which events of its types it gets.
+//! The filter of an endpoint for events: which events of its types it gets.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use cursorgate_translate::downstream::{Code, Problem};
+use crate::tree::Tree;
 
 /// The largest number of lists, of members of `data`, and of values of a member.
 const MOST: usize = 20;
@@ -16,7 +16,7 @@ const LONGEST: usize = 256;
 /// The conditions of an endpoint for events, all of which must hold. Without conditions it gets all events of its
 /// types.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct EndpointFilter {
+pub struct EndpointFilter {
     /// The names of routes and the paths, one of which `route` or `path` of `data` must be; empty for all lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     list: Vec<String>,
@@ -25,13 +25,22 @@ pub(super) struct EndpointFilter {
     data: BTreeMap<String, Vec<Value>>,
 }
 
+/// A fault of a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterFault {
+    /// The place of the fault as a JSON Pointer that begins with `/filter`.
+    pub place: String,
+    /// What to write there.
+    pub detail: &'static str,
+}
+
 impl EndpointFilter {
-    /// Reads the member `filter` of a request. `null` and an object without members are no conditions.
+    /// Reads the value of `filter`. `null` and an object without members are no conditions.
     ///
     /// # Errors
     ///
-    /// Returns 400 `body_invalid`, with the place of the fault as a JSON Pointer.
-    pub(super) fn read(value: &Value) -> Result<Self, Box<Problem>> {
+    /// Returns the first fault.
+    pub fn read(value: &Value) -> Result<Self, FilterFault> {
         let members = match value {
             Value::Null => return Ok(Self::default()),
             Value::Object(members) => members,
@@ -49,13 +58,24 @@ impl EndpointFilter {
         Ok(filter)
     }
 
+    /// Reads the value of the configuration's key `filter`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first fault.
+    pub(crate) fn of(tree: &Tree) -> Result<Self, FilterFault> {
+        Self::read(&value_of(tree))
+    }
+
     /// Returns whether there are no conditions.
-    pub(super) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.list.is_empty() && self.data.is_empty()
     }
 
     /// Returns whether an event with this body meets the conditions. A member that the event lacks has no value.
-    pub(super) fn permits(&self, body: &Value) -> bool {
+    #[must_use]
+    pub fn permits(&self, body: &Value) -> bool {
         let data = &body["data"];
         let mut names = ["route", "path"].iter().filter_map(|name| data.get(name)?.as_str());
         let is_of_list = self.list.is_empty() || names.any(|name| self.list.iter().any(|list| list == name));
@@ -77,7 +97,7 @@ fn are_equal(one: &Value, other: &Value) -> bool {
     }
 }
 
-fn lists(value: &Value) -> Result<Vec<String>, Box<Problem>> {
+fn lists(value: &Value) -> Result<Vec<String>, FilterFault> {
     let place = "/filter/list";
     let mut lists = Vec::new();
     for (at, value) in scalars(value, place)?.into_iter().enumerate() {
@@ -89,7 +109,7 @@ fn lists(value: &Value) -> Result<Vec<String>, Box<Problem>> {
     Ok(lists)
 }
 
-fn conditions(members: &Map<String, Value>) -> Result<BTreeMap<String, Vec<Value>>, Box<Problem>> {
+fn conditions(members: &Map<String, Value>) -> Result<BTreeMap<String, Vec<Value>>, FilterFault> {
     let within = "/filter/data";
     if members.len() > MOST {
         return Err(invalid(within, "name 20 members at most"));
@@ -109,7 +129,7 @@ fn conditions(members: &Map<String, Value>) -> Result<BTreeMap<String, Vec<Value
 }
 
 /// Reads a scalar, or a list of scalars.
-fn scalars(value: &Value, place: &str) -> Result<Vec<Value>, Box<Problem>> {
+fn scalars(value: &Value, place: &str) -> Result<Vec<Value>, FilterFault> {
     let (values, is_list) = match value {
         Value::Array(values) => (values.clone(), true),
         value => (vec![value.clone()], false),
@@ -137,8 +157,22 @@ fn below(place: &str, name: &str) -> String {
     format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-fn invalid(place: &str, detail: &str) -> Box<Problem> {
-    Box::new(Problem::new(Code::BodyInvalid, detail).with_parameter(place))
+fn invalid(place: &str, detail: &'static str) -> FilterFault {
+    FilterFault { place: place.to_owned(), detail }
+}
+
+fn value_of(tree: &Tree) -> Value {
+    match tree {
+        Tree::Null => Value::Null,
+        Tree::Boolean(value) => Value::Bool(*value),
+        // TOML also has numbers that JSON doesn't have, such as hexadecimal ones.
+        Tree::Number(spelling) => serde_json::from_str(spelling).unwrap_or_else(|_| Value::String(spelling.clone())),
+        Tree::Text(text) => Value::String(text.clone()),
+        Tree::Array(values) => values.iter().map(|value| value_of(&value.value)).collect(),
+        Tree::Object(members) => {
+            members.iter().map(|(name, value)| (name.value.clone(), value_of(&value.value))).collect()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -193,8 +227,8 @@ mod tests {
             (json!({ "data": { "": 1 } }), "/filter/data/"),
             (json!({ "data": { "a": "x".repeat(257) } }), "/filter/data/a"),
         ] {
-            let problem = EndpointFilter::read(&filter).unwrap_err();
-            assert_eq!((problem.code, problem.parameter.as_deref()), (Code::BodyInvalid, Some(place)), "{filter}");
+            let fault = EndpointFilter::read(&filter).unwrap_err();
+            assert_eq!(fault.place, place, "{filter}");
         }
     }
 }
