@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use cursorgate_core::pagination::{page::Level, paging::Sizes, position::Position, refusal::Refusal};
+use cursorgate_core::pagination::{fetch::Token, page::Level, paging::Sizes, position::Position, refusal::Refusal};
 
 use super::{
     scenario::Scenario,
@@ -366,8 +366,8 @@ impl Visit<'_> {
     /// item, and G1 speaks of items in every state that answers show. The answers fit a list that the item joined
     /// between the two. Regression: `an-item-at-the-start-of-an-answer-asked-for-again`.
     ///
-    /// Nor is the item that the place names, if it has moved meanwhile: the client has it. Regression:
-    /// `the-item-of-a-place-that-moves`.
+    /// Nor is an item that came beside the item of the place, if that item's token led to the answer before. Regression:
+    /// `an-item-that-comes-beside-the-item-of-a-place`.
     fn check_shown(&self) -> Result<(), String> {
         if !self.shape().is_declared() {
             return Ok(());
@@ -386,12 +386,13 @@ impl Visit<'_> {
                     && new
                     && reached
                     && self.world.had(item, shown.when)
-                    && !items.iter().copied().chain(self.at.anchor).any(|other| other.id == item.id)
+                    && !items.iter().any(|other| other.id == item.id)
                 {
                     return Err(format!("G1: {item:?} was shown at {} and is not served", shown.when));
                 }
             }
             shows_edge |= if self.at.backward { shown.at_end } else { shown.at_start };
+            shows_edge |= shown.backward == self.at.backward && self.is_by_anchor(shown);
             for item in &shown.items {
                 let (first, last) = bounds.get_or_insert((*item, *item));
                 if self.after(*item, *last) {
@@ -403,6 +404,13 @@ impl Visit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether the token of an answer is the item of the place. In a descending list the upstream counts down.
+    fn is_by_anchor(&self, shown: &Shown) -> bool {
+        let ids = self.at.anchor.map(|anchor| [anchor.id, 1_000_000 - anchor.id].map(|id| id.to_string()));
+        let is_id = |token: &Token| ids.iter().flatten().any(|id| *id == *token.0);
+        self.scenario.traits.place == Place::Item && shown.token.as_ref().is_some_and(is_id)
     }
 
     /// Checks G6: a page of level `checked` has every item, shown or not, that has been between its place and its last
