@@ -283,6 +283,15 @@ impl Draft {
         }
     }
 
+    /// Links back to the item of the boundary, because an answer shows that it is still in the list.
+    pub(in crate::pagination) fn link_back(&mut self) {
+        match self.way() {
+            Way::Forward if self.more.before.is_some() => self.more.before = Some(true),
+            Way::Backward if self.more.after.is_some() => self.more.after = Some(true),
+            Way::Forward | Way::Backward => {}
+        }
+    }
+
     /// Returns whether the page claims that the list ends after its last item. While the last page is still read
     /// towards the start, it claims nothing: it isn't served yet.
     pub(in crate::pagination) fn claims_the_end(&self) -> bool {

@@ -597,6 +597,12 @@ impl KeyReader<'_> {
         DoubtedEnd { reached: end.passed.unwrap_or(end.came), said }
     }
 
+    /// Returns whether a total names a place beyond the end that no answer has reached.
+    fn names_an_unseen_place(&self, end: &SupposedEnd) -> bool {
+        let last = self.seen.newest_total().and_then(|total| total.value.checked_sub(1));
+        self.claims(end).place && last.is_some_and(|last| !self.seen.holds(last))
+    }
+
     /// Ends a page whose requests are spent before its end was judged. An end that an answer shows is served, and
     /// marked as doubted. An end that is only supposed is refused, or leaves a short page if the route permits that.
     fn unended(&mut self) -> KeyHalt {
@@ -604,8 +610,12 @@ impl KeyReader<'_> {
         // An empty answer is after the cursor's item only if an answer shows that item. Regression:
         // `crates/sim/regressions/a-place-beyond-capped-pages.txt`.
         let is_after = self.draft.len() > 0 || self.seen.shows(&self.request.order, end.last.as_ref());
-        // A second sweep may not have come as far as the first one, which showed an item beyond.
-        let is_refuted = self.claimed.sweeps > 1 && self.seen.has_shown_beyond(&self.request.order, end.last.as_ref());
+        // A second sweep may not have come as far as the first one, which showed an item beyond. A place that a total
+        // names may have one, unless it was looked at. Regression:
+        // `crates/sim/regressions/an-end-before-a-place-that-no-look-has-reached.txt`.
+        let is_refuted = self.claimed.sweeps > 1 && self.seen.has_shown_beyond(&self.request.order, end.last.as_ref())
+            || self.seen.beyond(&self.request.order, end.last.as_ref()).is_some()
+            || self.names_an_unseen_place(&end);
         if self.claimed.is_supposed || !self.draft.claims_the_end() || !is_after || is_refuted {
             return self.unasked(Unasked::Spent);
         }

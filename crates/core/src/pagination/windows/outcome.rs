@@ -11,6 +11,7 @@ use crate::pagination::{
     limits::RUN_PAIRS,
     page::{Page, Unproven},
     plan,
+    position::Position,
     refusal::Refusal,
     unsorted::{Cause, Unsorted},
     window::{Offset, Slice},
@@ -36,6 +37,14 @@ impl KeyReader<'_> {
             profile: self.asker.sizes.profile,
             honoured: self.asker.ledger.honoured().by_walk(),
         };
+        // Two sides of a gap are joined without the items between them that come before the boundary. Regression:
+        // `crates/sim/regressions/a-gap-around-the-item-of-the-place.txt`.
+        if let Position::After(anchor) | Position::Before(anchor) = &self.request.target.position
+            && self.request.paging.leaves_out
+            && self.seen.shows(&self.request.order, Some(anchor))
+        {
+            self.draft.link_back();
+        }
         let mut page = match self.draft.finish(verdict) {
             Ok(page) => page,
             Err(unsorted) => return Err(self.contradicted(unsorted)),

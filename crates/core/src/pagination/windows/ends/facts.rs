@@ -221,6 +221,11 @@ impl SeenAnswers {
         beyond.map(|seen| seen.slice).min_by_key(|slice| end_of(*slice))
     }
 
+    /// Returns whether the slice of an answer holds an offset.
+    pub(super) fn holds(&self, offset: u64) -> bool {
+        self.listed().any(|seen| (seen.slice.begins().0..end_of(seen.slice)).contains(&offset))
+    }
+
     /// Returns whether an answer of the whole page shows an item after `last`, even a forgotten one.
     pub(super) fn has_shown_beyond(&self, order: &Order, last: Option<&Anchor>) -> bool {
         let mut all = self.forgotten.iter().chain(&self.answers).filter(|seen| seen.is_listed());

@@ -201,7 +201,8 @@ impl KeyReader<'_> {
             // `crates/sim/regressions/a-sweep-that-ends-before-the-place-of-the-total.txt`.
             Err(Halt::Stop(Stop::Refused(Refusal::BudgetExceeded)))
                 if !self.seen.has_shown_beyond(&self.request.order, last.as_ref())
-                    && !self.is_place_in_reach(&self.looked_on(&supposed)) =>
+                    && !self.is_place_in_reach(&self.looked_on(&supposed))
+                    && !self.names_an_unseen_place(&supposed) =>
             {
                 EndVerdict::Doubted(self.doubted(&supposed, MoreClaims::default()))
             }
