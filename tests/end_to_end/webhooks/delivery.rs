@@ -358,6 +358,8 @@ fn an_endpoint_that_fails_for_long_is_disabled() {
         (document["state"] == "disabled").then_some(document)
     });
     assert_eq!(document["disabledBy"], "failures");
+    let is_counted = || metric(&gateway, "cursorgate_webhook_endpoints_disabled_total") == 1;
+    eventually("the endpoint is counted", || is_counted().then_some(()));
     let payload = delivery(&gateway, &told.path, &[ONE], "delivered")["payload"].clone();
     assert_eq!(faults(&schema(&gateway, "endpoint.disabled"), &payload), Vec::<String>::new(), "{payload}");
     let facts = ["endpoint", "host", "disabledBy", "disabledAt"].map(|name| payload["data"][name].clone());

@@ -221,6 +221,11 @@ fn own_types_of_events_are_checked() {
         ("[services.webhooks.types.a]\ntype = \"export.failed\"\nschema = '{}'\n", "is a type of the gateway itself"),
         ("[services.webhooks.types.a]\ntype = \"order\"\nschema = '{}'\n", "is not a type of events"),
         ("[services.webhooks.types.a]\ntype = \"order.paid\"\nschema = \"none.json\"\n", "can't be read"),
+        (
+            "[services.webhooks.endpoints.a]\nurl = \"https://hooks.test/a\"\nevents = [\"export.failed\"]\n\
+             secret = \"env:SECRET\"\nfilter = { data = { a = { b = 1 } } }\n",
+            "services.webhooks.endpoints.a has an invalid filter at /filter/data/a",
+        ),
         ("[services.webhooks.emit]\n", "neither a token nor routes"),
         ("[services.webhooks.emit]\nroutes = [\"orders\"]\n", "there is no route orders"),
         ("[services.webhooks.emit]\nroutes = [\"users\"]\nheader = \"ETag\"\n", "doesn't name events"),

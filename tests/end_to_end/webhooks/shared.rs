@@ -105,8 +105,10 @@ fn emitted_events_wait_for_a_database_that_is_away() {
     server.stop();
     let answer = gateway.send("GET", "/orders/1", &[ONE], b"");
     assert_eq!((answer.status, answer.text(), answer.header("cursorgate-event")), (200, "paid", None));
+    assert_eq!(metric(&gateway, "cursorgate_webhook_unstored_events"), 1);
     server.start_again();
     eventually("the event arrives", || (receiver.events().len() > before).then_some(()));
+    eventually("none waits", || (metric(&gateway, "cursorgate_webhook_unstored_events") == 0).then_some(()));
     assert_eq!(metric(&gateway, "cursorgate_webhook_emitted_events_total{end=\"raised\"}"), 1);
 }
 

@@ -124,13 +124,14 @@ impl Events {
     async fn store_emitted(self, events: Vec<Event>, _place: OwnedSemaphorePermit) {
         let vitals = &self.inner.gateway().vitals;
         let _in_flight = vitals.enter();
+        vitals.webhooks().hold(events.len());
         for event in events {
             let mut pause = FIRST_PAUSE;
             while self.raise(event.clone()).await.is_err() {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            vitals.webhooks().emit(true, 1);
+            vitals.webhooks().store_held();
         }
     }
 }

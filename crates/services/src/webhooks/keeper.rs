@@ -340,6 +340,9 @@ impl DeliveryAttempt {
             }
         };
         let (endpoint, host) = (&end.claimed.endpoint, &receiver.url.host);
+        if disabled.is_some() {
+            gateway.vitals.webhooks().disable();
+        }
         match disabled {
             Some(DisabledBy::Gone) => {
                 tracing::warn!(service = NAME, endpoint, %host, "a webhook endpoint is gone, and disabled");

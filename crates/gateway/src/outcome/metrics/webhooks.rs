@@ -1,5 +1,5 @@
-//! The counts of webhooks in this process: attempts, deliveries and emitted events by result, and waiting deliveries. Reloads don't
-//! reset them.
+//! The counts of webhooks in this process: attempts, deliveries and emitted events by result, disabled endpoints, and
+//! what waits. Reloads don't reset them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,13 +36,16 @@ const DELIVERY_ENDS: [&str; 2] = ["delivered", "dead"];
 /// The label values for the results of emitted events.
 const EMIT_ENDS: [&str; 2] = ["raised", "refused"];
 
-/// The counts since the start of the process, and the current number of waiting deliveries.
+/// The counts since the start of the process, and the current numbers of waiting deliveries and emitted events.
 #[derive(Debug, Default)]
 pub struct WebhookCounts {
     attempts: [AtomicU64; ATTEMPT_ENDS.len()],
     deliveries: [AtomicU64; DELIVERY_ENDS.len()],
     waiting: AtomicU64,
     emitted: [AtomicU64; EMIT_ENDS.len()],
+    /// The emitted events that wait for the store in this process.
+    unstored: AtomicU64,
+    disabled: AtomicU64,
     /// The state of the store of endpoints and deliveries.
     pub store: ServiceStore,
 }
@@ -59,6 +62,22 @@ impl WebhookCounts {
     pub fn emit(&self, is_raised: bool, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.emitted[usize::from(!is_raised)].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts emitted events that wait for the store from now on.
+    pub fn hold(&self, count: usize) {
+        self.unstored.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Counts an emitted event that has waited, and is stored now.
+    pub fn store_held(&self) {
+        self.unstored.fetch_sub(1, Ordering::Relaxed);
+        self.emit(true, 1);
+    }
+
+    /// Counts an endpoint that was disabled because of its answers.
+    pub fn disable(&self) {
+        self.disabled.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn attempt(&self, end: AttemptEnd) {
@@ -91,6 +110,16 @@ impl WebhookCounts {
     /// Returns the number of emitted events for each result.
     pub fn emitted(&self) -> impl Iterator<Item = (&'static str, u64)> {
         EMIT_ENDS.into_iter().zip(self.emitted.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Returns the number of emitted events that wait for the store.
+    pub fn unstored(&self) -> u64 {
+        self.unstored.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of endpoints that were disabled because of their answers.
+    pub fn disabled(&self) -> u64 {
+        self.disabled.load(Ordering::Relaxed)
     }
 
     /// Returns the number of waiting deliveries, as last set by `wait`.
