@@ -616,6 +616,11 @@ impl KeyReader<'_> {
         let is_refuted = self.claimed.sweeps > 1 && self.seen.has_shown_beyond(&self.request.order, end.last.as_ref())
             || self.seen.beyond(&self.request.order, end.last.as_ref()).is_some()
             || self.names_an_unseen_place(&end);
+        // A last page can't leave its end to the page after it. Regression:
+        // `crates/sim/regressions/a-last-page-whose-end-is-refuted-too-late.txt`.
+        if is_refuted && self.draft.is_the_last_page() {
+            return Refusal::BudgetExceeded.into();
+        }
         if self.claimed.is_supposed || !self.draft.claims_the_end() || !is_after || is_refuted {
             return self.unasked(Unasked::Spent);
         }
