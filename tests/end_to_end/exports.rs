@@ -306,6 +306,20 @@ fn an_export_is_that_of_its_client(place: &Place) {
     let own = gateway.send("GET", "/users/exports", &[ONE, ("Traceparent", "1")], b"").json();
     assert_eq!(own["exports"].as_array().map(Vec::len), Some(1));
     assert_eq!(gateway.get(&format!("/users/exports/{}", "0".repeat(32))).outcome(), "404 export_not_found");
+    // Older jobs are listed after a job of the client, not after one that is gone, or that is another client's.
+    let newer = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    let (id, newer) = [&job, &newer].map(|job| job.rsplit('/').next().expect("an id").to_owned()).into();
+    let older = |before: &str, headers: &[(&str, &str)]| {
+        gateway.send("GET", &format!("/users/exports?before={before}"), headers, b"")
+    };
+    let exports = older(&newer, &[ONE]).json();
+    assert_eq!((exports["exports"].as_array().map(Vec::len), &exports["exports"][0]["id"]), (Some(1), &json!(id)));
+    for (before, headers) in [(newer.as_str(), TWO), ("gone", ONE)] {
+        assert_eq!(older(before, &[headers]).outcome(), "404 export_not_found");
+    }
+    let reported = http::get(gateway.admin, &format!("/exports?before={newer}")).json();
+    assert_eq!(reported["exports"][0]["id"], id);
+    assert_eq!(http::get(gateway.admin, "/exports?before=gone").status, 400);
 }
 
 /// The OpenAPI description contains the paths of exports, and their answers conform to it.

@@ -10,7 +10,7 @@ use super::{
     credentials::{NAME, sealed},
     job::{ExportJob, ExportedList, JobDefinition, JobProgress, JobState},
     result::{self, ResultAnswer},
-    store::{Added, ClientNames, ExportStore, JobStoreFault, QueueLimits},
+    store::{Added, ClientNames, ExportStore, JobStoreFault, MOST_LISTED, QueueLimits},
 };
 use crate::{caller::Caller, database::store_unavailable, document::json_response, id::new_id};
 use cursorgate_cursor::cursor::KeyRing;
@@ -88,11 +88,24 @@ impl ClientJobs<'_> {
         })
     }
 
-    /// Returns the newest jobs.
-    pub(super) async fn listed(&self) -> Result<ServiceAnswer, Failure> {
-        let jobs = self.store.of_client(&self.owners, &self.list).await.map_err(store_failed)?;
+    /// Returns the newest jobs, or with the parameter `before` those that are older than a job.
+    ///
+    /// # Errors
+    ///
+    /// Returns 404 if there is no such job any more: the list would seem to end there.
+    pub(super) async fn listed(&self, query: Option<&str>) -> Result<ServiceAnswer, Failure> {
+        let pairs = query.unwrap_or_default().split('&');
+        let before = pairs.filter_map(|pair| pair.strip_prefix("before=")).next_back();
+        if let Some(before) = before {
+            self.find(before).await?;
+        }
+        let jobs = self.store.of_client(&self.owners, &self.list, before).await.map_err(store_failed)?;
         let documents: Vec<_> = jobs.iter().map(|job| self.document(job)).collect();
-        Ok(ServiceAnswer::Whole(json_response(200, &serde_json::json!({ self.words.all: documents }))))
+        let mut document = serde_json::json!({ self.words.all: documents });
+        if let Some(last) = jobs.last().filter(|_| jobs.len() == MOST_LISTED) {
+            document["next"] = format!("{}?before={}", self.base, last.id).into();
+        }
+        Ok(ServiceAnswer::Whole(json_response(200, &document)))
     }
 
     /// Cancels an unfinished job, or removes a finished job together with its result.

@@ -137,7 +137,7 @@ impl Service for Exports {
                 let resumed = std::pin::pin!(self.resume(&call, id));
                 unless_gone(session, resumed).await.transpose()
             }
-            (ExportResource::Collection, _) => call.jobs.listed().await.map(Some),
+            (ExportResource::Collection, _) => call.jobs.listed(session.req_header().uri.query()).await.map(Some),
             (ExportResource::Job(id), Method::DELETE) => call.jobs.delete(id).await.map(Some),
             (ExportResource::Job(id), _) => Ok(Some(call.jobs.shown(200, &call.jobs.find(id).await?))),
             (ExportResource::Result(id), _) => call.jobs.result(id, session.req_header()).await.map(Some),

@@ -111,7 +111,7 @@ impl Service for Queues {
         let asked = IdentityCall { gateway: self.inner.gateway(), snapshot, outcome };
         let call = self.identify(session, client, snapshot, settings, asked).await?;
         match resource {
-            JobResource::All => call.jobs.listed().await,
+            JobResource::All => call.jobs.listed(session.req_header().uri.query()).await,
             JobResource::Queue(name) => self.begin(session, call, name, held).await,
             JobResource::Job(id) if method == Method::DELETE => call.jobs.delete(id).await,
             JobResource::Job(id) => Ok(call.jobs.shown(200, &call.jobs.find(id).await?)),

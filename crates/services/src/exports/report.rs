@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::{
-    job::{ExportJob, JobState},
-    store::{ExportStore, JobStoreFault},
+    job::{ExportJob, JobState, is_id},
+    store::{ExportStore, JobStoreFault, MOST_LISTED},
 };
 use cursorgate_gateway::{
     runtime::clock,
@@ -28,6 +28,7 @@ const NAME_LENGTH: usize = 12;
 
 const UNREADABLE: ReportRefusal = (StatusCode::BAD_REQUEST, "send {\"export\": \"ID\"} with an id of /exports\n");
 const UNKNOWN: ReportRefusal = (StatusCode::NOT_FOUND, "there is no such export: /exports has the newest ones\n");
+const MISSPELT: ReportRefusal = (StatusCode::BAD_REQUEST, "the parameter is before=ID, of an export\n");
 const NOT_FAILED: ReportRefusal = (StatusCode::CONFLICT, "only a failed export can be resumed\n");
 const FINISHED: ReportRefusal = (StatusCode::CONFLICT, "the export has ended: there is nothing to cancel\n");
 const UNAVAILABLE: ReportRefusal =
@@ -42,6 +43,9 @@ pub(crate) struct ExportReport {
 #[derive(Serialize)]
 struct ReportedExports<'j> {
     exports: Vec<ReportedExport<'j>>,
+    /// The path of older exports; `None` if these are the oldest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -84,9 +88,18 @@ impl ServiceReport for ExportReport {
         &[CANCELLATION, RESUMPTION]
     }
 
-    async fn read(&self, _path: &str, _query: Option<&str>) -> Result<String, ReportRefusal> {
-        let jobs = self.store.newest().await.map_err(|fault| failed(&fault))?;
-        Ok(written(&ReportedExports { exports: jobs.iter().map(entry).collect() }))
+    async fn read(&self, _path: &str, query: Option<&str>) -> Result<String, ReportRefusal> {
+        let before = match query.filter(|query| !query.is_empty()) {
+            None => None,
+            // If a misspelt parameter were ignored, the answer would be the newest exports again.
+            Some(query) => Some(query.strip_prefix("before=").filter(|id| is_id(id)).ok_or(MISSPELT)?),
+        };
+        if let Some(before) = before {
+            self.store.by_id(before).await.map_err(|fault| failed(&fault))?.ok_or(UNKNOWN)?;
+        }
+        let jobs = self.store.newest(before).await.map_err(|fault| failed(&fault))?;
+        let next = jobs.last().filter(|_| jobs.len() == MOST_LISTED).map(|last| format!("{JOBS}?before={}", last.id));
+        Ok(written(&ReportedExports { exports: jobs.iter().map(entry).collect(), next }))
     }
 
     async fn change(&self, path: &str, body: &[u8]) -> Result<String, ReportRefusal> {

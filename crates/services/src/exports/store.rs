@@ -24,8 +24,8 @@ use cursorgate_gateway::session::service::BodySource;
 /// The longest pause of a queued job before its next attempt.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The largest number of jobs in the answer to a request for a client's exports. Older jobs are left out.
-const MOST_LISTED: usize = 100;
+/// The largest number of jobs in an answer. Older jobs are in the answer to a request with the id of the last one.
+pub(super) const MOST_LISTED: usize = 100;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JobStoreFault {
@@ -164,15 +164,22 @@ pub(super) trait ExportStore: KeyStore {
     /// Returns the job; `None` if there is no such job.
     async fn resume(&self, id: &str, credentials: Option<Vec<u8>>) -> Result<Option<ExportJob>, JobStoreFault>;
 
-    /// Returns the newest jobs of all clients, at most [`MOST_LISTED`], the newest first.
-    async fn newest(&self) -> Result<Vec<ExportJob>, JobStoreFault>;
+    /// Returns the newest jobs of all clients that are older than the job `before`, at most [`MOST_LISTED`], the newest
+    /// first; none if that job has been removed.
+    async fn newest(&self, before: Option<&str>) -> Result<Vec<ExportJob>, JobStoreFault>;
 
     /// Returns a job of a client; `None` if there is no such job, or it belongs to another client. `owners` are the
     /// client's names, one for each cursor key.
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault>;
 
-    /// Returns the newest jobs that a client began for a list, at most [`MOST_LISTED`], the newest first.
-    async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault>;
+    /// Returns the newest jobs that a client began for a list and that are older than the job `before`, at most
+    /// [`MOST_LISTED`], the newest first; none if that job has been removed.
+    async fn of_client(
+        &self,
+        owners: &[String],
+        list: &ExportedList,
+        before: Option<&str>,
+    ) -> Result<Vec<ExportJob>, JobStoreFault>;
 
     /// Cancels an unfinished job. A process that is working on the job notices this at its next page.
     async fn cancel(&self, id: &str) -> Result<(), JobStoreFault>;

@@ -48,8 +48,9 @@ impl DescribedRoute<'_> {
         let all = self.export_operation(
             "listExportsOf",
             format!("The client's exports of {collection}"),
-            vec![answer("200", "The jobs, the newest first", &[], Some(LIST))],
+            vec![answer("200", "Up to 100 jobs, the newest first", &[], Some(LIST))],
         );
+        let all = all.with("parameters", vec![before_parameter()].into());
         let one = self.export_operation(
             "getExportOf",
             "An export".to_owned(),
@@ -127,6 +128,16 @@ fn key_parameter() -> Document {
             "A string in double quotes. A repeated request gets the export that the first one began".into(),
         ),
         ("schema", text()),
+    ])
+}
+
+/// Returns the parameter with which a client gets older jobs than the newest.
+fn before_parameter() -> Document {
+    Document::object([
+        ("name", "before".into()),
+        ("in", "query".into()),
+        ("description", "The id of a job: those that are older follow".into()),
+        ("schema", text().with("pattern", "^[0-9a-f]{32}$".into())),
     ])
 }
 
@@ -217,7 +228,8 @@ pub(in crate::openapi) fn schemas() -> Vec<(String, Document)> {
     ];
     let required: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
     let job = object(members.clone().into_iter().chain([("error", fault), ("closing", closing)]), &required);
-    let list = object([("exports", list_of(reference(JOB)))], &["exports"]);
+    let next = text().with("description", "The path of older jobs, if there may be any".into());
+    let list = object([("exports", list_of(reference(JOB))), ("next", next)], &["exports"]);
     vec![(ORDER.to_owned(), order), (JOB.to_owned(), job), (LIST.to_owned(), list)]
 }
 

@@ -127,8 +127,9 @@ impl ExportStore for DirectoryStore {
         self.call(move |jobs| jobs.resume(&id, credentials.as_deref())).await
     }
 
-    async fn newest(&self) -> Result<Vec<ExportJob>, JobStoreFault> {
-        self.look(|jobs| jobs.newest()).await
+    async fn newest(&self, before: Option<&str>) -> Result<Vec<ExportJob>, JobStoreFault> {
+        let before = before.map(str::to_owned);
+        self.look(move |jobs| jobs.newest(before.as_deref())).await
     }
 
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
@@ -136,9 +137,14 @@ impl ExportStore for DirectoryStore {
         self.look(move |jobs| jobs.find(&id, &owners)).await
     }
 
-    async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault> {
-        let (owners, list) = (owners.to_owned(), list.clone());
-        self.look(move |jobs| jobs.of_client(&owners, &list)).await
+    async fn of_client(
+        &self,
+        owners: &[String],
+        list: &ExportedList,
+        before: Option<&str>,
+    ) -> Result<Vec<ExportJob>, JobStoreFault> {
+        let (owners, list, before) = (owners.to_owned(), list.clone(), before.map(str::to_owned));
+        self.look(move |jobs| jobs.of_client(&owners, &list, before.as_deref())).await
     }
 
     async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {

@@ -34,6 +34,9 @@ use crate::{
 use cursorgate_config::settings::{PostgresSettings, ServiceStoreSettings};
 use cursorgate_gateway::session::service::BodySource;
 
+const OLDER: &str =
+    "($1 IS NULL OR (created, number) < (SELECT created, number FROM cursorgate_exports WHERE id = $1))";
+
 /// The tables, with the lock `cursorga`.
 const TABLE_SET: TableSet =
     TableSet { steps: &[TABLES, keys::POSTGRES, QUEUES], schema: None, lock: 0x6375_7273_6f72_6761 };
@@ -227,11 +230,12 @@ impl ExportStore for PostgresJobs {
         self.by_id(id).await
     }
 
-    async fn newest(&self) -> Result<Vec<ExportJob>, JobStoreFault> {
+    async fn newest(&self, before: Option<&str>) -> Result<Vec<ExportJob>, JobStoreFault> {
         let query = format!(
-            "SELECT {COLUMNS} FROM cursorgate_exports AS job ORDER BY created DESC, number DESC LIMIT {MOST_LISTED}"
+            "SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE {OLDER}
+             ORDER BY created DESC, number DESC LIMIT {MOST_LISTED}"
         );
-        self.postgres.ask(&query, &[]).await?.iter().map(read).collect()
+        self.postgres.ask(&query, &[(&before, Type::TEXT)]).await?.iter().map(read).collect()
     }
 
     async fn find(&self, id: &str, owners: &[String]) -> Result<Option<ExportJob>, JobStoreFault> {
@@ -240,15 +244,24 @@ impl ExportStore for PostgresJobs {
         rows.first().map(read).transpose()
     }
 
-    async fn of_client(&self, owners: &[String], list: &ExportedList) -> Result<Vec<ExportJob>, JobStoreFault> {
+    async fn of_client(
+        &self,
+        owners: &[String],
+        list: &ExportedList,
+        before: Option<&str>,
+    ) -> Result<Vec<ExportJob>, JobStoreFault> {
         let query = format!(
-            "SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE owner = ANY($1)
+            "SELECT {COLUMNS} FROM cursorgate_exports AS job WHERE {OLDER} AND owner = ANY($4)
                 AND definition::json ->> 'normal_path' = $2
                 AND definition::json ->> 'host' IS NOT DISTINCT FROM $3
              ORDER BY created DESC, number DESC LIMIT {MOST_LISTED}"
         );
-        let parameters: [TypedValue<'_>; 3] =
-            [(&owners, Type::TEXT_ARRAY), (&list.normal_path, Type::TEXT), (&list.host, Type::TEXT)];
+        let parameters: [TypedValue<'_>; 4] = [
+            (&before, Type::TEXT),
+            (&list.normal_path, Type::TEXT),
+            (&list.host, Type::TEXT),
+            (&owners, Type::TEXT_ARRAY),
+        ];
         let rows = self.postgres.ask(&query, &parameters).await?;
         rows.iter().map(read).collect()
     }

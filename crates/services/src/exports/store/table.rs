@@ -65,6 +65,10 @@ pub(super) struct JobTable<'c> {
 
 /// The condition that the pause of a queued job is over. A pause that would be longer than [`LONGEST_WAIT`] was stored
 /// while the clock was wrong.
+const OLDER: &str = "(?1 IS NULL OR (created, rowid) < (SELECT created, rowid FROM jobs WHERE id = ?1))";
+
+const NEWEST_FIRST: &str = "ORDER BY created DESC, rowid DESC";
+
 const DUE: &str = "(not_before <= ?1 OR not_before > ?2)";
 
 /// Returns the time after which no pause that begins now ends, in milliseconds since 1970.
@@ -163,28 +167,29 @@ impl JobTable<'_> {
         Ok(Some(job))
     }
 
-    /// Returns the newest jobs of all clients, at most [`MOST_LISTED`], the newest first.
-    pub(super) fn newest(&mut self) -> Result<Vec<ExportJob>, DatabaseFault> {
-        let query = format!("SELECT {COLUMNS} FROM jobs ORDER BY created DESC, rowid DESC LIMIT {MOST_LISTED}");
+    /// Returns the newest jobs of all clients that are older than the job `before`.
+    pub(super) fn newest(&mut self, before: Option<&str>) -> Result<Vec<ExportJob>, DatabaseFault> {
+        let query = format!("SELECT {COLUMNS} FROM jobs WHERE {OLDER} {NEWEST_FIRST} LIMIT {MOST_LISTED}");
         let mut statement = self.transaction.prepare(&query)?;
-        let rows = statement.query_map([], |row| Ok(read(row)))?;
+        let rows = statement.query_map([before], |row| Ok(read(row)))?;
         rows.map(|row| row?).collect()
     }
 
-    /// Returns the newest jobs that a client began for a list, at most [`MOST_LISTED`], the newest first.
+    /// Returns the newest jobs that a client began for a list and that are older than the job `before`.
     pub(super) fn of_client(
         &mut self,
         owners: &[String],
         list: &ExportedList,
+        before: Option<&str>,
     ) -> Result<Vec<ExportJob>, DatabaseFault> {
         // The query filters by list, because jobs of other lists must not count towards `MOST_LISTED`.
         // Test: `the_exports_of_a_list_are_complete_among_exports_of_other_lists`.
         let places = vec!["?"; owners.len()].join(", ");
         let query = format!(
-            "SELECT {COLUMNS} FROM jobs WHERE definition ->> 'normal_path' = ? AND definition ->> 'host' IS ?
-             AND owner IN ({places}) ORDER BY created DESC, rowid DESC LIMIT {MOST_LISTED}"
+            "SELECT {COLUMNS} FROM jobs WHERE {OLDER} AND definition ->> 'normal_path' = ?2
+             AND definition ->> 'host' IS ?3 AND owner IN ({places}) {NEWEST_FIRST} LIMIT {MOST_LISTED}"
         );
-        let list: [&dyn ToSql; 2] = [&list.normal_path, &list.host];
+        let list: [&dyn ToSql; 3] = [&before, &list.normal_path, &list.host];
         let parameters = list.into_iter().chain(owners.iter().map(|owner| owner as &dyn ToSql));
         let mut statement = self.transaction.prepare(&query)?;
         let rows = statement.query_map(params_from_iter(parameters), |row| Ok(read(row)))?;
@@ -510,14 +515,22 @@ mod tests {
             for created in 2..2 + MOST_LISTED as u64 {
                 add(jobs, &of(&created.to_string(), "/orders", None, created), many)?;
             }
-            let mut ids = |path: &str, host: Option<&str>| {
+            let mut ids = |path: &str, host: Option<&str>, before: Option<&str>| {
                 let list = ExportedList { normal_path: path.to_owned(), host: host.map(str::to_owned) };
-                let jobs = jobs.of_client(&["two".to_owned(), "one".to_owned()], &list)?;
+                let jobs = jobs.of_client(&["two".to_owned(), "one".to_owned()], &list, before)?;
                 Ok::<_, DatabaseFault>(jobs.into_iter().map(|job| job.id).collect::<Vec<_>>())
             };
-            assert_eq!(ids("/users", None)?, ["c", "a"]);
-            assert_eq!(ids("/users", Some("api.test"))?, ["b"]);
-            assert_eq!(ids("/orders", None)?.len(), MOST_LISTED);
+            assert_eq!(ids("/users", None, None)?, ["c", "a"]);
+            assert_eq!(ids("/users", Some("api.test"), None)?, ["b"]);
+            let newest = ids("/orders", None, None)?;
+            assert_eq!(newest.len(), MOST_LISTED);
+            // Jobs of the same second have an order, too.
+            for (before, older) in [("c", &["a"][..]), ("a", &[]), ("gone", &[])] {
+                assert_eq!(ids("/users", None, Some(before))?, older);
+            }
+            assert_eq!(ids("/orders", None, Some(&newest[9]))?, newest[10..]);
+            let all: Vec<String> = jobs.newest(Some("2"))?.into_iter().map(|job| job.id).collect();
+            assert_eq!(all, ["c", "b", "a"]);
             Ok(())
         };
         store.0.call(call).await.unwrap();
