@@ -12,8 +12,8 @@ mod survival;
 use std::{
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
-    path::Path,
-    process::Stdio,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use self::place::{Place, over_each_store};
 use crate::{
     harness::{
-        PATIENCE, eventually,
+        Directory, PATIENCE, eventually,
         gateway::{Gateway, command, free_port},
         http::{self, Response},
         list::{PLAIN, Setup, body, serve, users},
@@ -812,6 +812,52 @@ fn a_full_disk_is_told_of() {
 }
 
 /// An address isn't a credential: a client without any gets no export, unless all clients see the same list.
+/// A small disk of its own; `None` where this account may mount none.
+struct SmallDisk(Directory);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let disk = Self(Directory::new());
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs"]).arg(disk.path()).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then_some(disk)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.file("")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.path()).stderr(Stdio::null()).status();
+    }
+}
+
+/// A disk that fills up costs only the services that need it, also when the process starts again.
+#[test]
+fn a_process_starts_on_a_full_disk() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let upstream = Upstream::start(serve(users(3)));
+    let table = |name: &str| format!("[services.{name}]\ndirectory = {:?}\n", disk.path().join(name));
+    let webhooks = format!("{}http = true\n", table("webhooks"));
+    let configuration = format!("{}{}{webhooks}", PLAIN.configuration(upstream.address), table("exports"));
+    let filler = disk.path().join("filler");
+    let fill = || std::fs::write(&filler, vec![1; 4 << 20]).expect_err("the disk is full");
+    let down = "ok, but the store of exports is down, the store of webhooks is down\n";
+    for is_new in [true, false] {
+        fill();
+        let gateway = Gateway::start(&configuration);
+        assert_eq!(gateway.get("/users").status, 200, "pages need no store");
+        assert_eq!(begin(&gateway, "/users/exports", &[ONE], &json!({})).outcome(), "503 store_unavailable");
+        eventually("the stores are down", || (http::get(gateway.admin, "/readyz").text() == down).then_some(()));
+        std::fs::remove_file(&filler).expect("the filler");
+        let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+        assert_eq!(finished(&gateway, &job, &[ONE])["state"], "completed", "{is_new}");
+        eventually("the stores are up", || (http::get(gateway.admin, "/readyz").text() == "ok\n").then_some(()));
+    }
+}
+
 #[test]
 fn an_export_without_credentials_is_refused() {
     let upstream = Upstream::start(serve(users(3)));

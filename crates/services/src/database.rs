@@ -5,7 +5,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -42,6 +42,19 @@ impl DatabaseFault {
     /// Returns whether the fault may pass, as a full disk, a missing directory or a server that is down does.
     pub(super) fn may_pass(&self) -> bool {
         matches!(self, Self::Database(_) | Self::Directory(_) | Self::Postgres(_))
+    }
+
+    /// Returns whether the disk can't be written at the moment: it is full, or mounted read-only after an error.
+    fn is_of_disk(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
+        match self {
+            Self::Database(rusqlite::Error::SqliteFailure(fault, _)) => {
+                matches!(fault.code, DiskFull | ReadOnly | SystemIoFailure)
+            }
+            Self::Directory(fault) => matches!(fault.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded),
+            _ => false,
+        }
     }
 }
 
@@ -80,17 +93,38 @@ pub(super) fn check_private(path: &Path, what: u32) -> io::Result<()> {
 /// The number of bytes for which the disk of a directory must have room.
 const ROOM: usize = 64 << 10;
 
-/// A directory of services, as it was at the start.
+/// A directory of services, as it was when it was first used.
 #[derive(Clone, Debug)]
 pub(super) struct OwnDirectory {
     path: PathBuf,
-    /// The numbers of its device and of the directory, which tell it apart from another one at the same path.
-    identity: (u64, u64),
+    /// The access that other accounts must not have ([`check_private`]).
+    forbidden: u32,
+    /// The numbers of its device and of the directory, which tell it apart from another one at the same path; empty
+    /// until it was used.
+    identity: Arc<OnceLock<(u64, u64)>>,
 }
 
 impl OwnDirectory {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), identity: identity(&fs::metadata(path)?) })
+    /// Opens a directory. A missing one is created (mode 0700), later if the disk can't be written now.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory.
+    pub(super) fn open(path: &Path, forbidden: u32) -> Result<Self, DatabaseFault> {
+        let own = Self { path: path.to_owned(), forbidden, identity: Arc::default() };
+        unless_of_disk(own.identify().map_err(DatabaseFault::from))?;
+        Ok(own)
+    }
+
+    /// Returns the identity of the directory when it was first used.
+    fn identify(&self) -> io::Result<(u64, u64)> {
+        if let Some(identity) = self.identity.get() {
+            return Ok(*identity);
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
+        check_private(&self.path, self.forbidden)?;
+        let found = identity(&fs::metadata(&self.path)?);
+        Ok(*self.identity.get_or_init(|| found))
     }
 
     /// Checks that the directory is still there and its disk has room. An open database answers without its directory, and
@@ -107,7 +141,7 @@ impl OwnDirectory {
     }
 
     fn probe(&self) -> io::Result<()> {
-        if identity(&fs::metadata(&self.path)?) != self.identity {
+        if self.identify()? != identity(&fs::metadata(&self.path)?) {
             return Err(io::Error::other("it is another directory than at the start: restart the process to use it"));
         }
         let path = self.path.join("probe");
@@ -128,29 +162,51 @@ fn identity(metadata: &fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// An open database. The calls of this process use its connections one after the other: those that write the first one,
-/// and those that only read the second one.
+/// A database. Its clones share the connections.
 #[derive(Clone, Debug)]
 pub(super) struct Database {
-    writing: Arc<Mutex<Connection>>,
-    reading: Arc<Mutex<Connection>>,
+    file: Arc<DatabaseFile>,
 }
 
-impl Database {
-    /// Opens a database. A missing one is created, with its directory (mode 0700) and its file (mode 0600). `steps` are
-    /// SQL scripts: the first creates the tables of version 1, and each later script changes the tables to the next
-    /// version. A database of an earlier version gets the steps that it lacks.
-    ///
-    /// # Errors
-    ///
-    /// Returns the fault of the directory or of the database, and [`DatabaseFault::Later`] if the database has a later
-    /// version than `steps` leads to.
-    pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Self, DatabaseFault> {
-        let directory = path.parent().unwrap_or(path);
+#[derive(Debug)]
+struct DatabaseFile {
+    path: PathBuf,
+    steps: &'static [&'static str],
+    /// Empty until the database is open.
+    connections: OnceLock<Connections>,
+    /// Held by the call that opens the database.
+    opening: Mutex<()>,
+}
+
+/// The connections of an open database. The calls of this process use them one after the other: those that write the
+/// first one, and those that only read the second one.
+#[derive(Debug)]
+struct Connections {
+    writing: Mutex<Connection>,
+    reading: Mutex<Connection>,
+}
+
+impl DatabaseFile {
+    /// Returns the connections of the database. Opens it if it isn't open yet.
+    fn connections(&self) -> Result<&Connections, DatabaseFault> {
+        let _opening = match self.connections.get() {
+            Some(connections) => return Ok(connections),
+            None => self.opening.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        // Another call may have opened it meanwhile.
+        if let Some(connections) = self.connections.get() {
+            return Ok(connections);
+        }
+        let opened = self.open()?;
+        Ok(self.connections.get_or_init(|| opened))
+    }
+
+    fn open(&self) -> Result<Connections, DatabaseFault> {
+        let directory = self.path.parent().unwrap_or(&self.path);
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         check_private(directory, 0o002)?;
         // The directory itself may be reached by a link, such as that of systemd's `DynamicUser`.
-        let path = fs::canonicalize(directory)?.join(path.file_name().unwrap_or_default());
+        let path = fs::canonicalize(directory)?.join(self.path.file_name().unwrap_or_default());
         // SQLite gives its other files, such as the write-ahead log, the permissions of this file. So the file is
         // created with its mode before SQLite opens it.
         OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(NO_LINK).open(&path)?;
@@ -180,17 +236,44 @@ impl Database {
         let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
         // A later version of the program might have changed the tables in ways that this version can't read.
         // Test: `a_database_of_a_later_version_is_left_alone`.
-        let Some(missing) = usize::try_from(version).ok().and_then(|known| steps.get(known..)) else {
+        let Some(missing) = usize::try_from(version).ok().and_then(|known| self.steps.get(known..)) else {
             return Err(DatabaseFault::Later(version));
         };
         for step in missing {
             transaction.execute_batch(step)?;
         }
-        transaction.pragma_update(None, "user_version", i64::try_from(steps.len()).unwrap_or(i64::MAX))?;
+        transaction.pragma_update(None, "user_version", i64::try_from(self.steps.len()).unwrap_or(i64::MAX))?;
         transaction.commit()?;
         let reading = open()?;
         reading.pragma_update(None, "query_only", "ON")?;
-        Ok(Self { writing: Arc::new(Mutex::new(database)), reading: Arc::new(Mutex::new(reading)) })
+        Ok(Connections { writing: Mutex::new(database), reading: Mutex::new(reading) })
+    }
+}
+
+/// Leaves out a fault of a disk that can't be written at the moment: the process starts, and the next use of the store
+/// tries again. Test: `a_process_starts_on_a_full_disk`.
+fn unless_of_disk(opened: Result<impl Sized, DatabaseFault>) -> Result<(), DatabaseFault> {
+    match opened {
+        Err(fault) if !fault.is_of_disk() => Err(fault),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+impl Database {
+    /// Opens a database. A missing one is created, with its directory (mode 0700) and its file (mode 0600). `steps` are
+    /// SQL scripts: the first creates the tables of version 1, and each later script changes the tables to the next
+    /// version. A database of an earlier version gets the steps that it lacks. If the disk can't be written now, the
+    /// next call opens the database.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault of the directory or of the database, and [`DatabaseFault::Later`] if the database has a later
+    /// version than `steps` leads to.
+    pub(super) fn open(path: &Path, steps: &'static [&'static str]) -> Result<Self, DatabaseFault> {
+        let file =
+            DatabaseFile { path: path.to_owned(), steps, connections: OnceLock::new(), opening: Mutex::default() };
+        unless_of_disk(file.connections())?;
+        Ok(Self { file: Arc::new(file) })
     }
 
     /// Runs `function`, which only reads, in a transaction, on a thread that may block. It waits for no write, and no
@@ -203,7 +286,7 @@ impl Database {
         &self,
         function: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseFault> + Send + 'static,
     ) -> Result<T, DatabaseFault> {
-        run(Arc::clone(&self.reading), TransactionBehavior::Deferred, function).await
+        run(Arc::clone(&self.file), TransactionBehavior::Deferred, function).await
     }
 
     /// Runs `function` in a transaction, on a thread that may block. If the function fails, the transaction is rolled
@@ -219,18 +302,23 @@ impl Database {
         // A deferred transaction that reads before it writes would fail at once if another process has written in
         // between: `BUSY` doesn't apply to this error (`SQLITE_BUSY_SNAPSHOT`). So the transaction takes the write lock
         // at its beginning.
-        run(Arc::clone(&self.writing), TransactionBehavior::Immediate, function).await
+        run(Arc::clone(&self.file), TransactionBehavior::Immediate, function).await
     }
 }
 
 async fn run<T: Send + 'static>(
-    database: Arc<Mutex<Connection>>,
+    file: Arc<DatabaseFile>,
     behavior: TransactionBehavior,
     function: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseFault> + Send + 'static,
 ) -> Result<T, DatabaseFault> {
     let called = tokio::task::spawn_blocking(move || {
+        let connections = file.connections()?;
+        let connection = match behavior {
+            TransactionBehavior::Deferred => &connections.reading,
+            _ => &connections.writing,
+        };
         // A panic under the lock has rolled its transaction back, so the connection can be used again.
-        let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut database = connection.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = database.transaction_with_behavior(behavior)?;
         let result = function(&transaction)?;
         transaction.commit()?;

@@ -100,6 +100,34 @@ fn a_request_whose_process_was_killed_runs_no_second_time(place: &Place) {
     assert_eq!(upstream.count(), 1);
 }
 
+/// The client of a request that has run gets its answer although the database is away, and the result is stored once the
+/// database is back.
+#[test]
+fn the_result_of_a_request_waits_for_a_database_that_is_away() {
+    let (upstream, gate) = orders();
+    let mut place = Place::postgres();
+    let gateway = start(&upstream, &place);
+    let Place::Postgres(server) = &mut place else { panic!("it is one") };
+    let first = std::thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            // A database under load may take its time to accept the first connection.
+            eventually("an answer", || {
+                Some(send(&gateway, "\"a\"", "/orders/wait")).filter(|first| first.status != 503)
+            })
+        });
+        eventually("the order is under way", || (upstream.count() == 1).then_some(()));
+        server.stop();
+        gate.open();
+        first.join().expect("an answer")
+    });
+    assert_eq!(first.status, 200, "{}", first.text());
+    assert_eq!(send(&gateway, "\"a\"", "/orders/wait").outcome(), "503 store_unavailable");
+    server.start_again();
+    let again =
+        eventually("the result", || Some(send(&gateway, "\"a\"", "/orders/wait")).filter(|again| again.status == 200));
+    assert!(again.body == first.body && upstream.count() == 1, "{}", again.text());
+}
+
 /// Without its store, the gateway can't know whether a request has run, so it runs none with a key.
 #[test]
 fn a_key_waits_for_a_store_that_is_away() {

@@ -387,7 +387,10 @@ pub fn hint(word: &str) -> Option<&'static str> {
         "upstream_malformed" | "no_list" => "response.items of the dialect, and upstream_path of the route",
         "upstream_too_large" => "budgets.answer_size and page_size.max of the route",
         "upstream_redirected" => "upstream_path of the route",
-        "overloaded" => "connections of the upstream, concurrency of the route, server.connections, and server.memory",
+        "overloaded" => {
+            "the limit that the detail names; else connections of the upstream, concurrency of the route, \
+             server.connections, and server.memory"
+        }
         "position_lost" => "order of the route, and budgets.search_requests",
         "tie_run" => "order and sortable of the route",
         "too_deep" => "mode and budgets.offset of the route, and request.max_depth and max_offset of the dialect",

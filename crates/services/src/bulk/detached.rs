@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::owners::{Owner, OwnerCounts, OwnerLimits};
-use cursorgate_translate::downstream::{Code, Problem};
+use cursorgate_gateway::outcome::failure::Failure;
+use cursorgate_translate::downstream::Code;
 
 /// The largest numbers of requests with a key that run at a time. A request beyond these is refused before its key is
 /// claimed, so it can be repeated with the same key.
@@ -32,10 +33,13 @@ impl DetachedRuns {
     /// # Errors
     ///
     /// Returns 503 `overloaded` if the client, its address, or the process has as many requests as it may.
-    pub(super) fn enter(self: &Arc<Self>, owner: Owner) -> Result<RunPlace, Box<Problem>> {
+    pub(super) fn enter(self: &Arc<Self>, owner: Owner) -> Result<RunPlace, Failure> {
         if !self.counts().add(owner, PLACES) {
-            let detail = "too many requests with an Idempotency-Key are running: try again with the same key";
-            return Err(Box::new(Problem::new(Code::Overloaded, detail)));
+            let said = "too many requests with an Idempotency-Key are running: try again with the same key";
+            let OwnerLimits { client, network, all } = PLACES;
+            let detail =
+                format!("{client} requests with a key of this client run, {network} of its address, or {all} of all");
+            return Err(Failure::logged(Code::Overloaded, said, detail));
         }
         Ok(RunPlace { runs: Arc::clone(self), owner })
     }

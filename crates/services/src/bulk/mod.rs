@@ -217,7 +217,14 @@ impl Bulk {
             let finished = run.run().await;
             if let Some(claim) = claim {
                 let (body, may_have_changed) = (finished.body.clone(), finished.may_have_changed);
-                claim.finish(KeptResult { body, may_have_changed }).await;
+                // The client doesn't wait for a store that is away.
+                if let Some(unstored) = claim.finish(KeptResult { body, may_have_changed }).await {
+                    tokio::spawn(async move {
+                        unstored.store().await;
+                        drop((own, place, in_flight));
+                    });
+                    return finished;
+                }
             }
             drop((own, place, in_flight));
             finished

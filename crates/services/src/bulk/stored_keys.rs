@@ -5,22 +5,22 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
+    detached::ALONE,
     idempotency::{KeptResult, KeyClaim, KeyName, KeyState, KnownKey, full, limits, repeated},
     owners::Owner,
 };
 use crate::{
-    exports::{KeyEnd, KeyStore, NewKey, StoredKey, store_failed},
+    exports::{JobStoreFault, KeyEnd, KeyStore, NewKey, StoredKey, store_failed},
     id::new_id,
 };
 use cursorgate_config::settings::IdempotencySettings;
 use cursorgate_cursor::cursor::KeyRing;
-use cursorgate_gateway::outcome::failure::Failure;
+use cursorgate_gateway::{outcome::failure::Failure, runtime::clock};
 
 /// The beginning of the names of keys.
 const NAME: &str = "bulk";
 
-/// The number of attempts to store a result, with a pause after each.
-const ATTEMPTS: u32 = 5;
+/// The pause between two attempts to store a result.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// The store of keys, and the keys of cursors by which names are made and results sealed.
@@ -54,10 +54,14 @@ impl std::fmt::Debug for StoredClaim {
 }
 
 impl ClaimedKey {
-    /// Ends the claim, and keeps the result for repetitions of the request.
-    pub(super) async fn finish(self, result: KeptResult) {
+    /// Ends the claim, and keeps the result for repetitions of the request. Returns the result if the store couldn't
+    /// take it.
+    pub(super) async fn finish(self, result: KeptResult) -> Option<UnstoredResult> {
         match self {
-            Self::InMemory(claim) => claim.finish(result),
+            Self::InMemory(claim) => {
+                claim.finish(result);
+                None
+            }
             Self::Stored(claim) => claim.finish(result).await,
         }
     }
@@ -118,22 +122,43 @@ impl StoredKeys<'_> {
 
 impl StoredClaim {
     /// Ends the claim, and stores the result for repetitions of the request at all processes.
-    async fn finish(self, result: KeptResult) {
+    async fn finish(self, result: KeptResult) -> Option<UnstoredResult> {
         let Self { store, keys, settings, name, claim } = self;
         let kept = Some(result.body).filter(|body| body.len() <= settings.size);
         let sealed = kept.and_then(|body| keys.seal_stored(keys.signing_number(), &name, &body));
         let end = KeyEnd { name, claim, result: sealed, ttl: settings.ttl, size: settings.size };
-        for attempt in 1..=ATTEMPTS {
-            let ended = if result.may_have_changed {
-                store.end_key(&end).await
-            } else {
-                store.drop_key(&end.name, &end.claim).await
-            };
-            let Err(fault) = ended else { return };
-            if attempt == ATTEMPTS {
+        let unstored = UnstoredResult { store, end, may_have_changed: result.may_have_changed };
+        if unstored.try_store().await.is_ok() { None } else { Some(unstored) }
+    }
+}
+
+/// A result that its store couldn't take.
+pub(super) struct UnstoredResult {
+    store: Arc<dyn KeyStore>,
+    end: KeyEnd,
+    may_have_changed: bool,
+}
+
+impl UnstoredResult {
+    async fn try_store(&self) -> Result<(), JobStoreFault> {
+        let KeyEnd { name, claim, .. } = &self.end;
+        match self.may_have_changed {
+            true => self.store.end_key(&self.end).await,
+            false => self.store.drop_key(name, claim).await,
+        }
+    }
+
+    /// Stores the result once the store is back. Until then, a repetition of the request is told that it is running.
+    /// Test: `the_result_of_a_request_waits_for_a_database_that_is_away`.
+    pub(super) async fn store(self) {
+        // The bound: after this time, a repetition is told that the result is lost.
+        let until = clock::instant() + ALONE;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let Err(fault) = self.try_store().await else { return };
+            if clock::instant() > until {
                 tracing::warn!(%fault, "the result of a request with an Idempotency-Key is lost");
-            } else {
-                tokio::time::sleep(PAUSE).await;
+                return;
             }
         }
     }

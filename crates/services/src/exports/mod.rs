@@ -42,7 +42,7 @@ pub(super) use self::{
     keeper::ExportKeeper,
     queues::Queues,
     report::ExportReport,
-    store::{KeyEnd, KeyStore, NewKey, StoredKey},
+    store::{JobStoreFault, KeyEnd, KeyStore, NewKey, StoredKey},
 };
 use self::{
     client_jobs::{

@@ -200,7 +200,7 @@ impl WebhookStore {
     /// Returns the fault of the directory or of its database.
     pub(super) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
         let database = SqlDatabase::Sqlite(Database::open(&directory.join("webhooks.sqlite3"), &STEPS)?);
-        Ok(Self { database, own: Some(OwnDirectory::open(directory)?) })
+        Ok(Self { database, own: Some(OwnDirectory::open(directory, 0o002)?) })
     }
 
     /// Checks that a directory can be written. PostgreSQL tells of its faults by itself.

@@ -8,9 +8,9 @@
 
 use std::{
     collections::VecDeque,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -27,7 +27,7 @@ use super::{
     table::{JobTable, STEPS},
 };
 use crate::{
-    database::{Database, DatabaseFault, NO_LINK, OwnDirectory, check_private},
+    database::{Database, DatabaseFault, NO_LINK, OwnDirectory},
     exports::job::{ExportJob, ExportedList, JobProgress, JobState, ResultStretch, is_id},
 };
 use cursorgate_gateway::{runtime::clock, session::service::BodySource};
@@ -53,10 +53,8 @@ impl DirectoryStore {
     /// Returns the fault of the directory or of its database.
     pub(in crate::exports) fn open(directory: &Path) -> Result<Self, DatabaseFault> {
         let results = directory.join("results");
-        DirBuilder::new().recursive(true).mode(0o700).create(&results)?;
-        check_private(&results, 0o007)?;
+        let own = OwnDirectory::open(&results, 0o007)?;
         let database = Database::open(&directory.join("jobs.sqlite3"), &STEPS)?;
-        let own = OwnDirectory::open(&results)?;
         Ok(Self { database, results, own })
     }
 
