@@ -262,6 +262,11 @@ async fn attempt(
                 return Ok(());
             }
             Err(RelayFault::Upstream(error)) => {
+                // A write may have been carried out, so it isn't sent again. Requests after it wait for no other lost
+                // connection.
+                if connection.is_reused && matches!(error, FetchError::Lost(_)) {
+                    visit.peers.lost(&connection.peer, visit.peers.now());
+                }
                 if let Some(flaw) = Flaw::of_error(&error) {
                     visit.failed(&peer, flaw, clock::instant());
                 }

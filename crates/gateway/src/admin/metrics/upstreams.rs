@@ -87,7 +87,7 @@ const PEER_FAMILIES: [PeerFamily; 7] = [
     (
         MetricKind::Counter,
         "cursorgate_upstream_peer_lost_total",
-        "Requests on kept connections to the peer that nothing acknowledged, and that were sent again on new ones.",
+        "Requests on kept connections to the peer that nothing acknowledged.",
         |peer| peer.lost().to_string(),
     ),
     (MetricKind::Counter, "cursorgate_upstream_peer_failures_total", "Requests that the peer failed.", |peer| {

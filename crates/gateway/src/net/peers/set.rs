@@ -295,7 +295,7 @@ impl Peers {
             let (upstream, peer) = (&self.policy.upstream, peer.address);
             tracing::warn!(
                 upstream, %peer,
-                "kept connections to the peer were lost: its requests waited about 2 s, and were sent again on new ones"
+                "kept connections to the peer were lost: requests that only read waited about 2 s and were sent again"
             );
         }
     }
