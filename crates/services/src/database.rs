@@ -173,7 +173,7 @@ struct DatabaseFile {
     path: PathBuf,
     steps: &'static [&'static str],
     /// Empty until the database is open.
-    connections: OnceLock<Connections>,
+    connections: OnceLock<DatabaseConnections>,
     /// Held by the call that opens the database.
     opening: Mutex<()>,
 }
@@ -181,14 +181,14 @@ struct DatabaseFile {
 /// The connections of an open database. The calls of this process use them one after the other: those that write the
 /// first one, and those that only read the second one.
 #[derive(Debug)]
-struct Connections {
+struct DatabaseConnections {
     writing: Mutex<Connection>,
     reading: Mutex<Connection>,
 }
 
 impl DatabaseFile {
     /// Returns the connections of the database. Opens it if it isn't open yet.
-    fn connections(&self) -> Result<&Connections, DatabaseFault> {
+    fn connections(&self) -> Result<&DatabaseConnections, DatabaseFault> {
         let _opening = match self.connections.get() {
             Some(connections) => return Ok(connections),
             None => self.opening.lock().unwrap_or_else(PoisonError::into_inner),
@@ -201,7 +201,7 @@ impl DatabaseFile {
         Ok(self.connections.get_or_init(|| opened))
     }
 
-    fn open(&self) -> Result<Connections, DatabaseFault> {
+    fn open(&self) -> Result<DatabaseConnections, DatabaseFault> {
         let directory = self.path.parent().unwrap_or(&self.path);
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         check_private(directory, 0o002)?;
@@ -246,7 +246,7 @@ impl DatabaseFile {
         transaction.commit()?;
         let reading = open()?;
         reading.pragma_update(None, "query_only", "ON")?;
-        Ok(Connections { writing: Mutex::new(database), reading: Mutex::new(reading) })
+        Ok(DatabaseConnections { writing: Mutex::new(database), reading: Mutex::new(reading) })
     }
 }
 
