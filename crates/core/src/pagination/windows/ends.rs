@@ -126,11 +126,22 @@ impl KeyReader<'_> {
         self.asker.probe(false);
         match verdict? {
             EndVerdict::Over => {}
+            EndVerdict::Doubted(_) if self.goes_on_by_filter() => self.draft.goes_on(),
             EndVerdict::Doubted(doubt) => self.claimed.doubt = Some(doubt),
             EndVerdict::Beyond(asked, answer) => return self.go_on_beyond(asked, *answer).await,
         }
         self.claimed.is_judged = true;
         Ok(KeyTurn::Serve { cut_off: false })
+    }
+
+    /// Returns whether the next page can look farther than this one: it is filtered from this page's last item, and a
+    /// total names a place beyond the depth that the upstream serves. Regression:
+    /// `crates/sim/regressions/an-end-beyond-the-depth-of-a-filtered-list.txt`.
+    fn goes_on_by_filter(&self) -> bool {
+        let named = self.seen.newest_total().map_or(0, |total| total.value);
+        self.ground == Ground::Filtered
+            && self.draft.is_full()
+            && plan::reach_of(&self.request.paging).is_some_and(|reach| named > reach)
     }
 
     /// Requests the start of the list once more, if an answer without items shows that the list is empty, although the

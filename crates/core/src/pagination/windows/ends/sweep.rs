@@ -224,8 +224,9 @@ impl KeyReader<'_> {
                 Ok(None)
             }
             verdict => {
+                let goes_on = matches!(verdict, EndVerdict::Doubted(_)) && self.goes_on_by_filter();
                 if let EndVerdict::Doubted(doubt) = verdict {
-                    self.claimed.doubt = Some(doubt);
+                    self.claimed.doubt = Some(doubt).filter(|_| !goes_on);
                 }
                 self.claimed.is_judged = true;
                 // If no answer has an item, the list is empty. Regression:
@@ -233,6 +234,9 @@ impl KeyReader<'_> {
                 match self.seen.shown_end() {
                     Some(_) => self.draft.end_after_the_last(),
                     None => self.draft.end_of_nothing(),
+                }
+                if goes_on {
+                    self.draft.goes_on();
                 }
                 Ok(Some(super::KeyTurn::Serve { cut_off: false }))
             }
