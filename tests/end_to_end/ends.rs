@@ -130,6 +130,20 @@ const CAPPED_WINDOW_OF_ROWS: World = World {
     },
 };
 
+/// Pages of 20 rows give 15, silently, so the listing by page leaves holes, and yet it has the last row.
+const CAPPED_PAGES_OF_ROWS: World = World {
+    name: "a silent cap of pages beside a total of rows",
+    rows: 105,
+    dialect: dialect!(
+        "{ query = \"page={page}&limit={size}\", first_page = 0 }",
+        ", total = \"/hits\", total_counts = \"rows\", hidden = true"
+    ),
+    answer: |_, asked| {
+        let shown: Vec<&Value> = asked.items.iter().take(15).collect();
+        json!({ "data": shown, "hits": asked.all })
+    },
+};
+
 /// A boolean that has nothing to do with the list is declared as its flag.
 const TRUNCATED: World = World {
     name: "truncated: false beside tokens",
@@ -287,6 +301,16 @@ fn a_walk_is_not_lossless_where_an_answer_says_that_more_follows() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Both readings and the walk between them are by the dialect, and have the same holes.
+#[test]
+fn a_listing_with_holes_confirms_no_walk() {
+    let upstream = CAPPED_PAGES_OF_ROWS.serve();
+    let gateway = CAPPED_PAGES_OF_ROWS.gateway(&upstream);
+    let (file, direct) = (gateway.file("cursorgate.toml"), format!("http://{}/rows", upstream.address));
+    let (code, report) = run(&["walk", &direct, "--verify", &direct, "--config", file.to_str().expect("UTF-8")]);
+    assert!(code == Some(1) && report.contains("105") && !report.contains("No item was lost"), "{code:?} {report}");
 }
 
 /// The gateway may believe the flag or the total, or not: its walk is lossless only if it has every row.

@@ -21,7 +21,7 @@ use super::{
 };
 use cursorgate_core::pagination::{
     answer::{Answer, Standing},
-    paging::{CountedThings, Sizes},
+    paging::{CountedThings, Family, Sizes},
 };
 use cursorgate_learn::{ProbeAnswer, ProbeRequest, live::undeclared_rest};
 
@@ -292,19 +292,26 @@ impl<'d> ListingPager<'d> {
     }
 
     /// Returns the row that the total calls the last, if the dialect says that totals count rows that are left out, too.
-    /// The row is requested alone, so that a silent cap can't pass for left-out rows. An upstream that gives items far
-    /// beyond the end would give some here as well, so its answer would show nothing.
+    /// The row is requested alone, so that a silent cap can't pass for left-out rows. A cap also leaves holes between
+    /// pages by number, unless an answer has shown that their size is honoured. An upstream that gives items far beyond
+    /// the end would give some here as well, so its answer would show nothing.
     fn look_at_last_row(&mut self) -> Option<WalkPlace> {
         let paging = self.direct.dialect.paging();
         let total = self.end.total().filter(|total| *total > self.end.items)?;
         let is_shown = self.end.far.as_ref().is_some_and(|far| far.items == 0);
+        let is_whole = paging.family == Family::Offset || self.most >= u64::from(self.direct.size);
         let is_one = match paging.sizes() {
             Sizes::Free { least, .. } => *least <= 1,
             Sizes::Listed(sizes) => sizes.contains(&1),
             Sizes::Fixed(size) => *size == 1,
         };
         let place = WalkPlace::Row(total - 1);
-        if paging.counted != CountedThings::Rows || !is_shown || !is_one || self.direct.ask(&place).is_err() {
+        if paging.counted != CountedThings::Rows
+            || !is_shown
+            || !is_whole
+            || !is_one
+            || self.direct.ask(&place).is_err()
+        {
             return None;
         }
         self.stage = ListingStage::LastRow;
