@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -545,7 +546,7 @@ fn a_write_through_the_gateway_wakes_live_pages() {
     // The next poll is in an hour, unless a write wakes the page.
     let mut before = polls(&gateway);
     eventually("the polls rest", || {
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         let now = polls(&gateway);
         std::mem::replace(&mut before, now).eq(&now).then_some(())
     });
@@ -559,6 +560,72 @@ fn a_write_through_the_gateway_wakes_live_pages() {
     assert_eq!(gateway.send("DELETE", "/users/7", &[], b"").status, 200);
     assert_eq!(stream.follow().name, "patch");
     assert_eq!(stream.page, get(&gateway, "/users?limit=5", &[]));
+}
+
+/// With a detector, the upstream's load grows with the changes, and not with the clients.
+#[test]
+fn a_detector_tells_of_changes_for_all_clients() {
+    let clients = ["Bearer a", "Bearer b", "Bearer c"];
+    let rows = Rows::count(40);
+    for client in clients {
+        rows.change_of(client, |own| own.extend((1..=40).map(|id| Row::new(id, id * 10))));
+    }
+    let (own, is_failing) = (rows.clone(), Arc::new(AtomicBool::new(false)));
+    let fails = Arc::clone(&is_failing);
+    let lists = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&lists);
+    let upstream = Upstream::start(move |exchange| {
+        if exchange.request.path() != "/version" {
+            counted.fetch_add(1, Ordering::Relaxed);
+            return own.answer(exchange);
+        }
+        assert!(exchange.request.header("authorization").is_some_and(|sent| sent.starts_with("Bearer ")));
+        let status = if fails.load(Ordering::Relaxed) { "500 Internal Server Error" } else { "200 OK" };
+        exchange.reply(status, &[], own.all().len().to_string().as_bytes())
+    });
+    let detector = "[services.live.detectors.users]\npath = \"/version\"\ninterval = \"50ms\"\n\
+        headers = { Authorization = \"Bearer {{env:CURSORGATE_KEY_1}}\" }\n";
+    let live = "[services.live]\nroutes = [\"users\"]\ninterval = { min = \"50ms\", max = \"1h\" }\n";
+    let rest = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
+    let gateway = Gateway::start(&format!(
+        "{}{live}{detector}{rest}",
+        configuration(upstream.address, BY_OFFSET_TO_SHORT, BY_SCORE)
+    ));
+    let mut streams = clients.map(|client| {
+        let mut stream = LiveStream::open(&gateway, "/users/live?limit=5", &[("Authorization", client)]);
+        stream.follow();
+        stream
+    });
+    let at_rest = || {
+        eventually("the pages rest", || {
+            let before = lists.load(Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(500));
+            (lists.load(Ordering::Relaxed) == before).then_some(before)
+        })
+    };
+    let change = |id| {
+        for whose in clients.into_iter().chain([""]) {
+            rows.change_of(whose, |own| own.push(Row::new(id, id * 10)));
+        }
+    };
+    let before = at_rest();
+    for id in 901..=903 {
+        change(id);
+        for stream in &mut streams {
+            assert_eq!(stream.follow().name, "patch");
+        }
+    }
+    assert_eq!(streams[0].page, get(&gateway, "/users?limit=5", &[("Authorization", clients[0])]));
+    let requests = at_rest() - before;
+    assert!(requests <= 60, "{requests} requests for nine changed pages");
+    // While the detector fails, the pages find changes by themselves.
+    is_failing.store(true, Ordering::Relaxed);
+    let told = "the detector of changes fails";
+    eventually("the failure is told", || gateway.log().iter().any(|line| line.contains(told)).then_some(()));
+    change(990);
+    for stream in &mut streams {
+        assert_eq!(stream.follow().name, "patch");
+    }
 }
 
 #[test]

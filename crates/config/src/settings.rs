@@ -43,8 +43,8 @@ pub use super::keys::{
         LogSettings, PivotCacheSettings, ServerSettings, TokenSettings, TraceSettings,
     },
     services::{
-        BulkSettings, ExportSettings, GraphqlSettings, IdempotencySettings, LiveInterval, LiveSettings, McpSettings,
-        PlaygroundSettings, PublicContractSettings, ServiceSettings,
+        BulkSettings, DetectorSettings, ExportSettings, GraphqlSettings, IdempotencySettings, LiveInterval,
+        LiveSettings, McpSettings, PlaygroundSettings, PublicContractSettings, ServiceSettings,
     },
     store::StoreSettings,
     upstream::{HealthCheckSettings, PathCase, RetrySettings, Timeouts, UpstreamSettings, UpstreamTls},

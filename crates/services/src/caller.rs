@@ -9,7 +9,7 @@ use pingora::protocols::{http::ServerSession, l4::socket::SocketAddr, tls::SslDi
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use cursorgate_config::settings::CountedBy;
+use cursorgate_config::{secret::Secret, settings::CountedBy};
 use cursorgate_gateway::{
     identity::{
         KnownClient,
@@ -32,6 +32,9 @@ use cursorgate_translate::upstream::request::headers::EXPLAIN;
 /// result of the service's request. `Connection` is inherited, because it can declare a header with credentials to be
 /// hop-by-hop. The gateway refuses an inner request with such a `Connection`.
 const OWN: [&str; 3] = ["http2-settings", "idempotency-key", "proxy-connection"];
+
+/// The host of the operator's requests if the configuration doesn't name one.
+const ANY_HOST: &str = "localhost";
 
 /// The client on whose behalf a service sends inner requests.
 #[derive(Debug)]
@@ -96,6 +99,21 @@ impl Caller {
     pub(super) fn of_headers(mut headers: HeaderMap) -> Self {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         Self { address: None, tls: None, headers, client: None, known: Vec::new() }
+    }
+
+    /// Creates the client of requests that the configuration describes: `headers`, and the host.
+    pub(super) fn of_operator(host: Option<&str>, headers: &[(HeaderName, Secret)]) -> Self {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            if let Ok(mut value) = HeaderValue::from_bytes(value.reveal()) {
+                value.set_sensitive(true);
+                map.append(name.clone(), value);
+            }
+        }
+        if let Ok(host) = HeaderValue::from_str(host.unwrap_or(ANY_HOST)) {
+            map.insert(header::HOST, host);
+        }
+        Self::of_headers(map)
     }
 
     /// Gives the client its names under these rules, by the headers that the caller has now. `query` is the query of the

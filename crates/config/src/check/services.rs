@@ -8,12 +8,14 @@ mod offered;
 mod public_contract;
 
 pub(super) use self::durable::DurableService;
-use super::{Context, cors, identity, webhooks};
+use super::{Context, cors, identity, upstream, webhooks};
 use crate::{
+    diagnostic::Located,
     key::TableSettings as _,
-    keys::{ADMIN, BULK, EXPORTS, FILE, LIVE, LIVE_INTERVAL, ROUTE, SERVICES},
+    keys::{ADMIN, BULK, DETECTOR, EXPORTS, FILE, LIVE, LIVE_INTERVAL, ROUTE, SERVICES},
     settings::{
-        BulkSettings, ExportSettings, LiveInterval, LiveSettings, OperationType, RouteSettings, ServiceSettings,
+        BulkSettings, DetectorSettings, ExportSettings, LiveInterval, LiveSettings, OperationType, RouteSettings,
+        ServiceSettings,
     },
     spanned::Spanned,
 };
@@ -120,7 +122,33 @@ fn live(written: &Spanned, root: &Spanned, routes: &[RouteSettings], context: &m
         known.push(name.value);
     }
     let interval_table = LIVE.interval.table(written);
-    LiveSettings { routes: known, interval: interval(&interval_table, context), ..LiveSettings::read(written) }
+    let detectors = LIVE.detectors.table(written);
+    let detectors = detectors.tables().filter_map(|(route, written)| detector(route, written, &known, context));
+    let detectors = detectors.collect();
+    LiveSettings {
+        interval: interval(&interval_table, context),
+        routes: known,
+        detectors,
+        ..LiveSettings::read(written)
+    }
+}
+
+/// Reads the detector for the live pages of `route`. `live` are the routes with live pages.
+fn detector(
+    route: &Located<String>,
+    written: &Spanned,
+    live: &[String],
+    context: &mut Context<'_>,
+) -> Option<DetectorSettings> {
+    if !live.contains(&route.value) {
+        let message = format!("the route {} has no live pages", route.value);
+        context.diagnostics.error(route.at, message, "name a route of services.live.routes");
+    }
+    let message = format!("services.live.detectors.{} has no path", route.value);
+    let help = "path = \"/users?sort=-updated_at&limit=1\", whose answer changes with every change of the list";
+    let path = context.required(&DETECTOR.path, written, message, help);
+    let headers = upstream::headers(DETECTOR.headers.read(written), "host", context);
+    Some(DetectorSettings { route: route.value.clone(), path: path?, headers, ..DetectorSettings::read(written) })
 }
 
 fn interval(written: &Spanned, context: &mut Context<'_>) -> LiveInterval {

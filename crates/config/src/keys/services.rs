@@ -16,9 +16,11 @@ use crate::{
     key::{
         Defaulted, Key,
         Literal::{Boolean, Count, Text, Texts},
-        NamedTexts, caseless_texts, count, duration, flag, named_texts, size, sub_table, table, text, texts,
+        NamedTexts, caseless_texts, count, duration, flag, named_tables, named_texts, sent_headers, size, sub_table,
+        table, text, texts,
     },
     schema::Schema,
+    secret::Secret,
     settings::{CountedBy, IdentityWord, OfferedListSettings, OperationType, ServiceCors, ServiceStoreSettings},
     spanned::Spanned,
     syntax,
@@ -327,7 +329,7 @@ table! {
 
 table! {
     /// The keys of `[services.live]`.
-    LIVE: LiveKeys => #[derive(Debug, Clone, PartialEq, Eq)] LiveSettings {
+    LIVE: LiveKeys => #[derive(Debug, Clone)] LiveSettings {
         /// The names of the routes whose pages can be live. Each route must serve a list by GET.
         pub routes: Key<Vec<Located<String>>> as Vec<String> =>
             texts(&Schema::Text(syntax::line)).sample(r#"["users"]"#);
@@ -360,6 +362,38 @@ table! {
         /// What identifies clients for `per_client`, as `key` of `rate_limit`. All clients of an address together have
         /// 16 times `per_client`.
         pub key: Defaulted<CountedBy> => COUNTED_BY.default(Text("principal"));
+
+        /// Requests that show whether something has changed, by the name of the route. While the answer to such a request
+        /// stays the same, each live page of the route is requested only at `interval.max`. See docs/live.md.
+        pub detectors: Key<Spanned> as Vec<DetectorSettings> => named_tables(
+            &Schema::Table(DetectorKeys::KEYS),
+            "write [services.live.detectors.ROUTE]",
+        ).named("users", "");
+    }
+}
+
+table! {
+    /// The keys of `[services.live.detectors.ROUTE]`.
+    DETECTOR: DetectorKeys => #[derive(Debug, Clone)] DetectorSettings {
+        /// A path of any route, with its query, whose answer changes with every change of the route's lists.
+        pub path: Key<Located<String>> as Located<String> =>
+            text(syntax::check_path).sample(r#""/users?sort=-updated_at&limit=1""#);
+
+        /// The host in these requests. This key is required if the route of the path has `hosts`.
+        pub host: Key<String> as Option<String> = |key, table| Some(key.read(table)?.to_lowercase()) =>
+            text(syntax::host).example(r#""api.example.com""#);
+
+        /// The time between two requests. After failures it is longer, up to five minutes, and each page is requested at
+        /// `interval` of the service meanwhile.
+        pub interval: Defaulted<Duration> => duration("50ms", "1h").default(Text("5s"));
+
+        /// The headers of these requests, such as credentials that may read everything: the gateway has no rights of its
+        /// own.
+        pub headers: Key<NamedTexts> as Vec<(HeaderName, Secret)> =>
+            sent_headers().example(r#"{ Authorization = "Bearer {env:DETECTOR_TOKEN}" }"#);
+
+        /// The name of the route whose live pages are requested after a change.
+        pub route: String;
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
+    detector::Detectors,
     history::{LivePageEnd, LiveState},
     message::LiveMessage,
     page::PageVaries,
@@ -23,6 +24,7 @@ pub(super) struct LiveGroups {
     pub(super) inner: Arc<InnerGateway>,
     /// The events that report changes of pages; `None` without webhooks.
     pub(super) events: Option<Events>,
+    pub(super) detectors: Arc<Detectors>,
     /// The groups by the key of their page. Groups with the same key differ in headers that the `Vary` of their answers
     /// names.
     table: Mutex<HashMap<GroupKey, Vec<Arc<LiveGroup>>>>,
@@ -67,7 +69,7 @@ pub(super) enum LiveEvent {
 impl LiveGroups {
     /// Creates the table of groups, without a group.
     pub(super) fn new(inner: Arc<InnerGateway>, events: Option<Events>) -> Arc<Self> {
-        Arc::new(Self { inner, events, table: Mutex::default(), next: AtomicU64::new(0) })
+        Arc::new(Self { inner, events, detectors: Arc::default(), table: Mutex::default(), next: AtomicU64::new(0) })
     }
 
     /// Joins the group of a page, or begins a new group. For a new group, also returns the receiver for its poller,

@@ -3,8 +3,8 @@
 //!
 //! The subscribers of one page are a group (`group`): clients with the same principal and the same target. One poller
 //! requests the page of a group by inner requests (`poller`, `services::inner`), with the credentials of a subscriber
-//! that is still connected. The intervals between requests are short while the page changes (`rhythm`). The limits, the
-//! proofs and the principal of the list apply to these requests. Each page is compared with the page before it (`page`,
+//! that is still connected. The intervals between requests are short while the page changes (`rhythm`), or all pages of a
+//! route wait for one request that tells of changes (`detector`). The limits, the proofs and the principal of the list apply to these requests. Each page is compared with the page before it (`page`,
 //! `patch`). Subscribers get the difference, or the whole page if they have missed too much (`history`). A subscriber
 //! doesn't have a queue, but stores the id of the page that it has.
 //!
@@ -13,6 +13,7 @@
 //! sends them over a WebSocket. `handshake` opens the WebSocket, and `watch` reads the client's messages. With
 //! webhooks, the poller reports each version of a page for the event `collection.changed`.
 
+mod detector;
 mod events;
 mod group;
 mod handshake;

@@ -148,6 +148,7 @@ mod tests {
             per_route,
             per_client: 2,
             key: CountedBy::Principal,
+            detectors: Vec::new(),
         }
     }
 

@@ -6,11 +6,12 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 use super::{
+    detector::Detector,
     group::{LiveGroup, LiveGroups, Subscription},
     history::{LivePageEnd, LiveState, PageRefusal, ShownPage},
     message::{Farewell, LiveMessage, LivePageFault},
     page::LivePage,
-    rhythm::{PollRhythm, loosened},
+    rhythm::{PollRhythm, chance, loosened},
     window::{ListPlace, LiveWindow},
 };
 use crate::{
@@ -89,14 +90,23 @@ struct Poller {
     told: Option<(String, String)>,
     /// The writes to the list through this process; `None` before the first request.
     writes: Option<WriteReader>,
+    /// The detector of the route; `None` before the first request, and if the route has none.
+    detector: Option<Detector>,
 }
 
 /// The time until the next request.
 #[derive(Clone, Copy)]
 struct PollPause {
     time: Duration,
-    /// True if a write to the list ends the pause early; false if the upstream has failed, or if memory is short.
-    ends_with_write: bool,
+    /// True if news of the list end the pause early: a write, or the detector. False if the upstream has failed, or if
+    /// memory is short.
+    ends_with_news: bool,
+}
+
+/// The reason that a page is requested before its pause is over.
+enum PollNews {
+    Write,
+    Detected,
 }
 
 impl Drop for Poller {
@@ -112,7 +122,8 @@ async fn run(groups: Arc<LiveGroups>, group: Arc<LiveGroup>, gateway: Arc<Gatewa
     let vitals = groups.inner.gateway().vitals.clone();
     let counts = Arc::clone(vitals.live_counts());
     counts.begin_poller();
-    let mut poller = Poller { groups, group, gateway, counts, rhythm: PollRhythm::default(), told: None, writes: None };
+    let rhythm = PollRhythm::default();
+    let mut poller = Poller { groups, group, gateway, counts, rhythm, told: None, writes: None, detector: None };
     let mut closing = pin!(vitals.reached(Stage::Closing));
     // Each iteration sends a request, publishes its result, and waits until the next request is due.
     loop {
@@ -146,22 +157,31 @@ async fn run(groups: Arc<LiveGroups>, group: Arc<LiveGroup>, gateway: Arc<Gatewa
 }
 
 impl Poller {
-    /// Waits until the next request is due: for the time of the pause, or until a write to the list, but at least for the
+    /// Waits until the next request is due: for the time of the pause, or until news of the list, but at least for the
     /// shortest interval. So many writes cause no more requests than a page that changes all the time.
     async fn rest(&mut self, pause: PollPause) {
         let began = clock::instant();
-        let Some(writes) = self.writes.as_mut().filter(|_| pause.ends_with_write) else {
+        if !pause.ends_with_news {
             return tokio::time::sleep(pause.time).await;
-        };
-        tokio::select! {
+        }
+        let (writes, detector) = (&mut self.writes, &mut self.detector);
+        let news = tokio::select! {
             biased;
             () = tokio::time::sleep(pause.time) => return,
-            () = writes.next() => {}
-        }
+            Some(()) = async { Some(writes.as_mut()?.next().await) } => PollNews::Write,
+            Some(()) = async { Some(detector.as_mut()?.next().await) } => PollNews::Detected,
+        };
         let snapshot = self.groups.inner.gateway().live.pin();
         let Some(settings) = &snapshot.services.live else { return };
-        let least = loosened(self.rhythm.woken(settings.interval)).min(pause.time);
-        tokio::time::sleep(least.saturating_sub(clock::instant().saturating_duration_since(began))).await;
+        let shortest = settings.interval.min;
+        let least = match news {
+            PollNews::Write => loosened(self.rhythm.woken(settings.interval)),
+            PollNews::Detected => shortest,
+        };
+        let rest = least.min(pause.time).saturating_sub(clock::instant().saturating_duration_since(began));
+        // All pages of the route hear of the same change, so their requests are spread over the shortest interval.
+        let spread = if matches!(news, PollNews::Detected) { shortest.mul_f64(chance()) } else { Duration::ZERO };
+        tokio::time::sleep(rest.max(spread)).await;
     }
 
     /// Sends a request, and publishes its result. Returns the time until the next request, or `None` if the poller
@@ -181,6 +201,12 @@ impl Poller {
                     self.groups.inner.gateway().vitals.list_writes().read(&route, &path)
                 });
         }
+        if self.detector.as_ref().is_none_or(Detector::has_ended) {
+            let list = self.group.window.list(&snapshot);
+            self.detector = list.and_then(|list| self.groups.detectors.of(&self.groups.inner, settings, &list.route));
+        }
+        // As with writes: a change that the detector sees during the request is followed by another request.
+        let is_detected = self.detector.as_mut().is_some_and(Detector::is_working);
         let polled = self.poll(&snapshot, settings, &caller, wanted).await;
         // The last subscriber might have left during the request. The poller then ends.
         if wanted.has_changed().is_err() {
@@ -190,7 +216,7 @@ impl Poller {
             self.tell(&snapshot).await;
         }
         let bounds = settings.interval;
-        let ends_with_write = !matches!(polled, LivePoll::Failed(..)) && !snapshot.memory.is_short();
+        let ends_with_news = !matches!(polled, LivePoll::Failed(..)) && !snapshot.memory.is_short();
         let pause = match polled {
             LivePoll::Changed => {
                 self.counts.count_poll(PollResult::Changed);
@@ -223,9 +249,10 @@ impl Poller {
             }
         };
         // While memory is short, the poller waits for at least the longest interval, to leave the memory to the
-        // requests of clients.
-        let pause = if snapshot.memory.is_short() { pause.max(bounds.max) } else { pause };
-        Some(PollPause { time: loosened(pause), ends_with_write })
+        // requests of clients. With a detector it waits because the detector tells of changes.
+        let waits = ends_with_news && is_detected || snapshot.memory.is_short();
+        let pause = if waits { pause.max(bounds.max) } else { pause };
+        Some(PollPause { time: loosened(pause), ends_with_news })
     }
 
     /// Requests the page with the credentials of `caller`, and publishes it if it has changed.

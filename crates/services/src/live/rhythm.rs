@@ -6,7 +6,7 @@ use std::time::Duration;
 use cursorgate_config::settings::LiveInterval;
 
 /// The longest time that an answer's `Retry-After` can delay the next request. A longer wait is shortened to this.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The interval between requests for one page, which adapts to the changes of the page.
 #[derive(Clone, Copy, Debug, Default)]

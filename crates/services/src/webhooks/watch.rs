@@ -15,7 +15,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 use pingora::{http::RequestHeader, server::ShutdownWatch, services::background::BackgroundService};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -49,9 +49,6 @@ use cursorgate_translate::downstream::Code;
 
 /// The interval at which a process looks for watches that are due.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// The host of a watch's requests if the configuration doesn't name one.
-const ANY_HOST: &str = "localhost";
 
 /// The longest time that an answer's `Retry-After` can delay the next request. It is also the longest wait after
 /// failures, unless the watch's interval is longer.
@@ -293,18 +290,7 @@ impl WatchKeeper {
 
 impl<'w> WatchTurn<'w> {
     fn new(snapshot: &'w Arc<Snapshot>, watch: &'w WatchSettings) -> Self {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &watch.headers {
-            if let Ok(mut value) = HeaderValue::from_bytes(value.reveal()) {
-                value.set_sensitive(true);
-                headers.append(name.clone(), value);
-            }
-        }
-        let host = watch.host.as_deref().unwrap_or(ANY_HOST);
-        if let Ok(host) = HeaderValue::from_str(host) {
-            headers.insert(header::HOST, host);
-        }
-        let caller = Arc::new(Caller::of_headers(headers));
+        let caller = Arc::new(Caller::of_operator(watch.host.as_deref(), &watch.headers));
         let mut hash = Sha256::new();
         // The name has a fixed length, so no two pairs of a name and a path have the same bytes.
         hash.update(caller.name_of("watch", ClientRules::default()));

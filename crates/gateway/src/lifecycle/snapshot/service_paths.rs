@@ -15,7 +15,7 @@ use crate::{
 };
 use cursorgate_config::{
     diagnostic::Diagnostics,
-    settings::{JobQueueSettings, ServiceSettings, WatchSettings},
+    settings::{DetectorSettings, JobQueueSettings, ServiceSettings, WatchSettings},
 };
 
 /// The host of a service's request to a route that has no hosts of its own.
@@ -28,13 +28,19 @@ pub(super) fn table(services: &ServiceSettings, routes: &[Arc<Route>], diagnosti
     table
 }
 
-/// Reports the paths that lead nowhere: an error for the request of a queue and for a watched path at which no list
+/// Reports the paths that lead nowhere: an error for the request of a queue or a detector, and for a watched path at which no list
 /// answers GET, and a warning for `authorize` without a route.
 fn check(services: &ServiceSettings, table: &RouteTable, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) {
     for JobQueueSettings { name, path, .. } in services.jobs.iter().flat_map(|jobs| &jobs.queues) {
         if leading(&path.value, table, routes).next().is_none() {
             let message = format!("no route answers the request of services.jobs.queues.{name}");
             diagnostics.error(path.at, message, "add a route with its path, which forwards to the upstream");
+        }
+    }
+    for DetectorSettings { route, path, host, .. } in services.live.iter().flat_map(|live| &live.detectors) {
+        if find(&path.value, host.as_deref().unwrap_or(ANY), table).is_none() {
+            let message = format!("no route answers the request of services.live.detectors.{route}");
+            diagnostics.error(path.at, message, "write the path of a route, and `host` if the route has hosts");
         }
     }
     let Some(webhooks) = &services.webhooks else { return };
