@@ -89,6 +89,32 @@ fn an_endpoint_is_known_at_every_machine() {
     assert_eq!(server.ask(left), ["0"]);
 }
 
+/// A later program finds the endpoints and deliveries of an earlier one.
+#[test]
+fn tables_of_the_first_version_are_brought_up_to_date() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (place, receiver) = (Place::postgres(), Receiver::start());
+    let Place::Postgres(server) = &place else { panic!("it is one") };
+    let endpoint = {
+        let gateway = start_at(&upstream, &place, &receiver, "");
+        let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+        export(&gateway, &[ONE]);
+        delivery(&gateway, &endpoint.path, &[ONE], "delivered");
+        endpoint
+    };
+    let later = ["challenged_at", "tested_at", "disabled_at", "filter"];
+    for column in later {
+        server.ask(&format!("ALTER TABLE cursorgate_webhooks.endpoints DROP COLUMN {column}"));
+    }
+    server.ask("UPDATE cursorgate_webhooks.cursorgate_version SET version = 1");
+    let gateway = start_at(&upstream, &place, &receiver, "");
+    assert_eq!(get(&gateway, &endpoint.path, &[ONE])["state"], "active");
+    export(&gateway, &[ONE]);
+    eventually("both deliveries", || (deliveries_of(&gateway, &endpoint.path)?.len() == 2).then_some(()));
+    let filter = json!({ "filter": { "list": ["users"] } });
+    assert_eq!(ask(&gateway, "PATCH", &endpoint.path, &[ONE], &filter).status, 200, "a column of the last version");
+}
+
 /// The client of the answer with an event doesn't wait for the database, and the event isn't lost.
 #[test]
 fn emitted_events_wait_for_a_database_that_is_away() {
