@@ -55,7 +55,7 @@ fn every_answer_has_the_id_of_its_line_and_of_its_upstream_requests() {
             assert_eq!(request.header("x_request_id"), None, "{request:?}");
         }
         if status == 400 {
-            assert_eq!(response.json()["request_id"], id.as_str(), "{response:?}");
+            assert_eq!(response.json()["requestId"], id.as_str(), "{response:?}");
         }
     }
     // A head that can't be read is refused before a route is found. Its refusal has an id and a line too.

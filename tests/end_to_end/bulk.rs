@@ -38,6 +38,7 @@ struct Results {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Answered {
     id: Option<String>,
     r#type: String,
@@ -183,7 +184,7 @@ fn each_operation_is_answered_as_if_it_had_come_alone() {
         (&summary["total"], &summary["successful"], &summary["failed"], &summary["skipped"]),
         (&json!(10), &json!(8), &json!(2), &json!(0))
     );
-    let of_users = &summary["by_type"]["GET users"];
+    let of_users = &summary["byType"]["GET users"];
     assert_eq!((&of_users["total"], &of_users["failed"]), (&json!(3), &json!(1)), "{summary}");
     let ids: Vec<&String> = results.iter().map(|result| &result.headers["x-request-id"]).collect();
     let log = eventually("all lines", || Some(gateway.access_log()).filter(|log| log.len() >= 14));
@@ -228,16 +229,13 @@ fn stop_on_error_skips_the_operations_after_a_failure() {
     let gateway = start(&upstream, "at_once = 1");
     let mut request = orders(["/orders/1", "/orders/fail", "/orders/2", "/orders/3"].map(str::to_owned));
     assert_eq!(statuses(&post(&gateway, &[], &request)), [Some(200), Some(500), Some(200), Some(200)]);
-    request["stop_on_error"] = json!(true);
+    request["stopOnError"] = json!(true);
     let answer = post(&gateway, &[], &request);
     assert_eq!(statuses(&answer), [Some(200), Some(500), None, None]);
     let Results { results, summary, .. } = results(&answer);
     assert!(results[2].skipped && !results[2].success && results[2].operation.is_none());
     assert!(results[2].skipped && results[3].skipped && !results[1].skipped);
-    assert_eq!(
-        summary["by_type"],
-        json!({ "POST orders": { "total": 4, "successful": 1, "failed": 1, "skipped": 2 } })
-    );
+    assert_eq!(summary["byType"], json!({ "POST orders": { "total": 4, "successful": 1, "failed": 1, "skipped": 2 } }));
     assert_eq!(upstream.count(), 6);
 }
 
@@ -265,7 +263,7 @@ fn an_operation_is_named_by_its_type() {
     assert_eq!(sent, expected.map(|(kind, target)| (kind.to_owned(), json!(target))));
     assert_eq!((results[0].id.as_deref(), &results[1].body()["method"], success), (Some("one"), &json!("PATCH"), true));
     let counts = |total| json!({ "total": total, "successful": total, "failed": 0, "skipped": 0 });
-    assert_eq!(summary["by_type"], json!({ "create": counts(2), "update": counts(1), "GET users": counts(1) }));
+    assert_eq!(summary["byType"], json!({ "create": counts(2), "update": counts(1), "GET users": counts(1) }));
     let asked = upstream.count();
     for (operation, place) in [
         (json!({ "type": "remove" }), "/operations/0/type"),
@@ -330,7 +328,7 @@ fn results_on_lines_are_sent_as_operations_end() {
     let (end, found) = found.split_last().expect("the counts");
     let ids: Vec<String> = found.iter().map(|result| result["id"].as_str().expect("an id").to_owned()).collect();
     assert_eq!(ids, (0..40).map(|place| place.to_string()).collect::<Vec<_>>());
-    assert!(found.iter().all(|result| result["body_omitted"].is_null()), "each frees its memory: {found:?}");
+    assert!(found.iter().all(|result| result["bodyOmitted"].is_null()), "each frees its memory: {found:?}");
     assert_eq!((&end["success"], &end["summary"]["successful"]), (&json!(true), &json!(40)));
     let at_once = results(&gateway.send("POST", "/bulk", &[LINES], request.as_bytes()));
     assert!(at_once.results.iter().any(|result| result.body_omitted), "in one object they need it together");
@@ -429,7 +427,7 @@ fn a_thousand_operations_run_once_each() {
     }
     assert_eq!(results[17].body()["code"], "operation_timeout");
     assert_eq!(
-        summary["by_type"],
+        summary["byType"],
         json!({ "POST orders": { "total": COUNT, "successful": 898, "failed": 102, "skipped": 0 } })
     );
     let repeated = post(&gateway, &headers, &request);

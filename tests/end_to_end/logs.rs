@@ -119,7 +119,7 @@ fn problems_and_log_share_the_request_id() {
     let problem = response.json();
     assert!(!response.text().contains("internal.host"), "no word of the upstream's reaches the client: {problem}");
     assert_eq!(problem["retryable"], true, "{problem}");
-    let id = problem["request_id"].as_str().expect("an id").to_owned();
+    let id = problem["requestId"].as_str().expect("an id").to_owned();
     eventually("its line", || gateway.access_log().into_iter().find(|line| line["request_id"] == id.as_str()));
 }
 

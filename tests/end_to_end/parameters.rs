@@ -104,7 +104,7 @@ fn problems_name_the_parameter_and_the_allowed_values() {
     let limit = gateway.get("/users?limit=abc").json();
     assert_eq!((limit["parameter"].as_str(), limit["status"].as_u64()), (Some("limit"), Some(400)), "{limit}");
     assert_eq!(limit["type"], "about:blank", "{limit}");
-    assert!(limit["request_id"].is_string(), "{limit}");
+    assert!(limit["requestId"].is_string(), "{limit}");
 
     let offset = gateway.get("/users?a=1&offset=40").json();
     assert_eq!(offset["parameter"], "offset", "{offset}");
@@ -124,7 +124,7 @@ fn limits_above_the_largest_are_refused_where_the_route_says_so() {
     assert_eq!(gateway.get("/users?limit=200").outcome(), "200");
     let refused = gateway.get("/users?limit=201");
     assert_eq!(refused.outcome(), "400 limit_too_large");
-    assert_eq!(refused.json()["max_limit"], 200, "{refused:?}");
+    assert_eq!(refused.json()["maxLimit"], 200, "{refused:?}");
 }
 
 /// The dialect's size parameter is refused in every spelling of its name. If legacy requests are translated, no

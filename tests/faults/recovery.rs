@@ -193,7 +193,7 @@ fn assert_problem(upstream: SocketAddr, outcome: &str, response: &Response) {
     let shown = format!("{response:?}");
     let port = upstream.port().to_string();
     assert!(!shown.contains(&port) && !shown.contains("SECRET"), "shows something of the upstream: {shown}");
-    assert!(response.json()["request_id"].is_string(), "{response:?}");
+    assert!(response.json()["requestId"].is_string(), "{response:?}");
 }
 
 /// Tests a row of the matrix for an address without an upstream: the outcome on each kind of route, twice.

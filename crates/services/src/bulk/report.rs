@@ -103,14 +103,14 @@ impl BulkReport {
         out.extend_from_slice(if is_success { b"true" } else { b"false" });
         out.extend_from_slice(b",\"summary\":{");
         self.all.write(out);
-        out.extend_from_slice(b",\"by_type\":{");
+        out.extend_from_slice(b",\"byType\":{");
         for (index, (kind, counts)) in self.by_kind.iter().enumerate() {
             push_name(out, kind, index > 0);
             out.push(b'{');
             counts.write(out);
             out.push(b'}');
         }
-        out.extend_from_slice(b"},\"duration_ms\":");
+        out.extend_from_slice(b"},\"durationMs\":");
         push_number(out, millis(took));
         out.extend_from_slice(b"}}");
         self.end_line(begin);
@@ -152,7 +152,7 @@ fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mu
     push_name(out, "headers", true);
     write_headers(&headers, out);
     match body {
-        None => out.extend_from_slice(b",\"body_omitted\":true"),
+        None => out.extend_from_slice(b",\"bodyOmitted\":true"),
         Some(body) if body.is_empty() => {}
         Some(body) => write_body(&body, &headers, out),
     }
@@ -160,7 +160,7 @@ fn write_result(operation: &Operation, answer: Option<OperationAnswer>, out: &mu
         push_name(out, "operation", true);
         out.extend_from_slice(&operation.written);
     }
-    push_name(out, "duration_ms", true);
+    push_name(out, "durationMs", true);
     push_number(out, millis(took));
     out.push(b'}');
 }
@@ -183,8 +183,8 @@ fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Writes the body of a result: valid JSON as `body`, byte for byte, other text as `body_text`, and anything else as
-/// `body_base64`.
+/// Writes the body of a result: valid JSON as `body`, byte for byte, other text as `bodyText`, and anything else as
+/// `bodyBase64`.
 fn write_body(body: &[u8], headers: &HeaderMap, out: &mut Vec<u8>) {
     // A body with a content coding, such as gzip, is neither JSON nor text, whatever its media type is.
     // Test: `a_body_is_written_as_its_kind_allows`.
@@ -200,11 +200,11 @@ fn write_body(body: &[u8], headers: &HeaderMap, out: &mut Vec<u8>) {
     }
     match std::str::from_utf8(body) {
         Ok(text) if is_plain => {
-            push_name(out, "body_text", true);
+            push_name(out, "bodyText", true);
             push_text(out, text);
         }
         _ => {
-            push_name(out, "body_base64", true);
+            push_name(out, "bodyBase64", true);
             push_text(out, &STANDARD.encode(body));
         }
     }
@@ -234,10 +234,10 @@ mod tests {
             (&[("content-type", "application/json")][..], &b"{\"a\": 1.0}"[..], json!({"body": {"a": 1.0}})),
             (&[("content-type", "application/problem+json")], b"[]", json!({"body": []})),
             (&[], b"true", json!({"body": true})),
-            (&[("content-type", "application/json")], b"{\"a\":NaN}", json!({"body_text": "{\"a\":NaN}"})),
-            (&[("content-type", "text/plain")], b"1\"<", json!({"body_text": "1\"<"})),
-            (&[("content-type", "image/png")], b"\x89P", json!({"body_base64": "iVA="})),
-            (&[("content-type", "application/json"), ("content-encoding", "x")], b"1", json!({"body_base64": "MQ=="})),
+            (&[("content-type", "application/json")], b"{\"a\":NaN}", json!({"bodyText": "{\"a\":NaN}"})),
+            (&[("content-type", "text/plain")], b"1\"<", json!({"bodyText": "1\"<"})),
+            (&[("content-type", "image/png")], b"\x89P", json!({"bodyBase64": "iVA="})),
+            (&[("content-type", "application/json"), ("content-encoding", "x")], b"1", json!({"bodyBase64": "MQ=="})),
         ] {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {

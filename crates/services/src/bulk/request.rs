@@ -108,7 +108,7 @@ impl Operation {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct WrittenBulk<'a> {
     #[serde(borrow)]
     operations: WrittenOperations<'a>,

@@ -74,8 +74,16 @@ enum NextPlace {
     LinkHeader,
 }
 
-/// The names of the facts that a client reads from an error.
-const ERROR_FACTS: [&str; 7] = ["code", "reason", "title", "detail", "parameter", "request_id", "restart"];
+/// The facts that a client reads from an error: their placeholders in an envelope, and their names in a problem.
+const ERROR_FACTS: [(&str, &str); 7] = [
+    ("code", "code"),
+    ("reason", "reason"),
+    ("title", "title"),
+    ("detail", "detail"),
+    ("parameter", "parameter"),
+    ("request_id", "requestId"),
+    ("restart", "restart"),
+];
 
 impl SdkList {
     /// Creates the description of a list. The client uses the route's own envelope.
@@ -182,7 +190,8 @@ impl ListPlaces {
         };
         let error = envelope.error.as_ref().map(|error| {
             let found = EnvelopePlaces::of_error(&error.body, collection);
-            ERROR_FACTS.into_iter().filter_map(|name| Some((name, found.find(name)?.clone()))).collect()
+            let found = |(slot, name)| Some((name, found.find(slot)?.clone()));
+            ERROR_FACTS.into_iter().filter_map(found).collect()
         });
         let items = found.items.clone().ok_or_else(|| format!("the envelope {} has no items", envelope.name))?;
         let item = found.item.clone();

@@ -116,7 +116,7 @@ class ApiError(Exception):
         self.detail = text("detail")
         self.parameter = text("parameter")
         # The id of the request in the server's log.
-        self.request_id = text("request_id")
+        self.request_id = text("requestId")
         self.restart = text("restart")
         # The wait that the server requested (`Retry-After`), in seconds; None if it requested none.
         self.retry_after = retry_after
@@ -377,8 +377,8 @@ def _refusal(places: ErrorPlaces, answer: Answer) -> ApiError:
     # An error that occurs before the server knows the list is a problem document, even if the list's own errors have
     # another form.
     own = None if kind.startswith("application/problem+json") else places
-    facts: dict[str, Any] = {"request_id": answer.headers.get("x-request-id")}
-    for name in ("code", "reason", "title", "detail", "parameter", "request_id", "restart"):
+    facts: dict[str, Any] = {"requestId": answer.headers.get("x-request-id")}
+    for name in ("code", "reason", "title", "detail", "parameter", "requestId", "restart"):
         place = [name] if own is None else own.get(name)
         found = None if place is None else find(body, place)
         if found is not None:

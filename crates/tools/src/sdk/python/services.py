@@ -150,8 +150,8 @@ class BulkResult(TypedDict):
     status: NotRequired[int]
     headers: NotRequired[dict[str, str]]
     body: NotRequired[Any]
-    body_text: NotRequired[str]
-    body_base64: NotRequired[str]
+    bodyText: NotRequired[str]
+    bodyBase64: NotRequired[str]
     # True if the operation did not begin.
     skipped: NotRequired[bool]
 
@@ -180,7 +180,7 @@ def bulk(
 ) -> BulkResponse:
     """Sends many operations in one request."""
     headers = {} if idempotency_key is None else {"Idempotency-Key": _key(idempotency_key)}
-    body = {"stop_on_error": stop_on_error, "operations": list(operations)}
+    body = {"stopOnError": stop_on_error, "operations": list(operations)}
     call = Call("POST", target, headers, body, once=idempotency_key is None)
     return cast("BulkResponse", json.loads(transport.call(call).body))
 

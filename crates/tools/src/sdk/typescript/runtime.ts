@@ -117,7 +117,7 @@ export class ApiError extends Error {
     this.title = text("title");
     this.detail = text("detail");
     this.parameter = text("parameter");
-    this.requestId = text("request_id");
+    this.requestId = text("requestId");
     this.restart = text("restart");
     this.retryAfter = retryAfter;
     this.body = body;
@@ -393,8 +393,8 @@ function refusal(places: ErrorPlaces, answer: Response, text: string): ApiError 
   // An error that occurs before the server knows the list is a problem document, even if the list's own errors have
   // another form.
   const own = type.startsWith("application/problem+json") ? null : places;
-  const facts: Record<string, unknown> = { request_id: answer.headers.get("X-Request-Id") };
-  for (const name of ["code", "reason", "title", "detail", "parameter", "request_id", "restart"]) {
+  const facts: Record<string, unknown> = { requestId: answer.headers.get("X-Request-Id") };
+  for (const name of ["code", "reason", "title", "detail", "parameter", "requestId", "restart"]) {
     const place = own === null ? [name] : own[name];
     if (place !== undefined) facts[name] = find(body, place) ?? facts[name];
   }

@@ -151,8 +151,8 @@ export interface BulkResult {
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
-  readonly body_text?: string;
-  readonly body_base64?: string;
+  readonly bodyText?: string;
+  readonly bodyBase64?: string;
   /** True if the operation did not begin. */
   readonly skipped?: boolean;
 }
@@ -183,7 +183,7 @@ export async function bulk(
 ): Promise<BulkResponse> {
   const { idempotencyKey, signal, stopOnError = false } = options;
   const headers: Record<string, string> = idempotencyKey === undefined ? {} : { "Idempotency-Key": key(idempotencyKey) };
-  const body = { stop_on_error: stopOnError, operations };
+  const body = { stopOnError, operations };
   const call: Call = { method: "POST", target, headers, body, signal, once: idempotencyKey === undefined };
   return (await ask<BulkResponse>(transport, call))[0];
 }

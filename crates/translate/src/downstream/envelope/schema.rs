@@ -60,13 +60,13 @@ pub fn of_problem(code: &str) -> Document {
             "nearest".to_owned(),
             formatted("uri-reference").with("description", "The page nearest to the place that was lost".into()),
         ),
-        ("max_limit".to_owned(), integer(Some(1))),
+        ("maxLimit".to_owned(), integer(Some(1))),
         ("differs".to_owned(), list(string())),
         ("allowed".to_owned(), list(string())),
-        one_of("request_id", "The id under which the gateway's log has the rest"),
+        one_of("requestId", "The id under which the gateway's log has the rest"),
         ("retryable".to_owned(), kind("boolean")),
     ];
-    let required = ["type", "title", "status", "code", "detail", "request_id", "retryable"];
+    let required = ["type", "title", "status", "code", "detail", "requestId", "retryable"];
     kind("object").with("properties", Document::Object(properties)).with("required", Document::texts(required))
 }
 

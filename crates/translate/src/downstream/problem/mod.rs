@@ -133,12 +133,12 @@ impl Problem {
             }
         }
         if let Some(limit) = self.max_limit {
-            out.extend_from_slice(b",\"max_limit\":");
+            out.extend_from_slice(b",\"maxLimit\":");
             push_number(out, limit.into());
         }
         push_list(out, "differs", self.differs.iter().copied());
         push_list(out, "allowed", self.allowed.iter().map(String::as_str));
-        push_member(out, "request_id", request_id);
+        push_member(out, "requestId", request_id);
         out.extend_from_slice(b",\"retryable\":");
         out.extend_from_slice(if self.code.retryable() { b"true" } else { b"false" });
         out.push(b'}');
