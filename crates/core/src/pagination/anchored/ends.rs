@@ -13,7 +13,7 @@ use super::{Landmark, MarkHalt, MarkNext, MarkReader, MarkTurn, mark_seam::MarkS
 use crate::pagination::{
     answer::{Answer, Standing, Total},
     direction::Way,
-    limits::{END_FAR_OFFSET, END_LOOKS, END_REFUTATIONS, GAP_READ_AGAIN, NAMED_PLACE_WINDOWS},
+    limits::{END_FAR_OFFSET, END_LOOKS, END_REFUTATIONS, GAP_READ_AGAIN, HONOURED_UNSEEN, NAMED_PLACE_WINDOWS},
     mark::Mark,
     page::{DoubtedEnd, Page},
     paging::{CountedThings, EndEvidence, Family, Sizes},
@@ -430,8 +430,12 @@ impl MarkReader<'_> {
         let total = self.facts.newest.map(|total| total.value);
         let agrees = self.facts.more == Some(false) && self.facts.walk.more_said_when_short
             || self.total_is_passed() && total == Some(looks.came);
-        let is_short = self.page.views.last().is_some_and(|view| view.len() < view.slice.size().0 as usize);
-        is_short
+        let views = &self.page.views;
+        let is_short = |view: &View| view.len() < view.slice.size().0 as usize;
+        // An answer that a silent cap may have filled isn't short, as in `windows::ends`.
+        let says_more = |view: &View, count| is_short(view) && view.len() == count && view.answer.more == Some(true);
+        let fills_a_cap = |count| count >= HONOURED_UNSEEN as usize && views.iter().any(|view| says_more(view, count));
+        views.last().is_some_and(|view| is_short(view) && !fills_a_cap(view.len()))
             && agrees
             && !self.claims(&EndLooks { covered: looks.came, known: HashSet::new(), empty: vec![], ..*looks }).any()
     }

@@ -478,7 +478,7 @@ impl KeyReader<'_> {
     fn is_free(&self, end: &SupposedEnd) -> bool {
         let Some(view) = self.draft.view_of_last() else { return false };
         let answer = view.answer();
-        let is_short = view.len() < view.slice().size().0 as usize;
+        let is_short = view.len() < view.slice().size().0 as usize && !self.seen.fills_a_cap(view.len());
         is_short && !self.claims_beside(end, answer).any() && self.agrees(end, answer)
     }
 

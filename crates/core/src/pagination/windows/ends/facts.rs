@@ -10,7 +10,7 @@ use std::{
 use super::super::AskedSlice;
 use crate::pagination::{
     answer::{Answer, Standing, Total},
-    limits::GAP_READ_AGAIN,
+    limits::{GAP_READ_AGAIN, HONOURED_UNSEEN},
     order::Order,
     paging::CountedThings,
     position::{Anchor, WalkFacts},
@@ -365,11 +365,23 @@ impl SeenAnswers {
         self.listed().filter_map(PastAnswer::total_that_says).map(|total| total.value).min()
     }
 
+    /// Returns whether a silent cap may have ended an answer of so many items: another one of as many is short too, and
+    /// says that more items follow. What such an answer says about more items may be older than its slice, and then
+    /// nothing shows that no item came in between. Regression:
+    /// `crates/sim/regressions/an-end-by-a-flag-that-is-older-than-its-slice.txt`.
+    pub(super) fn fills_a_cap(&self, count: usize) -> bool {
+        let is_cut = |seen: &PastAnswer| seen.is_short && seen.more == Some(true) && seen.count as usize == count;
+        count >= HONOURED_UNSEEN as usize && self.listed().any(is_cut)
+    }
+
     /// Returns what the newest short answer from after an offset says, of those since the last claimed end was refuted;
     /// `None` without such an answer. An answer from far behind the refuted end says nothing about the rows in between.
     /// Under a silent cap, an answer that ends before `last` is from another place.
     pub(super) fn said_after(&self, came: u64, order: &Order, last: Option<&Anchor>) -> Option<MoreSaid> {
-        let is_after = |seen: &&PastAnswer| seen.slice.begins().0.saturating_add(1) >= came && seen.is_short;
+        // Regression: `crates/sim/regressions/an-end-by-a-look-that-ends-with-the-last-item.txt`.
+        let is_short =
+            |seen: &PastAnswer| seen.is_short && (seen.more != Some(false) || !self.fills_a_cap(seen.count as usize));
+        let is_after = |seen: &&PastAnswer| seen.slice.begins().0.saturating_add(1) >= came && is_short(seen);
         let is_listed = |seen: &&PastAnswer| seen.is_listed();
         let since = self.answers.get(self.refuted_at..).unwrap_or_default();
         let after = since.iter().filter(is_listed).rev().filter(is_after).find(|seen| !seen.is_before(order, last))?;
