@@ -226,10 +226,12 @@ pub(super) fn servers(
     #[cfg(not(feature = "services"))]
     let reports = Vec::new();
     let connections = Arc::clone(&gateway.fetcher.connections);
-    // The certificate authorities of the system are read in a thread while Pingora's server also reads them. Otherwise
-    // the first request to an upstream would wait until they are read.
+    // The certificate authorities of the system are read in a thread while Pingora's server starts. Otherwise the first
+    // request to an upstream with TLS would wait until they are read.
     let gateway = thread::scope(|scope| {
-        let _ = thread::Builder::new().spawn_scoped(scope, || connections.prepare());
+        if settings.upstreams.iter().any(|upstream| upstream.tls.is_some()) {
+            let _ = thread::Builder::new().spawn_scoped(scope, || connections.prepare());
+        }
         gateway::server(settings, gateway, &front, &mut sockets)
     });
     let gateway = gateway.map_err(|error| Failure::failed(error.to_string()))?;

@@ -10,6 +10,7 @@ mod shared;
 mod survival;
 
 use std::{
+    collections::HashSet,
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -127,7 +128,7 @@ fn holds(directory: &Path, text: &str) -> bool {
 
 /// Permits for answers of the upstream (a semaphore): each answer waits for a permit and uses it up.
 #[derive(Clone, Default)]
-struct Permits(Arc<(Mutex<usize>, Condvar)>);
+struct Permits(Arc<(Mutex<usize>, Condvar)>, Arc<Mutex<HashSet<String>>>);
 
 impl Permits {
     fn give(&self, count: usize) {
@@ -144,6 +145,14 @@ impl Permits {
         let waited = self.0.1.wait_timeout_while(permits, PATIENCE, |permits| *permits == 0);
         let (mut permits, _) = waited.unwrap_or_else(PoisonError::into_inner);
         *permits = permits.saturating_sub(1);
+    }
+
+    /// Takes a permit for a request. A request that comes again, because its page couldn't be stored at first, takes no
+    /// further one.
+    fn take_once(&self, target: &str) {
+        if self.1.lock().unwrap_or_else(PoisonError::into_inner).insert(target.to_owned()) {
+            self.take();
+        }
     }
 }
 
@@ -621,14 +630,14 @@ fn an_export_can_be_cancelled_and_removed(place: &Place) {
     let permits = Permits::default();
     let (items, gate) = (users(900), permits.clone());
     let upstream = Upstream::start(move |exchange| {
-        gate.take();
+        gate.take_once(&exchange.request.target);
         let page = body(exchange, &items);
         exchange.reply("200 OK", &[JSON], page.as_bytes())
     });
     let gateway = start(&upstream, place, "at_once = 1");
     permits.give(2);
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
-    eventually("its second page is asked for", || (upstream.count() == 3).then_some(()));
+    eventually("its second page is asked for", || (upstream.count() >= 3).then_some(()));
     let running = result(&gateway, &job, &[ONE]);
     assert_eq!((running.outcome().as_str(), running.header("retry-after")), ("409 export_without_result", Some("2")));
     let cancelled = gateway.send("DELETE", &job, &[ONE], b"");

@@ -5,10 +5,7 @@
 //! could read differently is an error, and its connection isn't reused.
 
 use std::{
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -16,7 +13,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use pingora::{
     BError, ErrorType,
-    connectors::{ConnectorOptions, http::Connector},
     http::{RequestHeader, ResponseHeader},
     protocols::{ALPN, http::v2::client::PING_TIMEDOUT},
     upstreams::peer::HttpPeer,
@@ -25,6 +21,7 @@ use rustix::io::Errno;
 
 use super::{
     certificate_fault::CertificateFaults,
+    connectors::Connectors,
     error::FetchError,
     peers::{
         peer::{Peer, PeerRequest},
@@ -35,10 +32,6 @@ use super::{
 };
 use cursorgate_config::settings::Timeouts;
 use cursorgate_translate::upstream::request::headers::authenticates_connection;
-
-/// The largest number of idle connections in each of Pingora's pools, one for HTTP/1.1 and one for HTTP/2. Beyond it,
-/// connections that have been idle for long are closed.
-const POOL_SIZE: usize = 1024;
 
 /// The longest time for which an idle connection is kept. After this time it is closed. The limit also applies if the
 /// upstream states no `Keep-Alive: timeout=…`.
@@ -75,9 +68,7 @@ const MOST_LINES: usize = 100;
 /// Pooled connections to upstreams: HTTP/1.1 and HTTP/2, with and without TLS. The process has one pool, which outlives
 /// reloads. The export of traces has a separate pool.
 pub struct Connections {
-    /// The connector, created on first use. Pingora's connector reads the system's certificate authorities four times,
-    /// which takes longer than everything else at the start of the process.
-    connector: LazyLock<Connector>,
+    connectors: Connectors,
     /// The number of connections that weren't kept because bytes followed the end of an answer.
     surplus: AtomicU64,
     /// The reasons why certificates of peers weren't accepted.
@@ -121,7 +112,7 @@ impl std::fmt::Debug for Connections {
 impl Default for Connections {
     fn default() -> Self {
         Self {
-            connector: LazyLock::new(|| Connector::new(Some(ConnectorOptions::new(POOL_SIZE)))),
+            connectors: Connectors::default(),
             surplus: AtomicU64::new(0),
             certificates: CertificateFaults::default(),
         }
@@ -129,17 +120,17 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// Creates the connector in advance. Creating it reads the system's certificate authorities, which no request
-    /// should wait for.
+    /// Reads the system's certificate authorities in advance. Otherwise the first request to an upstream with TLS waits
+    /// for them.
     pub fn prepare(&self) {
-        LazyLock::force(&self.connector);
+        self.connectors.prepare();
     }
 
     /// Returns the number of connections that were closed because bytes followed the end of an answer. Pingora's own
     /// count is included: bytes that arrived while a connection was idle in the pool.
     #[must_use]
     pub fn with_surplus(&self) -> u64 {
-        self.surplus.load(Ordering::Relaxed) + self.connector.unexpected_data_connection_count()
+        self.surplus.load(Ordering::Relaxed) + self.connectors.with_unexpected_data()
     }
 
     /// Opens a connection for a request with these headers, to the peer that the visit chooses. If that peer can't be
@@ -214,7 +205,8 @@ impl Connections {
     ///
     /// Returns [`FetchError::Unavailable`], [`FetchError::Timeout`] or [`FetchError::Exhausted`].
     pub async fn open_apart(&self, http: Box<HttpPeer>, peer: PeerRequest) -> Result<Connection, FetchError> {
-        let (session, _) = self.connector.get_http_session(&fresh(&http)).await.map_err(|error| broken(&error))?;
+        let connector = self.connectors.of(http.is_tls()).await;
+        let (session, _) = connector.get_http_session(&fresh(&http)).await.map_err(|error| broken(&error))?;
         let session = PeerSession::of(session).ok_or_else(speaks_neither)?;
         Ok(OpenedConnection { session, http, is_reused: false, is_alone: true }.with_peer(peer))
     }
@@ -239,10 +231,11 @@ impl Connections {
         peer: &Peer,
         is_new: bool,
     ) -> Result<OpenedConnection, FetchError> {
+        let connector = self.connectors.of(http.is_tls()).await;
         let connected = if is_new {
-            self.connector.get_http_session(&fresh(&http)).await
+            connector.get_http_session(&fresh(&http)).await
         } else {
-            self.connector.get_http_session(&*http).await
+            connector.get_http_session(&*http).await
         };
         let (session, is_reused) = match connected {
             Ok(connected) => connected,
@@ -290,7 +283,8 @@ impl Connections {
             return;
         };
         let idle = kept_for(&head.headers);
-        self.connector.release_http_session(session.into_inner(), &*http, Some(idle)).await;
+        let connector = self.connectors.of(http.is_tls()).await;
+        connector.release_http_session(session.into_inner(), &*http, Some(idle)).await;
     }
 }
 

@@ -4,6 +4,7 @@ mod certificate_fault;
 pub mod check;
 pub mod clock_comparison;
 pub mod connection;
+pub(crate) mod connectors;
 pub mod error;
 pub mod fetch;
 pub mod memory;

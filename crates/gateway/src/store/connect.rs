@@ -19,7 +19,7 @@ use std::{
 };
 
 use pingora::{
-    connectors::TransportConnector,
+    connectors::{ConnectorOptions, TransportConnector},
     protocols::{ALPN, Stream},
     upstreams::peer::HttpPeer,
 };
@@ -27,7 +27,7 @@ use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Value, 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
-    net::{connection, peers::name::PeerName},
+    net::{connection, connectors::without_authorities, peers::name::PeerName},
     runtime::clock,
     tls::{PeerCredentials, Renewable},
 };
@@ -74,9 +74,13 @@ struct AwaitedBytes {
 }
 
 impl Connector {
-    /// Creates a connector. Reads the certificate authorities of the system.
+    /// Creates a connector. With TLS, reads the certificate authorities of the system.
     pub(super) fn new(settings: Arc<StoreSettings>, tls: Option<Arc<Renewable<PeerCredentials>>>) -> Self {
-        Self { transport: TransportConnector::new(None), settings, tls, names: RefCell::default() }
+        let transport = match tls {
+            Some(_) => TransportConnector::new(None),
+            None => without_authorities(ConnectorOptions::new(1), |options| TransportConnector::new(Some(options))),
+        };
+        Self { transport, settings, tls, names: RefCell::default() }
     }
 
     /// Connects to the server at `address` (`host:port`) as a user, within `connect_timeout`. The connection works only
