@@ -608,6 +608,8 @@ fn a_detector_tells_of_changes_for_all_clients() {
             rows.change_of(whose, |own| own.push(Row::new(id, id * 10)));
         }
     };
+    let detectors = || http::get(gateway.admin, "/live").json()["detectors"].clone();
+    assert_eq!(detectors(), json!([{ "route": "users", "state": "live" }]));
     let before = at_rest();
     for id in 901..=903 {
         change(id);
@@ -622,10 +624,13 @@ fn a_detector_tells_of_changes_for_all_clients() {
     is_failing.store(true, Ordering::Relaxed);
     let told = "the detector of changes fails";
     eventually("the failure is told", || gateway.log().iter().any(|line| line.contains(told)).then_some(()));
+    assert_eq!(detectors()[0]["state"], "failing");
     change(990);
     for stream in &mut streams {
         assert_eq!(stream.follow().name, "patch");
     }
+    drop(streams);
+    eventually("the detector ends with the last page", || detectors().as_array()?.is_empty().then_some(()));
 }
 
 #[test]

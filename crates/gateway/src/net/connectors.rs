@@ -97,3 +97,17 @@ fn authority_without_key() -> Result<Vec<u8>, ErrorStack> {
     certificate.sign(&key, MessageDigest::sha256())?;
     certificate.build().to_pem()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connector_without_tls_reads_one_authority() {
+        without_authorities(ConnectorOptions::new(1), |options| {
+            let pem = std::fs::read(options.ca_file.as_ref().expect("a file")).expect("the file is open");
+            assert_eq!(X509::stack_from_pem(&pem).expect("certificates").len(), 1);
+            Connector::new(Some(options))
+        });
+    }
+}

@@ -92,6 +92,11 @@ impl Detectors {
         Some(Detector(receiver))
     }
 
+    /// Returns the routes of the detectors at work, and whether each tells of changes at present.
+    pub(super) fn all(&self) -> Vec<(String, bool)> {
+        self.table().iter().map(|(route, changes)| (route.clone(), changes.borrow().is_some())).collect()
+    }
+
     fn table(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Detected>>> {
         // No code panics while it holds the lock, so a poisoned lock can be taken.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

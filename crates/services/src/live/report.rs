@@ -21,9 +21,17 @@ pub(crate) struct LivePageReport(pub(super) Arc<LiveGroups>);
 #[derive(Serialize)]
 struct ReportedPages {
     subscribers: usize,
+    detectors: Vec<ReportedDetector>,
     pages: Vec<ReportedPage>,
     /// The number of pages that aren't listed.
     left_out: usize,
+}
+
+#[derive(Serialize)]
+struct ReportedDetector {
+    route: String,
+    /// `live`, or `failing` before the first answer and since a failed request.
+    state: &'static str,
 }
 
 #[derive(Serialize)]
@@ -73,8 +81,13 @@ impl ServiceReport for LivePageReport {
         pages.sort_by(|one, other| other.subscribers.cmp(&one.subscribers).then_with(|| one.path.cmp(&other.path)));
         let left_out = pages.len().saturating_sub(MOST_PAGES);
         pages.truncate(MOST_PAGES);
-        let report =
-            ReportedPages { subscribers: groups.iter().map(|group| group.callers().len()).sum(), pages, left_out };
+        let detectors = self.0.detectors.all().into_iter();
+        let detectors = detectors
+            .map(|(route, is_working)| ReportedDetector { route, state: if is_working { "live" } else { "failing" } });
+        let mut detectors: Vec<_> = detectors.collect();
+        detectors.sort_by(|one, other| one.route.cmp(&other.route));
+        let subscribers = groups.iter().map(|group| group.callers().len()).sum();
+        let report = ReportedPages { subscribers, detectors, pages, left_out };
         // Serializing strings and numbers as JSON never fails.
         Ok(serde_json::to_string(&report).unwrap_or_default() + "\n")
     }

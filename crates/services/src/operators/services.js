@@ -74,6 +74,10 @@ function liveEntry({ id, route, host, path, subscribers, state: word }) {
     h('span', null, plural(subscribers, 'client')), route ? h('small', null, route) : null);
 }
 
+function detectorEntry({ route, state: word }) {
+  return entry(route, `Detector of ${route}`, badge(LIVE[word] ?? 'quiet', word), h('code', null, route), h('span', null, 'detector of changes'));
+}
+
 async function ask() {
   clearTimeout(state.timer);
   if (state.asking) return;
@@ -89,7 +93,7 @@ async function ask() {
     list('endpoints', webhooks?.endpoints.map(endpointEntry) ?? null, 'There is no endpoint.');
     list('letters', letters?.dead_letters.map((letter) => letterEntry(letter, now)) ?? null, 'No event was given up.');
     list('watches', webhooks?.watches.length ? webhooks.watches.map((watch) => watchEntry(watch, now)) : null, '');
-    list('live', live?.pages.map(liveEntry) ?? null, 'No client has a live page.');
+    list('live', live ? [...live.detectors.map(detectorEntry), ...live.pages.map(liveEntry)] : null, 'No client has a live page.');
     show(by('pulse'), `Live, ${clock(new Date())}`);
   } catch (error) {
     show(by('pulse'), error instanceof TypeError || error.name === 'TimeoutError' ? 'Not reached' : error.message);
