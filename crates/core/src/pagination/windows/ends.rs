@@ -125,13 +125,20 @@ impl KeyReader<'_> {
         let verdict = self.verdict().await;
         self.asker.probe(false);
         match verdict? {
-            EndVerdict::Over => {}
-            EndVerdict::Doubted(_) if self.goes_on_by_filter() => self.draft.goes_on(),
-            EndVerdict::Doubted(doubt) => self.claimed.doubt = Some(doubt),
-            EndVerdict::Beyond(asked, answer) => return self.go_on_beyond(asked, *answer).await,
+            EndVerdict::Over => Ok(self.serve_end(None)),
+            EndVerdict::Doubted(doubt) => Ok(self.serve_end(Some(doubt))),
+            EndVerdict::Beyond(asked, answer) => self.go_on_beyond(asked, *answer).await,
+        }
+    }
+
+    /// Serves the page as one that ends the list, unless the next page can look farther. An end with a doubt is marked.
+    fn serve_end(&mut self, doubt: Option<DoubtedEnd>) -> KeyTurn {
+        match doubt {
+            Some(_) if self.goes_on_by_filter() => self.draft.goes_on(),
+            doubt => self.claimed.doubt = doubt,
         }
         self.claimed.is_judged = true;
-        Ok(KeyTurn::Serve { cut_off: false })
+        KeyTurn::Serve { cut_off: false }
     }
 
     /// Returns whether the next page can look farther than this one: it is filtered from this page's last item, and a
@@ -608,10 +615,15 @@ impl KeyReader<'_> {
         DoubtedEnd { reached: end.passed.unwrap_or(end.came), said }
     }
 
-    /// Returns whether a total names a place beyond the end that no answer has reached.
-    fn names_an_unseen_place(&self, end: &SupposedEnd) -> bool {
-        let last = self.seen.newest_total().and_then(|total| total.value.checked_sub(1));
-        self.claims(end).place && last.is_some_and(|last| !self.seen.holds(last))
+    /// Returns whether an end must not be served, not even marked, if no request is left to judge it: an answer of the
+    /// page shows an item beyond, even one to which a second sweep didn't come, or a total names a place beyond that no
+    /// answer has reached, and that may have one. Regressions:
+    /// `crates/sim/regressions/an-end-before-a-place-that-no-look-has-reached.txt`,
+    /// `…/a-sweep-that-ends-before-the-place-of-the-total.txt`.
+    fn is_open(&self, end: &SupposedEnd) -> bool {
+        let named = self.seen.newest_total().and_then(|total| total.value.checked_sub(1));
+        self.seen.has_shown_beyond(&self.request.order, end.last.as_ref())
+            || (self.claims(end).place && named.is_some_and(|named| !self.seen.holds(named)))
     }
 
     /// Ends a page whose requests are spent before its end was judged. An end that an answer shows is served, and
@@ -621,27 +633,20 @@ impl KeyReader<'_> {
         // An empty answer is after the cursor's item only if an answer shows that item. Regression:
         // `crates/sim/regressions/a-place-beyond-capped-pages.txt`.
         let is_after = self.draft.len() > 0 || self.seen.shows(&self.request.order, end.last.as_ref());
-        // A second sweep may not have come as far as the first one, which showed an item beyond. A place that a total
-        // names may have one, unless it was looked at. Regression:
-        // `crates/sim/regressions/an-end-before-a-place-that-no-look-has-reached.txt`.
-        let is_refuted = self.claimed.sweeps > 1 && self.seen.has_shown_beyond(&self.request.order, end.last.as_ref())
-            || self.seen.beyond(&self.request.order, end.last.as_ref()).is_some()
-            || self.names_an_unseen_place(&end);
+        let is_open = self.is_open(&end);
         // A last page can't leave its end to the page after it. Regression:
         // `crates/sim/regressions/a-last-page-whose-end-is-refuted-too-late.txt`.
-        if is_refuted && self.draft.is_the_last_page() {
+        if is_open && self.draft.is_the_last_page() {
             return Refusal::BudgetExceeded.into();
         }
-        if self.claimed.is_supposed || !self.draft.claims_the_end() || !is_after || is_refuted {
+        if self.claimed.is_supposed || !self.draft.claims_the_end() || !is_after || is_open {
             return self.unasked(Unasked::Spent);
         }
         // A statement that confirms the end needs no request. Test: `an_end_that_the_total_confirms_has_no_mark`.
         let claims = self.claims(&end);
-        let shows_none = self.seen.beyond(&self.request.order, end.last.as_ref()).is_none();
-        let is_confirmed = shows_none && (self.is_free(&end) || self.is_settled(&end));
-        self.claimed.doubt = (!is_confirmed).then(|| self.doubted(&end, claims));
-        self.claimed.is_judged = true;
-        KeyHalt::Instead(KeyTurn::Serve { cut_off: false })
+        let is_confirmed = self.is_free(&end) || self.is_settled(&end);
+        let doubt = (!is_confirmed).then(|| self.doubted(&end, claims));
+        KeyHalt::Instead(self.serve_end(doubt))
     }
 }
 

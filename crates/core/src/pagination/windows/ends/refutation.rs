@@ -90,7 +90,7 @@ impl KeyReader<'_> {
 
     /// Returns whether a total names a place beyond the rows that were looked at, and all rows up to it are few enough to
     /// be looked at.
-    pub(super) fn is_place_in_reach(&self, end: &SupposedEnd) -> bool {
+    fn is_place_in_reach(&self, end: &SupposedEnd) -> bool {
         let named = self.seen.newest_total().map_or(0, |total| total.value);
         // An answer to an offset covers as many rows as the largest answer of the walk has items.
         let step = match self.request.paging.family {

@@ -196,14 +196,8 @@ impl KeyReader<'_> {
         };
         let supposed = end.clone();
         let verdict = match self.verdict_on(end).await {
-            // The budget is spent, and the sweep has shown no item beyond: the end is served, and marked. If a total
-            // names a place in reach that wasn't looked at, it may have one. Regression:
-            // `crates/sim/regressions/a-sweep-that-ends-before-the-place-of-the-total.txt`.
-            Err(Halt::Stop(Stop::Refused(Refusal::BudgetExceeded)))
-                if !self.seen.has_shown_beyond(&self.request.order, last.as_ref())
-                    && !self.is_place_in_reach(&self.looked_on(&supposed))
-                    && !self.names_an_unseen_place(&supposed) =>
-            {
+            // The budget is spent, and the sweep has shown no item beyond: the end is served, and marked.
+            Err(Halt::Stop(Stop::Refused(Refusal::BudgetExceeded))) if !self.is_open(&supposed) => {
                 EndVerdict::Doubted(self.doubted(&supposed, MoreClaims::default()))
             }
             verdict => verdict?,
@@ -224,21 +218,14 @@ impl KeyReader<'_> {
                 Ok(None)
             }
             verdict => {
-                let goes_on = matches!(verdict, EndVerdict::Doubted(_)) && self.goes_on_by_filter();
-                if let EndVerdict::Doubted(doubt) = verdict {
-                    self.claimed.doubt = Some(doubt).filter(|_| !goes_on);
-                }
-                self.claimed.is_judged = true;
                 // If no answer has an item, the list is empty. Regression:
                 // `crates/sim/regressions/an-emptied-list-among-hidden-rows.txt`.
                 match self.seen.shown_end() {
                     Some(_) => self.draft.end_after_the_last(),
                     None => self.draft.end_of_nothing(),
                 }
-                if goes_on {
-                    self.draft.goes_on();
-                }
-                Ok(Some(super::KeyTurn::Serve { cut_off: false }))
+                let doubt = if let EndVerdict::Doubted(doubt) = verdict { Some(doubt) } else { None };
+                Ok(Some(self.serve_end(doubt)))
             }
         }
     }
@@ -332,11 +319,6 @@ impl KeyReader<'_> {
             }
         }
         Ok(None)
-    }
-
-    /// Returns a supposed end with the rows that were looked at meanwhile.
-    fn looked_on(&self, end: &SupposedEnd) -> SupposedEnd {
-        SupposedEnd { covered: self.covered_from(end.last.as_ref(), end.covered, end.size), ..end.clone() }
     }
 
     fn covered_to(&self, asked: AskedSlice, answer: &Answer) -> u64 {
