@@ -19,7 +19,8 @@ use crate::pagination::{
     paging::{CountedThings, EndEvidence, Family, Sizes},
     plan,
     position::{Position, WalkFacts},
-    slices::Unasked,
+    refusal::Refusal,
+    slices::{SliceReader as _, Unasked},
     window::{Offset, PageNumber, PageSize, Slice},
     windows::{MoreClaims, Witnesses},
 };
@@ -93,6 +94,8 @@ struct EndLooks {
     size: PageSize,
     /// The slices without items.
     empty: Vec<Slice>,
+    /// True if a look has shown an item beyond.
+    is_refuted: bool,
     /// The expected offset after the last item.
     came: u64,
     /// The offset up to which rows were looked at without a hole.
@@ -223,7 +226,8 @@ impl MarkReader<'_> {
             Way::Backward => view.reaches(),
             Way::Forward => self.stand.offset.min(view.begins.saturating_add(view.len() as u64)),
         };
-        Some(EndLooks { near, known, next, size, empty: vec![], came, covered: next.begins().0, is_past_end: false })
+        let (empty, covered, is_refuted, is_past_end) = (vec![], next.begins().0, false, false);
+        Some(EndLooks { near, known, next, size, empty, is_refuted, came, covered, is_past_end })
     }
 
     /// Returns the largest size that a request can ask for, unless a smaller cap is known. Under a silent cap, a page of
@@ -284,7 +288,9 @@ impl MarkReader<'_> {
         let stands = self.facts.more.filter(|_| looks.is_past_end && self.asker.begins_again());
         self.facts.note(slice, &answer);
         self.facts.more = stands.or(self.facts.more);
-        Ok(if self.shows_new(&answer, &looks.known) { EndSight::Item(slice) } else { EndSight::Nothing })
+        let is_item = self.shows_new(&answer, &looks.known);
+        looks.is_refuted |= is_item;
+        Ok(if is_item { EndSight::Item(slice) } else { EndSight::Nothing })
     }
 
     /// Returns whether an answer has an item after all items that the page knows.
@@ -452,11 +458,22 @@ impl MarkReader<'_> {
         DoubtedEnd { reached: self.passed().unwrap_or(looks.came), said }
     }
 
-    /// Serves a page whose requests are spent before its end was judged, and marks the end.
+    /// Ends a page whose requests are spent before its end was judged: the end is served, and marked, unless a look has
+    /// shown an item beyond. A last page can't leave its end to the page after it. Test:
+    /// `no_page_whose_requests_are_spent_ends_before_an_item_that_was_shown`.
     fn unended(&mut self, looks: &EndLooks) -> MarkHalt {
-        self.claimed.is_judged = true;
-        self.claimed.doubt = Some(self.doubted(looks, self.claims(looks)));
-        MarkHalt::Instead(MarkTurn::Serve { cut_off: false })
+        match (looks.is_refuted, self.page.way()) {
+            (true, Way::Forward) => {
+                self.page.more = None;
+                self.unasked(Unasked::Spent)
+            }
+            (true, Way::Backward) => Refusal::BudgetExceeded.into(),
+            (false, _) => {
+                self.claimed.is_judged = true;
+                self.claimed.doubt = Some(self.doubted(looks, self.claims(looks)));
+                MarkHalt::Instead(MarkTurn::Serve { cut_off: false })
+            }
+        }
     }
 
     /// Lets the page and its cursors carry what was found out about the end of the list.

@@ -68,6 +68,8 @@ struct List {
     profile: UpstreamProfile,
     /// The number of requests that the last page took.
     requests: u32,
+    /// The greatest offset of an item that answers for the last page have shown; 0 if they have shown none.
+    shown_to: usize,
     /// The request that pages are read with, apart from target and limit.
     request: PageRequest,
 }
@@ -100,6 +102,7 @@ impl List {
             arrivals: 0,
             profile: UpstreamProfile::default(),
             requests: 0,
+            shown_to: 0,
             request,
         }
     }
@@ -168,7 +171,7 @@ impl List {
 
     fn page(&mut self, target: Target, limit: u32) -> Result<Box<Page>, Refusal> {
         let mut step = resolve(PageRequest { target, limit, profile: self.profile, ..self.request.clone() });
-        self.requests = 0;
+        (self.requests, self.shown_to) = (0, 0);
         loop {
             step = match step {
                 Step::Fetch(fetches, pending) => {
@@ -180,7 +183,11 @@ impl List {
                             let new = (1_000..1_000 + self.arrivals).map(|id| (Some(id.to_string()), String::new()));
                             drop(self.items.splice(..0, new));
                         }
-                        answers.push(self.answer(slice));
+                        let answer = self.answer(slice);
+                        let last = answer.items.len().checked_sub(1).map(|last| answer.item(last));
+                        let is_last = |(id, _): &(Option<String>, _)| id.as_ref().map(String::as_bytes) == last;
+                        self.shown_to = self.shown_to.max(self.items.iter().rposition(is_last).unwrap_or(0));
+                        answers.push(answer);
                     }
                     pending.resume(answers)
                 }
@@ -617,4 +624,32 @@ fn a_walk_goes_on_past_items_that_the_upstream_hides_silently() {
         }
     }
     assert!(refused <= 6, "{refused} of 10 walks are refused");
+}
+
+/// The requests of a page may be spent while a gap is crossed, after an answer has shown an item behind it.
+#[test]
+fn no_page_whose_requests_are_spent_ends_before_an_item_that_was_shown() {
+    let mut refused = 0;
+    for (family, budget) in FAMILIES.into_iter().flat_map(|family| (4..40).map(move |budget| (family, budget))) {
+        for (gap, more, overcount) in
+            [40, 90, 200].into_iter().flat_map(|gap| [(gap, None, 0), (gap, Some(Flag::Right), 0), (gap, None, gap)])
+        {
+            let gap = 12..12 + gap;
+            let mut list = List::numbered(family, 0..u32::try_from(gap.end).unwrap() + 5).capped(family, 10);
+            (list.overcount, list.more, list.gap) = (overcount as u64, more, gap.clone());
+            (list.request.budget.page, list.request.budget.search) = (budget.min(8), budget);
+            let (mut delivered, mut target) = (0, Some(start()));
+            while let Some(at) = target.take() {
+                let Ok(page) = list.page(at, 4) else {
+                    refused += 1;
+                    break;
+                };
+                delivered += page.items.len();
+                target.clone_from(&page.next);
+                let is_shown = delivered <= gap.start && list.shown_to >= gap.end;
+                assert!(target.is_some() || !is_shown, "{family:?} {budget} {gap:?} {more:?}: {delivered}");
+            }
+        }
+    }
+    assert!(refused <= 250, "{refused} of 432 walks are refused");
 }
