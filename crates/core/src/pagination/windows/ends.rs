@@ -134,18 +134,19 @@ impl KeyReader<'_> {
     /// Serves the page as one that ends the list, unless the next page can look farther. An end with a doubt is marked.
     fn serve_end(&mut self, doubt: Option<DoubtedEnd>) -> KeyTurn {
         match doubt {
-            Some(_) if self.goes_on_by_filter() => self.draft.goes_on(),
+            Some(doubt) if self.goes_on_by_filter(doubt) => self.draft.goes_on(),
             doubt => self.claimed.doubt = doubt,
         }
         self.claimed.is_judged = true;
         KeyTurn::Serve { cut_off: false }
     }
 
-    /// Returns whether the next page can look farther than this one: it is filtered from this page's last item, and a
-    /// total names a place beyond the depth that the upstream serves. Regression:
-    /// `crates/sim/regressions/an-end-beyond-the-depth-of-a-filtered-list.txt`.
-    fn goes_on_by_filter(&self) -> bool {
-        let named = self.seen.newest_total().map_or(0, |total| total.value);
+    /// Returns whether the next page can look farther than this one: it is filtered from this page's last item, and the
+    /// doubt is a total that names a place beyond the depth that the upstream serves. A total that the page has reached
+    /// leaves no doubt. Regressions: `crates/sim/regressions/an-end-beyond-the-depth-of-a-filtered-list.txt`,
+    /// `…/a-start-beyond-the-depth-of-a-flipped-list.txt`.
+    fn goes_on_by_filter(&self, doubt: DoubtedEnd) -> bool {
+        let named = doubt.said.unwrap_or(0);
         self.ground == Ground::Filtered
             && self.draft.is_full()
             && plan::reach_of(&self.request.paging).is_some_and(|reach| named > reach)
