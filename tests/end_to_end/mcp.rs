@@ -152,7 +152,8 @@ fn configured(upstream: &Upstream, directory: &Directory, route: &str, service: 
     fs::write(&file, document().to_string()).expect("a file in the test's directory");
     let openapi = format!("openapi = {{ file = \"{}\", operation = \"GET /users\" }}", file.display());
     let users = format!(
-        "{BY_SCORE}\npage_size = {{ max = 400 }}\nparameters = {{ filters = [\"score__gte\"] }}\n{route}\n{openapi}"
+        "{BY_SCORE}\npage_size = {{ max = 400 }}\nparameters = {{ filters = [\"score__gte\"] }}\n\
+         old_clients = \"pass\"\n{route}\n{openapi}"
     );
     format!("{}{FURTHER}\n[services.mcp]\n{service}\n", configuration(upstream.address, BY_OFFSET, &users))
 }

@@ -130,7 +130,8 @@ fn is_filter(name: &str, list: &List) -> bool {
     let Some(chosen) = list.conventions.choose_inner(CONNECTION) else { return false };
     let encoded: String = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
     let parameters = &chosen.convention.parameters;
-    let read = parameters.read(Some(&format!("cursorgate.first=1&{encoded}=1")));
+    // Services send requests of new clients, without a mark, whatever old clients the list has.
+    let read = parameters.read_with(Some(&format!("cursorgate.first=1&{encoded}=1")), None, true);
     let is_taken = read.is_ok_and(|read| read.kind == RequestKind::Cursor && !read.filters.forwarded.is_empty());
     is_taken && !parameters.is_private(name.as_bytes())
 }
