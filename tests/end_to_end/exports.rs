@@ -467,7 +467,20 @@ fn a_failed_export_is_resumed(place: &Place) {
     let job = failed();
     assert_eq!(resume(&job, TWO).outcome(), "404 export_not_found");
     let before = upstream.count();
-    let resumed = resume(&job, ONE);
+    // Some clients send a body that isn't needed, in a packet of its own.
+    let resumed = {
+        let (mut connection, before) = (gateway.connect(), upstream.count());
+        let head = format!("POST {job}/resume HTTP/1.1\r\nHost: gateway.test\r\n{}: {}\r\n", ONE.0, ONE.1);
+        connection.send(format!("{head}Content-Length: 2\r\n\r\n").as_bytes()).expect("a connection");
+        for _ in 0..20 {
+            // A gateway that doesn't wait for the body has asked the upstream by now.
+            if upstream.count() == before {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+        connection.send(b"{}").expect("a connection");
+        connection.response("POST").expect("an answer")
+    };
     assert_eq!((resumed.status, resumed.header("location")), (202, Some(job.as_str())), "{resumed:?}");
     completed(&gateway, &job, &items);
     let offsets: Vec<String> = upstream.requests()[before..]

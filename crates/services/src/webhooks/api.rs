@@ -173,7 +173,7 @@ impl Service for Webhooks {
             true => body::read(session, BODY, held).await?.into_bytes(),
             // Some clients send a body although none is needed, so the body is read and dropped.
             // Test: `an_endpoint_is_active_once_it_has_answered_its_challenge`.
-            false => discard_body(session).await.map(|()| Vec::new())?,
+            false => body::discard(session, BODY.size, BODY.time).await.map(|()| Vec::new())?,
         };
         let mut work = Box::pin(async {
             // Reads and removals aren't checked: a client that has lost its rights can still read and remove its
@@ -639,23 +639,6 @@ async fn identify<'c>(
     let client = caller.owner_at(by(snapshot, clients), "");
     let (method, query, owners) = (head.method.clone(), target.query, owners(keys, &client));
     Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })
-}
-
-/// Reads and drops a body that the request doesn't need. If bytes stayed unread, the client would seem to have gone.
-async fn discard_body(session: &mut ServerSession) -> Result<(), Failure> {
-    let mut left = BODY.size;
-    let read = async {
-        while let Some(part) = session.read_request_body().await.ok()? {
-            left = left.checked_sub(part.len())?;
-        }
-        Some(())
-    };
-    if let Ok(Some(())) = tokio::time::timeout(BODY.time, read).await {
-        return Ok(());
-    }
-    // The rest of the body is still unread, so the connection can't be used for another request.
-    session.set_keepalive(None);
-    Err(Box::new(Problem::new(Code::BodyInvalid, "this request needs no body: leave it out")).into())
 }
 
 fn sealed(keys: &KeyRing, parts: &SealedParts, id: &str) -> Result<Vec<u8>, Failure> {
