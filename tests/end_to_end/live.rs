@@ -407,6 +407,47 @@ fn noise_in_a_cookie_makes_no_new_subscriber() {
     }
 }
 
+/// The streams of one client share its page, also with different credentials. If some of these are refused, the other
+/// streams go on.
+///
+/// Row: A24
+#[test]
+fn refused_credentials_end_only_their_own_streams() {
+    let rows = Rows::count(40);
+    let (own, is_revoked) = (rows.clone(), Arc::new(AtomicBool::new(false)));
+    let revoked = Arc::clone(&is_revoked);
+    let upstream = Upstream::start(move |exchange| {
+        let cookie = exchange.request.header("cookie").unwrap_or_default();
+        match revoked.load(Ordering::Relaxed) && cookie.contains("token=2") {
+            true => exchange.reply("401 Unauthorized", &[JSON], b"{}"),
+            false => own.answer(exchange),
+        }
+    });
+    let route = format!("{BY_SCORE}\nidentity = [\"cookie:session\"]");
+    let text = format!("{}{}", configuration(upstream.address, BY_OFFSET_TO_SHORT, &route), table(""));
+    let gateway = Gateway::start(&text);
+    let open = |token: &str| {
+        let cookie = format!("session=1; token={token}");
+        LiveStream::try_open(&gateway, "/users/live?limit=5", &[("Cookie", cookie.as_str())])
+    };
+    let mut streams = ["1", "2", "2", "3"].map(|token| open(token).ok().expect("a stream"));
+    streams.iter_mut().for_each(|stream| drop(stream.follow()));
+    is_revoked.store(true, Ordering::Relaxed);
+    let [first, refused @ .., last] = &mut streams;
+    for stream in refused {
+        let event = stream.next().expect("an error");
+        assert_eq!((&event.json()["code"], &event.json()["final"]), (&json!("credentials_refused"), &json!(true)));
+        assert_eq!(stream.next(), None, "the stream ends");
+    }
+    rows.change(|rows| rows.push(Row::new(900, 9_000)));
+    for stream in [first, last] {
+        assert_eq!(stream.follow().name, "patch");
+    }
+    let mut late = open("2").ok().expect("a stream: the cookie names the client");
+    late.follow();
+    assert_eq!(late.next().expect("an error").json()["code"], "credentials_refused");
+}
+
 /// Starts an upstream that serves a list until a test sets a status, which then is the answer to each request.
 fn failing() -> (Upstream, Arc<Mutex<Option<&'static str>>>) {
     let status = Arc::new(Mutex::new(None));

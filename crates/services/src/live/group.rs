@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use http::HeaderValue;
 use tokio::sync::watch;
 
 use super::{
@@ -44,6 +45,8 @@ pub(super) struct LiveGroup {
 struct GroupMembers {
     /// The members with the numbers of their subscriptions. The next request has the first member's credentials.
     callers: VecDeque<(u64, Arc<Caller>)>,
+    /// The refusals of members whose credentials aren't accepted any more, until their subscriptions end.
+    refused: HashMap<u64, LivePageEnd>,
     /// The poller ends when this sender is dropped, which happens when the last member leaves; `None` after that.
     goes_on: Option<watch::Sender<()>>,
 }
@@ -94,7 +97,7 @@ impl LiveGroups {
                 let group = Arc::new(LiveGroup {
                     window: window.clone(),
                     founder: Arc::clone(caller),
-                    members: Mutex::new(GroupMembers { callers, goes_on: Some(goes_on) }),
+                    members: Mutex::new(GroupMembers { callers, refused: HashMap::new(), goes_on: Some(goes_on) }),
                     state: watch::Sender::new(Arc::default()),
                 });
                 groups.push(Arc::clone(&group));
@@ -123,6 +126,7 @@ impl LiveGroups {
         // The credentials of a client must not be used after the client has left.
         // Test: `clients_share_a_live_page_only_with_equal_credentials_and_hosts`.
         members.callers.retain(|(known, _)| *known != number);
+        members.refused.remove(&number);
         if members.callers.is_empty() {
             members.goes_on = None;
             remove(&mut table, group);
@@ -145,18 +149,37 @@ fn remove(table: &mut HashMap<GroupKey, Vec<Arc<LiveGroup>>>, group: &Arc<LiveGr
 }
 
 impl LiveGroup {
-    /// Returns the member whose credentials the next request has. The members take turns. Returns `None` if there are
-    /// no members. If members may have different tokens of one client, the member that came last is asked for, because
-    /// the tokens of earlier ones expire first.
+    /// Returns the member whose credentials the next request has. The members take turns, so each token of a client with
+    /// several tokens is shown to the upstream. Returns `None` if there are no members.
     pub(super) fn caller(&self) -> Option<Arc<Caller>> {
         let mut members = self.members();
-        if !self.window.covered.is_empty() {
-            let last = members.callers.iter().max_by_key(|(number, _)| *number);
-            return last.map(|(_, caller)| Arc::clone(caller));
-        }
         let (number, caller) = members.callers.pop_front()?;
         members.callers.push_back((number, Arc::clone(&caller)));
         Some(caller)
+    }
+
+    /// Ends the subscriptions with the credentials of `caller`, which the upstream doesn't accept. Returns false if no
+    /// other credentials are left. The group then ends as a whole.
+    pub(super) fn refuse(&self, caller: &Caller, end: &LivePageEnd) -> bool {
+        let credentials = |caller: &Caller| -> Vec<HeaderValue> {
+            let covered = self.window.covered.iter();
+            covered.flat_map(|name| caller.headers.get_all(name)).cloned().collect()
+        };
+        let refused = credentials(caller);
+        let mut members = self.members();
+        let numbers = |is_refused: bool| {
+            let found = members.callers.iter().filter(|(_, other)| (credentials(other) == refused) == is_refused);
+            found.map(|(number, _)| *number).collect::<Vec<u64>>()
+        };
+        let (gone, left) = (numbers(true), numbers(false));
+        if left.is_empty() {
+            return false;
+        }
+        members.callers.retain(|(number, _)| left.contains(number));
+        members.refused.extend(gone.into_iter().map(|number| (number, end.clone())));
+        drop(members);
+        self.state.send_modify(|_| {});
+        true
     }
 
     /// Returns the clients of all members.
@@ -204,9 +227,24 @@ impl Subscription {
     ///
     /// Returns the reason that the page is no longer polled.
     pub(super) async fn begin(&mut self) -> Result<(), LivePageEnd> {
-        let known = self.states.wait_for(|state| state.shown.is_some() || state.end.is_some()).await;
-        // The wait doesn't fail, because this value keeps the group alive, and the group owns the sender.
-        known.map_or(Ok(()), |state| state.end.clone().map_or(Ok(()), Err))
+        // Each iteration waits for a new state.
+        loop {
+            let state = Arc::clone(&self.states.borrow_and_update());
+            match self.refusal().or_else(|| state.end.clone()) {
+                Some(end) => return Err(end),
+                None if state.shown.is_some() => return Ok(()),
+                None => {}
+            }
+            if self.states.changed().await.is_err() {
+                // This doesn't happen, because this value keeps the group alive, and the group owns the sender.
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns the refusal of this client's credentials; `None` if they haven't been refused.
+    fn refusal(&self) -> Option<LivePageEnd> {
+        self.group.members().refused.get(&self.number).cloned()
     }
 
     /// Waits for the next event. This method is cancel-safe: no event is lost if the future is dropped.
@@ -214,6 +252,9 @@ impl Subscription {
         // Each iteration waits for a new state.
         loop {
             let state = Arc::clone(&self.states.borrow_and_update());
+            if let Some(end) = self.refusal() {
+                return LiveEvent::End(end);
+            }
             if let Some(shown) = &state.shown {
                 // A client that reads slowly skips the states in between.
                 // Test: `a_slow_reader_gets_the_page_in_place_of_a_backlog`.

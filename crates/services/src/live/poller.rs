@@ -240,8 +240,15 @@ impl Poller {
             }
             LivePoll::Refused(refusal) => {
                 self.counts.count_poll(PollResult::Refused);
-                self.end(LivePageEnd::Refused(Arc::new(refusal)));
-                return None;
+                let of_credentials = matches!(refusal.fault.status, 401 | 403);
+                let end = LivePageEnd::Refused(Arc::new(refusal));
+                if !of_credentials || !self.group.refuse(&caller, &end) {
+                    self.end(end);
+                    return None;
+                }
+                // The client has other credentials, which the next request has.
+                // Test: `refused_credentials_end_only_their_own_streams`.
+                Duration::ZERO
             }
             LivePoll::Closing(farewell) => {
                 self.end(LivePageEnd::Closing(farewell));
