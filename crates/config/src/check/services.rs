@@ -145,7 +145,7 @@ fn detector(
         context.diagnostics.error(route.at, message, "name a route of services.live.routes");
     }
     let message = format!("services.live.detectors.{} has no path", route.value);
-    let help = "path = \"/users?sort=-updated_at&limit=1\", whose answer changes with every change of the list";
+    let help = "path = \"/users/version\", whose answer changes with every change of the list";
     let path = context.required(&DETECTOR.path, written, message, help);
     let headers = upstream::headers(DETECTOR.headers.read(written), "host", context);
     Some(DetectorSettings { route: route.value.clone(), path: path?, headers, ..DetectorSettings::read(written) })

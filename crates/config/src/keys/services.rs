@@ -377,7 +377,7 @@ table! {
     DETECTOR: DetectorKeys => #[derive(Debug, Clone)] DetectorSettings {
         /// A path of any route, with its query, whose answer changes with every change of the route's lists.
         pub path: Key<Located<String>> as Located<String> =>
-            text(syntax::check_path).sample(r#""/users?sort=-updated_at&limit=1""#);
+            text(syntax::check_path).sample(r#""/users/version""#);
 
         /// The host in these requests. This key is required if the route of the path has `hosts`.
         pub host: Key<String> as Option<String> = |key, table| Some(key.read(table)?.to_lowercase()) =>

@@ -310,6 +310,9 @@ const EXPOSED: [&str; 11] = [
     "X-Request-Id",
 ];
 
+/// Further headers that scripts may read in the answers that have them, such as those of services.
+const OF_ANSWERS: [&str; 4] = ["Location", "Operation-Location", "Content-Disposition", "Content-Range"];
+
 /// Adds `Access-Control-Expose-Headers` to an answer that allows an origin. `of_envelope` are the names of the
 /// envelope's headers.
 pub fn expose<'n>(headers: &mut HeaderMap, of_envelope: impl Iterator<Item = &'n str>) {
@@ -331,9 +334,9 @@ fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item =
     let of_envelope = of_envelope.map(|name| -> &'h str { name });
     let mut names: Vec<&str> = Vec::with_capacity(said.len() + EXPOSED.len());
     let limits = ["RateLimit", "RateLimit-Policy"].into_iter().filter(|_| headers.contains_key(RATE_LIMIT));
-    for name in
-        said.into_iter().chain(EXPOSED).chain(limits).chain(of_envelope).filter(|name| !matches!(*name, "" | "*"))
-    {
+    let of_answer = OF_ANSWERS.into_iter().filter(|name| headers.contains_key(*name));
+    let ours = EXPOSED.into_iter().chain(limits).chain(of_answer);
+    for name in said.into_iter().chain(ours).chain(of_envelope).filter(|name| !matches!(*name, "" | "*")) {
         if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             names.push(name);
         }
