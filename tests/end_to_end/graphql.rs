@@ -107,9 +107,10 @@ fn configured(upstream: &Upstream, directory: &Directory, route: &str, service: 
     let file = directory.file("rows.openapi.json");
     fs::write(&file, document().to_string()).expect("a file in the test's directory");
     let openapi = |file: &Path| format!("openapi = {{ file = \"{}\", operation = \"GET /users\" }}", file.display());
-    let users =
-        format!("{BY_SCORE}\npage_size = {{ max = 400 }}\nparameters = {{ filters = [\"score__gte\"] }}\n\
-             old_clients = \"pass\"\n{route}");
+    let users = format!(
+        "{BY_SCORE}\npage_size = {{ max = 400 }}\nparameters = {{ filters = [\"score__gte\"] }}\n\
+             old_clients = \"pass\"\n{route}"
+    );
     let users = configuration(upstream.address, BY_OFFSET, &format!("{users}\n{}", openapi(&file)));
     let fields =
         "fields = { id = { type = \"number\", nulls = \"none\" }, score = { type = \"number\", nulls = \"none\" } }";
