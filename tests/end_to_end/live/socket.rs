@@ -115,7 +115,7 @@ fn a_web_socket_client_chooses_the_page_to_watch() {
     assert_eq!(client.follow(), "paginatedData");
     let target = format!("/users?limit=5&cursor={}", next.as_str().expect("a cursor"));
     assert_eq!(client.page, get(&gateway, &target, &[]));
-    client.send(&json!({ "type": "watchCollection", "path": "/users", "limit": 3, "sort": "id",
+    client.send(&json!({ "type": "watchCollection", "path": "/users", "collection": "users", "limit": 3, "sort": "id",
         "filters": { "score__gte": "100" } }));
     client.follow();
     assert_eq!(client.page, get(&gateway, "/users?limit=3&sort=id&score__gte=100", &[]));
@@ -124,6 +124,7 @@ fn a_web_socket_client_chooses_the_page_to_watch() {
     for (message, code) in [
         (json!({ "type": "other" }), "body_invalid"),
         (json!({ "type": "watchCollection", "path": "/orders" }), "body_invalid"),
+        (json!({ "type": "watchCollection", "collection": "orders" }), "body_invalid"),
     ] {
         client.send(&message);
         assert_eq!(client.error(), (json!(400), json!(code), json!(false)), "{message}");

@@ -21,6 +21,8 @@ pub(super) enum WatchRequest {
     WatchCollection {
         /// The path of the list, which must be the WebSocket's path without `/live`.
         path: Option<String>,
+        /// The last segment of that path.
+        collection: Option<String>,
         cursor: Option<String>,
         limit: Option<u32>,
         sort: Option<String>,
@@ -102,10 +104,11 @@ impl WindowQuery {
                     push(&mut next, place()?, &cursor);
                 }
             }
-            WatchRequest::WatchCollection { path: of_message, cursor, limit, sort, filters, last_event_id } => {
+            WatchRequest::WatchCollection { path: said, collection, cursor, limit, sort, filters, last_event_id } => {
                 // Another list is refused, because the origin, the limits and the principal were checked only for this
                 // list.
-                if of_message.is_some_and(|said| said != path) {
+                let is_collection = |said: String| path.rsplit('/').find(|part| !part.is_empty()) == Some(&*said);
+                if said.is_some_and(|said| said != path) || !collection.is_none_or(is_collection) {
                     return Err(format!("this WebSocket is for {path}: open one for another list"));
                 }
                 // The message begins with the URL's query, not with the current one, because the filters of several
