@@ -1,7 +1,7 @@
 //! The poller of a group. It requests the page again and again, one request after the other, until the page ends or the
 //! last subscriber leaves.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -165,11 +165,23 @@ impl Poller {
             return tokio::time::sleep(pause.time).await;
         }
         let (writes, detector) = (&mut self.writes, &mut self.detector);
+        let written = async {
+            match writes {
+                Some(writes) => writes.next().await,
+                None => pending().await,
+            }
+        };
+        let detected = async {
+            match detector {
+                Some(detector) => detector.next().await,
+                None => pending().await,
+            }
+        };
         let news = tokio::select! {
             biased;
             () = tokio::time::sleep(pause.time) => return,
-            Some(()) = async { Some(writes.as_mut()?.next().await) } => PollNews::Write,
-            Some(()) = async { Some(detector.as_mut()?.next().await) } => PollNews::Detected,
+            () = written => PollNews::Write,
+            () = detected => PollNews::Detected,
         };
         let snapshot = self.groups.inner.gateway().live.pin();
         let Some(settings) = &snapshot.services.live else { return };
@@ -212,7 +224,8 @@ impl Poller {
         if wanted.has_changed().is_err() {
             return None;
         }
-        if matches!(polled, LivePoll::Changed | LivePoll::Unchanged) {
+        let is_answered = matches!(polled, LivePoll::Changed | LivePoll::Unchanged);
+        if is_answered {
             self.tell(&snapshot).await;
         }
         let bounds = settings.interval;
@@ -257,7 +270,7 @@ impl Poller {
         };
         // While memory is short, the poller waits for at least the longest interval, to leave the memory to the
         // requests of clients. With a detector it waits because the detector tells of changes.
-        let waits = ends_with_news && is_detected || snapshot.memory.is_short();
+        let waits = is_answered && is_detected || snapshot.memory.is_short();
         let pause = if waits { pause.max(bounds.max) } else { pause };
         Some(PollPause { time: loosened(pause), ends_with_news })
     }
