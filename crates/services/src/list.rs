@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{Method, header};
 use pingora::http::RequestHeader;
 
-use super::list_page::encoded;
+use super::{caller::Caller, list_page::encoded};
 use cursorgate_gateway::{
     Snapshot,
     lifecycle::snapshot::DescribedList,
@@ -78,6 +78,14 @@ impl BelowList {
         let route = find_list(snapshot, list.host.as_deref(), &list.normal_path)?;
         Some(Self { list, route, rest })
     }
+}
+
+/// Returns the target of a GET request that the configuration describes by its path, parsed like the target of any
+/// request; `None` if it is invalid. `caller` has its host.
+pub(super) fn configured_target(path: &str, caller: &Caller) -> Option<RequestTarget> {
+    let mut head = RequestHeader::build(Method::GET, path.as_bytes(), None).ok()?;
+    head.insert_header(header::HOST, caller.headers.get(header::HOST)?).ok()?;
+    target::read(&head).ok()
 }
 
 /// Returns the route that answers GET at this host and path with a list; `None` if there isn't one.

@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Method, header};
-use pingora::http::RequestHeader;
+use http::{HeaderValue, header};
 use tokio::sync::watch;
 
 use super::rhythm::{LONGEST_WAIT, PollRhythm, loosened};
@@ -18,7 +17,7 @@ use crate::{
     answer::{self, FreshPage},
     caller::Caller,
     inner::InnerGateway,
-    list::find_list,
+    list::{configured_target, find_list},
     page::{is_page, version},
 };
 use cursorgate_config::settings::{DetectorSettings, LiveInterval, LiveSettings};
@@ -26,7 +25,6 @@ use cursorgate_core::json::Pointer;
 use cursorgate_gateway::{
     Snapshot,
     lifecycle::process::{Stage, live_counts::PollResult},
-    request::target,
     runtime::futures::caught,
     session::service::PageCause,
 };
@@ -256,9 +254,7 @@ impl DetectorWork {
 
 /// Returns the place of the items in the page at `path`; `None` if it leads to no list.
 fn items(snapshot: &Snapshot, path: &str, caller: &Caller) -> Option<Pointer> {
-    let mut head = RequestHeader::build(Method::GET, path.as_bytes(), None).ok()?;
-    head.insert_header(header::HOST, caller.headers.get(header::HOST)?).ok()?;
-    let target = target::read(&head).ok()?;
+    let target = configured_target(path, caller)?;
     let route = find_list(snapshot, target.host.as_deref(), &target.normal_path)?;
     let convention = route.list.as_ref()?.conventions.choose(&caller.headers).convention;
     convention.envelope.places().items.clone()

@@ -167,16 +167,17 @@ impl LiveGroup {
         };
         let refused = credentials(caller);
         let mut members = self.members();
-        let numbers = |is_refused: bool| {
-            let found = members.callers.iter().filter(|(_, other)| (credentials(other) == refused) == is_refused);
-            found.map(|(number, _)| *number).collect::<Vec<u64>>()
-        };
-        let (gone, left) = (numbers(true), numbers(false));
-        if left.is_empty() {
+        if members.callers.iter().all(|(_, other)| credentials(other) == refused) {
             return false;
         }
-        members.callers.retain(|(number, _)| left.contains(number));
-        members.refused.extend(gone.into_iter().map(|number| (number, end.clone())));
+        let GroupMembers { callers, refused: ended, .. } = &mut *members;
+        callers.retain(|(number, other)| {
+            let is_left = credentials(other) != refused;
+            if !is_left {
+                ended.insert(*number, end.clone());
+            }
+            is_left
+        });
         drop(members);
         self.state.send_modify(|_| {});
         true

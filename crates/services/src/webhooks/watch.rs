@@ -15,8 +15,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use http::{HeaderValue, Method, header};
-use pingora::{http::RequestHeader, server::ShutdownWatch, services::background::BackgroundService};
+use http::{HeaderValue, header};
+use pingora::{server::ShutdownWatch, services::background::BackgroundService};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::watch, task::JoinSet};
@@ -33,14 +33,13 @@ use crate::{
     database::DatabaseFault,
     id::new_id,
     inner::InnerGateway,
-    list::find_list,
+    list::{configured_target, find_list},
     page,
 };
 use cursorgate_config::settings::WatchSettings;
 use cursorgate_gateway::{
     Snapshot,
     lifecycle::process::Stage,
-    request::target::{self, RequestTarget},
     runtime::{clock, futures::caught},
     session::service::PageCause,
     store::handle::{SharedStore, StoredKind},
@@ -257,7 +256,8 @@ impl WatchKeeper {
         before: Option<([u8; 32], HeaderValue, String)>,
     ) -> Result<(Option<HeaderValue>, SeenList), WatchFault> {
         let WatchTurn { snapshot, watch, caller, key } = request;
-        let target = request.target().ok_or_else(|| WatchFault::of(Code::RequestInvalid))?;
+        let target =
+            configured_target(&watch.path.value, caller).ok_or_else(|| WatchFault::of(Code::RequestInvalid))?;
         let found = find_list(snapshot, target.host.as_deref(), &target.normal_path);
         let Some((route, list)) = found.as_ref().and_then(|route| Some((route, route.list.as_ref()?))) else {
             return Err(WatchFault::of(Code::RouteNotFound));
@@ -296,13 +296,6 @@ impl<'w> WatchTurn<'w> {
         hash.update(caller.name_of("watch", ClientRules::default()));
         hash.update(watch.path.value.as_bytes());
         Self { snapshot, watch, caller, key: hash.finalize().into() }
-    }
-
-    /// Returns the target of the watch, parsed like the target of any request; `None` if it is invalid.
-    fn target(&self) -> Option<RequestTarget> {
-        let mut head = RequestHeader::build(Method::GET, self.watch.path.value.as_bytes(), None).ok()?;
-        head.insert_header(header::HOST, self.caller.headers.get(header::HOST)?).ok()?;
-        target::read(&head).ok()
     }
 }
 

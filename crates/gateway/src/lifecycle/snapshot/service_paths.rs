@@ -28,8 +28,8 @@ pub(super) fn table(services: &ServiceSettings, routes: &[Arc<Route>], diagnosti
     table
 }
 
-/// Reports the paths that lead nowhere: an error for the request of a queue or a detector, and for a watched path at which no list
-/// answers GET, and a warning for `authorize` without a route.
+/// Reports the paths that lead nowhere: an error for the request of a queue or a detector, and for a watched path at which
+/// no list answers GET, and a warning for `authorize` without a route.
 fn check(services: &ServiceSettings, table: &RouteTable, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) {
     for JobQueueSettings { name, path, .. } in services.jobs.iter().flat_map(|jobs| &jobs.queues) {
         if leading(&path.value, table, routes).next().is_none() {
