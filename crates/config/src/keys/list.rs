@@ -213,7 +213,8 @@ table! {
         pub upstream_requests: Defaulted<u32> => count(1, 1_000).default(Count(8));
 
         /// The largest number of upstream requests for a page that must be searched for, because the list has changed
-        /// much; at least `upstream_requests`. Beyond it, the request is answered with 503.
+        /// much, or whose items are read over long runs of equal keys; at least `upstream_requests`. Beyond it, the
+        /// request is answered with 503.
         pub search_requests: Defaulted<u32> => count(1, 10_000).default(Count(40));
 
         /// The largest distance in items, in each direction, that a search covers in a list without a declared order.

@@ -148,6 +148,7 @@ fn runs_of_half_an_answer_are_not_overlooked() {
     let mut loose = request(free(Family::Offset, 25));
     let order = Arc::make_mut(&mut loose.order);
     (order.strong, order.ties) = (vec![key("score")], Ties::Unordered);
+    loose.budget.search = loose.budget.page;
     let shape = CostShape::new(&loose, false, vec![Said::Total]);
     // A page of 100 takes nine answers of 25 over runs of 12, and fewer over runs of 20.
     assert!(shape.longest_run(100).is_some_and(|(run, _)| run < 12), "{:?}", shape.longest_run(100));

@@ -68,6 +68,8 @@ impl KeyReader<'_> {
         // answer shows how long runs are; and where a chain would overlap by much, each request begins at the last run
         // of the answer before. Test: `runs_of_ties_do_not_break_a_chain`.
         if run == 0 || (run > 1 && (run + 2) * 4 > plan::most(paging, cap)) {
+            // How many answers the page takes then depends on its runs. The budget of a page in place doesn't foresee it.
+            self.asker.searching |= run > 1 && slices.len() > 1;
             slices.truncate(1);
         }
         if self.request.paging.hidden
