@@ -573,3 +573,28 @@ fn a_query_ends_with_its_client() {
     assert!(log.iter().all(|line| line["code"] == "client_gone"), "{log:?}");
     gate.open();
 }
+
+/// Some clients send a body with each request, also in a packet after the head.
+#[test]
+fn a_late_body_that_nobody_reads_does_not_end_a_request() {
+    let gate = crate::harness::upstream::Gate::default();
+    let held = gate.clone();
+    let lists = Lists::answering(Rows::count(0), "", "", move |exchange| {
+        held.wait();
+        exchange.reply("200 OK", &[JSON], br#"{"total":0,"items":[]}"#)
+    });
+    let mut connection = lists.gateway.connect();
+    let head = "GET /graphql?query=%7Busers%7BtotalCount%7D%7D HTTP/1.1\r\nHost: x\r\n\
+                Content-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+    connection.send(head.as_bytes()).expect("it is sent");
+    eventually("the list is asked for", || (lists.upstream.count() == 1).then_some(()));
+    connection.send(b"{}").expect("it is sent");
+    // A gateway that takes the body for the end of the connection writes the line of the request now.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    gate.open();
+    let answer = connection.response("GET").expect("an answer");
+    assert_eq!(answer.json()["data"]["users"]["totalCount"], 0, "{answer:?}");
+    let next = connection.send(head.replace("Content-Length: 2\r\n", "").as_bytes());
+    next.expect("the connection stays open");
+    assert_eq!(connection.response("GET").expect("an answer").status, 200);
+}

@@ -65,6 +65,9 @@ use cursorgate_translate::{
 /// largest size that may use the last quarter of the memory.
 const PASSING: usize = 128 << 10;
 
+/// The largest body that is read although nothing needs it, in bytes. After a larger one, the connection is closed.
+const UNWANTED_BODY: usize = 64 << 10;
+
 /// The way in which a request is answered.
 enum Dispatch {
     Respond(Response),
@@ -584,13 +587,29 @@ fn shed(failure: Failure, envelope: Option<&EnvelopeTemplate>, snapshot: &Snapsh
 /// Runs `work` and returns its output, or `None` if the client leaves first. The caller then drops the work, which
 /// cancels its upstream requests.
 pub async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut W>) -> Option<W::Output> {
-    tokio::select! {
-        biased;
-        // The output takes precedence: a finished page isn't given up because the client leaves at the same moment.
-        output = &mut work => Some(output),
-        // A half-closed connection looks like a closed one. Bytes after the request don't end the wait (`Gated`). Test:
-        // `a_client_that_closes_its_sending_direction_is_gone`.
-        _ = session.read_body_or_idle(true) => None,
+    let mut left = UNWANTED_BODY;
+    loop {
+        let is_read = session.is_body_done();
+        tokio::select! {
+            biased;
+            // The output takes precedence: a finished page isn't given up because the client leaves at the same moment.
+            output = &mut work => return Some(output),
+            // A half-closed connection looks like a closed one. Bytes after the request don't end the wait (`Gated`).
+            // Test: `a_client_that_closes_its_sending_direction_is_gone`.
+            read = session.read_body_or_idle(is_read) => match read {
+                // Some clients send a body with each request, also in a packet after the head. Bytes of a body that the
+                // request doesn't need are no sign that the client has left. Test:
+                // `a_late_body_that_nobody_reads_does_not_end_a_request`.
+                Ok(part) if !is_read => {
+                    let Some(less) = left.checked_sub(part.map_or(0, |part| part.len())) else {
+                        session.set_keepalive(None);
+                        return Some(work.await);
+                    };
+                    left = less;
+                }
+                _ => return None,
+            }
+        }
     }
 }
 

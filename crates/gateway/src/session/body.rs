@@ -235,28 +235,6 @@ pub async fn ends_empty(session: &mut ServerSession) -> bool {
     tokio::time::timeout(EMPTY_BODY, end).await.unwrap_or(false)
 }
 
-/// Reads and drops a body that the request doesn't need, of at most `most` bytes. If bytes stayed unread, the client would
-/// seem to have gone (`dispatch::unless_gone`).
-///
-/// # Errors
-///
-/// Returns 400 `body_invalid` if the body is larger, or doesn't end within `time`.
-pub async fn discard(session: &mut ServerSession, most: usize, time: Duration) -> Result<(), Failure> {
-    let mut left = most;
-    let read = async {
-        while let Some(part) = session.read_request_body().await.ok()? {
-            left = left.checked_sub(part.len())?;
-        }
-        Some(())
-    };
-    if let Ok(Some(())) = tokio::time::timeout(time, read).await {
-        return Ok(());
-    }
-    // The rest of the body is still unread, so the connection can't be used for another request.
-    session.set_keepalive(None);
-    Err(broken("this request needs no body: leave it out").into())
-}
-
 /// Reads a body into `bytes` until it ends, or until it is longer than `most` bytes, and counts its memory in `held`.
 /// Returns whether the body has ended. After a time limit, `bytes` has what was read.
 async fn collect(

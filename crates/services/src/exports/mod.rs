@@ -134,8 +134,6 @@ impl Service for Exports {
                 unless_gone(session, begun).await.transpose()
             }
             (ExportResource::Resumption(id), _) => {
-                // Some clients send one. Test: `a_failed_export_is_resumed`.
-                body::discard(session, BODY_SIZE, call.settings.page_timeout).await?;
                 let resumed = std::pin::pin!(self.resume(&call, id));
                 unless_gone(session, resumed).await.transpose()
             }
