@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{command_line::accepted_by_check, openapi};
+use super::{browser::look, command_line::accepted_by_check, openapi};
 use crate::harness::{
     Directory,
     gateway::Gateway,
@@ -230,6 +230,49 @@ fn only_paths_that_are_written_down_are_taken() {
     }
 }
 
+/// Swagger UI shows the document and sends requests, with files from the gateway alone.
+#[test]
+fn people_read_the_document_on_the_reference_page() {
+    let upstream = service();
+    let table = "[services.contract]\ndocument = \"/v1/openapi.json\"\nentry = \"/api\"\nreference = \"/v1/docs\"\n\
+                 [openapi]\ntitle = \"People & <Teams>\"\n";
+    let gateway = Gateway::start(&configured(&upstream, table));
+    let page = gateway.get("/v1/docs");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let policy = page.header("content-security-policy").unwrap_or_default();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; "), "{policy}");
+    let tag = page.header("etag").expect("a tag").to_owned();
+    assert_eq!(gateway.send("GET", "/v1/docs", &[("If-None-Match", &tag)], b"").status, 304);
+    for (file, media_type) in [
+        ("reference.js", "text/javascript; charset=utf-8"),
+        ("swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+        ("swagger-ui.css", "text/css; charset=utf-8"),
+    ] {
+        let path = format!("/v1/docs/{file}");
+        let whole = gateway.get(&path);
+        assert_eq!((whole.status, whole.header("content-type")), (200, Some(media_type)), "{file}");
+        assert_eq!(whole.header("content-encoding"), None);
+        let compressed = gateway.send("GET", &path, &[("Accept-Encoding", "gzip")], b"");
+        if whole.body.len() > 10_000 {
+            assert_eq!(
+                (compressed.header("content-encoding"), compressed.header("vary")),
+                (Some("gzip"), whole.header("vary"))
+            );
+            assert!(compressed.body.len() * 3 < whole.body.len() && whole.text().contains("swagger"), "{file}");
+        }
+    }
+    for path in ["/v1/docs/", "/v1/docs/index.html", "/v1/docs2", "/docs"] {
+        assert_eq!(gateway.get(path).text(), format!("the service's own {path}"));
+    }
+    assert_eq!(gateway.get("/api").json()["_links"]["service-doc"]["href"], "/v1/docs");
+    let saw = look("reference.mjs", &[&gateway.url("/v1/docs")], "reference-page");
+    assert_eq!((&saw["title"], &saw["status"]), (&json!("People & <Teams>"), &json!("200")), "{saw}");
+    assert!(saw["heading"].as_str().is_some_and(|text| text.starts_with("People & <Teams>")), "{saw}");
+    assert!(saw["paths"].as_array().is_some_and(|paths| paths.contains(&json!("/users"))), "{saw}");
+    let origin = gateway.url("/");
+    assert_eq!((&saw["complaints"], &saw["origins"]), (&json!([]), &json!([origin.trim_end_matches('/')])), "{saw}");
+}
+
 #[test]
 fn check_reports_the_paths_of_the_contract() {
     let route = "[upstreams.people]\npeers = [\"127.0.0.1:1\"]\n[routes.own]\npath = \"/api\"\nupstream = \"people\"\n\
@@ -243,6 +286,10 @@ fn check_reports_the_paths_of_the_contract() {
     for (table, fault) in [
         ("[services.contract]\n", "services.contract has no document"),
         ("[services.contract]\ndocument = \"/a\"\nentry = \"/a\"\n", "would answer /a with two documents"),
+        (
+            "[services.contract]\ndocument = \"/a\"\nentry = \"/b\"\nreference = \"/b\"\n",
+            "would answer /b with two documents",
+        ),
         ("[services.contract]\ndocument = \"/a\"\nexcept = [\"usrs\"]\n", "did you mean \"users\"?"),
     ] {
         let said = super::command_line::refused_by_check(&format!("{route}{table}"));

@@ -27,6 +27,8 @@ pub(crate) const KEY: &str = "a-key-of-the-tests-and-of-nothing-else";
 pub(crate) const OTHER_KEY: &str = "another-key-of-the-tests-and-nothing-else";
 /// The message of a debug build if the independent checker can't confirm a page from its answers.
 const UNFOUNDED: &str = "a page does not follow from its answers";
+/// The target of the log line of a panic, which fails only its own request.
+const PANICKED: &str = "\"target\":\"cursorgate::panic\"";
 /// The number of attempts to start a gateway: another process may take its port first.
 const STARTS: usize = 5;
 /// The time without new lines after which the output counts as complete. At most `SETTLING_ROUNDS` such waits are made.
@@ -504,8 +506,9 @@ impl Drop for Gateway {
             eprintln!("--- the gateway's last words\n{}\n---", last.join("\n"));
             return;
         }
-        let unfounded: Vec<&String> = log.iter().filter(|line| line.contains(UNFOUNDED)).collect();
-        assert!(unfounded.is_empty(), "{unfounded:#?}");
+        let is_fault = |line: &&String| line.contains(UNFOUNDED) || line.contains(PANICKED);
+        let faults: Vec<&String> = log.iter().filter(is_fault).collect();
+        assert!(faults.is_empty(), "{faults:#?}");
     }
 }
 

@@ -61,7 +61,9 @@ pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, OldClients};
 pub use list::{AlsoAccepted, Mode, OverMax, Role, SortTerm, WhenEndUnproven};
 pub use openapi::{ItemSchema, OpenApiSettings};
 pub use rate_limit::{BrownoutEffect, BrownoutSettings, QuotaSettings, RateLimitSettings};
-pub use services::{CATALOG_PATH, CountedBy, OfferedListSettings, OperationType, ServiceCors, ServiceStoreSettings};
+pub use services::{
+    CATALOG_PATH, CountedBy, OfferedListSettings, OperationType, REFERENCE_FILES, ServiceCors, ServiceStoreSettings,
+};
 pub use store::{StoreKind, StoreUser};
 pub use tls::{ClientCertificate, KeyPairSettings, TlsVersion};
 pub use webhooks::{

@@ -1,5 +1,8 @@
 //! The public contract: the OpenAPI document of lists and services, the catalog of the API, and the entry, from which a
-//! client finds all lists. All three contain only what the client can reach under the host of its request.
+//! client finds all lists. All three contain only what the client can reach under the host of its request. The
+//! reference page shows the document to people.
+
+mod reference;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +12,7 @@ use http::{HeaderValue, Method, header};
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use serde_json::{Map, Value, json};
 
+use self::reference::ReferencePart;
 use super::per_snapshot::PerSnapshot;
 use cursorgate_config::settings::{CATALOG_PATH, PublicContractSettings, ServiceSettings};
 use cursorgate_gateway::{
@@ -67,7 +71,7 @@ impl Documents {
 impl Service for PublicContract {
     fn takes(&self, snapshot: &Snapshot, head: &RequestHeader) -> bool {
         let Some(contract) = &snapshot.services.contract else { return false };
-        contract.paths().any(|path| is_for(head, path))
+        (contract.paths().any(|path| is_for(head, path)) || reference::part(contract, head).is_some())
             && matches!(intended_method(head), Some(Method::GET | Method::HEAD))
     }
 
@@ -91,6 +95,11 @@ impl Service for PublicContract {
         let Some(contract) = &snapshot.services.contract else { return Ok(None) };
         let head = session.req_header();
         let call = ContractCall { snapshot, contract, client, head, target: target::read(head)? };
+        if let Some(part) = reference::part(contract, head) {
+            let response = call.reference(&part);
+            held.take(response.body.len())?;
+            return Ok(Some(ServiceAnswer::Whole(response.unless_matched(&head.headers))));
+        }
         let (media_type, body) = if is_for(head, &contract.document) {
             let documents = self.documents.get(snapshot, || Ok::<_, Failure>(Documents::default()))?;
             (JSON, documents.of(call.target.host.as_deref(), snapshot, contract))
@@ -133,6 +142,24 @@ impl ContractCall<'_> {
         LinkBase::new(&address, path).url("")
     }
 
+    /// Returns the link to the page about the API for people; `None` if there is none.
+    fn documentation(&self) -> Option<String> {
+        let PublicContractSettings { documentation, reference, .. } = self.contract;
+        documentation.clone().or_else(|| reference.as_deref().map(|path| self.own(path)))
+    }
+
+    /// Returns a part of the reference page.
+    fn reference(&self, part: &ReferencePart) -> Response {
+        let PublicContractSettings { document, reference, .. } = self.contract;
+        match part {
+            ReferencePart::Page => {
+                let (path, described) = (reference.as_deref().unwrap_or_default(), &self.snapshot.openapi);
+                reference::page(path, document, described.title(), described.servers())
+            }
+            ReferencePart::File(number) => reference::file(*number, &self.head.headers),
+        }
+    }
+
     /// Returns the names of the lists that the client can reach, each with the link to its first page. The link of a
     /// path with parameters is a template (RFC 6570).
     fn lists(&self) -> impl Iterator<Item = (&str, String)> {
@@ -148,12 +175,12 @@ impl ContractCall<'_> {
 
     /// Returns the catalog (RFC 9727): the description of the API, and its lists without parameters in their paths.
     fn catalog(&self) -> Bytes {
-        let PublicContractSettings { document, entry, documentation, .. } = self.contract;
+        let PublicContractSettings { document, entry, .. } = self.contract;
         let mut api = Map::new();
         api.insert("anchor".to_owned(), self.own(entry.as_deref().unwrap_or("/")).into());
         api.insert("service-desc".to_owned(), json!([{ "href": self.own(document), "type": JSON }]));
-        if let Some(documentation) = documentation {
-            api.insert("service-doc".to_owned(), json!([{ "href": documentation, "type": "text/html" }]));
+        if let Some(page) = self.documentation() {
+            api.insert("service-doc".to_owned(), json!([{ "href": page, "type": "text/html" }]));
         }
         let lists = self.lists().filter(|(_, link)| !link.contains('{'));
         api.insert("item".to_owned(), lists.map(|(name, link)| json!({ "href": link, "title": name })).collect());
@@ -162,13 +189,13 @@ impl ContractCall<'_> {
 
     /// Returns the entry: links to all lists and services.
     fn entry(&self) -> Bytes {
-        let PublicContractSettings { document, catalog, entry, documentation, .. } = self.contract;
+        let PublicContractSettings { document, catalog, entry, .. } = self.contract;
         let mut links = Map::new();
         let mut add = |relation: &str, link: Value| links.insert(relation.to_owned(), link);
         add("self", json!({ "href": self.own(entry.as_deref().unwrap_or("/")) }));
         add("service-desc", json!({ "href": self.own(document), "type": JSON }));
-        if let Some(documentation) = documentation {
-            add("service-doc", json!({ "href": documentation, "type": "text/html" }));
+        if let Some(page) = self.documentation() {
+            add("service-doc", json!({ "href": page, "type": "text/html" }));
         }
         if *catalog {
             add("api-catalog", json!({ "href": self.own(CATALOG_PATH) }));

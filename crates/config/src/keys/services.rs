@@ -318,7 +318,12 @@ table! {
         /// key there is none.
         pub entry: Key<String> => text(syntax::entry_path).example(r#""/api""#);
 
-        /// The URL of a page about the API for people, to which the catalog and the entry link.
+        /// The path of a page for people that shows the document with Swagger UI, under every host. Its files are below
+        /// this path. Without this key there is none.
+        pub reference: Key<String> => text(syntax::service_path).example(r#""/reference""#);
+
+        /// The URL of a page about the API for people, to which the catalog and the entry link. Default: the reference
+        /// page, if there is one.
         pub documentation: Key<String> => text(syntax::url).example(r#""https://docs.example.com/api""#);
 
         /// The names of the routes whose lists aren't described.

@@ -28,11 +28,21 @@ pub struct ServiceCors {
 /// The path of the API catalog (RFC 9727, section 2).
 pub const CATALOG_PATH: &str = "/.well-known/api-catalog";
 
+/// The names of the files of the reference page, below its path.
+pub const REFERENCE_FILES: [&str; 3] = ["reference.js", "swagger-ui-bundle.js", "swagger-ui.css"];
+
 impl PublicContractSettings {
-    /// Returns the paths that the service answers.
+    /// Returns the paths of the documents that the service answers with.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         let catalog = self.catalog.then_some(CATALOG_PATH);
         std::iter::once(self.document.as_str()).chain(catalog).chain(self.entry.as_deref())
+    }
+
+    /// Returns the paths of the reference page and of its files; none without the page.
+    pub fn reference_paths(&self) -> impl Iterator<Item = String> {
+        let page = self.reference.as_deref();
+        let files = page.into_iter().flat_map(|page| REFERENCE_FILES.map(|file| format!("{page}/{file}")));
+        page.map(str::to_owned).into_iter().chain(files)
     }
 
     /// Returns whether the list of this route is described.

@@ -5,10 +5,10 @@ use cursorgate_core::json::Document;
 
 #[derive(Debug)]
 pub(super) struct DocumentHead {
-    title: String,
+    pub(super) title: String,
     version: String,
     description: String,
-    servers: Vec<String>,
+    pub(super) servers: Vec<String>,
     /// The security schemes by name, in OpenAPI's form.
     security: Vec<(String, Document)>,
 }

@@ -124,6 +124,18 @@ pub struct ListStart {
 }
 
 impl OpenApi {
+    /// Returns the name of the API.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.head.title
+    }
+
+    /// Returns the URLs below which clients reach the paths of the document.
+    #[must_use]
+    pub fn servers(&self) -> &[String] {
+        &self.head.servers
+    }
+
     /// Describes routes from their settings. Faults of the documents that routes name are reported in `diagnostics`.
     pub(super) fn compile(settings: &Settings, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
         let mut names = Names::default();

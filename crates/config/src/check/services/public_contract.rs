@@ -21,10 +21,15 @@ pub(super) fn read(
     for route in &except {
         check_route(route, &lists, context);
     }
-    let entry = PUBLIC_CONTRACT.entry.located(written);
-    if let Some(entry) = entry.as_ref().filter(|entry| entry.value == document || entry.value == CATALOG_PATH) {
-        let message = format!("services.contract would answer {} with two documents", entry.value);
-        context.diagnostics.error(entry.at, message, "give `entry` another path");
+    let (entry, reference) = (PUBLIC_CONTRACT.entry.located(written), PUBLIC_CONTRACT.reference.located(written));
+    let mut taken = vec![document.clone(), CATALOG_PATH.to_owned()];
+    for (key, path) in [("entry", entry), ("reference", reference)] {
+        let Some(path) = path else { continue };
+        if taken.contains(&path.value) {
+            let message = format!("services.contract would answer {} with two documents", path.value);
+            context.diagnostics.error(path.at, message, format!("give `{key}` another path"));
+        }
+        taken.push(path.value);
     }
     let contract = PublicContractSettings {
         document,
@@ -33,6 +38,9 @@ pub(super) fn read(
     };
     for path in contract.paths() {
         context.warn_of_hidden(routes, path, "by GET ", "contract");
+    }
+    for path in contract.reference_paths() {
+        context.warn_of_hidden(routes, &path, "by GET ", "contract");
     }
     Some(contract)
 }

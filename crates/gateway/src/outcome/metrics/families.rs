@@ -37,7 +37,7 @@ const CURSOR_REASONS: [&str; 9] = {
 };
 
 /// The outcomes that aren't problem codes.
-const PLAIN_OUTCOMES: [&str; 16] = [
+const PLAIN_OUTCOMES: [&str; 17] = [
     "page",
     "not_modified",
     "passed",
@@ -45,6 +45,7 @@ const PLAIN_OUTCOMES: [&str; 16] = [
     "redirected",
     "preflight",
     "bulk",
+    "contract",
     "jobs",
     "exports",
     "webhooks",
