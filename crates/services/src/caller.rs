@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use cursorgate_config::{secret::Secret, settings::CountedBy};
 use cursorgate_gateway::{
+    Snapshot,
     identity::{
         KnownClient,
         answers::IdentityAnswer,
@@ -135,6 +136,20 @@ impl Caller {
             self.known.extend(found.map(|known| (rules.mark(), known)));
         }
         said
+    }
+
+    /// Returns the hash by which a service behind the gateway can name this client, which these rules must have given a
+    /// verified name. `said` is what the upstream says about its credentials.
+    pub(super) fn subject(
+        &self,
+        rules: &IdentityRules,
+        client: &Client,
+        snapshot: &Snapshot,
+        said: Option<&IdentityAnswer>,
+    ) -> Option<[u8; 32]> {
+        self.known(Some(rules)).filter(|known| known.is_verified)?;
+        let certificate = certificate(self.tls.as_deref(), &self.headers, snapshot, client.is_proxy);
+        rules.subject(RequestParts { headers: &self.headers, query: None, certificate, answer: said })
     }
 
     /// Returns the name that these rules have given to the client.

@@ -3,7 +3,7 @@
 use super::{CLIENTS, ONE, active, ask, deliveries, delivery, receiver, receiver::Receiver, services};
 use crate::harness::{
     Directory, eventually,
-    gateway::{Gateway, command},
+    gateway::{Gateway, Keys, command},
     list::{PLAIN, serve, users},
     upstream::{Exchange, Upstream},
 };
@@ -52,6 +52,77 @@ fn an_event_of_an_own_type_arrives_if_it_matches_its_schema() {
     assert_eq!(deliveries(&gateway, &endpoint.path, &[ONE]).len(), 1);
     assert_eq!(deliveries(&gateway, &other.path, &[ONE]).len(), 0);
     assert_eq!(upstream.requests().iter().filter(|request| request.path() == "/events").count(), 0);
+}
+
+/// A service names the client of an event by what the upstream says about the client's credentials. The endpoints of
+/// other clients don't get it, and those of the client get it whichever token has registered them.
+#[test]
+fn an_event_for_one_client_reaches_its_endpoints_and_the_operators() {
+    let list = serve(users(3));
+    let upstream = Upstream::start(move |exchange: &mut Exchange| {
+        if exchange.request.path() != "/me" {
+            return list(exchange);
+        }
+        let user = exchange.request.header("authorization").and_then(|token| token.strip_prefix("Bearer "));
+        let user = user.and_then(|token| token.split('-').next()).unwrap_or("nobody");
+        let id = if user == "carol" { json!(7) } else { json!(user) };
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], json!({ "id": id }).to_string().as_bytes())
+    });
+    let (directory, own, clients) = (Directory::new(), Receiver::start(), Receiver::start());
+    std::fs::write(directory.file("secret"), receiver::SECRET).expect("a file");
+    std::fs::write(directory.file("token"), TOKEN).expect("a file");
+    let identity = "identity = [\"answer:/id\", \"header:X-Api-Key\"]\nevents = [\"order.paid\"]\n";
+    let tables = format!(
+        "[server]\nidentity_answer = {{ upstream = \"legacy\", path = \"/me\" }}\n\
+         {TYPES}[services.webhooks.emit]\ntoken = \"file:{}\"\n[services.webhooks.endpoints.audit]\nurl = {:?}\n\
+         events = [\"order.paid\"]\nsecret = \"file:{}\"\n{CLIENTS}{identity}",
+        directory.file("token").display(),
+        own.url("/"),
+        directory.file("secret").display()
+    );
+    let services = services(&directory, &[own.port(), clients.port()], "", &tables);
+    let text = format!("{}{services}", PLAIN.configuration(upstream.address));
+    let gateway = Gateway::start_with(Keys::One, &text);
+    let sent = |token: &'static str| [("Authorization", token), ("X-Api-Key", "of-an-application")];
+    let users = [sent("Bearer alice-1"), sent("Bearer alice-2"), sent("Bearer bob-1"), sent("Bearer carol-1")];
+    let endpoints = users.each_ref().map(|user| active(&gateway, user, &clients.url("/"), &["order.paid"]));
+    let bearer = format!("Bearer {TOKEN}");
+    let emit = |gateway: &Gateway, id: u64, client: &Value| {
+        let event = json!({ "type": "order.paid", "id": id.to_string(), "client": client, "data": { "id": id } });
+        ask(gateway, "POST", "/events", &[("Authorization", &bearer)], &event)
+    };
+    for wrong in [json!(""), json!(7.5), json!(["alice"]), json!({})] {
+        let refused = emit(&gateway, 1, &wrong);
+        assert_eq!((refused.outcome().as_str(), &refused.json()["parameter"]), ("400 body_invalid", &json!("/client")));
+    }
+    for (id, client) in [(1, json!("alice")), (2, json!(7)), (3, json!("7")), (4, json!("mallory")), (5, Value::Null)] {
+        assert_eq!(emit(&gateway, id, &client).status, 202, "{client}");
+    }
+    let ids_of = |gateway: &Gateway, number: usize| {
+        let of_endpoint = deliveries(gateway, &endpoints[number].path, &users[number]);
+        let events = of_endpoint.iter().map(|sent| {
+            let path = format!("{}/deliveries/{}", endpoints[number].path, sent["id"].as_str().expect("an id"));
+            super::get(gateway, &path, &users[number])["payload"]["data"]["id"].as_u64().expect("an id")
+        });
+        let mut ids: Vec<u64> = events.collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!([0, 1, 2, 3].map(|number| ids_of(&gateway, number)), [vec![1, 5], vec![1, 5], vec![5], vec![2, 5]]);
+    eventually("the operator's events", || (own.events().len() == 5).then_some(()));
+
+    // The names are computed anew under a new key of cursors, so the earlier key can go.
+    drop(gateway);
+    let gateway = Gateway::start_with(Keys::Both, &text);
+    eventually("the endpoints are sealed anew", || {
+        let database = rusqlite::Connection::open(directory.file("webhooks/webhooks.sqlite3")).expect("the database");
+        let others = "SELECT count(*) FROM endpoints WHERE number <> 2";
+        database.query_row(others, [], |row| row.get(0)).is_ok_and(|left: u32| left == 0).then_some(())
+    });
+    drop(gateway);
+    let gateway = Gateway::start_with(Keys::Two, &text);
+    assert_eq!(emit(&gateway, 6, &json!("alice")).status, 202);
+    assert_eq!([0, 2].map(|number| ids_of(&gateway, number)), [vec![1, 5, 6], vec![5]]);
 }
 
 /// An endpoint gets only the events that meet its filter, which it can change.

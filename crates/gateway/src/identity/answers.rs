@@ -134,13 +134,13 @@ impl IdentityAnswers {
             AnswerPlace::Header(name) => {
                 let mut values = headers.get_all(name).iter();
                 let only = values.next().filter(|value| !value.is_empty() && values.next().is_none())?;
-                Some(Sha256::digest(only).into())
+                Some(hash_of(only))
             }
             AnswerPlace::Member(pointer) => {
                 let value = body.pointer(pointer)?;
                 let is_name = value.is_number() || value.as_str().is_some_and(|text| !text.is_empty());
                 // As JSON, the number 1 and the text "1" differ.
-                (is_name && is_exact(value)).then(|| Sha256::digest(value.to_string()).into())
+                (is_name && is_exact(value)).then(|| hash_of(value.to_string()))
             }
         };
         IdentityAnswer::Said(self.places.iter().map(said).collect())
@@ -152,6 +152,11 @@ impl IdentityAnswers {
         let at = self.places.iter().position(|known| known == place)?;
         said.get(at).copied().flatten()
     }
+}
+
+/// Returns the hash of a value in an answer: of the value of a header, or of a member as JSON.
+pub(super) fn hash_of(value: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(value).into()
 }
 
 #[cfg(test)]

@@ -7,14 +7,16 @@ use http::{
     header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION},
 };
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
     KnownClient,
-    answers::{IdentityAnswer, IdentityAnswers, SentCredentials},
+    answers::{self, IdentityAnswer, IdentityAnswers, SentCredentials},
+    exact::is_exact,
     tokens::TokenVerifier,
 };
-use cursorgate_config::settings::IdentityWord;
+use cursorgate_config::settings::{AnswerPlace, IdentityWord};
 
 /// What identifies the clients of a route or of a service. There is at least one word.
 #[derive(Debug)]
@@ -121,6 +123,48 @@ impl IdentityRules {
             }
         }
         is_named.then(|| KnownClient { name: hash.finalize().into(), is_verified, covered: self.headers.clone() })
+    }
+
+    /// Returns a hash of what the first word says about the client of a request. A service behind the gateway names the
+    /// client of an event by that value, see [`Self::subject_of`]. `None` if nobody vouches for the word, or if it says
+    /// nothing, or nothing that can be trusted.
+    pub fn subject(&self, request: RequestParts<'_>) -> Option<[u8; 32]> {
+        let word = self.words.first().filter(|word| word.is_verified())?;
+        let said = match word {
+            IdentityWord::Claim(claim) => {
+                let tokens = self.sources.tokens.as_ref()?;
+                tokens.bare_claim(request.headers.get(AUTHORIZATION)?.as_bytes(), claim)?
+            }
+            word => {
+                let WordFinding::Value(value) = self.said(word, request) else { return None };
+                value
+            }
+        };
+        Some(self.named(&said))
+    }
+
+    /// Returns the subject of the client for whom the first word says `value`; `None` if it never says this.
+    pub fn subject_of(&self, value: &Value) -> Option<[u8; 32]> {
+        let text = value.as_str().filter(|text| !text.is_empty());
+        let is_name = text.is_some() || value.is_number() && is_exact(value);
+        match self.words.first()? {
+            IdentityWord::Certificate => Some(self.named(text?.as_bytes())),
+            IdentityWord::Claim(_) => is_name.then(|| self.named(value.to_string().as_bytes())),
+            IdentityWord::Answer(AnswerPlace::Header(_)) => Some(self.named(&answers::hash_of(text?))),
+            IdentityWord::Answer(AnswerPlace::Member(_)) => {
+                is_name.then(|| self.named(&answers::hash_of(value.to_string())))
+            }
+            IdentityWord::Cookie(_) | IdentityWord::Header(_) | IdentityWord::Parameter(_) => None,
+        }
+    }
+
+    /// Returns whether services can name clients by the first word.
+    pub fn have_subjects(&self) -> bool {
+        self.words.first().is_some_and(IdentityWord::is_verified)
+    }
+
+    fn named(&self, said: &[u8]) -> [u8; 32] {
+        Sha256::new_with_prefix(self.mark).chain_update(said).finalize().into()
     }
 
     fn said(&self, word: &IdentityWord, request: RequestParts<'_>) -> WordFinding {

@@ -163,6 +163,16 @@ impl TokenVerifier {
         serde_json::to_vec(&(claims.get("iss"), rights, value)).ok()
     }
 
+    /// Returns a claim of a verified token as JSON, without its issuer and rights. `None` also without a configured
+    /// issuer, because two issuers can give the same name to two clients.
+    pub fn bare_claim(&self, authorization: &[u8], claim: &str) -> Option<Vec<u8>> {
+        self.issuer.as_ref()?;
+        let claims = self.verified(authorization)?;
+        let value = claims.get(claim)?;
+        let is_name = value.is_number() || value.as_str().is_some_and(|text| !text.is_empty());
+        (is_name && is_exact(value)).then(|| value.to_string().into_bytes())
+    }
+
     fn verified(&self, authorization: &[u8]) -> Option<Map<String, Value>> {
         let token = bearer(authorization)?;
         let header = decode_header(token).ok()?;

@@ -109,6 +109,8 @@ struct WebhookCall<'c> {
     client: [u8; 32],
     /// The names of the client under each cursor key. The name under the signing key is the first.
     owners: Vec<String>,
+    /// The hash of the client as services behind the gateway name it; `None` if they can't.
+    subject: Option<[u8; 32]>,
 }
 
 /// Returns the settings for a request that emits an event; `None` for any other request.
@@ -160,7 +162,7 @@ impl Service for Webhooks {
         outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         if let Some((settings, emit)) = emitting(snapshot, session.req_header()) {
-            let emitted = self.emit(session, settings, emit, held).await?;
+            let emitted = self.emit(session, snapshot, (settings, emit), held).await?;
             return Ok(Some(ServiceAnswer::Whole(emitted)));
         }
         let call =
@@ -204,10 +206,11 @@ impl Webhooks {
     async fn emit(
         &self,
         session: &mut ServerSession,
-        settings: &WebhookSettings,
-        emit: &EmitRequestSettings,
+        snapshot: &Snapshot,
+        configured: (&WebhookSettings, &EmitRequestSettings),
         held: &MemoryShare,
     ) -> Result<Response, Failure> {
+        let (settings, emit) = configured;
         if !has_token(session.req_header(), emit) {
             let detail = "send Authorization: Bearer with the token of services.webhooks.emit";
             return Err(Box::new(Problem::new(Code::CredentialsRefused, detail)).into());
@@ -215,7 +218,7 @@ impl Webhooks {
         let limits = BodyLimits { depth: EMITTED_DEPTH, ..BODY };
         let body = body::read(session, limits, held).await?.into_bytes();
         let emitted: EmittedEvent = request::read(&body, r#"{"type":"order.paid","id":"42","data":{}}"#)?;
-        let event = emitted.checked(settings).map_err(|fault| {
+        let event = emitted.checked(snapshot, settings).map_err(|fault| {
             self.inner.gateway().vitals.webhooks().emit(false, 1);
             Box::new(Problem::new(Code::BodyInvalid, fault.detail).with_parameter(fault.place))
         })?;
@@ -288,9 +291,10 @@ impl Webhooks {
         let (Some(id), Some(secrets), Some(owner)) = (new_id(), SigningSecrets::new(), call.owners.first()) else {
             return Err(Failure::logged(Code::Internal, FAILED, "no random bytes, or no key".to_owned()));
         };
-        let parts = SealedParts::new(call.client, url, secrets);
+        let parts = SealedParts::new(call.client, call.subject, url, secrets);
         let endpoint = Endpoint {
             owner: Some(owner.clone()),
+            subject: parts.subject(call.keys),
             state: EndpointState::Unverified,
             is_verified: false,
             disabled_by: None,
@@ -633,10 +637,11 @@ async fn identify<'c>(
         caller.headers.insert(header::HOST, host);
     }
     let rules = snapshot.service_identities.webhooks.as_ref();
-    caller.identify(&[rules], target.query.as_deref(), client, call).await;
+    let said = caller.identify(&[rules], target.query.as_deref(), client, call).await;
+    let subject = rules.and_then(|rules| caller.subject(rules, client, snapshot, said.as_deref()));
     let client = caller.owner_at(by(snapshot, clients), "");
     let (method, query, owners) = (head.method.clone(), target.query, owners(keys, &client));
-    Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners })
+    Ok(WebhookCall { snapshot, settings, clients, keys, resource, method, query, caller, client, owners, subject })
 }
 
 fn sealed(keys: &KeyRing, parts: &SealedParts, id: &str) -> Result<Vec<u8>, Failure> {

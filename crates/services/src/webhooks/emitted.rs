@@ -9,7 +9,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
-use super::{event::Event, events::Events};
+use super::{
+    endpoint::subjects,
+    event::{Audience, Event},
+    events::Events,
+};
 use crate::id::new_id;
 use cursorgate_config::settings::WebhookSettings;
 use cursorgate_gateway::{Snapshot, runtime::clock, session::service::EventSink};
@@ -41,6 +45,8 @@ pub(super) struct EmittedEvent {
     kind: String,
     /// A name of the event that the service chooses; `None` for an event that is never repeated.
     id: Option<String>,
+    /// The client whose endpoints get the event, by the value of the first word of `identity`; `None` for all clients.
+    client: Option<Value>,
     data: Value,
 }
 
@@ -68,15 +74,33 @@ impl EmittedEvent {
     }
 
     /// Creates the event. Two events with the same type and `id` are the same event.
-    pub(super) fn checked(self, settings: &WebhookSettings) -> Result<Event, EmitFault> {
+    pub(super) fn checked(self, snapshot: &Snapshot, settings: &WebhookSettings) -> Result<Event, EmitFault> {
         let fault = |place, detail| EmitFault { place, detail };
         let known = settings.types.iter().find(|own| own.kind == self.kind);
         let known = known.ok_or_else(|| fault("/type", format!("there is no type of events {:?}", self.kind)))?;
         known.schema.check(&self.data).map_err(|detail| fault("/data", detail))?;
         let cause = self.id.or_else(new_id);
         let cause = cause.ok_or_else(|| fault("/id", "no random bytes for an id: write one".to_owned()))?;
-        Ok(Event::own(known, &cause, clock::unix_seconds(), &self.data))
+        let audience = match &self.client {
+            None => Audience::All,
+            Some(client) => subject(client, snapshot)
+                .map(Audience::Subject)
+                .map_err(|detail| fault("/client", detail.to_owned()))?,
+        };
+        Ok(Event::own(known, &cause, clock::unix_seconds(), audience, &self.data))
     }
+}
+
+/// Returns the names of the client for whom the first word of `identity` says `client`, one for each cursor key.
+fn subject(client: &Value, snapshot: &Snapshot) -> Result<Vec<String>, &'static str> {
+    let rules = snapshot.service_identities.webhooks.as_ref().filter(|rules| rules.have_subjects());
+    let rules = rules.ok_or(
+        "clients of webhooks have no verified names: begin `identity` of services.webhooks.clients with jwt:, answer: or \
+         certificate",
+    )?;
+    let subject =
+        rules.subject_of(client).ok_or("the client must be a text or a whole number, as `identity` says it")?;
+    Ok(snapshot.keys.as_deref().map(|keys| subjects(keys, &subject)).unwrap_or_default())
 }
 
 #[async_trait]
@@ -94,9 +118,10 @@ impl EventSink for Events {
                 _ if place >= MOST_EVENTS => refuse("the answer has more than 8 events"),
                 Err(fault) => refuse(fault),
                 // What a schema finds can quote the data, which don't belong into a log.
-                Ok(event) => match event.checked(settings) {
+                Ok(event) => match event.checked(snapshot, settings) {
                     Ok(event) => events.push(event),
                     Err(EmitFault { place: "/data", .. }) => refuse("its data don't match the schema of its type"),
+                    Err(EmitFault { place: "/client", .. }) => refuse("no client can have this name"),
                     Err(_) => refuse("there is no such type"),
                 },
             }

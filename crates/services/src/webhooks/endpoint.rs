@@ -20,6 +20,10 @@ use cursorgate_gateway::runtime::clock;
 /// with it.
 pub(super) const NAME: &str = "webhooks";
 
+/// The kinds of names of clients.
+const OWNER: &str = "owner";
+const SUBJECT: &str = "subject";
+
 /// The prefix of the ids of the operator's endpoints. It can't occur in the ids of clients' endpoints, which consist of
 /// hexadecimal digits.
 const OF_OPERATOR: &str = "config:";
@@ -85,6 +89,8 @@ pub(super) struct Endpoint {
     pub(super) id: String,
     /// The name of the endpoint's client, which is a hash under a cursor key; `None` for an endpoint of the operator.
     pub(super) owner: Option<String>,
+    /// The client as services behind the gateway name it, as a hash under a cursor key; `None` if they can't.
+    pub(super) subject: Option<String>,
     pub(super) state: EndpointState,
     /// True if the endpoint has answered a challenge at its current URL.
     pub(super) is_verified: bool,
@@ -107,13 +113,16 @@ pub(super) struct Endpoint {
 pub(super) struct SealedParts {
     /// The hash that names the client, in base64.
     client: String,
+    /// The hash of the client as services behind the gateway name it, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
     pub(super) url: String,
     pub(super) secrets: SigningSecrets,
 }
 
 impl SealedParts {
-    pub(super) fn new(client: [u8; 32], url: String, secrets: SigningSecrets) -> Self {
-        Self { client: STANDARD.encode(client), url, secrets }
+    pub(super) fn new(client: [u8; 32], subject: Option<[u8; 32]>, url: String, secrets: SigningSecrets) -> Self {
+        Self { client: STANDARD.encode(client), subject: subject.map(|subject| STANDARD.encode(subject)), url, secrets }
     }
 
     /// Seals the parts of the endpoint `id` by the key that signs cursors. Returns `None` if sealing fails.
@@ -132,7 +141,12 @@ impl SealedParts {
 
     /// Returns the name of the client under the key that signs cursors; `None` if it can't be computed.
     pub(super) fn owner(&self, keys: &KeyRing) -> Option<String> {
-        keys.stored_name(keys.signing_number(), NAME, "owner", &STANDARD.decode(&self.client).ok()?)
+        keys.stored_name(keys.signing_number(), NAME, OWNER, &STANDARD.decode(&self.client).ok()?)
+    }
+
+    /// Returns the client as services name it, under the key that signs cursors; `None` if they can't name it.
+    pub(super) fn subject(&self, keys: &KeyRing) -> Option<String> {
+        keys.stored_name(keys.signing_number(), NAME, SUBJECT, &STANDARD.decode(self.subject.as_ref()?).ok()?)
     }
 }
 
@@ -144,7 +158,13 @@ fn seal_name(id: &str) -> String {
 
 /// Returns the names of a client under each cursor key. The name under the signing key is the first.
 pub(super) fn owners(keys: &KeyRing, client: &[u8; 32]) -> Vec<String> {
-    names(keys, "owner", client)
+    names(keys, OWNER, client)
+}
+
+/// Returns the names of a client as services behind the gateway name it, under each cursor key. The name under the
+/// signing key is the first.
+pub(super) fn subjects(keys: &KeyRing, subject: &[u8; 32]) -> Vec<String> {
+    names(keys, SUBJECT, subject)
 }
 
 /// Returns the names of a stored value under each cursor key. The name under the signing key is the first.
@@ -238,7 +258,7 @@ mod tests {
         };
         let (before, both, after) = (ring(1, &[(1, 1)]), ring(2, &[(1, 1), (2, 2)]), ring(2, &[(2, 2)]));
         let (client, url) = ([7; 32], "https://a.example/canary".to_owned());
-        let parts = SealedParts::new(client, url, SigningSecrets::new().unwrap());
+        let parts = SealedParts::new(client, None, url, SigningSecrets::new().unwrap());
         let sealed = parts.seal(&before, "a").unwrap();
         assert!(!sealed.windows(6).any(|part| part == b"canary"));
         assert!(

@@ -25,6 +25,9 @@ pub(crate) enum Audience {
     All,
     /// The endpoints of the operator, and of the owners with these names. A client has a name for each cursor key.
     Client(Vec<String>),
+    /// The endpoints of the operator, and of the clients that a service behind the gateway names so. A name has one
+    /// form for each cursor key.
+    Subject(Vec<String>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,13 +65,19 @@ impl Event {
         Self::of_word(kind.word(), cause, created, audience, data)
     }
 
-    /// Creates an event of an operator's own type, for all endpoints that ask for it.
-    pub(super) fn own(kind: &OwnEventType, cause: &str, created: u64, data: &serde_json::Value) -> Self {
+    /// Creates an event of an operator's own type.
+    pub(super) fn own(
+        kind: &OwnEventType,
+        cause: &str,
+        created: u64,
+        audience: Audience,
+        data: &serde_json::Value,
+    ) -> Self {
         let OwnEventType { kind, version, .. } = kind;
         let payload = Payload { kind, version: version.as_deref(), timestamp: clock::rfc3339(created), data };
         // Serializing JSON never fails.
         let payload = serde_json::to_string(&payload).unwrap_or_default();
-        Self { payload, ..Self::of_word(kind, cause, created, Audience::All, &()) }
+        Self { payload, ..Self::of_word(kind, cause, created, audience, &()) }
     }
 
     /// Returns the id.

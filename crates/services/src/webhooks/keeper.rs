@@ -258,7 +258,7 @@ fn reseal(tables: &mut WebhookTables<'_>, keys: &KeyRing) -> Result<(), Database
     for mut endpoint in tables.sealed_by_others(number)? {
         let Some(parts) = SealedParts::open(keys, &endpoint.id, &endpoint.sealed) else { continue };
         let (Some(owner), Some(sealed)) = (parts.owner(keys), parts.seal(keys, &endpoint.id)) else { continue };
-        (endpoint.owner, endpoint.sealed) = (Some(owner), sealed);
+        (endpoint.owner, endpoint.subject, endpoint.sealed) = (Some(owner), parts.subject(keys), sealed);
         tables.change(&endpoint, number)?;
     }
     Ok(())

@@ -25,7 +25,7 @@ use crate::{
 use cursorgate_config::settings::EndpointFilter;
 
 /// The SQL scripts that create and change the tables in SQLite, one for each version.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     "
 CREATE TABLE endpoints (
     id TEXT PRIMARY KEY,
@@ -134,9 +134,14 @@ ALTER TABLE endpoints ADD COLUMN disabled_at INTEGER;
 -- The conditions of an endpoint of a client for events, as JSON; missing if there are none.
 ALTER TABLE endpoints ADD COLUMN filter TEXT;
 ",
+    "
+-- The name of the client by which services emit events for it, as a hash; missing if it has none.
+ALTER TABLE endpoints ADD COLUMN subject TEXT;
+CREATE INDEX endpoints_by_subject ON endpoints (subject) WHERE subject IS NOT NULL;
+",
 ];
 
-const COLUMNS: &str = "id, owner, state, verified, disabled_by, disabled_at, events, filter, created, sealed";
+const COLUMNS: &str = "id, owner, subject, state, verified, disabled_by, disabled_at, events, filter, created, sealed";
 
 /// The largest number of endpoints that a query returns. A client can't have more endpoints than this.
 const MOST_LISTED: usize = 1_000;
@@ -298,8 +303,9 @@ impl WebhookTables<'_> {
             return Ok(Registered::AllAreFull);
         }
         self.transaction.execute(
-            "INSERT INTO endpoints (id, owner, counted, network, state, verified, events, created, number, sealed, filter)
-             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO endpoints (id, owner, counted, network, state, verified, events, created, number, sealed, filter,
+                 subject)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10, ?11)",
             values![
                 &endpoint.id,
                 &endpoint.owner,
@@ -311,6 +317,7 @@ impl WebhookTables<'_> {
                 number,
                 endpoint.sealed.as_slice(),
                 &written(&endpoint.filter)?,
+                &endpoint.subject,
             ],
         )?;
         Ok(Registered::Added)
@@ -320,7 +327,7 @@ impl WebhookTables<'_> {
     pub(super) fn change(&mut self, endpoint: &Endpoint, number: u32) -> Result<(), DatabaseFault> {
         self.transaction.execute(
             "UPDATE endpoints SET owner = ?2, state = ?3, verified = ?4, disabled_by = ?5, events = ?6, number = ?7,
-                 sealed = ?8, disabled_at = ?9, filter = ?10,
+                 sealed = ?8, disabled_at = ?9, filter = ?10, subject = ?11,
                  failing_since = CASE WHEN state = ?3 THEN failing_since END
              WHERE id = ?1",
             values![
@@ -334,6 +341,7 @@ impl WebhookTables<'_> {
                 endpoint.sealed.as_slice(),
                 endpoint.disabled_at.map(whole),
                 &written(&endpoint.filter)?,
+                &endpoint.subject,
             ],
         )?;
         Ok(())
@@ -396,15 +404,24 @@ impl WebhookTables<'_> {
 
     /// Returns the endpoints of a client, the oldest first. `owners` are the client's names, one for each cursor key.
     pub(super) fn of_client(&mut self, owners: &[String]) -> Result<Vec<Endpoint>, DatabaseFault> {
-        if owners.is_empty() {
+        self.of_names("owner", owners)
+    }
+
+    /// Returns the endpoints of the client that services name so, the oldest first.
+    pub(super) fn of_subject(&mut self, subjects: &[String]) -> Result<Vec<Endpoint>, DatabaseFault> {
+        self.of_names("subject", subjects)
+    }
+
+    fn of_names(&mut self, column: &str, names: &[String]) -> Result<Vec<Endpoint>, DatabaseFault> {
+        if names.is_empty() {
             return Ok(Vec::new());
         }
-        let places = places(1, owners.len());
+        let places = places(1, names.len());
         let query = format!(
-            "SELECT {COLUMNS} FROM endpoints WHERE owner IN ({places}) ORDER BY created, rowid LIMIT {MOST_LISTED}"
+            "SELECT {COLUMNS} FROM endpoints WHERE {column} IN ({places}) ORDER BY created, rowid LIMIT {MOST_LISTED}"
         );
-        let owners: Vec<SqlValue<'_>> = owners.iter().map(SqlValue::from).collect();
-        self.transaction.rows(&query, &owners)?.into_iter().map(read).collect()
+        let names: Vec<SqlValue<'_>> = names.iter().map(SqlValue::from).collect();
+        self.transaction.rows(&query, &names)?.into_iter().map(read).collect()
     }
 
     /// Returns the endpoints of all clients that are active, or are disabled after they were verified.
@@ -471,6 +488,7 @@ fn read(mut row: Row) -> Result<Endpoint, DatabaseFault> {
     Ok(Endpoint {
         id: row.take("id")?,
         owner: row.take("owner")?,
+        subject: row.take("subject")?,
         // The fallback is never used, because the table permits only the words of states.
         state: EndpointState::of(&state).unwrap_or(EndpointState::Disabled),
         is_verified: row.take("verified")?,

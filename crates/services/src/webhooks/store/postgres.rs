@@ -13,7 +13,7 @@ use cursorgate_config::settings::{PostgresSettings, ServiceStoreSettings};
 
 /// The tables, with the lock `cursorgw`.
 const TABLE_SET: TableSet = TableSet {
-    steps: &[TABLES, TURNS, DISABLED_AT, FILTER],
+    steps: &[TABLES, TURNS, DISABLED_AT, FILTER, SUBJECT],
     schema: Some("cursorgate_webhooks"),
     lock: 0x6375_7273_6f72_6777,
 };
@@ -104,6 +104,11 @@ ALTER TABLE endpoints ADD COLUMN tested_at bigint NOT NULL DEFAULT 0;
 const DISABLED_AT: &str = "ALTER TABLE endpoints ADD COLUMN disabled_at bigint;";
 
 const FILTER: &str = "ALTER TABLE endpoints ADD COLUMN filter text;";
+
+const SUBJECT: &str = "
+ALTER TABLE endpoints ADD COLUMN subject text;
+CREATE INDEX endpoints_by_subject ON endpoints (subject) WHERE subject IS NOT NULL;
+";
 
 impl WebhookStore {
     /// Creates the store without a connection. The first operation connects, so a process can start while the server is

@@ -279,6 +279,7 @@ impl WebhookTables<'_> {
         if subscribers.of_clients.contains(&event.kind) {
             receivers.extend(match &event.audience {
                 Audience::Client(owners) => self.of_client(owners)?,
+                Audience::Subject(subjects) => self.of_subject(subjects)?,
                 Audience::All => self.of_clients()?,
             });
         }

@@ -43,6 +43,7 @@ fn endpoint(id: &str, owner: &str, state: EndpointState) -> Endpoint {
     Endpoint {
         id: id.to_owned(),
         owner: Some(owner.to_owned()),
+        subject: None,
         state,
         is_verified: state == EndpointState::Active,
         disabled_by: None,
