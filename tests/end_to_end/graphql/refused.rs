@@ -63,6 +63,8 @@ fn hostile_queries_are_refused_before_a_list_is_read() {
         assert!(matches!(answer.status, 400 | 413) && body.get("data").is_none(), "{shown}: {answer:?}");
     }
     assert_eq!(lists.upstream.count(), 0, "no list was read");
+    let twice = lists.post(&[OWN], &json!({ "query": "mutation { x }" })).json();
+    assert_eq!(twice["errors"].as_array().map(Vec::len), Some(1), "{twice}");
     // A batch is an array instead of an object, so it is refused.
     let batch = lists.gateway.send("POST", "/graphql", &[JSON], b"[{\"query\":\"{ users { totalCount } }\"}]");
     assert_eq!(batch.outcome(), "400 body_invalid");

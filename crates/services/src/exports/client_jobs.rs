@@ -83,7 +83,10 @@ impl ClientJobs<'_> {
     pub(super) async fn find(&self, id: &str) -> Result<ExportJob, Failure> {
         let found = self.store.find(id, &self.owners).await.map_err(store_failed)?;
         found.filter(|job| self.list.is_of(job)).ok_or_else(|| {
-            let detail = format!("there is no such {} of this client: it may have been removed", self.words.one);
+            let detail = format!(
+                "there is no such {} of this client under this host and port: it may have been removed",
+                self.words.one
+            );
             Box::new(Problem::new(self.words.not_found, detail)).into()
         })
     }

@@ -260,6 +260,8 @@ async fn finish(
     if data == async_graphql::Value::Null {
         // Validation failed and no field ran. A field that runs reports its faults beside the data, so the data isn't
         // null then.
+        // A mutation breaks two rules of the validation, which say the same of the same place.
+        errors.dedup_by(|one, other| one.message == other.message && one.locations == other.locations);
         errors.truncate(MOST_FAULTS);
         let errors = errors.into_iter().map(|error| coded(error, Code::QueryInvalid.as_str()));
         return Err(QueryRefusal::Errors(errors.collect()));

@@ -25,8 +25,9 @@ use cursorgate_config::{
 ///   (<https://learn.microsoft.com/aspnet/core/data/ef-mvc/sort-filter-page>), `LoopBack` and Prisma;
 /// - `startIndex`: SCIM (RFC 7644, section 3.4.2.4) and `OpenSearch`; `maxResults`, `nextToken`: Google and AWS;
 /// - `itemsPerPage`: API Platform; `pagination`: Strapi; `pagelen`: Bitbucket; `firstResult`: JPA and Camunda;
-/// - `continuationToken`, `nextPageToken`: Azure and Google.
-const PAGING: [&str; 45] = [
+/// - `continuationToken`, `nextPageToken`: Azure and Google;
+/// - `afterKey`, `lastId`, `lastKey`: the last item of the page before, in services of their own.
+const PAGING: [&str; 48] = [
     "$limit",
     "$offset",
     "$skip",
@@ -40,6 +41,7 @@ const PAGING: [&str; 45] = [
     "_per_page",
     "_size",
     "_start",
+    "after_key",
     "continuation_token",
     "continue",
     "cursor",
@@ -49,6 +51,8 @@ const PAGING: [&str; 45] = [
     "first_result",
     "items_per_page",
     "last",
+    "last_id",
+    "last_key",
     "limit",
     "max_results",
     "next_page_token",
