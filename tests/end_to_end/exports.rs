@@ -557,6 +557,46 @@ fn limits_of_clients_slow_an_export_down() {
 
 /// An export reads pages of the size with which the list takes the fewest requests, whatever clients may ask for. After
 /// a failure they are no larger than clients may ask for.
+/// Items that come where the export has been, and others that leave before it is there, make both totals larger than the
+/// result. The last place by the total shows that the export has reached the end.
+#[test]
+fn an_export_of_a_list_that_grows_and_shrinks_is_complete() {
+    for at_once in [1, 4] {
+        let user = |id: usize| format!(r#"{{"id":{id},"name":"user {id}"}}"#);
+        let list: Vec<usize> = (100_000..100_600).collect();
+        let changing = Arc::new(Mutex::new((list.clone(), 0_usize, HashSet::new())));
+        let changed = Arc::clone(&changing);
+        let upstream = Upstream::start(move |exchange| {
+            let mut changing = changing.lock().expect("no panic");
+            let (list, asked, left) = &mut *changing;
+            *asked += 1;
+            // The request before the export and its first page see the list as it is.
+            if *asked > 2 {
+                let next = list[0] - 1;
+                list.splice(0..0, [next - 2, next - 1, next]);
+                let leaving = list.len() - 10 - *asked % 5;
+                left.insert(list.remove(leaving));
+            }
+            let page = body(exchange, &list.iter().map(|id| user(*id)).collect::<Vec<_>>());
+            exchange.reply("200 OK", &[JSON], page.as_bytes())
+        });
+        let place = Place::directory();
+        let configuration = PLAIN.configuration(upstream.address).replacen("max = 200", "max = 20", 1);
+        let gateway = Gateway::start(&format!("{configuration}{}", place.table(&format!("at_once = {at_once}"))));
+        let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+        let document = finished(&gateway, &job, &[ONE]);
+        let closing = &document["closing"];
+        let items = document["items"].as_u64();
+        assert!(items < closing["totalBefore"].as_u64() && items < closing["totalAfter"].as_u64(), "{document}");
+        assert_eq!((&closing["complete"], &closing["totalChanged"]), (&json!(true), &json!(true)), "{document}");
+        let text = result(&gateway, &job, &[ONE]).text().to_owned();
+        let left = changed.lock().expect("no panic").2.clone();
+        let mut stayed = list.iter().filter(|id| !left.contains(id));
+        assert!(stayed.all(|id| text.contains(&user(*id))), "{at_once}: no item is lost");
+        assert_eq!(text.lines().collect::<HashSet<_>>().len(), text.lines().count(), "{at_once}: none comes twice");
+    }
+}
+
 #[test]
 fn an_export_reads_pages_of_the_size_that_takes_the_fewest_requests() {
     for fails in [false, true] {

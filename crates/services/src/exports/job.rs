@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::format::{Compression, ExportFormat, Formulas};
+use crate::page::hex;
 use cursorgate_config::settings::EventType;
 use cursorgate_gateway::runtime::clock;
 
@@ -210,6 +212,12 @@ pub(super) struct JobProgress {
     pub(super) total_before: Option<u64>,
     /// The list's total after the last page was read; `None` before that, and if the total couldn't be read.
     pub(super) total_after: Option<u64>,
+    /// A hash of the last item of the list's last part so far; `None` before the first item of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_item: Option<String>,
+    /// True if the last place by `total_after` had the last item.
+    #[serde(default)]
+    pub(super) end_seen: bool,
     /// The number of attempts at the whole job: 1, and 1 more for each page that failed.
     pub(super) attempts: u32,
     /// The number of failed attempts to read the next page.
@@ -277,6 +285,12 @@ impl JobProgress {
         }
     }
 
+    /// Returns the hash of the last item of the list's last part, after a page of `part` with these items.
+    pub(super) fn last_item_after(&self, part: usize, items: &[Bytes]) -> Option<String> {
+        let last = items.last().filter(|_| self.is_last_part(part));
+        last.map(|item| hash_of(item)).or_else(|| self.last_item.clone())
+    }
+
     /// Returns whether all pages so far are proven and each is `exact` or `checked`.
     pub(super) fn is_proven(&self) -> bool {
         self.unproven == 0 && matches!(self.level(), Some("exact" | "checked"))
@@ -320,6 +334,7 @@ impl JobProgress {
     /// Joins all parts after this one to it, without what was read of them: no page shows where this part ends.
     pub(super) fn join_after(&mut self, part: usize) {
         let JobPlace::Parts(parts) = &mut self.next else { return };
+        self.last_item = None;
         for dropped in parts.drain(part + 1..) {
             self.items = self.items.saturating_sub(dropped.items);
             self.bytes = self.bytes.saturating_sub(dropped.bytes);
@@ -361,7 +376,13 @@ impl JobProgress {
 
     /// Returns whether the totals say that the list has more items than the result. A list that changes during its
     /// export can have one total before and another one after, so both must say it. A single total counts alone.
+    ///
+    /// In a list that has changed, items that came where the export had been look like lost ones. The last place by the
+    /// total then tells whether the export has reached the end.
     fn lacks_items(&self) -> bool {
+        if self.end_seen && self.total_before != self.total_after {
+            return false;
+        }
         let totals = [self.total_before, self.total_after].into_iter().flatten();
         totals.min().is_some_and(|total| total > self.items)
     }
@@ -723,6 +744,11 @@ impl ExportJob {
     }
 }
 
+/// Returns the hash by which an item is compared.
+pub(super) fn hash_of(item: &[u8]) -> String {
+    hex(&Sha256::digest(item))
+}
+
 /// Returns whether a string can be the id of a job: 32 hexadecimal digits in lower case.
 pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -799,17 +825,22 @@ mod tests {
 
     #[test]
     fn an_export_whose_totals_or_end_contradict_its_items_is_not_complete() {
-        for (items, before, after, end_unproven, complete) in [
-            (100, Some(100), Some(100), false, true),
-            (100, None, None, false, true),
-            (100, Some(257), Some(257), false, false),
-            (100, Some(257), None, false, false),
-            (100, None, None, true, false),
+        for (items, before, after, end_unproven, end_seen, complete) in [
+            (100, Some(100), Some(100), false, false, true),
+            (100, None, None, false, false, true),
+            (100, Some(257), Some(257), false, false, false),
+            (100, Some(257), None, false, false, false),
+            (100, None, None, true, false, false),
             // Items came or left during the export.
-            (100, Some(100), Some(103), false, true),
-            (100, Some(103), Some(100), false, true),
+            (100, Some(100), Some(103), false, false, true),
+            (100, Some(103), Some(100), false, false, true),
+            (100, Some(103), Some(105), false, false, false),
+            (100, Some(103), Some(105), false, true, true),
+            (100, Some(103), Some(105), true, true, false),
+            (100, Some(103), Some(103), false, true, false),
         ] {
             let mut job = job();
+            job.progress.end_seen = end_seen;
             job.progress.add_standing("checked", false);
             (job.progress.items, job.progress.end_unproven) = (items, end_unproven);
             (job.progress.total_before, job.progress.total_after) = (before, after);

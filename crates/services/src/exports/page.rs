@@ -141,6 +141,14 @@ impl PageReader<'_> {
         Ok((answer, total))
     }
 
+    /// Returns the item at the last place by the list's total; `None` if that place has none, if items follow it, or if
+    /// it can't be asked for.
+    pub(super) async fn last_item(&self, total: u64) -> Option<Bytes> {
+        let part = ListPart { at: Some(total.checked_sub(1)?), ..ListPart::default() };
+        let page = self.page(None, &part).await.ok()?;
+        page.items.last().filter(|_| page.next.is_none()).cloned()
+    }
+
     fn route(&self) -> Result<Arc<Route>, PageFault> {
         let JobDefinition { host, normal_path, .. } = self.definition;
         let found = find_list(self.snapshot, host.as_deref(), normal_path);

@@ -14,7 +14,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
     items,
-    job::{DuePage, JobDefinition, JobFault, JobPlace, JobProgress},
+    job::{DuePage, JobDefinition, JobFault, JobPlace, JobProgress, hash_of},
     page::{ExportPage, PageFault, PageReader},
     store::JobStoreFault,
     work::{Interruption, JobWork},
@@ -208,6 +208,14 @@ impl ExportRun {
         if is_last && (page.total.is_some() || progress.total_before.is_some()) {
             // If the request fails, only the total is unknown. The result is complete nevertheless.
             progress.total_after = reader.read().probe().await.ok().and_then(|(_, total)| total);
+            let last = progress.last_item_after(due.part, &page.items);
+            // Test: `an_export_of_a_list_that_grows_and_shrinks_is_complete`.
+            progress.end_seen = match (progress.total_after, last) {
+                (Some(total), Some(last)) if progress.total_before != Some(total) => {
+                    reader.read().last_item(total).await.is_some_and(|seen| hash_of(&seen) == last)
+                }
+                _ => false,
+            };
         }
         self.keep(due.part, page).await
     }
@@ -242,6 +250,7 @@ impl ExportRun {
         if progress.pages == 0 {
             progress.total_before = page.total;
         }
+        progress.last_item = progress.last_item_after(part, &page.items);
         let ends = page.next.is_none() && progress.is_last_part(part);
         self.behind.remove(&part);
         let is_level = self.behind.is_empty();
