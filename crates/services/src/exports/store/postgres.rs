@@ -39,10 +39,14 @@ const OLDER: &str =
 
 /// The tables, with the lock `cursorga`.
 const TABLE_SET: TableSet =
-    TableSet { steps: &[TABLES, keys::POSTGRES, QUEUES], schema: None, lock: 0x6375_7273_6f72_6761 };
+    TableSet { steps: &[TABLES, keys::POSTGRES, QUEUES, ACTIVE], schema: None, lock: 0x6375_7273_6f72_6761 };
 
 /// The script that adds the column for the queues of jobs that aren't exports.
 const QUEUES: &str = "ALTER TABLE cursorgate_exports ADD COLUMN queue text;";
+
+/// The script that adds the index by which the active jobs of a client are counted for each of its waiting jobs. Without
+/// it, a process needed two seconds to take one of 10,000 jobs.
+const ACTIVE: &str = "CREATE INDEX cursorgate_exports_active ON cursorgate_exports (owner) WHERE state = 'active';";
 
 const TABLES: &str = "
 CREATE TABLE cursorgate_exports (

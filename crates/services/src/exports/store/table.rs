@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The SQL scripts that create and change the tables, one for each version.
-pub(super) const STEPS: [&str; 4] = [TABLES, ANNOUNCEMENTS, keys::SQLITE, QUEUES];
+pub(super) const STEPS: [&str; 5] = [TABLES, ANNOUNCEMENTS, keys::SQLITE, QUEUES, ACTIVE];
 
 const TABLES: &str = "
 CREATE TABLE jobs (
@@ -40,6 +40,9 @@ CREATE INDEX jobs_announced ON jobs (id) WHERE announcement IS NOT NULL;
 
 /// The script that adds the column for the queues of jobs that aren't exports.
 const QUEUES: &str = "ALTER TABLE jobs ADD COLUMN queue TEXT;";
+
+/// The script that adds the index by which the active jobs of a client are counted for each of its waiting jobs.
+const ACTIVE: &str = "CREATE INDEX jobs_active ON jobs (owner) WHERE state = 'active';";
 
 /// The condition that a job is one of those to take ([`Takeable`]). A job of a queue is at work from its first request
 /// to its end, also while no process works on it.
