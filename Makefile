@@ -58,6 +58,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_DEB_VERSION := 3.8.0
 CARGO_CYCLONEDX_VERSION := 0.5.9
+S3S_FS_VERSION := 0.14.1
 
 TEST_ENV := $(CURDIR)/target/test-env
 export CURSORGATE_TEST_ENV := $(TEST_ENV)
@@ -306,7 +307,7 @@ profile: build-needs profile-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/express.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/guides.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed $(TEST_ENV)/live.installed $(TEST_ENV)/mcp.installed | postgres-needs redis-needs systemd-needs jq-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/express.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/guides.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed $(TEST_ENV)/live.installed $(TEST_ENV)/mcp.installed $(TEST_ENV)/s3s-fs-$(S3S_FS_VERSION).installed | postgres-needs redis-needs systemd-needs jq-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -466,6 +467,13 @@ $(TEST_ENV)/live.installed: $(LIVE)/package.json $(LIVE)/package-lock.json $(LIV
 MCP := tests/end_to_end/mcp
 $(TEST_ENV)/mcp.installed: $(MCP)/package.json $(MCP)/package-lock.json $(MCP)/requirements.txt | node-needs python-needs
 	$(call npm-and-python-packages,mcp)
+
+# A server of objects that speaks S3. The tests need no fast one, so it isn't optimised, which would take minutes.
+$(TEST_ENV)/s3s-fs-$(S3S_FS_VERSION).installed: | build-needs
+	rm -rf "$(TEST_ENV)/s3s-fs"
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root "$(TEST_ENV)/s3s-fs" \
+		--version $(S3S_FS_VERSION) --features binary s3s-fs
+	touch $@
 
 JSON_SERVER := tests/end_to_end/upstreams/json-server
 $(TEST_ENV)/json-server.installed: $(JSON_SERVER)/package.json $(JSON_SERVER)/package-lock.json | node-needs

@@ -3,6 +3,8 @@
 
 mod bulk_keys;
 mod million;
+mod object_server;
+mod objects;
 mod parts;
 pub(crate) mod place;
 pub(crate) mod postgres_server;

@@ -35,6 +35,7 @@ pub use super::keys::{
     jobs::{JobQueueSettings, JobSettings},
     legacy::{LegacySettings, NewClients},
     list::{Budgets, CursorSettings, FieldSettings, PageSizeSettings, ParameterSettings},
+    objects::{ObjectBucket, ObjectSettings},
     openapi::{ApiSettings, OAuthFlow},
     postgres::PostgresSettings,
     route::{ConcurrencySettings, CorsSettings, ListSettings, ObserveSettings, PageCacheSettings},

@@ -525,6 +525,46 @@ pub(super) fn pointer(text: &str) -> Checked {
     ))
 }
 
+/// Accepts `s3://BUCKET` or `s3://BUCKET/PREFIX`. Only letters that no part of a request or of its signature writes in
+/// another way are accepted.
+pub(super) fn bucket(text: &str) -> Checked {
+    let is_name = |name: &str| {
+        let ends = name.starts_with('-') || name.ends_with('-') || name.starts_with('.') || name.ends_with('.');
+        let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+        (3..=63).contains(&name.len()) && !ends && name.bytes().all(is_letter)
+    };
+    let is_step = |step: &str| {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        !matches!(step, "" | "." | "..") && step.bytes().all(is_letter)
+    };
+    let (name, prefix) = read_bucket(text);
+    if text.len() <= 255
+        && text.starts_with("s3://")
+        && is_name(name)
+        && prefix.is_none_or(|text| text.split('/').all(is_step))
+    {
+        return Ok(());
+    }
+    Err(SyntaxFault::new(
+        format!("{text:?} is not a bucket"),
+        "write \"s3://BUCKET\" or \"s3://BUCKET/PREFIX\", the prefix of letters, digits, `-`, `_`, `.` and `/`",
+    ))
+}
+
+/// Returns the name of a bucket, and the prefix without its last `/`; `None` without a prefix.
+pub(super) fn read_bucket(text: &str) -> (&str, Option<&str>) {
+    let rest = text.strip_prefix("s3://").unwrap_or(text);
+    rest.split_once('/').map_or((rest, None), |(name, prefix)| (name, Some(prefix.trim_end_matches('/'))))
+}
+
+/// Accepts the name of a region, such as `eu-central-1`.
+pub(super) fn region(text: &str) -> Checked {
+    if !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Ok(());
+    }
+    Err(SyntaxFault::new(format!("{text:?} is not a region"), "write a name such as \"eu-central-1\""))
+}
+
 /// Accepts a pointer to a member of an item. The empty pointer, which is the whole item, is refused.
 pub(super) fn member_pointer(text: &str) -> Checked {
     if text.is_empty() {

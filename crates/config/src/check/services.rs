@@ -49,7 +49,7 @@ pub(super) fn services(root: &Spanned, routes: &[RouteSettings], context: &mut C
     let mut settings = ServiceSettings {
         bulk: bulk_table.map(|written| bulk(written, root, routes, context)),
         contract: contract.and_then(|written| public_contract::read(written, routes, context)),
-        exports: exports_table.and_then(|written| exports(written, context)),
+        exports: exports_table.and_then(|written| exports(written, root, context)),
         jobs: jobs.map(|written| jobs::read(written, root, exports_table.is_some(), context)),
         webhooks: webhooks.and_then(|written| webhooks::webhooks(written, root, routes, context)),
         graphql: graphql.map(|written| graphql::read(written, routes, context)),
@@ -80,14 +80,21 @@ fn bulk(written: &Spanned, root: &Spanned, routes: &[RouteSettings], context: &m
     bulk
 }
 
-fn exports(written: &Spanned, context: &mut Context<'_>) -> Option<ExportSettings> {
+fn exports(written: &Spanned, root: &Spanned, context: &mut Context<'_>) -> Option<ExportSettings> {
     let service = DurableService {
         name: "services.exports",
         content: "jobs",
         directory: &EXPORTS.directory,
         postgres: &EXPORTS.postgres,
     };
-    Some(ExportSettings { store: service.store(written, context)?, ..ExportSettings::read(written) })
+    let objects = EXPORTS.objects.find(written);
+    if let (Some(objects), None) = (objects, EXPORTS.postgres.find(written)) {
+        let message = "services.exports.objects takes the results of a database";
+        let help = "write [services.exports.postgres] in place of the directory, which has its results itself";
+        context.diagnostics.error(objects.at, message, help);
+    }
+    let objects = objects.and_then(|objects| durable::objects(objects, root, context));
+    Some(ExportSettings { store: service.store(written, context)?, objects, ..ExportSettings::read(written) })
 }
 
 /// Reports a playground without `admin.token`, because it sends requests with credentials that operators enter.

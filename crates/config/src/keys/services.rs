@@ -7,6 +7,7 @@ use http::HeaderName;
 use super::{
     CorsKeys,
     jobs::{JobSettings, JobsKeys},
+    objects::{ObjectKeys, ObjectSettings},
     postgres::PostgresKeys,
     rate_limit::COUNTED_BY,
     webhooks::{WebhookKeys, WebhookSettings},
@@ -180,6 +181,10 @@ table! {
         /// A PostgreSQL database (12 or newer) for jobs and results, instead of `directory`. Processes with the same
         /// database and keys of cursors share the jobs.
         postgres: Key<Spanned> => sub_table(PostgresKeys::KEYS).optional_section();
+
+        /// An object store for the bytes of results, which otherwise are rows of `postgres`. Configure it when all
+        /// processes have a version that knows this table. See docs/exports.md.
+        pub objects: Key<Spanned> as Option<ObjectSettings> => sub_table(ObjectKeys::KEYS).optional_section();
 
         /// The place of jobs and results: `directory` or `postgres`.
         pub store: ServiceStoreSettings = ServiceStoreSettings::Directory(PathBuf::new());

@@ -316,6 +316,7 @@ mod tests {
             keep: Duration::from_secs(keep),
             keep_jobs,
             keep_size,
+            objects: None,
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod directory;
 mod keys;
+mod objects;
 mod postgres;
 mod table;
 
@@ -16,6 +17,7 @@ use std::{io, time::Duration};
 use async_trait::async_trait;
 
 pub(crate) use self::keys::{KeyEnd, KeyStore, NewKey, StoredKey};
+pub(crate) use self::objects::ObjectFault;
 pub(super) use self::{directory::DirectoryStore, postgres::PostgresJobs};
 use super::job::{ExportJob, ExportedList, JobFault, JobProgress, JobState, ResultStretch};
 use crate::{database::DatabaseFault, postgres::PostgresFault};
@@ -33,6 +35,8 @@ pub(crate) enum JobStoreFault {
     Directory(#[from] DatabaseFault),
     #[error("PostgreSQL: {0}")]
     Shared(#[from] PostgresFault),
+    #[error(transparent)]
+    Objects(#[from] ObjectFault),
     #[error("the result: {0}")]
     Result(io::Error),
 }
@@ -138,7 +142,8 @@ pub(super) trait ExportStore: KeyStore {
         Ok(())
     }
 
-    /// Checks that the store has room, after it couldn't store a page. `check` does it for a directory.
+    /// Checks that the store has room, and its object store too, after it couldn't store a page. `check` does it for a
+    /// directory.
     async fn probe(&self) -> Result<(), JobStoreFault> {
         Ok(())
     }

@@ -3,9 +3,10 @@
 use super::super::{Context, store, tls};
 use crate::{
     key::{Key, TableSettings as _},
-    keys::POSTGRES,
-    settings::{PostgresSettings, ServiceStoreSettings},
+    keys::{OBJECTS, POSTGRES},
+    settings::{ObjectBucket, ObjectSettings, PostgresSettings, ServiceStoreSettings},
     spanned::Spanned,
+    syntax,
 };
 
 /// A service with a store.
@@ -50,6 +51,29 @@ impl DurableService {
             }
         }
     }
+}
+
+/// Reads the object store of the results of exports. Returns `None` if a key is missing or faulty, which has been
+/// reported.
+pub(super) fn objects(written: &Spanned, root: &Spanned, context: &mut Context<'_>) -> Option<ObjectSettings> {
+    const OWNER: &str = "services.exports.objects";
+    let settings = ObjectSettings::read(written);
+    let missing = |name: &str| format!("[{OWNER}] has no {name}");
+    let help = "upstream = \"NAME\" of an [upstreams.NAME] with the servers of the object store";
+    let upstream = context.required(&OBJECTS.upstream, written, missing("upstream"), help);
+    let bucket = context.required(&OBJECTS.bucket, written, missing("bucket"), "bucket = \"s3://NAME/PREFIX\"");
+    let keys = [&OBJECTS.access_key_id, &OBJECTS.secret_access_key].map(|key| {
+        let name = key.definition.name;
+        context.required(key, written, missing(name), format!("{name} = \"file:PATH\""))?;
+        store::password(OWNER, written, key, context)
+    });
+    let upstream = context.upstream(&upstream?, root)?;
+    let bucket = bucket?;
+    let (name, prefix) = syntax::read_bucket(&bucket);
+    let prefix = prefix.map(|prefix| format!("{prefix}/")).unwrap_or_default();
+    let [Some(id), Some(secret)] = keys else { return None };
+    let bucket = ObjectBucket { name: name.to_owned(), prefix };
+    Some(ObjectSettings { upstream, bucket, id, secret, ..settings })
 }
 
 fn postgres(name: &str, written: &Spanned, context: &mut Context<'_>) -> Option<PostgresSettings> {

@@ -10,8 +10,19 @@
 //! belongs, if the list is read in parts, and where it begins there ([`place`]). One statement to remove a large result would take too
 //! long, so its parts are removed in several statements. `cursorgate_export_removals` lists the jobs whose parts are to
 //! be removed.
+//!
+//! With an object store, pages are still stored as rows. Rows that have become long enough are moved: their bytes are
+//! written into an object with a new name, and then one statement, which names the claim, replaces the rows with one
+//! that names the object. `cursorgate_object_removals` lists the objects that no row names: each object from before it
+//! is written until its row is stored, and from the removal of its row until it is removed. So a process can end at any
+//! time without leaving an object behind, and the bucket needn't be listed.
 
-use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,10 +35,12 @@ use tokio_postgres::{
 use super::{
     Added, ClientNames, Ended, ExportStore, FinishedJob, JobEnd, JobLease, JobStoreFault, MOST_LISTED, NO_QUEUES,
     QueueLimits, Takeable, TakenJob, keys,
+    objects::{LEAST, OBJECT, Objects},
 };
 use crate::{
     database::{natural, whole},
     exports::job::{ExportJob, ExportedList, JobDefinition, JobFault, JobProgress, JobState, ResultStretch},
+    id::new_id,
     inner::InnerGateway,
     postgres::{Postgres, PostgresFault, PostgresTarget, TableSet, TypedValue},
 };
@@ -39,7 +52,7 @@ const OLDER: &str =
 
 /// The tables, with the lock `cursorga`.
 const TABLE_SET: TableSet =
-    TableSet { steps: &[TABLES, keys::POSTGRES, QUEUES, ACTIVE], schema: None, lock: 0x6375_7273_6f72_6761 };
+    TableSet { steps: &[TABLES, keys::POSTGRES, QUEUES, ACTIVE, OBJECTS], schema: None, lock: 0x6375_7273_6f72_6761 };
 
 /// The script that adds the column for the queues of jobs that aren't exports.
 const QUEUES: &str = "ALTER TABLE cursorgate_exports ADD COLUMN queue text;";
@@ -47,6 +60,13 @@ const QUEUES: &str = "ALTER TABLE cursorgate_exports ADD COLUMN queue text;";
 /// The script that adds the index by which the active jobs of a client are counted for each of its waiting jobs. Without
 /// it, a process needed two seconds to take one of 10,000 jobs.
 const ACTIVE: &str = "CREATE INDEX cursorgate_exports_active ON cursorgate_exports (owner) WHERE state = 'active';";
+
+/// The script that adds objects. The row of an object has no bytes, but the object's name and its length.
+const OBJECTS: &str = "
+ALTER TABLE cursorgate_export_parts ADD COLUMN object text, ADD COLUMN length bigint;
+CREATE TABLE cursorgate_object_removals (object text PRIMARY KEY, due timestamptz NOT NULL);
+CREATE INDEX cursorgate_object_removals_due ON cursorgate_object_removals (due);
+";
 
 const TABLES: &str = "
 CREATE TABLE cursorgate_exports (
@@ -98,6 +118,13 @@ const MOST_SWEPT: i64 = 1_000;
 /// rest.
 const MOST_SWEEPS: usize = 20;
 
+/// The time after which an object is removed whose row wasn't stored, in seconds. It is longer than any signature of a
+/// request is valid, so the object isn't written after its removal.
+const UNSTORED: f64 = 3_600.0;
+
+/// The largest number of objects that a sweep removes.
+const MOST_OBJECTS: i64 = 20;
+
 /// The largest number of events that are reserved for this process at a time. Other events wait for a later call.
 const MOST_ANNOUNCED: i64 = 100;
 /// The time for which events are reserved for this process, in seconds.
@@ -106,6 +133,7 @@ const ANNOUNCING: f64 = 30.0;
 #[derive(Clone)]
 pub(in crate::exports) struct PostgresJobs {
     pub(super) postgres: Arc<Postgres>,
+    objects: Arc<Objects>,
     lease: Duration,
 }
 
@@ -119,6 +147,7 @@ impl PostgresJobs {
     pub(in crate::exports) fn open(inner: &Arc<InnerGateway>, settings: &PostgresSettings) -> io::Result<Self> {
         // The settings are read for each connection, because a reload can change the address, the password and the
         // certificates.
+        let objects = Arc::new(Objects::new(Arc::clone(inner)));
         let inner = Arc::clone(inner);
         let target = move || {
             let snapshot = inner.gateway().live.pin();
@@ -127,7 +156,27 @@ impl PostgresJobs {
             Some(PostgresTarget::of(settings, snapshot.export_credentials.as_deref()))
         };
         let postgres = Arc::new(Postgres::new(settings, TABLE_SET, Box::new(target))?);
-        Ok(Self { postgres, lease: settings.lease })
+        Ok(Self { postgres, objects, lease: settings.lease })
+    }
+
+    /// Removes objects that no row names any more.
+    async fn sweep_objects(&self) -> Result<(), JobStoreFault> {
+        // A row whose removal has begun can't be stored any more (`RowLease::shift`).
+        const DUE: &str = "
+            UPDATE cursorgate_object_removals SET due = '-infinity' WHERE object IN (
+                SELECT object FROM cursorgate_object_removals WHERE due <= now()
+                ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED
+            ) RETURNING object";
+        const DONE: &str = "DELETE FROM cursorgate_object_removals WHERE object = ANY($1)";
+        if self.objects.can_remove() {
+            let rows = self.postgres.ask(DUE, &[(&MOST_OBJECTS, Type::INT8)]).await?;
+            let due: Vec<String> = rows.iter().map(|row| cell(row, 0)).collect::<Result<_, _>>()?;
+            let removed = &due[..self.objects.remove_all(&due).await];
+            if !removed.is_empty() {
+                self.postgres.ask(DONE, &[(&removed, Type::TEXT_ARRAY)]).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -141,7 +190,7 @@ impl ExportStore for PostgresJobs {
                 DELETE FROM cursorgate_export_parts WHERE job = 'probe';
             END $$";
         self.postgres.ask_alone(PROBE, &[]).await?;
-        Ok(())
+        Ok(self.objects.probe().await?)
     }
 
     async fn add(
@@ -296,11 +345,11 @@ impl ExportStore for PostgresJobs {
 
     async fn read(&self, id: &str, stretches: Vec<ResultStretch>) -> Result<Box<dyn BodySource>, JobStoreFault> {
         let postgres = Arc::clone(&self.postgres);
-        let job = id.to_owned();
-        let mut body = PartsBody { postgres, job, stretches: stretches.into(), ready: VecDeque::new() };
+        let (objects, job) = (Arc::clone(&self.objects), id.to_owned());
+        let mut body = PartsBody { postgres, objects, job, stretches: stretches.into(), ready: VecDeque::new() };
         // The first bytes are read before the head is sent. So if the store is down, the client gets 503, not a
         // truncated answer.
-        body.fill().await?;
+        body.prepare().await?;
         Ok(Box::new(body))
     }
 
@@ -341,6 +390,7 @@ impl ExportStore for PostgresJobs {
             id: job.id.clone(),
             claim: job.claim,
             written: job.progress.bytes,
+            tails: HashMap::new(),
         };
         let credentials: Option<Vec<u8>> = cell(row, 10)?;
         Ok(Some(TakenJob { job, credentials: credentials.unwrap_or_default(), lease: Box::new(lease) }))
@@ -380,9 +430,12 @@ impl ExportStore for PostgresJobs {
 
     async fn sweep(&self) -> Result<(), JobStoreFault> {
         const PARTS: &str = "
-            DELETE FROM cursorgate_export_parts WHERE job = $1 AND place IN (
-                SELECT place FROM cursorgate_export_parts WHERE job = $1 ORDER BY place LIMIT $2
-            )";
+            WITH gone AS (
+                DELETE FROM cursorgate_export_parts WHERE job = $1 AND place IN (
+                    SELECT place FROM cursorgate_export_parts WHERE job = $1 ORDER BY place LIMIT $2
+                ) RETURNING object
+            )
+            INSERT INTO cursorgate_object_removals SELECT object, now() FROM gone WHERE object IS NOT NULL";
         // The removal is complete only when no part is left, because another process might be removing parts of the
         // same result.
         const DONE: &str = "
@@ -398,7 +451,7 @@ impl ExportStore for PostgresJobs {
             self.postgres.ask(PARTS, &[(&job, Type::TEXT), (&MOST_SWEPT, Type::INT8)]).await?;
             self.postgres.ask(DONE, &[(&job, Type::TEXT)]).await?;
         }
-        Ok(())
+        self.sweep_objects().await
     }
 
     async fn counts(&self) -> Result<Vec<(JobState, u64)>, JobStoreFault> {
@@ -417,6 +470,113 @@ struct RowLease {
     claim: i64,
     /// The length of the result in bytes, which this process read with the job and updates with each page that it adds.
     written: u64,
+    /// The bytes that are in rows, by the index of the part; no value for a part that hasn't been read yet.
+    tails: HashMap<usize, u64>,
+}
+
+impl RowLease {
+    /// Moves the first rows of a part into objects, as long as at least `least` bytes are in rows. Returns `false` if
+    /// the process has lost the job.
+    async fn move_rows(&mut self, part: usize, least: u64) -> Result<bool, JobStoreFault> {
+        let Some(prefix) = self.jobs.objects.prefix() else { return Ok(true) };
+        // Each round moves rows of a result, whose size is bounded.
+        while self.tail(part).await? >= least {
+            let name = new_id().ok_or_else(|| JobStoreFault::Result(io::Error::other("no random bytes")))?;
+            if !self.shift(part, &format!("{prefix}{}/{part}-{name}", self.id)).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns the number of bytes of a part that are in rows.
+    async fn tail(&mut self, part: usize) -> Result<u64, JobStoreFault> {
+        const TAIL: &str = "
+            SELECT coalesce(sum(length(bytes)), 0)::bigint FROM cursorgate_export_parts
+            WHERE job = $1 AND place >= $2 AND place < $3 AND object IS NULL";
+        if let Some(known) = self.tails.get(&part) {
+            return Ok(*known);
+        }
+        let (begin, end) = (place(part, 0), place(part + 1, 0));
+        let parameters: [TypedValue<'_>; 3] = [(&self.id, Type::TEXT), (&begin, Type::INT8), (&end, Type::INT8)];
+        let rows = self.jobs.postgres.ask(TAIL, &parameters).await?;
+        let tail = rows.first().map_or(Ok(0), |row| cell(row, 0)).map(natural)?;
+        self.tails.insert(part, tail);
+        Ok(tail)
+    }
+
+    /// Moves the first rows of a part into an object of this name. Returns `false` if the process has lost the job, or
+    /// took too long.
+    async fn shift(&mut self, part: usize, object: &str) -> Result<bool, JobStoreFault> {
+        const ANNOUNCE: &str = "INSERT INTO cursorgate_object_removals VALUES ($1, now() + make_interval(secs => $2))";
+        // If the removal of the object has begun, its time is over, and the rows stay.
+        const SHIFT: &str = "
+            WITH held AS (
+                SELECT id FROM cursorgate_exports
+                WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3 FOR UPDATE
+            ), stored AS (
+                DELETE FROM cursorgate_object_removals USING held WHERE object = $4 AND due > now() RETURNING 1
+            ), dropped AS (
+                DELETE FROM cursorgate_export_parts USING stored WHERE job = $1 AND place > $5 AND place <= $6
+            )
+            UPDATE cursorgate_export_parts AS part SET bytes = '', object = $4, length = $7 FROM stored
+            WHERE part.job = $1 AND part.place = $5 RETURNING 1";
+        let (bytes, first, last) = self.gather(part).await?;
+        let moved = length(bytes.len());
+        self.jobs.postgres.ask(ANNOUNCE, &[(&object, Type::TEXT), (&UNSTORED, Type::FLOAT8)]).await?;
+        self.jobs.objects.write(object, bytes).await?;
+        let parameters: [TypedValue<'_>; 7] = [
+            (&self.id, Type::TEXT),
+            (&self.claim, Type::INT8),
+            (&whole(self.written), Type::INT8),
+            (&object, Type::TEXT),
+            (&first, Type::INT8),
+            (&last, Type::INT8),
+            (&whole(moved), Type::INT8),
+        ];
+        // If the answer is lost, the rows may be moved or not, and the next process sees which.
+        let is_held = !self.jobs.postgres.ask(SHIFT, &parameters).await?.is_empty();
+        if is_held {
+            self.tails.entry(part).and_modify(|tail| *tail = tail.saturating_sub(moved));
+        }
+        Ok(is_held)
+    }
+
+    /// Reads the first rows of a part, up to about [`OBJECT`] bytes. Returns these, and the places of the first and of
+    /// the last row.
+    async fn gather(&self, part: usize) -> Result<(Vec<u8>, i64, i64), JobStoreFault> {
+        const GATHER: &str = "
+            SELECT place, bytes FROM cursorgate_export_parts
+            WHERE job = $1 AND place >= $2 AND place < $3 AND object IS NULL ORDER BY place LIMIT $4";
+        let size = self.tails.get(&part).map_or(0, |tail| (*tail).min(OBJECT));
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        let (mut first, mut last) = (None, 0);
+        // Each round reads rows, until there are enough or no more.
+        while length(bytes.len()) < OBJECT {
+            let from = first.map_or_else(|| place(part, 0), |_| last + 1);
+            let parameters: [TypedValue<'_>; 4] = [
+                (&self.id, Type::TEXT),
+                (&from, Type::INT8),
+                (&place(part + 1, 0), Type::INT8),
+                (&MOST_PARTS, Type::INT8),
+            ];
+            let rows = self.jobs.postgres.ask(GATHER, &parameters).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                let (begin, more): (i64, &[u8]) = (cell(row, 0)?, cell(row, 1)?);
+                let expected = first.map_or(begin, |first: i64| first.saturating_add(whole(length(bytes.len()))));
+                if begin != expected {
+                    return Err(removed());
+                }
+                bytes.extend_from_slice(more);
+                (first, last) = (first.or(Some(begin)), begin);
+            }
+        }
+        let first = first.ok_or_else(removed)?;
+        Ok((bytes, first, last))
+    }
 }
 
 impl Drop for RowLease {
@@ -465,6 +625,10 @@ impl JobLease for RowLease {
                 SELECT held.id, part.place, part.bytes FROM held, unnest($7, $8) AS part (place, bytes)
             )
             SELECT 1 FROM held";
+        // This is done before the page is stored: after a fault, neither is, and the page is tried again.
+        if !self.move_rows(part, OBJECT).await? {
+            return Ok(false);
+        }
         let parts: Vec<&[u8]> = bytes.chunks(PART).collect();
         let end = progress.lengths().get(part).copied().unwrap_or_default();
         let at = end.saturating_sub(length(bytes.len()));
@@ -483,17 +647,25 @@ impl JobLease for RowLease {
         let is_held = !self.jobs.postgres.ask(ADVANCE, &parameters).await?.is_empty();
         if is_held {
             self.written = progress.bytes;
+            self.tails.entry(part).and_modify(|tail| *tail += length(bytes.len()));
         }
         Ok(is_held)
     }
 
-    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
+    async fn end(mut self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
         const END: &str = "
             UPDATE cursorgate_exports
             SET state = $4, not_before = now() + make_interval(secs => $5), lease_until = NULL,
                 finished = CASE WHEN $6 THEN now() END, progress = $7, fault = $8, announcement = $9,
                 credentials = CASE WHEN $6 AND $4 <> 'failed' THEN NULL ELSE credentials END
             WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3";
+        if matches!(end.ended, Ended::Finished(JobState::Completed)) {
+            for part in 0..end.progress.lengths().len() {
+                if !self.move_rows(part, LEAST).await? {
+                    return Ok(());
+                }
+            }
+        }
         let (state, wait) = match end.ended {
             Ended::Finished(state) => (state, Duration::ZERO),
             Ended::Queued(wait) => (JobState::Queued, wait),
@@ -514,14 +686,22 @@ impl JobLease for RowLease {
     }
 }
 
-/// A response body that reads a range of a result, up to [`MOST_PARTS`] rows at a time.
+/// Bytes of a result that are sent next.
+enum ReadyBytes {
+    Read(Bytes),
+    /// Bytes of an object: its name, the index of the first byte, and the number of bytes.
+    Object(String, u64, u64),
+}
+
+/// A response body that reads a range of a result, up to [`MOST_PARTS`] rows or a piece of an object at a time.
 struct PartsBody {
     postgres: Arc<Postgres>,
+    objects: Arc<Objects>,
     job: String,
     /// The stretches of the result that are still to be read from the database.
     stretches: VecDeque<ResultStretch>,
-    /// The parts that have been read but not sent.
-    ready: VecDeque<Bytes>,
+    /// The bytes of rows that have been read, but not sent.
+    ready: VecDeque<ReadyBytes>,
 }
 
 impl PartsBody {
@@ -531,7 +711,7 @@ impl PartsBody {
         // The first byte of a range can lie inside a part, so the read begins with the part that contains it.
         // Test: `a_job_is_found_and_its_result_fetched_at_any_process`.
         const READ: &str = "
-            SELECT place, bytes FROM cursorgate_export_parts
+            SELECT place, bytes, object, length FROM cursorgate_export_parts
             WHERE job = $1 AND place < $3
             AND place >= (SELECT max(place) FROM cursorgate_export_parts WHERE job = $1 AND place <= $2)
             ORDER BY place LIMIT $4";
@@ -546,30 +726,56 @@ impl PartsBody {
         let rows = self.postgres.ask(READ, &parameters).await?;
         for row in &rows {
             let (begin, bytes): (i64, &[u8]) = (cell(row, 0)?, cell(row, 1)?);
+            let object: Option<String> = cell(row, 2)?;
+            let whole = cell::<Option<i64>>(row, 3)?.map_or_else(|| length(bytes.len()), natural);
             // If a row doesn't continue the row before it, the result is being removed.
-            let before = usize::try_from(place(part, stretch.first).saturating_sub(begin)).ok();
-            let rest = before.and_then(|before| bytes.get(before..)).filter(|rest| !rest.is_empty());
-            let rest = rest.ok_or_else(removed)?;
-            let most = usize::try_from(stretch.count).unwrap_or(usize::MAX);
-            let sent = &rest[..rest.len().min(most)];
-            stretch.first = stretch.first.saturating_add(length(sent.len()));
-            stretch.count = stretch.count.saturating_sub(length(sent.len()));
-            self.ready.push_back(Bytes::copy_from_slice(sent));
+            let before = u64::try_from(place(part, stretch.first).saturating_sub(begin)).map_err(|_| removed())?;
+            let sent = whole.checked_sub(before).filter(|rest| *rest > 0).ok_or_else(removed)?.min(stretch.count);
+            stretch.first = stretch.first.saturating_add(sent);
+            stretch.count = stretch.count.saturating_sub(sent);
+            self.ready.push_back(match object {
+                Some(object) => ReadyBytes::Object(object, before, sent),
+                None => {
+                    let range = usize::try_from(before).ok().zip(usize::try_from(before + sent).ok());
+                    let read = range.and_then(|(first, end)| bytes.get(first..end)).ok_or_else(removed)?;
+                    ReadyBytes::Read(Bytes::copy_from_slice(read))
+                }
+            });
         }
         if stretch.count == 0 {
             self.stretches.pop_front();
         }
         if self.ready.is_empty() { Err(removed()) } else { Ok(()) }
     }
+
+    /// Reads the next bytes, unless they are there or the range ends.
+    async fn prepare(&mut self) -> Result<(), JobStoreFault> {
+        if self.ready.is_empty() {
+            self.fill().await?;
+        }
+        if let Some(ReadyBytes::Object(object, first, count)) = self.ready.front_mut() {
+            let read = self.objects.read(object, *first..first.saturating_add(*count)).await?;
+            if read.is_empty() || length(read.len()) > *count {
+                return Err(removed());
+            }
+            (*first, *count) = (*first + length(read.len()), *count - length(read.len()));
+            if *count == 0 {
+                self.ready.pop_front();
+            }
+            self.ready.push_front(ReadyBytes::Read(read));
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl BodySource for PartsBody {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        if self.ready.is_empty() {
-            self.fill().await.map_err(io::Error::other)?;
-        }
-        Ok(self.ready.pop_front())
+        self.prepare().await.map_err(io::Error::other)?;
+        Ok(match self.ready.pop_front() {
+            Some(ReadyBytes::Read(bytes)) => Some(bytes),
+            _ => None,
+        })
     }
 }
 
