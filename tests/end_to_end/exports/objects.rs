@@ -211,7 +211,11 @@ fn a_refused_key_is_told_and_not_shown() {
     let gateway = Gateway::start(&wrong);
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     eventually("the log says why", || {
-        gateway.log().iter().any(|line| line.contains("services.exports.objects") && line.contains("403")).then_some(())
+        gateway
+            .log()
+            .iter()
+            .any(|line| line.contains("services.exports.objects") && line.contains("SignatureDoesNotMatch"))
+            .then_some(())
     });
     drop(gateway);
     let gateway = Gateway::start(&stores.configuration);

@@ -168,3 +168,23 @@ fn modes_are_octal() {
         assert_eq!(read_mode(text), mode, "{text}");
     }
 }
+
+#[test]
+fn buckets_have_names_and_prefixes_that_are_written_in_one_way() {
+    for (right, read) in [
+        ("s3://exports", ("exports", None)),
+        ("s3://my.exports-1/a/B_c.d", ("my.exports-1", Some("a/B_c.d"))),
+        ("s3://exports/a/", ("exports", Some("a"))),
+    ] {
+        assert_eq!((bucket(right), read_bucket(right)), (Ok(()), read), "{right}");
+    }
+    for wrong in
+        ["exports", "https://exports/a", "s3://", "s3://ab", "s3://Exports", "s3://-ab", "s3://abc/", "s3://abc//a"]
+    {
+        assert!(help(bucket, wrong).contains("s3://BUCKET/PREFIX"), "{wrong}");
+    }
+    for wrong in ["s3://abc/a b", "s3://abc/..", "s3://abc/a?b", "s3://abc/%61"] {
+        assert!(bucket(wrong).is_err(), "{wrong}");
+    }
+    assert_eq!((region("eu-central-1"), region("").is_err(), region("a/b").is_err()), (Ok(()), true, true));
+}

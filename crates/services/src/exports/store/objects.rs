@@ -245,10 +245,22 @@ impl HttpService for UpstreamClient {
         // A request of these can be sent again: each object has a name of its own.
         let visit = upstream.visit(&head.headers, path, true);
         let fetched = gateway.fetcher.fetch(&visit, &sent, &body, bounds).await.map_err(failed)?;
-        let mut response = Response::new(fetched.body.into());
+        let body = if fetched.status.is_success() { fetched.body } else { fault_of(&fetched.body).into_bytes() };
+        let mut response = Response::new(body.into());
         (*response.status_mut(), *response.headers_mut()) = (fetched.status, fetched.headers);
         Ok(response)
     }
+}
+
+/// Returns the code and the message of a server's error. Its other members can be the id of the access key and the
+/// signed text, which don't belong in a log.
+fn fault_of(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let member = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once("</")?.0.to_owned())
+    };
+    ["Code", "Message"].iter().filter_map(|name| member(name)).collect::<Vec<_>>().join(": ")
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HttpError {
@@ -302,5 +314,36 @@ impl<H: Update + FixedOutput<OutputSize = U32> + Clone + Send> HmacContext for O
 
     fn finish(&mut self) -> object_store::Result<&[u8]> {
         Ok(self.value())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_has_no_credentials() {
+        let body = b"<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><Message>It differs.</Message>\
+                     <AWSAccessKeyId>canary</AWSAccessKeyId><StringToSign>canary</StringToSign></Error>";
+        assert_eq!(fault_of(body), "SignatureDoesNotMatch: It differs.");
+        assert_eq!(fault_of(b"<html>canary"), "");
+    }
+
+    /// The example of a key for signatures in the documentation of AWS, by the same hashes.
+    #[test]
+    fn hashes_are_those_of_signatures() {
+        let mut digest = OwnHashes.digest(DigestAlgorithm::Sha256).unwrap();
+        digest.update(b"a");
+        digest.update(b"bc");
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hex(digest.finish().unwrap()), expected);
+        let mut key = b"AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_vec();
+        for text in ["20150830", "us-east-1", "iam", "aws4_request"] {
+            let mut hmac = OwnHashes.hmac(DigestAlgorithm::Sha256, &key).unwrap();
+            hmac.update(text.as_bytes());
+            key = hmac.finish().unwrap().to_vec();
+        }
+        assert_eq!(hex(&key), "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9");
     }
 }
