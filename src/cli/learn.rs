@@ -27,6 +27,9 @@ const LARGEST_PAGE: u32 = 100;
 /// Learns a list and prints the findings. Writes the configuration if the arguments name a file for it.
 pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     let url = ListUrl::parse(&arguments.url)?;
+    if let Some(path) = &arguments.out {
+        report::absent(path)?;
+    }
     let upstream = WrittenUpstream { peer: url.peer.clone(), tls: url.tls };
     let headers = headers(&arguments.header)?;
     let body = body(arguments.body.as_deref())?;

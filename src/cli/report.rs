@@ -31,15 +31,23 @@ pub(super) fn note(text: &str) {
 pub(super) fn create(path: &Path, text: &str, is_secret: bool) -> Result<(), Failure> {
     let mode = if is_secret { 0o600 } else { 0o666 };
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
-        let path = path.display();
-        Failure::failed(match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                format!("{path} exists, and no file is overwritten: choose another name, or remove it")
-            }
-            _ => format!("{path} can't be written: {error}"),
-        })
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => exists(path),
+        _ => Failure::failed(format!("{} can't be written: {error}", path.display())),
     })
+}
+
+/// Fails if a file exists that [`create`] would have to overwrite.
+pub(super) fn absent(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(exists(path)),
+        Err(_) => Ok(()),
+    }
+}
+
+fn exists(path: &Path) -> Failure {
+    let path = path.display();
+    Failure::failed(format!("{path} exists, and no file is overwritten: choose another name, or remove it"))
 }
 
 /// Writes the reason of a failure to standard error, unless it has been reported.
