@@ -173,6 +173,7 @@ pub(super) enum Command {
                             cursorgate learn https://api.internal/orders --header 'Authorization: Bearer {env:TOKEN}' \\\n    --out orders.toml\n  \
                             cursorgate learn http://people.internal:8000/api/users --recorded users.har --out users.toml\n  \
                             cursorgate learn http://people.internal:8000/api/users --openapi openapi.json --out users.toml\n  \
+                            cursorgate learn http://people.internal:8000/api/users --out users.toml --types users.types.json\n  \
                             cursorgate learn http://search.internal/search \\\n    --body '{\"filters\":{},\"page\":{\"number\":1,\"size\":10}}'\n\n\
                             EXIT CODES:\n  0  the list is learnt\n  1  no list, no way to its next page, or a file that doesn't pass check --live\n  2  invalid arguments")]
     Learn(LearnArguments),
@@ -463,6 +464,10 @@ pub(super) struct LearnArguments {
     /// The file to which the configuration is written. No file is overwritten.
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
+    /// The file to which the types of the items are written, as an OpenAPI document without a value of any item. The
+    /// route of --out names it, for typed fields in GraphQL, tools and clients. No file is overwritten.
+    #[arg(long, value_name = "FILE")]
+    pub(super) types: Option<PathBuf>,
     /// Learn from recorded exchanges, and send nothing: an HTTP archive (HAR), a file of exchanges as for `check
     /// --exchanges`, or a folder of these; any number of times.
     #[arg(long, value_name = "FILE", conflicts_with = "header")]

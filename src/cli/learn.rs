@@ -27,7 +27,7 @@ const LARGEST_PAGE: u32 = 100;
 /// Learns a list and prints the findings. Writes the configuration if the arguments name a file for it.
 pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
     let url = ListUrl::parse(&arguments.url)?;
-    if let Some(path) = &arguments.out {
+    for path in arguments.out.iter().chain(&arguments.types) {
         report::absent(path)?;
     }
     let upstream = WrittenUpstream { peer: url.peer.clone(), tls: url.tls };
@@ -74,26 +74,52 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
              response.end = \"whole-list\"",
         ));
     }
-    let written = fitting(&learnt, &target, &url.path, &upstream)?;
+    let most = fitting(&learnt, &target, &url.path, &upstream)?;
     let first = target.body.as_ref().map(|given| learn::first_body(&learnt, given));
+    let typed = match &arguments.types {
+        Some(path) => types(&learnt, &target, &url, path)?,
+        None => String::new(),
+    };
     text.push_str(&match &arguments.out {
         Some(path) => {
             // The file has the parameters of the URL, which can be credentials. Test: `a_key_in_the_url_is_warned_of`.
+            let types = arguments.types.as_deref().map(|types| named_in(path, types)).transpose()?;
+            let written = learn::configuration(&learnt, &target, &url.path, &upstream, most, types.as_deref());
             report::create(path, &written, arguments.url.contains('?'))?;
             format!(
-                "\n{} is written. {}{}",
+                "\n{} is written. {typed}{}{}",
                 path.display(),
                 guesses(&learnt),
                 next_commands(arguments, first, &url, path)
             )
         }
-        None => "\n--out FILE writes a configuration of this.\n".to_owned(),
+        None if arguments.types.is_some() => format!(
+            "\n{typed}The route of the list names it: openapi = {{ file = \"…\", operation = \"{}\" }}\n",
+            learn::types_operation(&target, &url.path)
+        ),
+        None => "\n--out FILE writes a configuration of this, --types FILE the types of its items.\n".to_owned(),
     });
     report::output(&text)?;
     match &arguments.out {
         Some(path) if arguments.recorded.is_empty() => confirm(arguments, path),
         _ => Ok(()),
     }
+}
+
+/// Writes the types of the items, and returns a sentence about them.
+fn types(learnt: &Learnt, target: &ProbeTarget, url: &ListUrl, path: &Path) -> Result<String, Failure> {
+    report::create(path, &learn::types_document(learnt, target, &url.path), false)?;
+    Ok(format!("{} has the types of {}. ", path.display(), report::count(learnt.items.count, "item")))
+}
+
+/// Returns the name of a file as a configuration at `out` has it. The configuration is read in its own folder.
+fn named_in(out: &Path, file: &Path) -> Result<String, Failure> {
+    let named = match file.file_name() {
+        Some(name) if file.parent() == out.parent() => name.into(),
+        _ => std::path::absolute(file)?,
+    };
+    let fault = || Failure::mistaken(format!("--types {}: a configuration can name only UTF-8", file.display()));
+    named.to_str().map(str::to_owned).ok_or_else(fault)
 }
 
 /// Checks the written file against the service. Fails if old clients would see a difference, or if pages don't work as
@@ -284,16 +310,16 @@ fn source(
     Ok(AnswerSource::Recorded(recording))
 }
 
-/// Returns the configuration with the largest page size about which `check` has no warning; if it warns about each, the
-/// one with the largest size that it accepts.
-fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &WrittenUpstream) -> Result<String, Failure> {
-    let written = |most| learn::configuration(learnt, target, path, upstream, most);
+/// Returns the largest page size with which `check` has no warning about the configuration; if it warns about each, the
+/// largest size that it accepts.
+fn fitting(learnt: &Learnt, target: &ProbeTarget, path: &str, upstream: &WrittenUpstream) -> Result<u32, Failure> {
+    let written = |most| learn::configuration(learnt, target, path, upstream, most, None);
     let is_free_of_warnings = |most| {
         load(&written(most))
             .is_ok_and(|(_, diagnostics)| !diagnostics.iter().any(|fault| fault.help.contains("page_size.max")))
     };
     if let Some(most) = largest(is_free_of_warnings).or_else(|| largest(|most| load(&written(most)).is_ok())) {
-        return Ok(written(most));
+        return Ok(most);
     }
     if let Err(faults) = load(&written(1)) {
         report::note(&faults);

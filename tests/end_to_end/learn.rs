@@ -4,6 +4,7 @@
 mod documents;
 mod ends;
 mod reported;
+mod types;
 
 use std::{
     cmp::Reverse,

@@ -1,6 +1,8 @@
 //! The result of learning: a description of the list, and the evidence for each part of it.
 
-use crate::{order::ValueOrder, prober::session::ProbeSlot, shape::ListShape};
+use serde_json::{Map, Value};
+
+use crate::{order::ValueOrder, prober::session::ProbeSlot, shape::ListShape, types::SeenItems};
 
 /// The certainty of a finding, the surest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -244,6 +246,8 @@ pub struct Learnt {
     pub(super) unclear: Vec<String>,
     /// The findings and their evidence, in the order in which they were made.
     pub findings: Vec<ListFinding>,
+    /// The types of the items.
+    pub items: SeenItems,
     /// The number of requests that were sent.
     pub requests: usize,
     /// The largest offset that was requested.
@@ -282,6 +286,7 @@ impl Learnt {
             preset: None,
             unclear: Vec::new(),
             findings: Vec::new(),
+            items: SeenItems { schema: Value::Object(Map::new()), count: 0 },
             requests: 0,
             deepest: 0,
             max_depth: None,

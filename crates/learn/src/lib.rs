@@ -11,6 +11,7 @@
 //! 4. `order`: the keys by which the items are sorted, and the comparison that their values follow.
 //! 5. `sorting`, `ranges`: the parameters that sort and filter, each found by its effect.
 //! 6. `surroundings`: the items' own resources, credentials, and links to other hosts.
+//! 7. `types`: the types of the items in all answers.
 //!
 //! [`openapi`] reads the description of the list in an OpenAPI document, which only decides what the steps try first.
 //! [`recording`] answers from recorded exchanges, and sends nothing. [`live`] checks a configured list with requests of
@@ -33,6 +34,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod traffic;
+mod types;
 pub mod unchanged;
 mod write;
 
@@ -45,4 +47,5 @@ pub use prober::{
 };
 pub use shape::ListShape;
 pub use surroundings::is_harmless;
+pub use types::{SeenItems, types_document, types_operation};
 pub use write::{WrittenUpstream, admin_port, configuration, first_body, gateway_port, report, route_name};

@@ -26,6 +26,7 @@ use crate::{
     prober::session::{ProbeHalt, Session},
     shape::{ListShape, names},
     surroundings,
+    types::SeenItems,
     write::preset,
 };
 
@@ -174,6 +175,7 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
         openapi::comparison::note(&mut learnt, document, &base);
     }
     learnt.preset = preset::fitting(&learnt, &base);
+    learnt.items = SeenItems::infer(&learnt.shape, &session.lists());
     (learnt.requests, learnt.deepest) = (session.sent(), *session.deepest.borrow());
     Ok(Box::new(learnt))
 }

@@ -92,7 +92,7 @@ pub(super) fn learn_as(
     let most = [100, 50, 30, 20, 10, 5, 2, 1];
     let mut faults = String::new();
     for most in most {
-        let text = configuration(&learnt, &target, &target.path, &upstream, most);
+        let text = configuration(&learnt, &target, &target.path, &upstream, most, None);
         match load(&text) {
             Ok(_) => return LearntCase { learnt, requests, text },
             Err(fault) => faults = format!("{fault}\n{text}"),

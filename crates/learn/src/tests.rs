@@ -416,7 +416,7 @@ fn a_learnt_configuration_avoids_the_port_of_its_upstream() {
     let learnt = learn(by_offset(rows(300))).learnt;
     for (peer, port) in [("127.0.0.1:8080", 8081), ("localhost:8080", 8081), ("127.0.0.1:9180", 8080)] {
         let upstream = WrittenUpstream { peer: peer.to_owned(), tls: false };
-        let text = configuration(&learnt, &target(), "/api/items", &upstream, 100);
+        let text = configuration(&learnt, &target(), "/api/items", &upstream, 100, None);
         assert!(load(&text).is_ok() && text.contains(&format!("http://127.0.0.1:{port}\"")), "{text}");
         assert_eq!(gateway_port(peer), port);
     }

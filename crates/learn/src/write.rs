@@ -13,6 +13,7 @@ use crate::{
     prober::ProbeTarget,
     prober::session::{ProbeSlot, encoded},
     shape::header_name,
+    types::types_operation,
 };
 use cursorgate_config::diagnostic::is_hidden;
 
@@ -51,7 +52,7 @@ pub fn admin_port(peer: &str) -> u16 {
 }
 
 /// Returns a complete configuration for a learnt list, in TOML. The route at `path` serves pages of at most `most`
-/// items.
+/// items. `types` is the file with the document of [`types_document`](crate::types_document), if there is one.
 #[must_use]
 pub fn configuration(
     learnt: &Learnt,
@@ -59,6 +60,7 @@ pub fn configuration(
     path: &str,
     upstream: &WrittenUpstream,
     most: u32,
+    types: Option<&str>,
 ) -> String {
     let name = route_name(path);
     let mut out = String::new();
@@ -96,7 +98,12 @@ pub fn configuration(
     out.push('\n');
     evidence(&mut out, learnt);
     let (dialect, own) = dialect(learnt, target, &name);
-    out.push_str(&text_of(&route(learnt, target, path, &dialect, most), &format!("routes.{name}")));
+    let mut route = route(learnt, target, path, &dialect, most);
+    if let Some(file) = types {
+        let openapi = table([("file", string(file)), ("operation", string(types_operation(target, path)))]);
+        route.insert("openapi".to_owned(), Value::Table(openapi));
+    }
+    out.push_str(&text_of(&route, &format!("routes.{name}")));
     if let Some(own) = own {
         out.push('\n');
         out.push_str(&text_of(&own, &format!("dialects.{dialect}")));

@@ -131,6 +131,12 @@ impl Session {
         self.known.borrow().iter().find_map(|(_, seen)| test(seen))
     }
 
+    /// Returns all answers to requests for the list so far.
+    pub(crate) fn lists(&self) -> Vec<Rc<SeenAnswer>> {
+        let known = self.known.borrow();
+        known.iter().filter(|(request, _)| request.path == self.target.path).map(|(_, seen)| Rc::clone(seen)).collect()
+    }
+
     /// Returns the distinct numbers that a parameter has in recorded requests, in ascending order.
     pub(crate) fn recorded_numbers(&self, name: &str) -> Vec<u64> {
         let pairs = self.target.recorded.iter().flatten().filter(|(own, _)| own == name);

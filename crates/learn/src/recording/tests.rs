@@ -48,7 +48,7 @@ fn learn(exchanges: Vec<RecordedExchange>) -> (Result<Box<Learnt>, String>, Prob
 
 fn written(learnt: &Learnt, target: &ProbeTarget) -> String {
     let upstream = WrittenUpstream { peer: "127.0.0.1:9".to_owned(), tls: false };
-    let text = configuration(learnt, target, PATH, &upstream, 20);
+    let text = configuration(learnt, target, PATH, &upstream, 20, None);
     load(&text).unwrap_or_else(|fault| panic!("{fault}\n{text}"));
     text
 }
