@@ -245,7 +245,7 @@ fn tables_of_a_later_version_are_left_alone() {
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     finished(&gateway, &job, &[ONE]);
     let Place::Postgres(server) = &place else { panic!("it is one") };
-    assert_eq!(server.ask("SELECT version FROM cursorgate_version"), ["4"]);
+    assert_eq!(server.ask("SELECT version FROM cursorgate_version"), ["5"]);
     server.ask("UPDATE cursorgate_version SET version = 99");
     let earlier = start(&upstream, &place, "");
     assert_eq!(begin(&earlier, "/users/exports", &[ONE], &json!({})).outcome(), "503 store_unavailable");

@@ -102,7 +102,7 @@ fn tables_of_the_first_version_are_brought_up_to_date() {
         delivery(&gateway, &endpoint.path, &[ONE], "delivered");
         endpoint
     };
-    let later = ["challenged_at", "tested_at", "disabled_at", "filter"];
+    let later = ["challenged_at", "tested_at", "disabled_at", "filter", "subject"];
     for column in later {
         server.ask(&format!("ALTER TABLE cursorgate_webhooks.endpoints DROP COLUMN {column}"));
     }
