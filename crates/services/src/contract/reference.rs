@@ -3,6 +3,7 @@
 
 use std::io::Read as _;
 
+use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, header};
 use pingora::http::RequestHeader;
@@ -77,7 +78,7 @@ pub(super) fn page(path: &str, document: &str, title: &str, servers: &[String]) 
          <div id=\"reference\" data-document=\"{document}\"></div>\n<script src=\"{base}/{bundle}\"></script>\n\
          <script src=\"{base}/{start}\"></script>\n</body>\n</html>\n"
     );
-    let mut response = answer("text/html; charset=utf-8", page.into_bytes());
+    let mut response = answer("text/html; charset=utf-8", page.into());
     let origin = |server: &String| Url::parse(server).ok().map(|url| url.origin().ascii_serialization());
     let origins: Vec<String> = servers.iter().filter_map(origin).collect();
     // Swagger UI writes styles of elements, and has icons in URLs of `data:`.
@@ -98,14 +99,15 @@ pub(super) fn page(path: &str, document: &str, title: &str, servers: &[String]) 
 pub(super) fn file(number: usize, headers: &HeaderMap) -> Response {
     let ReferenceFile { media_type, content, is_compressed } = &FILES[number];
     let sends_compressed = *is_compressed && accepts_gzip(headers);
-    let mut body = Vec::new();
-    if *is_compressed && !sends_compressed {
+    let body = if *is_compressed && !sends_compressed {
+        let mut whole = Vec::new();
         // The files are part of the program, so they can be read.
-        let read = GzDecoder::new(*content).take(MOST).read_to_end(&mut body);
+        let read = GzDecoder::new(*content).take(MOST).read_to_end(&mut whole);
         debug_assert!(read.is_ok(), "{read:?}");
+        whole.into()
     } else {
-        body = content.to_vec();
-    }
+        Bytes::from_static(content)
+    };
     let mut response = answer(media_type, body);
     if *is_compressed {
         response.headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
@@ -116,7 +118,7 @@ pub(super) fn file(number: usize, headers: &HeaderMap) -> Response {
     response
 }
 
-fn answer(media_type: &'static str, body: Vec<u8>) -> Response {
+fn answer(media_type: &'static str, body: Bytes) -> Response {
     let mut response = Response::new(200, Vec::new());
     let headers = &mut response.headers;
     headers.insert(header::CONTENT_LENGTH, body.len().into());

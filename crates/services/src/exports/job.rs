@@ -380,11 +380,16 @@ impl JobProgress {
     /// In a list that has changed, items that came where the export had been look like lost ones. The last place by the
     /// total then tells whether the export has reached the end.
     fn lacks_items(&self) -> bool {
-        if self.end_seen && self.total_before != self.total_after {
+        if self.end_seen && self.total_changed() == Some(true) {
             return false;
         }
         let totals = [self.total_before, self.total_after].into_iter().flatten();
         totals.min().is_some_and(|total| total > self.items)
+    }
+
+    /// Returns whether the totals before and after differ; `None` if one of them is unknown.
+    pub(super) fn total_changed(&self) -> Option<bool> {
+        self.total_before.zip(self.total_after).map(|(before, after)| before != after)
     }
 
     /// Returns the part of a list with this many items that is in the result, in per cent; `None` for an empty list.
@@ -708,7 +713,7 @@ impl ExportJob {
             items: progress.items,
             total_before: progress.total_before,
             total_after: progress.total_after,
-            total_changed: progress.total_before.zip(progress.total_after).map(|(before, after)| before != after),
+            total_changed: progress.total_changed(),
             columns: progress.columns.as_deref(),
             // Other formats keep all members of an item.
             omitted_members: is_table.then_some(progress.omitted),
@@ -838,6 +843,7 @@ mod tests {
             (100, Some(103), Some(105), false, true, true),
             (100, Some(103), Some(105), true, true, false),
             (100, Some(103), Some(103), false, true, false),
+            (100, None, Some(103), false, true, false),
         ] {
             let mut job = job();
             job.progress.end_seen = end_seen;

@@ -211,7 +211,7 @@ impl ExportRun {
             let last = progress.last_item_after(due.part, &page.items);
             // Test: `an_export_of_a_list_that_grows_and_shrinks_is_complete`.
             progress.end_seen = match (progress.total_after, last) {
-                (Some(total), Some(last)) if progress.total_before != Some(total) => {
+                (Some(total), Some(last)) if progress.total_changed() == Some(true) => {
                     reader.read().last_item(total).await.is_some_and(|seen| hash_of(&seen) == last)
                 }
                 _ => false,

@@ -109,7 +109,7 @@ struct WebhookCall<'c> {
     client: [u8; 32],
     /// The names of the client under each cursor key. The name under the signing key is the first.
     owners: Vec<String>,
-    /// The hash of the client as services behind the gateway name it; `None` if they can't.
+    /// The hash of the client as services behind the gateway name it, in a registration; `None` if they can't.
     subject: Option<[u8; 32]>,
 }
 
@@ -162,7 +162,7 @@ impl Service for Webhooks {
         outcome: &mut Outcome,
     ) -> Result<Option<ServiceAnswer>, Failure> {
         if let Some((settings, emit)) = emitting(snapshot, session.req_header()) {
-            let emitted = self.emit(session, snapshot, (settings, emit), held).await?;
+            let emitted = self.emit(session, snapshot, settings, emit, held).await?;
             return Ok(Some(ServiceAnswer::Whole(emitted)));
         }
         let call =
@@ -207,10 +207,10 @@ impl Webhooks {
         &self,
         session: &mut ServerSession,
         snapshot: &Snapshot,
-        configured: (&WebhookSettings, &EmitRequestSettings),
+        settings: &WebhookSettings,
+        emit: &EmitRequestSettings,
         held: &MemoryShare,
     ) -> Result<Response, Failure> {
-        let (settings, emit) = configured;
         if !has_token(session.req_header(), emit) {
             let detail = "send Authorization: Bearer with the token of services.webhooks.emit";
             return Err(Box::new(Problem::new(Code::CredentialsRefused, detail)).into());
@@ -638,6 +638,9 @@ async fn identify<'c>(
     }
     let rules = snapshot.service_identities.webhooks.as_ref();
     let said = caller.identify(&[rules], target.query.as_deref(), client, call).await;
+    // Only a registration needs it, and a token is verified once more for it.
+    let registers = matches!(resource, WebhookResource::Endpoints) && head.method == Method::POST;
+    let rules = rules.filter(|_| registers);
     let subject = rules.and_then(|rules| caller.subject(rules, client, snapshot, said.as_deref()));
     let client = caller.owner_at(by(snapshot, clients), "");
     let (method, query, owners) = (head.method.clone(), target.query, owners(keys, &client));
