@@ -12,7 +12,8 @@
 #   make bench             measures the cost of a page, compared with the alternatives; QUICK=1 takes minutes
 #   make cost              counts the instructions of a request, and compares them with benches/cost.json
 #   make profile           makes the profile of release builds, benches/profile, from the benchmark's load: RELEASING.md
-#   make quick             runs the quick tests for a change of the core, in about a minute
+#   make quick             runs the quick tests for a change of the core, in about a minute; CRATE=gateway lints and tests
+#                          another crate below crates/, CRATE=cursorgate the program. A crate's first run takes minutes
 #   make soak SECONDS=60   runs the simulator for this time, from a seed that it prints; more: `cargo sim --help`
 #   make at-length         runs the end-to-end tests with the load of which `make test` has a tenth: an hour
 #   make drawn-lists       walks lists that seeds draw through learn, check, run and walk, and judges them by their rows:
@@ -45,6 +46,8 @@ QUICK ?=
 PARTS ?=
 # The seed of the simulator. Empty: a new seed for each run.
 SEED ?=
+# The crate of `make quick`.
+CRATE ?= core
 # The seeds of the lists of `make drawn-lists`, the first and the one after the last.
 SEEDS ?= 0:40
 # The names of the faults to plant. Empty: all faults.
@@ -81,6 +84,7 @@ CARGO_CYCLONEDX := $(CYCLONEDX_ROOT)/bin/cargo-cyclonedx
 DIST := $(CURDIR)/target/dist
 
 FUZZED := scan cursor link
+QUICK_PACKAGE := $(if $(filter cursorgate,$(CRATE)),cursorgate,cursorgate-$(CRATE))
 
 BENCH_EXPRESS := $(CURDIR)/target/bench/express
 BENCH_QUICK := $(filter-out 0,$(QUICK))
@@ -110,7 +114,8 @@ help:
 # the tests link another OpenSSL.
 .PHONY: demo
 demo:
-	@[ -x target/demo/debug/cursorgate ] || echo "The first build takes some three minutes on two cores."
+	@[ -x target/demo/debug/cursorgate ] || echo "The first build takes some three minutes on two cores. On Debian, apt-get" \
+		"installs as root what is missing of: build-essential cmake perl pkg-config libssl-dev libzstd-dev"
 	@$(MAKE) --no-print-directory build-needs openssl-needs
 	cargo run --locked --target-dir target/demo -- demo
 
@@ -181,9 +186,14 @@ lint: build-needs $(CARGO_DENY)
 .PHONY: quick
 quick:
 	cargo fmt --check
+ifeq ($(CRATE),core)
 	cargo clippy --locked --package cursorgate-core --package cursorgate-sim --all-targets -- -D warnings
 	cargo test --locked --package cursorgate-core --lib -- --quiet
 	cargo run --locked --package cursorgate-sim -- walk --walks 20000
+else
+	cargo clippy --locked --package $(QUICK_PACKAGE) --all-targets -- -D warnings
+	cargo test --locked --package $(QUICK_PACKAGE) --lib -- --quiet
+endif
 
 .PHONY: soak
 soak:

@@ -38,7 +38,7 @@ pub(super) fn health(
             (admin.address, request.send(here(admin.address), admin.tls.is_some()))
         }
     };
-    let (status, _) = asked.map_err(|error| Failure::failed(format!("{address}: {error}")))?;
+    let (status, _) = asked.map_err(|error| unanswered(address, &error))?;
     match status {
         200 => report::output("ready\n"),
         503 => Err(Failure::failed(format!("{address}: stopping"))),
@@ -54,11 +54,7 @@ pub(super) fn status(config: &Path, environment: ProcessEnvironment) -> Result<(
     let (status, body) = request.send_to(&admin)?;
     match status {
         200 => {
-            report::note(&format!(
-                "the gateway at {}, which is admin.address in {}\n",
-                admin.address,
-                config.display()
-            ));
+            report::note(&format!("the gateway at {}\n", admin.address));
             report::output(&body)
         }
         401 | 403 => Err(unknown_token(&admin)),
@@ -79,7 +75,7 @@ struct Reloaded {
 pub(super) fn reload(config: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
     let admin = configured(config, environment)?;
     let Some(token) = &admin.token else {
-        let missing = "has no admin.token, which this command needs. Without one, send the signal SIGHUP";
+        let missing = "has no admin.token, which this command needs. Without one: kill -HUP $(pidof cursorgate)";
         return Err(Failure::mistaken(format!("{} {missing}", config.display())));
     };
     let request = Request { method: "POST", path: RELOAD_PATH, token: Some(token), patience: RELOAD_PATIENCE };
@@ -102,6 +98,15 @@ pub(super) fn reload(config: &Path, environment: ProcessEnvironment) -> Result<(
         [] => Ok(()),
         keys => Err(Failure::failed(format!("in force only after a restart: {}", keys.join(", ")))),
     }
+}
+
+/// The failure of a request that gets no answer.
+fn unanswered(address: SocketAddr, error: &std::io::Error) -> Failure {
+    let why = match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => ": is it running? --admin names another address",
+        _ => "",
+    };
+    Failure::failed(format!("no gateway answers at {address}, {error}{why}"))
 }
 
 /// The failure of a request whose answer isn't one of a gateway's.
@@ -167,7 +172,7 @@ impl Request<'_> {
             return Err(Failure::mistaken(format!("{address}: {why}")));
         }
         let answer = self.send(address, admin.tls.is_some());
-        answer.map_err(|error| Failure::failed(format!("{}: {error}", admin.address)))
+        answer.map_err(|error| unanswered(admin.address, &error))
     }
 
     /// Sends the request by a new connection. Returns the status and the body of the answer.

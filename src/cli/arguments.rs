@@ -364,9 +364,12 @@ pub(super) struct CheckArguments {
     /// The format of the report.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: CheckFormat,
-    /// Describe only this route, any number of times. Without it, more than 50 routes have a line each.
+    /// Describe this route alone, with all lines, any number of times. Without it, more than 50 routes have a line each.
     #[arg(long, value_name = "NAME", conflicts_with = "quiet")]
     pub(super) route: Vec<String>,
+    /// Describe routes with all lines, such as the reasons, clients' parameters, links, cursors, identity and limits.
+    #[arg(long, short, conflicts_with = "quiet")]
+    pub(super) verbose: bool,
     /// Describe no route: only report mistakes, and their number.
     #[arg(long)]
     pub(super) quiet: bool,
@@ -483,6 +486,9 @@ pub(super) struct LearnArguments {
     /// Send POST requests with this JSON body: only for lists that are read by POST.
     #[arg(long, value_name = "JSON")]
     pub(super) body: Option<String>,
+    /// Print the evidence of every finding, and not only of those that no request has shown.
+    #[arg(long, short)]
+    pub(super) verbose: bool,
     /// The largest number of requests to learn the list. Default: 40. The check of the file sends up to 260 more.
     #[arg(long, value_name = "NUMBER")]
     pub(super) requests: Option<usize>,
@@ -520,6 +526,9 @@ pub(super) struct ExplainArguments {
     /// The time for which the permit is valid, in minutes from 1 to 15.
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=15), requires = "sign")]
     pub(super) minutes: u64,
+    /// Describe the route with all lines, as `check --verbose` does.
+    #[arg(long, short)]
+    pub(super) verbose: bool,
     /// The format of the explanation.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub(super) format: ExplainFormat,

@@ -30,7 +30,7 @@ use cursorgate_config::{
     settings::Settings,
 };
 use cursorgate_gateway::Snapshot;
-use summary::ShownRoutes;
+use summary::{Detail, ShownRoutes};
 
 /// The result of checking a configuration: its settings with the snapshot, which are `None` if they have errors, and
 /// all diagnostics.
@@ -44,7 +44,7 @@ struct CheckedConfiguration {
 pub(super) fn run(
     path: &Path,
     environment: ProcessEnvironment,
-    CheckArguments { without_secrets, warnings_as_errors, accept, format, route, quiet }: CheckArguments,
+    CheckArguments { without_secrets, warnings_as_errors, accept, format, route, quiet, verbose }: CheckArguments,
     live: &LiveArguments,
 ) -> Result<(), Failure> {
     let mut checked = if without_secrets { without_secrets_of(path, &environment) } else { whole(path, &environment) };
@@ -64,7 +64,7 @@ pub(super) fn run(
         CheckFormat::Text => {
             let shown = match route.as_slice() {
                 _ if quiet => ShownRoutes::None,
-                [] => ShownRoutes::All,
+                [] => ShownRoutes::All(if verbose { Detail::All } else { Detail::Short }),
                 names => ShownRoutes::Named(names),
             };
             text(path, &environment, &checked, &asked, shown)?;
@@ -151,7 +151,7 @@ fn text(
     report::diagnostics(&checked.diagnostics);
     if let Some((settings, snapshot)) = &checked.built {
         let mut text = summary::described(settings, snapshot, shown)?;
-        if matches!(shown, ShownRoutes::All) {
+        if matches!(shown, ShownRoutes::All(_)) {
             text.push_str(&services::described(snapshot));
         }
         let routes = report::count(settings.routes.len(), "route");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Failure,
     arguments::{ExplainArguments, ExplainFormat},
-    check::summary,
+    check::summary::{self, Detail},
     report, target,
 };
 use cursorgate_config::{self as config, Environment, ProcessEnvironment, WithoutSecrets, settings::Settings};
@@ -36,7 +36,11 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let explained = runtime.block_on(explain(&snapshot, request));
-    let described = explained.route.as_ref().map(|(name, _)| summary::of_route(&settings, &snapshot, name));
+    let detail = match arguments.format {
+        ExplainFormat::Text if !arguments.verbose => Detail::Short,
+        _ => Detail::All,
+    };
+    let described = explained.route.as_ref().map(|(name, _)| summary::of_route(&settings, &snapshot, name, detail));
     let described = described.unwrap_or_default();
     report::output(&match arguments.format {
         ExplainFormat::Text => text(arguments, &explained, &described),

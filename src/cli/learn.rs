@@ -65,13 +65,12 @@ pub(super) fn run(arguments: &LearnArguments) -> Result<(), Failure> {
             }
         }
     };
-    let mut text = learn::report::report(&learnt, &arguments.url);
+    let mut text = learn::report::report(&learnt, &arguments.url, arguments.verbose);
     if learnt.place.is_none() {
         report::output(&text)?;
         return Err(Failure::failed(
             "no route is written: the way to the next page was not found: give the URL with the parameters of a page, \
-             or --openapi; if every answer is the whole list, write a route whose dialect has \
-             response.end = \"whole-list\"",
+             or --openapi; if every answer is the whole list, write a route with dialect = \"whole-list\"",
         ));
     }
     let most = fitting(&learnt, &target, &url.path, &upstream)?;

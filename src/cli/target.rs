@@ -70,6 +70,11 @@ impl ListUrl {
 
     /// Compiles the upstream at the URL, as from a configuration. Its requests have the host of the URL.
     pub(super) fn upstream(&self) -> Result<Arc<Upstream>, Failure> {
+        let host = self.peer.rsplit_once(':').map_or("", |(host, _)| host);
+        if self.tls && host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() {
+            let message = "https needs the name in the service's certificate: give the URL with that name, or http://";
+            return Err(Failure::mistaken(message));
+        }
         let tls = if self.tls { "tls = {}\n" } else { "" };
         let text = format!(
             "version = 1\n{NO_LISTENER}[upstreams.service]\npeers = [{:?}]\nhost_header = {:?}\n{tls}[routes.all]\n\

@@ -40,7 +40,7 @@ fn told_by_check(text: &str, status: i32) -> String {
     let head = GOOD.split("[upstreams.people]").next().expect("a head");
     let defaults = "[defaults]\nold_clients = \"none\"\n";
     std::fs::write(&file, format!("{head}{defaults}{text}")).expect("a file in the test's directory");
-    let output = command().args(["check", "--config"]).arg(&file).output().expect("it runs");
+    let output = command().args(["check", "--verbose", "--config"]).arg(&file).output().expect("it runs");
     assert_eq!(output.status.code(), Some(status), "{}", said(&output));
     said(&output)
 }
@@ -50,7 +50,7 @@ fn checked(text: &str) -> Output {
     let file = directory.file("cursorgate.toml");
     std::fs::write(&file, text).expect("a file in the test's directory");
     let mut command = command();
-    command.args(["check", "--config"]).arg(&file);
+    command.args(["check", "--verbose", "--config"]).arg(&file);
     command.output().expect("it runs")
 }
 
@@ -95,6 +95,27 @@ fn check_shows_what_each_route_does() {
     ] {
         assert!(text.contains(word), "{word} in:\n{text}");
     }
+}
+
+/// Routes that differ by their paths only are described once. Reasons and details need `--verbose`.
+#[test]
+fn check_says_first_what_a_reader_acts_on() {
+    let directory = Directory::new();
+    let file = directory.file("cursorgate.toml");
+    let route = &GOOD[GOOD.find("[routes.users]").expect("a route")..];
+    let second = route.replace("[routes.users]", "[routes.teams]").replace("/api/users", "/api/teams");
+    std::fs::write(&file, format!("{GOOD}\n{second}")).expect("a file in the test's directory");
+    let output = command().args(["check", "--config"]).arg(&file).output().expect("it runs");
+    let text = said(&output);
+    let described = text.lines().take_while(|line| !line.is_empty());
+    let labels = described.filter(|line| line.starts_with("  ")).filter_map(|line| line.get(2..13));
+    let labels: Vec<&str> = labels.map(str::trim).collect();
+    assert_eq!(labels, ["mode", "level", "order", "cost", "old clients"], "{text}");
+    let heads = "users            GET /api/users → people /api/users\n\
+                 teams            GET /api/teams → people /api/teams\n  mode";
+    assert!(text.contains(heads), "{text}");
+    assert!(text.contains("each page: 1 upstream request; up to "), "{text}");
+    assert!(text.contains(" rows for a page of 20;"), "{text}");
 }
 
 #[test]

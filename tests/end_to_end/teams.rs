@@ -159,7 +159,7 @@ fn a_review_needs_no_secret() {
         assert!(text.contains(missing), "{missing} in:\n{text}");
     }
     let mut review = command();
-    review.args(["check", "--without-secrets", "--warnings-as-errors"]).arg(&file);
+    review.args(["check", "--verbose", "--without-secrets", "--warnings-as-errors"]).arg(&file);
     let (status, text) = run(&mut review);
     assert_eq!(status, Some(0), "{text}");
     assert!(text.contains("https://api.example.com/users?limit=20&cursor=…"), "{text}");

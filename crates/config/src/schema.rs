@@ -117,11 +117,12 @@ pub(super) fn inspect(written: &Spanned, schema: &Schema, path: &str, diagnostic
     }
 }
 
-/// Returns the help if a number is expected and a text is written that isn't a number even without its quotes, as in
+/// Returns the help if a number is expected and the written value isn't one even without quotes, as in
 /// `signing_key = "main"`.
 fn no_number(schema: &Schema, written: &Spanned) -> Option<String> {
-    let (Schema::Count(least, most), Value::Text(text)) = (schema, &written.value) else { return None };
-    text.parse::<u64>().is_err().then(|| format!("write a number from {least} to {most}"))
+    let Schema::Count(least, most) = schema else { return None };
+    let is_quoted = matches!(&written.value, Value::Text(text) if text.parse::<u64>().is_ok());
+    (!is_quoted).then(|| format!("write a number from {least} to {most}"))
 }
 
 /// Returns the help if a table is expected and a number or flag is written: the first key of the table that accepts the

@@ -41,6 +41,11 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
         }
         let at = location(source, &span);
         let (_, line, _) = diagnostics.place(at);
+        if remaining.trim_start().starts_with('{') {
+            let help = "write version = 1; a table begins with a line such as [server]".to_owned();
+            diagnostics.error(at, "this is JSON, and a configuration is TOML", help);
+            break;
+        }
         if is_yaml(&remaining, span.start) {
             let help = "write version = 1; a table begins with a line such as [server]".to_owned();
             diagnostics.error(at, "this is YAML, and a configuration is TOML", help);

@@ -164,6 +164,8 @@ pub struct ListOrder {
     pub id_comparison: Option<ValueOrder>,
     /// The number of items in the longest tie run that was seen; 0 if no items have equal strong keys.
     pub longest_tie: usize,
+    /// The number of items with the strong keys of a neighbour, if all of them are in the order of their ids; else 0.
+    pub ordered_ties: usize,
 }
 
 /// The parameters that sort the list, and the words that they take.

@@ -145,7 +145,9 @@ async fn learn(mailbox: Mailbox, target: ProbeTarget, limits: ProbeLimits) -> Re
     let given = target.fixed.clone();
     let mut session = Session::new(mailbox, target, limits);
     let (base, upstream_path) = first_answer(&mut session).await?;
-    let Some(shape) = ListShape::find(&base) else { return Err(no_list(&base, session.documented())) };
+    let Some(shape) = ListShape::find(&base) else {
+        return Err(no_list(&base, session.documented(), &session.target.headers));
+    };
     let ids = shape.identities(&base).unwrap_or_default();
     let mut learnt = Learnt::new(shape, ids.len());
     learnt.upstream_path = upstream_path;
@@ -269,7 +271,7 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
             return Ok((seen, moved));
         }
         if with_all || !given.iter().any(|(name, _)| looks_like_paging(name)) {
-            return Err(no_list(&seen, session.documented()));
+            return Err(no_list(&seen, session.documented(), &session.target.headers));
         }
     }
     Err("the upstream redirects without an end".to_owned())
@@ -299,8 +301,8 @@ pub(super) fn looks_like_paging(name: &str) -> bool {
     [&SIZES[..], &PAGES, &OFFSETS, &TOKENS].iter().any(|names| names.iter().any(|known| plain(known) == own))
 }
 
-/// Returns the reason why an answer contains no list, with advice.
-fn no_list(seen: &SeenAnswer, document: &DocumentedList) -> String {
+/// Returns the reason why an answer contains no list, with advice. `sent` are the headers that the caller adds.
+fn no_list(seen: &SeenAnswer, document: &DocumentedList, sent: &[HeaderName]) -> String {
     let status = seen.status;
     if !seen.is_recorded() {
         return "no answer to this request is recorded: give the URL of a recorded request for the list".to_owned();
@@ -312,7 +314,16 @@ fn no_list(seen: &SeenAnswer, document: &DocumentedList) -> String {
         }
         (_, false) if matches!(status, 401 | 403) => {
             let header = document.credentials.first().map_or("Authorization", String::as_str);
-            format!("the upstream answers {status}: give its credentials by --header '{header}: …'")
+            match sent {
+                [] => format!("the upstream answers {status}: give its credentials by --header '{header}: …'"),
+                sent => {
+                    let sent: Vec<&str> = sent.iter().map(HeaderName::as_str).collect();
+                    format!(
+                        "the upstream answers {status} to a request with {}: are these credentials valid for this list?",
+                        sent.join(", ")
+                    )
+                }
+            }
         }
         (_, false) if matches!(status, 400 | 422) && document.required().next().is_some() => {
             let names: Vec<&str> = document.required().map(|own| own.name.as_str()).collect();
@@ -321,6 +332,10 @@ fn no_list(seen: &SeenAnswer, document: &DocumentedList) -> String {
                 "the upstream answers {status}, and the document says that {names} must be given: add them to the URL"
             )
         }
+        (_, false) if matches!(status, 400 | 404 | 421) && !sent.contains(&http::header::HOST) => format!(
+            "the upstream answers {status}, and not with a list: is the path right? A service that answers only under \
+             its own name needs --header 'Host: NAME'"
+        ),
         (_, false) => format!("the upstream answers {status}, and not with a list"),
         (None, true) => {
             let kind = seen.header("content-type").unwrap_or("of no type");

@@ -96,22 +96,26 @@ pub fn configuration(
         out.push_str("tls = {}\n");
     }
     out.push('\n');
-    evidence(&mut out, learnt);
+    if target.body.is_none() {
+        comment(&mut out, "The list: new clients send ?cursor=start, and then the cursor of each page.");
+    }
     let (dialect, own) = dialect(learnt, target, &name);
     let mut route = route(learnt, target, path, &dialect, most);
     if let Some(file) = types {
         let openapi = table([("file", string(file)), ("operation", string(types_operation(target, path)))]);
         route.insert("openapi".to_owned(), Value::Table(openapi));
     }
-    out.push_str(&text_of(&route, &format!("routes.{name}")));
+    out.push_str(&text_of(&route, &format!("routes.{name}"), "route"));
     if let Some(own) = own {
         out.push('\n');
-        out.push_str(&text_of(&own, &format!("dialects.{dialect}")));
+        out.push_str(&text_of(&own, &format!("dialects.{dialect}"), "dialect"));
     }
     if path != "/" {
         out.push_str("\n# Everything else passes through unchanged.\n[routes.everything_else]\npath = \"/{*rest}\"\n");
         out.push_str("upstream = \"service\"\naction = \"forward\"\n");
     }
+    out.push('\n');
+    evidence(&mut out, learnt);
     out
 }
 
@@ -147,9 +151,16 @@ fn quoted(text: &str) -> String {
 }
 
 /// Writes a table with its header. Sections within the table get separate headers, other tables are written inline.
-fn text_of(table: &Table, name: &str) -> String {
-    let mut out = format!("[{name}]\n");
-    for (key, value) in table.iter().filter(|(key, value)| *key != SECTION && !is_section(value)) {
+/// `place` is the table's place, in which a route and a dialect have no names.
+fn text_of(table: &Table, name: &str, place: &str) -> String {
+    let mut out = String::new();
+    let lines: Vec<_> = table.iter().filter(|(key, value)| *key != SECTION && !is_section(value)).collect();
+    if !lines.is_empty() {
+        explain(&mut out, place);
+        let _ = writeln!(out, "[{name}]");
+    }
+    for (key, value) in lines {
+        explain(&mut out, &format!("{place}.{key}"));
         let key = if key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-') {
             key.clone()
         } else {
@@ -159,10 +170,48 @@ fn text_of(table: &Table, name: &str) -> String {
     }
     for (key, value) in table.iter().filter(|(_, value)| is_section(value)) {
         if let Value::Table(section) = value {
-            let _ = write!(out, "\n{}", text_of(section, &format!("{name}.{key}")));
+            let blank = if out.is_empty() { "" } else { "\n" };
+            let _ = write!(out, "{blank}{}", text_of(section, &format!("{name}.{key}"), &format!("{place}.{key}")));
         }
     }
     out
+}
+
+/// Writes the comment for the table or the key at a place; nothing for places that need none.
+fn explain(out: &mut String, place: &str) {
+    let text = match place {
+        "route.upstream_path" => "The path at the service.",
+        "route.dialect" => "How the service pages. `cursorgate dialects` lists the built-in ways.",
+        "route.order" => "What the list is sorted by; `id` at the end is the item's id.",
+        "route.ties" => "Items with equal times come in the order of their ids.",
+        "route.sortable" => "The fields by which new clients may sort.",
+        "route.filterable" => {
+            "The fields by which the service filters ranges, so deep pages cost as much as the first."
+        }
+        "route.page_size" => {
+            "Clients get at most `max` items a page. For a larger `max`, see the cost that `check` prints."
+        }
+        "route.principal" => "The headers that tell clients apart.",
+        "route.old_clients" => {
+            "Requests without such a cursor pass as before, and are counted at /migration of the admin listener."
+        }
+        "route.openapi" => "The types of the items, for GraphQL, tools and clients.",
+        "route.fields" => "The types of the fields above, as the items have them.",
+        "dialect.request" => "How a page is requested.",
+        "dialect.size" => "The sizes that the service honours.",
+        "dialect.response" => "Where the parts of a response are, as JSON Pointers.",
+        "dialect.response.items" => "The array of items.",
+        "dialect.response.id" => "The id, within an item.",
+        "dialect.response.total" => "The number of items of the list.",
+        "dialect.response.end" => "What shows the end of the list.",
+        "dialect.response.past_end" => "The response to a request past the end.",
+        "dialect.sort" => "How an order is requested.",
+        "dialect.sort.max_keys" => "The service sorts by one field a request.",
+        "dialect.filter" => "How a range of keys is requested.",
+        "dialect.item" => "How a single item is requested.",
+        _ => return,
+    };
+    comment(out, text);
 }
 
 /// Returns whether a value is a table that gets a separate header. The key [`SECTION`] marks such tables.
@@ -183,6 +232,18 @@ fn string(text: impl Into<String>) -> Value {
 
 fn strings<'t>(texts: impl IntoIterator<Item = &'t str>) -> Value {
     Value::Array(texts.into_iter().map(string).collect())
+}
+
+/// The number of items with equal times, in the order of their ids, from which on times are taken to be shown with all
+/// the digits that they are sorted by: with fewer digits, such items come in the order of the others.
+const ENOUGH_TIES: usize = 20;
+
+/// Returns whether the items show that a requested order by times sorts equal ones by their ids.
+fn has_ordered_ties(learnt: &Learnt) -> bool {
+    let Some(order) = &learnt.order else { return false };
+    let has_times = order.keys.iter().any(|(field, _)| field.comparison == ValueOrder::Datetime);
+    let asks_for_id = learnt.sort.as_ref().is_some_and(|form| !form.one_key && form.id.is_some());
+    has_times && asks_for_id && order.ordered_ties >= ENOUGH_TIES
 }
 
 /// Returns the table of the route.
@@ -206,6 +267,9 @@ fn route(learnt: &Learnt, target: &ProbeTarget, path: &str, dialect: &str, most:
         let mut terms: Vec<String> = order.keys.iter().map(|(field, down)| signed(&field.name, *down)).collect();
         terms.push(signed("id", order.id_descending));
         route.insert("order".to_owned(), strings(terms.iter().map(String::as_str)));
+    }
+    if has_ordered_ties(learnt) {
+        route.insert("ties".to_owned(), string("ordered"));
     }
     if let Some(form) = &learnt.sort {
         let fields: Vec<&str> = form.fields.iter().map(String::as_str).collect();

@@ -21,17 +21,28 @@ use cursorgate_translate::{
     upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts, Places},
 };
 
-/// The largest number of routes that are all described in full. A description has about 1,400 bytes.
-const MOST_IN_FULL: usize = 50;
+/// The largest number of routes that are all described. A description has about 700 bytes, in full twice as many.
+const MOST_DESCRIBED: usize = 50;
+
+/// The lines of a short description: those by which a reader decides whether the route is what was meant.
+const SHORT: [&str; 8] = ["observes", "mode", "level", "order", "cost", "old clients", "new clients", "forwards"];
 
 /// The routes that are described.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ShownRoutes<'a> {
     None,
-    /// All routes: in full, or beyond [`MOST_IN_FULL`] with a line each.
-    All,
+    /// All routes, beyond [`MOST_DESCRIBED`] with a line each.
+    All(Detail),
     /// The routes with these names, in full.
     Named(&'a [String]),
+}
+
+/// The lines of a description that are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Detail {
+    /// Those of [`SHORT`].
+    Short,
+    All,
 }
 
 /// Returns the description of routes. Fails if there is no route of a name.
@@ -41,7 +52,7 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot, shown: ShownRo
         ShownRoutes::None => return Ok(text),
         ShownRoutes::Named(names) => {
             for name in names {
-                let found = of_route(settings, snapshot, name);
+                let found = of_route(settings, snapshot, name, Detail::All);
                 if found.is_empty() {
                     return Err(Failure::mistaken(format!("there is no route {name:?}")));
                 }
@@ -49,16 +60,27 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot, shown: ShownRo
             }
             return Ok(text);
         }
-        ShownRoutes::All if settings.routes.len() > MOST_IN_FULL => {
+        ShownRoutes::All(_) if settings.routes.len() > MOST_DESCRIBED => {
             for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
-                describe_requests(&mut text, settings, route, compiled.list.is_some());
+                text.push_str(&requests(settings, route, compiled.list.is_some()));
             }
             let _ = writeln!(text, "\n`--route NAME` describes a route in full.");
         }
-        ShownRoutes::All => {
+        ShownRoutes::All(detail) => {
             let (now, mut costs) = (clock::unix_seconds(), Costs::after(&snapshot.costs));
-            for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
-                describe(&mut text, settings, route, compiled, &mut costs, now);
+            let routes = settings.routes.iter().zip(&snapshot.routes);
+            let routes = routes.map(|(route, compiled)| describe(settings, route, compiled, &mut costs, now, detail));
+            // Routes of one upstream often differ by their paths only. Such routes are described once.
+            let mut groups: Vec<(String, String)> = Vec::new();
+            for (requests, description) in routes {
+                match groups.iter_mut().find(|(_, known)| *known == description) {
+                    Some((heads, _)) => heads.push_str(&requests),
+                    None => groups.push((requests, description)),
+                }
+            }
+            for (heads, description) in groups {
+                text.push_str(&heads);
+                text.push_str(&description);
             }
         }
     }
@@ -73,24 +95,39 @@ pub(super) fn described(settings: &Settings, snapshot: &Snapshot, shown: ShownRo
 }
 
 /// Returns the description of the routes with this name; an empty string if there is no such route.
-pub(in crate::cli) fn of_route(settings: &Settings, snapshot: &Snapshot, name: &str) -> String {
+pub(in crate::cli) fn of_route(settings: &Settings, snapshot: &Snapshot, name: &str, detail: Detail) -> String {
     let (mut text, mut costs) = (String::new(), Costs::after(&snapshot.costs));
     let routes = settings.routes.iter().zip(&snapshot.routes);
     for (route, compiled) in routes.filter(|(route, _)| route.name.value == name) {
-        describe(&mut text, settings, route, compiled, &mut costs, clock::unix_seconds());
+        let (requests, description) = describe(settings, route, compiled, &mut costs, clock::unix_seconds(), detail);
+        text.push_str(&requests);
+        text.push_str(&description);
     }
     text
 }
 
+/// Returns the line about the requests of a route, and the description of what it does with them.
 fn describe(
-    out: &mut String,
+    settings: &Settings,
+    route: &RouteSettings,
+    compiled: &Route,
+    known: &mut Costs,
+    now: u64,
+    detail: Detail,
+) -> (String, String) {
+    let mut lines = ShownLines { text: String::new(), detail };
+    describe_policy(&mut lines, settings, route, compiled, known, now);
+    (requests(settings, route, compiled.list.is_some()), lines.text)
+}
+
+fn describe_policy(
+    out: &mut ShownLines,
     settings: &Settings,
     route: &RouteSettings,
     compiled: &Route,
     known: &mut Costs,
     now: u64,
 ) {
-    describe_requests(out, settings, route, compiled.list.is_some());
     if let Some(observe) = route.observe {
         line(out, "observes", &observes(observe));
     }
@@ -120,7 +157,7 @@ fn describe(
 }
 
 /// Describes the requests that the route answers, and the upstream and the path to which they are sent.
-fn describe_requests(out: &mut String, settings: &Settings, route: &RouteSettings, is_served: bool) {
+fn requests(settings: &Settings, route: &RouteSettings, is_served: bool) -> String {
     let upstream = &settings.upstreams[route.upstream];
     let path = &route.path.value;
     let asked = match &route.upstream_path {
@@ -135,12 +172,12 @@ fn describe_requests(out: &mut String, settings: &Settings, route: &RouteSetting
     };
     let hosts = if route.hosts.is_empty() { String::new() } else { format!("{} ", route.hosts.join(" ")) };
     let name = &route.name.value;
-    let _ = writeln!(out, "{name:<16} {methods} {hosts}{path} → {} {}{asked}", upstream.name, upstream.base_path);
+    format!("{name:<16} {methods} {hosts}{path} → {} {}{asked}\n", upstream.name, upstream.base_path)
 }
 
 /// Describes the pages of a list, and its legacy clients. Returns `None` if the route has no list.
 fn describe_list(
-    out: &mut String,
+    out: &mut ShownLines,
     settings: &Settings,
     route: &RouteSettings,
     compiled: &Route,
@@ -213,14 +250,22 @@ fn observes(observe: ObserveSettings) -> String {
     format!("every request passes through; {which} is read and counted. action = \"paginate\" does the following")
 }
 
+/// The lines of a description, as far as they are shown.
+struct ShownLines {
+    text: String,
+    detail: Detail,
+}
+
 /// Writes a line of the description of a route, with `word` as its label.
-fn line(out: &mut String, word: &str, text: &str) {
-    let _ = writeln!(out, "  {word:<11}  {text}");
+fn line(out: &mut ShownLines, word: &str, text: &str) {
+    if out.detail == Detail::All || SHORT.contains(&word) {
+        let _ = writeln!(out.text, "  {word:<11}  {text}");
+    }
 }
 
 /// Describes how pages are found, and their guarantee, order and cost.
 fn describe_pages(
-    out: &mut String,
+    out: &mut ShownLines,
     list: &ListSettings,
     dialect: &Dialect,
     promise: &Guarantee,
@@ -243,7 +288,8 @@ fn describe_pages(
         line(out, "order", &order);
     }
     let of_largest = known.longest_run_of_largest(dialect, list);
-    line(out, "cost", &cost(list, promise, &known.of(dialect, list), run, of_largest));
+    let rows = Costs::rows(dialect, list);
+    line(out, "cost", &cost(list, promise, &known.of(dialect, list), rows, run, of_largest));
 }
 
 /// Describes the mode, and the requests with which pages are read.
@@ -426,13 +472,15 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-/// Describes the cost of pages up to the largest size, in upstream requests. `run` has the length of the longest tie run
+/// Describes the cost of pages up to the largest size, in upstream requests, and the `rows` that the upstream gives for
+/// a page of the default size. `run` has the length of the longest tie run
 /// that a page of the default limit can cross, and the number of requests that this page takes; `of_largest` has both
 /// for pages of the largest limit.
 fn cost(
     list: &ListSettings,
     promise: &Guarantee,
     costs: &PageCosts,
+    rows: u64,
     run: Option<(u32, u32)>,
     of_largest: Option<(u32, u32)>,
 ) -> String {
@@ -442,6 +490,9 @@ fn cost(
         true => format!("each page: {first}"),
         false => format!("first page: {first}; further pages: {later}"),
     };
+    if rows > 0 {
+        let _ = write!(text, "; up to {rows} rows for a page of {}", list.page_size.default);
+    }
     if promise.mode == Mode::Seek {
         text.push_str("; 1 more where the keys of the cursor's item are not remembered");
     }

@@ -128,7 +128,7 @@ fn jobs_wait_for_a_database_that_is_away() {
     assert_eq!(begin(&other, "/users/exports", &[ONE], &json!({})).outcome(), "503 store_unavailable");
     let says = |gateway: &Gateway, text: &str| gateway.log().iter().any(|line| line.contains(text)).then_some(());
     for gateway in [&gateway, &other] {
-        eventually("the log says that exports wait", || says(gateway, "exports or their events wait"));
+        eventually("the log says that exports wait", || says(gateway, "the store of exports is unavailable"));
     }
     permits.give(100);
     server.start_again();
@@ -136,7 +136,7 @@ fn jobs_wait_for_a_database_that_is_away() {
     completed(&gateway, &job, &items);
     completed(&other, &job, &items);
     for gateway in [&gateway, &other] {
-        eventually("the log says that exports go on", || says(gateway, "exports go on"));
+        eventually("the log says that exports go on", || says(gateway, "the store of exports is available again"));
         assert!(!gateway.log().iter().any(|line| line.contains(PASSWORD)));
     }
 }

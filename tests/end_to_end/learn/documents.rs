@@ -31,7 +31,7 @@ fn parameters_that_cannot_be_guessed_are_learnt_from_a_document() {
     for name in ["openapi.json", "openapi.yaml"] {
         let file = directory.file(name);
         std::fs::write(&file, &document).expect("it is written");
-        let (text, said) = learn(&url, &["--openapi", file.to_str().expect("UTF-8")]);
+        let (text, said) = learn(&url, &["--verbose", "--openapi", file.to_str().expect("UTF-8")]);
         assert!(said.contains("the document says 100, the answers show 40"), "{said}");
         let gateway = Gateway::start_as_written(&text);
         assert!(walk(&gateway, &rows, &How::default(), name).contains("exact"));

@@ -129,6 +129,15 @@ impl CostShape {
         self.cost_until(limit, &Cost::exceeds_budget)
     }
 
+    /// Returns the largest number of rows that the upstream gives for a page of `limit` items inside of a list; 0 if no
+    /// such page is served.
+    #[must_use]
+    pub fn rows(&self, limit: u32) -> u64 {
+        let cap = u64::from(self.cap());
+        let items = 4 * (u64::from(limit) + 3 * cap);
+        CostWalk { shape: self, still: Still::new(self, items, 1), limit }.rows(cap)
+    }
+
     /// Returns this shape with the largest budget for a page that a route can have. Searches get the same budget.
     #[must_use]
     pub fn without_budget(&self) -> Self {

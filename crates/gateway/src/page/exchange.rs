@@ -342,7 +342,7 @@ impl Exchange<'_> {
         let detail = evidence.explain(refusal, &list.dialect, &sorted.order);
         outcome.detail = detail.or_else(|| outcome.detail.take());
         if *refusal == Refusal::BudgetExceeded && evidence.shows_ignored_size() {
-            let said = "the upstream's answers have another number of items than they were asked for";
+            let said = "the upstream ignores the requested page size";
             return Err(Problem::new(Code::UpstreamMalformed, said).into());
         }
         Ok(())

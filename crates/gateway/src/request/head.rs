@@ -56,8 +56,8 @@ impl HeadScanner {
     pub fn ends(&mut self, bytes: &[u8], scanned: usize) -> Result<Option<(usize, usize)>, Box<Problem>> {
         if let Some(first) = bytes.get(self.start).filter(|first| !is_token(**first) && !b"\r\n".contains(first)) {
             // 0x16 is the first byte of a TLS handshake.
-            let tls = if *first == 0x16 { ": TLS is not spoken here" } else { "" };
-            return Err(invalid(format!("the first byte does not begin a request{tls}")));
+            let tls = if *first == 0x16 { ", and this port does not accept TLS" } else { "" };
+            return Err(invalid(format!("the first byte does not begin an HTTP request{tls}")));
         }
         // Earlier calls have already handled all line feeds before `scanned`, so the search begins there. Test:
         // `each_byte_is_scanned_once`.

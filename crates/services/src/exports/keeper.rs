@@ -80,8 +80,10 @@ impl BackgroundService for ExportKeeper {
             // Test: `jobs_wait_for_a_database_that_is_away`.
             let has_changed = vitals.exports().store.note(looked.as_ref().copied().map_err(ToString::to_string));
             match &looked {
-                Err(fault) if has_changed => tracing::error!(%fault, "exports or their events wait"),
-                Ok(()) if has_changed => tracing::warn!("exports go on"),
+                Err(fault) if has_changed => {
+                    tracing::error!(%fault, "the store of exports is unavailable: exports and their events wait");
+                }
+                Ok(()) if has_changed => tracing::warn!("the store of exports is available again"),
                 _ => {}
             }
             if looked.is_err() {

@@ -105,7 +105,7 @@ impl Service for Queues {
         let path = rest(session.req_header(), &settings.path).unwrap_or_default();
         let method = intended_method(session.req_header()).unwrap_or_default();
         let Some(resource) = JobResource::read(&path, &method) else {
-            let detail = "there is nothing at this path, or not with this method";
+            let detail = "the path is not one of jobs, or not with this method";
             return Err(Box::new(Problem::new(Code::RouteNotFound, detail)).into());
         };
         let asked = IdentityCall { gateway: self.inner.gateway(), snapshot, outcome };

@@ -31,6 +31,8 @@ pub(super) struct Still {
     /// The number of items in each run, which share their strong keys.
     run: u64,
     answers: Cell<u64>,
+    /// The number of items in all answers so far.
+    rows: Cell<u64>,
 }
 
 impl Still {
@@ -43,6 +45,7 @@ impl Still {
             says: shape.says.clone(),
             run: run.max(1),
             answers: Cell::new(0),
+            rows: Cell::new(0),
         }
     }
 
@@ -103,7 +106,7 @@ impl Still {
     pub(super) fn answer(&self, fetch: &Fetch) -> Answer {
         self.answers.set(self.answers.get() + 1);
         let total = Some(Total { value: self.items, exact: true });
-        match fetch {
+        let answer = match fetch {
             Fetch::Slice(slice, listing) => self.slice(*slice, listing),
             Fetch::Token(fetch) => self.by_token(fetch),
             Fetch::Item(id) => match number(id).map(at_least) {
@@ -113,7 +116,14 @@ impl Still {
                 _ => Answer { standing: Standing::Gone, ..Answer::default() },
             },
             Fetch::Count => Answer { total, ..Answer::default() },
-        }
+        };
+        self.rows.set(self.rows.get() + answer.items.len() as u64);
+        answer
+    }
+
+    /// Returns the number of items in all answers so far.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows.get()
     }
 
     fn slice(&self, slice: Slice, listing: &Listing) -> Answer {

@@ -80,6 +80,25 @@ impl CostWalk<'_> {
         costs.fold(Cost::default(), Cost::and)
     }
 
+    /// Returns the largest number of items in the answers for a single page inside of the list; 0 if no such page is
+    /// served. `cap` is the size of the upstream's pages.
+    pub(super) fn rows(&self, cap: u64) -> u64 {
+        let inner = self.places(cap).into_iter().filter(|place| *place < self.still.items / 2 + cap);
+        let mut targets: Vec<(Target, UpstreamProfile)> =
+            inner.filter_map(|place| Some((self.sure(self.still.after(place)?), UpstreamProfile::default()))).collect();
+        // Only the start of a list by token can be requested without a token.
+        if self.shape.paging.family == Family::Token {
+            let start = Target { position: Position::Start, hint: Hint::default() };
+            let first = self.page(self.request(start, UpstreamProfile::default())).ok();
+            targets.extend(first.and_then(|page| Some((page.next.clone()?, page.notes.profile))));
+        }
+        let read = targets.into_iter().map(|(target, profile)| {
+            let before = self.still.rows();
+            self.page(self.request(target, profile)).map_or(0, |_| self.still.rows() - before)
+        });
+        read.max().unwrap_or(0)
+    }
+
     /// Returns a target as in a walk that has seen every size filled that the upstream honours.
     fn sure(&self, mut target: Target) -> Target {
         target.hint.honoured = self.still.honours();

@@ -46,7 +46,7 @@ impl Short {
     }
 }
 
-/// A short answer that may be the end or not, and is being confirmed.
+/// A short answer whose confirmation is in progress.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doubt {
     pub(super) short: Short,

@@ -1,7 +1,6 @@
 //! Seams that no single answer shows: neighbouring slices, every second of which is read before and after the others.
 //!
-//! The slices count only if those read twice haven't changed, so no item moved across the seams next to them. Such a
-//! page is at most `checked`.
+//! The slices are used only if every slice that was read twice is unchanged. Such a page is at most `checked`.
 
 use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, confirm::Short, look_at};
 use crate::pagination::{

@@ -52,6 +52,6 @@ export function ago(then, now) {
 }
 
 /** Formats a time in the reader's time zone. */
-export const clock = (date) => date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+export const clock = (date) => date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 
 export const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);

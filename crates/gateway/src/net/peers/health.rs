@@ -22,8 +22,8 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 /// The health of one peer.
 #[derive(Debug)]
 pub struct Health {
-    /// `true` while the peer is unhealthy. Every request reads this flag; the lock is taken only while the flag is set.
-    ails: AtomicBool,
+    /// Every request reads this flag; the lock is taken only while the flag is set.
+    is_unhealthy: AtomicBool,
     /// The number of failed answers in a row.
     failed_answers: AtomicU32,
     /// The number of pages in a row that other peers gave in its place. The answer of another program with 200 is good for
@@ -108,7 +108,7 @@ impl Health {
         let state = HealthState { since: now, reason: String::new(), rest: None, checks: Checks::default() };
         let zero = || AtomicU32::new(0);
         let (failed_answers, missed_pages) = (zero(), zero());
-        Self { ails: AtomicBool::new(false), failed_answers, missed_pages, state: Mutex::new(state) }
+        Self { is_unhealthy: AtomicBool::new(false), failed_answers, missed_pages, state: Mutex::new(state) }
     }
 
     /// Returns whether a request may be sent to the peer. A request that gets [`Readiness::Trial`] must be sent to it.
@@ -116,7 +116,7 @@ impl Health {
     /// Only requests that can be repeated at another peer try a peer that gave failed answers, and only requests for pages
     /// one in whose place others gave pages. If no such request comes within 30 s after the rest, any request may try it.
     pub fn readiness(&self, can_repeat: bool, judges: bool, now: Instant) -> Readiness {
-        if !self.ails() {
+        if !self.is_unhealthy() {
             return Readiness::Ready;
         }
         let state = &mut *self.locked();
@@ -145,8 +145,8 @@ impl Health {
     }
 
     /// Returns whether the peer is unhealthy. A peer that is on trial still is.
-    pub fn ails(&self) -> bool {
-        self.ails.load(Ordering::Relaxed)
+    pub fn is_unhealthy(&self) -> bool {
+        self.is_unhealthy.load(Ordering::Relaxed)
     }
 
     /// Returns the time since which the peer is healthy, or unhealthy.
@@ -158,7 +158,7 @@ impl Health {
     pub fn report(&self) -> HealthReport {
         let state = self.locked();
         HealthReport {
-            reason: self.ails().then(|| state.reason.clone()),
+            reason: self.is_unhealthy().then(|| state.reason.clone()),
             since: state.since,
             failed_answers: self.failed_answers.load(Ordering::Relaxed).max(self.missed_pages.load(Ordering::Relaxed)),
         }
@@ -166,7 +166,7 @@ impl Health {
 
     /// Returns whether [`Self::gave_page`] would change nothing.
     pub fn is_proven(&self) -> bool {
-        self.missed_pages.load(Ordering::Relaxed) == 0 && !self.ails()
+        self.missed_pages.load(Ordering::Relaxed) == 0 && !self.is_unhealthy()
     }
 
     /// Records that the peer couldn't be reached, for the reason `said`. Returns the change of health; `None` if the
@@ -178,7 +178,7 @@ impl Health {
     /// Records a new connection to the peer, which ends the rest of a peer that couldn't be reached. Returns the change
     /// of health; `None` if the health stays the same.
     pub fn reached(&self, now: Instant) -> Option<HealthChange> {
-        if !self.ails() {
+        if !self.is_unhealthy() {
             return None;
         }
         let mut state = self.locked();
@@ -195,7 +195,7 @@ impl Health {
         if self.failed_answers.load(Ordering::Relaxed) > 0 {
             self.failed_answers.store(0, Ordering::Relaxed);
         }
-        if !self.ails() {
+        if !self.is_unhealthy() {
             return None;
         }
         let mut state = self.locked();
@@ -249,7 +249,7 @@ impl Health {
         // A failed trial begins the next rest, whatever the count is. An unhealthy peer without a rest has failing
         // health checks and is used only because no peer is healthy. Test:
         // `a_peer_whose_checks_fail_rests_for_failed_answers_as_any_other`.
-        let is_resting = self.ails() && self.locked().rest.is_some();
+        let is_resting = self.is_unhealthy() && self.locked().rest.is_some();
         if !is_resting && (most == 0 || count < most || !may_rest()) {
             return None;
         }
@@ -316,14 +316,14 @@ impl Health {
         change.or_else(|| is_new.then(|| HealthChange::OtherReason(state.reason.clone())))
     }
 
-    /// Updates the flag `ails` from the state and returns the change; `None` if the flag stays the same.
+    /// Updates the flag `is_unhealthy` from the state and returns the change; `None` if the flag stays the same.
     fn settle(&self, state: &mut HealthState, now: Instant) -> Option<HealthChange> {
-        let ails = state.rest.is_some() || state.checks.is_failing;
-        if self.ails.swap(ails, Ordering::Relaxed) == ails {
+        let is_unhealthy = state.rest.is_some() || state.checks.is_failing;
+        if self.is_unhealthy.swap(is_unhealthy, Ordering::Relaxed) == is_unhealthy {
             return None;
         }
         state.since = now;
-        if ails {
+        if is_unhealthy {
             return Some(HealthChange::Unhealthy(state.reason.clone()));
         }
         // Otherwise one failed answer could complete the row from before the rest, and begin another rest.
@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(health.readiness(false, false, now), Readiness::Trial);
         let other = HealthChange::OtherReason("it can't be reached: its certificate is out of date".to_owned());
         assert_eq!(health.unreached("its certificate is out of date", now), Some(other));
-        assert!(health.ails());
+        assert!(health.is_unhealthy());
         assert_eq!(health.reached(now), Some(HealthChange::Healthy));
         assert_eq!(health.reached(now), None);
         assert_eq!(health.readiness(true, true, now), Readiness::Ready);
@@ -463,7 +463,7 @@ mod tests {
         let health = Health::new(now);
         assert!(is_unhealthy(health.checked(Err("503".to_owned()), 1, 1, now)));
         health.forget_checks(now);
-        assert!(!health.ails());
+        assert!(!health.is_unhealthy());
     }
 
     /// The answers that a peer gives to forwarded requests say nothing about those to requests for pages.

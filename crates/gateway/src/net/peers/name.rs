@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(addresses(&name), ["192.0.2.2:80", "192.0.2.3:80"]);
         let resolved = name.resolved();
         let peers = &resolved.as_ref().unwrap().peers;
-        assert!(peers[0].health.ails() && !peers[1].health.ails());
+        assert!(peers[0].health.is_unhealthy() && !peers[1].health.is_unhealthy());
     }
 
     #[test]

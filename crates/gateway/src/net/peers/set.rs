@@ -184,7 +184,7 @@ impl Peers {
     /// Returns the number of unhealthy peers.
     #[must_use]
     pub fn resting(&self) -> usize {
-        self.fold(0, |count, _, peer| count + usize::from(peer.health.ails()))
+        self.fold(0, |count, _, peer| count + usize::from(peer.health.is_unhealthy()))
     }
 
     /// Returns the number of failed attempts to connect.
@@ -195,7 +195,7 @@ impl Peers {
 
     /// Folds over the addresses of healthy peers.
     pub fn fold_healthy<T>(&self, start: T, mut step: impl FnMut(T, SocketAddr) -> T) -> T {
-        self.fold(start, |all, _, peer| if peer.health.ails() { all } else { step(all, peer.address) })
+        self.fold(start, |all, _, peer| if peer.health.is_unhealthy() { all } else { step(all, peer.address) })
     }
 
     /// Returns the peers of all names that have been resolved.
@@ -214,7 +214,7 @@ impl Peers {
 
     /// Returns whether one of the peers that `is_included` accepts is healthy.
     pub(super) fn has_ready(&self, is_included: impl Fn(&Peer) -> bool) -> bool {
-        self.fold(false, |found, _, peer| found || (!peer.health.ails() && is_included(peer)))
+        self.fold(false, |found, _, peer| found || (!peer.health.is_unhealthy() && is_included(peer)))
     }
 
     /// Chooses the peer for an attempt. If no name has been resolved yet, waits up to `patience` for the addresses of
@@ -380,14 +380,14 @@ impl Peers {
         // Replicas of different age contradict each other, so a page stays at its peer (see `Visit`). Test:
         // `a_visit_stays_at_its_peer_until_that_fails_it`.
         if let Some(known) = wanted.known
-            && let Some((name, peer)) = self.find(|peer| peer.address == known && !peer.health.ails())
+            && let Some((name, peer)) = self.find(|peer| peer.address == known && !peer.health.is_unhealthy())
             && !has_failed(&peer)
         {
             return Some((name, peer, false));
         }
         let is_trial = |peer: &Peer| {
             // `readiness` is last, because a trial has to be made once it has been granted.
-            peer.health.ails()
+            peer.health.is_unhealthy()
                 && !has_failed(peer)
                 && peer.health.readiness(wanted.can_repeat, wanted.judges, now) == Readiness::Trial
         };
@@ -397,7 +397,7 @@ impl Peers {
         // Healthy peers come first; among peers of equal health, those that have not failed this request, and among these
         // those that aren't backups. Test: `a_backup_is_used_while_no_other_peer_is_healthy`.
         let rank = |name: usize, peer: &Peer| {
-            4 * u8::from(peer.health.ails()) + 2 * u8::from(has_failed(peer)) + u8::from(self.is_backup(name))
+            4 * u8::from(peer.health.is_unhealthy()) + 2 * u8::from(has_failed(peer)) + u8::from(self.is_backup(name))
         };
         let (_, candidates) = self.fold((u8::MAX, Vec::new()), |(least, mut candidates), name, peer| {
             let rank = rank(name, peer);

@@ -1,5 +1,4 @@
-//! The dealings of one client request with an upstream: the peer that the request stays at, the peers that failed it,
-//! and its retries.
+//! The attempts of one client request: the peer that the request stays at, the peers that failed, and the retries.
 //!
 //! All upstream requests of a page go to one peer unless it fails. The core proves each answer separately, so a change
 //! of the peer skips and repeats no item. But if two answers contradict each other, the core requests the earlier one
@@ -26,7 +25,7 @@ use super::{
 };
 use crate::{net::error::FetchError, shared::slots::limiter::LatencyKind};
 
-/// The dealings of one client request with an upstream.
+/// The attempts of one client request at an upstream.
 #[derive(Debug)]
 pub struct Visit<'a> {
     /// The peers of the upstream.

@@ -41,92 +41,92 @@ macro_rules! codes {
 
 codes! {
     /// The limit isn't a whole number, or is 0.
-    LimitInvalid = "limit_invalid", 400, "The limit is not a number of items";
+    LimitInvalid = "limit_invalid", 400, "Invalid limit";
     /// The limit exceeds the maximum, and neither the route nor the envelope lowers such a limit to the maximum.
-    LimitTooLarge = "limit_too_large", 400, "The limit is too large";
+    LimitTooLarge = "limit_too_large", 400, "Limit too large";
     /// The sort can't be read, or names a field that the list can't be sorted by.
-    SortInvalid = "sort_invalid", 400, "The list can't be sorted like this";
+    SortInvalid = "sort_invalid", 400, "Invalid sort";
     /// A page or offset of a legacy request can't be read.
-    PageInvalid = "page_invalid", 400, "The page can't be read";
+    PageInvalid = "page_invalid", 400, "Invalid page";
     /// Two parameters, or two values of the same parameter, contradict each other.
-    ParameterConflict = "parameter_conflict", 400, "Parameters contradict each other";
+    ParameterConflict = "parameter_conflict", 400, "Conflicting parameters";
     /// The route doesn't take this parameter, or doesn't take it with this value.
-    ParameterInvalid = "parameter_invalid", 400, "A parameter is not taken here";
+    ParameterInvalid = "parameter_invalid", 400, "Unsupported parameter";
     /// The request asks for a range: it has a position for each end, such as `after` and `before`, or a position for
     /// one end and a limit that counts from the other, such as `after` and `last`.
-    RangeUnsupported = "range_unsupported", 400, "A range between two items can't be asked for";
+    RangeUnsupported = "range_unsupported", 400, "Range not supported";
     /// The cursor can't be verified: it is truncated, modified, empty, or signed with a removed key.
-    CursorInvalid = "cursor_invalid", 400, "The cursor is not valid";
+    CursorInvalid = "cursor_invalid", 400, "Invalid cursor";
     /// The cursor is valid, but belongs to another list.
-    CursorMismatch = "cursor_mismatch", 400, "The cursor belongs to another list";
+    CursorMismatch = "cursor_mismatch", 400, "Cursor of another list";
     /// The upstream refuses offsets as large as the one that the page needs.
-    TooDeep = "too_deep", 400, "The upstream does not answer for offsets this large";
+    TooDeep = "too_deep", 400, "Offset too large for the upstream";
     /// The body of a request can't be read.
-    BodyInvalid = "body_invalid", 400, "The body can't be read";
+    BodyInvalid = "body_invalid", 400, "Invalid body";
     /// An operation of a bulk request can't be sent as it is written.
-    OperationInvalid = "operation_invalid", 400, "An operation is not well formed";
+    OperationInvalid = "operation_invalid", 400, "Invalid operation";
     /// A GraphQL query can't be parsed, or doesn't match the schema.
-    QueryInvalid = "query_invalid", 400, "The query is not valid";
+    QueryInvalid = "query_invalid", 400, "Invalid query";
     /// A GraphQL query exceeds a limit.
-    QueryTooComplex = "query_too_complex", 400, "The query asks for too much";
+    QueryTooComplex = "query_too_complex", 400, "Query too complex";
     /// The idempotency key isn't a quoted string.
-    IdempotencyKeyInvalid = "idempotency_key_invalid", 400, "The idempotency key can't be read";
+    IdempotencyKeyInvalid = "idempotency_key_invalid", 400, "Invalid idempotency key";
     /// The framing, the path or the headers of the request are malformed, or a GET request has a body.
-    RequestInvalid = "request_invalid", 400, "The request is not well formed";
+    RequestInvalid = "request_invalid", 400, "Invalid request";
     /// The upstream refuses the credentials, or has revoked them.
-    CredentialsRefused = "credentials_refused", 401, "The credentials are refused";
+    CredentialsRefused = "credentials_refused", 401, "Credentials refused";
     /// Scripts of this origin aren't allowed to open a WebSocket or to use tools.
-    OriginRefused = "origin_refused", 403, "Scripts of this origin are not admitted";
+    OriginRefused = "origin_refused", 403, "Origin refused";
     /// The path has no route.
-    RouteNotFound = "route_not_found", 404, "There is nothing at this path";
+    RouteNotFound = "route_not_found", 404, "Path not found";
     /// The export does not exist, or belongs to another client.
-    ExportNotFound = "export_not_found", 404, "There is no such export";
+    ExportNotFound = "export_not_found", 404, "Export not found";
     /// The job does not exist, or belongs to another client; or there is no such queue.
-    JobNotFound = "job_not_found", 404, "There is no such job or queue";
+    JobNotFound = "job_not_found", 404, "Job or queue not found";
     /// The endpoint of webhooks or its delivery does not exist, or belongs to another client.
-    WebhookNotFound = "webhook_not_found", 404, "There is no such webhook endpoint or delivery";
+    WebhookNotFound = "webhook_not_found", 404, "Webhook endpoint or delivery not found";
     /// The requested envelope is not offered.
-    EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
+    EnvelopeUnknown = "envelope_unknown", 406, "Unknown envelope";
     /// The export hasn't failed, so there is nothing to resume.
-    ExportNotFailed = "export_not_failed", 409, "The export has not failed";
+    ExportNotFailed = "export_not_failed", 409, "Export not failed";
     /// The job hasn't failed, so there is nothing to resume.
-    JobNotFailed = "job_not_failed", 409, "The job has not failed";
+    JobNotFailed = "job_not_failed", 409, "Job not failed";
     /// The job is waiting, running, failed or cancelled, so it has no result.
-    JobWithoutResult = "job_without_result", 409, "The job has no result";
+    JobWithoutResult = "job_without_result", 409, "Job without a result";
     /// A request with the same idempotency key is under way.
-    IdempotencyKeyInUse = "idempotency_key_in_use", 409, "A request with this key is under way";
+    IdempotencyKeyInUse = "idempotency_key_in_use", 409, "Idempotency key in use";
     /// A request with the same idempotency key has run, and its result is not kept.
-    IdempotencyResultLost = "idempotency_result_lost", 409, "The result of this key is not kept";
+    IdempotencyResultLost = "idempotency_result_lost", 409, "Result of the idempotency key lost";
     /// The endpoint of webhooks does not answer its challenge, or is not active.
-    WebhookUnverified = "webhook_unverified", 409, "The webhook endpoint is not verified";
+    WebhookUnverified = "webhook_unverified", 409, "Webhook endpoint not verified";
     /// The client has as many endpoints of webhooks as it may have.
     WebhookLimit = "webhook_limit", 409, "Too many webhook endpoints";
     /// The export is waiting, running, failed or cancelled, so it has no result.
-    ExportWithoutResult = "export_without_result", 409, "The export has no result";
+    ExportWithoutResult = "export_without_result", 409, "Export without a result";
     /// The lifetime of the cursor is over.
-    CursorExpired = "cursor_expired", 410, "The cursor has expired";
+    CursorExpired = "cursor_expired", 410, "Expired cursor";
     /// The upstream no longer knows the cursor's position: its item is gone, or its token isn't accepted any more.
-    CursorGone = "cursor_gone", 410, "The item of the cursor is gone";
+    CursorGone = "cursor_gone", 410, "Item of the cursor gone";
     /// Requests by page or offset are no longer answered.
-    LegacyRejected = "legacy_rejected", 410, "Requests by page are no longer answered";
+    LegacyRejected = "legacy_rejected", 410, "Requests by page not supported";
     /// The body is larger than allowed.
-    BodyTooLarge = "body_too_large", 413, "The body is too large";
+    BodyTooLarge = "body_too_large", 413, "Body too large";
     /// The request line is longer than allowed.
-    TargetTooLong = "target_too_long", 414, "The request target is too long";
+    TargetTooLong = "target_too_long", 414, "Request target too long";
     /// The media type of the body is not supported.
-    MediaTypeUnsupported = "media_type_unsupported", 415, "The media type is not read here";
+    MediaTypeUnsupported = "media_type_unsupported", 415, "Unsupported media type";
     /// The requested range of bytes is outside of the result.
-    RangeUnsatisfiable = "range_unsatisfiable", 416, "The range is outside of the result";
+    RangeUnsatisfiable = "range_unsatisfiable", 416, "Range outside of the result";
     /// The gateway doesn't send webhooks to this URL.
-    WebhookUrlRefused = "webhook_url_refused", 422, "The URL of the webhook endpoint is refused";
+    WebhookUrlRefused = "webhook_url_refused", 422, "Webhook URL refused";
     /// The upstream knows the client by its certificate, which an export doesn't have after a restart.
-    ExportUnsupported = "export_unsupported", 422, "This can't be exported";
+    ExportUnsupported = "export_unsupported", 422, "Export not supported";
     /// The result of a tool would be too large: because of its first item, or because its items have no cursors.
-    ResultTooLarge = "result_too_large", 422, "The result is too large";
+    ResultTooLarge = "result_too_large", 422, "Result too large";
     /// The idempotency key belongs to a request with another body.
-    IdempotencyKeyReused = "idempotency_key_reused", 422, "The idempotency key belongs to another request";
+    IdempotencyKeyReused = "idempotency_key_reused", 422, "Idempotency key of another request";
     /// A tie run is longer than any answer of the upstream.
-    TieRun = "tie_run", 422, "Too many items share their sort keys";
+    TieRun = "tie_run", 422, "Too many items with equal sort keys";
     /// The client has as many unfinished exports as it may have.
     ExportLimit = "export_limit", 429, "Too many unfinished exports";
     /// The client has as many unfinished jobs of the queue as it may have.
@@ -136,43 +136,43 @@ codes! {
     /// The client has used up a limit on requests, or a brownout is on.
     RateLimited = "rate_limited", 429, "Too many requests";
     /// The headers are larger than allowed.
-    HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
+    HeadersTooLarge = "headers_too_large", 431, "Headers too large";
     /// The upstream can't be reached, or failed.
-    UpstreamUnavailable = "upstream_unavailable", 502, "The upstream is not available";
+    UpstreamUnavailable = "upstream_unavailable", 502, "Upstream unavailable";
     /// The upstream's answer broke off.
-    UpstreamTruncated = "upstream_truncated", 502, "The upstream's answer broke off";
+    UpstreamTruncated = "upstream_truncated", 502, "Incomplete upstream response";
     /// The upstream's answer does not match its dialect.
-    UpstreamMalformed = "upstream_malformed", 502, "The upstream's answer can't be read";
+    UpstreamMalformed = "upstream_malformed", 502, "Unreadable upstream response";
     /// The upstream's answer is larger than allowed.
-    UpstreamTooLarge = "upstream_too_large", 502, "The upstream's answer is too large";
+    UpstreamTooLarge = "upstream_too_large", 502, "Upstream response too large";
     /// The upstream answered with a redirect.
-    UpstreamRedirected = "upstream_redirected", 502, "The upstream answered with a redirect";
+    UpstreamRedirected = "upstream_redirected", 502, "Redirect by the upstream";
     /// The upstream repeats its pages, or ignores its paging parameter.
-    UpstreamStuck = "upstream_stuck", 502, "The upstream repeats its pages";
+    UpstreamStuck = "upstream_stuck", 502, "Repeated upstream page";
     /// The list ends, although the upstream says that more items follow, and the route refuses such ends.
-    EndUnproven = "end_unproven", 502, "The end of the list is not proven";
+    EndUnproven = "end_unproven", 502, "Unproven end of the list";
     /// The upstream's items contradict the declared order.
-    UpstreamUnsorted = "upstream_unsorted", 502, "The upstream's list is not in its order";
+    UpstreamUnsorted = "upstream_unsorted", 502, "Unsorted upstream list";
     /// A limit of connections, memory or concurrent requests is reached.
-    Overloaded = "overloaded", 503, "The gateway is overloaded";
+    Overloaded = "overloaded", 503, "Gateway overloaded";
     /// The route only forwards the requests for its list for now, so it has no pages.
-    NotPaged = "not_paged", 503, "The list has no pages by cursor for now";
+    NotPaged = "not_paged", 503, "Pages by cursor not available";
     /// The store of a service can't be reached, or does not answer.
-    StoreUnavailable = "store_unavailable", 503, "The store is not available";
+    StoreUnavailable = "store_unavailable", 503, "Store unavailable";
     /// The position of the cursor can't be found in the list: answers contradict one another, or the list changes fast.
-    PositionLost = "position_lost", 503, "The position in the list can't be found";
+    PositionLost = "position_lost", 503, "Position not found";
     /// The page was not found or filled within the requests and time allowed.
-    BudgetExceeded = "budget_exceeded", 503, "The page took too many upstream requests";
+    BudgetExceeded = "budget_exceeded", 503, "Too many upstream requests";
     /// The upstream did not answer in time.
-    UpstreamTimeout = "upstream_timeout", 504, "The upstream did not answer in time";
+    UpstreamTimeout = "upstream_timeout", 504, "Upstream timeout";
     /// An operation of a bulk request took too long.
-    OperationTimeout = "operation_timeout", 504, "The operation took too long";
+    OperationTimeout = "operation_timeout", 504, "Operation timeout";
     /// The client sent `only-if-cached`, and no stored page answers its request.
-    NotCached = "not_cached", 504, "No such page is kept";
+    NotCached = "not_cached", 504, "Page not cached";
     /// The request has passed this gateway before: an upstream leads back to it.
-    LoopDetected = "loop_detected", 508, "The request loops";
+    LoopDetected = "loop_detected", 508, "Request loop";
     /// A fault of the gateway.
-    Internal = "internal", 500, "The gateway failed";
+    Internal = "internal", 500, "Internal error";
 }
 
 impl Code {

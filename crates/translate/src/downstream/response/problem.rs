@@ -63,6 +63,6 @@ mod tests {
             (document["type"].clone(), document["title"].clone())
         };
         assert_eq!(title(None), ("about:blank".into(), "Gone".into()));
-        assert_eq!(title(Some("/problems/")), ("/problems/cursor_expired".into(), "The cursor has expired".into()));
+        assert_eq!(title(Some("/problems/")), ("/problems/cursor_expired".into(), "Expired cursor".into()));
     }
 }

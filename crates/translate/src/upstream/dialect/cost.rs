@@ -98,6 +98,12 @@ impl Costs {
         costs
     }
 
+    /// Returns the largest number of rows that the upstream gives for a page of the default limit inside of the list.
+    #[must_use]
+    pub fn rows(dialect: &Dialect, list: &ListSettings) -> u64 {
+        Shapes::new(dialect, list).listed.rows(list.page_size.default)
+    }
+
     /// Returns the longest tie run that a page can cross and the number of requests that this page takes; `None` if
     /// ties don't matter.
     pub fn longest_run(&mut self, dialect: &Dialect, list: &ListSettings) -> Option<TieRunCost> {

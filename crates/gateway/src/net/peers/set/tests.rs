@@ -147,7 +147,7 @@ async fn a_visit_stays_at_its_peer_until_that_fails_it() {
     let second = visit.next(now, SECOND).await.unwrap().request.address;
     assert_ne!(second.to_string(), ALL[0]);
     assert_eq!(visit.next(now, SECOND).await.unwrap().request.address, second, "and stays there");
-    assert!(!failed.request.health.ails(), "one failed answer says little of a peer");
+    assert!(!failed.request.health.is_unhealthy(), "one failed answer says little of a peer");
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn a_peer_differs_if_another_one_gives_its_page() {
     // In turn, the next page begins at the first peer again.
     one.turn.store(0, Ordering::Relaxed);
     page_from(&judged(&one), now, |peer| if peer == 0 { differs() } else { Ok(()) }).await;
-    assert!(one.all()[0].health.ails(), "twice in a row");
+    assert!(one.all()[0].health.is_unhealthy(), "twice in a row");
 
     let all = peers(&ALL);
     assert_eq!(page_from(&judged(&all), now, |_| differs()).await, [0, 2, 1]);

@@ -144,8 +144,8 @@ impl BodyPlaces {
     pub(super) fn check_sorting(&self, body: &RequestBody, sort: Option<&str>) -> Result<(), Box<Problem>> {
         if let Some((place, _)) = present(body, &self.sorting).into_iter().next() {
             let detail = match sort {
-                Some(own) => format!("`{place}` is not taken here: this list is sorted by `{own}`"),
-                None => format!("`{place}` is not taken here"),
+                Some(own) => format!("`{place}` is not a member of this list, which is sorted by `{own}`"),
+                None => format!("`{place}` is not a member of this list"),
             };
             return refuse(Code::SortInvalid, detail, &place);
         }

@@ -175,7 +175,7 @@ impl Parameters {
     fn item(&self, role: Role, name: &str, id: String) -> Result<RequestedPosition, Box<Problem>> {
         if !self.seeks {
             let detail =
-                format!("`{name}` is not taken here: places in this list can't be given by the ids of its items");
+                format!("`{name}` is not supported: places in this list can't be given by the ids of its items");
             return refuse(Code::ParameterInvalid, detail, name);
         }
         if matches!(id.as_str(), "" | "." | "..") {
