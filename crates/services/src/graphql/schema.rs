@@ -295,6 +295,20 @@ fn report(context: &ResolverContext<'_>, fault: &ListFault) {
     context.ctx.add_error(context.ctx.set_error_path(error));
 }
 
+/// Returns a field's name as enumeration values are written: `CREATED_AT` for `created_at` and for `createdAt`.
+fn screaming(name: &str) -> String {
+    let mut value = String::with_capacity(name.len() + 4);
+    let mut follows_lower = false;
+    for character in name.chars() {
+        if follows_lower && character.is_ascii_uppercase() {
+            value.push('_');
+        }
+        follows_lower = character.is_ascii_lowercase() || character.is_ascii_digit();
+        value.push(character.to_ascii_uppercase());
+    }
+    value
+}
+
 fn type_ref(value: &ValueType) -> TypeRef {
     match value {
         ValueType::Text => TypeRef::named(TypeRef::STRING),
@@ -312,10 +326,8 @@ impl ConnectionField {
     fn of(list: &DescribedList, node: ValueType) -> Self {
         let mut values = Names::default();
         let sorts = list.sortable.iter().flat_map(|field| {
-            [("ASC", field.clone()), ("DESC", format!("-{field}"))].map(|(direction, term)| {
-                let name = field_name(field).to_ascii_uppercase();
-                (format!("{name}_{direction}"), term)
-            })
+            [("ASC", field.clone()), ("DESC", format!("-{field}"))]
+                .map(|(direction, term)| (format!("{}_{direction}", screaming(&field_name(field))), term))
         });
         // Two fields can have the same name in upper case. The later field gets a number then.
         let sorts = sorts.map(|(value, term)| (values.claim(&value), term)).collect();
@@ -463,6 +475,23 @@ async fn read(field: &ConnectionField, context: &ResolverContext<'_>) -> Option<
                 report(context, &fault);
             }
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sort_values_are_in_upper_case_with_a_line_between_words() {
+        for (name, value) in [
+            ("created_at", "CREATED_AT"),
+            ("createdAt", "CREATED_AT"),
+            ("lineTotal2Net", "LINE_TOTAL2_NET"),
+            ("SKU", "SKU"),
+        ] {
+            assert_eq!(screaming(name), value);
         }
     }
 }
