@@ -97,6 +97,10 @@ pub(super) struct List {
     pub(super) cap: u32,
     /// True if answers state a total: the number of items that pass the filter.
     pub(super) totals: bool,
+    /// The ids of the rows that the endpoint leaves out after the limit is applied.
+    pub(super) left_out: HashSet<String>,
+    /// The flag of more items, from whether more rows follow.
+    pub(super) more: fn(bool) -> Option<bool>,
     /// True if the endpoint ignores filters.
     pub(super) ignores: bool,
     /// The number that the endpoint adds to a whole number in a filter before it compares. It simulates filters by
@@ -167,6 +171,8 @@ impl List {
             },
             cap: 100,
             totals: true,
+            left_out: HashSet::new(),
+            more: |_| None,
             ignores: false,
             shift: 0,
             profile: UpstreamProfile::default(),
@@ -302,7 +308,8 @@ impl List {
         };
         let total = self.totals.then_some(Total { value: rows.len() as u64, exact: true });
         let wanted = rows.iter().skip(usize::try_from(begins).unwrap()).take(size as usize);
-        Answer { total, ..answer(wanted) }
+        let more = (self.more)(begins.saturating_add(u64::from(size)) < rows.len() as u64);
+        Answer { total, more, ..answer(wanted.filter(|row| !self.left_out.contains(row.id()))) }
     }
 
     pub(super) fn answer(&mut self, fetch: &Fetch) -> Answer {

@@ -5,6 +5,7 @@ mod apart;
 mod chance;
 mod contradictions;
 mod ends;
+mod falling;
 mod fixed;
 mod flipped;
 mod hidden;

@@ -2,6 +2,7 @@
 
 mod chance;
 mod depth;
+mod hidden;
 mod ids;
 mod ignored;
 mod parts;

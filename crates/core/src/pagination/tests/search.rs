@@ -222,7 +222,7 @@ fn the_end_is_found_where_a_page_takes_several_answers() {
             assert_eq!(page.items.len() as u64, list.count.min(u64::from(limit)), "{said}");
             assert!(page.next.is_none() && page.previous.is_some() == (list.count > u64::from(limit)), "{said}");
             // Without a count, a repeated last page contradicts the places of others, which are then read again.
-            let again = if list.past == Past::LastPage && !list.counts { 12 } else { 0 };
+            let again = if list.past == Past::LastPage && !list.counts { 16 } else { 0 };
             let most = 2 * limit.div_ceil(cap - 1) + 4 + bound(list.count.max(1), cap) + again + LOOKS;
             assert!(page.notes.requests <= most, "{said}, at most {most}");
         }

@@ -19,6 +19,7 @@
 //! good and an upstream that shows only the beginning of its list give the same answers.
 
 mod crossing;
+mod cuts;
 mod facts;
 mod looks;
 mod refutation;
@@ -50,6 +51,7 @@ use crate::pagination::{
     window::Slice,
 };
 
+pub(super) use cuts::CutAnswer;
 pub(super) use facts::SeenAnswers;
 pub(in crate::pagination) use facts::{MoreClaims, Witnesses};
 
@@ -77,6 +79,9 @@ impl ClaimedEnd {
     }
 }
 
+/// The number of rows of a look that is small: beginning it a row earlier would leave out much of what it reaches.
+const FEW_ROWS: u32 = 4;
+
 /// The conclusion about an end that a page claims.
 #[derive(Debug)]
 enum EndVerdict {
@@ -86,6 +91,8 @@ enum EndVerdict {
     Doubted(DoubtedEnd),
     /// This answer to this slice shows an item beyond, and everything in between was looked at.
     Beyond(AskedSlice, Box<Answer>),
+    /// The answer that seemed to end the list, with `count` items of `asked`, was cut.
+    Cut { count: usize, asked: usize },
 }
 
 /// The end that is judged.
@@ -105,6 +112,8 @@ struct SupposedEnd {
     size: u32,
     /// True once rows that were seen were looked at again in a larger answer.
     is_wide: bool,
+    /// True once the rows right after the last item were looked at.
+    is_looked_behind: bool,
     /// True once the last items came again at places after them.
     comes_again: bool,
     /// True if the flipped list begins with an item after the last one.
@@ -128,6 +137,14 @@ impl KeyReader<'_> {
             EndVerdict::Over => Ok(self.serve_end(None)),
             EndVerdict::Doubted(doubt) => Ok(self.serve_end(Some(doubt))),
             EndVerdict::Beyond(asked, answer) => self.go_on_beyond(asked, *answer).await,
+            EndVerdict::Cut { count, asked } => {
+                self.claimed.refuted += 1;
+                if let Err(unsorted) = self.draft.reopen() {
+                    return Err(self.contradicted(unsorted));
+                }
+                self.progressed();
+                self.read_in_smaller_slices(count, asked)
+            }
         }
     }
 
@@ -187,7 +204,7 @@ impl KeyReader<'_> {
     fn lets_nothing_through(&self) -> bool {
         self.ground == Ground::Filtered
             && matches!(self.request.target.position, Position::After(_))
-            && self.draft.view_of_last().is_none_or(Evidence::is_empty)
+            && self.draft.last_view().is_none_or(Evidence::is_empty)
     }
 
     /// Returns whether a page that is read backward from an item begins at an end of the list that an answer shows, and
@@ -220,7 +237,7 @@ impl KeyReader<'_> {
                 self.draft.end_is_checked();
                 Ok(look_at(asked, view, Witness::Same))
             }
-            EndVerdict::Beyond(..) => {
+            EndVerdict::Beyond(..) | EndVerdict::Cut { .. } => {
                 let nearest = self.nearest();
                 self.sweep_instead(Refusal::PositionLost { nearest }).await
             }
@@ -239,8 +256,18 @@ impl KeyReader<'_> {
     /// Judges an end. If an item is beyond, the answers so far say nothing about the end after it. Test:
     /// `no_end_contradicts_a_flag_that_spoke_beside_its_last_item`.
     async fn verdict_on(&mut self, end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
-        let doubt = self.doubted(&end, MoreClaims::default());
-        match self.look_for_items_beyond(end).await? {
+        let (doubt, last) = (self.doubted(&end, MoreClaims::default()), end.last.clone());
+        let passed = end.passed;
+        let verdict = self.look_for_items_beyond(end).await?;
+        // A count of the items that the walk has passed would be higher if the answer was cut.
+        let is_counted = passed.is_some() && self.seen.newest_total().map(|total| total.value) == passed;
+        if !matches!(verdict, EndVerdict::Beyond(..))
+            && !is_counted
+            && let Some(cut) = self.cut_at(last.as_ref()).await?
+        {
+            return Ok(cut);
+        }
+        match verdict {
             EndVerdict::Over if self.was_promised_more() => Ok(EndVerdict::Doubted(doubt)),
             beyond @ EndVerdict::Beyond(..) => {
                 self.know_left_out();
@@ -248,6 +275,21 @@ impl KeyReader<'_> {
             }
             verdict => Ok(verdict),
         }
+    }
+
+    /// Returns the verdict that the answer with the last item was cut, as answers of the page may be: one was short
+    /// although items came after it, or has a single item, which shows no size.
+    async fn cut_at(&mut self, last: Option<&Anchor>) -> Result<Option<EndVerdict>, KeyHalt> {
+        let Some(last) = last else { return Ok(None) };
+        let Some((slice, count)) = self.seen.answer_with(&self.request.order, last) else { return Ok(None) };
+        let asked = slice.size().0 as usize;
+        let has_gaps = self.seen.shows_gap() || self.request.paging.leaves_out;
+        let may_be_cut = has_gaps || self.asker.sizes.assumed_cap.is_some() || count == 1;
+        if !may_be_cut || count >= asked || !self.claimed.may_be_refuted() {
+            return Ok(None);
+        }
+        let is_cut = self.is_cut(slice, count, last, None).await?;
+        Ok(is_cut.then_some(EndVerdict::Cut { count, asked }))
     }
 
     async fn look_for_items_beyond(&mut self, mut end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
@@ -552,10 +594,18 @@ impl KeyReader<'_> {
             false => u64::from(end.size).div_ceil(2),
         };
         let (mut enough, mut cut) = (end.near.saturating_add(least), None);
+        // The first look begins right after the last item: the answer that ends with it may be cut, and then covers no row
+        // after it. Test: `a_cap_that_falls_within_a_list_loses_no_item`.
+        // Where looks are a few rows, the row after it is looked at alone instead (`cut_at`).
+        let believed = end.covered;
+        if is_offset && end.size > FEW_ROWS && !end.is_looked_behind && !self.request.paging.hidden {
+            end.covered = end.covered.min(end.came);
+        }
+        end.is_looked_behind = true;
         // The bound: each look covers rows after the one before, or ends the loop.
         while end.covered < enough && !self.seen.is_past_end(end.covered) {
             let before = end.covered;
-            let place = if is_offset { before.saturating_sub(1) } else { before };
+            let place = if is_offset && before > end.came { before.saturating_sub(1) } else { before };
             match self.sight(end, place, end.size).await? {
                 LookResult::Item(asked, answer) => return Ok(Some((asked, answer))),
                 // Under a silent cap, a page that ends with the last item shows none of the rows after it, but the next
@@ -576,6 +626,7 @@ impl KeyReader<'_> {
                 return Ok(None);
             }
         }
+        end.covered = end.covered.max(believed);
         // Pages of a fixed size overlap no other look, so a single empty answer right after a full page may be a lapse of
         // the upstream. Test: the world `lapse` of the simulator's family `ends`.
         if is_fixed && end.came.is_multiple_of(u64::from(end.size)) {

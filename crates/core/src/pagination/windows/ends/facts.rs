@@ -185,6 +185,16 @@ impl SeenAnswers {
         (self.rows_left_out, self.refuted_at) = (true, self.answers.len());
     }
 
+    /// Returns whether an answer begins at this offset.
+    pub(super) fn begins_at(&self, offset: u64) -> bool {
+        self.listed().any(|seen| seen.slice.begins().0 == offset)
+    }
+
+    /// Notes that what seemed to be rows that are left out were rows that an answer was too short for.
+    pub(in crate::pagination::windows) fn no_rows_were_left_out(&mut self) {
+        self.rows_left_out = false;
+    }
+
     /// Returns whether an answer has fewer items than were requested, although another one shows items from after all
     /// of its rows.
     pub(in crate::pagination::windows) fn shows_gap(&self) -> bool {
@@ -346,6 +356,13 @@ impl SeenAnswers {
         let nearest = || listed().filter(is_near).max_by_key(|seen| seen.slice.begins());
         let near = listed().find(has_last).or_else(nearest).or_else(|| listed().find(is_start))?;
         Some(NearSide { slice: near.slice, digest: near.digest })
+    }
+
+    /// Returns the newest slice of several rows whose answer ends with an item, and the number of its items.
+    pub(super) fn answer_with(&self, order: &Order, last: &Anchor) -> Option<(Slice, usize)> {
+        let ends_with = |seen: &&PastAnswer| seen.relates(order, last) == Some(Ordering::Equal);
+        let with_last = self.listed().rev().find(|seen| seen.slice.size().0 > 1 && ends_with(seen))?;
+        Some((with_last.slice, with_last.count as usize))
     }
 
     /// Returns whether all answers that have a total have the same one.

@@ -210,6 +210,10 @@ impl KeyReader<'_> {
                 let near = shown.filter(|shown| shown.slice.begins() > near.slice.begins()).unwrap_or(near);
                 self.join_sides(near, (asked, view), Way::Forward).await.map(Some)
             }
+            EndVerdict::Cut { count, asked } => {
+                self.claimed.refuted += 1;
+                self.read_in_smaller_slices(count, asked).map(Some)
+            }
             // A list without items has no page after an item.
             EndVerdict::Over | EndVerdict::Doubted(_) if is_at_start && self.draft.len() == 0 => Ok(None),
             // The last page must be read on towards the start, which a sweep to the end doesn't. Test:
