@@ -2,10 +2,13 @@
 // below `score` are Sphinx's own.
 
 const RANKS = [
+  // These pages are where readers begin.
+  [/^docs\/tutorial$/, 1.5],
+  [/^docs\/(migration|troubleshooting)$/, 1.3],
   // These pages name everything, so they are seldom what is meant.
-  [/^docs\/(commands|problems|incidents|glossary|operators-page|reference\/services)$/, 0.6],
+  [/^docs\/(commands|problems|incidents|glossary|operators-page)$/, 0.6],
   // A guide explains a subject, and links its keys.
-  [/^docs\/reference/, 0.8],
+  [/^docs\/reference/, 0.4],
   [/^docs\/(bulk|contract|exports|graphql|jobs|live|mcp|playground|webhooks)$/, 0.7],
   [/^docs\/guides\//, 0.8],
   [/^docs\/decisions\//, 0.1],
