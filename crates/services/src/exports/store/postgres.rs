@@ -199,6 +199,10 @@ impl ExportStore for PostgresJobs {
         Ok(self.objects.probe().await?)
     }
 
+    async fn check_objects(&self) -> Result<(), JobStoreFault> {
+        Ok(self.objects.check().await?)
+    }
+
     async fn add(
         &self,
         job: ExportJob,
