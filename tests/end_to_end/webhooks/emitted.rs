@@ -267,6 +267,7 @@ fn an_endpoint_gets_the_events_that_pass_its_filter() {
     let filters = [
         json!({ "data": { "state": ["paid", "refunded"], "/customer/id": [7] } }),
         json!({ "list": ["/users"] }),
+        json!({ "list": ["users"] }),
         json!({ "list": ["/orders"] }),
     ];
     let endpoints = filters.each_ref().map(|filter| {
@@ -285,15 +286,16 @@ fn an_endpoint_gets_the_events_that_pass_its_filter() {
     emit(2, "paid", 8);
     emit(3, "refunded", 7);
     super::export(&gateway, &[ONE]);
-    let sent = endpoints[..2].iter().map(|endpoint| delivery(&gateway, &endpoint.path, &[ONE], "delivered"));
+    let sent = endpoints[..3].iter().map(|endpoint| delivery(&gateway, &endpoint.path, &[ONE], "delivered"));
     let sent: Vec<Value> = sent.map(|sent| sent["payload"].clone()).collect();
     assert_eq!((&sent[0]["data"]["id"], &sent[1]["type"]), (&json!(3), &json!("export.completed")));
+    assert_eq!((&sent[2], &sent[1]["data"]["route"]), (&sent[1], &json!("users")));
     let numbers = endpoints.each_ref().map(|endpoint| deliveries(&gateway, &endpoint.path, &[ONE]).len());
-    assert_eq!(numbers, [1, 1, 0]);
-    let removed = ask(&gateway, "PATCH", &endpoints[2].path, &[ONE], &json!({ "filter": null })).json();
+    assert_eq!(numbers, [1, 1, 1, 0]);
+    let removed = ask(&gateway, "PATCH", &endpoints[3].path, &[ONE], &json!({ "filter": null })).json();
     assert_eq!((removed.get("filter"), &removed["events"]), (None, &json!(kinds)));
     emit(4, "open", 8);
-    assert_eq!(delivery(&gateway, &endpoints[2].path, &[ONE], "delivered")["payload"]["data"]["id"], 4);
+    assert_eq!(delivery(&gateway, &endpoints[3].path, &[ONE], "delivered")["payload"]["data"]["id"], 4);
     let of_operator = || receiver.events().into_iter().filter(|event| event.request.target == "/operator");
     let refund = eventually("the operator's event", || of_operator().next());
     assert_eq!((&refund.json()["data"]["id"], of_operator().count()), (&json!(3), 1));

@@ -588,6 +588,8 @@ struct ClosingCheck<'a> {
 pub(super) struct EndedJob<'a> {
     id: &'a str,
     state: JobState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
     path: &'a str,
     query: &'a str,
     format: ExportFormat,
@@ -613,13 +615,19 @@ struct ExportWorth {
 impl ExportJob {
     /// Returns the type and the data of the event that announces the job's end. The job is completed if
     /// `is_completed`, and has failed otherwise. A completed job's event doesn't contain `fault`.
-    pub(super) fn ended(&self, is_completed: bool, fault: Option<&JobFault>) -> (EventType, serde_json::Value) {
+    /// `route` is the name of the list's route, if it is known.
+    pub(super) fn ended(
+        &self,
+        is_completed: bool,
+        fault: Option<&JobFault>,
+        route: Option<&str>,
+    ) -> (EventType, serde_json::Value) {
         let kinds = match &self.definition.call {
             None => [EventType::ExportFailed, EventType::ExportCompleted],
             Some(_) => [EventType::JobFailed, EventType::JobCompleted],
         };
         let data = match &self.definition.call {
-            None => serde_json::to_value(self.ended_export(is_completed, fault)),
+            None => serde_json::to_value(EndedJob { route, ..self.ended_export(is_completed, fault) }),
             Some(call) => serde_json::to_value(self.ended_call(call, is_completed, fault)),
         };
         // Serializing strings, numbers and booleans never fails.
@@ -646,6 +654,7 @@ impl ExportJob {
         EndedJob {
             id: &self.id,
             state: if is_completed { JobState::Completed } else { JobState::Failed },
+            route: None,
             path,
             query,
             format: *format,
