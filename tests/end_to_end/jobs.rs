@@ -170,6 +170,40 @@ fn a_queue_has_its_number_of_jobs_at_work(place: &Place) {
     assert_eq!(count.load(Ordering::SeqCst), 4);
 }
 
+/// Thousands of jobs that wait for a place of their queue cost each step of a job at work no more than a look at each.
+#[test]
+fn jobs_go_on_while_thousands_wait() {
+    const WAITING: usize = 3_000;
+    let (upstream, gate, _) = upstream();
+    let place = Place::postgres();
+    let gateway = Gateway::start(&configuration(&upstream, &place, "at_once = 1\nunfinished = 10000\n"));
+    let job = begun(&gateway, &[ONE], &json!({}));
+    eventually("the work", || (status(&gateway, &job)["state"] == "active").then_some(()));
+    begun(&gateway, &[ONE], &json!({}));
+    let Place::Postgres(server) = &place else { panic!("it is one") };
+    server.ask(&format!(
+        "INSERT INTO cursorgate_exports
+             (id, owner, state, priority, created, definition, progress, credentials, queue)
+         SELECT md5(copy::text), owner || copy % 50, state, priority, created, definition, progress, credentials, queue
+         FROM cursorgate_exports, generate_series(1, {WAITING}) AS copy
+         WHERE progress::json ->> 'started' IS NULL"
+    ));
+    server.ask("SELECT pg_stat_reset()");
+    let asked = upstream.count();
+    let read = || -> usize {
+        let read = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables
+                    WHERE relname = 'cursorgate_exports'";
+        server.ask(read)[0].parse().expect("a number")
+    };
+    // The statistics come about a second late.
+    eventually("further steps", || (upstream.count() > asked + 2 && read() > WAITING).then_some(()));
+    // A look each second reads a row a few times. Counting the jobs for each of them took 9 million rows a look.
+    let read = read();
+    assert!(read < 1_000 * WAITING, "{read} rows");
+    gate.open();
+    assert_eq!(finished(&gateway, &job)["state"], "completed");
+}
+
 fn a_job_is_that_of_its_client(place: &Place) {
     let (upstream, _gate, _) = upstream();
     let gateway = Gateway::start(&configuration(&upstream, place, ""));

@@ -196,10 +196,12 @@ fn an_export_and_a_download_wait_for_an_object_store_that_is_away() {
     let range = format!("bytes={}-", got.len());
     let resumed = || gateway.send("GET", &format!("{job}/result"), &[ONE, ("Range", &range)], b"");
     assert_eq!(resumed().outcome(), "503 store_unavailable");
+    eventually("the store is down for downloads alone", || is_up(0).then_some(()));
     stores.objects.start_again();
     let rest = eventually("the download goes on", || Some(resumed()).filter(|answer| answer.status == 206));
     got.extend_from_slice(&rest.body);
     assert!(got == whole);
+    eventually("the store is up without another download", || is_up(1).then_some(()));
 }
 
 #[test]

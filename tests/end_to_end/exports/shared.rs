@@ -237,6 +237,28 @@ fn the_certificate_of_the_database_is_verified() {
     }
 }
 
+/// A later program goes on with the jobs of an earlier one, whose tables it brings up to date.
+#[test]
+fn tables_of_an_earlier_version_are_brought_up_to_date() {
+    let (upstream, items, permits) = gated(900);
+    let place = Place::postgres();
+    let gateway = start(&upstream, &place, "");
+    permits.give(1);
+    let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
+    eventually("the middle of the export", || (status(&gateway, &job, &[ONE])["items"] == 400).then_some(()));
+    drop(gateway);
+    let Place::Postgres(server) = &place else { panic!("it is one") };
+    for column in ["started", "counted", "network"] {
+        server.ask(&format!("ALTER TABLE cursorgate_exports DROP COLUMN {column}"));
+    }
+    server.ask("UPDATE cursorgate_version SET version = 5");
+    let gateway = start(&upstream, &place, "");
+    permits.give(100);
+    completed(&gateway, &job, &items);
+    assert_eq!(server.ask("SELECT version FROM cursorgate_version"), ["6"]);
+    assert_eq!(server.ask("SELECT started::text FROM cursorgate_exports"), ["true"]);
+}
+
 #[test]
 fn tables_of_a_later_version_are_left_alone() {
     let upstream = Upstream::start(serve(users(30)));
@@ -245,7 +267,7 @@ fn tables_of_a_later_version_are_left_alone() {
     let job = begun(&gateway, "/users/exports", &[ONE], &json!({}));
     finished(&gateway, &job, &[ONE]);
     let Place::Postgres(server) = &place else { panic!("it is one") };
-    assert_eq!(server.ask("SELECT version FROM cursorgate_version"), ["5"]);
+    assert_eq!(server.ask("SELECT version FROM cursorgate_version"), ["6"]);
     server.ask("UPDATE cursorgate_version SET version = 99");
     let earlier = start(&upstream, &place, "");
     assert_eq!(begin(&earlier, "/users/exports", &[ONE], &json!({})).outcome(), "503 store_unavailable");

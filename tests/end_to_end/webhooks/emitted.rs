@@ -91,13 +91,16 @@ fn an_event_for_one_client_reaches_its_endpoints_and_the_operators() {
         let event = json!({ "type": "order.paid", "id": id.to_string(), "client": client, "data": { "id": id } });
         ask(gateway, "POST", "/events", &[("Authorization", &bearer)], &event)
     };
-    for wrong in [json!(""), json!(7.5), json!(["alice"]), json!({})] {
+    // A service whose customer has no name writes null, and must not tell all clients of it.
+    for wrong in [json!(""), json!(7.5), json!(["alice"]), json!({}), Value::Null] {
         let refused = emit(&gateway, 1, &wrong);
         assert_eq!((refused.outcome().as_str(), &refused.json()["parameter"]), ("400 body_invalid", &json!("/client")));
     }
-    for (id, client) in [(1, json!("alice")), (2, json!(7)), (3, json!("7")), (4, json!("mallory")), (5, Value::Null)] {
+    for (id, client) in [(1, json!("alice")), (2, json!(7)), (3, json!("7")), (4, json!("mallory"))] {
         assert_eq!(emit(&gateway, id, &client).status, 202, "{client}");
     }
+    let emit_order = |order: &Value| ask(&gateway, "POST", "/events", &[("Authorization", &bearer)], order);
+    assert_eq!(emit_order(&json!({ "type": "order.paid", "id": "5", "data": { "id": 5 } })).status, 202);
     let ids_of = |gateway: &Gateway, number: usize| {
         let of_endpoint = deliveries(gateway, &endpoints[number].path, &users[number]);
         let events = of_endpoint.iter().map(|sent| {
@@ -123,6 +126,115 @@ fn an_event_for_one_client_reaches_its_endpoints_and_the_operators() {
     let gateway = Gateway::start_with(Keys::Two, &text);
     assert_eq!(emit(&gateway, 6, &json!("alice")).status, 202);
     assert_eq!([0, 2].map(|number| ids_of(&gateway, number)), [vec![1, 5, 6], vec![5]]);
+}
+
+/// Two clients can have an order 42 each. An event for one of them is never that of the other, or of all.
+#[test]
+fn an_id_of_an_event_belongs_to_the_client_of_the_event() {
+    let list = serve(users(3));
+    let upstream = Upstream::start(move |exchange: &mut Exchange| {
+        if exchange.request.path() != "/me" {
+            return list(exchange);
+        }
+        let id = exchange.request.header("authorization").and_then(|token| token.strip_prefix("Bearer "));
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], json!({ "id": id }).to_string().as_bytes())
+    });
+    let (directory, clients) = (Directory::new(), Receiver::start());
+    std::fs::write(directory.file("token"), TOKEN).expect("a file");
+    let tables = format!(
+        "[server]\nidentity_answer = {{ upstream = \"legacy\", path = \"/me\" }}\n\
+         {TYPES}[services.webhooks.emit]\ntoken = \"file:{}\"\n\
+         {CLIENTS}identity = [\"answer:/id\"]\nevents = [\"order.paid\"]\n",
+        directory.file("token").display(),
+    );
+    let services = services(&directory, &[clients.port()], "", &tables);
+    let text = format!("{}{services}", PLAIN.configuration(upstream.address));
+    let gateway = Gateway::start_with(Keys::One, &text);
+    let users = ["alice", "bob"].map(|user| format!("Bearer {user}"));
+    let endpoints = users
+        .each_ref()
+        .map(|user| active(&gateway, &[("Authorization", user.as_str())], &clients.url("/"), &["order.paid"]));
+    let bearer = format!("Bearer {TOKEN}");
+    let emit = |gateway: &Gateway, client: Option<&str>, number: u64| {
+        let mut event = json!({ "type": "order.paid", "id": "42", "data": { "id": number } });
+        if let Some(client) = client {
+            event["client"] = json!(client);
+        }
+        let accepted = ask(gateway, "POST", "/events", &[("Authorization", &bearer)], &event);
+        assert_eq!(accepted.status, 202, "{}", accepted.text());
+        accepted.json()["id"].clone()
+    };
+    let events = [(Some("alice"), 1), (Some("bob"), 2), (None, 3), (Some("alice"), 4), (Some("bob"), 5), (None, 6)];
+    let ids = events.map(|event| emit(&gateway, event.0, event.1));
+    assert_eq!(ids[..3], ids[3..], "a repetition for the same client is the same event");
+    let received = |number: usize| {
+        let user = [("Authorization", users[number].as_str())];
+        let sent = deliveries(&gateway, &endpoints[number].path, &user);
+        let payload = |sent: &Value| {
+            let path = format!("{}/deliveries/{}", endpoints[number].path, sent["id"].as_str().expect("an id"));
+            super::get(&gateway, &path, &user)["payload"]["data"]["id"].as_u64().expect("a number")
+        };
+        let mut numbers: Vec<u64> = sent.iter().map(payload).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    assert_eq!([received(0), received(1)], [[1, 3], [2, 3]]);
+
+    // A new key of cursors changes the names of clients, and not their events.
+    drop(gateway);
+    let gateway = Gateway::start_with(Keys::Both, &text);
+    assert_eq!(events.map(|event| emit(&gateway, event.0, event.1)), ids);
+}
+
+/// Members of an event that are there and say nothing are refused: without a name, a repetition would be another event,
+/// and with an empty one, all events would be the same.
+#[test]
+fn an_event_with_an_empty_member_is_refused() {
+    let upstream = Upstream::start(serve(users(3)));
+    let directory = Directory::new();
+    std::fs::write(directory.file("token"), TOKEN).expect("a file");
+    let emit = format!("{TYPES}[services.webhooks.emit]\ntoken = \"file:{}\"\n", directory.file("token").display());
+    let services = services(&directory, &[443], "", &format!("{emit}{CLIENTS}events = [\"order.paid\"]\n"));
+    let gateway = Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)));
+    let bearer = format!("Bearer {TOKEN}");
+    for (member, value) in [("id", Value::Null), ("id", json!("")), ("client", Value::Null)] {
+        let mut event = json!({ "type": "order.paid", "data": { "id": 1 } });
+        event[member] = value;
+        let refused = ask(&gateway, "POST", "/events", &[("Authorization", &bearer)], &event);
+        let place = json!(format!("/{member}"));
+        assert_eq!((refused.outcome().as_str(), &refused.json()["parameter"]), ("400 body_invalid", &place), "{event}");
+    }
+}
+
+/// Without the issuer, a token could be that of another issuer's client of the same name. So nobody can be named.
+#[test]
+fn a_client_named_by_tokens_of_any_issuer_gets_no_event() {
+    let upstream = Upstream::start(|exchange: &mut Exchange| {
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], br#"{"keys":[]}"#)
+    });
+    let directory = Directory::new();
+    std::fs::write(directory.file("token"), TOKEN).expect("a file");
+    for (issuer, is_named) in [("", false), (", issuer = \"https://login.test\"", true)] {
+        let tables = format!(
+            "[server]\ntokens = {{ keys = \"http://{}/jwks.json\"{issuer} }}\n{TYPES}[services.webhooks.emit]\n\
+             token = \"file:{}\"\n{CLIENTS}identity = [\"jwt:sub\"]\nevents = [\"order.paid\"]\n",
+            upstream.address,
+            directory.file("token").display(),
+        );
+        let services = services(&directory, &[443], "", &tables);
+        let gateway = Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)));
+        let bearer = format!("Bearer {TOKEN}");
+        let event = json!({ "type": "order.paid", "client": "alice", "data": { "id": 1 } });
+        let answer = ask(&gateway, "POST", "/events", &[("Authorization", &bearer)], &event);
+        let expected = if is_named { "202" } else { "400 body_invalid" };
+        assert_eq!(answer.outcome(), expected, "{}", answer.text());
+        assert_eq!(answer.text().contains("server.tokens.issuer"), !is_named, "{}", answer.text());
+        let file = directory.file("cursorgate.toml");
+        std::fs::write(&file, gateway.configuration()).expect("a file");
+        let checked = command().arg("check").arg("--config").arg(&file).output().expect("it runs");
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
+        assert_eq!(said.contains("without server.tokens.issuer"), !is_named, "{said}");
+    }
 }
 
 /// An endpoint gets only the events that meet its filter, which it can change.
@@ -155,6 +267,7 @@ fn an_endpoint_gets_the_events_that_pass_its_filter() {
     let filters = [
         json!({ "data": { "state": ["paid", "refunded"], "/customer/id": [7] } }),
         json!({ "list": ["/users"] }),
+        json!({ "list": ["users"] }),
         json!({ "list": ["/orders"] }),
     ];
     let endpoints = filters.each_ref().map(|filter| {
@@ -173,15 +286,16 @@ fn an_endpoint_gets_the_events_that_pass_its_filter() {
     emit(2, "paid", 8);
     emit(3, "refunded", 7);
     super::export(&gateway, &[ONE]);
-    let sent = endpoints[..2].iter().map(|endpoint| delivery(&gateway, &endpoint.path, &[ONE], "delivered"));
+    let sent = endpoints[..3].iter().map(|endpoint| delivery(&gateway, &endpoint.path, &[ONE], "delivered"));
     let sent: Vec<Value> = sent.map(|sent| sent["payload"].clone()).collect();
     assert_eq!((&sent[0]["data"]["id"], &sent[1]["type"]), (&json!(3), &json!("export.completed")));
+    assert_eq!((&sent[2], &sent[1]["data"]["route"]), (&sent[1], &json!("users")));
     let numbers = endpoints.each_ref().map(|endpoint| deliveries(&gateway, &endpoint.path, &[ONE]).len());
-    assert_eq!(numbers, [1, 1, 0]);
-    let removed = ask(&gateway, "PATCH", &endpoints[2].path, &[ONE], &json!({ "filter": null })).json();
+    assert_eq!(numbers, [1, 1, 1, 0]);
+    let removed = ask(&gateway, "PATCH", &endpoints[3].path, &[ONE], &json!({ "filter": null })).json();
     assert_eq!((removed.get("filter"), &removed["events"]), (None, &json!(kinds)));
     emit(4, "open", 8);
-    assert_eq!(delivery(&gateway, &endpoints[2].path, &[ONE], "delivered")["payload"]["data"]["id"], 4);
+    assert_eq!(delivery(&gateway, &endpoints[3].path, &[ONE], "delivered")["payload"]["data"]["id"], 4);
     let of_operator = || receiver.events().into_iter().filter(|event| event.request.target == "/operator");
     let refund = eventually("the operator's event", || of_operator().next());
     assert_eq!((&refund.json()["data"]["id"], of_operator().count()), (&json!(3), 1));

@@ -11,13 +11,16 @@ use super::{Context, identity, keyring, services::DurableService, tls, upstream}
 use crate::{
     diagnostic::Located,
     key::{Key, TableSettings as _, Word as _},
-    keys::{FILE, ROUTE, WEBHOOK_CLIENTS, WEBHOOK_EMIT, WEBHOOK_ENDPOINT, WEBHOOK_TYPE, WEBHOOK_WATCH, WEBHOOKS},
+    keys::{
+        FILE, ROUTE, SERVER, TOKENS, WEBHOOK_CLIENTS, WEBHOOK_EMIT, WEBHOOK_ENDPOINT, WEBHOOK_TYPE, WEBHOOK_WATCH,
+        WEBHOOKS,
+    },
     outgoing::{EndpointUrl, OutgoingRules},
     secret::Secret,
     settings::{
         EmitAnswerSettings, EmitRequestSettings, EmitSettings, EndpointFilter, EndpointPace, EventSchema, EventType,
-        FilterFault, OwnEventType, RouteSettings, WatchSettings, WebhookClientSettings, WebhookEndpointSettings,
-        WebhookSettings,
+        FilterFault, IdentityWord, OwnEventType, RouteSettings, WatchSettings, WebhookClientSettings,
+        WebhookEndpointSettings, WebhookSettings,
     },
     spanned::Spanned,
     syntax,
@@ -65,6 +68,9 @@ pub(super) fn webhooks(
     let watches: Vec<_> = watches.tables().filter_map(|(name, written)| watch(name, written, context)).collect();
     check_types(written, &types, context);
     check_told(written, &endpoints, clients.as_ref(), context);
+    if let Some(clients) = clients.as_ref().filter(|_| emit.is_some()) {
+        check_issuer(written, root, &types, clients, context);
+    }
     let service = DurableService {
         name: "services.webhooks",
         content: "endpoints and deliveries",
@@ -192,6 +198,29 @@ fn check_told(
     if let Some(watches) = WEBHOOKS.watches.find(written).filter(|_| !is_told) {
         let help = "add \"collection.changed\" to the events of an endpoint";
         context.diagnostics.warning(watches.at, "no endpoint asks for what is watched", help);
+    }
+}
+
+/// Warns of tokens without a configured issuer if services emit events: none of these can then be for a single client.
+fn check_issuer(
+    written: &Spanned,
+    root: &Spanned,
+    types: &[OwnEventType],
+    clients: &WebhookClientSettings,
+    context: &mut Context<'_>,
+) {
+    let server = FILE.server.table(root);
+    // Tokens without their table have been reported.
+    let Some(tokens) = SERVER.tokens.find(&server).filter(|tokens| TOKENS.issuer.find(tokens).is_none()) else {
+        return;
+    };
+    let is_emitted = types.iter().any(|own| clients.events.contains(&own.kind));
+    if is_emitted && matches!(clients.identity.first(), Some(IdentityWord::Claim(_))) {
+        let message = "no event of services.webhooks.types can be for a single client by jwt: without \
+                       server.tokens.issuer: an event with `client` is refused";
+        let help = "issuer = \"https://login.example.com\", because two issuers can give two clients the same name";
+        let at = WEBHOOKS.clients.find(written).map_or(tokens.at, |clients| clients.at);
+        context.diagnostics.warning(at, message, help);
     }
 }
 

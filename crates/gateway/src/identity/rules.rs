@@ -158,9 +158,13 @@ impl IdentityRules {
         }
     }
 
-    /// Returns whether services can name clients by the first word.
+    /// Returns whether services can name clients by the first word. A claim names nobody without a configured issuer,
+    /// because two issuers can give the same name to two clients.
     pub fn have_subjects(&self) -> bool {
-        self.words.first().is_some_and(IdentityWord::is_verified)
+        match self.words.first() {
+            Some(IdentityWord::Claim(_)) => self.sources.tokens.as_ref().is_some_and(|tokens| tokens.names_issuer()),
+            word => word.is_some_and(IdentityWord::is_verified),
+        }
     }
 
     fn named(&self, said: &[u8]) -> [u8; 32] {

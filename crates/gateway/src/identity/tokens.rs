@@ -163,6 +163,11 @@ impl TokenVerifier {
         serde_json::to_vec(&(claims.get("iss"), rights, value)).ok()
     }
 
+    /// Returns whether the tokens are of one configured issuer.
+    pub fn names_issuer(&self) -> bool {
+        self.issuer.is_some()
+    }
+
     /// Returns a claim of a verified token as JSON, without its issuer and rights. `None` also without a configured
     /// issuer, because two issuers can give the same name to two clients.
     pub fn bare_claim(&self, authorization: &[u8], claim: &str) -> Option<Vec<u8>> {

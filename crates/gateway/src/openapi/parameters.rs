@@ -220,12 +220,14 @@ fn filters() -> Document {
     let values = Document::object([("type", "string".into())]);
     let text = "All other parameters are filters, which pass to the upstream, but for names by which other APIs sort or \
                 page, such as `orderBy` and `per_page`: those are `parameter_invalid`";
+    // Without the example, pages such as Swagger UI make up filters, which a strict upstream refuses.
     Document::object([
         ("name", "filters".into()),
         ("in", "query".into()),
         ("description", text.into()),
         ("style", "form".into()),
         ("explode", true.into()),
+        ("example", Document::Object(Vec::new())),
         ("schema", schema::kind("object").with("additionalProperties", values)),
     ])
 }

@@ -215,9 +215,15 @@ pub(super) struct JobProgress {
     /// A hash of the last item of the list's last part so far; `None` before the first item of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_item: Option<String>,
-    /// True if the last place by `total_after` had the last item.
+    /// True if the last page by `total_after` showed no item after those of the last page.
     #[serde(default)]
     pub(super) end_seen: bool,
+    /// The beginning of the list; `None` before the first page, and if that is the only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) head: Option<ListHead>,
+    /// True if as many items have come before the end of the first page as the result lacks by the totals.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) growth_seen: bool,
     /// The number of attempts at the whole job: 1, and 1 more for each page that failed.
     pub(super) attempts: u32,
     /// The number of failed attempts to read the next page.
@@ -241,6 +247,17 @@ pub(super) struct JobProgress {
     /// The media type of the result of a call; `None` if the upstream names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) media_type: Option<String>,
+}
+
+/// The beginning of a list as the first page had it, by which a later look finds items that have come there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ListHead {
+    /// The hash of the list's first item.
+    pub(super) first: String,
+    /// The number of items of the first page.
+    pub(super) items: u64,
+    /// The query of the page after it.
+    pub(super) next: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -289,6 +306,13 @@ impl JobProgress {
     pub(super) fn last_item_after(&self, part: usize, items: &[Bytes]) -> Option<String> {
         let last = items.last().filter(|_| self.is_last_part(part));
         last.map(|item| hash_of(item)).or_else(|| self.last_item.clone())
+    }
+
+    /// Returns whether `seen` is one of the items with which the list ends, after a page of `part` with these items. The
+    /// items after it may have been deleted since.
+    pub(super) fn ends_with(&self, part: usize, items: &[Bytes], seen: &Bytes) -> bool {
+        let is_of_page = self.is_last_part(part) && items.contains(seen);
+        is_of_page || self.last_item_after(part, items) == Some(hash_of(seen))
     }
 
     /// Returns whether all pages so far are proven and each is `exact` or `checked`.
@@ -377,14 +401,19 @@ impl JobProgress {
     /// Returns whether the totals say that the list has more items than the result. A list that changes during its
     /// export can have one total before and another one after, so both must say it. A single total counts alone.
     ///
-    /// In a list that has changed, items that came where the export had been look like lost ones. The last place by the
-    /// total then tells whether the export has reached the end.
+    /// In a list that has changed, items that came where the export had been look like lost ones. The last page by the
+    /// total then tells whether the export has reached the end. It explains nothing in a list that isn't known to have
+    /// changed: an upstream can leave items out of its pages, and count them.
+    /// Test: `an_export_that_lacks_items_of_an_unchanged_list_is_not_complete`.
     fn lacks_items(&self) -> bool {
-        if self.end_seen && self.total_changed() == Some(true) {
-            return false;
-        }
+        let has_changed = self.total_changed() == Some(true) || self.growth_seen;
+        self.lacking(self.items) > 0 && !(self.end_seen && has_changed)
+    }
+
+    /// Returns the number of items by which both totals exceed a result of `items`; a single total counts alone.
+    pub(super) fn lacking(&self, items: u64) -> u64 {
         let totals = [self.total_before, self.total_after].into_iter().flatten();
-        totals.min().is_some_and(|total| total > self.items)
+        totals.min().map_or(0, |total| total.saturating_sub(items))
     }
 
     /// Returns whether the totals before and after differ; `None` if one of them is unknown.
@@ -559,6 +588,8 @@ struct ClosingCheck<'a> {
 pub(super) struct EndedJob<'a> {
     id: &'a str,
     state: JobState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
     path: &'a str,
     query: &'a str,
     format: ExportFormat,
@@ -584,13 +615,19 @@ struct ExportWorth {
 impl ExportJob {
     /// Returns the type and the data of the event that announces the job's end. The job is completed if
     /// `is_completed`, and has failed otherwise. A completed job's event doesn't contain `fault`.
-    pub(super) fn ended(&self, is_completed: bool, fault: Option<&JobFault>) -> (EventType, serde_json::Value) {
+    /// `route` is the name of the list's route, if it is known.
+    pub(super) fn ended(
+        &self,
+        is_completed: bool,
+        fault: Option<&JobFault>,
+        route: Option<&str>,
+    ) -> (EventType, serde_json::Value) {
         let kinds = match &self.definition.call {
             None => [EventType::ExportFailed, EventType::ExportCompleted],
             Some(_) => [EventType::JobFailed, EventType::JobCompleted],
         };
         let data = match &self.definition.call {
-            None => serde_json::to_value(self.ended_export(is_completed, fault)),
+            None => serde_json::to_value(EndedJob { route, ..self.ended_export(is_completed, fault) }),
             Some(call) => serde_json::to_value(self.ended_call(call, is_completed, fault)),
         };
         // Serializing strings, numbers and booleans never fails.
@@ -617,6 +654,7 @@ impl ExportJob {
         EndedJob {
             id: &self.id,
             state: if is_completed { JobState::Completed } else { JobState::Failed },
+            route: None,
             path,
             query,
             format: *format,
@@ -832,6 +870,7 @@ mod tests {
     fn an_export_whose_totals_or_end_contradict_its_items_is_not_complete() {
         for (items, before, after, end_unproven, end_seen, complete) in [
             (100, Some(100), Some(100), false, false, true),
+            (100, Some(99), Some(99), false, false, true),
             (100, None, None, false, false, true),
             (100, Some(257), Some(257), false, false, false),
             (100, Some(257), None, false, false, false),
@@ -854,6 +893,14 @@ mod tests {
             let closing = &document["closing"];
             assert_eq!(closing["complete"], complete, "{items} {before:?} {after:?} {end_unproven}: {closing}");
             assert_eq!((&closing["items"], &closing["endUnproven"]), (&items.into(), &end_unproven.into()));
+        }
+        // As many items have come as have left.
+        for (end_seen, growth_seen, complete) in [(true, true, true), (false, true, false), (true, false, false)] {
+            let mut job = job();
+            job.progress.add_standing("checked", false);
+            (job.progress.items, job.progress.total_before, job.progress.total_after) = (100, Some(103), Some(103));
+            (job.progress.end_seen, job.progress.growth_seen) = (end_seen, growth_seen);
+            assert_eq!(job.closing().complete, complete, "{end_seen} {growth_seen}");
         }
     }
 

@@ -119,7 +119,9 @@ impl ExportKeeper {
             let counts: Vec<(&str, u64)> = counts.iter().map(|(state, count)| (state.word(), *count)).collect();
             self.inner.gateway().vitals.exports().set(&counts);
         }
-        announced
+        // Downloads don't stop jobs, so this check is the last one.
+        // Test: `an_export_and_a_download_wait_for_an_object_store_that_is_away`.
+        announced.and(self.store.check_objects().await)
     }
 
     /// Raises the events of jobs that have ended. Each event is removed from its job after it was raised. If the

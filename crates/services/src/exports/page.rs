@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::job::{JobDefinition, JobFault};
+use super::job::{JobDefinition, JobFault, ListHead, hash_of};
 use crate::{
     answer::{self, FreshPage, InnerAnswer, NoAnswer},
     caller::Caller,
@@ -25,6 +25,9 @@ use cursorgate_translate::downstream::{Code, Convention};
 
 /// The largest number of items that an export requests in one page, even if the upstream gives more.
 const MOST_ITEMS: u32 = 1_000;
+
+/// The largest number of attempts to find the end of a list that grows or shrinks, and of pages in each of them.
+const MOST_LOOKS: usize = 3;
 
 /// The longest time that an answer's `Retry-After` can delay the next attempt. A longer wait is shortened to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -101,7 +104,7 @@ impl PageReader<'_> {
     pub(super) async fn page(&self, next: Option<&str>, part: &ListPart) -> Result<ExportPage, PageFault> {
         let route = self.route()?;
         let convention = self.convention(&route)?;
-        let part = ListPart { limit: Some(self.limit(&route)), ..part.clone() };
+        let part = ListPart { limit: Some(part.limit.unwrap_or_else(|| self.limit(&route))), ..part.clone() };
         let answer = self.ask(next.unwrap_or(&self.definition.query), &part).await?;
         if answer.status != 200 {
             return Err(refused(&answer));
@@ -141,12 +144,44 @@ impl PageReader<'_> {
         Ok((answer, total))
     }
 
-    /// Returns the item at the last place by the list's total; `None` if that place has none, if items follow it, or if
-    /// it can't be asked for.
+    /// Returns the list's last item now, which is found by its total; `None` if it isn't found, or if the list can't be
+    /// asked for a place.
     pub(super) async fn last_item(&self, total: u64) -> Option<Bytes> {
-        let part = ListPart { at: Some(total.checked_sub(1)?), ..ListPart::default() };
-        let page = self.page(None, &part).await.ok()?;
-        page.items.last().filter(|_| page.next.is_none()).cloned()
+        let route = self.route().ok()?;
+        let (size, mut total) = (u64::from(self.limit(&route)), total);
+        for _ in 0..MOST_LOOKS {
+            // A whole page before the end is asked for, because a list that shrinks soon has no item at its last place.
+            let part = ListPart { at: Some(total.saturating_sub(size)), ..ListPart::default() };
+            let mut page = self.page(None, &part).await.ok()?;
+            let mut last = page.items.last().cloned();
+            // A list that has grown goes on after the page.
+            for _ in 0..MOST_LOOKS {
+                let Some(next) = page.next.take() else { break };
+                page = self.page(Some(&next), &ListPart::default()).await.ok()?;
+                last = page.items.last().cloned().or(last);
+            }
+            match last {
+                Some(last) => return Some(last).filter(|_| page.next.is_none()),
+                // The list has lost more than a page since its total was read.
+                None => total = self.probe().await.ok()?.1?,
+            }
+        }
+        None
+    }
+
+    /// Returns whether at least this number of items has come before the end of the list's first page.
+    pub(super) async fn has_grown(&self, head: &ListHead, count: u64) -> bool {
+        let one = ListPart { limit: Some(1), ..ListPart::default() };
+        let first = self.page(None, &one).await.ok().and_then(|page| page.items.first().cloned());
+        // If the upstream leaves items out of its first page, and counts them, the page seems to have moved already. So
+        // the list must begin with another item, too.
+        if first.is_none_or(|first| hash_of(&first) == head.first) {
+            return false;
+        }
+        let at = head.items.saturating_add(count).saturating_sub(1);
+        let part = ListPart { at: Some(at), until: Some(head.next.clone()), ..one };
+        // The item at this place was after the first page, and isn't any more.
+        self.page(None, &part).await.is_ok_and(|page| page.within.is_some_and(|within| within > 0))
     }
 
     fn route(&self) -> Result<Arc<Route>, PageFault> {

@@ -14,7 +14,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
     items,
-    job::{DuePage, JobDefinition, JobFault, JobPlace, JobProgress, hash_of},
+    job::{DuePage, JobDefinition, JobFault, JobPlace, JobProgress, ListHead, hash_of},
     page::{ExportPage, PageFault, PageReader},
     store::JobStoreFault,
     work::{Interruption, JobWork},
@@ -208,14 +208,20 @@ impl ExportRun {
         if is_last && (page.total.is_some() || progress.total_before.is_some()) {
             // If the request fails, only the total is unknown. The result is complete nevertheless.
             progress.total_after = reader.read().probe().await.ok().and_then(|(_, total)| total);
-            let last = progress.last_item_after(due.part, &page.items);
+            let items = progress.items.saturating_add(u64::try_from(page.items.len()).unwrap_or(u64::MAX));
+            let lacking = progress.lacking(items);
             // Test: `an_export_of_a_list_that_grows_and_shrinks_is_complete`.
-            progress.end_seen = match (progress.total_after, last) {
-                (Some(total), Some(last)) if progress.total_changed() == Some(true) => {
-                    reader.read().last_item(total).await.is_some_and(|seen| hash_of(&seen) == last)
+            if let Some(total) = progress.total_after.filter(|_| lacking > 0) {
+                let seen = reader.read().last_item(total).await;
+                progress.end_seen = seen.is_some_and(|seen| progress.ends_with(due.part, &page.items, &seen));
+                // Equal totals don't say that the list has changed, so its beginning must.
+                if let Some(head) = &progress.head
+                    && progress.end_seen
+                    && progress.total_changed() == Some(false)
+                {
+                    progress.growth_seen = reader.read().has_grown(head, lacking).await;
                 }
-                _ => false,
-            };
+            }
         }
         self.keep(due.part, page).await
     }
@@ -249,6 +255,11 @@ impl ExportRun {
         progress.end_unproven |= page.is_end_unproven;
         if progress.pages == 0 {
             progress.total_before = page.total;
+            let head = page.items.first().zip(page.next.clone());
+            progress.head = head.map(|(first, next)| {
+                let items = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
+                ListHead { first: hash_of(first), items, next }
+            });
         }
         progress.last_item = progress.last_item_after(part, &page.items);
         let ends = page.next.is_none() && progress.is_last_part(part);

@@ -148,6 +148,11 @@ pub(super) trait ExportStore: KeyStore {
         Ok(())
     }
 
+    /// Checks that the object store is there, after a part of a result couldn't be read.
+    async fn check_objects(&self) -> Result<(), JobStoreFault> {
+        Ok(())
+    }
+
     /// Adds a job with its sealed credentials, unless one of `limits` is reached by the exports or by the jobs of its
     /// queue, or the client has a job with the same
     /// key.

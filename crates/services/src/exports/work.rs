@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     credentials::unsealed,
-    job::{ExportJob, JobFault, JobState},
+    job::{ExportJob, JobDefinition, JobFault, JobState},
     page::PageFault,
     store::{Ended, JobEnd, JobStoreFault, LONGEST_WAIT, TakenJob},
 };
@@ -15,6 +15,7 @@ use crate::{
     backoff::Backoff,
     caller::Caller,
     inner::InnerGateway,
+    list::find_list,
     webhooks::{self, Event},
 };
 use cursorgate_cursor::cursor::KeyRing;
@@ -158,7 +159,10 @@ impl JobWork {
         let is_of_headers = |private: &str| job.definition.call.is_some() || private.is_empty();
         let caller = credentials.filter(|(_, private)| is_of_headers(private)).map(|(caller, _)| caller);
         let audience = webhooks::audience(&snapshot, caller.as_ref())?;
-        let (kind, data) = job.ended(state == JobState::Completed, fault);
+        let JobDefinition { host, normal_path, call, .. } = &job.definition;
+        let route = find_list(&snapshot, host.as_deref(), normal_path).filter(|_| call.is_none());
+        let route = route.as_ref().map(|route| route.name.as_str());
+        let (kind, data) = job.ended(state == JobState::Completed, fault, route);
         let event = Event::new(kind, &job.id, clock::unix_seconds(), audience, &data);
         serde_json::to_string(&event).ok()
     }

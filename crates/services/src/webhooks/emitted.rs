@@ -5,15 +5,11 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderValue;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
-use super::{
-    endpoint::subjects,
-    event::{Audience, Event},
-    events::Events,
-};
+use super::{endpoint::subjects, event::Event, events::Events};
 use crate::id::new_id;
 use cursorgate_config::settings::WebhookSettings;
 use cursorgate_gateway::{Snapshot, runtime::clock, session::service::EventSink};
@@ -44,10 +40,18 @@ pub(super) struct EmittedEvent {
     #[serde(rename = "type")]
     kind: String,
     /// A name of the event that the service chooses; `None` for an event that is never repeated.
-    id: Option<String>,
+    #[serde(default, deserialize_with = "written")]
+    id: Option<Value>,
     /// The client whose endpoints get the event, by the value of the first word of `identity`; `None` for all clients.
+    #[serde(default, deserialize_with = "written")]
     client: Option<Value>,
     data: Value,
+}
+
+/// Reads a member that is there. A service whose customer has no name writes `null`, and an event for nobody must not be
+/// for all clients, so `null` is a value like any other. Test: `an_event_with_an_empty_member_is_refused`.
+fn written<'d, D: Deserializer<'d>>(member: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(member).map(Some)
 }
 
 /// The reason why an event is refused.
@@ -73,34 +77,34 @@ impl EmittedEvent {
         serde_json::from_slice(&decoded).map_err(|_| "it is not an object with type, id and data")
     }
 
-    /// Creates the event. Two events with the same type and `id` are the same event.
+    /// Creates the event. Two events with the same type, `id` and `client` are the same event.
     pub(super) fn checked(self, snapshot: &Snapshot, settings: &WebhookSettings) -> Result<Event, EmitFault> {
         let fault = |place, detail| EmitFault { place, detail };
         let known = settings.types.iter().find(|own| own.kind == self.kind);
         let known = known.ok_or_else(|| fault("/type", format!("there is no type of events {:?}", self.kind)))?;
         known.schema.check(&self.data).map_err(|detail| fault("/data", detail))?;
-        let cause = self.id.or_else(new_id);
-        let cause = cause.ok_or_else(|| fault("/id", "no random bytes for an id: write one".to_owned()))?;
-        let audience = match &self.client {
-            None => Audience::All,
-            Some(client) => subject(client, snapshot)
-                .map(Audience::Subject)
-                .map_err(|detail| fault("/client", detail.to_owned()))?,
+        let cause = match self.id {
+            None => new_id().ok_or_else(|| fault("/id", "no random bytes for an id: write one".to_owned()))?,
+            // With an empty id, all events of the type would be the same event.
+            Some(Value::String(id)) if !id.is_empty() => id,
+            Some(_) => return Err(fault("/id", "the id must be a text that isn't empty".to_owned())),
         };
-        Ok(Event::own(known, &cause, clock::unix_seconds(), audience, &self.data))
+        let event = Event::own(known, &cause, clock::unix_seconds(), &self.data);
+        let Some(client) = &self.client else { return Ok(event) };
+        let subject = subject(client, snapshot).map_err(|detail| fault("/client", detail.to_owned()))?;
+        let names = snapshot.keys.as_deref().map(|keys| subjects(keys, &subject)).unwrap_or_default();
+        Ok(event.only_for(&subject, names))
     }
 }
 
-/// Returns the names of the client for whom the first word of `identity` says `client`, one for each cursor key.
-fn subject(client: &Value, snapshot: &Snapshot) -> Result<Vec<String>, &'static str> {
+/// Returns the hash of the client for whom the first word of `identity` says `client`.
+fn subject(client: &Value, snapshot: &Snapshot) -> Result<[u8; 32], &'static str> {
     let rules = snapshot.service_identities.webhooks.as_ref().filter(|rules| rules.have_subjects());
     let rules = rules.ok_or(
-        "clients of webhooks have no verified names: begin `identity` of services.webhooks.clients with jwt:, answer: or \
-         certificate",
+        "clients of webhooks have no verified names: begin `identity` of services.webhooks.clients with jwt: (and set \
+         server.tokens.issuer), answer: or certificate",
     )?;
-    let subject =
-        rules.subject_of(client).ok_or("the client must be a text or a whole number, as `identity` says it")?;
-    Ok(snapshot.keys.as_deref().map(|keys| subjects(keys, &subject)).unwrap_or_default())
+    rules.subject_of(client).ok_or("the client must be a text or a whole number, as `identity` says it")
 }
 
 #[async_trait]
@@ -122,6 +126,7 @@ impl EventSink for Events {
                     Ok(event) => events.push(event),
                     Err(EmitFault { place: "/data", .. }) => refuse("its data don't match the schema of its type"),
                     Err(EmitFault { place: "/client", .. }) => refuse("no client can have this name"),
+                    Err(EmitFault { place: "/id", .. }) => refuse("its id is not a text, or is empty"),
                     Err(_) => refuse("there is no such type"),
                 },
             }
@@ -171,7 +176,7 @@ mod tests {
             EmittedEvent::read(&HeaderValue::from_bytes(bytes).unwrap()).map(|event| (event.kind, event.id, event.data))
         };
         let text = r#"{"type":"a","id":"1","data":{"name":"Zoë"}}"#;
-        let event = Ok(("a".to_owned(), Some("1".to_owned()), serde_json::json!({ "name": "Zoë" })));
+        let event = Ok(("a".to_owned(), Some("1".into()), serde_json::json!({ "name": "Zoë" })));
         assert_eq!(read(text.as_bytes()), event);
         assert_eq!(read(STANDARD.encode(text).as_bytes()), event);
         for wrong in [

@@ -4,7 +4,8 @@
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). The id of an event
 //! is the `webhook-id` in every attempt at its deliveries and in every redelivery, so receivers can recognise
 //! duplicates. The id is a hash of the event's cause. So if a process raises an event, ends before it records this, and
-//! the event is raised again, the id is the same.
+//! the event is raised again, the id is the same. The id of an emitted event is also a hash of its client: an event that is
+//! stored for one client never gets the endpoints of another one.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -65,19 +66,24 @@ impl Event {
         Self::of_word(kind.word(), cause, created, audience, data)
     }
 
-    /// Creates an event of an operator's own type.
-    pub(super) fn own(
-        kind: &OwnEventType,
-        cause: &str,
-        created: u64,
-        audience: Audience,
-        data: &serde_json::Value,
-    ) -> Self {
+    /// Creates an event of an operator's own type, for all clients. Two events with the same type and cause are the same
+    /// event, if they are for the same clients.
+    pub(super) fn own(kind: &OwnEventType, cause: &str, created: u64, data: &serde_json::Value) -> Self {
         let OwnEventType { kind, version, .. } = kind;
         let payload = Payload { kind, version: version.as_deref(), timestamp: clock::rfc3339(created), data };
         // Serializing JSON never fails.
         let payload = serde_json::to_string(&payload).unwrap_or_default();
-        Self { payload, ..Self::of_word(kind, cause, created, audience, &()) }
+        Self { payload, ..Self::of_word(kind, cause, created, Audience::All, &()) }
+    }
+
+    /// Returns the event for a single client, which is another event than that for all clients. `subject` is the hash of
+    /// the client as services name it, and `names` are its forms under the cursor keys.
+    pub(super) fn only_for(self, subject: &[u8; 32], names: Vec<String>) -> Self {
+        // Orders of two clients can have the same number. Were the id of both events the same, the second client would
+        // get the stored data of the first one. The hash is of the client and not of its names, which change with the
+        // keys. Test: `an_id_of_an_event_belongs_to_the_client_of_the_event`.
+        let digest = Sha256::new_with_prefix(subject).chain_update(&self.id).finalize();
+        Self { id: id_of(&digest), audience: Audience::Subject(names), ..self }
     }
 
     /// Returns the id.
@@ -94,9 +100,8 @@ impl Event {
         // The hash includes the type, because events of two types with the same cause are two events.
         // Test: `an_event_raised_again_has_the_same_id_and_payload`.
         let digest = Sha256::digest(format!("{kind}\n{cause}"));
-        let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         Self {
-            id: format!("evt_{id}"),
+            id: id_of(&digest),
             kind: kind.to_owned(),
             created,
             payload: payload(kind, created, data),
@@ -109,6 +114,12 @@ impl Event {
     pub(super) fn about(self, subject: String) -> Self {
         Self { subject: Some(subject), ..self }
     }
+}
+
+/// Returns the id of the event with this hash.
+fn id_of(digest: &[u8]) -> String {
+    let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("evt_{id}")
 }
 
 /// Returns the body of a request to an endpoint: a JSON object with `type`, `timestamp` and `data`. `created` is in
@@ -132,6 +143,16 @@ mod tests {
         assert_ne!(one.id, event("b", EventType::ExportFailed).id);
         assert_ne!(one.id, event("a", EventType::ExportCompleted).id);
         assert_eq!(one.payload, r#"{"type":"export.failed","timestamp":"1970-01-01T00:01:00Z","data":["x"]}"#);
+    }
+
+    #[test]
+    fn an_event_for_one_client_is_that_of_no_other() {
+        let event = || Event::new(EventType::ExportFailed, "42", 60, Audience::All, &["x"]);
+        let of = |subject: u8, name: &str| event().only_for(&[subject; 32], vec![name.to_owned()]);
+        assert_eq!(of(1, "before").id, of(1, "after").id, "a new cursor key changes only the names");
+        let ids = [event().id, of(1, "a").id, of(2, "a").id];
+        assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2], "{ids:?}");
+        assert!(ids.iter().all(|id| id.len() == 36), "{ids:?}");
     }
 
     #[test]

@@ -35,6 +35,9 @@ use cursorgate_gateway::{runtime::clock, session::service::BodySource};
 /// The largest part of a response body that is read at a time, in bytes.
 const PART: usize = 64 << 10;
 
+/// The largest number of searches for the next job. The keeper searches again a second later.
+const MOST_SEARCHES: usize = 10;
+
 /// The largest number of files of a result.
 const MOST_FILES: usize = 64;
 
@@ -177,19 +180,29 @@ impl ExportStore for DirectoryStore {
     }
 
     async fn take(&self, takeable: &Takeable) -> Result<Option<TakenJob>, JobStoreFault> {
-        let wanted = takeable.clone();
-        let candidates = self.look(move |jobs| jobs.candidates(clock::unix_milliseconds(), &wanted)).await?;
-        for id in candidates {
-            let path = self.results.join(&id);
-            let Some(file) = blocking(move || lock(&path)).await? else { continue };
-            // The lock is taken before the claim: it proves that no other process is working on an active job.
-            // Test: `another_process_takes_over`.
+        for _ in 0..MOST_SEARCHES {
             let wanted = takeable.clone();
-            let claimed = self.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds(), &wanted)).await?;
-            let Some((job, credentials)) = claimed else { continue };
-            let files = vec![Arc::new(file)];
-            let lease = FileLease { store: self.clone(), files, id: job.id.clone(), claim: job.claim };
-            return Ok(Some(TakenJob { job, credentials, lease: Box::new(lease) }));
+            let candidates = self.look(move |jobs| jobs.candidates(clock::unix_milliseconds(), &wanted)).await?;
+            let mut is_outdated = false;
+            for id in candidates {
+                let path = self.results.join(&id);
+                let Some(file) = blocking(move || lock(&path)).await? else { continue };
+                // The lock is taken before the claim: it proves that no other process is working on an active job.
+                // Test: `another_process_takes_over`.
+                let wanted = takeable.clone();
+                let claimed = self.call(move |jobs| jobs.claim(&id, clock::unix_milliseconds(), &wanted)).await?;
+                let Some((job, credentials)) = claimed else {
+                    // Another process may have taken the last place of the queue, for which a thousand others wait.
+                    is_outdated = true;
+                    break;
+                };
+                let files = vec![Arc::new(file)];
+                let lease = FileLease { store: self.clone(), files, id: job.id.clone(), claim: job.claim };
+                return Ok(Some(TakenJob { job, credentials, lease: Box::new(lease) }));
+            }
+            if !is_outdated {
+                break;
+            }
         }
         Ok(None)
     }

@@ -4,7 +4,10 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -82,11 +85,13 @@ pub(super) struct Objects {
     inner: Arc<InnerGateway>,
     /// The time until which no objects are removed, after a fault.
     paused: Mutex<Option<Instant>>,
+    /// `true` after an object couldn't be read, until the bucket has shown that it is there.
+    is_in_doubt: AtomicBool,
 }
 
 impl Objects {
     pub(super) fn new(inner: Arc<InnerGateway>) -> Self {
-        Self { inner, paused: Mutex::default() }
+        Self { inner, paused: Mutex::default(), is_in_doubt: AtomicBool::new(false) }
     }
 
     /// Returns the beginning of the names of new objects; `None` if results stay in rows.
@@ -116,7 +121,25 @@ impl Objects {
     /// Returns the fault.
     pub(super) async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes, ObjectFault> {
         let range = range.start..range.end.min(range.start.saturating_add(PIECE));
-        Ok(self.open()?.get_range(&Path::parse(key)?, range).await?)
+        let read = async { Ok(self.open()?.get_range(&Path::parse(key)?, range).await?) };
+        let read: Result<Bytes, ObjectFault> = read.await;
+        if read.is_err() {
+            self.is_in_doubt.store(true, Ordering::Relaxed);
+        }
+        read
+    }
+
+    /// Checks that the bucket is there, if an object couldn't be read. Without this, only jobs that write would notice.
+    ///
+    /// # Errors
+    ///
+    /// Returns the fault.
+    pub(super) async fn check(&self) -> Result<(), ObjectFault> {
+        if self.is_in_doubt.load(Ordering::Relaxed) {
+            self.probe().await?;
+            self.is_in_doubt.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Removes an object. Does nothing if it isn't there.

@@ -46,8 +46,11 @@ const OLDER: &str =
     "($1 IS NULL OR (created, number) < (SELECT created, number FROM cursorgate_exports WHERE id = $1))";
 
 /// The tables, with the lock `cursorga`.
-const TABLE_SET: TableSet =
-    TableSet { steps: &[TABLES, keys::POSTGRES, QUEUES, ACTIVE, OBJECTS], schema: None, lock: 0x6375_7273_6f72_6761 };
+const TABLE_SET: TableSet = TableSet {
+    steps: &[TABLES, keys::POSTGRES, QUEUES, ACTIVE, OBJECTS, COUNTED],
+    schema: None,
+    lock: 0x6375_7273_6f72_6761,
+};
 
 /// The script that adds the column for the queues of jobs that aren't exports.
 const QUEUES: &str = "ALTER TABLE cursorgate_exports ADD COLUMN queue text;";
@@ -55,6 +58,18 @@ const QUEUES: &str = "ALTER TABLE cursorgate_exports ADD COLUMN queue text;";
 /// The script that adds the index by which the active jobs of a client are counted for each of its waiting jobs. Without
 /// it, a process needed two seconds to take one of 10,000 jobs.
 const ACTIVE: &str = "CREATE INDEX cursorgate_exports_active ON cursorgate_exports (owner) WHERE state = 'active';";
+
+/// The script that adds the columns by which jobs are counted, and an index of the jobs of queues that are at work. The
+/// server computes the columns from JSON when a row is written: with 10,000 waiting jobs, parsing the JSON of each took
+/// 80 to 170 ms for every job that was added or taken.
+const COUNTED: &str = "
+ALTER TABLE cursorgate_exports
+    ADD COLUMN started boolean GENERATED ALWAYS AS (progress::json ->> 'started' IS NOT NULL) STORED,
+    ADD COLUMN counted text GENERATED ALWAYS AS (coalesce(definition::json ->> 'counted', owner)) STORED,
+    ADD COLUMN network text GENERATED ALWAYS AS (definition::json ->> 'network') STORED;
+CREATE INDEX cursorgate_exports_at_work ON cursorgate_exports (queue)
+    WHERE queue IS NOT NULL AND (state = 'active' OR (state = 'queued' AND started));
+";
 
 /// The script that adds objects. The row of an object has no bytes, but the object's name and its length.
 const OBJECTS: &str = "
@@ -184,6 +199,10 @@ impl ExportStore for PostgresJobs {
         Ok(self.objects.probe().await?)
     }
 
+    async fn check_objects(&self) -> Result<(), JobStoreFault> {
+        Ok(self.objects.check().await?)
+    }
+
     async fn add(
         &self,
         job: ExportJob,
@@ -195,8 +214,8 @@ impl ExportStore for PostgresJobs {
         const ADD: &str = "
             WITH unfinished AS (
                 SELECT count(*) AS everyone,
-                       count(*) FILTER (WHERE coalesce(definition::json ->> 'counted', owner) = ANY($11)) AS own,
-                       count(*) FILTER (WHERE definition::json ->> 'network' = $12) AS near
+                       count(*) FILTER (WHERE counted = ANY($11)) AS own,
+                       count(*) FILTER (WHERE network = $12) AS near
                 FROM cursorgate_exports WHERE state IN ('queued', 'active') AND queue IS NOT DISTINCT FROM $16
             ), known AS (
                 SELECT count(*) > 0 AS is_known FROM cursorgate_exports
@@ -345,20 +364,28 @@ impl ExportStore for PostgresJobs {
     }
 
     async fn take(&self, takeable: &Takeable) -> Result<Option<TakenJob>, JobStoreFault> {
-        // SKIP LOCKED skips a job that another process is taking at this moment, instead of waiting for it.
+        // The jobs at work are counted once for the statement. Counted anew for each of 1,000 waiting jobs of a queue,
+        // they took 5 s. A job that may be taken counts among them itself if it is active: its process has ended. SKIP
+        // LOCKED skips a job that another process is taking at this moment, instead of waiting for it.
+        // Test: `jobs_go_on_while_thousands_wait`.
         let take = format!(
-            "WITH next AS MATERIALIZED (
-                SELECT id, state FROM cursorgate_exports AS job
+            "WITH at_work AS MATERIALIZED (
+                SELECT queue, count(*) AS jobs FROM cursorgate_exports
+                WHERE queue IS NOT NULL AND (state = 'active' OR (state = 'queued' AND started)) GROUP BY queue
+            ), bounds AS MATERIALIZED (
+                SELECT key AS queue, value::bigint AS most FROM json_each_text($3::json)
+            ), turns AS MATERIALIZED (
+                SELECT owner, count(*) AS jobs FROM cursorgate_exports WHERE state = 'active' GROUP BY owner
+            ), next AS MATERIALIZED (
+                SELECT job.id, job.state FROM cursorgate_exports AS job
+                LEFT JOIN at_work ON at_work.queue = job.queue
+                LEFT JOIN bounds ON bounds.queue = job.queue
+                LEFT JOIN turns ON turns.owner = job.owner
                 WHERE ((state = 'queued' AND not_before <= now()) OR (state = 'active' AND lease_until <= now()))
-                AND CASE WHEN queue IS NULL THEN $2 ELSE progress::json ->> 'started' IS NOT NULL OR
-                    (SELECT count(*) FROM cursorgate_exports AS other WHERE other.queue = job.queue
-                     AND other.id <> job.id AND (other.state = 'active' OR
-                        (other.state = 'queued' AND other.progress::json ->> 'started' IS NOT NULL)))
-                    < coalesce(($3::json ->> queue)::bigint, 1) END
-                ORDER BY (SELECT count(*) FROM cursorgate_exports AS other
-                          WHERE other.owner = job.owner AND other.state = 'active' AND other.id <> job.id),
-                         priority DESC, number
-                LIMIT 1 FOR UPDATE SKIP LOCKED
+                AND CASE WHEN job.queue IS NULL THEN $2
+                    ELSE started OR coalesce(at_work.jobs, 0) - (state = 'active')::integer < coalesce(most, 1) END
+                ORDER BY coalesce(turns.jobs, 0) - (state = 'active')::integer, priority DESC, number
+                LIMIT 1 FOR UPDATE OF job SKIP LOCKED
             )
             UPDATE cursorgate_exports AS job
             SET state = 'active', claim = claim + 1, lease_until = now() + make_interval(secs => $1),

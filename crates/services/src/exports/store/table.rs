@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The SQL scripts that create and change the tables, one for each version.
-pub(super) const STEPS: [&str; 5] = [TABLES, ANNOUNCEMENTS, keys::SQLITE, QUEUES, ACTIVE];
+pub(super) const STEPS: [&str; 6] = [TABLES, ANNOUNCEMENTS, keys::SQLITE, QUEUES, ACTIVE, AT_WORK];
 
 const TABLES: &str = "
 CREATE TABLE jobs (
@@ -44,12 +44,30 @@ const QUEUES: &str = "ALTER TABLE jobs ADD COLUMN queue TEXT;";
 /// The script that adds the index by which the active jobs of a client are counted for each of its waiting jobs.
 const ACTIVE: &str = "CREATE INDEX jobs_active ON jobs (owner) WHERE state = 'active';";
 
-/// The condition that a job is one of those to take ([`Takeable`]). A job of a queue is at work from its first request
-/// to its end, also while no process works on it.
-const TAKEABLE: &str = "CASE WHEN job.queue IS NULL THEN ?3 ELSE job.progress ->> 'started' IS NOT NULL OR
-    (SELECT count(*) FROM jobs AS other WHERE other.queue = job.queue AND other.id <> job.id AND
-        (other.state = 'active' OR (other.state = 'queued' AND other.progress ->> 'started' IS NOT NULL)))
-    < coalesce(?4 ->> job.queue, 1) END";
+/// The script that adds the index of the jobs of queues that are at work.
+const AT_WORK: &str = "CREATE INDEX jobs_at_work ON jobs (queue)
+    WHERE queue IS NOT NULL AND (state = 'active' OR (state = 'queued' AND progress ->> 'started' IS NOT NULL));";
+
+/// The numbers of jobs by which it is decided which job is next: those at work in each queue with its bound, and the
+/// active jobs of each client. They are counted once for a statement: with a count for each waiting job, the work grew
+/// like the square of their number. A job of a queue is at work from its first request to its end, also while no process
+/// works on it.
+const COUNTS: &str = "WITH at_work AS MATERIALIZED (
+        SELECT id, queue, progress ->> 'started' IS NOT NULL AS started FROM jobs
+        WHERE queue IS NOT NULL AND (state = 'active' OR (state = 'queued' AND progress ->> 'started' IS NOT NULL))
+    ), places AS MATERIALIZED (SELECT queue, count(*) AS taken FROM at_work GROUP BY queue),
+    bounds AS MATERIALIZED (SELECT key AS queue, value AS most FROM json_each(?4)),
+    turns AS MATERIALIZED (SELECT owner, count(*) AS jobs FROM jobs WHERE state = 'active' GROUP BY owner)";
+
+/// The jobs with these numbers.
+const COUNTED: &str = "FROM jobs AS job LEFT JOIN places ON places.queue = job.queue
+    LEFT JOIN bounds ON bounds.queue = job.queue LEFT JOIN turns ON turns.owner = job.owner";
+
+/// The condition that a job is one of those to take ([`Takeable`]). A job that is active counts among those at work
+/// itself.
+const TAKEABLE: &str = "CASE WHEN job.queue IS NULL THEN ?3
+    ELSE coalesce(taken, 0) - (state = 'active') < coalesce(most, 1)
+        OR id IN (SELECT id FROM at_work WHERE started) END";
 
 /// The columns of a job that `read` needs.
 const COLUMNS: &str = "id, owner, state, claim, created, finished, definition, progress, fault";
@@ -77,6 +95,24 @@ const DUE: &str = "(not_before <= ?1 OR not_before > ?2)";
 /// Returns the time after which no pause that begins now ends, in milliseconds since 1970.
 fn beyond(now: u64) -> i64 {
     whole(now.saturating_add(u64::try_from(LONGEST_WAIT.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// Returns the query for the ids of the jobs that could be taken, in the order in which to try them.
+fn candidates_query() -> String {
+    format!(
+        "{COUNTS} SELECT id {COUNTED} WHERE (state = 'active' OR (state = 'queued' AND {DUE})) AND {TAKEABLE}
+         ORDER BY coalesce(turns.jobs, 0) - (state = 'active'), priority DESC, created, job.rowid
+         LIMIT {MOST_CANDIDATES}"
+    )
+}
+
+/// Returns the query for a job, if it can be taken.
+fn claim_query() -> String {
+    let columns = COLUMNS.replace("owner", "job.owner");
+    format!(
+        "{COUNTS} SELECT {columns}, credentials {COUNTED}
+         WHERE id = ?5 AND (state = 'active' OR (state = 'queued' AND {DUE})) AND {TAKEABLE}"
+    )
 }
 
 impl JobTable<'_> {
@@ -203,12 +239,7 @@ impl JobTable<'_> {
     /// of the client's active jobs, then by priority, then by age. Active jobs are included, because their process
     /// might have ended, which only the job's lock shows. `now` is in milliseconds since 1970.
     pub(super) fn candidates(&mut self, now: u64, takeable: &Takeable) -> Result<Vec<String>, DatabaseFault> {
-        let query = format!(
-            "SELECT id FROM jobs AS job WHERE (state = 'active' OR (state = 'queued' AND {DUE})) AND {TAKEABLE}
-             ORDER BY (SELECT count(*) FROM jobs WHERE owner = job.owner AND state = 'active' AND id <> job.id),
-                      priority DESC, created, rowid LIMIT {MOST_CANDIDATES}"
-        );
-        let mut statement = self.transaction.prepare(&query)?;
+        let mut statement = self.transaction.prepare(&candidates_query())?;
         let parameters = (whole(now), beyond(now), takeable.exports, &takeable.queues);
         let rows = statement.query_map(parameters, |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -223,12 +254,9 @@ impl JobTable<'_> {
         takeable: &Takeable,
     ) -> Result<Option<(ExportJob, Vec<u8>)>, DatabaseFault> {
         // Another process may have taken the last place of the queue since the search for candidates.
-        let query = format!(
-            "SELECT {COLUMNS}, credentials FROM jobs AS job
-             WHERE id = ?5 AND (state = 'active' OR (state = 'queued' AND {DUE})) AND {TAKEABLE}"
-        );
         let parameters = (whole(now), beyond(now), takeable.exports, &takeable.queues, id);
-        let found = self.transaction.query_row(&query, parameters, |row| Ok((read(row), row.get("credentials")?)));
+        let found =
+            self.transaction.query_row(&claim_query(), parameters, |row| Ok((read(row), row.get("credentials")?)));
         let Some((job, credentials)) = found.optional()? else { return Ok(None) };
         let (mut job, credentials): (ExportJob, Option<Vec<u8>>) = (job?, credentials);
         // If the job is active although its lock was free, its process ended while it worked on a page, so an
@@ -380,6 +408,8 @@ fn read(row: &Row<'_>) -> Result<ExportJob, DatabaseFault> {
 #[cfg(test)]
 mod tests {
     use std::{fs, path::PathBuf, time::Duration};
+
+    use rusqlite::StatementStatus;
 
     use super::*;
     use crate::exports::{
@@ -571,6 +601,49 @@ mod tests {
             })
             .await
             .unwrap();
+    }
+
+    /// The work to take a job grows like the number of waiting jobs, not like its square.
+    #[tokio::test]
+    async fn taking_one_of_many_jobs_of_queues_counts_each_job_once() {
+        const FILL: &str = "
+            WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < ?1)
+            INSERT INTO jobs (id, owner, state, priority, created, definition, progress, queue)
+            SELECT 'job' || number, 'client' || (number % ?2), 'queued', 1, number, definition,
+                   CASE WHEN number <= 100 THEN json_set(progress, '$.started', 1) ELSE progress END,
+                   'queue' || (number % ?2)
+            FROM numbers, (SELECT definition, progress FROM jobs WHERE id = 'first')";
+        for queues in [1, 50] {
+            let mut works = Vec::new();
+            for count in [1_000, 4_000] {
+                let store = store(&format!("many-{queues}-{count}"));
+                let call = move |jobs: &mut JobTable<'_>| {
+                    add(jobs, &job("first", "one", Priority::Normal, 1), MANY)?;
+                    jobs.transaction.execute(FILL, (count, queues))?;
+                    let bounds: Vec<String> = (0..queues).map(|number| format!("\"queue{number}\":200")).collect();
+                    let bounds = format!("{{{}}}", bounds.join(","));
+                    let mut work = 0;
+                    for query in [candidates_query(), claim_query()] {
+                        let mut statement = jobs.transaction.prepare(&query)?;
+                        let parameters = (1, beyond(1), true, &bounds, "job900");
+                        let mut rows = match statement.parameter_count() {
+                            4 => statement.query((1, beyond(1), true, &bounds))?,
+                            _ => statement.query(parameters)?,
+                        };
+                        let mut found = 0;
+                        while rows.next()?.is_some() {
+                            found += 1;
+                        }
+                        drop(rows);
+                        assert!(found > 0);
+                        work += statement.get_status(StatementStatus::VmStep);
+                    }
+                    Ok(work)
+                };
+                works.push(store.0.call(call).await.unwrap());
+            }
+            assert!(works[1] < 6 * works[0], "{queues} queues: {works:?} steps with 1,000 and 4,000 jobs");
+        }
     }
 
     #[tokio::test]
