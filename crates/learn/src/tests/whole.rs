@@ -229,3 +229,76 @@ fn a_size_with_an_unclear_effect_is_a_doubt() {
         finding.evidence
     );
 }
+
+/// The first rows are dropped after the limit, so a small limit gives no item and an offset gives more than none does.
+#[test]
+fn a_parameter_that_changes_the_items_is_evidence_against_a_whole_list() {
+    for (count, dropped) in [(300, 1..=15), (300, 1..=19), (21, 1..=11), (21, 1..=12), (60, 2..=18)] {
+        for fact in [json!({}), json!({ "more": false })] {
+            let all = rows(count);
+            let (result, _) = attempt(target(), ProbeLimits::default(), |asked| {
+                let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20));
+                let shown = slice(&all, from, size.clamp(1, 50));
+                let is_visible = |row: &&Value| !dropped.contains(&row["id"].as_u64().unwrap());
+                let mut body = fact.clone();
+                body["data"] = json!(shown.iter().filter(is_visible).collect::<Vec<_>>());
+                Answered::new(body)
+            });
+            let learnt = result.unwrap();
+            assert_ne!(learnt.place, Some(PlaceForm::Whole), "{count} {dropped:?}: {:?}", learnt.findings);
+        }
+    }
+}
+
+/// A list by page or by offset has few items today, and would get more. What has no pages has all of its items.
+#[test]
+fn a_list_of_few_items_is_whole_only_if_no_name_asks_for_fewer() {
+    for (count, by_page, has_total) in [1, 2, 3, 5]
+        .into_iter()
+        .flat_map(|count| [(count, true, true), (count, true, false), (count, false, true), (count, false, false)])
+    {
+        let all = rows(count);
+        let (result, _) = attempt(target(), ProbeLimits::default(), |asked| {
+            let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+            let from = match by_page {
+                true => (asked.number("page").unwrap_or(1).max(1) - 1) * size,
+                false => asked.number("offset").unwrap_or(0),
+            };
+            let mut body = json!({ "items": slice(&all, from, size) });
+            if has_total {
+                body["total"] = json!(count);
+            }
+            Answered::new(body)
+        });
+        let learnt = result.unwrap();
+        assert_ne!(learnt.place, Some(PlaceForm::Whole), "{count} {by_page} {has_total}: {:?}", learnt.findings);
+        assert!(count < 3 || learnt.place.is_some(), "{count} {by_page} {has_total}: {:?}", learnt.findings);
+        let place = learnt.findings.iter().find(|finding| finding.about == "next page");
+        assert!(
+            count > 1 || place.is_some_and(|own| own.evidence.contains("too few to see how it pages")),
+            "{place:?}"
+        );
+    }
+    for (count, is_whole) in [(1, false), (2, true), (3, true), (7, true)] {
+        let (result, _) = attempt(target(), ProbeLimits::default(), |_| Answered::new(json!({ "items": rows(count) })));
+        assert_eq!(result.unwrap().place == Some(PlaceForm::Whole), is_whole, "{count}");
+        let fact = json!({ "items": rows(count), "nextPageToken": null });
+        let (result, _) = attempt(target(), ProbeLimits::default(), |_| Answered::new(fact.clone()));
+        assert_eq!(result.unwrap().place, None, "{count}, with a place for a token");
+    }
+}
+
+#[test]
+fn numbers_are_flags_too() {
+    for (name, value) in
+        [("more", json!(1)), ("has_more", json!("1")), ("isLast", json!(0)), ("moreItems", json!("yes"))]
+    {
+        let (result, _) = attempt(target(), ProbeLimits::default(), |_| {
+            Answered::new(json!({ "items": rows(37), name: value.clone() }))
+        });
+        let (is_found, evidence) = next_page(&result);
+        assert!(!is_found && evidence.contains(name), "{name}: {evidence}");
+    }
+    let outcome = learn(|_| Answered::new(json!({ "items": rows(37), "more": 0, "isLast": 1 })));
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Whole), "{}", outcome.text);
+}
