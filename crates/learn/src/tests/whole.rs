@@ -302,3 +302,31 @@ fn numbers_are_flags_too() {
     let outcome = learn(|_| Answered::new(json!({ "items": rows(37), "more": 0, "isLast": 1 })));
     assert_eq!(outcome.learnt.place, Some(PlaceForm::Whole), "{}", outcome.text);
 }
+
+/// Three sticky posts come on the first page, in addition to its own, and again in their places.
+#[test]
+fn pinned_items_on_the_first_page_are_no_page_of_the_list() {
+    for default in [10, 20] {
+        let all = rows(100);
+        let (result, _) = attempt(target(), ProbeLimits::default(), |asked| {
+            let size = asked.number("per_page").unwrap_or(default).clamp(1, 100);
+            let page = asked.number("page").unwrap_or(1).max(1);
+            let mut items = slice(&all, (page - 1) * size, size);
+            if page == 1 {
+                let pinned = [40, 60, 80].map(|index: usize| all[index].clone());
+                items.retain(|item| !pinned.contains(item));
+                items.splice(0..0, pinned);
+            }
+            if items.is_empty() {
+                return Answered::refused(400, json!({ "code": "rest_post_invalid_page_number" }));
+            }
+            Answered::new(json!(items))
+                .with("x-wp-total", "100")
+                .with("x-wp-totalpages", 100_usize.div_ceil(size).to_string())
+        });
+        let learnt = result.unwrap();
+        assert_eq!(learnt.place, None, "{:?}", learnt.findings);
+        let finding = learnt.findings.iter().find(|finding| finding.about == "next page").unwrap();
+        assert!(finding.evidence.contains("more items than were asked for"), "{}", finding.evidence);
+    }
+}
