@@ -94,12 +94,14 @@ pub(super) async fn settle(session: &Session, learnt: &mut Learnt, sample: &Samp
             _ => {}
         }
     }
-    if settle_cut(session, learnt, &short, sample).await? {
+    // If the requests are spent, dropped rows are as likely as they were, and `check --live` looks for cut answers, too.
+    let cut = settle_cut(session, learnt, &short, sample).await;
+    if cut == Ok(true) {
         return Ok(());
     }
     let Some((from, size, count)) = short.first() else {
         learnt.full_answers = full;
-        return Ok(());
+        return cut.map(|_| ());
     };
     learnt.hidden = true;
     let evidence =
@@ -110,7 +112,7 @@ pub(super) async fn settle(session: &Session, learnt: &mut Learnt, sample: &Samp
         let evidence = format!("{most} items are the most that a page had; pages with more are read wrongly");
         learnt.note(Certainty::Likely, "page size", most.to_string(), evidence);
     }
-    Ok(())
+    cut.map(|_| ())
 }
 
 /// The largest number of short answers that are examined.

@@ -161,8 +161,9 @@ pub(crate) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) ->
     // The facts are also compared with the answers if the requests are spent.
     evidence::settle_totals(learnt, &totals, &sample);
     evidence::settle_flags(learnt, &sample);
-    dropped::settle(session, learnt, &sample).await?;
+    let settled = dropped::settle(session, learnt, &sample).await;
     end?;
+    settled?;
     if learnt.hidden {
         cap::settle(session, learnt, &widest).await?;
         dropped::settle_total(session, learnt, &sample).await?;
@@ -285,33 +286,9 @@ async fn search(
         learnt.note(Certainty::Shown, "depth", format!("no offset above {offset}"), evidence);
         return Ok(Searched::Done);
     }
-    // A full page shows no end, so a refusal or an empty answer behind it may be a bound.
     let is_full = learnt.shape.count(&seen) as u64 == u64::from(size) && last + u64::from(size) == total;
-    if stated.is_none() && is_full && ids.is_empty() && past.is_recorded() {
-        let said = if past.is_success() { "no items".to_owned() } else { past.status.to_string() };
-        let why = format!("a full page ends with item {total}, and {said} came for the next page");
-        match bound(session, learnt, total).await? {
-            Some(Bound::Offset(offset)) => {
-                note_offset(learnt, offset, &why);
-                return Ok(Searched::Done);
-            }
-            Some(Bound::Depth(depth)) => {
-                learnt.max_depth = Some(depth);
-                learnt.note(Certainty::Shown, "depth", format!("{depth} items"), why);
-                return Ok(Searched::Done);
-            }
-            // Without another size, nothing tells a refused place from the end, but its usual statuses.
-            None if !asks_for_any_size(session, learnt)
-                && session.target.recorded.is_empty()
-                && !past.is_success()
-                && !matches!(past.status, 204 | 404 | 410 | 416) =>
-            {
-                let advice = format!("{why}: write response.past_end if it ends there, and else request.max_depth");
-                learnt.note(Certainty::Open, "past the end", past.status.to_string(), advice);
-                return Ok(Searched::Done);
-            }
-            None => {}
-        }
+    if stated.is_none() && is_full && ids.is_empty() && note_bound(session, learnt, total, &past).await? {
+        return Ok(Searched::Done);
     }
     if past.is_recorded() {
         let expected = stated.map(|total| total.saturating_sub(last));
@@ -612,6 +589,34 @@ async fn bound(session: &Session, learnt: &Learnt, end: u64) -> Result<Option<Bo
         }
     }
     Ok(Some(Bound::Offset(low)))
+}
+
+/// Adds a finding and returns `true` if a full page ends at `end`, and `past`, the refusal or the empty answer behind it,
+/// comes from a bound of the places, or may come from one: a full page shows no end.
+async fn note_bound(session: &Session, learnt: &mut Learnt, end: u64, past: &SeenAnswer) -> Result<bool, ProbeHalt> {
+    if !past.is_recorded() {
+        return Ok(false);
+    }
+    let said = if past.is_success() { "no items".to_owned() } else { past.status.to_string() };
+    let why = format!("a full page ends with item {end}, and {said} came for the next page");
+    // Without another size, nothing tells a refused place from the end, but its usual statuses.
+    let is_unclear = !asks_for_any_size(session, learnt)
+        && session.target.recorded.is_empty()
+        && !past.is_success()
+        && !matches!(past.status, 204 | 404 | 410 | 416);
+    match bound(session, learnt, end).await? {
+        Some(Bound::Offset(offset)) => note_offset(learnt, offset, &why),
+        Some(Bound::Depth(depth)) => {
+            learnt.max_depth = Some(depth);
+            learnt.note(Certainty::Shown, "depth", format!("{depth} items"), why);
+        }
+        None if is_unclear => {
+            let advice = format!("{why}: write response.past_end if it ends there, and else request.max_depth");
+            learnt.note(Certainty::Open, "past the end", past.status.to_string(), advice);
+        }
+        None => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// Returns whether a list by number takes any size, and whether requests for it are answered.
