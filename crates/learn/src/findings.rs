@@ -246,6 +246,8 @@ pub struct Learnt {
     pub preset: Option<&'static str>,
     /// Reasons for which the first answer may be a part of the list, found while parameters were tried.
     pub(super) unclear: Vec<String>,
+    /// A parameter that asks for a number of items and got more, in words; `None` if there is none.
+    pub(super) surplus: Option<String>,
     /// The findings and their evidence, in the order in which they were made.
     pub findings: Vec<ListFinding>,
     /// The types of the items.
@@ -287,6 +289,7 @@ impl Learnt {
             fixed: Vec::new(),
             preset: None,
             unclear: Vec::new(),
+            surplus: None,
             findings: Vec::new(),
             items: SeenItems { schema: Value::Object(Map::new()), count: 0 },
             requests: 0,

@@ -6,6 +6,7 @@ mod ends;
 pub(super) mod sorted;
 mod tokens;
 mod undeclared;
+mod whole;
 
 pub use undeclared::undeclared_rest;
 
@@ -163,6 +164,7 @@ impl Review {
             return Ok(());
         }
         self.check_facts(&first);
+        self.check_whole(&first).await?;
         let sized = self.check_size(&first, few).await?;
         // If the upstream ignores the size, pages begin at unexpected items, and a correct place parameter would be
         // reported, so places are not checked.
@@ -601,14 +603,21 @@ impl Review {
         size::find(&self.session, &mut learnt, &base, &[]).await?;
         place::find(&self.session, &mut learnt, &base).await?;
         let help = match &learnt.place {
+            // The name is right, and the upstream counts items from another number.
+            Some(PlaceForm::Offset { slot, first })
+                if slot.name() == name && *first != self.list.settings.dialect.request.first_item =>
+            {
+                format!("request.first_item = {first}")
+            }
             Some(PlaceForm::Page { slot, first }) => {
                 format!(
                     "in request.query write \"{}={{page}}\" for {name:?}, with request.first_page = {first}",
                     slot.name()
                 )
             }
-            Some(PlaceForm::Offset { slot, .. }) => {
-                format!("in request.query write \"{}={{offset}}\" for {name:?}", slot.name())
+            Some(PlaceForm::Offset { slot, first }) => {
+                let from = if *first == 0 { String::new() } else { format!(", with request.first_item = {first}") };
+                format!("in request.query write \"{}={{offset}}\" for {name:?}{from}", slot.name())
             }
             _ => format!("is {name:?} in request.query the parameter that says where a page begins?"),
         };

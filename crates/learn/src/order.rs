@@ -311,6 +311,11 @@ fn compares_alike(values: &[&Value]) -> bool {
     masks.len() == 1 || of_one_class("0a") || of_one_class("0A")
 }
 
+/// Returns whether all comparisons certainly sort the strings of a column in the same way.
+pub(super) fn compare_alike(rows: &[Value], pointer: &str) -> bool {
+    compares_alike(&rows.iter().filter_map(|row| step_into(row, pointer)).collect::<Vec<_>>())
+}
+
 /// Splits groups into runs of neighbours with equal values. Runs of one row are left out.
 pub(super) fn split(rows: &[Value], pointer: &str, groups: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut found = Vec::new();

@@ -2,8 +2,8 @@
 //! total, and the end of the list with its last page and the answer after it.
 
 mod cap;
-mod doubt;
-mod dropped;
+pub(super) mod doubt;
+pub(super) mod dropped;
 pub(super) mod ends;
 mod evidence;
 mod facts;

@@ -199,6 +199,7 @@ async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Resul
         // Some upstreams read the size only in requests with a page, so the size is tried again with the first page.
         size::find(session, learnt, base, &[(slot, first.to_string())]).await?;
     }
+    refuse_surplus(learnt);
     let sample = ends::look(session, learnt, base).await?;
     tried.note(session, learnt, "end of the list");
     one_item(session, learnt).await?;
@@ -210,6 +211,22 @@ async fn steps(session: &Session, learnt: &mut Learnt, base: &mut Base) -> Resul
     surroundings::find(session, learnt, base).await?;
     tried.note(session, learnt, "surroundings");
     Ok(())
+}
+
+/// Withdraws the place of pages if the size was found to have an effect, and answers have more items than it asks for:
+/// pages then have items that are not in their places, so no place leads to all items. Test:
+/// `pinned_items_on_the_first_page_are_no_page_of_the_list`.
+fn refuse_surplus(learnt: &mut Learnt) {
+    let is_numbered = matches!(learnt.place, Some(PlaceForm::Page { .. } | PlaceForm::Offset { .. }));
+    let Some(surplus) = learnt.surplus.clone().filter(|_| is_numbered && learnt.size.is_none()) else { return };
+    learnt.place = None;
+    learnt.withdraw("page parameter");
+    learnt.withdraw("offset parameter");
+    let evidence = format!(
+        "{surplus}: pages have further items, such as pinned ones, which come again in their own places: give the URL \
+         with a parameter that leaves them out"
+    );
+    learnt.note(Certainty::Open, "next page", "none found", evidence);
 }
 
 /// The number of findings, and of requests that are not recorded, before a step.

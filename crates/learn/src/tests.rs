@@ -3,6 +3,7 @@
 mod facts;
 mod forms;
 mod orders;
+mod shorter;
 mod whole;
 mod written;
 

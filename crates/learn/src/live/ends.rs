@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::{LiveFault, ReadPage, Review};
-use crate::prober::session::ProbeHalt;
+use crate::{paging::dropped::page_within, prober::session::ProbeHalt};
 use cursorgate_core::pagination::{answer::Standing, paging::Family};
 use cursorgate_translate::upstream::ReadingError;
 
@@ -114,15 +114,32 @@ impl Review {
             None => self.search_last(size).await?,
         };
         let Some(last) = last.filter(|last| self.may_begin(*last, size)) else { return Ok(()) };
+        self.check_cut(last, size).await?;
+        // Answers that are cut make a right total look wrong.
+        if !self.faults.is_empty() {
+            return Ok(());
+        }
         if total.is_some() {
             self.check_count(last, size).await?;
         }
         // The page after a full one begins where the list ends, which some upstreams don't refuse.
-        let after = last + 2;
+        let mut after = last + 2;
         if !self.may_begin(after, size) {
             return Ok(());
         }
-        let past = self.page(after, size).await?;
+        let mut past = self.page(after, size).await?;
+        let (mut total, mut last) = (total, last);
+        // Where pages have fewer items than the dialect says, the total calls a page the last that isn't, and the real end
+        // is searched. Test: `a_refused_page_behind_a_total_that_ends_too_early_is_reported`.
+        if total.is_some()
+            && self.has_new_items(&past, last, size).await?
+            && let Some(found) = self.search_last(size).await?
+            && found > last
+            && self.may_begin(found + 2, size)
+        {
+            (total, last, after) = (None, found, found + 2);
+            past = self.page(after, size).await?;
+        }
         self.check_past_end(total, last, size, &past).await?;
         let far = (self.depth(size) / u64::from(size)).saturating_sub(1).min(after.saturating_mul(64));
         if far > after && past.answer().is_some() {
@@ -130,6 +147,71 @@ impl Review {
             self.check_far(&past, &far);
         }
         Ok(())
+    }
+
+    /// Returns whether a page has items that neither the first page nor the page `last` has.
+    async fn has_new_items(&mut self, past: &ReadPage, last: u64, size: u32) -> Result<bool, ProbeHalt> {
+        if past.ids.is_empty() || past.answer().is_none() {
+            return Ok(false);
+        }
+        let (first, end) = (self.page(0, size).await?.ids, self.page(last, size).await?.ids);
+        Ok(!past.ids.iter().any(|id| first.contains(id) || end.contains(id)))
+    }
+
+    /// Reports answers that get shorter further down: a window whose answer is short, and which has further items behind
+    /// those of the answer. An answer from which rows are dropped has all items of its window. Test:
+    /// `answers_that_get_shorter_further_down_are_reported`.
+    async fn check_cut(&mut self, last: u64, size: u32) -> Result<(), ProbeHalt> {
+        let mut looks = vec![0, last / 4, last / 2, last - last / 4, last.saturating_sub(1), last];
+        looks.dedup();
+        let (mut first, mut least) = (None, size);
+        for number in looks {
+            if self.session.left() <= SPARED {
+                break;
+            }
+            let page = self.page(number, size).await?;
+            let count = u32::try_from(page.ids.len()).unwrap_or(size);
+            if count == 0 || count >= size || page.answer().is_none() {
+                continue;
+            }
+            let from = number.saturating_mul(size.into());
+            if self.has_items_after(&page, from, size - count).await? {
+                first.get_or_insert((from, count));
+                least = least.min(count);
+            }
+        }
+        let Some((from, count)) = first else { return Ok(()) };
+        let at = self.place_of(self.list.settings.dialect.size.max.as_ref());
+        let message = format!(
+            "asked for {size} items at offset {from}, the upstream gave {count}, and the next ones by themselves: its \
+             answers get shorter further down, as by a limit of their bytes"
+        );
+        let hidden = if self.is_hidden() { ", and remove response.hidden unless rows are dropped too" } else { "" };
+        self.fault(at, message, format!("size.max = {least}{hidden}"));
+        Ok(())
+    }
+
+    /// Returns whether the `rest` places of a window after the items of a page have items that the page lacks.
+    async fn has_items_after(&mut self, page: &ReadPage, from: u64, rest: u32) -> Result<bool, ProbeHalt> {
+        let place = from + page.ids.len() as u64;
+        let by_offset =
+            self.list.dialect.paging().family == Family::Offset && !self.list.settings.dialect.request.aligned;
+        // A last page that comes again for places after it has no more items than this one, if no more are asked for.
+        let rest = rest.min(page.ids.len().try_into().unwrap_or(rest));
+        let size = if by_offset { rest } else { page_within(place, rest) };
+        // Only certain sizes may be allowed, or none.
+        if self.list.dialect.size_name().is_none() || self.size(size) != size {
+            return Ok(false);
+        }
+        let next = match by_offset {
+            true => self.slice(place, size).await?,
+            false => self.page(place / u64::from(size), size).await?,
+        };
+        // A list may begin again after its end.
+        let first = if from > 0 { self.page(0, size).await?.ids } else { Vec::new() };
+        // A list that loses an item meanwhile has one new item at the end of the window.
+        let new = next.ids.iter().filter(|id| !page.ids.contains(id) && !first.contains(id));
+        Ok(new.count() * 2 > next.ids.len())
     }
 
     fn is_hidden(&self) -> bool {

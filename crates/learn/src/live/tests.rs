@@ -596,3 +596,93 @@ fn facts_that_are_missing_from_some_item_on_are_reported() {
     assert_eq!(short, "");
     assert_eq!(said(&review(&counted, |asked| answer(asked, 303, Some(all.len())))), "");
 }
+
+/// Answers get shorter further down: by a cap that falls from item 100 or 200 on. The dialect may take that for rows that
+/// are left out.
+#[test]
+fn answers_that_get_shorter_further_down_are_reported() {
+    let by_page = BY_OFFSET.replace("_offset={offset}", "page={page}");
+    for (count, from, low, has_total) in
+        [(310, 100, 5, false), (310, 100, 5, true), (310, 200, 10, true), (2_000, 700, 10, false)]
+    {
+        let all = rows(count);
+        for configuration in [BY_OFFSET, &by_page] {
+            for hidden in ["", "hidden = true, "] {
+                let facts = if has_total { "total = \"/total\", " } else { "" };
+                let configuration =
+                    configuration.replace("items = \"/data\"", &format!("{hidden}{facts}items = \"/data\""));
+                let shrinking = |asked: &SimulatedRequest| {
+                    let size = asked.number("_count").unwrap_or(20).clamp(1, 50);
+                    let page = asked.number("page").unwrap_or(1).max(1) - 1;
+                    let begins = asked.number("_offset").unwrap_or(page * size);
+                    counted(&slice(&all, begins, if begins < from { size } else { size.min(low) }), count)
+                };
+                let said = said(&review(&configuration, shrinking));
+                let name = format!("{count} {from} {low} {configuration}: {said}");
+                assert!(said.contains("shorter further down") && said.contains(&format!("size.max = {low}")), "{name}");
+                let small = configuration.replace("max = 50", &format!("max = {low}"));
+                let small = small.replace("max = 30", &format!("max = {low}")).replace("default = 20", "default = 5");
+                let said = self::said(&review(&small, shrinking));
+                assert!(!said.contains("shorter"), "{small}: {said}");
+            }
+        }
+    }
+}
+
+/// Sticky posts come on the first page in addition to its own, whose size no parameter sets by the dialect.
+#[test]
+fn a_refused_page_behind_a_total_that_ends_too_early_is_reported() {
+    let all = rows(100);
+    let configuration = BY_OFFSET
+        .replace("_offset={offset}&_count={size}", "page={page}")
+        .replace("size = { max = 50 }", "size = { default = 13 }")
+        .replace("items = \"/data\"", "hidden = true, items = \"/data\", total = \"/total\"")
+        .replace("order = [\"id\"]\n", "");
+    let report = review(&configuration, |asked| {
+        let page = asked.number("page").unwrap_or(1).max(1);
+        let mut items = slice(&all, (page - 1) * 10, 10);
+        if page == 1 {
+            items.splice(0..0, [40, 60, 80].map(|index: usize| all[index].clone()));
+        }
+        match items.is_empty() {
+            true => Answered::refused(400, json!({ "code": "rest_post_invalid_page_number" })),
+            false => counted(&items, 100),
+        }
+    });
+    assert!(said(&report).contains("the upstream answers 400"), "{}", said(&report));
+}
+
+#[test]
+fn a_list_that_is_called_whole_although_a_parameter_changes_its_items_is_reported() {
+    let whole = BY_OFFSET
+        .replace("request = { query = \"_offset={offset}&_count={size}\" }\nsize = { max = 50 }\n", "")
+        .replace("items = \"/data\"", "items = \"/data\", end = \"whole-list\"")
+        .replace("order = [\"id\"]\n", "");
+    let all = rows(300);
+    let dropped = |asked: &SimulatedRequest| {
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).clamp(1, 50));
+        let shown = slice(&all, from, size);
+        Answered::new(json!({ "data": shown.iter().filter(|row| row["id"].as_u64() > Some(15)).collect::<Vec<_>>() }))
+    };
+    let said = said(&review(&whole, dropped));
+    assert!(said.contains("whole-list") && said.contains("a parameter changes its items"), "{said}");
+    for count in [1, 3, 20, 37] {
+        let report = review(&whole, |_| Answered::new(json!({ "data": rows(count) })));
+        assert_eq!(self::said(&report), "", "{count}");
+    }
+    // The facts of the only answer say that there are more.
+    let said = self::said(&review(&whole, |_| counted(&rows(20), 300)));
+    assert!(said.contains("300 is at \"/total\""), "{said}");
+}
+
+/// Offsets that begin with 1 are declared to begin with 0, where the upstream gives the first item too.
+#[test]
+fn the_first_number_of_an_offset_is_proposed() {
+    let all = rows(257);
+    let report = review(BY_OFFSET, |asked| {
+        let from = asked.number("_offset").unwrap_or(1).max(1) - 1;
+        Answered::new(json!({ "data": slice(&all, from, asked.number("_count").unwrap_or(20).clamp(1, 50)) }))
+    });
+    let said = said(&report);
+    assert!(said.contains("request.first_item = 1") && !said.contains("write \"_offset={offset}\""), "{said}");
+}

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::{
     ListShape, ProbeAnswer,
+    paging::doubt,
     paging::token::names_next_link,
     prober::answer::{SeenAnswer, whole},
     shape::names,
@@ -39,8 +40,9 @@ pub(super) fn of_seen(seen: &SeenAnswer, shape: &ListShape, count: u64) -> Optio
         let is_named = |known: &[&str]| known.contains(&name.as_str());
         let is_total = is_named(&names::TOTALS) || name.starts_with("total") || name.starts_with("xtotal");
         let promises = is_named(&names::MORE) || name.contains("more") || name.contains("exceeded");
-        let says_more = promises && text == "true"
-            || is_named(&names::LAST) && text == "false"
+        let truth = doubt::truth_by_name(&name, &fact.value);
+        let says_more = promises && (text == "true" || truth == Some(true))
+            || is_named(&names::LAST) && (text == "false" || truth == Some(false))
             || is_named(&names::PAGE_COUNTS) && number.is_some_and(|pages| pages > 1)
             || is_total && number.is_some_and(|total| total > count)
             || names_next_link(&fact.place) && !text.is_empty();
@@ -70,6 +72,7 @@ mod tests {
             (r#""total":"2,570""#, "2,570 is at \"/total\""),
             (r#""page":{"number":1,"totalPages":2}"#, "2 is at \"/page/totalPages\""),
             (r#""last":false"#, "false is at \"/last\""),
+            (r#""more":1"#, "1 is at \"/more\""),
         ] {
             let said = rest(&format!("{{{items},{beside}}}"), &[]).unwrap_or_default();
             assert!(said.contains(expected), "{beside}: {said}");

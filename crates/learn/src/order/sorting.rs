@@ -480,7 +480,12 @@ async fn try_fields(
                 }
             }
         }
-        let Some(run) = both.into_iter().reduce(wider) else { continue };
+        let Some(mut run) = both.into_iter().reduce(wider) else { continue };
+        // The first values by this sort may look alike by bytes and by a language, where others of the list don't. Test:
+        // `a_sort_without_regard_to_case_is_none_by_bytes`.
+        if run.comparison == ValueOrder::Bytes && !run.is_told && !order::compare_alike(rows, &pointer) {
+            run.comparison = ValueOrder::Language;
+        }
         let at = nulls_at(nulls, has_nulls(rows, &pointer));
         let field = ListField { nulls: at, upstream: name, ..order::field(learnt, &pointer, &run) };
         note_field(learnt, form, field, &pointer);

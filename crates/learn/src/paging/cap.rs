@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::{
     findings::{Certainty, Learnt, PlaceForm},
+    paging::dropped,
     paging::ends,
     prober::Base,
     prober::answer::{SeenAnswer, whole},
@@ -118,7 +119,12 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
         }
         let widest = Widest { seen, asked: Some(size), count, is_all: false, unfilled: None };
         note_refused(learnt, &name, size, &said);
-        if count < usize::try_from(size).unwrap_or(usize::MAX) && has_more_than(learnt, base, count) {
+        // An answer that is cut lacks no rows of its window.
+        if count < usize::try_from(size).unwrap_or(usize::MAX)
+            && has_more_than(learnt, base, count)
+            && !dropped::is_cut(session, learnt, &dropped::Window { from: 0, size, seen: &widest.seen }, |_| false)
+                .await?
+        {
             learnt.hidden = true;
             let evidence = format!("{count} of {size} requested items came at item 0, and more items are counted");
             learnt.note(Certainty::Shown, "dropped items", "some, after the limit", evidence);
@@ -186,6 +192,38 @@ pub(super) fn note_followed(learnt: &mut Learnt, widest: &Widest) {
     );
 }
 
+/// Replaces the finding on the cap, because nothing follows an answer that was taken for a part. Test:
+/// `a_first_answer_that_lacks_rows_does_not_set_the_cap_of_a_list_by_token`.
+pub(super) fn note_whole(learnt: &mut Learnt, widest: &Widest) {
+    let (Some(form), Some(asked)) = (&learnt.size, widest.asked) else { return };
+    if widest.is_all || u32::try_from(widest.count).is_ok_and(|count| count >= asked) || !form.choices.is_empty() {
+        return;
+    }
+    let name = form.slot.name().to_owned();
+    learnt.withdraw("largest size");
+    note_cap(
+        learnt,
+        &name,
+        asked,
+        &Widest { is_all: true, seen: Rc::clone(&widest.seen), unfilled: None, ..*widest },
+        &[],
+    );
+}
+
+/// Raises the cap to the number of items of a later answer to a request for as many: the first answer lacks rows. Test:
+/// `a_first_answer_that_lacks_rows_does_not_set_the_cap_of_a_list_by_token`.
+pub(super) fn raise(learnt: &mut Learnt, widest: &Widest, count: usize) {
+    let (Some(form), Some(asked)) = (&mut learnt.size, widest.asked) else { return };
+    let Some(count) = u32::try_from(count).ok().filter(|count| form.max.is_some_and(|max| max < *count)) else {
+        return;
+    };
+    form.max = Some(count.min(asked));
+    let evidence =
+        format!("{}={asked} gave {} items at the beginning, and {count} after them", form.slot.name(), widest.count);
+    learnt.withdraw("largest size");
+    learnt.note(Certainty::Shown, "largest size", count.to_string(), evidence);
+}
+
 /// Returns the number of items of the largest answer, if it is unusual as a cap and less than was asked for.
 pub(super) fn doubtful(widest: &Widest) -> Option<u32> {
     let count = u32::try_from(widest.count).ok()?;
@@ -238,7 +276,7 @@ fn note_cap(learnt: &mut Learnt, name: &str, size: u32, widest: &Widest, said: &
             format!("{name}={size} gave all of them; larger sizes did not{refusals}"),
         )
     } else if !widest.is_all {
-        let evidence = format!("{name}={size} gave {count} items in silence, and there are more{refusals}");
+        let evidence = format!("{name}={size} gave {count} items in silence{refusals}");
         (Certainty::Shown, count_size, count.to_string(), evidence)
     } else {
         let evidence = format!("{name}={size} gave {count} items, which may be all there are{refusals}");

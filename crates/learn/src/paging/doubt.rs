@@ -8,9 +8,10 @@ use crate::{
     findings::Learnt,
     paging::token,
     prober::Base,
-    prober::session::Session,
+    prober::answer::SeenAnswer,
+    prober::session::{ProbeHalt, Session},
     shape::Fact,
-    shape::names::{LAST, OFFSET_ECHOES, PAGE_COUNTS, PAGE_ECHOES, SIZES, TOTALS, last_step, plain},
+    shape::names::{LAST, MORE, OFFSET_ECHOES, PAGE_COUNTS, PAGE_ECHOES, SIZES, TOTALS, last_step, plain},
 };
 
 /// The largest number of reasons that a finding names.
@@ -35,6 +36,10 @@ const LARGEST_COUNT: u64 = 1_000_000_000;
 /// Numbers of items that are usual pages of a grid, in addition to the numbers of [`is_round`].
 const GRIDS: [u64; 9] = [12, 15, 24, 36, 48, 60, 72, 96, 120];
 
+/// A list with fewer items than this is only called whole if nothing in its answer belongs to paging: its answers have
+/// room for further items, and would not say so yet.
+const FEW: u64 = 10;
+
 /// Returns why the first answer may be a part of the list; empty if nothing speaks against the whole list. Test:
 /// `an_answer_that_may_be_a_part_is_not_called_the_whole_list`.
 pub(super) fn doubts(session: &Session, learnt: &Learnt, base: &Base) -> Vec<String> {
@@ -50,11 +55,77 @@ pub(super) fn doubts(session: &Session, learnt: &Learnt, base: &Base) -> Vec<Str
     }
     let is_all = says_all(&facts, count);
     found.extend(facts.iter().filter_map(|fact| doubt(fact, count, is_all)));
+    if found.is_empty() && count < FEW {
+        found.extend(
+            facts
+                .iter()
+                .find(|fact| belongs_to_paging(fact))
+                .map(|fact| format!("{} tells of pages, and {} can't show them", fact.place, items(count))),
+        );
+    }
     if is_round(count) {
         found.push(format!("it has {count} items, a usual size of a page"));
     }
     found.extend(session.unclear.iter().chain(&learnt.unclear).cloned());
     found
+}
+
+/// Writes a number of items.
+pub(super) fn items(count: u64) -> String {
+    if count == 1 { "1 item".to_owned() } else { format!("{count} items") }
+}
+
+/// Returns whether a fact is one of a list with pages, whatever its value is: a total, a flag, or a place for a token.
+/// Test: `a_list_of_few_items_is_whole_only_if_no_name_asks_for_fewer`.
+fn belongs_to_paging(fact: &Fact) -> bool {
+    let step = last_step(&fact.place);
+    if fact.place.starts_with("header:") && !HEADERS.iter().any(|part| step.contains(part)) {
+        return false;
+    }
+    let known: [&[&str]; 5] = [&TOTALS, &MORE, &LAST, &PAGE_COUNTS, &PAGE_ECHOES];
+    known.iter().any(|names| names.contains(&step.as_str())) || is_size(&step) || token::names_a_next(&step)
+}
+
+/// Returns how parameters changed the items of the answer, in words; `None` if all answers to requests with further
+/// parameters have the same items. Test: `a_parameter_that_changes_the_items_is_evidence_against_a_whole_list`.
+pub(crate) async fn effect(session: &Session, learnt: &Learnt, base: &Base) -> Result<Option<String>, ProbeHalt> {
+    let sorted = |seen: &SeenAnswer| {
+        let mut ids = learnt.shape.identities(seen).unwrap_or_default();
+        ids.sort();
+        ids
+    };
+    let first = sorted(&base.seen);
+    let mut others = session.with_further_parameters();
+    others.retain(|(_, seen)| seen.is_success() && sorted(seen) != first);
+    if others.is_empty() {
+        return Ok(None);
+    }
+    // The items of a list that changes meanwhile differ without a parameter, too: an answer with all items that stayed,
+    // and with no others than those that left or came, shows no effect. Items without ids may change in each answer, so
+    // only their number counts then.
+    let again = sorted(&*session.ask_again(&[]).await?);
+    let changes = again != first;
+    let is_explained = |ids: &[String]| match learnt.shape.id.is_some() {
+        true => {
+            let stayed = first.iter().filter(|id| again.contains(id));
+            let is_known = |id: &String| first.contains(id) || again.contains(id);
+            let mut stayed = stayed.peekable();
+            stayed.peek().is_some() && stayed.all(|id| ids.contains(id)) && ids.iter().all(is_known)
+        }
+        false => ids.len() == first.len() || ids.len() == again.len(),
+    };
+    others.retain(|(_, seen)| !changes || !is_explained(&sorted(seen)));
+    // The request with the fewest parameters tells most.
+    let told = others.into_iter().min_by_key(|(pairs, _)| pairs.len());
+    Ok(told.map(|(pairs, seen)| {
+        let mut named: Vec<String> = pairs.iter().take(NAMED).map(|(name, value)| format!("{name}={value}")).collect();
+        named.extend((pairs.len() > NAMED).then(|| "others".to_owned()));
+        let (count, named) = (learnt.shape.count(&seen), named.join(" and "));
+        match count == first.len() {
+            true => format!("with {named} it has other items"),
+            false => format!("with {named} it has {}", items(u64::try_from(count).unwrap_or(u64::MAX))),
+        }
+    }))
 }
 
 /// Returns the first reasons as one text.
@@ -99,8 +170,8 @@ fn doubt(fact: &Fact, count: u64, is_all: bool) -> Option<String> {
     if place.starts_with("header:") && !HEADERS.iter().any(|part| step.contains(part)) {
         return None;
     }
-    if let Some(truth) = truth(&fact.value) {
-        let is_last = LAST.contains(&step.as_str());
+    let is_last = LAST.contains(&step.as_str());
+    if let Some(truth) = truth(&fact.value).or_else(|| truth_by_name(&step, &fact.value)) {
         let is_doubt = if truth { !is_last && !ALWAYS_TRUE.contains(&step.as_str()) } else { is_last };
         return is_doubt.then(|| format!("{place} is {truth}"));
     }
@@ -147,6 +218,23 @@ fn truth(value: &Value) -> Option<bool> {
         Some("false") => Some(false),
         _ => None,
     })
+}
+
+/// Returns the value of a flag that is written as a number or as another word; `None` for other values. Only a name can
+/// tell such a flag from a count. Test: `numbers_are_flags_too`.
+pub(crate) fn truth_by_name(step: &str, value: &Value) -> Option<bool> {
+    let says_more = MORE.contains(&step) || step.contains("more");
+    // The last page may be a number, too.
+    let says_last = LAST.contains(&step) && !PAGE_COUNTS.contains(&step) && step != "last";
+    let text = value.as_str().map(str::to_ascii_lowercase);
+    match (crate::prober::answer::whole(value), text.as_deref()) {
+        _ if !says_more && !says_last => None,
+        (Some(0), _) | (_, Some("no" | "n" | "off")) => Some(false),
+        (Some(1), _) | (_, Some("yes" | "y" | "on")) => Some(true),
+        // The number of further items.
+        (Some(_), _) => says_more.then_some(true),
+        _ => None,
+    }
 }
 
 /// Returns a value as a count: a whole number, which may be a string in which separators group its digits by three, as

@@ -161,8 +161,9 @@ pub(crate) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) ->
     // The facts are also compared with the answers if the requests are spent.
     evidence::settle_totals(learnt, &totals, &sample);
     evidence::settle_flags(learnt, &sample);
-    dropped::settle(learnt, &sample);
+    let settled = dropped::settle(session, learnt, &sample).await;
     end?;
+    settled?;
     if learnt.hidden {
         cap::settle(session, learnt, &widest).await?;
         dropped::settle_total(session, learnt, &sample).await?;
@@ -238,7 +239,7 @@ async fn search(
         }
         let known = u64::try_from(sample.rows.len()).unwrap_or(0);
         let depth = search_end(session, learnt, known.min(last), last).await?;
-        let depth = bounded(learnt, depth.end.unwrap_or(known), last, &seen, total);
+        let depth = bounded(session, learnt, depth.end.unwrap_or(known), last, &seen, total).await?;
         note_no_end(session, learnt, &depth.why);
         return Ok(Searched::Done);
     }
@@ -283,6 +284,10 @@ async fn search(
         learnt.max_offset = Some(offset);
         let evidence = format!("offsets above {offset} gave the items from there on, whatever size was asked for");
         learnt.note(Certainty::Shown, "depth", format!("no offset above {offset}"), evidence);
+        return Ok(Searched::Done);
+    }
+    let is_full = learnt.shape.count(&seen) as u64 == u64::from(size) && last + u64::from(size) == total;
+    if stated.is_none() && is_full && ids.is_empty() && note_bound(session, learnt, total, &past).await? {
         return Ok(Searched::Done);
     }
     if past.is_recorded() {
@@ -453,7 +458,8 @@ async fn deep_enough(
         if rows == 0 {
             let depth = search_end(session, learnt, known.min(from), from).await?;
             let Some(total) = total else { return Ok(depth) };
-            return Ok(bounded(learnt, depth.end.unwrap_or_else(|| known.min(from)), from, &seen, total));
+            let shown = depth.end.unwrap_or_else(|| known.min(from));
+            return bounded(session, learnt, shown, from, &seen, total).await;
         }
         // Some upstreams answer requests after the end with the last page, so no page is empty. If it has fewer items than
         // were requested, no bound of the offset made it come again, and a larger total is wrong. Tests:
@@ -502,7 +508,14 @@ async fn search_repeated(session: &Session, learnt: &Learnt, from: u64, again: &
 /// Adds the finding that the upstream shows no item at an offset before the end that the total states. `shown` is the
 /// number of items up to the last one that it shows. Tests: `a_bound_of_the_depth_is_learnt`,
 /// `a_list_of_which_only_the_beginning_is_shown_is_told`.
-fn bounded(learnt: &mut Learnt, shown: u64, from: u64, seen: &SeenAnswer, total: u64) -> Depth {
+async fn bounded(
+    session: &Session,
+    learnt: &mut Learnt,
+    shown: u64,
+    from: u64,
+    seen: &SeenAnswer,
+    total: u64,
+) -> Result<Depth, ProbeHalt> {
     let why = format!(
         "the total is {total}, and {} came for the page that begins after item {from}",
         match seen.status {
@@ -510,20 +523,113 @@ fn bounded(learnt: &mut Learnt, shown: u64, from: u64, seen: &SeenAnswer, total:
             _ => "no item".to_owned(),
         }
     );
-    if (400..500).contains(&seen.status) && !shown.is_multiple_of(page_size(learnt).into()) {
+    let is_full = shown.is_multiple_of(page_size(learnt).into());
+    let is_refused = (400..500).contains(&seen.status);
+    let bound = if is_full && shown > 0 { bound(session, learnt, shown).await? } else { None };
+    match bound {
+        Some(Bound::Offset(offset)) => note_offset(learnt, offset, &why),
         // The last answer with items is short, as the last page is: the total is too high. Test:
         // `a_status_past_the_end_is_no_bound_beside_a_total_that_is_too_high`.
-        facts::note_refused_end(learnt, seen, &why);
-    } else if (400..500).contains(&seen.status) {
-        learnt.max_depth = Some(shown).filter(|shown| *shown > 0);
-        learnt.note(Certainty::Shown, "depth", format!("{shown} items"), why.clone());
-    } else {
-        let advice = format!(
-            "{why}: the list ends after {shown} items, or only its beginning is shown; then write request.max_depth = {shown}"
-        );
-        learnt.note(Certainty::Open, "depth", format!("{shown} items were shown"), advice);
+        None if is_refused && !is_full => facts::note_refused_end(learnt, seen, &why),
+        bound if is_refused || bound.is_some() => {
+            learnt.max_depth = Some(shown).filter(|shown| *shown > 0);
+            learnt.note(Certainty::Shown, "depth", format!("{shown} items"), why.clone());
+        }
+        _ => {
+            let advice = format!(
+                "{why}: the list ends after {shown} items, or only its beginning is shown; then write \
+                 request.max_depth = {shown}"
+            );
+            learnt.note(Certainty::Open, "depth", format!("{shown} items were shown"), advice);
+        }
     }
-    Depth { reached: 0, end: None, why }
+    Ok(Depth { reached: 0, end: None, why })
+}
+
+/// A bound of the places that the upstream answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    /// The largest offset.
+    Offset(u64),
+    /// The largest sum of offset and size.
+    Depth(u64),
+}
+
+/// The number of requests that the search for a bound may need.
+const BISECTED: usize = 16;
+
+/// Returns the bound of the places, if a full page ends at `end`, and no page after it has items: then the list may end
+/// there, or places behind may be refused. A window of another size that begins before `end` and reaches behind it
+/// decides: at the end of a list it has the rest of the items. Tests: `a_bound_of_the_place_is_no_end`,
+/// `a_list_that_ends_with_a_full_page_has_an_end`.
+async fn bound(session: &Session, learnt: &Learnt, end: u64) -> Result<Option<Bound>, ProbeHalt> {
+    let size = page_size(learnt);
+    let Some(other) = (2..size).rev().find(|other| !end.is_multiple_of(u64::from(*other))) else { return Ok(None) };
+    if !asks_for_any_size(session, learnt) {
+        return Ok(None);
+    }
+    let from = end / u64::from(other) * u64::from(other);
+    let seen = at(session, learnt, from, other).await?;
+    let (count, rest) = (learnt.shape.count(&seen) as u64, end - from);
+    if (1..=rest).contains(&count) {
+        return Ok(None);
+    }
+    // A smaller window that ends at the same item tells a bound of the sum from one of the offset.
+    if count == 0 && learnt.shape.count(&*at(session, learnt, end - 1, 1).await?) > 0 {
+        return Ok(Some(Bound::Depth(end)));
+    }
+    let (mut low, mut high) = if count > 0 { (from, end) } else { (end.saturating_sub(size.into()), from) };
+    // Each iteration halves the interval, so the loop ends.
+    while high - low > 1 && session.left() > BISECTED {
+        let middle = u64::midpoint(low, high);
+        if learnt.shape.count(&*at(session, learnt, middle, 1).await?) > 0 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(Some(Bound::Offset(low)))
+}
+
+/// Adds a finding and returns `true` if a full page ends at `end`, and `past`, the refusal or the empty answer behind it,
+/// comes from a bound of the places, or may come from one: a full page shows no end.
+async fn note_bound(session: &Session, learnt: &mut Learnt, end: u64, past: &SeenAnswer) -> Result<bool, ProbeHalt> {
+    if !past.is_recorded() {
+        return Ok(false);
+    }
+    let said = if past.is_success() { "no items".to_owned() } else { past.status.to_string() };
+    let why = format!("a full page ends with item {end}, and {said} came for the next page");
+    // Without another size, nothing tells a refused place from the end, but its usual statuses.
+    let is_unclear = !asks_for_any_size(session, learnt)
+        && session.target.recorded.is_empty()
+        && !past.is_success()
+        && !matches!(past.status, 204 | 404 | 410 | 416);
+    match bound(session, learnt, end).await? {
+        Some(Bound::Offset(offset)) => note_offset(learnt, offset, &why),
+        Some(Bound::Depth(depth)) => {
+            learnt.max_depth = Some(depth);
+            learnt.note(Certainty::Shown, "depth", format!("{depth} items"), why);
+        }
+        None if is_unclear => {
+            let advice = format!("{why}: write response.past_end if it ends there, and else request.max_depth");
+            learnt.note(Certainty::Open, "past the end", past.status.to_string(), advice);
+        }
+        None => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Returns whether a list by number takes any size, and whether requests for it are answered.
+fn asks_for_any_size(session: &Session, learnt: &Learnt) -> bool {
+    let is_free = learnt.size.as_ref().is_some_and(|form| form.choices.is_empty());
+    is_free && session.target.recorded.is_empty()
+}
+
+/// Adds the finding that the upstream answers no offset above the given one.
+fn note_offset(learnt: &mut Learnt, offset: u64, why: &str) {
+    learnt.max_offset = Some(offset);
+    let evidence = format!("{why}; items behind it came at offset {offset}, and at none above");
+    learnt.note(Certainty::Shown, "depth", format!("no offset above {offset}"), evidence);
 }
 
 /// Finds the end of a list by bisection between an offset with items and one without, in at most 12 requests.
@@ -532,7 +638,8 @@ async fn search_end(session: &Session, learnt: &Learnt, has: u64, has_none: u64)
         return Ok(Depth { reached: has, end: Some(has), why: String::new() });
     }
     let size = page_size(learnt);
-    let (mut low, mut high) = (has / u64::from(size), has_none / u64::from(size));
+    // The page of the last known item has items.
+    let (mut low, mut high) = (has.saturating_sub(1) / u64::from(size), has_none / u64::from(size));
     for _ in 0..12 {
         let middle = u64::midpoint(low, high);
         let seen = at(session, learnt, middle * u64::from(size), size).await?;
@@ -594,6 +701,9 @@ async fn follow(
     let mut seen = Rc::clone(&widest.seen);
     for followed in 0..FOLLOWED {
         let Some(next) = next_settings(learnt, form, &seen, session) else {
+            if followed == 0 {
+                cap::note_whole(learnt, widest);
+            }
             sample.is_whole = true;
             sample.last = Some(seen);
             let evidence = format!("the page that ends with item {} leads nowhere", sample.rows.len());
@@ -637,6 +747,7 @@ async fn follow(
                 learnt.note(Certainty::Shown, "dropped items", "some, after the limit", evidence);
             }
         }
+        cap::raise(learnt, widest, learnt.shape.count(&seen));
         let from = u64::try_from(sample.rows.len()).unwrap_or(u64::MAX);
         sample.add(learnt, &seen, from);
         sample.first_stretch = sample.rows.len();

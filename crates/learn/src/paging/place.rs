@@ -371,31 +371,45 @@ async fn attempt(
         [Meaning::Offset(first)] => PlaceForm::Offset { slot, first: *first },
         [Meaning::Page(first)] => PlaceForm::Page { slot, first: *first },
         [] => return Ok(false),
-        _ => return page_or_offset(session, learnt, reference, slot).await,
+        several => return page_or_offset(session, learnt, reference, slot, several).await,
     };
     note(learnt, base, reference, form, tried, certainty);
     Ok(true)
 }
 
 /// Distinguishes a page from an offset by a request for two items, if the pages that were compared have one item each.
-/// Returns whether that was possible.
+/// Returns whether that was possible. Test: `a_list_of_few_items_is_whole_only_if_no_name_asks_for_fewer`.
 async fn page_or_offset(
     session: &Session,
     learnt: &mut Learnt,
     reference: &Reference,
     slot: ProbeSlot,
+    meanings: &[Meaning],
 ) -> Result<bool, ProbeHalt> {
     let Some(form) = &learnt.size else { return Ok(false) };
-    let settings = [(form.slot.clone(), "2".to_owned()), (slot.clone(), "1".to_owned())];
-    let seen = session.ask(&settings).await?;
-    let found = learnt.shape.identities(&seen).and_then(|ids| ids.first().cloned());
-    let place = found.and_then(|id| reference.ids.iter().position(|known| *known == id));
-    learnt.place = match place {
-        Some(1) => Some(PlaceForm::Offset { slot, first: 0 }),
-        Some(2) => Some(PlaceForm::Page { slot, first: 0 }),
-        _ => return Ok(false),
-    };
-    Ok(true)
+    // The number 1 tells the meanings apart that count from 0, and the number 2 those that count from 1.
+    for value in [1, 2] {
+        let settings = [(form.slot.clone(), "2".to_owned()), (slot.clone(), value.to_string())];
+        let seen = session.ask(&settings).await?;
+        let found = learnt.shape.identities(&seen).and_then(|ids| ids.first().cloned());
+        let Some(place) = found.and_then(|id| reference.ids.iter().position(|known| *known == id)) else { continue };
+        let fitting: Vec<&Meaning> = meanings.iter().filter(|meaning| meaning.is_at(value, 2, place)).collect();
+        let [meaning] = fitting[..] else { continue };
+        let name = slot.name().to_owned();
+        let evidence = format!("{name}={value} with 2 items a page began with item {}", place + 1);
+        let (about, found, form) = match *meaning {
+            Meaning::Offset(first) => {
+                ("offset parameter", format!("{name}, counted from {first}"), PlaceForm::Offset { slot, first })
+            }
+            Meaning::Page(first) => {
+                ("page parameter", format!("{name}, the first page is {first}"), PlaceForm::Page { slot, first })
+            }
+        };
+        learnt.note(Certainty::Shown, about, found, evidence);
+        learnt.place = Some(form);
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// Returns the number that a parameter has in the next link of the first answer; `None` if the link has none.

@@ -3,6 +3,7 @@
 
 use crate::{
     findings::{Certainty, Learnt, SizeForm},
+    paging::doubt,
     paging::dropped,
     paging::token,
     prober::Base,
@@ -126,6 +127,39 @@ async fn together(
         }
     }
     Ok(affected.map_or(Together::Nothing, Together::Affected))
+}
+
+/// The smallest number of items of which every name asks for fewer, each in a request with others.
+const ENOUGH: usize = 4;
+
+/// Returns why a list is too short to be called whole; `None` if all names together asked for one item, and all items
+/// came. With fewer than [`ENOUGH`] items, the names of a batch have too few different numbers. `is_doubtful` is
+/// true if anything else speaks against the whole list. Test: `a_list_of_few_items_is_whole_only_if_no_name_asks_for_fewer`.
+pub(super) async fn too_few(
+    session: &Session,
+    learnt: &Learnt,
+    base: &Base,
+    is_doubtful: bool,
+) -> Result<Option<String>, ProbeHalt> {
+    let count = base.ids.len();
+    if count >= ENOUGH {
+        return Ok(None);
+    }
+    let all = doubt::items(u64::try_from(count).unwrap_or(u64::MAX));
+    let said = format!("the list has {all}, too few to see how it pages: give the URL of a longer one");
+    // A single item comes whatever number is asked for.
+    if count < 2 || is_doubtful {
+        return Ok(Some(said));
+    }
+    let candidates = candidates(session, &likely(learnt, base, session));
+    for names in candidates.iter().flat_map(|group| group.chunks(BATCH)) {
+        let settings: Vec<Setting> = names.iter().map(|name| (session.slot(name), "1".to_owned())).collect();
+        let seen = session.ask(&settings).await?;
+        if learnt.shape.count(&seen) != count {
+            return Ok(Some(said));
+        }
+    }
+    Ok(None)
 }
 
 /// Tries one name alone. If the answer has the requested number of items, adds the finding and returns `true`.

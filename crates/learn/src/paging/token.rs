@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     findings::{Certainty, Learnt, PlaceForm},
     paging::doubt,
+    paging::size,
     prober::Base,
     prober::answer::{SeenAnswer, step, whole},
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
@@ -417,10 +418,19 @@ async fn note_none(session: &Session, learnt: &mut Learnt, base: &Base) -> Resul
             doubts.push("with the paging parameters of the URL it has other items".to_owned());
         }
     }
+    let effect = doubt::effect(session, learnt, base).await?;
+    // Of few items no name may have asked for less than all. A single item is always all.
+    if session.target.recorded.is_empty() {
+        let is_doubtful = !doubts.is_empty() || effect.is_some() || learnt.size.is_some();
+        doubts.extend(size::too_few(session, learnt, base, is_doubtful).await?);
+    }
     // If requests were not recorded, the list may still have pages, so the finding stays open. Test:
     // `one_page_shows_no_way_to_the_next`.
-    if !doubts.is_empty() || learnt.size.is_some() || session.not_recorded() > 0 {
-        let mut evidence = "no parameter that was tried changed where the answer begins".to_owned();
+    if !doubts.is_empty() || effect.is_some() || learnt.size.is_some() || session.not_recorded() > 0 {
+        let mut evidence = match effect {
+            Some(effect) => format!("{effect}, and nothing that was tried shows where the next page begins"),
+            None => "no parameter that was tried changed where the answer begins".to_owned(),
+        };
         if !doubts.is_empty() {
             evidence.push_str("; the answer may be a part of the list: ");
             evidence.push_str(&doubt::named(&doubts));

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use crate::{
     openapi::DocumentedList,
+    paging::token::query_of,
     prober::answer::{SeenAnswer, step},
     prober::port::{Mailbox, ProbeFault, ProbeOutcome, ProbeRequest},
-    prober::{ProbeLimits, ProbeTarget},
+    prober::{ProbeLimits, ProbeTarget, looks_like_paging},
 };
 use cursorgate_translate::upstream::UpstreamRequest;
 
@@ -135,6 +136,30 @@ impl Session {
     pub(crate) fn lists(&self) -> Vec<Rc<SeenAnswer>> {
         let known = self.known.borrow();
         known.iter().filter(|(request, _)| request.path == self.target.path).map(|(_, seen)| Rc::clone(seen)).collect()
+    }
+
+    /// Returns the answers to requests for the list with further parameters, which decide which items come: these
+    /// parameters, decoded, and the answer. Requests without a filter of the list are left out.
+    pub(crate) fn with_further_parameters(&self) -> Vec<(Vec<(String, String)>, Rc<SeenAnswer>)> {
+        let fixed = &self.target.fixed;
+        let further = |request: &ProbeRequest| {
+            let is_list = request.path == self.target.path && request.without.is_none();
+            let is_own_host = request.headers.iter().all(|(name, _)| *name != http::header::HOST);
+            let mut pairs = query_of(&format!("?{}", request.query));
+            let is_filter = |(name, _): &&(String, String)| !looks_like_paging(name);
+            let has_filters = fixed.iter().filter(is_filter).all(|own| pairs.contains(own));
+            pairs.retain(|own| !fixed.contains(own));
+            // A page or a size in every request is a parameter of paging all the same.
+            pairs.extend(request.headers.iter().map(|(name, value)| (name.to_string(), value.clone())));
+            let body = request
+                .body
+                .as_ref()
+                .filter(|body| self.target.body.as_ref().is_some_and(|own| own.to_string() != **body));
+            pairs.extend(body.map(|body| ("the body".to_owned(), body.clone())));
+            (is_list && is_own_host && has_filters && !pairs.is_empty()).then_some(pairs)
+        };
+        let known = self.known.borrow();
+        known.iter().filter_map(|(request, seen)| Some((further(request)?, Rc::clone(seen)))).collect()
     }
 
     /// Returns the distinct numbers that a parameter has in recorded requests, in ascending order.

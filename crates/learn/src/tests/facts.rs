@@ -453,3 +453,58 @@ fn a_list_of_which_only_the_beginning_is_shown_is_told() {
         assert_eq!(outcome.learnt.places.total.as_deref(), Some("/nbHits"), "{}", outcome.text);
     }
 }
+
+/// Places behind item 500 are refused, or have no items, and no total says that there are more.
+#[test]
+fn a_bound_of_the_place_is_no_end() {
+    for (status, total, by_page) in [200, 400, 404, 422]
+        .into_iter()
+        .flat_map(|status| [(status, false, false), (status, false, true), (status, true, false), (status, true, true)])
+    {
+        let all: Vec<Value> = (1..=3_000).map(|id| json!({ "id": id })).collect();
+        let outcome = learn(|asked| {
+            let size = asked.number("limit").unwrap_or(20).clamp(1, 100);
+            let from = match by_page {
+                true => (asked.number("page").unwrap_or(1).max(1) - 1) * size,
+                false => asked.number("offset").unwrap_or(0),
+            };
+            if from > 500 && status >= 400 {
+                return Answered::refused(status, json!({ "error": "offset too large" }));
+            }
+            let mut body = json!({ "items": if from > 500 { Vec::new() } else { slice(&all, from, size) } });
+            if total {
+                body["total"] = json!(all.len());
+            }
+            Answered::new(body)
+        });
+        let name = format!("{status} {total} {by_page}: {}", outcome.text);
+        assert!(outcome.learnt.past_end.is_empty(), "{name}");
+        // A page begins at a multiple of its size, so pages show the bound less exactly.
+        let bound = outcome.learnt.max_offset;
+        assert!(
+            if by_page { bound.is_some_and(|bound| (400..=500).contains(&bound)) } else { bound == Some(500) },
+            "{name}"
+        );
+    }
+}
+
+/// A list that ends with a full page ends where it is refused, if a window of another size ends there, too.
+#[test]
+fn a_list_that_ends_with_a_full_page_has_an_end() {
+    for (count, by_page) in [(600, true), (600, false), (100, true), (100, false), (200, false)] {
+        let all: Vec<Value> = (1..=count).map(|id| json!({ "id": id })).collect();
+        let outcome = learn(|asked| {
+            let size = asked.number("limit").unwrap_or(20).clamp(1, 100);
+            let from = match by_page {
+                true => (asked.number("page").unwrap_or(1).max(1) - 1) * size,
+                false => asked.number("offset").unwrap_or(0),
+            };
+            match slice(&all, from, size) {
+                items if items.is_empty() => Answered::refused(400, json!({ "error": "no such page" })),
+                items => Answered::new(json!({ "items": items })),
+            }
+        });
+        assert_eq!(outcome.learnt.past_end.len(), 1, "{count} {by_page}: {}", outcome.text);
+        assert_eq!((outcome.learnt.max_offset, outcome.learnt.max_depth), (None, None), "{}", outcome.text);
+    }
+}

@@ -191,3 +191,36 @@ fn numbered_names_are_in_no_order_of_a_language() {
     });
     assert_eq!(outcome.learnt.order, None, "{}", outcome.text);
 }
+
+/// The first names by this sort have one case, and further ones have another.
+#[test]
+fn a_sort_without_regard_to_case_is_none_by_bytes() {
+    let all: Vec<Value> = (0..300_u64)
+        .map(|at| {
+            let rank = scatter(at) % 1_000;
+            let name = format!("name{rank:04}");
+            let is_late = rank > 250 && rank < 750;
+            json!({ "id": at + 1, "name": if is_late { name.to_uppercase() } else { name } })
+        })
+        .collect();
+    let outcome = learn(|asked| {
+        let mut rows = all.clone();
+        if let Some(sort) = asked.text("sort") {
+            let (field, descending) = sort.strip_prefix('-').map_or((sort, false), |field| (field, true));
+            rows = sorted(rows, field, false);
+            if field == "name" {
+                rows.sort_by_key(|row| row["name"].as_str().unwrap().to_lowercase());
+            }
+            if descending {
+                rows.reverse();
+            }
+        }
+        let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20).min(100));
+        Answered::new(json!({ "items": slice(&rows, from, size), "total": rows.len() }))
+    });
+    let list = load(&outcome.text).unwrap();
+    let field = list.fields.iter().find(|field| field.name == "name");
+    assert!(field.is_none_or(|field| field.kind == Kind::Opaque), "{}", outcome.text);
+    let is_sortable = list.sortable.iter().any(|field| field.value == "name");
+    assert!(!is_sortable || field.is_some(), "{}", outcome.text);
+}

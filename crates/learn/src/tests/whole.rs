@@ -229,3 +229,104 @@ fn a_size_with_an_unclear_effect_is_a_doubt() {
         finding.evidence
     );
 }
+
+/// The first rows are dropped after the limit, so a small limit gives no item and an offset gives more than none does.
+#[test]
+fn a_parameter_that_changes_the_items_is_evidence_against_a_whole_list() {
+    for (count, dropped) in [(300, 1..=15), (300, 1..=19), (21, 1..=11), (21, 1..=12), (60, 2..=18)] {
+        for fact in [json!({}), json!({ "more": false })] {
+            let all = rows(count);
+            let (result, _) = attempt(target(), ProbeLimits::default(), |asked| {
+                let (from, size) = (asked.number("offset").unwrap_or(0), asked.number("limit").unwrap_or(20));
+                let shown = slice(&all, from, size.clamp(1, 50));
+                let is_visible = |row: &&Value| !dropped.contains(&row["id"].as_u64().unwrap());
+                let mut body = fact.clone();
+                body["data"] = json!(shown.iter().filter(is_visible).collect::<Vec<_>>());
+                Answered::new(body)
+            });
+            let learnt = result.unwrap();
+            assert_ne!(learnt.place, Some(PlaceForm::Whole), "{count} {dropped:?}: {:?}", learnt.findings);
+        }
+    }
+}
+
+/// A list by page or by offset has few items today, and would get more. What has no pages has all of its items.
+#[test]
+fn a_list_of_few_items_is_whole_only_if_no_name_asks_for_fewer() {
+    for (count, by_page, has_total) in [1, 2, 3, 5]
+        .into_iter()
+        .flat_map(|count| [(count, true, true), (count, true, false), (count, false, true), (count, false, false)])
+    {
+        let all = rows(count);
+        let (result, _) = attempt(target(), ProbeLimits::default(), |asked| {
+            let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+            let from = match by_page {
+                true => (asked.number("page").unwrap_or(1).max(1) - 1) * size,
+                false => asked.number("offset").unwrap_or(0),
+            };
+            let mut body = json!({ "items": slice(&all, from, size) });
+            if has_total {
+                body["total"] = json!(count);
+            }
+            Answered::new(body)
+        });
+        let learnt = result.unwrap();
+        assert_ne!(learnt.place, Some(PlaceForm::Whole), "{count} {by_page} {has_total}: {:?}", learnt.findings);
+        assert!(count < 3 || learnt.place.is_some(), "{count} {by_page} {has_total}: {:?}", learnt.findings);
+        let place = learnt.findings.iter().find(|finding| finding.about == "next page");
+        assert!(
+            count > 1 || place.is_some_and(|own| own.evidence.contains("too few to see how it pages")),
+            "{place:?}"
+        );
+    }
+    for (count, is_whole) in [(1, false), (2, true), (3, true), (7, true)] {
+        let (result, _) = attempt(target(), ProbeLimits::default(), |_| Answered::new(json!({ "items": rows(count) })));
+        assert_eq!(result.unwrap().place == Some(PlaceForm::Whole), is_whole, "{count}");
+        let fact = json!({ "items": rows(count), "nextPageToken": null });
+        let (result, _) = attempt(target(), ProbeLimits::default(), |_| Answered::new(fact.clone()));
+        assert_eq!(result.unwrap().place, None, "{count}, with a place for a token");
+    }
+}
+
+#[test]
+fn numbers_are_flags_too() {
+    for (name, value) in
+        [("more", json!(1)), ("has_more", json!("1")), ("isLast", json!(0)), ("moreItems", json!("yes"))]
+    {
+        let (result, _) = attempt(target(), ProbeLimits::default(), |_| {
+            Answered::new(json!({ "items": rows(37), name: value.clone() }))
+        });
+        let (is_found, evidence) = next_page(&result);
+        assert!(!is_found && evidence.contains(name), "{name}: {evidence}");
+    }
+    let outcome = learn(|_| Answered::new(json!({ "items": rows(37), "more": 0, "isLast": 1 })));
+    assert_eq!(outcome.learnt.place, Some(PlaceForm::Whole), "{}", outcome.text);
+}
+
+/// Three sticky posts come on the first page, in addition to its own, and again in their places.
+#[test]
+fn pinned_items_on_the_first_page_are_no_page_of_the_list() {
+    for default in [10, 20] {
+        let all = rows(100);
+        let (result, _) = attempt(target(), ProbeLimits::default(), |asked| {
+            let size = asked.number("per_page").unwrap_or(default).clamp(1, 100);
+            let page = asked.number("page").unwrap_or(1).max(1);
+            let mut items = slice(&all, (page - 1) * size, size);
+            if page == 1 {
+                let pinned = [40, 60, 80].map(|index: usize| all[index].clone());
+                items.retain(|item| !pinned.contains(item));
+                items.splice(0..0, pinned);
+            }
+            if items.is_empty() {
+                return Answered::refused(400, json!({ "code": "rest_post_invalid_page_number" }));
+            }
+            Answered::new(json!(items))
+                .with("x-wp-total", "100")
+                .with("x-wp-totalpages", 100_usize.div_ceil(size).to_string())
+        });
+        let learnt = result.unwrap();
+        assert_eq!(learnt.place, None, "{:?}", learnt.findings);
+        let finding = learnt.findings.iter().find(|finding| finding.about == "next page").unwrap();
+        assert!(finding.evidence.contains("more items than were asked for"), "{}", finding.evidence);
+    }
+}

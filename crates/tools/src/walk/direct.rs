@@ -203,7 +203,7 @@ fn shown(answer: &Answer) -> u64 {
 mod tests {
     use std::{io, path::Path, time::Duration};
 
-    use super::*;
+    use super::{super::ListingPager, *};
     use cursorgate_config::{Environment, diagnostic::Diagnostics, load_text};
 
     struct OneKey;
@@ -220,11 +220,16 @@ mod tests {
 
     /// Returns a dialect whose `[response]` also has these words.
     fn dialect(words: &str) -> Dialect {
+        dialect_by("offset={offset}", words)
+    }
+
+    fn dialect_by(place: &str, words: &str) -> Dialect {
         let text = "version = 1\n[cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n[upstreams.service]\n\
                     peers = [\"127.0.0.1:9\"]\n[routes.list]\nold_clients = \"none\"\npath = \"/items\"\nupstream = \"service\"\n\
                     dialect = \"own\"\n[dialects.own]\nrequest = { query = \"offset={offset}&limit={size}\" }\n\
                     response = { items = \"/data\", has_more = \"/more\", past_end = [{ status = 404 }]WORDS }\n";
-        let (settings, diagnostics) = load_text("direct.toml", &text.replace("WORDS", words), &OneKey);
+        let (settings, diagnostics) =
+            load_text("direct.toml", &text.replace("offset={offset}", place).replace("WORDS", words), &OneKey);
         assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
         let list = settings.unwrap().routes.remove(0).list.unwrap();
         Dialect::compile(&list, &mut Diagnostics::default()).unwrap()
@@ -265,5 +270,55 @@ mod tests {
         assert_eq!(place, WalkPlace::Offset(u64::from(MOST_EMPTY) * 10), "an empty page is passed as a whole");
         let fault = pager.read(&place, answer(200, EMPTY)).unwrap_err();
         assert!(fault.contains("17 empty pages"), "{fault}");
+    }
+
+    /// Lists an upstream by offset whose rows are ids from 1. Returns the ending, and the number of requests.
+    fn listed(dialect: &Dialect, count: u64, total: bool, is_shown: impl Fn(u64, u64) -> bool) -> (u64, Vec<String>) {
+        let mut pager = ListingPager::new(DirectPager::new(dialect, "/items".to_owned(), "", 20));
+        let mut place = Some(pager.start());
+        // A listing of so few rows has far fewer windows.
+        for _ in 0..200 {
+            let Some(own) = place else { break };
+            let query = pager.request(&own).unwrap().query;
+            let number = |name: &str| {
+                let pairs = cursorgate_learn::query_of(&format!("?{query}"));
+                pairs.iter().find(|(own, _)| own == name).and_then(|(_, value)| value.parse::<u64>().ok())
+            };
+            let size = number("limit").unwrap();
+            let from = number("offset").unwrap_or_else(|| (number("page").unwrap() - 1) * size);
+            let ids = (from + 1..=from.saturating_add(size).min(count)).filter(|id| is_shown(*id, *id - from));
+            let items: Vec<String> = ids.map(|id| format!("{{\"id\":{id}}}")).collect();
+            let total = if total { format!(",\"total\":{count}") } else { String::new() };
+            let body = format!("{{\"data\":[{}],\"more\":false{total}}}", items.join(","));
+            place = pager.read(&own, answer(200, &body)).unwrap().next;
+        }
+        assert_eq!(place, None);
+        let ending = pager.ending();
+        (ending.items, ending.review(0).doubts)
+    }
+
+    #[test]
+    fn items_behind_rows_that_are_left_out_are_listed() {
+        let dialect = dialect("");
+        for (count, dropped) in [(115, 61..=90), (400, 201..=240), (300, 151..=175), (300, 101..=250)] {
+            let left = count - dropped.clone().count() as u64;
+            let (items, doubts) = listed(&dialect, count, false, |id, _| !dropped.contains(&id));
+            assert_eq!((items, doubts), (left, Vec::new()), "{count} {dropped:?}");
+        }
+    }
+
+    /// With the dialect's word, a total of all rows is no doubt, unless a cap explains the difference, too.
+    #[test]
+    fn a_total_that_counts_rows_explains_the_items_that_are_left_out() {
+        let words = ", hidden = true, total = \"/total\", total_counts = \"rows\"";
+        for place in ["offset={offset}", "page={page}"] {
+            let dialect = dialect_by(place, words);
+            for each in [3, 7] {
+                let (_, doubts) = listed(&dialect, 120, true, |id, _| id % each != 2);
+                assert_eq!(doubts, Vec::<String>::new(), "{place} {each}");
+            }
+        }
+        let (_, doubts) = listed(&dialect_by("page={page}", words), 120, true, |_, place| place <= 15);
+        assert_eq!(doubts.len(), 1, "{doubts:?}");
     }
 }

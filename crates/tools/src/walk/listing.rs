@@ -5,7 +5,8 @@
 //!
 //! - By page and offset it goes on to an answer without new items, whatever a total or a flag says, and past some of them
 //!   if the dialect says that rows are left out. Then it requests
-//!   the window that the total calls the last, and one far beyond. If either has a new item, it goes on without a hole.
+//!   the window that the total calls the last, one far beyond, and unless a total says that all items were read, some
+//!   windows behind the end, at growing distances. If one has a new item, it goes on without a hole.
 //!   Where totals count rows that are left out, it requests the last row alone.
 //! - By token it follows every token, whatever a flag beside it says, to an answer without one or without new items.
 //!
@@ -32,6 +33,13 @@ const FAR: u64 = 1 << 20;
 /// items can repeat items only.
 const MOST_IDLE: u32 = 3;
 
+/// The distances of the windows behind the end, in windows: rows may be left out there although the dialect doesn't say
+/// so, and a strategy that believes in the end would confirm it. Test: `items_behind_rows_that_are_left_out_are_listed`.
+const BEHIND: [u64; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64];
+
+/// The number of windows whose last row is requested alone, to show that no cap makes windows shorter.
+const ROWS: u64 = 3;
+
 /// The statuses with which upstreams refuse a place after the end of a list.
 const REFUSED: [u16; 5] = [400, 404, 410, 416, 422];
 
@@ -46,6 +54,11 @@ enum ListingStage {
     LastPlace,
     /// A window far beyond the end.
     FarBeyond,
+    /// A window behind the end, at the distance of [`BEHIND`] with this index.
+    Behind(usize),
+    /// One of the last rows of a window, alone: the index of the window among [`ROWS`], and the number of rows before
+    /// its last one that were without an item.
+    WindowRow(u64, u64),
     /// The row that the total calls the last, alone.
     LastRow,
 }
@@ -67,6 +80,8 @@ pub struct ListingPager<'d> {
     idle: u32,
     /// The places, as indices of items, that were looked at beyond an end.
     looked_at: HashSet<u64>,
+    /// The windows of which a row near the end came alone and was known, and the rows that were passed in the next one.
+    windows: (u64, u64),
     end: ListingEnd,
 }
 
@@ -83,6 +98,7 @@ impl<'d> ListingPager<'d> {
             most: 1,
             idle: 0,
             looked_at: HashSet::new(),
+            windows: (0, 0),
             end: ListingEnd::default(),
         }
     }
@@ -197,14 +213,29 @@ impl<'d> ListingPager<'d> {
             if self.stage == ListingStage::FarBeyond {
                 self.end.far = Some(witness.clone());
             }
+            if let ListingStage::WindowRow(window, passed) = self.stage {
+                match witness.items {
+                    0 => self.windows.1 = passed + 1,
+                    _ if has_new => {}
+                    _ => self.windows = (window + 1, 0),
+                }
+            }
             if self.stage == ListingStage::LastRow {
                 let row = WalkedItem::all(&answer).next().map(|item| item.id);
                 self.end.rows = self.end.total().filter(|_| row.is_some() && row == self.newest);
             }
             // The items between have to be read too, so the listing goes on where it had ended.
             let next = if has_new {
+                // A new row of a window that was read shows that windows lack items, and no other window has them.
+                let is_lacking = matches!(self.stage, ListingStage::WindowRow(..));
+                if self.stage == ListingStage::FarBeyond {
+                    self.end.far = None;
+                }
+                if is_lacking {
+                    return Ok(WalkedPage { answer: Answer::default(), next: None });
+                }
                 self.stage = ListingStage::Crossing(witness.begins);
-                (self.end.behind, self.end.far) = (None, None);
+                self.end.behind = None;
                 self.place_from(self.end.reached())
             } else {
                 self.after_look()
@@ -271,7 +302,7 @@ impl<'d> ListingPager<'d> {
             self.stage = ListingStage::LastPlace;
             return Some(place);
         }
-        self.look_far()
+        self.look_far().or_else(|| self.look_behind(0))
     }
 
     fn look_far(&mut self) -> Option<WalkPlace> {
@@ -285,36 +316,82 @@ impl<'d> ListingPager<'d> {
     /// Returns the place after a look beyond the end that found nothing.
     fn after_look(&mut self) -> Option<WalkPlace> {
         match self.stage {
-            ListingStage::LastPlace => self.look_far().or_else(|| self.look_at_last_row()),
-            ListingStage::FarBeyond => self.look_at_last_row(),
+            ListingStage::LastPlace => self.look_far().or_else(|| self.look_behind(0)),
+            ListingStage::FarBeyond => self.look_behind(0),
+            ListingStage::Behind(index) => self.look_behind(index + 1),
+            ListingStage::WindowRow(..) => self.look_at_last_row(),
             ListingStage::Reading | ListingStage::Crossing(_) | ListingStage::LastRow => None,
         }
     }
 
+    /// Returns the next window behind the end; the last row of the list after all of them, and if a total says that all
+    /// items were read, or the upstream refuses the places after the end.
+    fn look_behind(&mut self, from: usize) -> Option<WalkPlace> {
+        let (size, end) = (u64::from(self.direct.size), self.end.reached());
+        let is_counted = self.end.total() == Some(self.end.items);
+        let is_refused = self.end.behind.as_ref().is_some_and(|behind| !behind.is_listed);
+        let answers_anything = self.end.far.as_ref().is_some_and(|far| far.items > 0);
+        for (index, distance) in BEHIND.into_iter().enumerate().skip(from) {
+            if is_counted || is_refused || answers_anything {
+                break;
+            }
+            let place = end.saturating_add(distance.saturating_mul(size));
+            if let Some(window) = self.place_from(place).filter(|_| self.looked_at.insert(place)) {
+                self.stage = ListingStage::Behind(index);
+                return Some(window);
+            }
+        }
+        self.look_at_last_row()
+    }
+
     /// Returns the row that the total calls the last, if the dialect says that totals count rows that are left out, too.
     /// The row is requested alone, so that a silent cap can't pass for left-out rows. A cap also leaves holes between
-    /// pages by number, unless an answer has shown that their size is honoured. An upstream that gives items far beyond
-    /// the end would give some here as well, so its answer would show nothing.
+    /// pages by number, unless an answer has shown that their size is honoured: a full one, or the last rows of some
+    /// windows alone. An upstream that gives items far beyond the end would give some here as well, so its answer would
+    /// show nothing.
     fn look_at_last_row(&mut self) -> Option<WalkPlace> {
         let paging = self.direct.dialect.paging();
         let total = self.end.total().filter(|total| *total > self.end.items)?;
         let is_shown = self.end.far.as_ref().is_some_and(|far| far.items == 0);
-        let is_whole = paging.family == Family::Offset || self.most >= u64::from(self.direct.size);
         let is_one = match paging.sizes() {
             Sizes::Free { least, .. } => *least <= 1,
             Sizes::Listed(sizes) => sizes.contains(&1),
             Sizes::Fixed(size) => *size == 1,
         };
+        if paging.counted != CountedThings::Rows || !is_shown || !is_one {
+            return None;
+        }
+        let is_whole = paging.family == Family::Offset || self.most >= u64::from(self.direct.size);
+        if !is_whole && self.windows.0 < ROWS {
+            return self.look_at_window_row(total);
+        }
         let place = WalkPlace::Row(total - 1);
-        if paging.counted != CountedThings::Rows
-            || !is_shown
-            || !is_whole
-            || !is_one
-            || self.direct.ask(&place).is_err()
-        {
+        if self.direct.ask(&place).is_err() {
             return None;
         }
         self.stage = ListingStage::LastRow;
+        Some(place)
+    }
+
+    /// Returns a row near the end of one of [`ROWS`] windows, alone: its item has come with its window, unless a cap made
+    /// the window shorter. Returns `None` if the row before was new, or if all rows of a window are left out.
+    fn look_at_window_row(&mut self, total: u64) -> Option<WalkPlace> {
+        let size = u64::from(self.direct.size);
+        let (window, passed) = self.windows;
+        let full = total / size;
+        if full == 0 || passed >= size {
+            return None;
+        }
+        let number = full.saturating_sub(1) * window / (ROWS - 1);
+        let row = number * size + size - 1 - passed;
+        // Few windows have the same row.
+        if !self.looked_at.insert(row) && passed == 0 && window > 0 {
+            self.windows = (window + 1, 0);
+            return self.look_at_last_row();
+        }
+        let place = WalkPlace::Row(row);
+        self.direct.ask(&place).ok()?;
+        self.stage = ListingStage::WindowRow(window, passed);
         Some(place)
     }
 }
