@@ -88,6 +88,9 @@ impl std::fmt::Display for ProbeHalt {
     }
 }
 
+/// The parameters of a request beside those of every request, by their names.
+pub(crate) type FurtherParameters = Vec<(String, String)>;
+
 pub(crate) struct Session {
     mailbox: Mailbox,
     pub(crate) target: ProbeTarget,
@@ -140,7 +143,7 @@ impl Session {
 
     /// Returns the answers to requests for the list with further parameters, which decide which items come: these
     /// parameters, decoded, and the answer. Requests without a filter of the list are left out.
-    pub(crate) fn with_further_parameters(&self) -> Vec<(Vec<(String, String)>, Rc<SeenAnswer>)> {
+    pub(crate) fn with_further_parameters(&self) -> Vec<(FurtherParameters, Rc<SeenAnswer>)> {
         let fixed = &self.target.fixed;
         let further = |request: &ProbeRequest| {
             let is_list = request.path == self.target.path && request.without.is_none();
@@ -151,10 +154,8 @@ impl Session {
             pairs.retain(|own| !fixed.contains(own));
             // A page or a size in every request is a parameter of paging all the same.
             pairs.extend(request.headers.iter().map(|(name, value)| (name.to_string(), value.clone())));
-            let body = request
-                .body
-                .as_ref()
-                .filter(|body| self.target.body.as_ref().is_some_and(|own| own.to_string() != **body));
+            let own_body = self.target.body.as_ref().map(ToString::to_string);
+            let body = request.body.as_ref().filter(|body| own_body.as_ref().is_some_and(|own| own != *body));
             pairs.extend(body.map(|body| ("the body".to_owned(), body.clone())));
             (is_list && is_own_host && has_filters && !pairs.is_empty()).then_some(pairs)
         };

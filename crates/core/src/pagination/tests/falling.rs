@@ -36,7 +36,7 @@ fn a_cap_that_falls_within_a_list_loses_no_item() {
                 Ok((rows, _)) if rows.iter().copied().eq(0..ROWS) => whole += 1,
                 Ok((rows, true)) if rows.iter().copied().eq(0..rows.len() as u64) => marked += 1,
                 Ok((rows, _)) => {
-                    faults.push(format!("{family:?} {total:?}, from {from} on {cap}, pages of {limit}: {rows:?}"))
+                    faults.push(format!("{family:?} {total:?}, from {from} on {cap}, pages of {limit}: {rows:?}"));
                 }
             }
         }
