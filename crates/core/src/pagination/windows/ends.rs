@@ -594,9 +594,9 @@ impl KeyReader<'_> {
             false => u64::from(end.size).div_ceil(2),
         };
         let (mut enough, mut cut) = (end.near.saturating_add(least), None);
-        // The first look begins right after the last item: the answer that ends with it may be cut, and then covers no row
-        // after it. Test: `a_cap_that_falls_within_a_list_loses_no_item`.
-        // Where looks are a few rows, the row after it is looked at alone instead (`cut_at`).
+        // The first look begins at the last item: the answer that ends with it may be cut, and then covers no row after
+        // it. Test: `a_cap_that_falls_within_a_list_loses_no_item`. Where looks are a few rows, the row after it is looked
+        // at alone instead (`cut_at`).
         let believed = end.covered;
         if is_offset && end.size > FEW_ROWS && !end.is_looked_behind && !self.request.paging.hidden {
             end.covered = end.covered.min(end.came);
@@ -605,7 +605,7 @@ impl KeyReader<'_> {
         // The bound: each look covers rows after the one before, or ends the loop.
         while end.covered < enough && !self.seen.is_past_end(end.covered) {
             let before = end.covered;
-            let place = if is_offset && before > end.came { before.saturating_sub(1) } else { before };
+            let place = if is_offset { before.saturating_sub(1) } else { before };
             match self.sight(end, place, end.size).await? {
                 LookResult::Item(asked, answer) => return Ok(Some((asked, answer))),
                 // Under a silent cap, a page that ends with the last item shows none of the rows after it, but the next

@@ -358,11 +358,13 @@ impl SeenAnswers {
         Some(NearSide { slice: near.slice, digest: near.digest })
     }
 
-    /// Returns the newest slice of several rows whose answer ends with an item, and the number of its items.
+    /// Returns the slice of several rows whose answer ends with an item, and the number of its items, which is the largest
+    /// of all such answers.
     pub(super) fn answer_with(&self, order: &Order, last: &Anchor) -> Option<(Slice, usize)> {
         let ends_with = |seen: &&PastAnswer| seen.relates(order, last) == Some(Ordering::Equal);
-        let with_last = self.listed().rev().find(|seen| seen.slice.size().0 > 1 && ends_with(seen))?;
-        Some((with_last.slice, with_last.count as usize))
+        let with_last = self.listed().filter(|seen| seen.slice.size().0 > 1 && ends_with(seen));
+        let largest = with_last.max_by_key(|seen| seen.count)?;
+        Some((largest.slice, largest.count as usize))
     }
 
     /// Returns whether all answers that have a total have the same one.
