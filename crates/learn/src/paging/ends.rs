@@ -527,7 +527,7 @@ async fn bounded(
     let is_refused = (400..500).contains(&seen.status);
     let bound = if is_full && shown > 0 { bound(session, learnt, shown).await? } else { None };
     match bound {
-        Some(Bound::Offset(offset)) => note_offset(learnt, offset, &why),
+        Some(DepthBound::Offset(offset)) => note_offset(learnt, offset, &why),
         // The last answer with items is short, as the last page is: the total is too high. Test:
         // `a_status_past_the_end_is_no_bound_beside_a_total_that_is_too_high`.
         None if is_refused && !is_full => facts::note_refused_end(learnt, seen, &why),
@@ -548,7 +548,7 @@ async fn bounded(
 
 /// A bound of the places that the upstream answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
+enum DepthBound {
     /// The largest offset.
     Offset(u64),
     /// The largest sum of offset and size.
@@ -562,7 +562,7 @@ const BISECTED: usize = 16;
 /// there, or places behind may be refused. A window of another size that begins before `end` and reaches behind it
 /// decides: at the end of a list it has the rest of the items. Tests: `a_bound_of_the_place_is_no_end`,
 /// `a_list_that_ends_with_a_full_page_has_an_end`.
-async fn bound(session: &Session, learnt: &Learnt, end: u64) -> Result<Option<Bound>, ProbeHalt> {
+async fn bound(session: &Session, learnt: &Learnt, end: u64) -> Result<Option<DepthBound>, ProbeHalt> {
     let size = page_size(learnt);
     let Some(other) = (2..size).rev().find(|other| !end.is_multiple_of(u64::from(*other))) else { return Ok(None) };
     if !asks_for_any_size(session, learnt) {
@@ -576,7 +576,7 @@ async fn bound(session: &Session, learnt: &Learnt, end: u64) -> Result<Option<Bo
     }
     // A smaller window that ends at the same item tells a bound of the sum from one of the offset.
     if count == 0 && learnt.shape.count(&*at(session, learnt, end - 1, 1).await?) > 0 {
-        return Ok(Some(Bound::Depth(end)));
+        return Ok(Some(DepthBound::Depth(end)));
     }
     let (mut low, mut high) = if count > 0 { (from, end) } else { (end.saturating_sub(size.into()), from) };
     // Each iteration halves the interval, so the loop ends.
@@ -588,7 +588,7 @@ async fn bound(session: &Session, learnt: &Learnt, end: u64) -> Result<Option<Bo
             high = middle;
         }
     }
-    Ok(Some(Bound::Offset(low)))
+    Ok(Some(DepthBound::Offset(low)))
 }
 
 /// Adds a finding and returns `true` if a full page ends at `end`, and `past`, the refusal or the empty answer behind it,
@@ -605,8 +605,8 @@ async fn note_bound(session: &Session, learnt: &mut Learnt, end: u64, past: &See
         && !past.is_success()
         && !matches!(past.status, 204 | 404 | 410 | 416);
     match bound(session, learnt, end).await? {
-        Some(Bound::Offset(offset)) => note_offset(learnt, offset, &why),
-        Some(Bound::Depth(depth)) => {
+        Some(DepthBound::Offset(offset)) => note_offset(learnt, offset, &why),
+        Some(DepthBound::Depth(depth)) => {
             learnt.max_depth = Some(depth);
             learnt.note(Certainty::Shown, "depth", format!("{depth} items"), why);
         }
