@@ -391,7 +391,8 @@ fn check_tells_of_limits_that_a_page_exceeds() {
         &Setup { route: "rate_limit = { upstream_requests = 39 }", ..PLAIN }.configuration(upstream.address),
     );
     let check = || {
-        let output = command().args(["check", "--verbose"]).arg(gateway.file("cursorgate.toml")).output().expect("it runs");
+        let output =
+            command().args(["check", "--verbose"]).arg(gateway.file("cursorgate.toml")).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{said}");
         said
