@@ -122,8 +122,13 @@ pub(super) async fn widest(session: &Session, learnt: &mut Learnt, base: &Base) 
         // An answer that is cut lacks no rows of its window.
         if count < usize::try_from(size).unwrap_or(usize::MAX)
             && has_more_than(learnt, base, count)
-            && !dropped::is_cut(session, learnt, &dropped::Window { from: 0, size, seen: &widest.seen }, |_| false)
-                .await?
+            && !dropped::is_cut(
+                session,
+                learnt,
+                &dropped::RequestedWindow { from: 0, size, seen: &widest.seen },
+                |_| false,
+            )
+            .await?
         {
             learnt.hidden = true;
             let evidence = format!("{count} of {size} requested items came at item 0, and more items are counted");

@@ -149,7 +149,7 @@ async fn settle_cut(
             let earlier = sample.answers.iter().filter(|(at, _)| *at < from);
             earlier.filter_map(|(_, seen)| learnt.shape.identities(seen)).any(|ids| ids.contains(id))
         };
-        if is_cut(session, learnt, &Window { from, size, seen }, is_earlier).await? {
+        if is_cut(session, learnt, &RequestedWindow { from, size, seen }, is_earlier).await? {
             cut.push((from, size, learnt.shape.count(seen)));
         }
     }
@@ -177,7 +177,7 @@ async fn settle_cut(
 }
 
 /// An answer that has fewer items than its window has places.
-pub(super) struct Window<'s> {
+pub(super) struct RequestedWindow<'s> {
     pub(super) from: u64,
     pub(super) size: u32,
     pub(super) seen: &'s SeenAnswer,
@@ -189,7 +189,7 @@ pub(super) struct Window<'s> {
 pub(super) async fn is_cut(
     session: &Session,
     learnt: &Learnt,
-    window: &Window<'_>,
+    window: &RequestedWindow<'_>,
     is_earlier: impl Fn(&String) -> bool,
 ) -> Result<bool, ProbeHalt> {
     let is_free = learnt.size.as_ref().is_some_and(|form| form.choices.is_empty());
