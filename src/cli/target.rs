@@ -72,7 +72,7 @@ impl ListUrl {
     pub(super) fn upstream(&self) -> Result<Arc<Upstream>, Failure> {
         let host = self.peer.rsplit_once(':').map_or("", |(host, _)| host);
         if self.tls && host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() {
-            let message = "https needs the name in the service's certificate: give the URL with that name, or http://";
+            let message = "https needs the name in the service's certificate: give the URL with that name";
             return Err(Failure::mistaken(message));
         }
         let tls = if self.tls { "tls = {}\n" } else { "" };
@@ -156,6 +156,14 @@ mod tests {
         for wrong in ["ftp://x/y", "/users", "user:secret@host/", "http://user:secret@host/", "https:///x"] {
             let message = ListUrl::parse(wrong).unwrap_err().message;
             assert!(!message.contains("secret"), "{wrong}: {message}");
+        }
+    }
+
+    #[test]
+    fn https_needs_the_name_of_the_certificate() {
+        for url in ["https://192.0.2.1/users", "https://[2001:db8::1]:8443/users"] {
+            let message = ListUrl::parse(url).unwrap().upstream().unwrap_err().message;
+            assert!(message.contains("certificate"), "{url}: {message}");
         }
     }
 

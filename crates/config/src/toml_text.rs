@@ -41,14 +41,13 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
         }
         let at = location(source, &span);
         let (_, line, _) = diagnostics.place(at);
-        if remaining.trim_start().starts_with('{') {
+        let other = match text.trim_start().starts_with('{') {
+            true => Some("JSON"),
+            false => is_yaml(&remaining, span.start).then_some("YAML"),
+        };
+        if let Some(other) = other {
             let help = "write version = 1; a table begins with a line such as [server]".to_owned();
-            diagnostics.error(at, "this is JSON, and a configuration is TOML", help);
-            break;
-        }
-        if is_yaml(&remaining, span.start) {
-            let help = "write version = 1; a table begins with a line such as [server]".to_owned();
-            diagnostics.error(at, "this is YAML, and a configuration is TOML", help);
+            diagnostics.error(at, format!("this is {other}, and a configuration is TOML"), help);
             break;
         }
         let (message, help) = match first.message().split_once(", expected ") {
@@ -291,6 +290,12 @@ mod tests {
         assert_eq!(faults, [(2, "this is YAML, and a configuration is TOML".to_owned())]);
         let (_, faults, _) = messages("version = 1\nserver: 1\n");
         assert_eq!(faults, [(2, "invalid unquoted key".to_owned())]);
+    }
+
+    #[test]
+    fn json_is_reported_once() {
+        let (_, faults, _) = messages("{\n  \"version\": 1,\n  \"server\": {}\n}\n");
+        assert_eq!(faults, [(1, "this is JSON, and a configuration is TOML".to_owned())]);
     }
 
     #[test]

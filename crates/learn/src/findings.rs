@@ -153,8 +153,8 @@ pub enum NullsAt {
     Largest,
 }
 
-/// The order of a list: fields with their directions, then the id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The order of a list: fields with their directions, then the id. By default, the order by the ascending id alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListOrder {
     /// The strong keys, and whether each is descending.
     pub keys: Vec<(ListField, bool)>,

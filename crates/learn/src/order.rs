@@ -490,13 +490,7 @@ pub(super) fn settle_ties(learnt: &mut Learnt) {
     }
     let evidence = format!("{longest} items are equal by order = {terms:?}, and an answer has at most {widest}");
     if sorts("id") {
-        learnt.order = Some(ListOrder {
-            keys: Vec::new(),
-            id_descending: false,
-            id_comparison: None,
-            longest_tie: 0,
-            ordered_ties: 0,
-        });
+        learnt.order = Some(ListOrder::default());
         learnt.note(Certainty::Shown, "ties", "too many; the id is asked for", evidence);
     } else {
         learnt.order = None;
@@ -523,13 +517,7 @@ pub(super) fn settle_ids(learnt: &mut Learnt) {
 fn order_of(learnt: &Learnt, keys: &[(String, ColumnRun)], id: Option<&ColumnRun>) -> ListOrder {
     let keys = keys.iter().map(|(pointer, run)| (field(learnt, pointer, run), run.descending)).collect();
     let id_comparison = id.map(|run| run.comparison.clone());
-    ListOrder {
-        keys,
-        id_descending: id.is_some_and(|run| run.descending),
-        id_comparison,
-        longest_tie: 0,
-        ordered_ties: 0,
-    }
+    ListOrder { keys, id_descending: id.is_some_and(|run| run.descending), id_comparison, ..ListOrder::default() }
 }
 
 fn note(learnt: &mut Learnt, explanation: &Explanation, rows: usize) {

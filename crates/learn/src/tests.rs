@@ -412,6 +412,23 @@ fn a_list_that_grows_with_each_request_has_its_pages() {
     assert_eq!(outcome.learnt.place, Some(PlaceForm::Page { slot: query("p"), first: 1 }), "{}", outcome.text);
 }
 
+/// Each line of the route says what it is for, but for those whose names do, and the evidence comes after the configuration.
+#[test]
+fn a_learnt_route_is_understood_without_a_page() {
+    let text = learn(by_offset(rows(300))).text;
+    let route = text.lines().skip_while(|line| *line != "[routes.items]").skip(1).take_while(|line| !line.is_empty());
+    let lines: Vec<&str> = route.collect();
+    let bare: Vec<&str> = (0..lines.len())
+        .filter(|at| {
+            !lines[*at].starts_with('#') && !at.checked_sub(1).is_some_and(|before| lines[before].starts_with('#'))
+        })
+        .map(|at| lines[at].split(' ').next().unwrap())
+        .collect();
+    assert_eq!(bare, ["path", "upstream"], "{text}");
+    let evidence = text.find("# What was found").unwrap();
+    assert!(!text[evidence..].lines().any(|line| !line.is_empty() && !line.starts_with('#')), "{text}");
+}
+
 #[test]
 fn a_learnt_configuration_avoids_the_port_of_its_upstream() {
     let learnt = learn(by_offset(rows(300))).learnt;

@@ -473,9 +473,8 @@ fn terms_text(terms: &[SortTerm]) -> String {
 }
 
 /// Describes the cost of pages up to the largest size, in upstream requests, and the `rows` that the upstream gives for
-/// a page of the default size. `run` has the length of the longest tie run
-/// that a page of the default limit can cross, and the number of requests that this page takes; `of_largest` has both
-/// for pages of the largest limit.
+/// a page of the default size. `run` has the length of the longest tie run that a page of the default limit can cross,
+/// and the number of requests that this page takes; `of_largest` has both for pages of the largest limit.
 fn cost(
     list: &ListSettings,
     promise: &Guarantee,

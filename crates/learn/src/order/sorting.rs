@@ -632,13 +632,7 @@ fn ties_run(learnt: &Learnt, seen: &SeenAnswer, pointer: &str, id: &str) -> Opti
 /// Chooses the order by the id, if the list's own order is not known and the upstream can sort by the id.
 fn choose_order(learnt: &mut Learnt, form: &SortGrammar) {
     if learnt.order.is_none() && form.fields.iter().any(|name| name == "id") {
-        learnt.order = Some(ListOrder {
-            keys: Vec::new(),
-            id_descending: false,
-            id_comparison: None,
-            longest_tie: 0,
-            ordered_ties: 0,
-        });
+        learnt.order = Some(ListOrder::default());
         let evidence = "the list's own order is not known, and it can be sorted by the id";
         learnt.note(Certainty::Shown, "order", "the id, asked for", evidence);
     }

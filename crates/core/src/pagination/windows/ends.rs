@@ -51,7 +51,6 @@ use crate::pagination::{
     window::Slice,
 };
 
-pub(super) use cuts::CutAnswer;
 pub(super) use facts::SeenAnswers;
 pub(in crate::pagination) use facts::{MoreClaims, Witnesses};
 
@@ -256,8 +255,7 @@ impl KeyReader<'_> {
     /// Judges an end. If an item is beyond, the answers so far say nothing about the end after it. Test:
     /// `no_end_contradicts_a_flag_that_spoke_beside_its_last_item`.
     async fn verdict_on(&mut self, end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
-        let (doubt, last) = (self.doubted(&end, MoreClaims::default()), end.last.clone());
-        let passed = end.passed;
+        let (doubt, last, passed) = (self.doubted(&end, MoreClaims::default()), end.last.clone(), end.passed);
         let verdict = self.look_for_items_beyond(end).await?;
         // A count of the items that the walk has passed would be higher if the answer was cut.
         let is_counted = passed.is_some() && self.seen.newest_total().map(|total| total.value) == passed;

@@ -2,7 +2,7 @@
 //!
 //! The slices are used only if every slice that was read twice is unchanged. Such a page is at most `checked`.
 
-use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, confirm::Short, ends::CutAnswer, look_at};
+use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Witness, confirm::Short, look_at};
 use crate::pagination::{
     direction::{Side, Way},
     judge::draft::Progress,
@@ -107,11 +107,8 @@ impl KeyReader<'_> {
             }
         }
         let views = between.iter().copied().zip(middle.iter().flatten()).chain(twice.iter().copied().zip(&agains));
-        let cut = self.cut_answers(views.clone());
-        for CutAnswer { slice, count, last, first } in cut {
-            if self.is_cut(slice, count, &last, Some(&first)).await? {
-                return self.read_in_smaller_slices(count, slice.size().0 as usize);
-            }
+        if let Some(turn) = self.read_on_if_cut(views.clone().collect()).await? {
+            return Ok(turn);
         }
         let shortness = |(slice, view): (Slice, &Evidence)| Short::of(view, slice);
         let short_first = views.clone().min_by_key(|(slice, _)| slice.begins()).and_then(shortness);

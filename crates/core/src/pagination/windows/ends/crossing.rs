@@ -167,28 +167,16 @@ impl KeyReader<'_> {
                 return Ok(KeyTurn::Window);
             }
         }
-        // The near side of a page that is read backward is the later one.
-        let (slice, count) = match way {
-            Way::Forward => (asked.slice, again.items.len()),
-            Way::Backward => (far_asked.slice, far.len()),
-        };
-        let (near_last, near_first) = (again.items.len().checked_sub(1), (!again.items.is_empty()).then_some(0));
-        let far_edge = |place: Option<usize>| far.anchor(&order, place?);
-        let near_edge = |place: Option<usize>| again.anchor(&order, place?);
-        let (before, after) = match way {
-            Way::Forward => (near_edge(near_last), far_edge(Some(0).filter(|_| !far.is_empty()))),
-            Way::Backward => (far_edge(far.len().checked_sub(1)), near_edge(near_first)),
-        };
+        let Ok(again) = self.view(again, asked) else { return Ok(KeyTurn::Window) };
         if far_asked.flipped.is_none()
-            && let Some((before, after)) = before.zip(after)
-            && self.is_cut(slice, count, &before, Some(&after)).await?
+            && let Some(turn) = self.read_on_if_cut(vec![(asked.slice, &again), (far_asked.slice, &far)]).await?
         {
-            return self.read_in_smaller_slices(count, slice.size().0 as usize);
+            return Ok(turn);
         }
-        let joined = self.view(again, asked).and_then(|again| match way {
+        let joined = match way {
             Way::Forward => Evidence::across(again, far, &order),
             Way::Backward => Evidence::across(far, again, &order),
-        });
+        };
         match joined {
             Ok(joined) if way == Way::Forward => Ok(look_at(asked, joined, Witness::Same)),
             Ok(joined) => Ok(look_at(far_asked, joined, Witness::Same)),

@@ -8,45 +8,43 @@ use std::{cmp::Ordering, sync::Arc};
 
 use super::{KeyHalt, KeyNext, KeyReader, KeyTurn};
 use crate::pagination::{
-    answer::Answer,
-    judge::{draft::Ground, evidence::Evidence},
+    judge::{
+        draft::Ground,
+        evidence::{Evidence, loose_at},
+    },
     plan,
     position::Anchor,
     rows,
     window::Slice,
 };
 
-/// An answer with fewer items than were requested, before a slice with more.
-#[derive(Debug)]
-pub(in crate::pagination::windows) struct CutAnswer {
-    pub(in crate::pagination::windows) slice: Slice,
-    pub(in crate::pagination::windows) count: usize,
-    pub(in crate::pagination::windows) last: Anchor,
-    /// The first item of the slice after it.
-    pub(in crate::pagination::windows) first: Anchor,
-}
-
 impl KeyReader<'_> {
-    /// Returns the answers of neighbouring slices that may be cut.
-    pub(in crate::pagination::windows) fn cut_answers<'v>(
-        &self,
-        views: impl Iterator<Item = (Slice, &'v Evidence)>,
-    ) -> Vec<CutAnswer> {
-        let order = &self.request.order;
-        let mut views: Vec<(Slice, &Evidence)> = views.filter(|(_, view)| !view.is_empty()).collect();
-        views.sort_by_key(|(slice, _)| slice.begins());
-        let pairs = views.windows(2).filter_map(|pair| {
-            let [(slice, view), (_, later)] = pair else { return None };
-            let count = view.len();
-            let last = view.anchor(order, count.checked_sub(1)?).filter(|_| count < slice.size().0 as usize)?;
-            Some(CutAnswer { slice: *slice, count, last, first: later.anchor(order, 0)? })
-        });
-        pairs.collect()
+    /// Returns the turn that reads on in smaller slices, if one of these answers was cut before the one after it; `None`
+    /// if none was.
+    pub(in crate::pagination::windows) async fn read_on_if_cut(
+        &mut self,
+        mut answers: Vec<(Slice, &Evidence)>,
+    ) -> Result<Option<KeyTurn>, KeyHalt> {
+        answers.retain(|(_, view)| !view.is_empty());
+        answers.sort_by_key(|(slice, _)| slice.begins());
+        for pair in answers.windows(2) {
+            let [(slice, view), (next, later)] = pair else { continue };
+            let (order, count) = (Arc::clone(&self.request.order), view.len());
+            // No row is between answers that overlap, or follow one another.
+            if slice.begins().0.saturating_add(count as u64) >= next.begins().0 {
+                continue;
+            }
+            let Some((last, first)) = view.anchor(&order, count - 1).zip(later.anchor(&order, 0)) else { continue };
+            if self.is_cut(*slice, count, &last, Some(&first)).await? {
+                return self.read_in_smaller_slices(count, slice.size().0 as usize).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Returns whether an answer with `count` items was cut: whether the row after those received shows an item after
     /// `last`, and before `first` if there is one.
-    pub(in crate::pagination::windows) async fn is_cut(
+    pub(super) async fn is_cut(
         &mut self,
         slice: Slice,
         count: usize,
@@ -64,17 +62,20 @@ impl KeyReader<'_> {
             return Ok(false);
         }
         let Some((_, alone)) = self.look(row).await? else { return Ok(false) };
-        let order = Arc::clone(&self.request.order);
-        let stands = |answer: &Answer, item: usize, other: &Anchor| rows::relate(answer, &order, item, other);
+        // Ties in any order say nothing: the row may be one of a run that the answer shows in another sequence.
+        let order = &self.request.order;
+        let stands = |item: usize, other: &Anchor| {
+            let relation = rows::relate(&alone, order, item, other)?;
+            Some(if loose_at(order, other) { relation.strong } else { relation.whole })
+        };
         Ok((0..alone.items.len()).any(|item| {
-            let is_after = stands(&alone, item, last).is_some_and(|relation| relation.whole.is_gt());
-            let is_before = |first| stands(&alone, item, first).is_some_and(|it| it.whole == Ordering::Less);
-            is_after && first.is_none_or(is_before)
+            let is_before = |first| stands(item, first) == Some(Ordering::Less);
+            stands(item, last) == Some(Ordering::Greater) && first.is_none_or(is_before)
         }))
     }
 
     /// Reads on after an answer with `count` items of `asked` was cut, in slices that are no larger.
-    pub(in crate::pagination::windows) fn read_in_smaller_slices(&mut self, count: usize, asked: usize) -> KeyNext {
+    pub(super) fn read_in_smaller_slices(&mut self, count: usize, asked: usize) -> KeyNext {
         // A whole answer beside the rows that are missing says nothing about the size at which they come.
         let cap = u32::try_from(if count < asked { count } else { count / 2 }).unwrap_or(u32::MAX);
         self.asker.ledger.fell_to(cap);
