@@ -133,6 +133,8 @@ test: build-needs
 	wait $$installs
 	@$(MAKE) --no-print-directory site-check
 	tests/all.sh
+	@# The packages of these gateways are Debian's.
+	@if command -v apt-get >/dev/null; then $(MAKE) --no-print-directory gateways-check; fi
 
 .PHONY: docs
 docs: site build-needs
@@ -317,7 +319,7 @@ profile: build-needs profile-needs
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs redis-needs
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/express.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/guides.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed $(TEST_ENV)/live.installed $(TEST_ENV)/mcp.installed $(TEST_ENV)/s3s-fs-$(S3S_FS_VERSION).installed | postgres-needs redis-needs systemd-needs jq-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/express.installed $(TEST_ENV)/walkers.installed $(TEST_ENV)/guides.installed $(TEST_ENV)/browser.installed $(TEST_ENV)/promtool.installed $(TEST_ENV)/deploy.installed $(TEST_ENV)/sdk.installed $(TEST_ENV)/webhooks.installed $(TEST_ENV)/graphql.installed $(TEST_ENV)/live.installed $(TEST_ENV)/mcp.installed $(TEST_ENV)/s3s-fs-$(S3S_FS_VERSION).installed $(if $(shell command -v apt-get),$(TEST_ENV)/gateways.installed) | postgres-needs redis-needs systemd-needs jq-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -443,6 +445,7 @@ $(TEST_ENV)/gateways.installed:
 	command -v apt-get >/dev/null || { echo "gateways-check needs the packages of Debian" >&2; exit 1; }
 	rm -rf "$(TEST_ENV)/gateways"
 	mkdir -p "$(TEST_ENV)/gateways"
+	@apt-cache show caddy >/dev/null 2>&1 || { root=; [ "$$(id -u)" = 0 ] || root=sudo; $$root apt-get update -qq </dev/null; }
 	cd "$(TEST_ENV)/gateways" && apt-get download -qq nginx caddy haproxy liblua5.3-0 libopentracing-c-wrapper0 \
 		libopentracing1 2>/dev/null
 	cd "$(TEST_ENV)/gateways" && for package in *.deb; do dpkg-deb --extract "$$package" .; done && rm *.deb

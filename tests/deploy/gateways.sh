@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../.."
 cursorgate=$(realpath "$1") packages=$(realpath "$2") page=docs/behind-your-gateway.md
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
-export LD_LIBRARY_PATH="$packages/usr/lib/x86_64-linux-gnu"
+LD_LIBRARY_PATH=$(echo "$packages"/usr/lib/*-linux-gnu)
+export LD_LIBRARY_PATH
 
 # Prints the block of the page whose first line begins with the given text.
 block() {
