@@ -185,34 +185,25 @@ async fn unfilled(session: &Session, learnt: &Learnt, count: usize) -> Result<Op
 /// Replaces the finding on the cap, because items follow an answer that was taken for the whole list. Test:
 /// `a_cap_beside_a_total_of_the_page_is_learnt_of_a_list_by_its_last_item`.
 pub(super) fn note_followed(learnt: &mut Learnt, widest: &Widest) {
-    let (Some(form), Some(asked)) = (&learnt.size, widest.asked) else { return };
-    let name = form.slot.name().to_owned();
-    learnt.withdraw("largest size");
-    note_cap(
-        learnt,
-        &name,
-        asked,
-        &Widest { is_all: false, seen: Rc::clone(&widest.seen), unfilled: None, ..*widest },
-        &[],
-    );
+    note_cap_again(learnt, widest, false);
 }
 
 /// Replaces the finding on the cap, because nothing follows an answer that was taken for a part. Test:
 /// `a_first_answer_that_lacks_rows_does_not_set_the_cap_of_a_list_by_token`.
 pub(super) fn note_whole(learnt: &mut Learnt, widest: &Widest) {
-    let (Some(form), Some(asked)) = (&learnt.size, widest.asked) else { return };
-    if widest.is_all || u32::try_from(widest.count).is_ok_and(|count| count >= asked) || !form.choices.is_empty() {
-        return;
+    let Some(form) = &learnt.size else { return };
+    let is_filled = widest.asked.is_some_and(|asked| u32::try_from(widest.count).is_ok_and(|count| count >= asked));
+    if !widest.is_all && !is_filled && form.choices.is_empty() {
+        note_cap_again(learnt, widest, true);
     }
+}
+
+fn note_cap_again(learnt: &mut Learnt, widest: &Widest, is_all: bool) {
+    let (Some(form), Some(asked)) = (&learnt.size, widest.asked) else { return };
     let name = form.slot.name().to_owned();
     learnt.withdraw("largest size");
-    note_cap(
-        learnt,
-        &name,
-        asked,
-        &Widest { is_all: true, seen: Rc::clone(&widest.seen), unfilled: None, ..*widest },
-        &[],
-    );
+    let widest = Widest { is_all, seen: Rc::clone(&widest.seen), unfilled: None, ..*widest };
+    note_cap(learnt, &name, asked, &widest, &[]);
 }
 
 /// Raises the cap to the number of items of a later answer to a request for as many: the first answer lacks rows. Test:

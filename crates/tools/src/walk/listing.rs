@@ -56,9 +56,8 @@ enum ListingStage {
     FarBeyond,
     /// A window behind the end, at the distance of [`BEHIND`] with this index.
     Behind(usize),
-    /// One of the last rows of a window, alone: the index of the window among [`ROWS`], and the number of rows before
-    /// its last one that were without an item.
-    WindowRow(u64, u64),
+    /// One of the last rows of one of [`ROWS`] windows, alone.
+    WindowRow,
     /// The row that the total calls the last, alone.
     LastRow,
 }
@@ -80,8 +79,10 @@ pub struct ListingPager<'d> {
     idle: u32,
     /// The places, as indices of items, that were looked at beyond an end.
     looked_at: HashSet<u64>,
-    /// The windows of which a row near the end came alone and was known, and the rows that were passed in the next one.
-    windows: (u64, u64),
+    /// The number of windows of which a row near the end came alone and was known.
+    windows_shown: u64,
+    /// The rows at the end of the next window that were requested alone, and are left out.
+    rows_passed: u64,
     end: ListingEnd,
 }
 
@@ -98,7 +99,8 @@ impl<'d> ListingPager<'d> {
             most: 1,
             idle: 0,
             looked_at: HashSet::new(),
-            windows: (0, 0),
+            windows_shown: 0,
+            rows_passed: 0,
             end: ListingEnd::default(),
         }
     }
@@ -213,11 +215,11 @@ impl<'d> ListingPager<'d> {
             if self.stage == ListingStage::FarBeyond {
                 self.end.far = Some(witness.clone());
             }
-            if let ListingStage::WindowRow(window, passed) = self.stage {
+            if self.stage == ListingStage::WindowRow {
                 match witness.items {
-                    0 => self.windows.1 = passed + 1,
+                    0 => self.rows_passed += 1,
                     _ if has_new => {}
-                    _ => self.windows = (window + 1, 0),
+                    _ => self.pass_window(),
                 }
             }
             if self.stage == ListingStage::LastRow {
@@ -227,7 +229,7 @@ impl<'d> ListingPager<'d> {
             // The items between have to be read too, so the listing goes on where it had ended.
             let next = if has_new {
                 // A new row of a window that was read shows that windows lack items, and no other window has them.
-                let is_lacking = matches!(self.stage, ListingStage::WindowRow(..));
+                let is_lacking = self.stage == ListingStage::WindowRow;
                 if self.stage == ListingStage::FarBeyond {
                     self.end.far = None;
                 }
@@ -319,7 +321,7 @@ impl<'d> ListingPager<'d> {
             ListingStage::LastPlace => self.look_far().or_else(|| self.look_behind(0)),
             ListingStage::FarBeyond => self.look_behind(0),
             ListingStage::Behind(index) => self.look_behind(index + 1),
-            ListingStage::WindowRow(..) => self.look_at_last_row(),
+            ListingStage::WindowRow => self.look_at_last_row(),
             ListingStage::Reading | ListingStage::Crossing(_) | ListingStage::LastRow => None,
         }
     }
@@ -362,7 +364,7 @@ impl<'d> ListingPager<'d> {
             return None;
         }
         let is_whole = paging.family == Family::Offset || self.most >= u64::from(self.direct.size);
-        if !is_whole && self.windows.0 < ROWS {
+        if !is_whole && self.windows_shown < ROWS {
             return self.look_at_window_row(total);
         }
         let place = WalkPlace::Row(total - 1);
@@ -377,7 +379,7 @@ impl<'d> ListingPager<'d> {
     /// the window shorter. Returns `None` if the row before was new, or if all rows of a window are left out.
     fn look_at_window_row(&mut self, total: u64) -> Option<WalkPlace> {
         let size = u64::from(self.direct.size);
-        let (window, passed) = self.windows;
+        let (window, passed) = (self.windows_shown, self.rows_passed);
         let full = total / size;
         if full == 0 || passed >= size {
             return None;
@@ -386,12 +388,17 @@ impl<'d> ListingPager<'d> {
         let row = number * size + size - 1 - passed;
         // Few windows have the same row.
         if !self.looked_at.insert(row) && passed == 0 && window > 0 {
-            self.windows = (window + 1, 0);
+            self.pass_window();
             return self.look_at_last_row();
         }
         let place = WalkPlace::Row(row);
         self.direct.ask(&place).ok()?;
-        self.stage = ListingStage::WindowRow(window, passed);
+        self.stage = ListingStage::WindowRow;
         Some(place)
+    }
+
+    fn pass_window(&mut self) {
+        self.windows_shown += 1;
+        self.rows_passed = 0;
     }
 }
