@@ -64,22 +64,13 @@ impl ProbeSender {
     async fn ask(&self, request: &ProbeRequest) -> Result<ProbeAnswer, String> {
         let body = request.body.clone().unwrap_or_default();
         let head = self.head(request, body.len()).map_err(|error| format!("the request can't be written: {error}"))?;
-        let (held, asked, timeouts) = (self.memory.share(), AskedPeer::default(), self.upstream.timeouts);
-        let began = clock::instant();
-        let bounds = Bounds {
-            timeouts,
-            whole: timeouts.whole,
-            answer_size: ANSWER,
-            held: &held,
-            now: began,
-            unix_seconds: clock::unix_seconds(),
-            asked: &asked,
-        };
+        let (held, asked) = (self.memory.share(), AskedPeer::default());
+        let bounds = Bounds::from_now(self.upstream.timeouts, ANSWER, &held, &asked);
         // `false` permits no retries: the prober counts every request that it sends.
         let visit = self.upstream.visit(&HeaderMap::new(), &request.path, false);
         let fetched = self.fetcher.fetch(&visit, &head, body.as_bytes(), bounds).await;
         let fetched = fetched.map_err(|error| error.to_string())?;
-        let elapsed = clock::instant() - began;
+        let elapsed = clock::instant() - bounds.now;
         Ok(ProbeAnswer { status: fetched.status.as_u16(), headers: fetched.headers, body: fetched.body, elapsed })
     }
 

@@ -57,16 +57,8 @@ async fn read(keys: &TokenKeys, snapshot: &Snapshot, fetcher: &Fetcher) -> Resul
         Ok(head)
     };
     let head = head().map_err(|error| error.to_string())?;
-    let (held, asked, timeouts) = (snapshot.memory.share(), AskedPeer::default(), upstream.timeouts);
-    let bounds = Bounds {
-        timeouts,
-        whole: timeouts.whole,
-        answer_size: LARGEST,
-        held: &held,
-        now: clock::instant(),
-        unix_seconds: clock::unix_seconds(),
-        asked: &asked,
-    };
+    let (held, asked) = (snapshot.memory.share(), AskedPeer::default());
+    let bounds = Bounds::from_now(upstream.timeouts, LARGEST, &held, &asked);
     let visit = upstream.visit(&HeaderMap::new(), &keys.target, true);
     let fetched = fetcher.fetch(&visit, &head, b"", bounds).await.map_err(|error| error.to_string())?;
     match fetched.status.as_u16() {

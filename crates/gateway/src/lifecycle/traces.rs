@@ -1,11 +1,7 @@
 //! The export of traces: OTLP over HTTP, in batches, by a separate thread. The connections are those of an upstream
 //! that the configuration names. A collector can therefore have the TLS, headers, timeouts and peers of any upstream.
 
-use std::{
-    sync::Arc,
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -206,17 +202,7 @@ impl HttpClient for CollectorClient {
             sent.insert_header(name.clone(), value.clone())?;
         }
         let (held, asked) = (snapshot.memory.share(), AskedPeer::default());
-        let now: Instant = clock::instant();
-        let timeouts = upstream.timeouts;
-        let bounds = Bounds {
-            timeouts,
-            whole: timeouts.whole,
-            answer_size: ANSWER,
-            held: &held,
-            now,
-            unix_seconds: clock::unix_seconds(),
-            asked: &asked,
-        };
+        let bounds = Bounds::from_now(upstream.timeouts, ANSWER, &held, &asked);
         // The request isn't retried, because a collector may have accepted the spans although its answer failed.
         let visit = upstream.visit(&head.headers, &path, false);
         let fetched = self.fetcher.fetch(&visit, &sent, &body, bounds).await?;

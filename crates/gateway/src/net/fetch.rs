@@ -21,6 +21,7 @@ use super::{
     memory::MemoryShare,
     peers::{peer::Peer, retry::Flaw, visit::Visit},
 };
+use crate::runtime::clock;
 use cursorgate_config::settings::Timeouts;
 use cursorgate_translate::upstream::request::headers::retry_after_seconds;
 
@@ -60,6 +61,15 @@ pub struct Bounds<'a> {
     pub unix_seconds: u64,
     /// The place where the fetch notes the peer that it sends its request to.
     pub asked: &'a AskedPeer,
+}
+
+impl<'a> Bounds<'a> {
+    /// Returns the limits of a request of the gateway's own, which starts now and has the upstream's whole time.
+    #[must_use]
+    pub fn from_now(timeouts: Timeouts, answer_size: usize, held: &'a MemoryShare, asked: &'a AskedPeer) -> Self {
+        let (now, unix_seconds) = (clock::instant(), clock::unix_seconds());
+        Self { timeouts, whole: timeouts.whole, answer_size, held, now, unix_seconds, asked }
+    }
 }
 
 /// The peer to which the last request was sent, even if that request failed.

@@ -85,10 +85,11 @@ async fn request(
 ) -> IdentityAnswer {
     let upstream = &source.upstream;
     let Ok(mut head) = head(source, headers) else { return IdentityAnswer::Unknown };
-    let timeouts = upstream.timeouts;
     let address = whose(outcome.client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     let client = LimitedClient { headers, address, known: None };
-    let Ok(_slot) = upstream.slots.take(client, timeouts.whole).await else { return IdentityAnswer::Unanswered };
+    let Ok(_slot) = upstream.slots.take(client, upstream.timeouts.whole).await else {
+        return IdentityAnswer::Unanswered;
+    };
     let (held, peer) = (snapshot.memory.share(), AskedPeer::default());
     let (path, query) = source.target.split_once('?').unwrap_or((&source.target, ""));
     let target = CallTarget {
@@ -105,15 +106,7 @@ async fn request(
         // A header fails only if there are too many, and then the upstream gets no trace.
         let _ = head.insert_header(TRACEPARENT, traceparent);
     }
-    let bounds = Bounds {
-        timeouts,
-        whole: timeouts.whole,
-        answer_size: ANSWER,
-        held: &held,
-        now: clock::instant(),
-        unix_seconds: clock::unix_seconds(),
-        asked: &peer,
-    };
+    let bounds = Bounds::from_now(upstream.timeouts, ANSWER, &held, &peer);
     let visit = upstream.visit(&head.headers, path, true);
     match gateway.fetcher.fetch(&visit, &head, b"", bounds).await {
         Ok(fetched) => {

@@ -255,16 +255,7 @@ impl HttpService for UpstreamClient {
             sent.insert_header(name.clone(), value.clone()).map_err(failed)?;
         }
         let (held, asked) = (snapshot.memory.share(), AskedPeer::default());
-        let timeouts = upstream.timeouts;
-        let bounds = Bounds {
-            timeouts,
-            whole: timeouts.whole,
-            answer_size: ANSWER,
-            held: &held,
-            now: clock::instant(),
-            unix_seconds: clock::unix_seconds(),
-            asked: &asked,
-        };
+        let bounds = Bounds::from_now(upstream.timeouts, ANSWER, &held, &asked);
         // A request of these can be sent again: each object has a name of its own.
         let visit = upstream.visit(&head.headers, path, true);
         let fetched = gateway.fetcher.fetch(&visit, &sent, &body, bounds).await.map_err(failed)?;
