@@ -40,7 +40,7 @@ impl Report {
         self.anchored.merge(other.anchored);
         self.misdeclared.merge(other.misdeclared);
         self.cached.merge(other.cached);
-        self.ends.merge(&other.ends);
+        self.ends.merge(other.ends);
         for (promise, seeds) in other.broken {
             self.broken.entry(promise).or_default().extend(seeds);
         }

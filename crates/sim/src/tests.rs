@@ -21,8 +21,8 @@ const WALKS_OF_FAMILY: u64 = 20_000;
 /// The number of walks with caches. Such a walk has several clients, and about as many pages as ten other walks.
 const WALKS_WITH_CACHES: u64 = 6_000;
 
-/// The number of walks of lists whose end is hard to tell: five of each kind of world.
-const WALKS_OF_ENDS: u64 = 10_000;
+/// The number of walks of lists whose end is hard to tell: five of each kind of world or more.
+const WALKS_OF_ENDS: u64 = 15_000;
 
 /// The mark in every binary whose core has rules that can be switched off. `tests/end_to_end` looks for it in the
 /// binary that is shipped.

@@ -99,6 +99,8 @@ pub(super) struct List {
     pub(super) totals: bool,
     /// The ids of the rows that the endpoint leaves out after the limit is applied.
     pub(super) left_out: HashSet<String>,
+    /// The number of rows that an answer has room for, from the place of its first row in the whole list.
+    pub(super) room: fn(usize) -> usize,
     /// The flag of more items, from whether more rows follow.
     pub(super) more: fn(bool) -> Option<bool>,
     /// True if the endpoint ignores filters.
@@ -172,6 +174,7 @@ impl List {
             cap: 100,
             totals: true,
             left_out: HashSet::new(),
+            room: |_| usize::MAX,
             more: |_| None,
             ignores: false,
             shift: 0,
@@ -307,8 +310,11 @@ impl List {
             Slice::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
         };
         let total = self.totals.then_some(Total { value: rows.len() as u64, exact: true });
-        let wanted = rows.iter().skip(usize::try_from(begins).unwrap()).take(size as usize);
-        let more = (self.more)(begins.saturating_add(u64::from(size)) < rows.len() as u64);
+        let first = rows.get(usize::try_from(begins).unwrap());
+        let place = first.and_then(|first| self.rows.iter().position(|row| row.id() == first.id()));
+        let size = (size as usize).min(place.map_or(usize::MAX, self.room));
+        let wanted = rows.iter().skip(usize::try_from(begins).unwrap()).take(size);
+        let more = (self.more)(begins.saturating_add(size as u64) < rows.len() as u64);
         Answer { total, more, ..answer(wanted.filter(|row| !self.left_out.contains(row.id()))) }
     }
 

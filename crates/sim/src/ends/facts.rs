@@ -19,6 +19,9 @@ pub(crate) enum Total {
     RowsOrZero,
     /// The number of visible rows, and 0 past the end.
     VisibleOrZero,
+    /// The number of visible rows of the whole list, beside a filtered answer too. All other totals count the rows that
+    /// pass the filter.
+    List,
 }
 
 /// The statement of an answer whether more items follow.
@@ -84,7 +87,24 @@ const fn named(name: &'static str, facts: Facts) -> Named {
     Named { name, facts }
 }
 
-/// The statements of the upstreams that are walked.
+/// The statements of upstreams that filter, or cut their answers.
+pub(crate) const OTHER_FACTS: [Named; 13] = [
+    named("bare", Facts::BARE),
+    named("Tvis", Facts::total(Total::Visible)),
+    named("Tlist", Facts::total(Total::List)),
+    named("Trows", Facts::total(Total::Rows)),
+    named("Thigh", Facts::total(Total::High)),
+    named("Tlow", Facts::total(Total::Low)),
+    named("Tpage", Facts::total(Total::Page)),
+    named("flag", Facts::flag(Flag::Right)),
+    named("frows", Facts::flag(Flag::Rows)),
+    named("ftrue", Facts::flag(Flag::Always)),
+    named("ffalse", Facts::flag(Flag::Never)),
+    named("ffull", Facts::flag(Flag::Full)),
+    named("Tvis+flag", Facts { total: Some(Total::Visible), flag: Some(Flag::Right), past: Past::Empty }),
+];
+
+/// The statements of the other upstreams.
 pub(crate) const FACTS: [Named; 21] = [
     named("bare", Facts::BARE),
     named("Tvis", Facts::total(Total::Visible)),

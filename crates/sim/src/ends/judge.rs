@@ -34,7 +34,7 @@ pub(crate) enum Ended {
 pub(crate) struct Evidence {
     /// An answer has an item beyond the last delivered one.
     pub(crate) items: bool,
-    /// A total is larger than the number of delivered items.
+    /// A total is larger than the number of delivered items, of those that it counts.
     pub(crate) total: bool,
     /// A flag says that more items follow.
     pub(crate) flag: bool,
@@ -44,11 +44,13 @@ impl Evidence {
     /// Collects what the answers of the last page say against an end after these items.
     pub(crate) fn of(said: &[Said], ids: &[u64]) -> Self {
         let last = ids.iter().max();
-        let count = ids.len() as u64;
+        let is_more = |answer: &Said| answer.total.is_some_and(|total| total > answer.counted(ids));
+        // Beside a flipped answer, more items are items before its last one.
+        let says_more = |answer: &Said| !answer.flipped && answer.more == Some(true);
         Self {
             items: said.iter().flat_map(|answer| &answer.ids).any(|id| last.is_none_or(|last| id > last)),
-            total: said.iter().any(|answer| answer.total.is_some_and(|total| total > count)),
-            flag: said.iter().any(|answer| answer.more == Some(true)),
+            total: said.iter().any(is_more),
+            flag: said.iter().any(says_more),
         }
     }
 
@@ -131,7 +133,9 @@ mod tests {
 
     #[test]
     fn an_end_is_contradicted_by_an_item_a_larger_total_or_a_flag() {
-        let of = |ids: &[u64], total, more| Evidence::of(&[Said { ids: ids.to_vec(), total, more }], &[1, 3]);
+        let of = |ids: &[u64], total, more| {
+            Evidence::of(&[Said { ids: ids.to_vec(), total, more, ..Said::default() }], &[1, 3])
+        };
         assert!(!of(&[1, 3], Some(2), Some(false)).is_any());
         assert!(of(&[4], None, None).items);
         assert!(of(&[], Some(3), None).total);

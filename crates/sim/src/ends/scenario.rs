@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use crate::{
     dice::{Dice, mix},
-    ends::facts::{FACTS, Facts, Named},
+    ends::facts::{FACTS, Facts, Named, OTHER_FACTS, Total},
 };
 
 /// The way in which the upstream pages.
@@ -19,6 +19,17 @@ pub(crate) enum Mode {
     Page,
     /// By page number, in pages of [`FIXED`] rows.
     Fixed,
+    /// By filters with `>=` and `<=` on the id, in both orders.
+    Keyset,
+    /// By filters with `>` and `<` on the id, in both orders.
+    Exclusive,
+}
+
+impl Mode {
+    /// Returns whether the upstream can filter, and flip its order.
+    pub(crate) fn filters(self) -> bool {
+        matches!(self, Self::Keyset | Self::Exclusive)
+    }
 }
 
 /// The largest size that the upstream accepts, which the dialect declares.
@@ -44,6 +55,8 @@ pub(crate) enum Dropped {
     Window,
     /// No rows, but one answer in the middle of the walk is empty, and its total is 0.
     Lapse,
+    /// Up to two runs, each of up to three times the rows that a page and its neighbours need.
+    Windows,
 }
 
 impl Dropped {
@@ -68,12 +81,22 @@ impl Dropped {
             Self::ShortRun => "short",
             Self::Window => "window",
             Self::Lapse => "lapse",
+            Self::Windows => "windows",
         }
     }
 
     /// Returns whether each row is shown whenever its place is asked for. Then the dialect may say so.
     fn is_complete(self) -> bool {
         self == Self::Nothing
+    }
+
+    /// Returns for each of `count` rows whether it is visible, and the limit of the walk.
+    fn rows(self, dice: &mut Dice, count: u32) -> (Vec<bool>, u32) {
+        if self == Self::Windows {
+            let limit = self.limits(dice);
+            return (self.visible(dice, count, limit), limit);
+        }
+        (self.visible(dice, count, 0), self.limits(dice))
     }
 
     fn limits(self, dice: &mut Dice) -> u32 {
@@ -92,8 +115,8 @@ impl Dropped {
         }
     }
 
-    /// Returns for each of `count` rows whether it is visible.
-    fn visible(self, dice: &mut Dice, count: u32) -> Vec<bool> {
+    /// Returns for each of `count` rows whether it is visible in a walk with this limit.
+    fn visible(self, dice: &mut Dice, count: u32, limit: u32) -> Vec<bool> {
         let mut rows = vec![true; count as usize];
         let (runs, longest) = match self {
             Self::Percent(percent) => {
@@ -103,6 +126,7 @@ impl Dropped {
             Self::Runs => (1 + dice.below(2), 60),
             Self::LongRuns => (1 + dice.below(2), 300),
             Self::ShortRun => (1, 30),
+            Self::Windows => (1 + dice.below(2), 3 * (limit + 2)),
             Self::Nothing | Self::Window | Self::Lapse => return rows,
         };
         for _ in 0..if count < 3 { 0 } else { runs } {
@@ -111,6 +135,47 @@ impl Dropped {
             rows[from as usize..to.max(from) as usize].fill(false);
         }
         rows
+    }
+}
+
+/// The ways in which answers are cut, besides the largest size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cuts {
+    Never,
+    /// An answer that begins at one of the rows `from..to` has at most `most` rows. Rows are named by their places when
+    /// the walk began.
+    Rows {
+        from: u32,
+        to: u32,
+        most: u32,
+    },
+    /// An answer has as many rows as fit into so many bytes, and at least one.
+    Bytes(u32),
+}
+
+/// A kind of [`Cuts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cutting {
+    Never,
+    /// Answers have fewer rows from some place on.
+    Falls,
+    /// Answers have fewer rows from some place on, and as many as before from another place on.
+    Rises,
+    Bytes,
+}
+
+impl Cutting {
+    /// Draws the cuts of a list of `count` rows.
+    fn cuts(self, dice: &mut Dice, count: u32) -> Cuts {
+        let from = dice.below(count + 1);
+        // From one to three rows, no answer shows much of what is around an item.
+        let most = dice.pick(&[1, 2, 3, 5, 9, 30]);
+        match self {
+            Self::Never => Cuts::Never,
+            Self::Falls => Cuts::Rows { from, to: u32::MAX, most },
+            Self::Rises => Cuts::Rows { from, to: from + 1 + dice.below(60), most },
+            Self::Bytes => Cuts::Bytes(dice.pick(&[2_000, 5_000, 20_000])),
+        }
     }
 }
 
@@ -152,6 +217,7 @@ pub(crate) struct Scenario {
     pub(crate) window: Option<u32>,
     /// The number of the answer that is empty with a total of 0, counted from 0; `None` for no such answer.
     pub(crate) lapse: Option<u32>,
+    pub(crate) cuts: Cuts,
     /// The change before each answer; `None` for no change.
     pub(crate) plan: Vec<Option<Change>>,
     pub(crate) limit: u32,
@@ -165,13 +231,15 @@ impl Scenario {
         let cell = Cell::of(seed);
         let dice = &mut Dice::new(mix(seed, 0));
         let count = cell.dropped.count(dice);
-        let rows = cell.dropped.visible(dice, count);
-        let limit = cell.dropped.limits(dice);
+        let (rows, limit) = cell.dropped.rows(dice, count);
         let window = (cell.dropped == Dropped::Window).then(|| dice.pick(&[30, 100]));
         let lapse = (cell.dropped == Dropped::Lapse).then(|| 1 + dice.below(1 + count / limit));
         let ticks = if cell.changing { TICKS } else { 0 };
         let plan = (0..ticks).map(|_| dice.chance(10).then(|| Change::draw(dice))).collect();
-        Self { mode: cell.mode, declared: cell.declared, facts: cell.facts.facts, rows, window, lapse, plan, limit }
+        // A stream of its own, so worlds without cuts are drawn as they were before there were any.
+        let cuts = cell.cutting.cuts(&mut Dice::new(mix(seed, 1)), count);
+        let Cell { mode, declared, facts: Named { facts, .. }, .. } = *cell;
+        Self { mode, declared, facts, rows, window, lapse, cuts, plan, limit }
     }
 
     /// Returns whether the list does not change.
@@ -193,12 +261,17 @@ impl Change {
 pub(crate) struct Cell {
     pub(crate) mode: Mode,
     pub(crate) dropped: Dropped,
+    pub(crate) cutting: Cutting,
     pub(crate) facts: Named,
     pub(crate) declared: Declared,
     pub(crate) changing: bool,
 }
 
-static CELLS: LazyLock<Vec<Cell>> = LazyLock::new(Cell::every);
+/// All cells: first those of answers that are not cut, without filters, then the others.
+static CELLS: LazyLock<Vec<Cell>> = LazyLock::new(|| [Cell::plain(), Cell::others()].concat());
+
+/// The number of cells of answers that are not cut, without filters.
+static PLAIN: LazyLock<usize> = LazyLock::new(|| Cell::plain().len());
 
 impl Cell {
     /// Returns all cells. Their sequence decides what a seed means.
@@ -206,14 +279,15 @@ impl Cell {
         &CELLS
     }
 
-    fn every() -> Vec<Self> {
+    fn plain() -> Vec<Self> {
         let mut all = Vec::new();
         for mode in [Mode::Offset, Mode::Page, Mode::Fixed] {
             for dropped in Dropped::ALL {
                 for facts in FACTS {
                     for declared in [Declared::Nothing, Declared::Hidden, Declared::Complete] {
                         for changing in [false, true] {
-                            all.push(Self { mode, dropped, facts, declared, changing });
+                            let cutting = Cutting::Never;
+                            all.push(Self { mode, dropped, cutting, facts, declared, changing });
                         }
                     }
                 }
@@ -223,15 +297,44 @@ impl Cell {
         all
     }
 
-    /// Returns the cell of a seed's walk.
-    pub(crate) fn of(seed: u64) -> &'static Self {
-        let all = Self::all();
-        &all[(seed % all.len() as u64) as usize]
+    /// Returns the cells of answers that are cut, and of filters.
+    fn others() -> Vec<Self> {
+        let cuts = [Cutting::Falls, Cutting::Rises, Cutting::Bytes].map(|cutting| (Dropped::Nothing, cutting));
+        let gaps = [Dropped::Nothing, Dropped::Windows].map(|dropped| (dropped, Cutting::Never));
+        let kinds = |mode: Mode| cuts.into_iter().chain(gaps.into_iter().filter(move |_| mode.filters()));
+        let modes = [Mode::Offset, Mode::Page, Mode::Keyset, Mode::Exclusive];
+        let mut all = Vec::new();
+        for (mode, (dropped, cutting)) in modes.into_iter().flat_map(|mode| kinds(mode).map(move |kind| (mode, kind))) {
+            let suits = |facts: &&Named| mode.filters() || facts.facts.total != Some(Total::List);
+            for facts in OTHER_FACTS.iter().copied().filter(|facts| suits(&facts)) {
+                for changing in [false, true] {
+                    all.push(Self { mode, dropped, cutting, facts, declared: Declared::Nothing, changing });
+                }
+            }
+        }
+        all
     }
 
-    /// Returns the seed of a walk of the cell with this index.
-    pub(crate) fn seed(index: usize, walk: u64) -> u64 {
-        walk * Self::all().len() as u64 + index as u64
+    /// Returns the cells from which a seed chooses one by its remainder, and the index of the first of them. One seed in
+    /// three chooses among those with cuts or filters.
+    fn choices(seed: u64) -> (&'static [Self], usize) {
+        let (plain, others) = Self::all().split_at(*PLAIN);
+        // The other seeds keep the worlds that they had before there were cuts and filters.
+        if mix(seed, 2).is_multiple_of(3) { (others, plain.len()) } else { (plain, 0) }
+    }
+
+    /// Returns the cell of a seed's walk.
+    pub(crate) fn of(seed: u64) -> &'static Self {
+        let (cells, _) = Self::choices(seed);
+        &cells[(seed % cells.len() as u64) as usize]
+    }
+
+    /// Returns the seeds of the walks of the cell with this index.
+    pub(crate) fn seeds(index: usize) -> impl Iterator<Item = u64> {
+        let is_other = index >= *PLAIN;
+        let (first, count) = if is_other { (*PLAIN, Self::all().len() - *PLAIN) } else { (0, *PLAIN) };
+        let of_cells = (0_u64..).map(move |round| round * count as u64 + (index - first) as u64);
+        of_cells.filter(move |seed| Self::choices(*seed).1 == first)
     }
 
     /// Returns the name of the cell, a sequence of words.
@@ -240,6 +343,14 @@ impl Cell {
             Mode::Offset => "offset",
             Mode::Page => "page",
             Mode::Fixed => "fixed",
+            Mode::Keyset => "keyset",
+            Mode::Exclusive => "exclusive",
+        };
+        let cutting = match self.cutting {
+            Cutting::Never => "",
+            Cutting::Falls => " falls",
+            Cutting::Rises => " rises",
+            Cutting::Bytes => " bytes",
         };
         let declared = match self.declared {
             Declared::Nothing => "",
@@ -247,6 +358,6 @@ impl Cell {
             Declared::Complete => " complete",
         };
         let changing = if self.changing { " changing" } else { "" };
-        format!("{mode} {} {}{declared}{changing}", self.dropped.name(), self.facts.name)
+        format!("{mode} {}{cutting} {}{declared}{changing}", self.dropped.name(), self.facts.name)
     }
 }

@@ -98,7 +98,7 @@ fn print_ready(lines: &mut [Option<String>]) {
 /// Walks through the worlds of a cell.
 pub(crate) fn walks(index: usize, walks: u64) -> Figures {
     let mut figures = Figures::default();
-    for seed in (0..walks).map(|number| Cell::seed(index, number)) {
+    for seed in Cell::seeds(index).take(walks as usize) {
         match catch_unwind(AssertUnwindSafe(|| walk(&Scenario::from_seed(seed), false))) {
             Ok(outcome) => figures.add(seed, &outcome),
             Err(_) => println!("panic: ends:{seed}"),

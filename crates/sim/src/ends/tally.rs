@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::ends::{
-    bounds::{BOUNDS, Bound, Wrong},
-    judge::{Claim, Ended},
-    scenario::Cell,
-    walk::Outcome,
+use crate::{
+    ends::{
+        bounds::{BOUNDS, Bound, Wrong},
+        judge::{Claim, Ended},
+        kinds::KINDS,
+        scenario::Cell,
+        walk::Outcome,
+    },
+    world_kinds::WorldCounts,
 };
 
 /// The results of walks, with the least seed of each.
@@ -109,6 +113,7 @@ const LEAST_WALKS: u64 = 300;
 #[derive(Debug)]
 pub(crate) struct Tally {
     walks: u64,
+    met: WorldCounts,
     /// For each row of [`BOUNDS`], the number of walks to which it applies.
     rows: Vec<u64>,
     /// For each row, the number of walks with the fault, and the least seed of them.
@@ -117,7 +122,12 @@ pub(crate) struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { walks: 0, rows: vec![0; BOUNDS.len()], wrong: vec![(0, u64::MAX); BOUNDS.len()] }
+        Self {
+            walks: 0,
+            met: WorldCounts::default(),
+            rows: vec![0; BOUNDS.len()],
+            wrong: vec![(0, u64::MAX); BOUNDS.len()],
+        }
     }
 }
 
@@ -130,6 +140,7 @@ impl Tally {
     pub(crate) fn add(&mut self, seed: u64, outcome: &Outcome) -> Option<String> {
         let cell = Cell::of(seed);
         self.walks += 1;
+        self.met.add(KINDS, &outcome.met);
         for wrong in Wrong::ALL {
             self.rows[Bound::index(wrong, cell)] += 1;
         }
@@ -141,8 +152,9 @@ impl Tally {
         wrong.into_iter().find(|wrong| Bound::is_broken(*wrong, cell)).map(|wrong| wrong.name().to_owned())
     }
 
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.walks += other.walks;
+        self.met.merge(other.met);
         for (row, more) in self.rows.iter_mut().zip(&other.rows) {
             *row += more;
         }
@@ -163,7 +175,9 @@ impl Tally {
     /// Returns a message for each figure that is beyond its recorded bound.
     pub(crate) fn beyond(&self) -> Vec<String> {
         let beyond = self.figures().filter(|(bound, walks, _, share)| *walks >= LEAST_WALKS && *share > bound.most);
-        beyond.map(|(bound, walks, (times, seed), share)| said(bound, walks, times, seed, share)).collect()
+        let said = beyond.map(|(bound, walks, (times, seed), share)| said(bound, walks, times, seed, share));
+        let missed = if self.walks < LEAST_WALKS { Vec::new() } else { self.met.missed(KINDS, self.walks) };
+        said.chain(missed).collect()
     }
 }
 
@@ -175,7 +189,7 @@ fn said(bound: &Bound, walks: u64, times: u64, seed: u64, share: f64) -> String 
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "ends: {} walks", self.walks)?;
+        writeln!(out, "ends: {} walks\n{}", self.walks, self.met.table(KINDS, self.walks))?;
         self.figures().try_for_each(|(bound, walks, (times, seed), share)| {
             writeln!(out, "  {}", said(bound, walks, times, seed, share))
         })

@@ -2,11 +2,11 @@
 
 use super::{
     facts::{Facts, Flag, Past, Total},
-    scenario::{Change, Declared, Mode, Place, Scenario},
+    scenario::{Change, Cuts, Declared, Mode, Place, Scenario},
 };
 use crate::text::{record, words};
 
-words!(Mode { Offset = "offset", Page = "page", Fixed = "fixed" });
+words!(Mode { Offset = "offset", Page = "page", Fixed = "fixed", Keyset = "keyset", Exclusive = "exclusive" });
 words!(Declared { Nothing = "nothing", Hidden = "hidden", Complete = "complete" });
 words!(Total {
     Visible = "visible",
@@ -17,9 +17,11 @@ words!(Total {
     Page = "page",
     RowsOrZero = "rows-or-zero",
     VisibleOrZero = "visible-or-zero",
+    List = "list",
 });
 words!(Flag { Right = "right", Rows = "rows", Always = "always", Never = "never", Full = "full" });
 words!(Past { Empty = "empty", Status = "status", Repeat = "repeat", DeclaredRepeat = "declared-repeat", First = "first" });
+words!(Cuts { Never = "never", Rows { from, to, most } = "rows", Bytes(most) = "bytes" });
 words!(Place { Head = "head", Middle(number) = "middle", Tail = "tail" });
 words!(Change { Insert(place) = "insert", Delete(place) = "delete" });
 
@@ -33,8 +35,9 @@ record!(
         rows: Vec::new(),
         window: None,
         lapse: None,
+        cuts: Cuts::Never,
         plan: Vec::new(),
         limit: 20,
     },
-    { mode, declared, facts, rows, window, lapse, plan, limit }
+    { mode, declared, facts, rows, window, lapse, cuts, plan, limit }
 );

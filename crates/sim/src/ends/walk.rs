@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cursorgate_core::pagination::{
+    filter::{Comparisons, Filters},
     mark::{Mark, Marker},
     order::{Kind, Order, SortKey, Ties},
     page::{Level, Page},
@@ -17,6 +18,7 @@ use crate::{
     ends::{
         facts::{Flag, Past},
         judge::{Claim, Ended, Evidence, judge_back, judge_forward},
+        kinds::Met,
         scenario::{CAP, Declared, FIXED, Mode, Scenario},
         upstream::{Upstream, number, range},
     },
@@ -37,6 +39,7 @@ pub(crate) struct Outcome {
     pub(crate) last_requests: u64,
     pub(crate) changes: u64,
     pub(crate) at_rest: bool,
+    pub(crate) met: Met,
     pub(crate) story: Vec<String>,
 }
 
@@ -98,7 +101,8 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
         Stop::AtEnd(last) => {
             let forward = judge_forward(&walk.upstream.rows, &ids, last.claim);
             let may_turn = matches!(forward, Ended::Right(_) | Ended::FalseEnd(_)) && !ids.is_empty();
-            (forward, may_turn.then(|| walk.back(&ids, *last)))
+            let is_false_end = matches!(forward, Ended::FalseEnd(_));
+            (forward, may_turn.then(|| walk.back(&ids, *last, is_false_end)))
         }
         Stop::Refused(refusal) => (judge_forward_refused(&walk, &ids, &refusal), None),
         Stop::Endless => (Ended::Endless, None),
@@ -113,6 +117,7 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
         last_requests,
         changes: walk.upstream.changes,
         at_rest: scenario.is_at_rest(),
+        met: walk.upstream.met,
         story: walk.upstream.story.unwrap_or_default(),
     }
 }
@@ -127,14 +132,18 @@ fn judge_forward_refused(walk: &Walk<'_>, ids: &[u64], refusal: &Refusal) -> End
 
 impl Walk<'_> {
     /// Walks back from the last page, whose items end with the last of `ids`.
-    fn back(&mut self, ids: &[u64], last: Got) -> Ended {
+    fn back(&mut self, ids: &[u64], last: Got, is_false_end: bool) -> Ended {
         // The page before an empty last page ends with the item that the walk delivered last.
         let bound = last.ids.first().map_or_else(|| ids[ids.len() - 1] + 1, |first| *first);
         self.upstream.tell(|| "back".to_owned());
         let (pages, stop) = match last.previous {
             None => (Vec::new(), None),
             Some(previous) => {
-                let Delivered { pages, stop } = self.follow(previous, true);
+                let Delivered { mut pages, stop } = self.follow(previous, true);
+                // The way back from a false end shows the items after it, which were not delivered before.
+                if last.ids.is_empty() && is_false_end {
+                    pages.iter_mut().for_each(|page| page.retain(|id| *id < bound));
+                }
                 (pages, Some(stop))
             }
         };
@@ -170,7 +179,10 @@ impl Walk<'_> {
         self.upstream.said.clear();
         let limit = Limit::at_least_one(self.scenario.limit);
         let (order, paging) = (Arc::clone(&self.order), Arc::clone(&self.paging));
+        let mode = self.scenario.mode;
         let request = PageRequest::new(target.clone(), limit, order, paging, marker())
+            .flips(mode.filters())
+            .filters(filters(mode).map(Arc::new))
             .tells_total(self.scenario.facts.total.is_some())
             .profile(self.profile);
         let mut step = resolve(request);
@@ -225,7 +237,7 @@ fn order() -> Order {
 fn paging(scenario: &Scenario) -> Paging {
     let free = Sizes::Free { least: 1, most: Some(CAP) };
     let mut paging = match scenario.mode {
-        Mode::Offset => Paging::new(Family::Offset, free),
+        Mode::Offset | Mode::Keyset | Mode::Exclusive => Paging::new(Family::Offset, free),
         Mode::Page => Paging::new(Family::Page, free),
         Mode::Fixed => Paging::new(Family::Page, Sizes::Fixed(FIXED)),
     };
@@ -233,6 +245,16 @@ fn paging(scenario: &Scenario) -> Paging {
     paging.hidden = scenario.declared == Declared::Hidden;
     paging.complete = scenario.declared == Declared::Complete;
     paging
+}
+
+/// Returns the filters on the id, the only column of the order, that the upstream offers.
+fn filters(mode: Mode) -> Option<Filters> {
+    let known = match mode {
+        Mode::Keyset => Comparisons { less_or_equal: true, greater_or_equal: true, ..Comparisons::default() },
+        Mode::Exclusive => Comparisons { less: true, greater: true, ..Comparisons::default() },
+        Mode::Offset | Mode::Page | Mode::Fixed => return None,
+    };
+    Some(Filters { columns: vec![known], ..Filters::default() })
 }
 
 fn marker() -> Marker {

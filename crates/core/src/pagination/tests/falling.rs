@@ -45,3 +45,90 @@ fn a_cap_that_falls_within_a_list_loses_no_item() {
     // No two neighbours are ever in one answer of a single item.
     assert!(whole > 190 && marked < 20 && refused[1] < 100, "{whole} whole, {marked} marked, {refused:?} refused");
 }
+
+/// Returns the rows of an answer as far as they fit into so many bytes, and at least one. Sixteen neighbouring rows are of
+/// one length.
+fn fits(list: &List, slice: Slice, bytes: u64) -> Answer {
+    let mut answer = list.answer(slice);
+    let length = |row: u64| [150, 40, 1_500, 600, 40, 1_500, 150][usize::try_from(row / 16).unwrap() % 7];
+    let rows = slice.begins().0..slice.begins().0 + answer.items.len() as u64;
+    let ends = rows.scan(0, |sum, row| {
+        *sum += length(row);
+        Some(*sum)
+    });
+    let fitting = ends.take_while(|end| *end <= bytes).count().max(1);
+    answer.items.truncate(fitting);
+    answer.keys.truncate(2 * fitting);
+    answer
+}
+
+#[test]
+fn answers_that_are_cut_by_bytes_lose_no_item_in_either_direction() {
+    const ROWS: u64 = 120;
+    let (mut whole, mut refused, mut faults) = (0, 0, Vec::new());
+    for (family, bytes) in [Family::Offset, Family::Page]
+        .into_iter()
+        .flat_map(|family| [2_000, 5_000, 20_000].map(|bytes| (family, bytes)))
+    {
+        for limit in [1, 7, 20, 49] {
+            let rows = (1_000..1_000 + ROWS).map(|rank| (rank.to_string(), rank.to_string()));
+            let mut list = List { ties: Ties::Ordered, cap: 100, ..List::new(family, rows) };
+            list.paging = Paging::new(family, Sizes::Free { least: 1, most: Some(100) });
+            let said = format!("{family:?}, {bytes} bytes, pages of {limit}");
+            let Ok((there, pages)) = list.walk_of(limit, |list, slice| fits(list, slice, bytes)) else {
+                refused += 1;
+                continue;
+            };
+            if there != list.all() {
+                faults.push(format!("{said}: {} of {ROWS}", there.len()));
+                continue;
+            }
+            let (mut back, mut target) = (pages.last().unwrap().items.len(), pages.last().unwrap().previous.clone());
+            let mut is_refused = false;
+            // The bound: a walk of more pages than rows goes in circles.
+            for _ in 0..ROWS {
+                let Some(at) = target.take() else { break };
+                match list.page_of(at, limit, |list, slice| fits(list, slice, bytes)) {
+                    Ok(page) => (back, target) = (back + page.items.len(), page.previous.clone()),
+                    Err(_) => is_refused = true,
+                }
+            }
+            match is_refused {
+                true => refused += 1,
+                false if back == there.len() => whole += 1,
+                false => faults.push(format!("{said}, back: {back} of {ROWS}")),
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} walks: {faults:#?}", faults.len());
+    assert!(whole >= 1 && refused <= 23, "{whole} whole, {refused} refused");
+}
+
+#[test]
+fn a_list_goes_on_after_an_answer_that_ends_before_the_item_of_the_cursor() {
+    const ROWS: u64 = 60;
+    let mut faults = Vec::new();
+    for (family, (from, cap)) in [Family::Offset, Family::Page]
+        .into_iter()
+        .flat_map(|family| [(28, 1), (28, 2), (1, 2)].map(|fall| (family, fall)))
+    {
+        for (flag, limit) in [false, true].into_iter().flat_map(|flag| [1, 2, 5, 20].map(|limit| (flag, limit))) {
+            let rows = (1_000..1_000 + ROWS).map(|rank| (rank.to_string(), rank.to_string()));
+            let mut list = List { ties: Ties::Ordered, cap: 100, ..List::new(family, rows) };
+            list.paging = Paging::new(family, Sizes::Free { least: 1, most: Some(100) });
+            let walk = list.walk_of(limit, |list, slice| {
+                let mut answer = falls(list, slice, from, cap);
+                answer.more = flag.then(|| slice.begins().0 + (answer.items.len() as u64) < ROWS);
+                answer
+            });
+            // Of answers of a single item, a page can't be proven.
+            if let Ok((there, _)) = walk
+                && there != list.all()
+            {
+                faults
+                    .push(format!("{family:?}, from {from} on {cap}, flag {flag}, pages of {limit}: {}", there.len()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} walks: {faults:#?}", faults.len());
+}

@@ -27,7 +27,7 @@ mod sweep;
 
 use std::sync::Arc;
 
-use facts::{LookSizes, MoreSaid};
+use facts::{AnswerUpTo, LookSizes, MoreSaid};
 use looks::LookResult;
 use refutation::Refuted;
 
@@ -227,10 +227,19 @@ impl KeyReader<'_> {
         let came = view.offset(view.len());
         let size = self.look_size_beside(view.slice());
         let covered = self.covered_from(last.as_ref(), came, size);
-        let end = SupposedEnd { last, came, near: covered, covered, size, ..SupposedEnd::default() };
+        let end = SupposedEnd { last: last.clone(), came, near: covered, covered, size, ..SupposedEnd::default() };
         let verdict = self.verdict_on(end).await;
         self.asker.probe(false);
-        match verdict? {
+        let verdict = verdict?;
+        // The cursor's item is gone, or the answer was cut before it.
+        let (slice, count) = (view.slice(), view.len_of_last());
+        if matches!(verdict, EndVerdict::Over | EndVerdict::Doubted(_))
+            && let Some(last) = last.filter(|_| count < slice.size().0 as usize)
+            && self.is_cut(slice, count, &last, None).await?
+        {
+            return self.read_in_smaller_slices(count, slice.size().0 as usize);
+        }
+        match verdict {
             EndVerdict::Over | EndVerdict::Doubted(_) => {
                 self.claimed.is_leaning_judged = true;
                 self.draft.end_is_checked();
@@ -276,17 +285,17 @@ impl KeyReader<'_> {
     }
 
     /// Returns the verdict that the answer with the last item was cut, as answers of the page may be: one was short
-    /// although items came after it, or has a single item, which shows no size.
+    /// although items came after it, or has a single item, which shows no size, or ends before the last item.
     async fn cut_at(&mut self, last: Option<&Anchor>) -> Result<Option<EndVerdict>, KeyHalt> {
-        let Some(last) = last else { return Ok(None) };
-        let Some((slice, count)) = self.seen.answer_with(&self.request.order, last) else { return Ok(None) };
+        let seen = last.and_then(|last| self.seen.answer_up_to(&self.request.order, last));
+        let Some(AnswerUpTo { slice, count, last, ends_before }) = seen else { return Ok(None) };
         let asked = slice.size().0 as usize;
         let has_gaps = self.seen.shows_gap() || self.request.paging.leaves_out;
-        let may_be_cut = has_gaps || self.asker.sizes.assumed_cap.is_some() || count == 1;
+        let may_be_cut = has_gaps || self.asker.sizes.assumed_cap.is_some() || count == 1 || ends_before;
         if !may_be_cut || count >= asked || !self.claimed.may_be_refuted() {
             return Ok(None);
         }
-        let is_cut = self.is_cut(slice, count, last, None).await?;
+        let is_cut = self.is_cut(slice, count, &last, None).await?;
         Ok(is_cut.then_some(EndVerdict::Cut { count, asked }))
     }
 

@@ -8,10 +8,7 @@ use std::{cmp::Ordering, sync::Arc};
 
 use super::{KeyHalt, KeyNext, KeyReader, KeyTurn};
 use crate::pagination::{
-    judge::{
-        draft::Ground,
-        evidence::{Evidence, loose_at},
-    },
+    judge::evidence::{Evidence, loose_at},
     plan,
     position::Anchor,
     rows,
@@ -53,14 +50,10 @@ impl KeyReader<'_> {
     ) -> Result<bool, KeyHalt> {
         let can_ask = plan::size_within(&self.request.paging, 1).0 == 1;
         // A dialect that declares hidden rows says that its sizes are honoured.
-        if self.request.paging.hidden || self.ground != Ground::Whole || !can_ask || count == 0 {
+        if self.request.paging.hidden || !can_ask || count == 0 {
             return Ok(false);
         }
         let row = self.window_at(slice.begins().0.saturating_add(count as u64), 1);
-        // An answer that begins with that row has shown it.
-        if self.seen.begins_at(row.begins().0) {
-            return Ok(false);
-        }
         let Some((_, alone)) = self.look(row).await? else { return Ok(false) };
         // Ties in any order say nothing: the row may be one of a run that the answer shows in another sequence.
         let order = &self.request.order;

@@ -100,6 +100,16 @@ impl NearSide {
     }
 }
 
+/// An answer that ends with an item, or before it.
+#[derive(Debug)]
+pub(super) struct AnswerUpTo {
+    pub(super) slice: Slice,
+    pub(super) count: usize,
+    /// The answer's own last item.
+    pub(super) last: Anchor,
+    pub(super) ends_before: bool,
+}
+
 /// The answers of a page so far.
 #[derive(Debug, Default)]
 pub(in crate::pagination::windows) struct SeenAnswers {
@@ -183,11 +193,6 @@ impl SeenAnswers {
     /// Notes that items came after an answer that seemed to end the list.
     pub(super) fn go_on(&mut self) {
         (self.rows_left_out, self.refuted_at) = (true, self.answers.len());
-    }
-
-    /// Returns whether an answer begins at this offset.
-    pub(super) fn begins_at(&self, offset: u64) -> bool {
-        self.listed().any(|seen| seen.slice.begins().0 == offset)
     }
 
     /// Notes that what seemed to be rows that are left out were rows that an answer was too short for.
@@ -358,13 +363,21 @@ impl SeenAnswers {
         Some(NearSide { slice: near.slice, digest: near.digest })
     }
 
-    /// Returns the slice of several rows whose answer ends with an item, and the number of its items, which is the largest
-    /// of all such answers.
-    pub(super) fn answer_with(&self, order: &Order, last: &Anchor) -> Option<(Slice, usize)> {
+    /// Returns the answer of several rows that ends with an item, the largest of all such answers; if none does, the
+    /// answer that reaches farthest towards the item.
+    pub(super) fn answer_up_to(&self, order: &Order, last: &Anchor) -> Option<AnswerUpTo> {
+        let of_several = || self.listed().filter(|seen| seen.slice.size().0 > 1);
         let ends_with = |seen: &&PastAnswer| seen.relates(order, last) == Some(Ordering::Equal);
-        let with_last = self.listed().filter(|seen| seen.slice.size().0 > 1 && ends_with(seen));
-        let largest = with_last.max_by_key(|seen| seen.count)?;
-        Some((largest.slice, largest.count as usize))
+        let reach = |seen: &&PastAnswer| seen.slice.begins().0.saturating_add(u64::from(seen.count));
+        let with_last = of_several().filter(ends_with).max_by_key(|seen| seen.count);
+        let before = || of_several().filter(|seen| seen.is_before(order, Some(last))).max_by_key(reach);
+        let seen = with_last.or_else(before)?;
+        Some(AnswerUpTo {
+            slice: seen.slice,
+            count: seen.count as usize,
+            last: seen.last.as_ref()?.anchor(order, 0)?,
+            ends_before: with_last.is_none(),
+        })
     }
 
     /// Returns whether all answers that have a total have the same one.
