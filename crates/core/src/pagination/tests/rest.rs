@@ -1,12 +1,23 @@
 //! Lists that don't change while they are read, or change once between two pages: what is refused is refused for ever.
 
 use super::*;
+use crate::pagination::paging::CountedThings;
 
 fn numbered(family: Family, count: u64) -> List {
     let rows = (0..count).map(|row| ((10_000 + row).to_string(), (10_000 + row).to_string()));
     let mut list = List { cap: 100, ..List::new(family, rows) };
     list.paging.sizes = Sizes::Free { least: 1, most: Some(100) };
     list
+}
+
+/// Returns an answer without some rows, by their places in the list: they are left out after the limit.
+fn without(list: &List, slice: Slice, is_left_out: impl Fn(u64) -> bool) -> Answer {
+    let answer = list.answer(slice);
+    let place = |item: usize| std::str::from_utf8(answer.id(item)).unwrap().parse::<u64>().unwrap() - 10_000;
+    let kept: Vec<usize> = (0..answer.items.len()).filter(|item| !is_left_out(place(*item))).collect();
+    let keys = kept.iter().flat_map(|item| [answer.keys[item * 2], answer.keys[item * 2 + 1]]).collect();
+    let items = kept.iter().map(|item| answer.items[*item]).collect();
+    Answer { items, keys, ..answer }
 }
 
 /// Returns the list with the items of each run of ties in another sequence.
@@ -128,6 +139,38 @@ fn a_page_before_the_last_one_is_found_whatever_too_low_total_is_said() {
                 let (items, most) = walk_back(&mut list, Some(end), limit);
                 assert_eq!(items, all, "{family:?} {total} at limit {limit} from the end");
                 assert!(most <= 16, "{family:?} {total} at limit {limit}: {most} requests from the end");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_page_of_a_list_with_hidden_rows_is_found_by_its_total() {
+    for (family, ties) in [Family::Page, Family::Offset]
+        .into_iter()
+        .flat_map(|family| [Ties::Ordered, Ties::Unordered].map(|ties| (family, ties)))
+    {
+        for (count, nth) in [(120, 7), (1_003, 7), (300, 3)] {
+            for limit in [1, 2, 3, 5, 7, 10, 20, 50, 100] {
+                let mut list = List { ties, total: Some(count), ..numbered(family, count) };
+                (list.paging.hidden, list.paging.counted) = (true, CountedThings::Rows);
+                let mut shown = |list: &List, slice: Slice| without(list, slice, |row| (row + 1).is_multiple_of(nth));
+                let first = list.page_of(start(), limit, &mut shown).unwrap();
+                let said = format!("{family:?} {ties:?} {count} without each {nth}th at limit {limit}");
+                let page = list.page_of(first.last.clone().unwrap(), limit, &mut shown);
+                let page = page.unwrap_or_else(|refusal| panic!("{refusal:?} {said}"));
+                let mut expected: Vec<String> = list
+                    .all()
+                    .into_iter()
+                    .enumerate()
+                    .filter(|row| !(row.0 as u64 + 1).is_multiple_of(nth))
+                    .map(|row| row.1)
+                    .collect();
+                expected.drain(..expected.len() - limit as usize);
+                let items: Vec<&[u8]> = (0..page.items.len()).map(|place| page.item(place)).collect();
+                assert!(items.iter().copied().eq(expected.iter().map(String::as_bytes)), "{said}");
+                assert_eq!((page.next.is_none(), page.level()), (true, Level::Checked), "{said}");
+                assert!(page.notes.requests <= 16, "{said}: {} requests", page.notes.requests);
             }
         }
     }
