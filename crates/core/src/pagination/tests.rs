@@ -10,6 +10,7 @@ mod fixed;
 mod flipped;
 mod hidden;
 mod large_pages;
+mod rest;
 mod runs;
 mod seams;
 mod search;

@@ -135,6 +135,8 @@ pub(in crate::pagination) struct Belief {
     pub(in crate::pagination) witness: Witness,
     /// The comparison of the offsets at which answers to page numbers show the same item.
     pub(in crate::pagination) places: PlaceAgreement,
+    /// The offset after the items that certainly are where their page numbers place them.
+    pub(in crate::pagination) shown: u64,
 }
 
 /// The conclusion that an answer allows about the end of the list.

@@ -300,6 +300,12 @@ impl Evidence {
         }
     }
 
+    /// Notes that other answers show that the list ends after the answer's last item, which closes its last run.
+    pub(in crate::pagination) fn end_is_judged(&mut self) {
+        self.end = End { ends: true, short: false, capped: false, checked: true };
+        self.arranged.usable.end = self.len();
+    }
+
     /// Assumes, without evidence, that the answer ends the list.
     pub(in crate::pagination) fn assume_end(&mut self) {
         (self.end.ends, self.end.short) = (true, false);
@@ -571,7 +577,8 @@ fn count(neighbours: impl Iterator<Item = usize>) -> u32 {
 /// Then its number of items is the size.
 ///
 /// A count places an answer in two cases: the page is short and would still extend beyond the count (a silent cap), or
-/// the upstream repeats its last page.
+/// the upstream repeats its last page. A count below items that were shown at their places doesn't. Test:
+/// `a_page_before_the_last_one_is_found_whatever_too_low_total_is_said`.
 pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
     let (begins, ends) = plan::reach(slice);
     let asked = slice.size().0;
@@ -592,8 +599,10 @@ pub(super) fn believed_begin(answer: &Answer, slice: Slice, paging: &Paging, bel
     // Test: `an_outdated_total_moves_no_page_among_hidden_rows`.
     let may_leave_out = paging.hidden || paging.leaves_out;
     let is_cut = matches!(slice, Slice::Page { .. }) && !may_leave_out && (1..u64::from(asked)).contains(&count);
-    let is_last =
-        |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));
+    let is_last = |total: u64| {
+        (paging.repeats_last_page && total <= begins)
+            || (is_cut && belief.shown <= total && total < begins.saturating_add(count))
+    };
     let counted = answer.total.filter(|total| total.exact && is_last(total.value));
     let last_page = counted.map_or(u64::MAX, |total| total.value.saturating_sub(count));
     // An answer may name any offset, so one after the requested place isn't believed. Test:

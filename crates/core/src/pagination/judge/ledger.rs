@@ -25,6 +25,9 @@ pub(in crate::pagination) struct Ledger {
     total: Option<u64>,
     /// The offset behind the last item that was seen, by this page's answers or by the walk before it.
     reached: u64,
+    /// The offset after the items that certainly are where their numbers place them: those of filled pages, and those
+    /// that the walk had passed although its total was lower. A total below it counts something else, or is outdated.
+    shown: u64,
     /// True if the last exact total differs from the one before.
     recounted: bool,
     /// True if an answer after the start of the list has stated the number of its own items as the total, and an earlier
@@ -105,6 +108,7 @@ impl Ledger {
                 _ if hint.from_end => 0,
                 _ => hint.offset.0,
             },
+            shown: hint.walk.passed.filter(|passed| hint.total.is_some_and(|total| total < *passed)).unwrap_or(0),
             ..Self::of_sizes(hint.honoured, paging.repeats_last_page)
         }
     }
@@ -116,6 +120,7 @@ impl Ledger {
             honoured_before,
             total: None,
             reached: 0,
+            shown: 0,
             recounted: false,
             counts_pages: false,
             repeats,
@@ -131,6 +136,13 @@ impl Ledger {
         let count = answer.items.len() as u64;
         if !is_flipped && !self.repeats && count > 0 {
             self.reached = self.reached.max(slice.begins().0.saturating_add(count));
+        }
+        if let Slice::Page { size, .. } = slice
+            && !is_flipped
+            && !self.repeats
+            && count == u64::from(answer.size.unwrap_or(u32::MAX).min(size.0))
+        {
+            self.shown = self.shown.max(slice.begins().0.saturating_add(count));
         }
         let is_after_start = !is_flipped && !self.repeats && slice.begins().0 > 0 && count > 0;
         if is_after_start && total.is_some_and(|total| total.value == count && self.total.is_some_and(|it| it != count))
@@ -225,7 +237,8 @@ impl Ledger {
 
     /// Returns the knowledge of sizes and places by which an answer is judged.
     pub(in crate::pagination) fn belief(&self, witness: Witness) -> Belief {
-        Belief { honoured: self.honoured, honoured_before: self.honoured_before, witness, places: self.places }
+        let (honoured, honoured_before, shown) = (self.honoured, self.honoured_before, self.shown);
+        Belief { honoured, honoured_before, witness, places: self.places, shown }
     }
 }
 

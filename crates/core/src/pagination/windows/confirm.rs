@@ -19,7 +19,7 @@ use crate::pagination::{
     direction::{Side, Way},
     judge::confirmation::{self, Came, Confirmed},
     judge::draft::Boundary,
-    judge::evidence::Evidence,
+    judge::evidence::{Evidence, loose},
     limits::{END_CHECKS, END_CHECKS_AT_ONE_PLACE},
     order::Ties,
     paging::Sizes,
@@ -74,6 +74,22 @@ impl KeyReader<'_> {
     pub(super) fn may_doubt(&self, short: &Short) -> bool {
         let most = |doubt: Doubt| if doubt.short.last == short.last { END_CHECKS_AT_ONE_PLACE } else { END_CHECKS };
         self.ending.doubted.is_none_or(|doubt| doubt.times < most(doubt))
+    }
+
+    /// Returns the offset at which the answer that confirms a short one should begin: at its last item or, where ties come
+    /// in any order, at the item before its last run. Otherwise another item of the run may come in its place. A page
+    /// back takes no run of which it doesn't see the item before. Tests:
+    /// `a_page_before_removed_last_items_is_read_wherever_its_list_ends`,
+    /// `a_page_after_removed_last_items_ends_the_list`.
+    pub(super) fn before_the_last_run(&self, view: &Evidence) -> u64 {
+        let order = &self.request.order;
+        let Some(last) = view.len().checked_sub(1) else { return view.begins() };
+        let run = view.run_through(order, last) as usize;
+        let is_single = run == 1 && last > 0 && !self.draft.way().is_backward();
+        if !loose(order) || is_single {
+            return view.offset(last);
+        }
+        view.offset((last + 1).saturating_sub(run)).saturating_sub(1)
     }
 
     /// Requests proof that a short answer was the end. The answer that confirms it must begin at or before offset

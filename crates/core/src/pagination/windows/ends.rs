@@ -65,8 +65,8 @@ pub(super) struct ClaimedEnd {
     pub(super) refuted: u32,
     /// True if the reader supposes the end, without an answer that shows it.
     pub(super) is_supposed: bool,
-    /// True once the end was judged from which a page is read backward.
-    is_leaning_judged: bool,
+    /// The end from which a page is read backward, once it was judged.
+    leaning: Option<JudgedEnd>,
     /// The number of sweeps of the page.
     pub(super) sweeps: u32,
 }
@@ -76,6 +76,15 @@ impl ClaimedEnd {
     pub(super) fn may_be_refuted(&self) -> bool {
         self.refuted < END_REFUTATIONS
     }
+}
+
+/// An end that was judged.
+#[derive(Clone, Debug)]
+struct JudgedEnd {
+    /// The last item of the list.
+    last: Anchor,
+    /// The expected offset after that item.
+    came: u64,
 }
 
 /// The number of rows of a look that is small: beginning it a row earlier would leave out much of what it reaches.
@@ -210,7 +219,7 @@ impl KeyReader<'_> {
     /// this end isn't judged yet. All items of the answer come before the item.
     pub(super) fn must_judge_leaning(&self, view: &Evidence) -> bool {
         self.judges_ends()
-            && !self.claimed.is_leaning_judged
+            && self.claimed.leaning.is_none()
             && self.draft.way() == Way::Backward
             && view.ends()
             && !self.is_vouched_by(view)
@@ -227,6 +236,7 @@ impl KeyReader<'_> {
         let came = view.offset(view.len());
         let size = self.look_size_beside(view.slice());
         let covered = self.covered_from(last.as_ref(), came, size);
+        let leaning = last.clone().map(|last| JudgedEnd { last, came });
         let end = SupposedEnd { last: last.clone(), came, near: covered, covered, size, ..SupposedEnd::default() };
         let verdict = self.verdict_on(end).await;
         self.asker.probe(false);
@@ -241,7 +251,7 @@ impl KeyReader<'_> {
         }
         match verdict {
             EndVerdict::Over | EndVerdict::Doubted(_) => {
-                self.claimed.is_leaning_judged = true;
+                self.claimed.leaning = leaning;
                 self.draft.end_is_checked();
                 Ok(look_at(asked, view, Witness::Same))
             }
@@ -250,6 +260,19 @@ impl KeyReader<'_> {
                 self.sweep_instead(Refusal::PositionLost { nearest }).await
             }
         }
+    }
+
+    /// Returns whether an answer reaches up to the end from which the page is read backward, and which was judged. The
+    /// answers that confirm an end have few of the items before it, so the page is read from others, whose own facts
+    /// may not suffice to show the end. Test: `a_page_before_removed_last_items_is_read_wherever_its_list_ends`.
+    pub(super) fn reaches_the_judged_end(&self, view: &Evidence) -> bool {
+        let order = &self.request.order;
+        self.draft.way() == Way::Backward
+            && self.claimed.leaning.as_ref().is_some_and(|end| {
+                view.reaches() == end.came
+                    && facts::has_item(view.answer(), order, &end.last)
+                    && self.draft.is_after(view)
+            })
     }
 
     async fn verdict(&mut self) -> Result<EndVerdict, KeyHalt> {

@@ -15,6 +15,7 @@ use crate::pagination::{
     judge::draft::Cut,
     judge::evidence::{Evidence, loose},
     limits::HIDDEN_RUN_LOOKS,
+    paging::CountedThings,
     plan,
     window::{Offset, PageNumber, PageSize, Slice},
 };
@@ -137,6 +138,19 @@ impl KeyReader<'_> {
         Some(to)
     }
 
+    /// Returns the page of a trusted size with which a chain to the end of the list begins, instead of a larger page near
+    /// the end that the total names; `None` if the page isn't the last one, or if the dialect doesn't say that totals
+    /// count rows. A chain of larger pages would extend as far as they reach under the least cap, and spend the budget.
+    /// Test: `the_last_page_of_a_list_with_hidden_rows_is_found_by_its_total`.
+    fn in_a_trusted_size(&self, slice: Slice, trusted: PageSize) -> Option<Slice> {
+        let is_place = self.request.paging.counted == CountedThings::Rows && self.draft.seeks_the_end();
+        let total = self.asker.ledger.place_by_total().filter(|total| is_place && *total > 0)?;
+        let rows = (2 * self.draft.need()).saturating_add(u64::from(trusted.0));
+        let from = slice.begins().0.min(total - 1);
+        let is_near = from >= total.saturating_sub(rows);
+        is_near.then(|| Slice::Page { number: PageNumber(from / u64::from(trusted.0.max(1))), size: trusted })
+    }
+
     /// Returns the largest size that is certainly honoured.
     fn trusted_size(&self) -> PageSize {
         plan::size_within(&self.request.paging, self.asker.ledger.honoured().size())
@@ -177,6 +191,7 @@ impl KeyReader<'_> {
         let left = self.asker.left();
         let fits = |slices: &[Slice]| KeySeam::requests(slices.len() + 1) <= left;
         let edge = match slice {
+            Slice::Page { size, .. } if size > trusted => self.in_a_trusted_size(slice, trusted).unwrap_or(slice),
             Slice::Page { .. } => slice,
             Slice::Offset { from, size } => Slice::Offset { from, size: size.min(trusted) },
         };

@@ -48,7 +48,8 @@ impl KeyReader<'_> {
                 return Ok(self.suppose_end());
             }
             // The answer is the end of the list, or a silent cap cut it. The items after it decide.
-            return self.doubt(short, short.last, Held::Here(view)).await;
+            let from = self.before_the_last_run(&view);
+            return self.doubt(short, from, Held::Here(view)).await;
         }
         if first && asked.flipped.is_some_and(|total| self.asker.ledger.total() != Some(total)) {
             // The answer's offsets count from the end as it was. If the list changed after the boundary, the boundary

@@ -82,6 +82,9 @@ impl KeyReader<'_> {
         if self.request.leaves_out_costly_proofs() {
             self.assume_end_of(&mut view);
         }
+        if self.reaches_the_judged_end(&view) {
+            view.end_is_judged();
+        }
         let confirming = witness != Witness::None;
         self.suspect(&view, confirming);
         self.note(&view);
@@ -141,7 +144,10 @@ impl KeyReader<'_> {
         }
         match untaken {
             KeyObstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
-            KeyObstacle::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
+            KeyObstacle::Misplaced(short, view) => {
+                let from = self.before_the_last_run(&view);
+                self.doubt(short, from, Held::Here(view)).await
+            }
             KeyObstacle::Unsampled(asked, view, side, witness) => self.confirm_order(asked, *view, witness, side).await,
             KeyObstacle::Leaning(asked, view) => self.judge_leaning(asked, *view).await,
             KeyObstacle::Contradicted(contradicted, asked, view, witness) => {
@@ -173,7 +179,12 @@ impl KeyReader<'_> {
         let by_count = view.answer().more.is_none() && view.answer().total.is_some();
         let is_moved = paging.family == Family::Page || self.asker.ledger.repeats();
         let believed = is_moved && paging.end == EndEvidence::Unvouched;
-        view.ends() && !view.is_from_start() && by_count && believed && self.draft.is_after(view)
+        view.ends()
+            && !view.is_from_start()
+            && by_count
+            && believed
+            && self.draft.is_after(view)
+            && !self.reaches_the_judged_end(view)
     }
 
     /// Returns an answer that [`KeyReader::is_another_place`] doubts, as a short answer to confirm; otherwise `None`.

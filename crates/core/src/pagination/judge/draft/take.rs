@@ -302,7 +302,11 @@ impl Draft {
     fn is_near_the_end(&self, view: &Evidence) -> bool {
         match view.answer.total {
             _ if view.is_empty() => false,
-            Some(total) if total.exact => total.value <= view.reaches().saturating_add(self.wanted.limit as u64),
+            // A total below the items of its own answer names no end. Test:
+            // `a_page_before_the_last_one_is_found_whatever_too_low_total_is_said`.
+            Some(total) if total.exact && total.value >= view.shown_to() => {
+                total.value <= view.reaches().saturating_add(self.wanted.limit as u64)
+            }
             _ => view.end.short,
         }
     }

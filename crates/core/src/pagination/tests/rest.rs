@@ -1,0 +1,177 @@
+//! Lists that don't change while they are read, or change once between two pages: what is refused is refused for ever.
+
+use super::*;
+use crate::pagination::paging::CountedThings;
+
+fn numbered(family: Family, count: u64) -> List {
+    let rows = (0..count).map(|row| ((10_000 + row).to_string(), (10_000 + row).to_string()));
+    let mut list = List { cap: 100, ..List::new(family, rows) };
+    list.paging.sizes = Sizes::Free { least: 1, most: Some(100) };
+    list
+}
+
+/// Returns an answer without some rows, by their places in the list: they are left out after the limit.
+fn without(list: &List, slice: Slice, is_left_out: impl Fn(u64) -> bool) -> Answer {
+    let answer = list.answer(slice);
+    let place = |item: usize| std::str::from_utf8(answer.id(item)).unwrap().parse::<u64>().unwrap() - 10_000;
+    let kept: Vec<usize> = (0..answer.items.len()).filter(|item| !is_left_out(place(*item))).collect();
+    let keys = kept.iter().flat_map(|item| [answer.keys[item * 2], answer.keys[item * 2 + 1]]).collect();
+    let items = kept.iter().map(|item| answer.items[*item]).collect();
+    Answer { items, keys, ..answer }
+}
+
+/// Returns the list with the items of each run of ties in another sequence.
+fn shuffled(list: &List, run: usize, times: usize) -> List {
+    let rows = list.rows.iter().cloned();
+    let mut list = List { total: list.total, cap: list.cap, ..List::new(list.paging.family, rows) };
+    for (place, tied) in list.rows.chunks_mut(run).enumerate() {
+        let length = tied.len();
+        tied.rotate_left((times + place) % length);
+    }
+    list
+}
+
+/// The last items are removed, so the place of a page before them is the end of the list.
+#[test]
+fn a_page_before_removed_last_items_is_read_wherever_its_list_ends() {
+    for (family, counts) in
+        [Family::Page, Family::Offset].into_iter().flat_map(|family| [true, false].map(|counts| (family, counts)))
+    {
+        for (run, count, limit) in [
+            (1, 116, 5),
+            (1, 106, 7),
+            (1, 506, 5),
+            (2, 116, 1),
+            (2, 121, 3),
+            (5, 106, 5),
+            (5, 116, 20),
+            (5, 201, 20),
+            (5, 506, 5),
+        ] {
+            for (removed, pages_back) in [(1, 0), (1, 4), (2, 1), (5, 0), (6, 1), (11, 4)] {
+                let mut list = numbered(family, count);
+                for (place, row) in list.rows.iter_mut().enumerate() {
+                    row.0 = (1_000 + place / run).to_string();
+                }
+                list.total = counts.then_some(count);
+                let mut asked = 0;
+                // The items of a run come in another sequence in each answer.
+                let mut shuffled = |list: &List, slice: Slice| {
+                    asked += 1;
+                    shuffled(list, run, asked).answer(slice)
+                };
+                let said =
+                    format!("{family:?} {counts} run {run} of {count} at limit {limit}, {removed} of {pages_back}");
+                let (_, pages) =
+                    list.walk_of(limit, &mut shuffled).unwrap_or_else(|refusal| panic!("{refusal:?} {said}"));
+                let page = &pages[pages.len() - 1 - pages_back];
+                let target = page.previous.clone().unwrap();
+                let first = list.all().iter().position(|row| row.as_bytes() == page.item(0)).unwrap();
+                list.rows.truncate(first + 1 - removed);
+                list.total = counts.then_some(list.rows.len() as u64);
+                let page =
+                    list.page_of(target, limit, &mut shuffled).unwrap_or_else(|refusal| panic!("{refusal:?} {said}"));
+                let items: Vec<&[u8]> = (0..page.items.len()).map(|place| page.item(place)).collect();
+                let all = list.all();
+                let expected = &all[all.len().saturating_sub(limit as usize)..];
+                assert!(items.iter().copied().eq(expected.iter().map(String::as_bytes)), "{said}");
+                assert!(page.notes.requests <= 24, "{said}: {} requests", page.notes.requests);
+            }
+        }
+    }
+}
+
+/// The items after the cursor's were removed, and the cursor's item too.
+#[test]
+fn a_page_after_removed_last_items_ends_the_list() {
+    for family in [Family::Page, Family::Offset] {
+        for (run, count, limit, removed) in [(1, 116, 5, 1), (2, 106, 7, 11), (2, 121, 3, 11), (5, 106, 5, 2)] {
+            let mut list = numbered(family, count);
+            for (place, row) in list.rows.iter_mut().enumerate() {
+                row.0 = (1_000 + place / run).to_string();
+            }
+            let mut asked = 0;
+            let mut shuffled = |list: &List, slice: Slice| {
+                asked += 1;
+                shuffled(list, run, asked).answer(slice)
+            };
+            let (_, pages) = list.walk_of(limit, &mut shuffled).unwrap();
+            let page = &pages[pages.len() - 6];
+            let last = list.all().iter().position(|row| row.as_bytes() == page.item(page.items.len() - 1)).unwrap();
+            list.rows.truncate(last + 1 - removed);
+            let said = format!("{family:?} run {run} of {count} at limit {limit}");
+            let page = list.page_of(page.next.clone().unwrap(), limit, &mut shuffled);
+            let page = page.unwrap_or_else(|refusal| panic!("{refusal:?} {said}"));
+            assert_eq!((page.items.len(), page.next.is_none()), (0, true), "{said}");
+            assert!(page.notes.requests <= 20, "{said}: {} requests", page.notes.requests);
+        }
+    }
+}
+
+/// Reads back to the start. Returns the items in the sequence of the list, and the largest number of requests for a page.
+fn walk_back(list: &mut List, mut target: Option<Target>, limit: u32) -> (Vec<String>, u32) {
+    let (mut items, mut most) = (Vec::new(), 0);
+    while let Some(at) = target {
+        let page = list.page(at, limit).unwrap_or_else(|refusal| panic!("{refusal:?} before {:?}", items.first()));
+        items.splice(..0, (0..page.items.len()).map(|place| String::from_utf8(page.item(place).to_vec()).unwrap()));
+        most = most.max(page.notes.requests);
+        target = page.previous.clone();
+        assert!(items.len() <= list.rows.len(), "the walk has no end");
+    }
+    (items, most)
+}
+
+#[test]
+fn a_page_before_the_last_one_is_found_whatever_too_low_total_is_said() {
+    for family in [Family::Page, Family::Offset] {
+        for total in [1, 100, 240, 256] {
+            for limit in [1, 2, 3, 5, 7, 10, 20, 25, 50, 90, 100] {
+                let mut list = numbered(family, 257);
+                list.total = Some(total);
+                let (items, pages) = list.walk(limit).unwrap();
+                assert_eq!(items, list.all(), "{family:?} {total} at limit {limit}");
+                let (before, all) = (pages.last().unwrap(), list.all());
+                let (items, most) = walk_back(&mut list, before.previous.clone(), limit);
+                assert_eq!(items, all[..257 - before.items.len()], "{family:?} {total} at limit {limit}");
+                assert!(most <= 12, "{family:?} {total} at limit {limit}: {most} requests");
+                let last = pages[0].last.clone();
+                let end = last.unwrap_or_else(|| Target { position: Position::End, hint: Hint::default() });
+                let (items, most) = walk_back(&mut list, Some(end), limit);
+                assert_eq!(items, all, "{family:?} {total} at limit {limit} from the end");
+                assert!(most <= 16, "{family:?} {total} at limit {limit}: {most} requests from the end");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_page_of_a_list_with_hidden_rows_is_found_by_its_total() {
+    for (family, ties) in [Family::Page, Family::Offset]
+        .into_iter()
+        .flat_map(|family| [Ties::Ordered, Ties::Unordered].map(|ties| (family, ties)))
+    {
+        for (count, nth) in [(120, 7), (1_003, 7), (300, 3)] {
+            for limit in [1, 2, 3, 5, 7, 10, 20, 50, 100] {
+                let mut list = List { ties, total: Some(count), ..numbered(family, count) };
+                (list.paging.hidden, list.paging.counted) = (true, CountedThings::Rows);
+                let mut shown = |list: &List, slice: Slice| without(list, slice, |row| (row + 1).is_multiple_of(nth));
+                let first = list.page_of(start(), limit, &mut shown).unwrap();
+                let said = format!("{family:?} {ties:?} {count} without each {nth}th at limit {limit}");
+                let page = list.page_of(first.last.clone().unwrap(), limit, &mut shown);
+                let page = page.unwrap_or_else(|refusal| panic!("{refusal:?} {said}"));
+                let mut expected: Vec<String> = list
+                    .all()
+                    .into_iter()
+                    .enumerate()
+                    .filter(|row| !(row.0 as u64 + 1).is_multiple_of(nth))
+                    .map(|row| row.1)
+                    .collect();
+                expected.drain(..expected.len() - limit as usize);
+                let items: Vec<&[u8]> = (0..page.items.len()).map(|place| page.item(place)).collect();
+                assert!(items.iter().copied().eq(expected.iter().map(String::as_bytes)), "{said}");
+                assert_eq!((page.next.is_none(), page.level()), (true, Level::Checked), "{said}");
+                assert!(page.notes.requests <= 16, "{said}: {} requests", page.notes.requests);
+            }
+        }
+    }
+}
