@@ -363,13 +363,15 @@ impl SeenAnswers {
         Some(NearSide { slice: near.slice, digest: near.digest })
     }
 
-    /// Returns the answer of several rows that ends with an item, the largest of all such answers; if none does, the
-    /// answer that reaches farthest towards the item.
+    /// Returns the answer of several rows that ends with an item, the largest of the short ones: a full one isn't cut,
+    /// and the items after it can have come in a short one. If none ends with the item, returns the answer that reaches
+    /// farthest towards it.
     pub(super) fn answer_up_to(&self, order: &Order, last: &Anchor) -> Option<AnswerUpTo> {
         let of_several = || self.listed().filter(|seen| seen.slice.size().0 > 1);
         let ends_with = |seen: &&PastAnswer| seen.relates(order, last) == Some(Ordering::Equal);
         let reach = |seen: &&PastAnswer| seen.slice.begins().0.saturating_add(u64::from(seen.count));
-        let with_last = of_several().filter(ends_with).max_by_key(|seen| seen.count);
+        let is_short = |seen: &PastAnswer| seen.count < seen.slice.size().0;
+        let with_last = of_several().filter(ends_with).max_by_key(|seen| (is_short(seen), seen.count));
         let before = || of_several().filter(|seen| seen.is_before(order, Some(last))).max_by_key(reach);
         let seen = with_last.or_else(before)?;
         Some(AnswerUpTo {
