@@ -23,7 +23,7 @@ use super::{
 };
 use crate::runtime::clock;
 use cursorgate_config::settings::Timeouts;
-use cursorgate_translate::upstream::request::headers::retry_after_seconds;
+use cursorgate_translate::{downstream::ROOM_AFTER_ITEMS, upstream::request::headers::retry_after_seconds};
 
 /// The number of bytes that are reserved before a request is sent, and for a body of unknown length.
 const FIRST_RESERVE: usize = 16 * 1024;
@@ -282,7 +282,9 @@ async fn read_body(
     {
         return Err(FetchError::TooLarge(format!("{announced} bytes are announced, {most} are allowed")));
     }
-    held.reserve(body, announced.unwrap_or_else(|| FIRST_RESERVE.min(most)), most)?;
+    // A page is written around its items in this memory, if there is room behind them.
+    let first = announced.map_or_else(|| FIRST_RESERVE.min(most), |announced| announced + ROOM_AFTER_ITEMS);
+    held.reserve(body, first, most)?;
     let began = visit.peers.now();
     loop {
         match tokio::time::timeout(timeouts.first_byte, connection.body()).await {

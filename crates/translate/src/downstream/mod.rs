@@ -19,7 +19,7 @@ pub use envelope::{
     page_facts::{Facts, ItemCursors},
 };
 pub use problem::{Code, Problem};
-pub use render::content::Content;
+pub use render::{content::Content, output::ROOM_AFTER_ITEMS};
 pub use request::{
     body::RequestBody,
     params::{

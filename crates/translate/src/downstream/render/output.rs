@@ -1,4 +1,5 @@
-//! The output of rendering: the bytes of a page, the ranges of its times, and a run of items that isn't copied.
+//! The output of rendering: the bytes of a page, the ranges of its times, and a run of items that isn't copied. The page
+//! is written around this run in the memory of its answer, or the run becomes a part of its own.
 
 use std::ops::Range;
 
@@ -12,7 +13,28 @@ use cursorgate_core::pagination::{
 
 /// The length in bytes from which a run of items is sent as a part of its own. Shorter runs are copied, because each
 /// part costs a write.
-const LEFT_FROM: usize = 256 * 1024;
+const PART_FROM: usize = 256 * 1024;
+
+/// The length in bytes from which the page is written around a run of items. Shorter runs are copied for less.
+const AROUND_FROM: usize = 1024;
+
+/// The number of bytes behind an answer that are reserved for the part of a page after its items: the links of usual
+/// envelopes.
+pub const ROOM_AFTER_ITEMS: usize = 2048;
+
+/// The number of bytes before the items in usual envelopes, `{"data":[`.
+const USUAL_BEFORE_ITEMS: usize = 9;
+
+/// Returns whether a run is left in its answer, after a beginning of the page of `before` bytes: it is a part of its own,
+/// or the answer has room for the page around it. An answer that is much larger than the page has none, because it would
+/// hold its memory until the client has received the page.
+fn is_left(page: &Page, run: &ByteRun, before: usize) -> bool {
+    let (length, capacity) = (run.range.len(), page.answers[run.answer].body_capacity());
+    let has_room = before <= run.range.start
+        && capacity - run.range.end >= ROOM_AFTER_ITEMS
+        && capacity <= 2 * length + ROOM_AFTER_ITEMS;
+    length >= PART_FROM || length >= AROUND_FROM && has_room
+}
 
 /// The output of rendering one page.
 #[derive(Debug, Default)]
@@ -33,17 +55,20 @@ impl From<Vec<u8>> for Output {
 }
 
 impl Output {
-    /// Returns an estimate of the bytes of items that aren't copied: the length of the first run if it is long enough,
-    /// or else 0.
+    /// Returns an estimate of the bytes of items that aren't copied: the length of the first run if it will be left in
+    /// its answer, or else 0.
     pub fn left_of(page: &Page) -> usize {
-        let first = if page.items.is_empty() { 0 } else { page.run(0).range.len() };
-        if first < LEFT_FROM { 0 } else { first }
+        if page.items.is_empty() {
+            return 0;
+        }
+        let first = page.run(0);
+        if is_left(page, &first, USUAL_BEFORE_ITEMS) { first.range.len() } else { 0 }
     }
 
     /// Appends a run of items. The first run that is long enough is left in its answer instead.
     pub fn push_run(&mut self, page: &Page, run: ByteRun) {
         // A body has at most one inserted part, so only the first long run is left in its answer.
-        if self.left.is_none() && run.range.len() >= LEFT_FROM {
+        if self.left.is_none() && is_left(page, &run, self.bytes.len()) {
             self.left = Some((self.bytes.len(), run));
         } else {
             self.bytes.extend_from_slice(&page.answers[run.answer].body()[run.range]);
@@ -78,8 +103,18 @@ impl Output {
             None => Content::from(self.bytes),
             Some((place, run)) => {
                 // The items of all other answers were copied, so these answers are freed here.
-                let body = Bytes::from(answers.swap_remove(run.answer).into_body());
-                Content::around(self.bytes, place, body.slice(run.range))
+                let mut body = answers.swap_remove(run.answer).into_body();
+                let (before, after) = self.bytes.split_at(place);
+                let room = body.capacity() - run.range.end;
+                match run.range.start.checked_sub(place) {
+                    Some(start) if after.len() <= room => {
+                        body.truncate(run.range.end);
+                        body[start..run.range.start].copy_from_slice(before);
+                        body.extend_from_slice(after);
+                        Content::from(Bytes::from(body).slice(start..))
+                    }
+                    _ => Content::around(self.bytes, place, Bytes::from(body).slice(run.range)),
+                }
             }
         }
     }
@@ -126,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_long_run_is_sent_at_its_place_without_a_copy() {
-        let long = format!("{{\"id\":1,\"text\":\"{}\"}}", "x".repeat(LEFT_FROM / 3));
+        let long = format!("{{\"id\":1,\"text\":\"{}\"}}", "x".repeat(PART_FROM / 3));
         let items = [(long.as_str(), Some("1")); 7];
         for in_first in 0..=items.len() {
             let page = || fixture::page(&items, in_first);
@@ -138,6 +173,29 @@ mod tests {
             assert_eq!(String::from_utf8(lasting).unwrap(), expected, "{in_first}");
             let expected = format!(r#"{{"now":"noon","data":[{data}],"again":"at noon."}}"#);
             assert_eq!(whole(output, page()), expected, "{in_first}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_written_around_a_run_that_has_room() {
+        let items = format!("{{\"id\":1,\"text\":\"{}\"}}", "x".repeat(AROUND_FROM));
+        for before in ["", "{\"data\":", "{\"total\":1,\"page\":1,\"data\":"] {
+            for room in [0, 5, 16, ROOM_AFTER_ITEMS, 4 * items.len()] {
+                let mut body = Vec::with_capacity(before.len() + items.len() + 2 + room);
+                body.extend_from_slice(format!("{before}[{items}]").as_bytes());
+                let memory = body.as_ptr_range().start..body.as_ptr().wrapping_add(body.capacity());
+                let start = u32::try_from(before.len() + 1).unwrap();
+                let item = Span { start, end: start + u32::try_from(items.len()).unwrap() };
+                let answer = Answer::listed(body, vec![item], vec![Span::ABSENT; 2]);
+                let page = Page::positional(vec![answer], vec![ItemPlace { answer: 0, item: 0 }]);
+                let output = rendered(WITH_TIMES, &page, "noon");
+                let parts = output.into_content(page.into_facts().answers).into_parts();
+                let expected = format!(r#"{{"now":"noon","data":[{items}],"again":"at noon."}}"#);
+                assert_eq!(String::from_utf8(parts.concat()).unwrap(), expected, "{before} {room}");
+                let is_around = before.len() > 16 && room == ROOM_AFTER_ITEMS;
+                assert_eq!(memory.contains(&parts[0].as_ptr()), is_around, "{before} {room}");
+                assert!(parts[1].is_empty(), "one part: {before} {room}");
+            }
         }
     }
 

@@ -123,7 +123,7 @@ impl PageResponse<'_> {
         let links = self.facts.links;
         let urls = [&links.self_, &links.first, &links.prev, &links.next, &links.last];
         let urls: usize = urls.into_iter().flatten().map(String::len).sum();
-        // A long run is sent from the upstream's answer, and takes no room here.
+        // A long run stays in the upstream's answer, and takes no room here.
         let left = if self.template.runs_through() { Output::left_of(self.page) } else { 0 };
         items + urls + 1024 - left
     }
