@@ -268,7 +268,8 @@ image:
 # Runs nginx, HAProxy and Caddy with the configurations of docs/behind-your-gateway.md.
 .PHONY: gateways-check
 gateways-check: $(TEST_ENV)/gateways.installed build-needs
-	cargo build --locked
+	@# The binary of the tests, which `make test` has built already: the features of dependencies differ in a plain build.
+	cargo test --quiet --locked --no-run --test deploy
 	tests/deploy/gateways.sh target/debug/cursorgate "$(TEST_ENV)/gateways"
 
 .PHONY: image-check

@@ -179,14 +179,15 @@ fn jobs_go_on_while_thousands_wait() {
     let gateway = Gateway::start(&configuration(&upstream, &place, "at_once = 1\nunfinished = 10000\n"));
     let job = begun(&gateway, &[ONE], &json!({}));
     eventually("the work", || (status(&gateway, &job)["state"] == "active").then_some(()));
-    begun(&gateway, &[ONE], &json!({}));
+    let waiting = begun(&gateway, &[ONE], &json!({}));
+    let waiting = waiting.rsplit('/').next().expect("an id");
     let Place::Postgres(server) = &place else { panic!("it is one") };
     server.ask(&format!(
         "INSERT INTO cursorgate_exports
              (id, owner, state, priority, created, definition, progress, credentials, queue)
          SELECT md5(copy::text), owner || copy % 50, state, priority, created, definition, progress, credentials, queue
          FROM cursorgate_exports, generate_series(1, {WAITING}) AS copy
-         WHERE progress::json ->> 'started' IS NULL"
+         WHERE id = '{waiting}'"
     ));
     server.ask("SELECT pg_stat_reset()");
     let asked = upstream.count();
