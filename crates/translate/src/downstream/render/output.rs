@@ -200,6 +200,17 @@ mod tests {
     }
 
     #[test]
+    fn many_runs_take_no_more_memory_than_twice_the_page() {
+        let body = format!("[{}]", ["7"; 500].join(", ")).into_bytes();
+        let items = (0..500).map(|item| Span { start: 1 + item * 3, end: 2 + item * 3 }).collect();
+        let answer = Answer::listed(body, items, vec![Span::ABSENT; 1_000]);
+        let page = Page::positional(vec![answer], (0..500).map(|item| ItemPlace { answer: 0, item }).collect());
+        let output = rendered(BARE, &page, "");
+        assert_eq!(output.length(), 1_001);
+        assert!(output.bytes.capacity() <= 2 * output.length(), "{}", output.bytes.capacity());
+    }
+
+    #[test]
     fn items_are_copied_as_one_run_only_if_separated_by_commas() {
         let texts = ["10", "20", "30", "40", "50"];
         let places = |items: [u32; 5]| items.map(|item| ItemPlace { answer: 0, item }).to_vec();
