@@ -152,7 +152,9 @@ pub(in crate::pagination) fn confirm(
     let is_beyond = beyond.is_some_and(|(slice, _)| slice.begins().0 >= came.asked_to);
     let beyond = beyond.map(|(_, answer)| answer);
     let is_elsewhere = is_before || beyond.is_some_and(is_beside);
-    let witness = match compared_with(&edge, came, terms.order) {
+    let is_at_its_place = matches!(slice, Slice::Offset { .. }) && !ledger.repeats() && !loose(terms.order);
+    let compared = compared_with(&edge, came, terms.order);
+    let witness = match compared {
         // Pages that begin before their places show the earlier items again and not the end of the list, so they don't
         // support the end: `regressions/edge-before-its-place.txt`.
         _ if is_elsewhere && !ledger.repeats() => Witness::None,
@@ -169,6 +171,10 @@ pub(in crate::pagination) fn confirm(
     };
     let edge = Evidence::witnessed(slice, edge, terms, ledger, witness);
     match (&edge, beyond) {
+        // No cap moves an offset. If its rows begin before the short answer's item at that place, and end before the
+        // last one, that answer left out rows before them. Test:
+        // `a_first_page_after_left_out_rows_is_read_at_every_limit`.
+        (Ok(_), _) if compared.is_lt() && is_before && is_at_its_place => Confirmed::Before,
         // An item beyond the requested range contradicts an end that a total claims. Test:
         // `a_page_at_a_moved_offset_is_not_the_end_that_the_total_implies`.
         (Ok(view), Some(beyond)) if view.end.ends && shows_more(view, beyond, terms) => {

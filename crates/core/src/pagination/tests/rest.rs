@@ -175,3 +175,110 @@ fn the_last_page_of_a_list_with_hidden_rows_is_found_by_its_total() {
         }
     }
 }
+
+/// Returns the answer of an upstream that counts its pages from 0, while its dialect says from 1.
+fn counted_from_0(list: &List, slice: Slice) -> Answer {
+    match slice {
+        Slice::Page { number, size } => list.answer(Slice::Page { number: window::PageNumber(number.0 + 1), size }),
+        Slice::Offset { .. } => panic!("an offset of a list by page"),
+    }
+}
+
+/// The largest page skips the whole list.
+fn moved(total: Option<u64>) -> List {
+    let mut list = List { by_id: true, cap: 1_000, total, ties: Ties::Ordered, ..numbered(Family::Page, 203) };
+    list.paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: None });
+    list
+}
+
+#[test]
+fn pages_that_overlap_without_a_shared_item_are_not_joined() {
+    for (total, limit) in [Some(203), None].into_iter().flat_map(|total| [1, 2, 3, 7, 20].map(|limit| (total, limit))) {
+        let mut list = moved(total);
+        let all = list.all();
+        let (mut target, mut last) = (Some(start()), None);
+        while let Some(at) = target {
+            let Ok(page) = list.page_of(at, limit, counted_from_0) else { break };
+            for item in 0..page.items.len() {
+                let row = all.iter().position(|other| other.as_bytes() == page.item(item)).unwrap();
+                let joined = last.replace(row).is_none_or(|last| last + 1 == row);
+                assert!(joined, "{row} at limit {limit}, total {total:?}");
+            }
+            target = page.next.clone();
+        }
+    }
+}
+
+#[test]
+fn pages_that_are_counted_from_another_number_show_no_empty_list() {
+    for limit in [1, 7, 20, 100] {
+        let mut list = moved(Some(203));
+        let last = list.page_of(start(), limit, counted_from_0).unwrap().last.clone().unwrap();
+        if let Ok(page) = list.page_of(last, limit, counted_from_0) {
+            assert!(!page.items.is_empty() || page.doubted_end.is_some(), "limit {limit}: {page:?}");
+        }
+    }
+}
+
+/// Walks to the end and back over a list without some rows, which the dialect doesn't declare.
+fn walk_without(list: &mut List, limit: u32, is_left_out: impl Fn(u64) -> bool + Copy) {
+    let said = format!("{:?} {:?} at limit {limit}", list.paging.family, list.total);
+    let mut shown = |list: &List, slice: Slice| without(list, slice, is_left_out);
+    let all = list.all().into_iter().enumerate();
+    let all: Vec<String> = all.filter(|row| !is_left_out(row.0 as u64)).map(|row| row.1).collect();
+    let (items, pages) = list.walk_of(limit, &mut shown).unwrap_or_else(|refusal| panic!("{refusal:?} {said}"));
+    assert_eq!(items, all, "{said}");
+    let last = pages.last().unwrap();
+    let (mut target, mut left) = (last.previous.clone(), all.len() - last.items.len());
+    while let Some(at) = target {
+        let page = list.page_of(at, limit, &mut shown).unwrap_or_else(|refusal| panic!("{refusal:?} back {said}"));
+        let first = left - page.items.len();
+        let items = (0..page.items.len()).map(|place| page.item(place));
+        assert!(items.eq(all[first..left].iter().map(String::as_bytes)), "back {said}");
+        (target, left) = (page.previous.clone(), first);
+    }
+    assert_eq!(left, 0, "{said}");
+}
+
+#[test]
+fn a_first_page_after_left_out_rows_is_read_at_every_limit() {
+    for total in [None, Some(20), Some(8)] {
+        for limit in [1, 5, 7, 10, 19, 20] {
+            let mut list = List { ties: Ties::Ordered, cap: 50, total, ..numbered(Family::Offset, 20) };
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(50) };
+            walk_without(&mut list, limit, |row| row < 12);
+        }
+    }
+}
+
+#[test]
+fn a_page_back_over_left_out_rows_is_read_at_every_limit() {
+    let lists = [
+        (Family::Page, 13, 1..4, 5),
+        (Family::Page, 13, 1..4, 7),
+        (Family::Offset, 29, 4..14, 10),
+        (Family::Offset, 29, 4..14, 5),
+    ];
+    for (family, count, gap, limit) in lists {
+        let gone = gap.end - gap.start;
+        for total in [None, Some(count), Some(count - gone), Some(count - gone + 3)] {
+            let mut list = List { ties: Ties::Ordered, cap: 50, total, ..numbered(family, count) };
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(50) };
+            walk_without(&mut list, limit, |row| (gap.start..gap.end).contains(&row));
+        }
+    }
+}
+
+/// Rows are left out, which the dialect doesn't declare, and no two items tie.
+#[test]
+fn a_list_without_long_runs_is_not_refused_for_a_run() {
+    for total in [None, Some(20), Some(8), Some(5)] {
+        let mut list = List { cap: 50, total, ..numbered(Family::Offset, 20) };
+        list.paging.sizes = Sizes::Free { least: 1, most: Some(50) };
+        let shown = |list: &List, slice: Slice| without(list, slice, |row| row < 12);
+        let Ok((_, pages)) = list.walk_of(7, shown) else { continue };
+        if let Err(refusal) = list.page_of(pages.last().unwrap().previous.clone().unwrap(), 7, shown) {
+            assert!(matches!(refusal, Refusal::PositionLost { .. }), "{refusal:?} beside a total of {total:?}");
+        }
+    }
+}

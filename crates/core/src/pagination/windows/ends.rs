@@ -430,6 +430,8 @@ impl KeyReader<'_> {
         let is_believed = taken.is_none();
         let (came, beside) = match self.seen.shown_to(&self.request.order, last.as_ref()) {
             Some((offset, slice)) if offset > self.draft.reached() || is_believed => (offset, Some(slice)),
+            // An empty list has no place. Test: `pages_that_are_counted_from_another_number_show_no_empty_list`.
+            _ if self.draft.is_nothing() => (0, taken),
             _ => (self.draft.reached(), taken),
         };
         let size = beside.map_or_else(|| self.look_size(), |slice| self.look_size_beside(slice));

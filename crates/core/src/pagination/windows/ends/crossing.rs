@@ -102,6 +102,18 @@ impl KeyReader<'_> {
         self.join_sides(near, (asked, beyond), Way::Forward).await
     }
 
+    /// Returns whether two answers can't both be at their places: the one is full, so no row of it is left out, and the
+    /// other one begins before the last of these rows, but comes after it. Test:
+    /// `pages_that_overlap_without_a_shared_item_are_not_joined`.
+    fn lacks_shared_rows(&self, near: &Evidence, far: &Evidence) -> bool {
+        let order = &self.request.order;
+        let is_full = near.len() >= near.slice().size().0 as usize;
+        let last = near.len().checked_sub(1).and_then(|last| near.anchor(order, last));
+        is_full
+            && far.slice().begins().0 < near.slice().begins().0.saturating_add(near.len() as u64)
+            && last.is_some_and(|last| !facts::begins_at_or_before(far.answer(), order, &last))
+    }
+
     /// Notes that the upstream leaves out rows.
     pub(super) fn know_left_out(&mut self) {
         self.seen.go_on();
@@ -168,6 +180,9 @@ impl KeyReader<'_> {
             }
         }
         let Ok(again) = self.view(again, asked) else { return Ok(KeyTurn::Window) };
+        if way == Way::Forward && self.lacks_shared_rows(&again, &far) {
+            return Err(self.lost());
+        }
         if far_asked.flipped.is_none()
             && let Some(turn) = self.read_on_if_cut(vec![(asked.slice, &again), (far_asked.slice, &far)]).await?
         {
