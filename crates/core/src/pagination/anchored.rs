@@ -48,6 +48,7 @@ use super::{
     position::{Anchor, Hint, Marks, Pivot, Position, WalkFacts},
     refusal::Refusal,
     request::PageRequest,
+    rows,
     slices::{self, AnswerUse, AskedSlice, Asker, KnownSizes, Look},
     upstream::{Stop, UpstreamPort},
     window::{Offset, Slice},
@@ -286,6 +287,9 @@ impl slices::SliceReader for MarkReader<'_> {
     fn serve(&mut self, cut_off: bool) -> Result<Box<Page>, MarkHalt> {
         if self.shows_unseen() {
             return Err(self.lost());
+        }
+        if let Some(place) = self.page.twice.filter(|_| !self.request.is_unverified()) {
+            return Err(Refusal::Unsorted(rows::twice(place)).into());
         }
         if self.must_judge_end() && !cut_off {
             return Err(MarkHalt::Instead(MarkTurn::End));

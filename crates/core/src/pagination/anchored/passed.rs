@@ -1,6 +1,9 @@
 //! The items of a page that were read so far: which of them the page takes, and their neighbours.
 
-use std::{collections::HashSet, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use super::{
     super::{
@@ -42,6 +45,8 @@ pub(super) struct PassedItems {
     pub(super) more: Option<bool>,
     /// True if the boundary is the very start of the list, or the very end for a page that is read backward.
     closed: bool,
+    /// The place of an item whose id its answer shows twice.
+    pub(super) twice: Option<usize>,
 }
 
 /// The served items that are recognised in an answer.
@@ -67,6 +72,7 @@ impl PassedItems {
             taken: 0,
             more: None,
             closed: false,
+            twice: None,
         }
     }
 
@@ -177,9 +183,9 @@ impl PassedItems {
             Way::Forward => view.ends,
             Way::Backward => view.from_start,
         };
-        let mut had = HashSet::new();
+        let mut had = HashMap::new();
         for (spot, _) in self.spots.iter().filter(|(_, taken)| *taken) {
-            had.extend(self.views[spot.view].id(order, spot.place));
+            had.extend(self.views[spot.view].id(order, spot.place).map(|id| (id, spot.view)));
         }
         let (mut taken, mut spots) = (self.taken, Vec::new());
         let ahead = &self.stands[self.end..];
@@ -187,14 +193,18 @@ impl PassedItems {
             if taken == self.limit {
                 break;
             }
-            // The upstream may list an item twice, as a join of tables does; the second one is skipped. Test:
-            // `an_item_is_served_once_although_the_spelling_of_its_id_changes`.
-            let wanted = !known(view, spot.place) && view.id(order, spot.place).is_none_or(|id| had.insert(id));
+            let mut wanted = !known(view, spot.place);
+            if let Some(earlier) = view.id(order, spot.place).filter(|_| wanted).and_then(|id| had.insert(id, index)) {
+                wanted = false;
+                // The upstream may list an item twice, as a join of tables does. Then no mark names a place. Test:
+                // `an_answer_with_an_id_twice_is_refused`.
+                self.twice = self.twice.or(Some(spot.place).filter(|_| earlier == index));
+            }
             spots.push((*spot, wanted));
             taken += usize::from(wanted);
         }
         // An item that the page already has and that is now ahead was moved, so it doesn't show that more items follow.
-        let is_new = |spot: &Spot| view.id(order, spot.place).is_none_or(|id| !had.contains(&id));
+        let is_new = |spot: &Spot| view.id(order, spot.place).is_none_or(|id| !had.contains_key(&id));
         self.more = match ahead[spots.len()..].iter().any(is_new) {
             true => Some(true),
             false => ends.then_some(false),

@@ -16,6 +16,7 @@ use super::super::{
     position::{Anchor, Hint, Item, Marks, Position, Target},
     refusal::Refusal,
     resolver::{Limit, PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
+    unsorted::{Cause, Unsorted},
     window::{Offset, Slice},
 };
 use crate::json::Span;
@@ -352,11 +353,23 @@ fn an_item_is_served_once_although_the_spelling_of_its_id_changes() {
     list.items[1].0 = Some("2.0".to_owned());
     list.items[2].0 = Some("\"\\u006b\"".to_owned());
     list.items.insert(0, (Some("0".to_owned()), String::new()));
-    // The list contains an item twice, as after a join.
-    list.items.insert(6, (Some("5".to_owned()), String::new()));
     let second = list.page(first.next.clone().unwrap(), 3).unwrap();
     assert_eq!(texts(&second), ["4", "5", "6"]);
     assert_eq!((second.notes.drift, second.notes.stragglers), (Some(1), 0));
+}
+
+/// A join of tables lists an item for each of its rows.
+#[test]
+fn an_answer_with_an_id_twice_is_refused() {
+    for family in FAMILIES {
+        let items = (0..60).flat_map(|id| vec![(Some(id.to_string()), String::new()); 1 + usize::from(id % 7 == 3)]);
+        for limit in [5, 7, 20] {
+            let mut list = List::new(family, items.clone());
+            let page = list.page(start(), limit);
+            let is_twice = |unsorted: &Unsorted| unsorted.cause == Cause::Twice;
+            assert!(matches!(&page, Err(Refusal::Unsorted(it)) if is_twice(it)), "{family:?} {limit}: {page:?}");
+        }
+    }
 }
 
 #[test]
