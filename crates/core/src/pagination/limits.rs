@@ -268,6 +268,12 @@ pub(super) const END_FAR_OFFSET: u64 = 1 << 20;
 /// The number of windows of the flipped list that are looked at for its first item.
 pub(super) const END_FLIPPED_LOOKS: u64 = 3;
 
+/// The number of looks at the rest of a slice whose answer may have been cut.
+pub(super) const CUT_LOOKS: u32 = 4;
+
+/// The number of requests that are left for the page when the rest of a slice is looked at for a cut.
+pub(super) const CUT_RESERVE: usize = 12;
+
 /// The number of looks without a hole, and at growing distances, after a supposed end: of a list of which nothing says
 /// more, and of other lists. In the model of such lists, two growing looks find the items after a gap of 300 rows in
 /// all but 5 % of the lists, and one look fewer loses 40 % of them.

@@ -212,7 +212,7 @@ mod tests {
             (
                 &[&["1", "7"], &["\"x\"", "8"]],
                 Some(
-                    "kinds: items 1 and 2 of an answer have keys that can't be compared, or the same id: declare the type by fields.NAME.type",
+                    "kinds: items 1 and 2 of an answer have keys that can't be compared: declare the type by fields.NAME.type",
                 ),
             ),
             (&[&["[1]", "7"]], Some("kinds: age is not a value that a cursor can hold, in item 1 of 1")),

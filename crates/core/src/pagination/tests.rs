@@ -29,6 +29,7 @@ use super::{
     position::{Anchor, Hint, Item, Position, Target},
     refusal::Refusal,
     resolver::{Limit, PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
+    unsorted::Cause,
     window::{self, Offset, Slice},
 };
 use crate::json::Span;
@@ -174,6 +175,17 @@ impl List {
     fn all(&self) -> Vec<String> {
         self.rows.iter().map(|(strong, id)| format!("{strong}{id}")).collect()
     }
+}
+
+/// Returns those rows of an answer that pass a test, by their places in a list whose ids are numbers in a row.
+fn only(list: &List, slice: Slice, mut is_shown: impl FnMut(u64) -> bool) -> Answer {
+    let answer = list.answer(slice);
+    let first = list.rows.first().map_or(0, |row| row.1.parse::<u64>().unwrap());
+    let place = |item: usize| std::str::from_utf8(answer.id(item)).unwrap().parse::<u64>().unwrap() - first;
+    let kept: Vec<usize> = (0..answer.items.len()).filter(|item| is_shown(place(*item))).collect();
+    let keys = kept.iter().flat_map(|item| [answer.keys[item * 2], answer.keys[item * 2 + 1]]).collect();
+    let items = kept.iter().map(|item| answer.items[*item]).collect();
+    Answer { items, keys, ..answer }
 }
 
 fn start() -> Target {

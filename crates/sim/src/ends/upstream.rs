@@ -202,8 +202,9 @@ impl<'a> Upstream<'a> {
             }
             Cuts::Bytes(most) => {
                 let mut bytes = 0;
+                // A row that is left out takes no room.
                 let fits = |row: &&Row| {
-                    bytes += bytes_of(row.id);
+                    bytes += if row.visible { bytes_of(row.id) } else { 0 };
                     bytes <= most
                 };
                 let fitting = rows.iter().take(size as usize).take_while(fits).count() as u64;

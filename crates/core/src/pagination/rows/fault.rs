@@ -111,9 +111,13 @@ pub(in crate::pagination) fn incomparable(answer: &Answer, order: &Order, place:
     if let Some(mixed) = mixed_texts(answer, order, place) {
         return mixed;
     }
+    // In a list that is sorted by id, an id comes twice in a row.
+    if place > 0 && answer.identity(order, place - 1) == answer.identity(order, place) {
+        return twice(place);
+    }
     let items = match place {
         0 => "item 1 of an answer has a key that can't be compared".to_owned(),
-        _ => format!("items {place} and {} of an answer have keys that can't be compared, or the same id", place + 1),
+        _ => format!("items {place} and {} of an answer have keys that can't be compared", place + 1),
     };
     Cause::Kind.said(format!("{items}: declare the type by fields.NAME.type"))
 }

@@ -101,16 +101,6 @@ fn an_outdated_total_moves_no_page_among_hidden_rows() {
     }
 }
 
-/// Returns the part of an answer with only these rows.
-fn only(list: &List, slice: Slice, visible: impl Fn(u64) -> bool) -> Answer {
-    let answer = list.answer(slice);
-    let number = |span: &Span| std::str::from_utf8(span.of(&answer.body)).unwrap().parse::<u64>().unwrap() - 1_000;
-    let kept: Vec<usize> = (0..answer.items.len()).filter(|item| visible(number(&answer.keys[item * 2 + 1]))).collect();
-    let keys = kept.iter().flat_map(|item| [answer.keys[item * 2], answer.keys[item * 2 + 1]]).collect();
-    let items = kept.iter().map(|item| answer.items[*item]).collect();
-    Answer { items, keys, ..answer }
-}
-
 #[test]
 fn a_silent_cap_among_hidden_rows_skips_no_visible_row() {
     const ROWS: u64 = 70;

@@ -234,6 +234,10 @@ fn an_id_that_comes_twice_in_an_answer_is_refused() {
         let page = list.page(Target { position: Position::Start, hint: Hint::default() }, 3);
         assert_eq!(matches!(page, Err(Refusal::Unsorted(_))), is_refused, "{ids:?}: {page:?}");
     }
+    let mut list =
+        List { by_id: true, ..List::new(Family::Offset, [5, 6, 6].map(|id| ("1".into(), id.to_string())).into_iter()) };
+    let page = list.page(Target { position: Position::Start, hint: Hint::default() }, 3);
+    assert!(matches!(&page, Err(Refusal::Unsorted(it)) if it.cause == Cause::Twice), "sorted by id: {page:?}");
 }
 
 /// Returns a list of runs of ties with these numbers of rows, in pages by number under a silent cap.

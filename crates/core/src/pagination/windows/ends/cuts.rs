@@ -1,14 +1,16 @@
 //! Answers that the upstream cuts: by bytes, or by a cap that falls further down the list.
 //!
 //! A cut answer looks like one whose rows are left out after the limit: it has fewer items than were requested, and the
-//! slice after it has more. The row right after the items received tells them apart. Requested alone, it is an item that
-//! the answer doesn't have if the answer was cut; if rows are left out, it is one of these rows, or was received.
+//! slice after it has more. The rest of its slice tells them apart. Requested alone, it has an item that the answer
+//! doesn't have if the answer was cut; if rows are left out, all its items were received.
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{KeyHalt, KeyNext, KeyReader, KeyTurn};
+use super::{KeyHalt, KeyNext, KeyReader, KeyTurn, facts};
 use crate::pagination::{
     judge::evidence::{Evidence, loose_at},
+    limits::{CUT_LOOKS, CUT_RESERVE},
+    paging::Family,
     plan,
     position::Anchor,
     rows,
@@ -39,8 +41,8 @@ impl KeyReader<'_> {
         Ok(None)
     }
 
-    /// Returns whether an answer with `count` items was cut: whether the row after those received shows an item after
-    /// `last`, and before `first` if there is one.
+    /// Returns whether an answer with `count` items was cut: whether the rest of its slice shows an item after `last`, and
+    /// before `first` if there is one.
     pub(super) async fn is_cut(
         &mut self,
         slice: Slice,
@@ -53,18 +55,53 @@ impl KeyReader<'_> {
         if self.request.paging.hidden || !can_ask || count == 0 {
             return Ok(false);
         }
-        let row = self.window_at(slice.begins().0.saturating_add(count as u64), 1);
-        let Some((_, alone)) = self.look(row).await? else { return Ok(false) };
-        // Ties in any order say nothing: the row may be one of a run that the answer shows in another sequence.
-        let order = &self.request.order;
-        let stands = |item: usize, other: &Anchor| {
-            let relation = rows::relate(&alone, order, item, other)?;
-            Some(if loose_at(order, other) { relation.strong } else { relation.whole })
-        };
-        Ok((0..alone.items.len()).any(|item| {
-            let is_before = |first| stands(item, first) == Some(Ordering::Less);
-            stands(item, last) == Some(Ordering::Greater) && first.is_none_or(is_before)
-        }))
+        let mut place = slice.begins().0.saturating_add(count as u64);
+        // Where no row is left out, and at an end, the row after those received decides. Two answers are joined over
+        // left-out rows only if no answer shows an item in between, and if the rest was looked at, as far as requests are
+        // left for it. Test: `rows_that_are_left_out_hide_no_cut`.
+        let joins_gaps = first.is_some()
+            && (self.seen.shows_gap() || self.request.paging.leaves_out || self.walk_facts().rows_left_out);
+        let until = if joins_gaps { facts::end_of(slice) } else { place.saturating_add(1) };
+        let mut between = first.and_then(|first| self.seen.between(&self.request.order, last, first));
+        for look in 0..CUT_LOOKS {
+            if place >= until || (look > 0 && self.asker.left() <= CUT_RESERVE) {
+                break;
+            }
+            let rest = between.take().unwrap_or_else(|| self.rest_of(slice, place, until));
+            let Some((_, answer)) = self.look(rest).await? else { return Ok(false) };
+            // Ties in any order say nothing: the row may be one of a run that the answer shows in another sequence.
+            let order = &self.request.order;
+            let stands = |item: usize, other: &Anchor| {
+                let relation = rows::relate(&answer, order, item, other)?;
+                Some(if loose_at(order, other) { relation.strong } else { relation.whole })
+            };
+            let is_missed = |item: usize| {
+                let is_before = |first| stands(item, first) == Some(Ordering::Less);
+                stands(item, last) == Some(Ordering::Greater) && first.is_none_or(is_before)
+            };
+            if (0..answer.items.len()).any(is_missed) {
+                return Ok(true);
+            }
+            // An answer covers at least as many rows as it has items, and one without items covers its slice.
+            let rows = if answer.items.is_empty() { rest.size().0 as usize } else { answer.items.len() };
+            if rest.begins().0 <= place {
+                place = place.max(rest.begins().0.saturating_add(rows as u64));
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns the slice that shows the most rows from a place up to `until`. A page by number begins after `slice` does,
+    /// and has a size that the walk has shown to be honoured.
+    fn rest_of(&self, slice: Slice, place: u64, until: u64) -> Slice {
+        let is_page = self.request.paging.family == Family::Page;
+        let most = if is_page { u64::from(self.walk_facts().most) } else { u64::MAX };
+        let most = u32::try_from(most.min(until.saturating_sub(place)).max(1)).unwrap_or(u32::MAX);
+        let sizes = (1..=most).filter(|size| plan::size_within(&self.request.paging, *size).0 == *size);
+        let rests = sizes.map(|size| self.window_at(place, size));
+        let is_after = |rest: &Slice| rest.begins().0 == place || rest.begins() > slice.begins();
+        let rest = rests.filter(is_after).max_by_key(|rest| facts::end_of(*rest));
+        rest.unwrap_or_else(|| self.window_at(place, 1))
     }
 
     /// Reads on after an answer with `count` items of `asked` was cut, in slices that are no larger.

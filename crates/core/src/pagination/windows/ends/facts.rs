@@ -236,6 +236,12 @@ impl SeenAnswers {
         beyond.map(|seen| seen.slice).min_by_key(|slice| end_of(*slice))
     }
 
+    /// Returns the slice of an answer that ends with an item between two others; `None` if no answer does.
+    pub(super) fn between(&self, order: &Order, last: &Anchor, first: &Anchor) -> Option<Slice> {
+        let is_between = |seen: &&PastAnswer| seen.is_past(order, Some(last)) && seen.is_before(order, Some(first));
+        self.listed().find(is_between).map(|seen| seen.slice)
+    }
+
     /// Returns whether the slice of an answer holds an offset.
     pub(super) fn holds(&self, offset: u64) -> bool {
         self.listed().any(|seen| (seen.slice.begins().0..end_of(seen.slice)).contains(&offset))
