@@ -140,10 +140,17 @@ impl JobWork {
             *wait = (*wait).min(LONGEST_WAIT);
             self.taken.job.progress.spend(*wait);
         }
-        self.log(ended, fault.as_ref());
-        let announcement = self.announcement(ended, fault.as_ref());
-        let TakenJob { job, lease, .. } = self.taken;
-        lease.end(JobEnd { ended, progress: job.progress, fault, announcement }).await
+        let (announcement, progress) = (self.announcement(ended, fault.as_ref()), self.taken.job.progress.clone());
+        let end = JobEnd { ended, progress, fault: fault.clone(), announcement };
+        // A process that has lost the job tells nothing of its end: the process that has taken it does.
+        if self.taken.lease.end(end).await? {
+            self.log(ended, fault.as_ref());
+            if let Ended::Finished(state) = ended {
+                let is_call = self.taken.job.definition.call.is_some();
+                self.inner.gateway().vitals.exports().end(is_call, state.word());
+            }
+        }
+        Ok(())
     }
 
     /// Returns the event of the job's end as JSON; `None` if the job continues or was cancelled, or if there are no
