@@ -241,4 +241,10 @@ pub(super) trait JobLease: Send {
     /// hasn't failed, its credentials are erased. A failed job can be resumed with them. Returns `false` if the process
     /// has lost the job; the stored job is unchanged then.
     async fn end(&mut self, end: JobEnd) -> Result<bool, JobStoreFault>;
+
+    /// Ends the work after a fault of the object store, which the job shows until its next end. Counts an interruption,
+    /// and leaves the progress as it is stored.
+    async fn suspend(&mut self, _fault: &JobFault) -> Result<(), JobStoreFault> {
+        Ok(())
+    }
 }

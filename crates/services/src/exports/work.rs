@@ -113,6 +113,16 @@ impl JobWork {
         worked: Result<(), Interruption>,
         retry_for: Duration,
     ) -> Result<(), JobStoreFault> {
+        let ended = self.store_end(worked, retry_for).await;
+        // The database is there, so the job can say why it waits. Test: `a_refused_key_is_told_and_not_shown`.
+        if let Err(JobStoreFault::Objects(_)) = &ended {
+            let detail = "the object store is away or refuses the result: the operator's log says why";
+            self.taken.lease.suspend(&JobFault::new("store_unavailable", detail)).await?;
+        }
+        ended
+    }
+
+    async fn store_end(&mut self, worked: Result<(), Interruption>, retry_for: Duration) -> Result<(), JobStoreFault> {
         let now = clock::instant();
         self.taken.job.progress.spend(now.saturating_duration_since(self.since));
         let (mut ended, fault) = match worked {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     database::{natural, whole},
-    exports::job::{ExportJob, JobProgress, JobState},
+    exports::job::{ExportJob, JobFault, JobProgress, JobState},
     id::new_id,
     postgres::TypedValue,
 };
@@ -257,5 +257,16 @@ impl JobLease for RowLease {
             (&end.announcement, Type::TEXT),
         ];
         Ok(!self.jobs.postgres.ask(END, &parameters).await?.is_empty())
+    }
+
+    async fn suspend(&mut self, fault: &JobFault) -> Result<(), JobStoreFault> {
+        const SUSPEND: &str = "
+            UPDATE cursorgate_exports
+            SET state = 'queued', lease_until = NULL, interruptions = interruptions + 1, fault = $3
+            WHERE id = $1 AND claim = $2 AND state = 'active'";
+        let fault = serde_json::to_string(fault)?;
+        let parameters: [TypedValue<'_>; 3] = [(&self.id, Type::TEXT), (&self.claim, Type::INT8), (&fault, Type::TEXT)];
+        self.jobs.postgres.ask(SUSPEND, &parameters).await?;
+        Ok(())
     }
 }
