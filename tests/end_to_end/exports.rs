@@ -58,6 +58,7 @@ over_each_store!(
     an_export_can_be_cancelled_and_removed,
     unfinished_exports_are_limited,
     finished_exports_are_kept_up_to_a_number_and_a_size,
+    each_end_is_counted_however_few_jobs_are_kept,
 );
 
 /// Starts a gateway with exports. `exports` contains lines for the table `[services.exports]`.
@@ -742,6 +743,10 @@ fn an_export_can_be_cancelled_and_removed(place: &Place) {
     assert_eq!(gateway.send("DELETE", &job, &[ONE], b"").status, 204);
     assert_eq!(gateway.send("GET", &job, &[ONE], b"").outcome(), "404 export_not_found");
     eventually("its result is removed", || (place.results() == 0).then_some(()));
+    for end in ["cancelled", "completed"] {
+        let sample = format!("cursorgate_export_jobs_ended_total{{kind=\"export\",end=\"{end}\"}}");
+        assert_eq!(metric(&gateway, &sample), 1, "{end}");
+    }
 }
 
 fn unfinished_exports_are_limited(place: &Place) {
@@ -796,6 +801,28 @@ fn finished_exports_are_kept_up_to_a_number_and_a_size(place: &Place) {
     let bounded = start(&large, place, "size = \"64KiB\"");
     let job = begun(&bounded, "/users/exports", &[ONE], &json!({}));
     assert_eq!(finished(&bounded, &job, &[ONE])["error"]["code"], "export_too_large");
+}
+
+/// The number of failed jobs in the store ends at `keep_jobs`, while all fail. Their ends are counted, each by one of the
+/// processes.
+fn each_end_is_counted_however_few_jobs_are_kept(place: &Place) {
+    const FAILED: u64 = 5;
+    let upstream = Upstream::start(serve(users(3_000)));
+    let gateways = [(), ()].map(|()| start(&upstream, place, "keep_jobs = 2\nsize = \"64KiB\""));
+    let ended = |kind: &str, end: &str| -> u64 {
+        let sample = format!("cursorgate_export_jobs_ended_total{{kind=\"{kind}\",end=\"{end}\"}}");
+        gateways.iter().map(|gateway| metric(gateway, &sample)).sum()
+    };
+    for number in 0..FAILED {
+        let gateway = &gateways[usize::try_from(number % 2).expect("0 or 1")];
+        let job = begun(gateway, "/users/exports", &[ONE], &json!({}));
+        assert_eq!(finished(gateway, &job, &[ONE])["state"], "failed");
+    }
+    eventually("the ends are counted", || (ended("export", "failed") == FAILED).then_some(()));
+    let in_store = || metric(&gateways[0], "cursorgate_export_jobs{state=\"failed\"}") == 2;
+    eventually("the store has few of them", || in_store().then_some(()));
+    assert_eq!(["completed", "cancelled"].map(|end| ended("export", end)), [0, 0]);
+    assert_eq!((ended("export", "failed"), ended("job", "failed")), (FAILED, 0));
 }
 
 #[test]

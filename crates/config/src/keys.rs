@@ -65,8 +65,9 @@ table! {
         include: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::include)).default(Texts(&[]));
 
         /// What requests get whose path no route covers: "refuse" is 404; the name of an upstream passes them on to it
-        /// unchanged. Default: the upstream, if there is only one. With several upstreams, or if the only one gets
-        /// `headers` or a client certificate from the gateway, this key is required, unless a route covers all paths.
+        /// unchanged. Default: the upstream, if there is only one beside that of `services.exports.objects`. With several
+        /// upstreams, or if the only one gets `headers` or a client certificate from the gateway, this key is required,
+        /// unless a route covers all paths.
         other_paths: Key<String> => text(syntax::name).example(r#""refuse""#);
 
         /// Settings of the whole process.

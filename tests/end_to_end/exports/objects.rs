@@ -219,6 +219,13 @@ fn a_refused_key_is_told_and_not_shown() {
             .any(|line| line.contains("services.exports.objects") && line.contains("SignatureDoesNotMatch"))
             .then_some(())
     });
+    let waiting = eventually("the job says why", || {
+        Some(status(&gateway, &job, &[ONE])).filter(|job| job["error"]["code"] == "store_unavailable")
+    });
+    assert_eq!(waiting["state"], "waiting", "{waiting}");
+    assert!(!waiting.to_string().contains("Signature"), "{waiting}");
+    let reported = http::get(gateway.admin, "/exports").json()["exports"][0].clone();
+    assert_eq!((&reported["state"], &reported["error"]), (&json!("waiting"), &json!("store_unavailable")));
     drop(gateway);
     let gateway = Gateway::start(&stores.configuration);
     completed(&gateway, &job, &items);

@@ -125,6 +125,9 @@ fn a_web_socket_client_chooses_the_page_to_watch() {
         (json!({ "type": "other" }), "body_invalid"),
         (json!({ "type": "watchCollection", "path": "/orders" }), "body_invalid"),
         (json!({ "type": "watchCollection", "collection": "orders" }), "body_invalid"),
+        (json!({ "type": "watchCollection", "limit": 3, "filters": { "limit": "50" } }), "body_invalid"),
+        (json!({ "type": "watchCollection", "filters": { "cursor": "x" } }), "body_invalid"),
+        (json!({ "type": "watchCollection", "sort": "id", "filters": { "sort": "-id" } }), "body_invalid"),
     ] {
         client.send(&message);
         assert_eq!(client.error(), (json!(400), json!(code), json!(false)), "{message}");

@@ -1,13 +1,24 @@
 //! Tests of events of the operator's own types, which services emit.
 
-use super::{CLIENTS, ONE, active, ask, deliveries, delivery, receiver, receiver::Receiver, services};
-use crate::harness::{
-    Directory, eventually,
-    gateway::{Gateway, Keys, command},
-    list::{PLAIN, serve, users},
-    upstream::{Exchange, Upstream},
-};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+
+use super::{
+    CLIENTS, ONE, active, ask, deliveries, delivery, receiver,
+    receiver::{Receiver, signed_by},
+    services, services_at,
+};
+use crate::{
+    exports::place::{Place, over_each_store},
+    harness::{
+        Directory, eventually,
+        gateway::{Gateway, Keys, command},
+        list::{PLAIN, serve, users},
+        upstream::{Exchange, Upstream},
+    },
+};
+
+over_each_store!(data_arrive_as_they_are_written);
 
 const TOKEN: &str = "an-emit-token-of-32-characters!!";
 const TYPES: &str = "[services.webhooks.types.order-paid]\ntype = \"order.paid\"\nversion = \"1\"\n\
@@ -52,6 +63,69 @@ fn an_event_of_an_own_type_arrives_if_it_matches_its_schema() {
     assert_eq!(deliveries(&gateway, &endpoint.path, &[ONE]).len(), 1);
     assert_eq!(deliveries(&gateway, &other.path, &[ONE]).len(), 0);
     assert_eq!(upstream.requests().iter().filter(|request| request.path() == "/events").count(), 0);
+}
+
+/// Endpoints get the text of the data as a service writes it, whichever way and whichever store it takes: a number can have
+/// more digits than a parsed one, and members keep their order.
+fn data_arrive_as_they_are_written(place: &Place) {
+    const DATA: [&str; 4] = [
+        r#"{"id":12345678901234567890123,"by":"a"}"#,
+        r#"{"zone":1.50, "id":1e2,"exact":0.1000000000000000055511151231257827}"#,
+        "{\n  \"id\": 18446744073709551616,\n  \"a\": \"\\u00e9 \\/ Zoë\"\n}",
+        r#"{"id":-0,"more":[1.0,1,{"b":2,"a":1}]}"#,
+    ];
+    let list = serve(users(3));
+    let upstream = Upstream::start(move |exchange: &mut Exchange| {
+        let number = exchange.request.path().strip_prefix("/orders/").and_then(|number| number.parse::<usize>().ok());
+        let Some(number) = number else { return list(exchange) };
+        let event = format!(r#"{{"type":"order.paid","data":{}}}"#, DATA[number]);
+        exchange.reply("200 OK", &[("Cursorgate-Event", &STANDARD.encode(event))], b"done")
+    });
+    let (directory, clients) = (Directory::new(), Receiver::start());
+    std::fs::write(directory.file("token"), TOKEN).expect("a file");
+    let tables = format!(
+        "{TYPES}[services.webhooks.emit]\ntoken = \"file:{}\"\nroutes = [\"orders\"]\n{CLIENTS}events = [\"order.paid\"]\n\
+         [routes.orders]\npath = \"/orders/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n",
+        directory.file("token").display(),
+    );
+    let services = services_at(place, &[clients.port()], "", &tables);
+    let gateway = Gateway::start(&format!("{}{services}", PLAIN.configuration(upstream.address)));
+    let endpoint = active(&gateway, &[ONE], &clients.url("/"), &["order.paid"]);
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [("Authorization", bearer.as_str()), super::JSON];
+    let emit = |data: &str| {
+        let body = format!(r#"{{"data":{data},"type":"order.paid"}}"#);
+        gateway.send("POST", "/events", &headers, body.as_bytes())
+    };
+    for (number, data) in DATA.into_iter().enumerate() {
+        for is_by_header in [false, true] {
+            let before = clients.events().len();
+            match is_by_header {
+                false => assert_eq!(emit(data).status, 202, "{data}"),
+                true => assert_eq!(gateway.send("GET", &format!("/orders/{number}"), &[ONE], b"").status, 200),
+            }
+            let event = eventually("the event", || clients.events().get(before).cloned());
+            assert!(event.body.ends_with(&format!(r#","data":{data}}}"#)), "{} is not {data}", event.body);
+            assert!(signed_by(&event, &endpoint.secret), "{data}");
+        }
+    }
+    let sent = &deliveries(&gateway, &endpoint.path, &[ONE])[0];
+    let path = format!("{}/deliveries/{}", endpoint.path, sent["id"].as_str().expect("an id"));
+    assert!(gateway.send("GET", &path, &[ONE], b"").text().contains(DATA[3]), "clients read the same text");
+    // What the schema has seen is what endpoints read.
+    for (wrong, place) in [
+        (r#"{"id":1,"id":"2"}"#, None),
+        (r#"{"id":1.5}"#, Some("/data")),
+        (r#"{"id":1e999}"#, Some("/data")),
+        (r#"{"id":1,"name":"\ud800"}"#, Some("/data")),
+    ] {
+        let refused = emit(wrong);
+        assert_eq!(
+            (refused.outcome().as_str(), refused.json()["parameter"].as_str()),
+            ("400 body_invalid", place),
+            "{wrong}"
+        );
+    }
 }
 
 /// A service names the client of an event by what the upstream says about the client's credentials. The endpoints of

@@ -187,6 +187,39 @@ fn events_wait_for_a_database_that_is_away() {
     }
 }
 
+/// Exports in a directory don't need the database of webhooks. If it is away, their events wait, and the store of
+/// webhooks is the one that is down.
+#[test]
+fn exports_go_on_while_the_store_of_webhooks_is_away() {
+    let upstream = Upstream::start(serve(users(3)));
+    let (directory, mut server, receiver) = (Place::directory(), PostgresServer::start(), Receiver::start());
+    let tables = format!(
+        "{}[services.webhooks]\n{}\n{}{CLIENTS}",
+        directory.table(""),
+        receivers(&[receiver.port()]),
+        server.table_of("webhooks", "lease = \"1s\"\ntimeout = \"1s\""),
+    );
+    let gateway = Gateway::start(&format!("{}{tables}", PLAIN.configuration(upstream.address)));
+    let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
+    server.stop();
+    let exports: Vec<String> = (0..3).map(|_| export(&gateway, &[ONE])).collect();
+    for job in &exports {
+        eventually("the export is completed", || (get(&gateway, job, &[ONE])["state"] == "completed").then_some(()));
+    }
+    eventually("the store of webhooks is down", || {
+        (gateway.metric("cursorgate_store_up{store=\"webhooks\"}") == Some(0)).then_some(())
+    });
+    let more = export(&gateway, &[ONE]);
+    eventually("another export", || (get(&gateway, &more, &[ONE])["state"] == "completed").then_some(()));
+    assert_eq!(gateway.metric("cursorgate_store_up{store=\"exports\"}"), Some(1));
+    server.start_again();
+    eventually("all events arrive", || {
+        let found = deliveries_of(&gateway, &endpoint.path)?;
+        (found.len() == 4 && found.iter().all(|one| one["state"] == "delivered")).then_some(())
+    });
+    assert!(!gateway.log().iter().any(|line| line.contains("the store of exports")), "{:?}", gateway.log());
+}
+
 /// Returns the deliveries of an endpoint; `None` while the store is away.
 fn deliveries_of(gateway: &Gateway, endpoint: &str) -> Option<Vec<Value>> {
     let answer = gateway.send("GET", &format!("{endpoint}/deliveries"), &[ONE], b"");

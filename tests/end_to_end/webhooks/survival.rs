@@ -1,13 +1,16 @@
 //! Tests that deliveries survive the end of their process and changes of the keys of cursors.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    CLIENTS, ONE, active, deliveries, delivery, export, get, post,
+    CLIENTS, JSON, ONE, active, deliveries, delivery, export, get, post,
     receiver::{Receiver, signed_by},
-    register, services, start, start_at,
+    register, services, services_at, start, start_at,
 };
 use crate::{
     exports::place::{Place, over_each_store},
@@ -21,8 +24,8 @@ use crate::{
 
 over_each_store!(
     an_event_whose_process_is_killed_at_its_delivery_arrives,
-    every_event_of_two_processes_arrives_or_is_a_dead_letter,
-    every_event_of_four_processes_arrives_or_is_a_dead_letter,
+    nothing_of_two_processes_is_lost_or_done_twice,
+    nothing_of_four_processes_is_lost_or_done_twice,
     processes_share_the_work,
 );
 
@@ -43,22 +46,36 @@ fn an_event_whose_process_is_killed_at_its_delivery_arrives(place: &Place) {
     assert!(signed_by(&last, &endpoint.secret), "the secret survives too");
 }
 
-fn every_event_of_two_processes_arrives_or_is_a_dead_letter(place: &Place) {
-    every_event_arrives(place, 2);
+fn nothing_of_two_processes_is_lost_or_done_twice(place: &Place) {
+    nothing_is_lost_or_done_twice(place, 2);
 }
 
-fn every_event_of_four_processes_arrives_or_is_a_dead_letter(place: &Place) {
-    every_event_arrives(place, 4);
+fn nothing_of_four_processes_is_lost_or_done_twice(place: &Place) {
+    nothing_is_lost_or_done_twice(place, 4);
 }
 
-/// Each event arrives or is a dead letter, even if processes are killed repeatedly while exports end and the receiver
-/// refuses at random.
-fn every_event_arrives(place: &Place, processes: usize) {
+/// Processes are killed repeatedly while exports end, orders of bulk requests are under way, and the receiver refuses at
+/// random. Each export has each item once, each order runs once at most and is never said to have run if it hasn't, and
+/// each event arrives or is a dead letter.
+fn nothing_is_lost_or_done_twice(place: &Place, processes: usize) {
     const EXPORTS: usize = 24;
-    let upstream = Upstream::start(serve(users(30)));
+    let list = serve(users(30));
+    let upstream = Upstream::start(move |exchange| {
+        if exchange.request.method == "POST" {
+            // Some processes are killed while they wait for the answer.
+            std::thread::sleep(Duration::from_millis(20));
+            return exchange.reply("201 Created", &[JSON], b"{}");
+        }
+        list(exchange)
+    });
     let receiver = Receiver::start();
     let keys = "attempts = 3\ntimeout = \"1s\"\nper_second = 100";
-    let start = || start_at(&upstream, place, &receiver, keys);
+    let tables = format!(
+        "{CLIENTS}[services.bulk]\n\
+         [routes.orders]\npath = \"/orders/{{*rest}}\"\nupstream = \"legacy\"\naction = \"forward\"\n"
+    );
+    let configuration = PLAIN.configuration(upstream.address) + &services_at(place, &[receiver.port()], keys, &tables);
+    let start = || Gateway::start(&configuration);
     let mut gateways: Vec<Gateway> = (0..processes).map(|_| start()).collect();
     let endpoint = active(&gateways[0], &[ONE], &receiver.url("/"), &["export.completed"]);
     let numbers = std::sync::Mutex::new(Numbers::new(5));
@@ -71,32 +88,83 @@ fn every_event_arrives(place: &Place, processes: usize) {
             _ => exchange.reply("429 Too Many Requests", &[], b""),
         }
     });
+    // A database under load may be late with its answer.
+    let send = |gateway: &Gateway, target: &str, key: &str, body: &Value| {
+        eventually("an answer", || {
+            let answer = post(gateway, target, &[ONE, ("Idempotency-Key", key)], body);
+            (answer.status != 503).then_some(answer)
+        })
+    };
     let mut numbers = Numbers::new(3);
-    let mut jobs = BTreeSet::new();
+    let (mut jobs, mut orders) = (BTreeSet::new(), Vec::new());
     for round in 0..6 {
         for number in 0..EXPORTS / 6 {
-            let job = export(&gateways[number % processes], &[ONE]);
-            jobs.insert(job.rsplit('/').next().expect("an id").to_owned());
+            let key = format!("\"{round}-{number}\"");
+            let begin = |at: usize| send(&gateways[at % processes], "/users/exports", &key, &json!({}));
+            let (begun, again) = (begin(number), begin(number + 1));
+            assert_eq!((begun.status, begun.header("location")), (202, again.header("location")), "{again:?}");
+            jobs.insert(begun.header("location").expect("a location").to_owned());
         }
         let wanted = receiver.events().len() + numbers.below(5);
         eventually(&format!("some attempts in round {round}"), || {
             let rests = deliveries(&gateways[0], &endpoint.path, &[ONE]).iter().all(|one| one["state"] != "queued");
             (receiver.events().len() >= wanted || rests).then_some(())
         });
+        let killed = numbers.below(processes);
+        let order = |number: usize| {
+            let path = format!("/orders/{round}-{number}");
+            (format!("\"{path}\""), json!({ "operations": [{ "method": "POST", "path": path, "body": {} }] }))
+        };
+        std::thread::scope(|scope| {
+            for (number, gateway) in gateways.iter().enumerate() {
+                let (mut connection, (key, body)) = (gateway.connect(), order(number));
+                scope.spawn(move || {
+                    let headers = [ONE, JSON, ("Idempotency-Key", &key)];
+                    // The process may be killed before its answer.
+                    let _ = connection.request("POST", "/bulk", &headers, body.to_string().as_bytes());
+                });
+            }
+            std::thread::sleep(Duration::from_millis(numbers.draw() % 40));
+            gateways[killed].signal("KILL");
+        });
         // The killed process leaves its place to another one, while the others go on.
-        drop(gateways.remove(numbers.below(processes)));
+        drop(gateways.remove(killed));
         gateways.push(start());
+        for number in 0..processes {
+            let (key, body) = order(number);
+            let again = send(&gateways[numbers.below(processes)], "/bulk", &key, &body);
+            let is_done = again.status == 200;
+            assert!(is_done || number == killed, "{again:?}");
+            assert!(is_done || again.outcome() == "409 idempotency_key_in_use", "{again:?}");
+            orders.push((format!("/orders/{round}-{number}"), is_done));
+        }
     }
-    let gateway = &gateways[0];
+    for (path, is_done) in &orders {
+        let times = upstream.requests().iter().filter(|request| request.path() == path).count();
+        assert!(times == 1 || times == 0 && !is_done, "{path}: {times} times");
+    }
+    let ids = jobs.iter().filter_map(|job| job.rsplit('/').next()).map(str::to_owned).collect();
+    check_deliveries(&gateways[0], &endpoint.path, &receiver, &ids);
+    let expected: BTreeSet<String> = users(30).into_iter().collect();
+    for job in &jobs {
+        let result = gateways[0].send("GET", &format!("{job}/result"), &[ONE], b"");
+        let items: Vec<String> = result.text().lines().map(str::to_owned).collect();
+        assert_eq!((items.len(), items.into_iter().collect()), (30, expected.clone()), "{job}");
+    }
+}
+
+/// Checks that each export has one event, which has arrived or is a dead letter, and that the dead letters arrive when the
+/// receiver takes them.
+fn check_deliveries(gateway: &Gateway, endpoint: &str, receiver: &Receiver, jobs: &BTreeSet<String>) {
     let ended = eventually("the end of all deliveries", || {
-        let found = deliveries(gateway, &endpoint.path, &[ONE]);
-        (found.len() == EXPORTS && found.iter().all(|one| one["state"] != "queued")).then_some(found)
+        let found = deliveries(gateway, endpoint, &[ONE]);
+        (found.len() == jobs.len() && found.iter().all(|one| one["state"] != "queued")).then_some(found)
     });
     let arrived: BTreeMap<String, Value> =
         receiver.events().iter().map(|event| (event.id(), event.json()["data"]["id"].clone())).collect();
     let mut told = BTreeSet::new();
     for one in &ended {
-        let path = format!("{}/deliveries/{}", endpoint.path, one["id"].as_str().expect("an id"));
+        let path = format!("{endpoint}/deliveries/{}", one["id"].as_str().expect("an id"));
         let document = get(gateway, &path, &[ONE]);
         told.insert(document["payload"]["data"]["id"].as_str().expect("an id").to_owned());
         let id = one["eventId"].as_str().expect("an id");
@@ -105,18 +173,18 @@ fn every_event_arrives(place: &Place, processes: usize) {
             _ => assert_eq!((one["state"].as_str(), one["attempts"].as_u64()), (Some("dead"), Some(3)), "{document}"),
         }
     }
-    assert_eq!(told, jobs, "each export once");
+    assert_eq!(&told, jobs, "each export once");
     receiver.echo();
     for one in ended.iter().filter(|one| one["state"] == "dead") {
-        let path = format!("{}/deliveries/{}/redeliver", endpoint.path, one["id"].as_str().expect("an id"));
+        let path = format!("{endpoint}/deliveries/{}/redeliver", one["id"].as_str().expect("an id"));
         assert_eq!(post(gateway, &path, &[ONE], &Value::Null).status, 202);
     }
     eventually("no dead letter", || {
-        deliveries(gateway, &endpoint.path, &[ONE]).iter().all(|one| one["state"] == "delivered").then_some(())
+        deliveries(gateway, endpoint, &[ONE]).iter().all(|one| one["state"] == "delivered").then_some(())
     });
     let arrived: BTreeSet<String> =
         receiver.events().iter().map(|event| event.json()["data"]["id"].as_str().expect("an id").to_owned()).collect();
-    assert_eq!(arrived, jobs);
+    assert_eq!(&arrived, jobs);
 }
 
 /// The end of an export is one event, even if the process ends at a bad moment. A process that ends before the event is

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::{
     diagnostic::{Located, Location},
-    keys::{FILE, ROUTE, UPSTREAM, UPSTREAM_TLS},
+    keys::{EXPORTS, FILE, OBJECTS, ROUTE, SERVICES, UPSTREAM, UPSTREAM_TLS},
     settings::RouteSettings,
     spanned::{Spanned, Value},
 };
@@ -33,7 +33,12 @@ pub(super) fn route(
         }
         return (!covered(routes)).then(|| (table(&named.value, named.at), named.at));
     }
-    let mut known = upstreams.tables();
+    let is_routed = |index: usize| routes.iter().any(|route| route.upstream == index);
+    let storage = storage(root).filter(|storage| {
+        let index = upstreams.tables().position(|known| known.0.value == *storage);
+        !index.is_some_and(is_routed)
+    });
+    let mut known = upstreams.tables().filter(|known| Some(&known.0.value) != storage.as_ref());
     let (name, only) = known.next().filter(|_| !covered(routes) && !routes.is_empty())?;
     let others = known.count();
     let why = if others > 0 {
@@ -54,6 +59,12 @@ pub(super) fn route(
     );
     context.missing(only.at, why, help);
     None
+}
+
+/// Returns the name of the upstream that stores the results of exports; `None` if none does.
+fn storage(root: &Spanned) -> Option<String> {
+    let exports = SERVICES.exports.find(FILE.services.find(root)?)?;
+    OBJECTS.upstream.read(EXPORTS.objects.find(exports)?).map(|name| name.value)
 }
 
 /// Returns the name of what the gateway itself shows the upstream, and what may open paths to everybody; `None` if it
@@ -94,6 +105,13 @@ mod tests {
         let certificate = format!("{ONE}tls = {{ certificate = \"/a.crt\", key = \"file:/a.key\" }}\n{LIST}");
         let two = format!("{ONE}[upstreams.two]\npeers = [\"127.0.0.1:2\"]\n{LIST}");
         let everything = format!("{two}[routes.b]\npath = \"/{{*all}}\"\nupstream = \"two\"\naction = \"forward\"\n");
+        // The bucket of results is no upstream of paths, unless a route says so.
+        let storage = format!(
+            "{two}[services.exports]\n[services.exports.postgres]\naddresses = [\"127.0.0.1:3\"]\n\
+             [services.exports.objects]\nupstream = \"two\"\nbucket = \"s3://results\"\nregion = \"b\"\n\
+             access_key_id = \"env:KEY\"\nsecret_access_key = \"env:KEY\"\n"
+        );
+        let routed = format!("{storage}[routes.b]\npath = \"/b\"\nupstream = \"two\"\naction = \"forward\"\n");
         for (text, routes, said) in [
             (format!("{ONE}{LIST}"), 2, ""),
             (format!("other_paths = \"refuse\"\n{ONE}{LIST}"), 1, ""),
@@ -102,6 +120,8 @@ mod tests {
             (headers, 1, "would get the headers of upstreams.one"),
             (certificate, 1, "would get the client certificate of upstreams.one"),
             (two, 1, "could go to 2 upstreams"),
+            (storage, 2, ""),
+            (routed, 2, "could go to 2 upstreams"),
             (everything, 2, ""),
         ] {
             let environment = ProcessEnvironment::default();

@@ -108,6 +108,12 @@ fn exports(exposition: &mut Exposition, counts: &ExportCounts) {
     for (state, count) in counts.by_state() {
         jobs.sample(&[state], count);
     }
+    let help = "Exports and jobs of queues that ended in this process, by end.";
+    let labels = &["kind", "end"];
+    let mut ended = exposition.family(MetricKind::Counter, "cursorgate_export_jobs_ended_total", labels, help);
+    for (labels, count) in counts.ended() {
+        ended.sample(&labels, count);
+    }
 }
 
 /// Adds the state of the stores of services. A store that no service has used yet has no sample.

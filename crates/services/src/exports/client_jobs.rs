@@ -16,7 +16,7 @@ use crate::{caller::Caller, database::store_unavailable, document::json_response
 use cursorgate_cursor::cursor::KeyRing;
 use cursorgate_gateway::{
     identity::answers::IdentityAnswer,
-    outcome::failure::Failure,
+    outcome::{failure::Failure, metrics::exports::ExportCounts},
     runtime::clock,
     session::service::{ServiceAnswer, StreamedResponse},
 };
@@ -33,6 +33,7 @@ const ASK_AGAIN: &str = "2";
 /// The jobs of a client, which a request asks for.
 pub(super) struct ClientJobs<'j> {
     pub(super) store: &'j Arc<dyn ExportStore>,
+    pub(super) counts: &'j ExportCounts,
     /// The names of the client under each cursor key. The name under the signing key is the first.
     pub(super) owners: Vec<String>,
     /// The list whose exports these are; for the jobs of queues, the path of their service.
@@ -118,7 +119,9 @@ impl ClientJobs<'_> {
             self.store.remove(&job.id).await.map_err(store_failed)?;
             return Ok(ServiceAnswer::Whole(Response::new(204, Vec::new())));
         }
-        self.store.cancel(&job.id).await.map_err(store_failed)?;
+        if self.store.cancel(&job.id).await.map_err(store_failed)? {
+            self.counts.end(job.definition.call.is_some(), JobState::Cancelled.word());
+        }
         // The job is read again, because it might have ended before it was cancelled.
         Ok(self.shown(200, &self.find(&job.id).await?))
     }

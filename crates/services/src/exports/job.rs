@@ -130,7 +130,7 @@ impl ExportedList {
             hash.update(part);
             hash.update([0]);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 
     /// Returns whether `job` exports this list.

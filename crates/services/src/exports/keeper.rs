@@ -110,7 +110,7 @@ impl ExportKeeper {
             self.store.probe().await?;
             work.is_in_doubt.store(false, Ordering::Relaxed);
         }
-        // A fault of webhooks must not stop exports, so this fault is returned only at the end.
+        // An event that can't be read must not stop exports, so this fault is returned only at the end.
         let announced = self.announce().await;
         self.take(settings, queues, work).await?;
         if let Some(old) = old {
@@ -129,7 +129,11 @@ impl ExportKeeper {
     async fn announce(&self) -> Result<(), JobStoreFault> {
         let Some(events) = &self.events else { return Ok(()) };
         for (id, announcement) in self.store.announcements().await? {
-            events.raise(serde_json::from_str(&announcement)?).await?;
+            // The keeper of webhooks says that their store is away: exports go on, and the events wait.
+            // Test: `exports_go_on_while_the_store_of_webhooks_is_away`.
+            if events.raise(serde_json::from_str(&announcement)?).await.is_err() {
+                break;
+            }
             self.store.announced(&id).await?;
         }
         Ok(())

@@ -119,7 +119,7 @@ impl Service for Exports {
     ) -> Result<Option<ServiceAnswer>, Failure> {
         let method = session.req_header().method.clone();
         let asked = IdentityCall { gateway: self.inner.gateway(), snapshot, outcome };
-        let call = identify(&self.queue.store, session, client, snapshot, asked).await?;
+        let call = identify(self, session, client, snapshot, asked).await?;
         // A request that begins a job asks for a page of the list, which counts as one. Test:
         // `requests_for_exports_have_the_limits_of_their_list`.
         if (&call.target.resource, &method) != (&ExportResource::Collection, &Method::POST) {
@@ -170,7 +170,7 @@ impl Exports {
         let queued: Arc<Notify> = Arc::default();
         let keeper =
             ExportKeeper { inner: Arc::clone(inner), store: Arc::clone(&store), queued: Arc::clone(&queued), events };
-        let report = ExportReport { store: Arc::clone(&store), queued: Arc::clone(&queued) };
+        let report = ExportReport { inner: Arc::clone(inner), store: Arc::clone(&store), queued: Arc::clone(&queued) };
         Ok((Self { inner: Arc::clone(inner), queue: JobQueue { store, queued } }, keeper, report))
     }
 
@@ -299,7 +299,7 @@ impl ExportCall<'_> {
 /// Returns 401 or 403 `credentials_refused` if the upstream refuses the client's credentials, and 502
 /// `upstream_unavailable` if the upstream doesn't say who the client is.
 async fn identify<'c>(
-    store: &'c Arc<dyn ExportStore>,
+    service: &'c Exports,
     session: &ServerSession,
     client: &Client,
     snapshot: &'c Arc<Snapshot>,
@@ -338,7 +338,8 @@ async fn identify<'c>(
     };
     let list = ExportedList { normal_path: target.list.normal_path.clone(), host: target.list.host.clone() };
     let (owners, keep) = (names(keys, "owner", &name), settings.keep.as_secs());
-    let jobs = ClientJobs { store, owners, list, base, keep, words: &EXPORT_WORDS };
+    let (store, counts) = (&service.queue.store, service.inner.gateway().vitals.exports());
+    let jobs = ClientJobs { store, counts, owners, list, base, keep, words: &EXPORT_WORDS };
     Ok(ExportCall { snapshot, settings, keys, target, caller, jobs, counted })
 }
 

@@ -160,6 +160,7 @@ impl Queues {
         }
         let jobs = ClientJobs {
             store: &self.queue.store,
+            counts: self.inner.gateway().vitals.exports(),
             owners: names(keys, "owner", &caller.owner_at(clients, "")),
             list: ExportedList { normal_path: settings.path.clone(), host: None },
             base,

@@ -14,6 +14,7 @@ use super::{
     job::{ExportJob, JobState, is_id},
     store::{ExportStore, JobStoreFault, MOST_LISTED},
 };
+use crate::inner::InnerGateway;
 use cursorgate_gateway::{
     runtime::clock,
     session::service::{ReportRefusal, ServiceReport},
@@ -35,6 +36,7 @@ const UNAVAILABLE: ReportRefusal =
     (StatusCode::SERVICE_UNAVAILABLE, "the store of exports is not available: the log says why\n");
 
 pub(crate) struct ExportReport {
+    pub(super) inner: Arc<InnerGateway>,
     pub(super) store: Arc<dyn ExportStore>,
     /// Wakes the keeper of this process when a job has been resumed.
     pub(super) queued: Arc<Notify>,
@@ -110,7 +112,10 @@ impl ServiceReport for ExportReport {
             if job.state.is_finished() {
                 return Err(FINISHED);
             }
-            self.store.cancel(&export).await.map_err(|fault| failed(&fault))?;
+            if self.store.cancel(&export).await.map_err(|fault| failed(&fault))? {
+                let counts = self.inner.gateway().vitals.exports();
+                counts.end(job.definition.call.is_some(), JobState::Cancelled.word());
+            }
             tracing::info!(service = "exports", export, "an operator cancelled an export");
             return Ok(written(&entry(&found().await?)));
         }

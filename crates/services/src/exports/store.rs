@@ -191,8 +191,9 @@ pub(super) trait ExportStore: KeyStore {
         before: Option<&str>,
     ) -> Result<Vec<ExportJob>, JobStoreFault>;
 
-    /// Cancels an unfinished job. A process that is working on the job notices this at its next page.
-    async fn cancel(&self, id: &str) -> Result<(), JobStoreFault>;
+    /// Cancels an unfinished job. A process that is working on the job notices this at its next page. Returns `false` if
+    /// the job had ended.
+    async fn cancel(&self, id: &str) -> Result<bool, JobStoreFault>;
 
     /// Removes a finished job and its result.
     async fn remove(&self, id: &str) -> Result<(), JobStoreFault>;
@@ -237,6 +238,13 @@ pub(super) trait JobLease: Send {
     async fn advance(&mut self, part: usize, bytes: Vec<u8>, progress: &JobProgress) -> Result<bool, JobStoreFault>;
 
     /// Ends the work: stores the state, the progress and the event in one transaction. If the job is finished and
-    /// hasn't failed, its credentials are erased. A failed job can be resumed with them. Does nothing if the process has lost the job.
-    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault>;
+    /// hasn't failed, its credentials are erased. A failed job can be resumed with them. Returns `false` if the process
+    /// has lost the job; the stored job is unchanged then.
+    async fn end(&mut self, end: JobEnd) -> Result<bool, JobStoreFault>;
+
+    /// Ends the work after a fault of the object store, which the job shows until its next end. Counts an interruption,
+    /// and leaves the progress as it is stored.
+    async fn suspend(&mut self, _fault: &JobFault) -> Result<(), JobStoreFault> {
+        Ok(())
+    }
 }

@@ -113,6 +113,16 @@ impl JobWork {
         worked: Result<(), Interruption>,
         retry_for: Duration,
     ) -> Result<(), JobStoreFault> {
+        let ended = self.store_end(worked, retry_for).await;
+        // The database is there, so the job can say why it waits. Test: `a_refused_key_is_told_and_not_shown`.
+        if let Err(JobStoreFault::Objects(_)) = &ended {
+            let detail = "the object store is away or refuses the result: the operator's log says why";
+            self.taken.lease.suspend(&JobFault::new("store_unavailable", detail)).await?;
+        }
+        ended
+    }
+
+    async fn store_end(&mut self, worked: Result<(), Interruption>, retry_for: Duration) -> Result<(), JobStoreFault> {
         let now = clock::instant();
         self.taken.job.progress.spend(now.saturating_duration_since(self.since));
         let (mut ended, fault) = match worked {
@@ -140,10 +150,17 @@ impl JobWork {
             *wait = (*wait).min(LONGEST_WAIT);
             self.taken.job.progress.spend(*wait);
         }
-        self.log(ended, fault.as_ref());
-        let announcement = self.announcement(ended, fault.as_ref());
-        let TakenJob { job, lease, .. } = self.taken;
-        lease.end(JobEnd { ended, progress: job.progress, fault, announcement }).await
+        let (announcement, progress) = (self.announcement(ended, fault.as_ref()), self.taken.job.progress.clone());
+        let end = JobEnd { ended, progress, fault: fault.clone(), announcement };
+        // A process that has lost the job tells nothing of its end: the process that has taken it does.
+        if self.taken.lease.end(end).await? {
+            self.log(ended, fault.as_ref());
+            if let Ended::Finished(state) = ended {
+                let is_call = self.taken.job.definition.call.is_some();
+                self.inner.gateway().vitals.exports().end(is_call, state.word());
+            }
+        }
+        Ok(())
     }
 
     /// Returns the event of the job's end as JSON; `None` if the job continues or was cancelled, or if there are no

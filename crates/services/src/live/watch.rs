@@ -125,6 +125,11 @@ impl WindowQuery {
                     replace(&mut next, named(Role::Sort, "sort")?, [sort]);
                 }
                 for (filter, values) in filters.into_iter().flatten() {
+                    // A filter with the name of another member's parameter would override that member. Test:
+                    // `a_web_socket_client_chooses_the_page_to_watch`.
+                    if parameters.is_some_and(|parameters| parameters.is_own(filter.as_bytes())) {
+                        return Err(format!("`{filter}` is not a filter: write cursor, limit and sort beside filters"));
+                    }
                     match values {
                         FilterValues::One(value) => replace(&mut next, &filter, [value]),
                         FilterValues::Several(values) => replace(&mut next, &filter, values),

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     document::{DeliveryDocument, passed, types},
-    emitted::EmittedEvent,
+    emitted::{self, EmittedEvent},
     endpoint::{DisabledBy, Endpoint, EndpointState, NAME, SealedParts, owners},
     event::{Event, VERIFICATION, payload},
     events::{Events, by},
@@ -60,9 +60,6 @@ use cursorgate_translate::downstream::{Code, CorsPolicy, Problem, Response};
 
 /// The limits of a request's body: its size in bytes, its nesting, and the time in which it must arrive.
 const BODY: BodyLimits = BodyLimits { size: 64 << 10, depth: 8, time: Duration::from_secs(30) };
-
-/// The largest nesting of a body that emits an event.
-const EMITTED_DEPTH: u16 = 32;
 
 /// The time limit of the request to the route `authorize`.
 const AUTHORIZATION: Duration = Duration::from_secs(30);
@@ -215,7 +212,7 @@ impl Webhooks {
             let detail = "send Authorization: Bearer with the token of services.webhooks.emit";
             return Err(Box::new(Problem::new(Code::CredentialsRefused, detail)).into());
         }
-        let limits = BodyLimits { depth: EMITTED_DEPTH, ..BODY };
+        let limits = BodyLimits { depth: emitted::DEPTH, ..BODY };
         let body = body::read(session, limits, held).await?.into_bytes();
         let emitted: EmittedEvent = request::read(&body, r#"{"type":"order.paid","id":"42","data":{}}"#)?;
         let event = emitted.checked(snapshot, settings).map_err(|fault| {

@@ -8,6 +8,7 @@
 //! stored for one client never gets the endpoints of another one.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use cursorgate_config::settings::{EventType, OwnEventType};
@@ -49,7 +50,7 @@ pub(crate) struct Event {
 }
 
 #[derive(Serialize)]
-struct Payload<'a, D> {
+struct Payload<'a, D: ?Sized> {
     #[serde(rename = "type")]
     kind: &'a str,
     /// The version of an operator's own type.
@@ -68,7 +69,7 @@ impl Event {
 
     /// Creates an event of an operator's own type, for all clients. Two events with the same type and cause are the same
     /// event, if they are for the same clients.
-    pub(super) fn own(kind: &OwnEventType, cause: &str, created: u64, data: &serde_json::Value) -> Self {
+    pub(super) fn own(kind: &OwnEventType, cause: &str, created: u64, data: &RawValue) -> Self {
         let OwnEventType { kind, version, .. } = kind;
         let payload = Payload { kind, version: version.as_deref(), timestamp: clock::rfc3339(created), data };
         // Serializing JSON never fails.

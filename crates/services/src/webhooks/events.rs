@@ -20,7 +20,11 @@ use crate::{
 };
 use cursorgate_config::settings::{EventType, WebhookClientSettings, WebhookSettings};
 use cursorgate_cursor::cursor::KeyRing;
-use cursorgate_gateway::{Snapshot, runtime::clock};
+use cursorgate_gateway::{
+    Snapshot,
+    outcome::metrics::webhooks::{DeliveryEnd, WebhookCounts},
+    runtime::clock,
+};
 
 /// The kind of name under which a watched page is stored. The name is a hash under a cursor key.
 pub(super) const WINDOW: &str = "window";
@@ -129,11 +133,17 @@ impl Events {
     }
 
     fn count(&self, raised: Raised) {
-        self.inner.gateway().vitals.webhooks().finish(false, raised.dead);
+        count(self.inner.gateway().vitals.webhooks(), raised);
         if raised.queued > 0 {
             self.raised.notify_one();
         }
     }
+}
+
+/// Counts the deliveries of an event that have ended at once.
+pub(super) fn count(counts: &WebhookCounts, raised: Raised) {
+    counts.finish(DeliveryEnd::Dead, raised.dead);
+    counts.finish(DeliveryEnd::Kept, raised.kept);
 }
 
 /// An endpoint that is disabled by something else than a request of its client.

@@ -11,7 +11,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use super::{
     endpoint::{DisabledBy, EndpointState, NAME, Receiver, SealedParts},
     event::{Audience, Event},
-    events::{DisabledEndpoint, subscribers},
+    events::{DisabledEndpoint, count, subscribers},
     send::{Message, Sender, SentAttempt},
     store::{Claimed, DISABLED, EndedAttempt, NextStep, QueueBounds, Raised, WebhookStore, WebhookTables},
 };
@@ -21,7 +21,7 @@ use cursorgate_cursor::cursor::KeyRing;
 use cursorgate_gateway::{
     Snapshot,
     lifecycle::process::Stage,
-    outcome::metrics::webhooks::AttemptEnd,
+    outcome::metrics::webhooks::{AttemptEnd, DeliveryEnd},
     runtime::{clock, futures::caught},
 };
 
@@ -136,7 +136,7 @@ impl WebhookKeeper {
         let look = self.store.call(move |tables| look(tables, &pinned, busy, turn)).await?;
         let counts = self.inner.gateway().vitals.webhooks();
         counts.wait(look.waiting);
-        counts.finish(false, look.buried);
+        counts.finish(DeliveryEnd::Dead, look.buried);
         for (claimed, receiver) in look.claimed {
             let attempt = DeliveryAttempt {
                 inner: Arc::clone(&self.inner),
@@ -163,7 +163,7 @@ impl WebhookKeeper {
     async fn tidy(&self, snapshot: &Arc<Snapshot>) -> Result<(), DatabaseFault> {
         let pinned = Arc::clone(snapshot);
         let raised = self.store.call(move |tables| tidy(tables, &pinned)).await?;
-        self.inner.gateway().vitals.webhooks().finish(false, raised.dead);
+        count(self.inner.gateway().vitals.webhooks(), raised);
         Ok(())
     }
 }
@@ -354,9 +354,10 @@ impl DeliveryAttempt {
         }
         // If another process has claimed the delivery in the meantime, that process counts it.
         if is_ours && !matches!(next, NextStep::Again(_)) {
-            counts.finish(next == NextStep::Delivered, 1);
+            let is_delivered = next == NextStep::Delivered;
+            counts.finish(if is_delivered { DeliveryEnd::Delivered } else { DeliveryEnd::Dead }, 1);
         }
-        counts.finish(false, buried);
+        counts.finish(DeliveryEnd::Dead, buried);
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::{
     endpoint::{DisabledBy, EndpointState, NAME},
-    events::DisabledEndpoint,
+    events::{DisabledEndpoint, count},
     request::is_id,
     store::{CountedEndpoint, DeadLetter, Revival, Revived, TimeRange, WatchRecord, WebhookStore},
 };
@@ -213,7 +213,7 @@ impl WebhookReport {
             Ok(Some(paused.disable(tables, settings)?.unwrap_or_default()))
         });
         let Some(raised) = paused.await.map_err(|fault| failed(&fault))? else { return Err(UNKNOWN) };
-        self.inner.gateway().vitals.webhooks().finish(false, raised.dead);
+        count(self.inner.gateway().vitals.webhooks(), raised);
         tracing::info!(service = NAME, endpoint = id, "an operator paused an endpoint");
         // Its deliveries are buried at the keeper's next look.
         self.raised.notify_one();

@@ -10,7 +10,7 @@ pub(super) fn write(exposition: &mut Exposition, counts: &WebhookCounts) {
     for (end, count) in counts.attempts() {
         attempts.sample(&[end], count);
     }
-    let help = "Deliveries of events that ended: delivered, or dead letters.";
+    let help = "Deliveries of events that ended: delivered, dead letters, or kept for a disabled endpoint.";
     let mut ended = exposition.family(MetricKind::Counter, "cursorgate_webhook_deliveries_total", &["end"], help);
     for (end, count) in counts.deliveries() {
         ended.sample(&[end], count);

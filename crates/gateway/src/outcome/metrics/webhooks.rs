@@ -30,8 +30,18 @@ pub enum AttemptEnd {
 const ATTEMPT_ENDS: [&str; 8] =
     ["delivered", "redirected", "gone", "refused", "late", "unreached", "forbidden", "unsigned"];
 
-/// The label values for the results of deliveries.
-const DELIVERY_ENDS: [&str; 2] = ["delivered", "dead"];
+/// The end of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryEnd {
+    Delivered,
+    /// No further attempt is made, or the queue was full.
+    Dead,
+    /// The endpoint was disabled at the event: the delivery is a dead letter that the endpoint can recover.
+    Kept,
+}
+
+/// The label values for the ends of deliveries, in the order of [`DeliveryEnd`].
+const DELIVERY_ENDS: [&str; 3] = ["delivered", "dead", "kept"];
 
 /// The label values for the results of emitted events.
 const EMIT_ENDS: [&str; 2] = ["raised", "refused"];
@@ -84,10 +94,10 @@ impl WebhookCounts {
         self.attempts[end as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts deliveries that have ended: successfully, or as dead letters.
-    pub fn finish(&self, is_delivered: bool, count: usize) {
+    /// Counts deliveries that have ended.
+    pub fn finish(&self, end: DeliveryEnd, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        self.deliveries[usize::from(!is_delivered)].fetch_add(count, Ordering::Relaxed);
+        self.deliveries[end as usize].fetch_add(count, Ordering::Relaxed);
     }
 
     /// Sets the number of waiting deliveries.

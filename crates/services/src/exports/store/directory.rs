@@ -148,7 +148,7 @@ impl ExportStore for DirectoryStore {
         self.look(move |jobs| jobs.of_client(&owners, &list, before.as_deref())).await
     }
 
-    async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {
+    async fn cancel(&self, id: &str) -> Result<bool, JobStoreFault> {
         let id = id.to_owned();
         self.call(move |jobs| jobs.cancel(&id, clock::unix_seconds())).await
     }
@@ -301,7 +301,7 @@ impl JobLease for FileLease {
         self.store.call(move |jobs| jobs.advance(&id, claim, &progress)).await
     }
 
-    async fn end(self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
+    async fn end(&mut self, end: JobEnd) -> Result<bool, JobStoreFault> {
         let (id, claim) = (self.id.clone(), self.claim);
         // `self` keeps the lock until the write is done, so no other process can take the job in its earlier state.
         self.store.call(move |jobs| jobs.end(&id, claim, &end, clock::unix_milliseconds())).await

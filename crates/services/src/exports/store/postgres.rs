@@ -329,7 +329,7 @@ impl ExportStore for PostgresJobs {
         rows.iter().map(read).collect()
     }
 
-    async fn cancel(&self, id: &str) -> Result<(), JobStoreFault> {
+    async fn cancel(&self, id: &str) -> Result<bool, JobStoreFault> {
         // One statement cancels the job and records the removal. With two, a crash in between could leave parts that
         // are never removed.
         const CANCEL: &str = "
@@ -338,9 +338,9 @@ impl ExportStore for PostgresJobs {
                 SET state = 'cancelled', finished = now(), lease_until = NULL, credentials = NULL
                 WHERE id = $1 AND state IN ('queued', 'active') RETURNING id
             )
-            INSERT INTO cursorgate_export_removals SELECT id FROM cancelled ON CONFLICT DO NOTHING";
-        self.postgres.ask(CANCEL, &[(&id, Type::TEXT)]).await?;
-        Ok(())
+            INSERT INTO cursorgate_export_removals SELECT id FROM cancelled ON CONFLICT DO NOTHING
+            RETURNING job";
+        Ok(!self.postgres.ask(CANCEL, &[(&id, Type::TEXT)]).await?.is_empty())
     }
 
     async fn remove(&self, id: &str) -> Result<(), JobStoreFault> {

@@ -282,9 +282,9 @@ impl JobTable<'_> {
         Ok(changed == 1)
     }
 
-    /// Ends the work on a job, and stores its state, progress, fault and event. Does nothing if the process has lost
+    /// Ends the work on a job, and stores its state, progress, fault and event. Returns `false` if the process has lost
     /// the job. `now` is in milliseconds since 1970.
-    pub(super) fn end(&mut self, id: &str, claim: i64, end: &JobEnd, now: u64) -> Result<(), DatabaseFault> {
+    pub(super) fn end(&mut self, id: &str, claim: i64, end: &JobEnd, now: u64) -> Result<bool, DatabaseFault> {
         let JobEnd { ended, progress, fault, announcement } = end;
         let (state, not_before, finished) = match ended {
             Ended::Finished(state) => (*state, 0, Some(whole(now / 1_000))),
@@ -293,7 +293,7 @@ impl JobTable<'_> {
                 (JobState::Queued, whole(now.saturating_add(wait)), None)
             }
         };
-        self.transaction.execute(
+        let changed = self.transaction.execute(
             // Only an unfinished job and one that can be resumed need their credentials.
             // Test: `credentials_are_sealed_and_gone_with_the_job`.
             "UPDATE jobs SET state = :state, not_before = :not_before, finished = :finished, progress = :progress,
@@ -312,7 +312,7 @@ impl JobTable<'_> {
                 ":announcement": announcement,
             },
         )?;
-        Ok(())
+        Ok(changed == 1)
     }
 
     /// Returns events of ended jobs that have not been raised yet. Each pair is the id of the job and the event as
@@ -332,15 +332,15 @@ impl JobTable<'_> {
         Ok(())
     }
 
-    /// Cancels an unfinished job. A process that is working on the job notices this at its next page. `now` is in
-    /// seconds since 1970.
-    pub(super) fn cancel(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
-        self.transaction.execute(
+    /// Cancels an unfinished job. A process that is working on the job notices this at its next page. Returns `false` if
+    /// the job had ended. `now` is in seconds since 1970.
+    pub(super) fn cancel(&mut self, id: &str, now: u64) -> Result<bool, DatabaseFault> {
+        let changed = self.transaction.execute(
             "UPDATE jobs SET state = 'cancelled', finished = ?2, credentials = NULL
              WHERE id = ?1 AND state IN ('queued', 'active')",
             (id, whole(now)),
         )?;
-        Ok(())
+        Ok(changed == 1)
     }
 
     /// Removes a finished job. Does nothing if the job is unfinished.
@@ -494,11 +494,12 @@ mod tests {
                 assert_eq!((second.progress.items, second.progress.interruptions), (7, 1), "it goes on there");
                 let stale = JobProgress { items: 9, ..JobProgress::default() };
                 assert!(!jobs.advance("a", first.claim, &stale)?);
-                jobs.end("a", first.claim, &ended(Ended::Finished(JobState::Failed), &stale), 5_000)?;
+                assert!(!jobs.end("a", first.claim, &ended(Ended::Finished(JobState::Failed), &stale), 5_000)?);
                 let owners = ["one".to_owned()];
                 let found = jobs.find("a", &owners)?.unwrap();
                 assert_eq!((found.state, found.progress.items), (JobState::Active, 7));
-                jobs.end("a", second.claim, &ended(Ended::Finished(JobState::Completed), &further), 5_000)?;
+                assert!(jobs.end("a", second.claim, &ended(Ended::Finished(JobState::Completed), &further), 5_000)?);
+                assert!(!jobs.cancel("a", 5)?);
                 assert_eq!(jobs.counts()?, [(JobState::Completed, 1)]);
                 assert_eq!(jobs.find("a", &owners)?.unwrap().state, JobState::Completed);
                 assert!(jobs.claim("a", 0, &all())?.is_none() && jobs.find("a", &["two".to_owned()])?.is_none());

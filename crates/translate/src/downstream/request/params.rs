@@ -339,8 +339,7 @@ impl Parameters {
         if let Some(body) = body {
             self.in_body.add_filters(body, &mut filters)?;
         }
-        let self_query =
-            filters::public_query(text, &self.private, |name| self.own(name).is_some() || self.sorting.covers(name));
+        let self_query = filters::public_query(text, &self.private, |name| self.is_own(name));
         let kind = self.kind(&sifted, body.is_some(), is_new);
         let foreign = self.check_foreign(&sifted);
         let read = foreign.and_then(|()| Ok((self.limit(&sifted)?, self.sort(&sifted)?)));
@@ -473,6 +472,12 @@ impl Parameters {
                 matches!(self.legacy.old_clients, OldClients::Translate | OldClients::Redirect)
             }
         }
+    }
+
+    /// Returns whether a decoded name in the query is one of the client's own parameters: of paging, or of the order.
+    #[must_use]
+    pub fn is_own(&self, name: &[u8]) -> bool {
+        self.own(name).is_some() || self.sorting.covers(name)
     }
 
     /// Returns the role of a decoded name in the query, apart from the sort; `None` if it isn't the client's own.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     database::{natural, whole},
-    exports::job::{ExportJob, JobProgress, JobState},
+    exports::job::{ExportJob, JobFault, JobProgress, JobState},
     id::new_id,
     postgres::TypedValue,
 };
@@ -227,17 +227,17 @@ impl JobLease for RowLease {
         Ok(is_held)
     }
 
-    async fn end(mut self: Box<Self>, end: JobEnd) -> Result<(), JobStoreFault> {
+    async fn end(&mut self, end: JobEnd) -> Result<bool, JobStoreFault> {
         const END: &str = "
             UPDATE cursorgate_exports
             SET state = $4, not_before = now() + make_interval(secs => $5), lease_until = NULL,
                 finished = CASE WHEN $6 THEN now() END, progress = $7, fault = $8, announcement = $9,
                 credentials = CASE WHEN $6 AND $4 <> 'failed' THEN NULL ELSE credentials END
-            WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3";
+            WHERE id = $1 AND claim = $2 AND state = 'active' AND bytes = $3 RETURNING id";
         if matches!(end.ended, Ended::Finished(JobState::Completed)) {
             for part in 0..end.progress.lengths().len() {
                 if !self.move_rows(part, LEAST).await? {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
@@ -256,7 +256,17 @@ impl JobLease for RowLease {
             (&end.fault.as_ref().map(serde_json::to_string).transpose()?, Type::TEXT),
             (&end.announcement, Type::TEXT),
         ];
-        self.jobs.postgres.ask(END, &parameters).await?;
+        Ok(!self.jobs.postgres.ask(END, &parameters).await?.is_empty())
+    }
+
+    async fn suspend(&mut self, fault: &JobFault) -> Result<(), JobStoreFault> {
+        const SUSPEND: &str = "
+            UPDATE cursorgate_exports
+            SET state = 'queued', lease_until = NULL, interruptions = interruptions + 1, fault = $3
+            WHERE id = $1 AND claim = $2 AND state = 'active'";
+        let fault = serde_json::to_string(fault)?;
+        let parameters: [TypedValue<'_>; 3] = [(&self.id, Type::TEXT), (&self.claim, Type::INT8), (&fault, Type::TEXT)];
+        self.jobs.postgres.ask(SUSPEND, &parameters).await?;
         Ok(())
     }
 }
