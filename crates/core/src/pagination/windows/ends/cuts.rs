@@ -61,7 +61,7 @@ impl KeyReader<'_> {
         // left for it. Test: `rows_that_are_left_out_hide_no_cut`.
         let joins_gaps = first.is_some()
             && (self.seen.shows_gap() || self.request.paging.leaves_out || self.walk_facts().rows_left_out);
-        let until = if joins_gaps { facts::end_of(slice) } else { place.saturating_add(1) };
+        let until = if joins_gaps { facts::end_of(slice) } else { 0 }.max(place.saturating_add(1));
         let mut between = first.and_then(|first| self.seen.between(&self.request.order, last, first));
         for look in 0..CUT_LOOKS {
             if place >= until || (look > 0 && self.asker.left() <= CUT_RESERVE) {
