@@ -198,7 +198,9 @@ impl PassedItems {
                 wanted = false;
                 // The upstream may list an item twice, as a join of tables does. Then no mark names a place. Test:
                 // `an_answer_with_an_id_twice_is_refused`.
-                self.twice = self.twice.or(Some(spot.place).filter(|_| earlier == index));
+                if earlier == index {
+                    self.twice = Some(spot.place);
+                }
             }
             spots.push((*spot, wanted));
             taken += usize::from(wanted);
