@@ -172,6 +172,9 @@ fn deliveries_of_an_endpoint_that_is_paused_are_dead_letters() {
     ask(&gateway, "PATCH", &endpoint.path, &[ONE], &json!({ "enabled": false }));
     let dead = delivery(&gateway, &endpoint.path, &[ONE], "dead");
     assert_eq!((&dead["error"], &dead["attempts"]), (&json!("endpoint_disabled"), &json!(1)));
+    let ended = |end: &str| metric(&gateway, &format!("cursorgate_webhook_deliveries_total{{end=\"{end}\"}}"));
+    eventually("the count", || (ended("kept") == 1).then_some(()));
+    assert_eq!(ended("dead"), 0, "nobody is to be alerted");
 }
 
 #[test]

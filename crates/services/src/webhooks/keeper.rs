@@ -62,9 +62,11 @@ struct DueDeliveries {
     claimed: Vec<(Claimed, Arc<Receiver>)>,
     /// The number of all deliveries that wait or are claimed.
     waiting: usize,
-    /// The number of deliveries that became dead letters because their endpoint was removed or disabled, or because its
-    /// secrets can't be opened.
+    /// The number of deliveries that became dead letters because their endpoint was removed, or because its secrets can't
+    /// be opened.
     buried: usize,
+    /// The number of deliveries that became dead letters because their endpoint was disabled.
+    kept: usize,
 }
 
 #[async_trait]
@@ -137,6 +139,7 @@ impl WebhookKeeper {
         let counts = self.inner.gateway().vitals.webhooks();
         counts.wait(look.waiting);
         counts.finish(DeliveryEnd::Dead, look.buried);
+        counts.finish(DeliveryEnd::Kept, look.kept);
         for (claimed, receiver) in look.claimed {
             let attempt = DeliveryAttempt {
                 inner: Arc::clone(&self.inner),
@@ -202,7 +205,7 @@ fn look(
         // A delivery doesn't wait until its endpoint is enabled. It becomes a dead letter, which can be sent again.
         // Test: `deliveries_of_an_endpoint_that_is_paused_are_dead_letters`.
         if endpoint.state != EndpointState::Active {
-            found.buried += tables.bury(&id, DISABLED, now / 1_000)?;
+            found.kept += tables.bury(&id, DISABLED, now / 1_000)?;
             continue;
         }
         match endpoint.receiver(settings, keys) {

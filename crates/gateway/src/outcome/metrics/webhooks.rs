@@ -36,7 +36,7 @@ pub enum DeliveryEnd {
     Delivered,
     /// No further attempt is made, or the queue was full.
     Dead,
-    /// The endpoint was disabled at the event: the delivery is a dead letter that the endpoint can recover.
+    /// The endpoint was disabled, at the event or while the delivery waited: a dead letter that the endpoint can recover.
     Kept,
 }
 
