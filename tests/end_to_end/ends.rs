@@ -425,6 +425,57 @@ fn an_end_that_a_total_contradicts_is_marked() {
     assert!(others.iter().all(|page| page.header("cursorgate-end").is_none()));
 }
 
+/// The dialect doesn't declare the status of places past the end. The query names it, and the number of rows.
+#[test]
+fn a_list_whose_upstream_refuses_places_past_its_end_is_read() {
+    let mut faults = Vec::new();
+    for dialect in [
+        dialect!("{ query = \"page={page}&limit={size}\", first_page = 0 }", ""),
+        dialect!("{ query = \"page={page}&limit={size}\", first_page = 0 }", ", total = \"/total\""),
+        dialect!("{ query = \"offset={offset}&limit={size}\" }", ""),
+        dialect!("{ query = \"offset={offset}&limit={size}\" }", ", total = \"/total\""),
+    ] {
+        let upstream = Upstream::start(|exchange| {
+            let number = |name| exchange.request.parameter(name).and_then(|text| text.parse::<usize>().ok());
+            let (size, rows) = (number("limit").unwrap_or(20).min(MOST), number("rows").expect("a number of rows"));
+            let from = number("page").map(|page| page * size).or_else(|| number("offset")).unwrap_or(0);
+            if from >= rows {
+                let status = format!("{} No", number("status").expect("a status"));
+                return exchange.reply(&status, &[], b"");
+            }
+            let items = (from..(from + size).min(rows)).map(|id| json!({ "id": id + 1 }));
+            let body = json!({ "data": items.collect::<Vec<_>>(), "total": rows }).to_string();
+            exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+        });
+        let world = World { name: "refusals", rows: 0, dialect, answer: |_, _| Value::Null };
+        let filters = "[routes.rows]\nparameters = { filters = [\"rows\", \"status\"] }";
+        let gateway = Gateway::start(
+            &world.configuration(&upstream).replace("[routes.rows]", filters).replace("max = 50", "max = 100"),
+        );
+        for status in [204, 404, 410, 416] {
+            for (rows, limit) in
+                [1, 3, 50, 90, 95, 100, 190].into_iter().flat_map(|rows| [7, 50, 90, 100].map(|limit| (rows, limit)))
+            {
+                let mut target = Some(format!("/rows?limit={limit}&rows={rows}&status={status}"));
+                let mut delivered = Vec::new();
+                while let Some(asked) = target {
+                    let page = gateway.get(&asked);
+                    if page.status != 200 {
+                        faults.push(format!("{dialect}: {status}, {rows} by {limit}: {}", page.outcome()));
+                        break;
+                    }
+                    delivered.extend(ids(&page));
+                    target = page.link("next");
+                }
+                if delivered != (1..=rows).collect::<Vec<_>>() {
+                    faults.push(format!("{dialect}: {status}, {rows} by {limit}: {delivered:?}"));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
 /// Clients of services see the mark as clients of the list do, and tools for people name it.
 #[test]
 fn services_and_explanations_pass_on_the_mark_of_an_end() {

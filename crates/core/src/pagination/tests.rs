@@ -64,6 +64,9 @@ struct List {
     profile: UpstreamProfile,
     /// The least honoured size of each request, whatever its target's hint says.
     honoured: u32,
+    /// The first place that the upstream refuses, and the standing of requests there that only show whether more items
+    /// follow. The others fail the page.
+    refused: Option<(u64, Standing)>,
 }
 
 impl List {
@@ -83,6 +86,7 @@ impl List {
             by_id: false,
             profile: UpstreamProfile::default(),
             honoured: 0,
+            refused: None,
         }
     }
 
@@ -135,11 +139,17 @@ impl List {
         loop {
             step = match step {
                 Step::Fetch(fetches, pending) => {
-                    let slice = |fetch| match fetch {
-                        Fetch::Slice(slice, _) => slice,
-                        other => panic!("{other:?} of a list by offset"),
-                    };
-                    pending.resume(fetches.into_iter().map(|fetch| answer(self, slice(fetch))).collect())
+                    let mut answers = Vec::new();
+                    for fetch in fetches {
+                        let Fetch::Slice(slice, listing) = fetch else { panic!("{fetch:?} of a list by offset") };
+                        let begins = slice.begins().0;
+                        answers.push(match self.refused.clone().filter(|(from, _)| begins > 0 && begins >= *from) {
+                            None => answer(self, slice),
+                            Some((_, standing)) if listing.is_probe => Answer::without_items(standing),
+                            Some(_) => return Err(Refusal::NoList),
+                        });
+                    }
+                    pending.resume(answers)
                 }
                 Step::Serve(page) => {
                     self.profile = page.notes.profile;

@@ -96,6 +96,8 @@ pub(super) struct UpstreamPort {
     pub(super) counted: Option<Option<Total>>,
     /// True while slices are requested that only show whether more items follow (`windows::ends`).
     pub(super) probing: bool,
+    /// True if a slice has shown items, after which the list may end.
+    has_items: bool,
     /// True while the flipped list is read (`keyset::read_flipped`).
     pub(super) flipped: bool,
     /// The part of the list that is read (`keyset::reading`); `None` for the whole list.
@@ -161,6 +163,7 @@ impl UpstreamPort {
             count: None,
             counted: None,
             probing: false,
+            has_items: false,
             flipped: false,
             part: None,
             keys: None,
@@ -200,8 +203,20 @@ impl UpstreamPort {
         &mut self,
         mut slices: impl Iterator<Item = (Slice, bool)> + Clone,
     ) -> Result<Vec<Answer>, Stop> {
-        let listed = slices.clone().map(|(slice, flipped)| self.listed(slice, flipped)).collect();
-        let answers = self.fetch(listed).await?;
+        // Only the first slice of a page is needed. The others may begin after the end, where the upstream may refuse
+        // them. Test: `a_refusal_past_the_end_fails_no_page`.
+        let listed: Vec<Fetch> = (slices.clone().enumerate())
+            .map(|(place, (slice, flipped))| self.listed(slice, flipped, self.probing || self.has_items || place > 0))
+            .collect();
+        let mut answers = self.fetch(listed).await?;
+        let is_refused = answers.first().is_some_and(|answer| answer.standing == Standing::Refused);
+        if let Some((slice, flipped)) = slices.clone().next().filter(|_| is_refused && !self.probing) {
+            // The page goes on from this slice, so it fails with the upstream's refusal. Test:
+            // `a_refusal_in_the_middle_ends_no_list`.
+            let needed = self.listed(slice, flipped, false);
+            answers[0] = self.fetch(vec![needed]).await?.pop().unwrap_or_default();
+        }
+        self.has_items |= answers.iter().any(|answer| !answer.items.is_empty());
         if let Some(passed) = &mut self.beyond {
             passed.was_seen |= answers.iter().any(|answer| passed.shows_more(answer));
         }
@@ -260,10 +275,10 @@ impl UpstreamPort {
         Ok(answers)
     }
 
-    fn listed(&self, slice: Slice, flipped: bool) -> Fetch {
+    fn listed(&self, slice: Slice, flipped: bool, is_probe: bool) -> Fetch {
         debug_assert!(slice.size().0 > 0, "a slice has at least one item");
         let (filter, by_id) = self.part.as_ref().map_or((None, false), |part| (part.filter.clone(), part.by_id));
-        Fetch::Slice(slice, Listing { filter, by_id, flipped: flipped != self.flipped, is_probe: self.probing })
+        Fetch::Slice(slice, Listing { filter, by_id, flipped: flipped != self.flipped, is_probe })
     }
 }
 

@@ -201,6 +201,12 @@ fn tells_nothing(status: u16) -> bool {
     matches!(status, 204 | 400 | 404 | 410 | 413 | 414 | 416 | 422 | 500 | 501)
 }
 
+/// Returns whether a status that tells nothing about the client says that nothing is at a place, even if the dialect
+/// doesn't declare it.
+fn has_nothing_there(status: u16) -> bool {
+    matches!(status, 204 | 404 | 410 | 416)
+}
+
 /// Returns what an operator is told about an answer that can't be read: its status and its media type.
 fn seen(status: u16, headers: &HeaderMap) -> String {
     let written = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -579,9 +585,10 @@ impl Exchange<'_> {
             Err(error) => {
                 call.fault = Some(error.to_string());
                 // The page doesn't need the answer to a probe, whose place may be deeper than the upstream answers.
-                // Test: `a_refusal_far_after_the_end_does_not_fail_the_last_page`.
+                // Test: `a_list_whose_upstream_refuses_places_past_its_end_is_read`.
                 if is_probe(fetch) && tells_nothing(status) {
-                    let refused = Answer::without_items(Standing::Refused);
+                    let standing = if has_nothing_there(status) { Standing::PastEnd } else { Standing::Refused };
+                    let refused = Answer::without_items(standing);
                     return Ok(FetchedAnswer::asked(refused, status, headers, is_validated));
                 }
                 Err(Failure::reading(error, status, &headers, &self.context.list.protected))

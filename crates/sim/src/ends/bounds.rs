@@ -170,11 +170,11 @@ pub(crate) const BOUNDS: &[Bound] = &[
     bound(Wrong::UnknownEnd, "lapse changing", 10.0),
     bound(Wrong::UnknownEnd, "none changing", 0.0),
     // Nothing can be known: the answers say nothing, or the same everywhere.
-    bound(Wrong::UnknownEnd, "window bare|404|rep|rep-said|first|Tpage|ffalse|ffull", 690.0),
-    bound(Wrong::UnknownEnd, "long hidden bare|404|rep|rep-said|first|Tpage|ffalse|ffull", 60.0),
-    bound(Wrong::UnknownEnd, "long bare|404|rep|rep-said|first|Tpage|ffalse|ffull", 235.0),
-    bound(Wrong::UnknownEnd, "runs|short bare|404|rep|rep-said|first|Tpage|ffalse|ffull", 15.0),
-    bound(Wrong::UnknownEnd, "10%|30% bare|404|rep|rep-said|first|Tpage|ffalse|ffull", 5.0),
+    bound(Wrong::UnknownEnd, "window bare|404|404-unsaid|rep|rep-said|first|Tpage|ffalse|ffull", 690.0),
+    bound(Wrong::UnknownEnd, "long hidden bare|404|404-unsaid|rep|rep-said|first|Tpage|ffalse|ffull", 60.0),
+    bound(Wrong::UnknownEnd, "long bare|404|404-unsaid|rep|rep-said|first|Tpage|ffalse|ffull", 235.0),
+    bound(Wrong::UnknownEnd, "runs|short bare|404|404-unsaid|rep|rep-said|first|Tpage|ffalse|ffull", 15.0),
+    bound(Wrong::UnknownEnd, "10%|30% bare|404|404-unsaid|rep|rep-said|first|Tpage|ffalse|ffull", 5.0),
     // A total that is too low agrees with an end that comes too early.
     bound(Wrong::UnknownEnd, "long|runs|short|10%|30% Tlow", 60.0),
     bound(Wrong::UnknownEnd, "window", 35.0),

@@ -43,6 +43,9 @@ pub(crate) enum Past {
     Empty,
     /// A status such as 404, which the dialect declares.
     Status,
+    /// A status such as 404, which the dialect doesn't declare. A request that not only shows whether more items follow
+    /// fails its page.
+    Undeclared,
     /// The last page again, which the dialect doesn't declare.
     Repeat,
     /// The last page again, which the dialect declares.
@@ -105,7 +108,7 @@ pub(crate) const OTHER_FACTS: [Named; 13] = [
 ];
 
 /// The statements of the other upstreams.
-pub(crate) const FACTS: [Named; 21] = [
+pub(crate) const FACTS: [Named; 22] = [
     named("bare", Facts::BARE),
     named("Tvis", Facts::total(Total::Visible)),
     named("Trows", Facts::total(Total::Rows)),
@@ -121,6 +124,7 @@ pub(crate) const FACTS: [Named; 21] = [
     named("ffalse", Facts::flag(Flag::Never)),
     named("ffull", Facts::flag(Flag::Full)),
     named("404", Facts::past(Past::Status)),
+    named("404-unsaid", Facts::past(Past::Undeclared)),
     named("rep", Facts::past(Past::Repeat)),
     named("rep-said", Facts::past(Past::DeclaredRepeat)),
     named("first", Facts::past(Past::First)),

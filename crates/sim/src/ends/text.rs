@@ -20,7 +20,7 @@ words!(Total {
     List = "list",
 });
 words!(Flag { Right = "right", Rows = "rows", Always = "always", Never = "never", Full = "full" });
-words!(Past { Empty = "empty", Status = "status", Repeat = "repeat", DeclaredRepeat = "declared-repeat", First = "first" });
+words!(Past { Empty = "empty", Status = "status", Undeclared = "undeclared", Repeat = "repeat", DeclaredRepeat = "declared-repeat", First = "first" });
 words!(Cuts { Never = "never", Rows { from, to, most } = "rows", Bytes(most) = "bytes" });
 words!(Place { Head = "head", Middle(number) = "middle", Tail = "tail" });
 words!(Change { Insert(place) = "insert", Delete(place) = "delete" });

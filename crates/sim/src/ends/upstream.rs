@@ -58,6 +58,8 @@ pub(crate) struct Upstream<'a> {
     /// The answers since the last page began.
     pub(crate) said: Vec<Said>,
     pub(crate) met: Met,
+    /// True if a request failed that the page needs.
+    pub(crate) fails: bool,
     /// The story; `None` if it isn't told.
     pub(crate) story: Option<Vec<String>>,
 }
@@ -73,7 +75,7 @@ impl<'a> Upstream<'a> {
         let row = |(place, visible): (u64, &bool)| Row { id: FIRST + place * APART, visible: *visible, first: true };
         let rows = (0..).zip(&scenario.rows).map(row).collect();
         let story = telling.then(Vec::new);
-        Self { scenario, rows, queries: 0, changes: 0, said: Vec::new(), met: Met::default(), story }
+        Self { scenario, rows, queries: 0, changes: 0, said: Vec::new(), met: Met::default(), fails: false, story }
     }
 
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
@@ -137,6 +139,7 @@ impl<'a> Upstream<'a> {
             Some(shown) => listed(&shown.ids),
             None => Answer::without_items(Standing::PastEnd),
         };
+        self.fails |= shown.is_none() && self.scenario.facts.past == Past::Undeclared && !listing.is_probe;
         let ids = shown.as_ref().map(|shown| shown.ids.clone()).unwrap_or_default();
         if let Some(Shown { fitting, .. }) = shown {
             let reached = start.saturating_add(fitting).min(rows.len() as u64) as usize;
@@ -176,7 +179,7 @@ impl<'a> Upstream<'a> {
         if lapsed {
             return Some(Shown { from: 0, fitting: size, rows: 0, ids: Vec::new() });
         }
-        if past == Past::Status && start >= count && start > 0 {
+        if matches!(past, Past::Status | Past::Undeclared) && start >= count && start > 0 {
             return None;
         }
         let repeats = matches!(past, Past::Repeat | Past::DeclaredRepeat) && start >= count && count > 0;

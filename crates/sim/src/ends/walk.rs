@@ -189,7 +189,11 @@ impl Walk<'_> {
         loop {
             step = match step {
                 Step::Fetch(fetches, pending) => {
-                    pending.resume(fetches.iter().map(|fetch| self.upstream.answer(fetch)).collect())
+                    let answers = fetches.iter().map(|fetch| self.upstream.answer(fetch)).collect();
+                    if std::mem::take(&mut self.upstream.fails) {
+                        return Err(Refusal::NoList);
+                    }
+                    pending.resume(answers)
                 }
                 Step::Serve(page) => {
                     self.profile = page.notes.profile;

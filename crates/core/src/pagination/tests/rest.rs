@@ -275,3 +275,71 @@ fn a_list_without_long_runs_is_not_refused_for_a_run() {
     }
     assert!(refused > 0, "no page back is refused");
 }
+
+/// The upstream refuses places past the end by a status, which the dialect doesn't declare.
+#[test]
+fn a_refusal_past_the_end_fails_no_page() {
+    let mut faults = Vec::new();
+    let kinds = [Family::Page, Family::Offset].into_iter().flat_map(|family| {
+        [(true, Standing::Refused), (false, Standing::Refused), (false, Standing::PastEnd)]
+            .map(|(counts, standing)| (family, counts, standing))
+    });
+    for (family, counts, standing) in kinds {
+        for count in (0..13).chain([60, 89, 90, 95, 100, 101, 203]) {
+            // No answer of such a list shows its end, where ties come in any order: only the next request does.
+            let needs_next = standing == Standing::Refused && !counts && (2..5).contains(&count);
+            let refused = Some((count, standing.clone()));
+            for limit in [1, 7, 20, 49, 90, 100] {
+                let mut list = List { refused: refused.clone(), ..numbered(family, count) };
+                list.total = counts.then_some(count);
+                let said = format!("{family:?} {standing:?} {counts} {count} at limit {limit}");
+                match list.walk(limit) {
+                    Ok((items, pages)) if items == list.all() => {
+                        let mut target = pages.last().and_then(|page| page.previous.clone());
+                        while let Some(at) = target {
+                            match list.page(at, limit) {
+                                Ok(page) => target = page.previous.clone(),
+                                Err(refusal) => {
+                                    faults.push(format!("{said}, back: {refusal:?}"));
+                                    break;
+                                }
+                            }
+                        }
+                    }
+                    Ok((items, _)) => faults.push(format!("{said}: {} items", items.len())),
+                    Err(Refusal::NoList) if needs_next => {}
+                    Err(refusal) => faults.push(format!("{said}: {refusal:?}")),
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} walks: {faults:#?}", faults.len());
+}
+
+#[test]
+fn a_refusal_in_the_middle_ends_no_list() {
+    let mut faults = Vec::new();
+    for family in [Family::Page, Family::Offset] {
+        for (count, counts) in
+            [60, 90, 203, 400].into_iter().flat_map(|count| [true, false].map(|counts| (count, counts)))
+        {
+            for from in [1, 7, 30, 59, 90, 100, 150, 199].into_iter().filter(|from| *from < count - 1) {
+                for limit in [1, 7, 20, 49, 90, 100] {
+                    let mut list = List { refused: Some((from, Standing::Refused)), ..numbered(family, count) };
+                    list.total = counts.then_some(count);
+                    match list.walk(limit) {
+                        Ok((items, pages)) if items != list.all() => {
+                            let (level, end) = pages.last().map(|page| (page.level(), page.doubted_end)).unwrap();
+                            faults.push(format!(
+                                "{family:?} {counts} {count} refused from {from} at limit {limit}: {} items, {level:?}, {end:?}",
+                                items.len()
+                            ));
+                        }
+                        Ok(_) | Err(_) => {}
+                    }
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} walks: {faults:#?}", faults.len());
+}

@@ -88,7 +88,7 @@ pub(super) async fn watch(up: &mut UpstreamPort, first: Option<Slice>, answers: 
 pub(in crate::pagination) async fn look(up: &mut UpstreamPort) -> Result<Option<Beyond>, Stop> {
     let look = up.runs.as_ref().and_then(|watch| watch.look(up));
     let Some(look) = look else { return Ok(None) };
-    let fetch = up.listed(look.slice(), false);
+    let fetch = up.listed(look.slice(), false, up.probing);
     let answer = up.fetch(vec![fetch]).await?.pop();
     let filter = up.part.as_ref().and_then(|part| part.filter.clone());
     Ok(up.runs.as_ref().zip(answer).and_then(|(watch, answer)| watch.seen(look, filter, answer)))
