@@ -164,7 +164,8 @@ fn deliveries_of_an_endpoint_that_is_paused_are_dead_letters() {
     let (directory, receiver) = (Directory::new(), Receiver::start());
     let gateway = start(&upstream, &directory, &receiver, "longest_delay = \"1h\"");
     let endpoint = active(&gateway, &[ONE], &receiver.url("/"), &["export.completed"]);
-    receiver.answer(unavailable(&[("Retry-After", "3")]));
+    // The delivery doesn't wait as long as the receiver asks for.
+    receiver.answer(unavailable(&[("Retry-After", "1800")]));
     export(&gateway, &[ONE]);
     eventually("an attempt", || {
         deliveries(&gateway, &endpoint.path, &[ONE]).iter().any(|one| one["attempts"] == 1).then_some(())
@@ -200,6 +201,12 @@ fn the_retry_after_of_a_receiver_is_obeyed_within_a_bound() {
         let wait = moment(&waiting["nextAttemptAt"]) - moment(&attempt);
         assert!((least..=most).contains(&wait), "{asked}: {wait}");
     }
+    // Its client needn't wait.
+    receiver.echo();
+    let waiting = delivery(&gateway, &endpoint.path, &[ONE], "queued");
+    let path = format!("{}/deliveries/{}/redeliver", endpoint.path, waiting["id"].as_str().expect("an id"));
+    assert_eq!(post(&gateway, &path, &[ONE], &Value::Null).status, 202);
+    assert_eq!(delivery(&gateway, &endpoint.path, &[ONE], "delivered")["id"], waiting["id"]);
 }
 
 #[test]

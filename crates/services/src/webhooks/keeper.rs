@@ -199,13 +199,13 @@ fn look(
             break;
         }
         let Some(endpoint) = tables.endpoint(&id)? else {
-            found.buried += tables.bury(&id, "endpoint_removed", now / 1_000)?;
+            found.buried += tables.bury(&id, "endpoint_removed", now)?;
             continue;
         };
         // A delivery doesn't wait until its endpoint is enabled. It becomes a dead letter, which can be sent again.
         // Test: `deliveries_of_an_endpoint_that_is_paused_are_dead_letters`.
         if endpoint.state != EndpointState::Active {
-            found.kept += tables.bury(&id, DISABLED, now / 1_000)?;
+            found.kept += tables.bury(&id, DISABLED, now)?;
             continue;
         }
         match endpoint.receiver(settings, keys) {
@@ -216,7 +216,7 @@ fn look(
             }
             None if endpoint.owner.is_some() => {
                 tracing::warn!(endpoint = id, "the key that sealed the secrets of a webhook endpoint is gone");
-                found.buried += tables.bury(&id, AttemptEnd::Unsigned.word(), now / 1_000)?;
+                found.buried += tables.bury(&id, AttemptEnd::Unsigned.word(), now)?;
             }
             // The delivery stays, because the configuration of another process might have this endpoint.
             None => {}
@@ -398,7 +398,7 @@ impl StoredEnd {
         let failing_since = failing_since.filter(|_| by == DisabledBy::Failures);
         let disabled = DisabledEndpoint { id: &claimed.endpoint, by, host: Some(host), failing_since };
         let Some(raised) = disabled.disable(tables, settings)? else { return Ok((is_ours, 0, None)) };
-        Ok((is_ours, tables.bury(&claimed.endpoint, fault, now)? + raised.dead, Some(by)))
+        Ok((is_ours, tables.bury(&claimed.endpoint, fault, tables.now())? + raised.dead, Some(by)))
     }
 }
 

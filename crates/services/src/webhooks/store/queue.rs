@@ -354,9 +354,11 @@ impl WebhookTables<'_> {
         Ok(count(self.transaction.cell(query, values![endpoint])?.unwrap_or(0)))
     }
 
-    /// Returns the ids of the endpoints that have a delivery which is due. `now` is in milliseconds since 1970.
+    /// Returns the ids of the endpoints that have a delivery which is due. At a disabled endpoint, a delivery is due as
+    /// soon as no attempt is under way. `now` is in milliseconds since 1970.
     pub(in crate::webhooks) fn due(&mut self, now: u64) -> Result<Vec<String>, DatabaseFault> {
-        let query = "SELECT DISTINCT endpoint FROM deliveries WHERE state = 'queued' AND not_before <= ?1
+        let query = "SELECT DISTINCT endpoint FROM deliveries WHERE state = 'queued' AND (not_before <= ?1
+             OR held_until <= ?1 AND endpoint IN (SELECT id FROM endpoints WHERE state = 'disabled'))
              ORDER BY endpoint";
         let rows = self.transaction.rows(query, values![whole(now)])?;
         rows.into_iter().map(|mut row| row.take("endpoint")).collect()
@@ -483,13 +485,13 @@ impl WebhookTables<'_> {
         Ok(changed == 1)
     }
 
-    /// Turns all waiting deliveries to an endpoint into dead letters, and invalidates claims on these deliveries.
-    /// Returns the number of dead letters. `now` is in seconds since 1970.
+    /// Turns all waiting deliveries to an endpoint into dead letters, except those of which an attempt is under way: the
+    /// receiver may get them. Returns the number of dead letters. `now` is in milliseconds since 1970.
     pub(in crate::webhooks) fn bury(&mut self, endpoint: &str, fault: &str, now: u64) -> Result<usize, DatabaseFault> {
         let statement =
             "UPDATE deliveries SET state = 'dead', finished = ?2, fault = ?3, claim = claim + 1, held_until = 0
-             WHERE endpoint = ?1 AND state = 'queued'";
-        self.transaction.execute(statement, values![endpoint, whole(now), fault])
+             WHERE endpoint = ?1 AND state = 'queued' AND held_until <= ?4";
+        self.transaction.execute(statement, values![endpoint, whole(now / 1_000), fault, whole(now)])
     }
 
     /// Returns the delivery `id` to an endpoint; `None` if there is no such delivery.
@@ -530,12 +532,13 @@ impl WebhookTables<'_> {
         rows.into_iter().map(|mut row| read(&mut row)).collect()
     }
 
-    /// Queues a finished delivery again. It keeps its `webhook-id`. `now` is in milliseconds since 1970.
+    /// Queues a finished delivery again, or ends the wait of one that waits for another attempt. It keeps its
+    /// `webhook-id`. `now` is in milliseconds since 1970.
     pub(in crate::webhooks) fn redeliver(&mut self, id: &str, now: u64) -> Result<(), DatabaseFault> {
         // The attempts are counted from 0 again. Otherwise one failure would make the delivery a dead letter. The
         // records of earlier attempts stay. Test: `a_dead_letter_is_delivered_again_under_its_id`.
         let statement = "UPDATE deliveries SET state = 'queued', attempts = 0, not_before = ?2, finished = NULL
-             WHERE id = ?1 AND finished IS NOT NULL";
+             WHERE id = ?1 AND held_until <= ?2";
         self.transaction.execute(statement, values![id, whole(now)])?;
         Ok(())
     }
