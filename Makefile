@@ -528,7 +528,8 @@ $(BENCH_EXPRESS).installed: $(EXPRESS)/package.json $(EXPRESS)/package-lock.json
 
 # Its release profile links for minutes, and a check takes seconds without optimisation too.
 $(CARGO_DENY): | build-needs
-	cargo install --quiet --locked --debug --root "$(DENY_ROOT)" --version $(CARGO_DENY_VERSION) cargo-deny
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root "$(DENY_ROOT)" \
+		--version $(CARGO_DENY_VERSION) cargo-deny
 
 $(CARGO_DEB): | build-needs
 	cargo install --quiet --locked --root "$(DEB_ROOT)" --version $(CARGO_DEB_VERSION) cargo-deb
