@@ -1,4 +1,4 @@
-//! Tests of the structure of the repository that no compiler checks: circles of files, I/O, names of types, the contents of
+//! Tests of the structure of the repository that no compiler checks: circles of files, I/O, names, the contents of
 //! documents, and that everything under `config/` loads. Lengths and words are no faults: `tests/smells.sh` prints them.
 
 #![expect(clippy::unwrap_used, reason = "a repository that can't be read is a failed test")]

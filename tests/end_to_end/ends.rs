@@ -452,9 +452,9 @@ fn a_list_whose_upstream_refuses_places_past_its_end_is_read() {
         let gateway = Gateway::start(
             &world.configuration(&upstream).replace("[routes.rows]", filters).replace("max = 50", "max = 100"),
         );
-        for status in [204, 404, 410, 416] {
+        for status in [204, 404] {
             for (rows, limit) in
-                [1, 3, 50, 90, 95, 100, 190].into_iter().flat_map(|rows| [7, 50, 90, 100].map(|limit| (rows, limit)))
+                [3, 90, 95, 190].into_iter().flat_map(|rows| [7, 50, 90, 100].map(|limit| (rows, limit)))
             {
                 let mut target = Some(format!("/rows?limit={limit}&rows={rows}&status={status}"));
                 let mut delivered = Vec::new();

@@ -324,8 +324,9 @@ fn registrations_are_checked_and_bounded() {
     ] {
         assert_eq!(post(&gateway, "/webhooks", &[ONE], &order).outcome(), outcome, "{order}");
     }
+    let order = json!({ "url": url, "events": ["export.failed"] });
+    assert_eq!(post(&gateway, "/webhooks", &[], &order).outcome(), "400 request_invalid", "no credentials");
     for (header, status) in [(ONE, 201), (ONE, 201), (ONE, 409), (TWO, 201), (TWO, 503)] {
-        let order = json!({ "url": url, "events": ["export.failed"] });
         assert_eq!(post(&gateway, "/webhooks", &[header], &order).status, status);
     }
     for (method, target) in [("PUT", "/webhooks"), ("GET", "/webhooks/"), ("GET", "/webhooks/config:x")] {

@@ -269,7 +269,7 @@ pub(super) const END_FAR_OFFSET: u64 = 1 << 20;
 pub(super) const END_FLIPPED_LOOKS: u64 = 3;
 
 /// The number of looks at the rest of a slice whose answer may have been cut.
-pub(super) const CUT_LOOKS: u32 = 4;
+pub(super) const CUT_LOOKS: usize = 4;
 
 /// The number of requests that are left for the page when the rest of a slice is looked at for a cut.
 pub(super) const CUT_RESERVE: usize = 12;

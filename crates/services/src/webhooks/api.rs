@@ -277,7 +277,7 @@ impl Webhooks {
 
     async fn register(&self, call: &WebhookCall<'_>, body: &[u8]) -> Result<Response, Failure> {
         // An address is shared by all clients behind a proxy, so it owns no endpoint. Test:
-        // `an_endpoint_without_credentials_is_refused`.
+        // `registrations_are_checked_and_bounded`.
         let clients = by(call.snapshot, call.clients);
         if !clients.are_all_equal() && !call.caller.has_credentials(clients) {
             let detail = "the request has no credentials by which its endpoints could be found again: send them";

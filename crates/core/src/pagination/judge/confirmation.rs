@@ -37,6 +37,8 @@ pub(in crate::pagination) struct Came {
     last_run: Vec<Vec<u8>>,
     /// The offset after the last one that the request for the short answer covered.
     asked_to: u64,
+    /// The number of items of the short answer.
+    count: usize,
 }
 
 impl Came {
@@ -49,13 +51,30 @@ impl Came {
         let last_run = (0..view.len()).rev().take_while(in_last_run).filter_map(|place| view.id(order, place));
         let last_run = if loose(order) { last_run.map(Cow::into_owned).collect() } else { Vec::new() };
         let asked_to = plan::reach(view.slice()).1;
-        Self { first: anchor(Some(0)), last: anchor(end), at_edge: anchor(place), last_run, asked_to }
+        Self {
+            first: anchor(Some(0)),
+            last: anchor(end),
+            at_edge: anchor(place),
+            last_run,
+            asked_to,
+            count: view.len(),
+        }
     }
 
     /// Returns the items of an empty answer to the request for `slice`.
     pub(in crate::pagination) fn nothing(slice: Slice) -> Self {
         let asked_to = plan::reach(slice).1;
-        Self { first: None, last: None, at_edge: None, last_run: Vec::new(), asked_to }
+        Self { first: None, last: None, at_edge: None, last_run: Vec::new(), asked_to, count: 0 }
+    }
+
+    /// Returns whether an edge is at its place, if a silent cap made the answer short: no cap moves an offset, and one
+    /// that left the items that came moves no page with a size up to their number. Test:
+    /// `a_list_by_page_goes_on_after_left_out_rows_in_its_first_page`.
+    pub(in crate::pagination) fn places(&self, edge: Slice) -> bool {
+        match edge {
+            Slice::Offset { .. } => true,
+            Slice::Page { size, .. } => size.0 as usize <= self.count,
+        }
     }
 
     /// Returns whether an item of the edge, in the last run, is among the items that came before. True for an item
@@ -152,7 +171,7 @@ pub(in crate::pagination) fn confirm(
     let is_beyond = beyond.is_some_and(|(slice, _)| slice.begins().0 >= came.asked_to);
     let beyond = beyond.map(|(_, answer)| answer);
     let is_elsewhere = is_before || beyond.is_some_and(is_beside);
-    let is_at_its_place = matches!(slice, Slice::Offset { .. }) && !ledger.repeats() && !loose(terms.order);
+    let is_at_its_place = came.places(slice) && !ledger.repeats() && !loose(terms.order);
     let compared = compared_with(&edge, came, terms.order);
     let witness = match compared {
         // Pages that begin before their places show the earlier items again and not the end of the list, so they don't

@@ -240,7 +240,8 @@ impl Evidence {
             answer,
             offsets: CoveredOffsets { begins: offsets.begins, gap: Some((gap_at, gap)), ..later.offsets },
             from_start,
-            // No single answer shows both sides of the gap. Test: `a_gap_is_crossed_and_its_page_is_checked`.
+            // No single answer shows both sides of the gap. Test:
+            // `a_silently_hidden_stretch_of_rows_does_not_end_a_list`.
             end: End { checked: true, ..later.end },
             checked: true,
             assumed: Assumed::default(),

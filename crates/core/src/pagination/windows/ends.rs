@@ -228,7 +228,7 @@ impl KeyReader<'_> {
     }
 
     /// Judges the end at which a page that is read backward begins. Otherwise the items between that end and the
-    /// cursor's item would be skipped. Test: `a_page_back_over_a_gap_skips_no_item`.
+    /// cursor's item would be skipped. Test: `a_page_back_over_left_out_rows_is_read_at_every_limit`.
     pub(super) async fn judge_leaning(&mut self, asked: AskedSlice, view: Evidence) -> KeyNext {
         self.asker.searching = true;
         let order = Arc::clone(&self.request.order);
@@ -324,8 +324,7 @@ impl KeyReader<'_> {
 
     async fn look_for_items_beyond(&mut self, mut end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
         self.comes_again(&mut end);
-        // An item beyond, in any answer of this request. Test:
-        // `an_end_is_refuted_by_an_item_that_another_answer_shows`.
+        // An item beyond, in any answer of this request.
         if let Some(shown) = self.seen.beyond(&self.request.order, end.last.as_ref()) {
             if let Some((asked, answer)) = self.cross_in_seen_sizes(&mut end, facts::end_of(shown)).await? {
                 return Ok(EndVerdict::Beyond(asked, Box::new(answer)));

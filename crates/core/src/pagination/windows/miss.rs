@@ -43,7 +43,7 @@ impl KeyReader<'_> {
             && let Some(short) = Short::of(&view, slice).filter(|short| self.may_doubt(short))
         {
             // Rows that are left out make offsets contradict one another, so a confirmation fails. All answers together
-            // then show whether the list ends after the cursor's item. Test: `a_page_after_the_last_item_is_the_end`.
+            // then show whether the list ends after the cursor's item.
             if self.ends_with_the_anchor(&view) && self.may_suppose_end() {
                 return Ok(self.suppose_end());
             }

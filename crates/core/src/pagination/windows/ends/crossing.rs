@@ -105,13 +105,13 @@ impl KeyReader<'_> {
     /// Returns whether two answers can't both be at their places: the one is full, so no row of it is left out, and the
     /// other one begins before the last of these rows, but comes after it. Test:
     /// `pages_that_overlap_without_a_shared_item_are_not_joined`.
-    fn lacks_shared_rows(&self, near: &Evidence, far: &Evidence) -> bool {
+    fn lacks_shared_rows(&self, before: &Evidence, after: &Evidence) -> bool {
         let order = &self.request.order;
-        let is_full = near.len() >= near.slice().size().0 as usize;
-        let last = near.len().checked_sub(1).and_then(|last| near.anchor(order, last));
+        let is_full = before.len() >= before.slice().size().0 as usize;
+        let last = before.len().checked_sub(1).and_then(|last| before.anchor(order, last));
         is_full
-            && far.slice().begins().0 < near.slice().begins().0.saturating_add(near.len() as u64)
-            && last.is_some_and(|last| !facts::begins_at_or_before(far.answer(), order, &last))
+            && after.slice().begins().0 < before.slice().begins().0.saturating_add(before.len() as u64)
+            && last.is_some_and(|last| !facts::begins_at_or_before(after.answer(), order, &last))
     }
 
     /// Notes that the upstream leaves out rows.
@@ -180,7 +180,8 @@ impl KeyReader<'_> {
             }
         }
         let Ok(again) = self.view(again, asked) else { return Ok(KeyTurn::Window) };
-        if way == Way::Forward && self.lacks_shared_rows(&again, &far) {
+        let (before, after) = if way == Way::Forward { (&again, &far) } else { (&far, &again) };
+        if self.lacks_shared_rows(before, after) {
             return Err(self.lost());
         }
         if far_asked.flipped.is_none()

@@ -62,12 +62,16 @@ impl KeyReader<'_> {
         let joins_gaps = first.is_some()
             && (self.seen.shows_gap() || self.request.paging.leaves_out || self.walk_facts().rows_left_out);
         let until = if joins_gaps { facts::end_of(slice) } else { 0 }.max(place.saturating_add(1));
-        let mut between = first.and_then(|first| self.seen.between(&self.request.order, last, first));
-        for look in 0..CUT_LOOKS {
-            if place >= until || (look > 0 && self.asker.left() <= CUT_RESERVE) {
+        // An item that another answer shows between the two sides is looked for first. The row after those received is
+        // looked at in any case, and the others as far as requests are left.
+        let between = first.and_then(|first| self.seen.between(&self.request.order, last, first));
+        let needed = 1 + usize::from(between.is_some());
+        for (look, between) in between.map(Some).into_iter().chain([None; CUT_LOOKS]).enumerate() {
+            let reserve = if look < needed { 0 } else { CUT_RESERVE };
+            if place >= until || (look > 0 && self.asker.left() <= reserve) {
                 break;
             }
-            let rest = between.take().unwrap_or_else(|| self.rest_of(slice, place, until));
+            let rest = between.unwrap_or_else(|| self.rest_of(slice, place, until));
             let Some((_, answer)) = self.look(rest).await? else { return Ok(false) };
             // Ties in any order say nothing: the row may be one of a run that the answer shows in another sequence.
             let order = &self.request.order;
