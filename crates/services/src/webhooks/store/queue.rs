@@ -486,7 +486,8 @@ impl WebhookTables<'_> {
     }
 
     /// Turns all waiting deliveries to an endpoint into dead letters, except those of which an attempt is under way: the
-    /// receiver may get them. Returns the number of dead letters. `now` is in milliseconds since 1970.
+    /// receiver may get them. Returns the number of dead letters. `now` is in milliseconds since 1970. Test:
+    /// `an_attempt_under_way_outlives_the_end_of_its_endpoint`.
     pub(in crate::webhooks) fn bury(&mut self, endpoint: &str, fault: &str, now: u64) -> Result<usize, DatabaseFault> {
         let statement =
             "UPDATE deliveries SET state = 'dead', finished = ?2, fault = ?3, claim = claim + 1, held_until = 0

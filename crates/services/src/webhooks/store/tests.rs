@@ -222,6 +222,33 @@ async fn a_disabled_endpoint_keeps_a_share_of_the_dead_letters() {
 }
 
 #[tokio::test]
+async fn an_attempt_under_way_outlives_the_end_of_its_endpoint() {
+    let store = store("under-way");
+    store
+        .0
+        .call(|tables| {
+            for cause in ["sent", "waits"] {
+                tables.raise(&event(cause), &subscribers("x"), 10, 1)?;
+            }
+            let sent = tables.claim("config:a", PACE, 1, 2_000, 9_000)?.remove(0);
+            let waits = tables.claim("config:a", PACE, 1, 2_000, 9_000)?.remove(0);
+            tables.end(&waits, &ended(NextStep::Again(Duration::from_secs(600))), 2_000)?;
+            assert_eq!(tables.due(3_000)?, Vec::<String>::new());
+            tables.disable("config:a", DisabledBy::Client, 3)?;
+            assert_eq!(tables.due(3_000)?, ["config:a"], "a delivery doesn't wait at a disabled endpoint");
+            assert_eq!(tables.bury("config:a", "endpoint_disabled", 3_000)?, 1);
+            assert_eq!(tables.due(3_000)?, Vec::<String>::new(), "the other one has an attempt");
+            tables.redeliver(&sent.id, 3_000)?;
+            assert!(tables.end(&sent, &ended(NextStep::Delivered), 4_000)?, "the receiver has it");
+            let states = [&sent.id, &waits.id].map(|id| tables.delivery("config:a", id).unwrap().unwrap().state);
+            assert_eq!(states, [DeliveryState::Delivered, DeliveryState::Dead]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_process_that_has_lost_a_delivery_changes_nothing() {
     let store = store("lost");
     store
