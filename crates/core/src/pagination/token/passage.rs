@@ -12,7 +12,7 @@ use crate::pagination::{
     judge::{
         evidence,
         token_seams::TakenItem,
-        upstream_page::{Basis, UpstreamPage},
+        upstream_page::{Asked, Basis, UpstreamPage},
     },
     limits::IDLE_PAGES,
     mark::Mark,
@@ -96,10 +96,12 @@ impl TokenPage<'_> {
         last.is_none_or(|last| last.reaches(self.way, &self.request.order, anchor) != Some(Ordering::Less))
     }
 
-    /// Returns whether an upstream page is another answer to the request of the one that was read last, and some of its
-    /// items may have been read already.
+    /// Returns whether an upstream page begins where the one that was read last did, so some of its items may have been
+    /// read already. The second answer may be larger: `regressions/ties-of-a-larger-answer-asked-for-again.txt`.
     pub(super) fn is_asked_again(&self, upstream_page: &UpstreamPage) -> bool {
-        self.pages.read.last().is_some_and(|last| !last.is_empty() && last.asked() == upstream_page.asked())
+        let asked = upstream_page.asked();
+        let is_same = |last: &Asked| (&last.token, last.way) == (&asked.token, asked.way);
+        self.pages.read.last().is_some_and(|last| !last.is_empty() && is_same(last.asked()))
     }
 
     /// Returns the number of items of the next upstream page that marks show to be passed; 0 if the marks don't show a
