@@ -120,7 +120,7 @@ pub(crate) const SMALL: Bounds = Bounds {
     refused: &[(
         Regime::InReach,
         // Looks beyond an end take requests of small budgets.
-        &[("budget exceeded", 2.8), ("position lost", 12.0), ("tie run", 76.0), ("too deep", 0.2)],
+        &[("budget exceeded", 2.8), ("position lost", 13.0), ("tie run", 76.0), ("too deep", 0.2)],
     )],
     needless: 0.1,
     plain_needless: 0.1,

@@ -274,6 +274,12 @@ impl<'p> Asker<'p> {
         self.sizes.compare_short(slice, answer, &self.ledger, paging);
     }
 
+    /// Notes that more items came after an answer of `count` items, so larger sizes are no longer honoured.
+    pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
+        self.ledger.fell_to(count);
+        self.sizes.cut_to = Some(count);
+    }
+
     /// Returns whether these answers show that the upstream returns the same number of items whatever size is
     /// requested.
     pub(in crate::pagination) fn ignores_sizes(&mut self, pairs: &[(AskedSlice, Answer)]) -> bool {

@@ -18,6 +18,8 @@ pub(in crate::pagination) struct KnownSizes {
     /// The cap that this page assumes, which may be a guess; `profile.cap` is the cap that later pages get. `None` if
     /// no cap is assumed.
     pub(in crate::pagination) assumed_cap: Option<u32>,
+    /// The number of items of an answer of this page that was short although items came after it; `None` without one.
+    pub(in crate::pagination) cut_to: Option<u32>,
     /// The last short answer that may have been cut by a cap; `None` before one.
     last_short: Option<ShortAnswer>,
     /// The last requested size, and the number of items received; `None` before an answer was compared.
@@ -37,7 +39,13 @@ impl KnownSizes {
     /// Begins with the profile that earlier pages have learnt. A first page ignores the known cap. If one of its
     /// answers is larger, because the cap was misread or has been lifted, `learn` drops the cap.
     pub(super) fn new(profile: UpstreamProfile, is_first_page: bool) -> Self {
-        Self { profile, assumed_cap: profile.cap.filter(|_| !is_first_page), last_short: None, last: None }
+        Self {
+            profile,
+            assumed_cap: profile.cap.filter(|_| !is_first_page),
+            cut_to: None,
+            last_short: None,
+            last: None,
+        }
     }
 
     /// Learns from an answer. If the answer has more items than the known cap, the cap is dropped. If it states a

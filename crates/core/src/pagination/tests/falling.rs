@@ -22,7 +22,7 @@ fn served(list: &mut List, limit: u32, from: u64, cap: usize) -> Result<(Vec<u64
 #[test]
 fn a_cap_that_falls_within_a_list_loses_no_item() {
     const ROWS: u64 = 130;
-    let (mut whole, mut marked, mut refused, mut faults) = (0, 0, [0, 0], Vec::new());
+    let (mut whole, mut marked, mut refused, mut faults) = (0, 0, [0, 0, 0], Vec::new());
     let lists =
         [Family::Offset, Family::Page].into_iter().flat_map(|family| [None, Some(ROWS)].map(|total| (family, total)));
     let falls = [(0, 1), (0, 2), (5, 1), (5, 2), (5, 7), (40, 1), (40, 3), (40, 9), (101, 2)];
@@ -32,7 +32,8 @@ fn a_cap_that_falls_within_a_list_loses_no_item() {
             let mut list = List { ties: Ties::Ordered, cap: 100, total, ..List::new(family, rows) };
             list.paging = Paging::new(family, Sizes::Free { least: 1, most: Some(100) });
             match served(&mut list, limit, from, cap) {
-                Err(_) => refused[usize::from(cap > 1)] += 1,
+                Err(_) if family == Family::Page => refused[usize::from(cap > 1)] += 1,
+                Err(_) => refused[2] += 1,
                 Ok((rows, _)) if rows.iter().copied().eq(0..ROWS) => whole += 1,
                 Ok((rows, true)) if rows.iter().copied().eq(0..rows.len() as u64) => marked += 1,
                 Ok((rows, _)) => {
@@ -42,8 +43,10 @@ fn a_cap_that_falls_within_a_list_loses_no_item() {
         }
     }
     assert!(faults.is_empty(), "{} walks: {faults:#?}", faults.len());
-    // No two neighbours are ever in one answer of a single item.
-    assert!(whole > 190 && marked < 20 && refused[1] < 100, "{whole} whole, {marked} marked, {refused:?} refused");
+    // Where a row fills an answer, two slices of one row show what is next to what. By number, the
+    // rows that an answer lacks look like left-out ones.
+    let is_refused_seldom = refused[1] < 50 && refused[2] < 75;
+    assert!(whole > 220 && marked < 20 && is_refused_seldom, "{whole} whole, {marked} marked, {refused:?} refused");
 }
 
 /// Returns the rows of an answer as far as they fit into so many bytes, and at least one. Sixteen neighbouring rows are of
@@ -175,6 +178,6 @@ fn rows_that_are_left_out_hide_no_cut() {
     }
     // Known: by page number, a gap that is much longer than the answers beside it hides a cut, and so does one whose page
     // has no requests left to look at. Without the looks at the rest of the slices, 32 of these 60 walks lost items.
-    assert!(faults.len() <= 7, "{} walks: {faults:#?}", faults.len());
-    assert!(whole >= 21 && refused <= 30, "{whole} whole, {marked} marked, {refused} refused");
+    assert!(faults.len() <= 5, "{} walks: {faults:#?}", faults.len());
+    assert!(whole >= 27 && refused <= 26, "{whole} whole, {marked} marked, {refused} refused");
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::pagination::{
     direction::{Side, Way},
     limits::FLIPPED_READINGS,
+    paging::Family,
     plan::{self, Window},
     slices::SliceReader as _,
     window::Slice,
@@ -51,7 +52,9 @@ impl KeyReader<'_> {
             (false, false) => (wide, 1),
         };
         let pair = match seam.end - seam.start {
-            2 => plan::seam(paging, self.asker.sizes.assumed_cap, seam.start, before, after),
+            2 if paging.family == Family::Page => {
+                plan::seam(paging, self.asker.sizes.assumed_cap, seam.start, before, after)
+            }
             _ => plan::pair(paging, self.asker.sizes.assumed_cap, seam),
         };
         let Some((earlier, later)) = pair else {

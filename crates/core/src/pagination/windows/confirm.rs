@@ -327,7 +327,7 @@ impl KeyReader<'_> {
         let count = u32::try_from(short.count).unwrap_or(u32::MAX);
         // More items follow, so larger sizes are no longer honoured. Test:
         // `a_walk_forgets_sizes_that_are_honoured_no_more`.
-        self.asker.ledger.fell_to(count);
+        self.asker.fell_to(count);
         (self.cut, self.asker.searching) = (None, true);
         self.refute_cap();
         if matches!(short.slice, Slice::Page { .. }) && self.suspect_cap(short.count) {

@@ -288,7 +288,15 @@ impl KeyReader<'_> {
     /// `no_end_contradicts_a_flag_that_spoke_beside_its_last_item`.
     async fn verdict_on(&mut self, end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
         let (doubt, last, passed) = (self.doubted(&end, MoreClaims::default()), end.last.clone(), end.passed);
+        let supposed = end.clone();
         let verdict = self.look_for_items_beyond(end).await?;
+        // An answer from before a sweep may show an item beyond, before which the answers of the sweep were cut.
+        if !matches!(verdict, EndVerdict::Beyond(..))
+            && self.seen.has_shown_beyond(&self.request.order, last.as_ref())
+            && self.is_shown_again(&supposed).await?
+        {
+            return Err(self.lost());
+        }
         // A count of the items that the walk has passed would be higher if the answer was cut.
         let is_counted = passed.is_some() && self.seen.newest_total().map(|total| total.value) == passed;
         if !matches!(verdict, EndVerdict::Beyond(..))
@@ -308,17 +316,28 @@ impl KeyReader<'_> {
     }
 
     /// Returns the verdict that the answer with the last item was cut, as answers of the page may be: one was short
-    /// although items came after it, or has a single item, which shows no size, or ends before the last item.
+    /// although items came after it, or has a single item, which shows no size, or fewer than a full one that ends with the
+    /// last item too, or ends before the last item.
     async fn cut_at(&mut self, last: Option<&Anchor>) -> Result<Option<EndVerdict>, KeyHalt> {
         let seen = last.and_then(|last| self.seen.answer_up_to(&self.request.order, last));
-        let Some(AnswerUpTo { slice, count, last, ends_before }) = seen else { return Ok(None) };
+        let Some(seen) = seen else { return Ok(None) };
+        let AnswerUpTo { slice, count, last, ends_before, says_more, is_short_of_a_full_one } = seen;
         let asked = slice.size().0 as usize;
         let has_gaps = self.seen.shows_gap() || self.request.paging.leaves_out;
-        let may_be_cut = has_gaps || self.asker.sizes.assumed_cap.is_some() || count == 1 || ends_before;
+        let is_capped = self.asker.sizes.assumed_cap.is_some();
+        let may_be_cut = has_gaps || is_capped || count == 1 || is_short_of_a_full_one || ends_before;
         if !may_be_cut || count >= asked || !self.claimed.may_be_refuted() {
             return Ok(None);
         }
-        let is_cut = self.is_cut(slice, count, &last, None).await?;
+        // In a list that leaves out rows, the row of the last item isn't known. The answer is looked at from within if it
+        // has as many items as any of the walk, or if it says that more follow, and an answer from behind it denies that.
+        let is_most = count >= self.walk_facts().most as usize;
+        let is_denied = says_more && self.seen.newest_more() == Some(false);
+        let is_cut = self.is_cut(slice, count, &last, None).await?
+            || (has_gaps
+                && !ends_before
+                && (is_most || is_denied)
+                && self.hides_items_behind(slice, count, &last).await?);
         Ok(is_cut.then_some(EndVerdict::Cut { count, asked }))
     }
 
@@ -636,7 +655,7 @@ impl KeyReader<'_> {
         // The bound: each look covers rows after the one before, or ends the loop.
         while end.covered < enough && !self.seen.is_past_end(end.covered) {
             let before = end.covered;
-            let place = if is_offset { before.saturating_sub(1) } else { before };
+            let place = if is_offset && before != end.came { before.saturating_sub(1) } else { before };
             match self.sight(end, place, end.size).await? {
                 LookResult::Item(asked, answer) => return Ok(Some((asked, answer))),
                 // Under a silent cap, a page that ends with the last item shows none of the rows after it, but the next

@@ -250,7 +250,7 @@ impl KeyReader<'_> {
             self.asker.sizes.assumed_cap = capped(short.count.max(self.asker.ledger.honoured().by_page() as usize));
             // More items came after the short answer, so larger sizes are no longer honoured. Test:
             // `a_walk_forgets_sizes_that_are_honoured_no_more`.
-            self.asker.ledger.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
+            self.asker.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
         }
     }
 

@@ -108,6 +108,10 @@ pub(super) struct AnswerUpTo {
     /// The answer's own last item.
     pub(super) last: Anchor,
     pub(super) ends_before: bool,
+    /// True if the answer says that more items follow.
+    pub(super) says_more: bool,
+    /// True if a full answer of more items ends with the item too, so only the short one shows what follows.
+    pub(super) is_short_of_a_full_one: bool,
 }
 
 /// The answers of a page so far.
@@ -253,10 +257,11 @@ impl SeenAnswers {
         all.any(|seen| seen.is_past(order, last))
     }
 
-    /// Returns all slices that show an item after `last`.
+    /// Returns all slices whose answers show an item after `last`, even forgotten ones.
     pub(super) fn all_beyond(&self, order: &Order, last: Option<&Anchor>) -> Vec<Slice> {
         let mut slices: Vec<Slice> = Vec::new();
-        for seen in self.listed().filter(|seen| seen.is_past(order, last)) {
+        let all = self.forgotten.iter().chain(&self.answers).filter(|seen| seen.is_listed());
+        for seen in all.filter(|seen| seen.is_past(order, last)) {
             if !slices.contains(&seen.slice) {
                 slices.push(seen.slice);
             }
@@ -385,6 +390,10 @@ impl SeenAnswers {
             count: seen.count as usize,
             last: seen.last.as_ref()?.anchor(order, 0)?,
             ends_before: with_last.is_none(),
+            says_more: seen.more == Some(true),
+            is_short_of_a_full_one: of_several()
+                .filter(ends_with)
+                .any(|other| is_short(seen) && !is_short(other) && other.count > seen.count),
         })
     }
 
