@@ -277,7 +277,7 @@ impl<'p> Asker<'p> {
     /// Notes that more items came after an answer of `count` items, so larger sizes are no longer honoured.
     pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
         self.ledger.fell_to(count);
-        self.sizes.cut_to = Some(count);
+        self.sizes.are_answers_cut = true;
     }
 
     /// Returns whether these answers show that the upstream returns the same number of items whatever size is

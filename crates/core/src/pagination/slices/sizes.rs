@@ -18,8 +18,8 @@ pub(in crate::pagination) struct KnownSizes {
     /// The cap that this page assumes, which may be a guess; `profile.cap` is the cap that later pages get. `None` if
     /// no cap is assumed.
     pub(in crate::pagination) assumed_cap: Option<u32>,
-    /// The number of items of an answer of this page that was short although items came after it; `None` without one.
-    pub(in crate::pagination) cut_to: Option<u32>,
+    /// True once items came after an answer of this page that was short.
+    pub(in crate::pagination) are_answers_cut: bool,
     /// The last short answer that may have been cut by a cap; `None` before one.
     last_short: Option<ShortAnswer>,
     /// The last requested size, and the number of items received; `None` before an answer was compared.
@@ -42,7 +42,7 @@ impl KnownSizes {
         Self {
             profile,
             assumed_cap: profile.cap.filter(|_| !is_first_page),
-            cut_to: None,
+            are_answers_cut: false,
             last_short: None,
             last: None,
         }

@@ -43,8 +43,8 @@ fn a_cap_that_falls_within_a_list_loses_no_item() {
         }
     }
     assert!(faults.is_empty(), "{} walks: {faults:#?}", faults.len());
-    // Where a row fills an answer, two slices of one row show what is next to what. By number, the
-    // rows that an answer lacks look like left-out ones.
+    // Where a row fills an answer, two slices of one row show what is next to what. By number, the rows that an answer lacks
+    // look like left-out ones.
     let is_refused_seldom = refused[1] < 50 && refused[2] < 75;
     assert!(whole > 220 && marked < 20 && is_refused_seldom, "{whole} whole, {marked} marked, {refused:?} refused");
 }

@@ -288,12 +288,12 @@ impl KeyReader<'_> {
     /// `no_end_contradicts_a_flag_that_spoke_beside_its_last_item`.
     async fn verdict_on(&mut self, end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
         let (doubt, last, passed) = (self.doubted(&end, MoreClaims::default()), end.last.clone(), end.passed);
-        let supposed = end.clone();
+        let size = end.size;
         let verdict = self.look_for_items_beyond(end).await?;
         // An answer from before a sweep may show an item beyond, before which the answers of the sweep were cut.
         if !matches!(verdict, EndVerdict::Beyond(..))
             && self.seen.has_shown_beyond(&self.request.order, last.as_ref())
-            && self.is_shown_again(&supposed).await?
+            && self.is_shown_again(last.as_ref(), size).await?
         {
             return Err(self.lost());
         }
@@ -350,7 +350,7 @@ impl KeyReader<'_> {
             }
             // If all rows up to the item were looked at, it was removed meanwhile, unless an answer shows it again: then
             // it has moved, and no answer leads to it.
-            if end.covered < facts::end_of(shown) || self.is_shown_again(&end).await? {
+            if end.covered < facts::end_of(shown) || self.is_shown_again(end.last.as_ref(), end.size).await? {
                 return Err(self.lost());
             }
         }
@@ -480,13 +480,13 @@ impl KeyReader<'_> {
     /// Looks once more at the slices that showed an item beyond the end, and from the newest place of the last item on.
     /// Returns whether an item beyond is still there. Regression:
     /// `crates/sim/regressions/an-item-beyond-the-end-that-moves.txt`.
-    async fn is_shown_again(&mut self, end: &SupposedEnd) -> Result<bool, KeyHalt> {
-        let mut slices = self.seen.all_beyond(&self.request.order, end.last.as_ref());
-        let place = end.last.as_ref().and_then(|last| self.seen.newest_place(&self.request.order, last));
-        slices.extend(place.map(|place| self.window_at(place, end.size)));
+    async fn is_shown_again(&mut self, last: Option<&Anchor>, size: u32) -> Result<bool, KeyHalt> {
+        let mut slices = self.seen.all_beyond(&self.request.order, last);
+        let place = last.and_then(|last| self.seen.newest_place(&self.request.order, last));
+        slices.extend(place.map(|place| self.window_at(place, size)));
         for slice in slices {
             let again = self.look(slice).await?;
-            if again.is_none_or(|(_, answer)| self.shows_beyond(&answer, end.last.as_ref())) {
+            if again.is_none_or(|(_, answer)| self.shows_beyond(&answer, last)) {
                 return Ok(true);
             }
         }

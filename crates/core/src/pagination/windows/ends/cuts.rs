@@ -107,7 +107,7 @@ impl KeyReader<'_> {
         // Rows that weren't looked at hide no item where rows are left out, but they may where answers are cut. Test: the
         // bounds of the simulator's family `ends` for lists with both.
         let is_offset = self.request.paging.family == Family::Offset;
-        if is_offset && first.is_some() && place < until && self.asker.sizes.cut_to.is_some() {
+        if is_offset && first.is_some() && place < until && self.asker.sizes.are_answers_cut {
             return Err(self.unasked(Unasked::Spent));
         }
         Ok(false)

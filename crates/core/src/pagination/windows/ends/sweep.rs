@@ -328,7 +328,7 @@ impl KeyReader<'_> {
     fn covered_to(&self, asked: AskedSlice, answer: &Answer) -> u64 {
         // Where answers are cut, an answer covers the rows of its items alone.
         let is_offset = self.request.paging.family == Family::Offset;
-        if is_offset && self.asker.sizes.cut_to.is_some() && !answer.items.is_empty() {
+        if is_offset && self.asker.sizes.are_answers_cut && !answer.items.is_empty() {
             return asked.slice.begins().0.saturating_add(answer.items.len() as u64);
         }
         let is_full = answer.items.len() >= asked.slice.size().0 as usize;
