@@ -27,6 +27,7 @@ mod sweep;
 
 use std::sync::Arc;
 
+use cuts::Behind;
 use facts::{AnswerUpTo, LookSizes, MoreSaid};
 use looks::LookResult;
 use refutation::Refuted;
@@ -245,7 +246,7 @@ impl KeyReader<'_> {
         let (slice, count) = (view.slice(), view.len_of_last());
         if matches!(verdict, EndVerdict::Over | EndVerdict::Doubted(_))
             && let Some(last) = last.filter(|_| count < slice.size().0 as usize)
-            && self.is_cut(slice, count, &last, None).await?
+            && self.is_cut(slice, count, &last, Behind::Nothing).await?
         {
             return self.read_in_smaller_slices(count, slice.size().0 as usize);
         }
@@ -333,7 +334,8 @@ impl KeyReader<'_> {
         // has as many items as any of the walk, or if it says that more follow, and an answer from behind it denies that.
         let is_most = count >= self.walk_facts().most as usize;
         let is_denied = says_more && self.seen.newest_more() == Some(false);
-        let is_cut = self.is_cut(slice, count, &last, None).await?
+        let behind = if ends_before { Behind::Claimed } else { Behind::Nothing };
+        let is_cut = self.is_cut(slice, count, &last, behind).await?
             || (has_gaps
                 && !ends_before
                 && (is_most || is_denied)
@@ -718,14 +720,14 @@ impl KeyReader<'_> {
     }
 
     /// Returns whether an end must not be served, not even marked, if no request is left to judge it: an answer of the
-    /// page shows an item beyond, even one to which a second sweep didn't come, or a total names a place beyond that no
-    /// answer has reached, and that may have one. Regressions:
+    /// page shows an item beyond, even one to which a second sweep didn't come, or a total names a place beyond, and not all
+    /// rows up to it were looked at. Regressions:
     /// `crates/sim/regressions/an-end-before-a-place-that-no-look-has-reached.txt`,
-    /// `…/a-sweep-that-ends-before-the-place-of-the-total.txt`.
+    /// `…/a-sweep-that-ends-before-the-place-of-the-total.txt`, `…/a-hole-before-the-place-of-the-total.txt`.
     fn is_open(&self, end: &SupposedEnd) -> bool {
-        let named = self.seen.newest_total().and_then(|total| total.value.checked_sub(1));
+        let named = self.seen.newest_total().map_or(0, |total| total.value);
         self.seen.has_shown_beyond(&self.request.order, end.last.as_ref())
-            || (self.claims(end).place && named.is_some_and(|named| !self.seen.holds(named)))
+            || (self.claims(end).place && !self.seen.holds(end.covered..named))
     }
 
     /// Ends a page whose requests are spent before its end was judged. An end that an answer shows is served, and

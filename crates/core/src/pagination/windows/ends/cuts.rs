@@ -19,6 +19,17 @@ use crate::pagination::{
     window::Slice,
 };
 
+/// The part of the list behind an answer that may be cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Behind<'a> {
+    /// The answer to a slice, which begins with this item.
+    Answer(&'a Anchor, Slice),
+    /// Nothing: the answer shows the last item of the list.
+    Nothing,
+    /// The end of the list, whose last item only the cursor names.
+    Claimed,
+}
+
 impl KeyReader<'_> {
     /// Returns the turn that reads on in smaller slices, if one of these answers was cut before the one after it; `None`
     /// if none was.
@@ -36,29 +47,35 @@ impl KeyReader<'_> {
                 continue;
             }
             let Some((last, first)) = view.anchor(&order, count - 1).zip(later.anchor(&order, 0)) else { continue };
-            if self.is_cut(*slice, count, &last, Some((&first, *next))).await? {
+            if self.is_cut(*slice, count, &last, Behind::Answer(&first, *next)).await? {
                 return self.read_in_smaller_slices(count, slice.size().0 as usize).map(Some);
             }
         }
         Ok(None)
     }
 
-    /// Returns whether an answer with `count` items was cut: whether the rest of its slice shows an item after `last`. The
-    /// slice after it begins with the item `first`, before which the missing item is; `None` at the end of the list.
+    /// Returns whether an answer with `count` items was cut: whether the rest of its slice shows an item after `last`, and
+    /// before the first item of the answer behind it.
     pub(super) async fn is_cut(
         &mut self,
         slice: Slice,
         count: usize,
         last: &Anchor,
-        later: Option<(&Anchor, Slice)>,
+        behind: Behind<'_>,
     ) -> Result<bool, KeyHalt> {
-        let can_ask = plan::size_within(&self.request.paging, 1).0 == 1;
+        let later = if let Behind::Answer(first, later) = behind { Some((first, later)) } else { None };
+        let first = later.map(|(first, _)| first);
+        let mut place = slice.begins().0.saturating_add(count as u64);
+        let least = plan::size_within(&self.request.paging, 1).0;
+        // A slice of several rows by offset may begin anywhere, but the rows that it shows must be of the answer's slice.
+        // Regression: `crates/sim/regressions/an-end-in-slices-of-two.txt`.
+        let can_ask = least == 1
+            || (self.request.paging.family == Family::Offset
+                && place.saturating_add(u64::from(least)) <= facts::end_of(slice));
         // A dialect that declares hidden rows says that its sizes are honoured.
         if self.request.paging.hidden || !can_ask || count == 0 {
             return Ok(false);
         }
-        let first = later.map(|(first, _)| first);
-        let mut place = slice.begins().0.saturating_add(count as u64);
         // Where no row is left out, and at an end, the row after those received decides. Two answers are joined over
         // left-out rows only if no answer shows an item in between, and if the rest was looked at, as far as requests are
         // left for it. Test: `rows_that_are_left_out_hide_no_cut`.
@@ -85,15 +102,19 @@ impl KeyReader<'_> {
             }
             let rest = between.unwrap_or_else(|| self.rest_of(slice, place, until));
             let Some((_, answer)) = self.look(rest).await? else { return Ok(false) };
-            // Ties in any order say nothing: the row may be one of a run that the answer shows in another sequence.
+            // Ties in any order say nothing: the row may be one of a run that the answer shows in another sequence. But if
+            // no answer shows the last item, none shows its run whole either. Regression:
+            // `crates/sim/regressions/an-end-within-a-run-of-ties.txt`.
             let order = &self.request.order;
             let stands = |item: usize, other: &Anchor| {
                 let relation = rows::relate(&answer, order, item, other)?;
                 Some(if loose_at(order, other) { relation.strong } else { relation.whole })
             };
-            let is_missed = |item: usize| {
-                let is_before = |first| stands(item, first) == Some(Ordering::Less);
-                stands(item, last) == Some(Ordering::Greater) && first.is_none_or(is_before)
+            let is_missed = |item: usize| match (stands(item, last), behind) {
+                (Some(Ordering::Greater), Behind::Answer(first, _)) => stands(item, first) == Some(Ordering::Less),
+                (Some(Ordering::Greater), _) => true,
+                (Some(Ordering::Equal), Behind::Claimed) => loose_at(order, last),
+                _ => false,
             };
             if (0..answer.items.len()).any(is_missed) {
                 return Ok(true);
@@ -166,7 +187,7 @@ impl KeyReader<'_> {
         let rests = sizes.map(|size| self.window_at(place, size));
         let is_after = |rest: &Slice| rest.begins().0 == place || rest.begins() > slice.begins();
         let rest = rests.filter(is_after).max_by_key(|rest| facts::end_of(*rest));
-        rest.unwrap_or_else(|| self.window_at(place, 1))
+        rest.unwrap_or_else(|| self.window_at(place, plan::size_within(&self.request.paging, 1).0))
     }
 
     /// Reads on after an answer with `count` items of `asked` was cut, in slices that are no larger.

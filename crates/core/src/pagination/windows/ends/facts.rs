@@ -15,7 +15,7 @@ use crate::pagination::{
     paging::CountedThings,
     position::{Anchor, WalkFacts},
     rows::{self, NextItem},
-    window::Slice,
+    window::{PageSize, Slice},
 };
 
 /// An answer of the page, without its items.
@@ -246,9 +246,17 @@ impl SeenAnswers {
         self.listed().find(is_between).map(|seen| seen.slice)
     }
 
-    /// Returns whether the slice of an answer holds an offset.
-    pub(super) fn holds(&self, offset: u64) -> bool {
-        self.listed().any(|seen| (seen.slice.begins().0..end_of(seen.slice)).contains(&offset))
+    /// Returns whether the slices of the answers hold these offsets without a hole.
+    pub(super) fn holds(&self, mut offsets: Range<u64>) -> bool {
+        // The bound: each turn holds more offsets, and there are as many answers as requests.
+        while !offsets.is_empty() {
+            let holding = self.listed().filter(|seen| seen.slice.begins().0 <= offsets.start);
+            match holding.map(|seen| end_of(seen.slice)).max().filter(|end| *end > offsets.start) {
+                Some(end) => offsets.start = end,
+                None => return false,
+            }
+        }
+        true
     }
 
     /// Returns whether an answer of the whole page shows an item after `last`, even a forgotten one.
@@ -308,6 +316,12 @@ impl SeenAnswers {
     pub(in crate::pagination::windows) fn shows(&self, order: &Order, last: Option<&Anchor>) -> bool {
         let is_last = |seen: &PastAnswer, last| seen.relates(order, last) == Some(Ordering::Equal);
         last.is_none_or(|last| self.listed().any(|seen| is_last(seen, last)))
+    }
+
+    /// Returns whether the last item of an answer to a slice of this size is `last`.
+    pub(super) fn ends_with_in(&self, size: PageSize, order: &Order, last: &Anchor) -> bool {
+        let ends_with = |seen: &PastAnswer| seen.relates(order, last) == Some(Ordering::Equal);
+        self.listed().any(|seen| seen.slice.size() == size && ends_with(seen))
     }
 
     /// Returns the slice that shows the farthest item at or before `last`, and the offset after this item; `None` if no
