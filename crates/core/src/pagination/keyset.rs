@@ -16,7 +16,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::{
-    answer::{Answer, Total},
+    answer::Answer,
     fetch::{Fetch, Listing},
     judge::draft::Ground,
     limits::{AFTER_FILTER_REQUESTS, FILTER_DETOUR, PAGES_IN_VAIN, PAGES_WITHOUT_FILTER},
@@ -30,7 +30,7 @@ use super::{
     position::{Anchor, Hint, Position},
     refusal::Refusal,
     request::{Budget, PageRequest, WhenUnproven},
-    upstream::{Noted, ShownItems, Stop, UpstreamPort},
+    upstream::{LeftOut, Noted, ShownItems, Stop, UpstreamPort, length_of},
     window::Offset,
     windows,
 };
@@ -66,25 +66,19 @@ pub(super) async fn read(up: &mut UpstreamPort, request: Box<PageRequest>) -> Re
     let again = if is_spent { None } else { up.fetch(vec![left_out.fetch.clone()]).await?.pop() };
     match again {
         Some(answer) if !left_out.is_shown_by(&answer, &order) => Ok(page),
-        again => Err(Refusal::PositionLost { nearest: place_near(&page, &left_out.fetch, again, limit) }.into()),
+        again => Err(Refusal::PositionLost { nearest: place_near(&page, &left_out, again, limit) }.into()),
     }
 }
 
 /// Returns a place in the list near a page that is refused: the page's offset, or the offset of the last page if the
-/// page is empty or after the end by a total. An answer to `shown` shows an item that the page lacks, and `again` is
+/// page is empty or after the end by a total. An answer to `left_out` shows an item that the page lacks, and `again` is
 /// the newest one. If it is from the whole list, the list goes at least up to its place. See
 /// `regressions/the-nearest-place-after-a-purge.txt`.
-fn place_near(page: &Page, shown: &Fetch, again: Option<Answer>, limit: u64) -> Offset {
-    // The newest answer may know a smaller list than the page. See `regressions/a-row-that-comes-after-a-purge.txt`.
-    let newest = again.zip(match shown {
-        Fetch::Slice(slice, Listing { filter: None, .. }) => Some(slice),
-        _ => None,
-    });
-    let newest = newest.and_then(|(answer, slice)| {
-        let count = answer.items.len() as u64;
-        let is_all = slice.begins().0 == 0 && count < u64::from(slice.size().0);
-        answer.total.or_else(|| is_all.then_some(Total { value: count, exact: true }))
-    });
+fn place_near(page: &Page, left_out: &LeftOut, again: Option<Answer>, limit: u64) -> Offset {
+    // The newest answer may know a smaller list than the page. See `regressions/a-row-that-comes-after-a-purge.txt`. If no
+    // request was left for it, the answer that shows the item may. See `regressions/a-nearest-place-without-a-request.txt`.
+    let shown = &left_out.fetch;
+    let newest = again.map_or(left_out.length, |answer| length_of(shown, &answer));
     let end = [page.total, newest].into_iter().flatten().filter(|total| total.exact).map(|total| total.value).min();
     let end = end.unwrap_or(u64::MAX);
     if !page.items.is_empty() && page.offset < end {

@@ -11,7 +11,7 @@ use std::{cmp::Ordering, sync::Arc};
 pub(super) use keys::KeyWatch;
 pub(super) use runs::{Beyond, RunWatch, look};
 pub(super) use sequences::ShownSequences;
-pub(super) use shown::ShownItems;
+pub(super) use shown::{LeftOut, ShownItems, length_of};
 
 use super::{
     answer::{Answer, Standing, Total},

@@ -13,19 +13,16 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    json::Span,
-    pagination::{
-        answer::Answer,
-        direction::Way,
-        fetch::Fetch,
-        judge::evidence::loose_at,
-        order::Order,
-        page::{ItemPlace, Page},
-        position::{Anchor, Position},
-        request::PageRequest,
-        rows,
-    },
+use crate::pagination::{
+    answer::{Answer, Total},
+    direction::Way,
+    fetch::{Fetch, Listing},
+    judge::evidence::loose_at,
+    order::Order,
+    page::{ItemPlace, Page},
+    position::{Anchor, Position},
+    request::PageRequest,
+    rows,
 };
 
 /// The items that the answers of a page show beyond its place in the direction of reading.
@@ -51,7 +48,18 @@ pub(in crate::pagination) struct ShownItems {
 #[derive(Debug)]
 pub(in crate::pagination) struct LeftOut {
     pub(in crate::pagination) fetch: Fetch,
+    /// The length of the list by the answer to that fetch.
+    pub(in crate::pagination) length: Option<Total>,
     items: HashMap<Vec<u8>, Anchor>,
+}
+
+/// Returns the length of the list by an answer: its total, or its number of items if it has all of the list; `None` if it
+/// says neither.
+pub(in crate::pagination) fn length_of(fetch: &Fetch, answer: &Answer) -> Option<Total> {
+    let Fetch::Slice(slice, Listing { filter: None, .. }) = fetch else { return None };
+    let count = answer.items.len() as u64;
+    let is_all = slice.begins().0 == 0 && count < u64::from(slice.size().0);
+    answer.total.or_else(|| is_all.then_some(Total { value: count, exact: true }))
 }
 
 impl ShownItems {
@@ -97,22 +105,9 @@ impl ShownItems {
         let count = answer.items.len();
         let Some(first) = (0..count).find(|place| self.is_beyond(answer, way.index(*place, count))) else { return };
         let places = first..count.min(first.saturating_add(self.most));
-        let rows = places.clone().map(|place| rows::row(answer, &self.order, way.index(place, count)));
-        let mut body = Vec::with_capacity(rows.clone().flatten().map(|key| key.of(&answer.body).len()).sum());
-        let mut items = Vec::with_capacity(places.len());
-        let mut keys = Vec::with_capacity(places.len() * self.order.columns());
-        // The keys are part of a body whose ranges are 32-bit numbers, so their length is one too.
-        let length = |body: &Vec<u8>| u32::try_from(body.len()).unwrap_or(u32::MAX);
-        for row in rows {
-            let first_key = length(&body);
-            for key in row {
-                let start = length(&body);
-                body.extend_from_slice(key.of(&answer.body));
-                keys.push(if key.is_absent() { Span::ABSENT } else { Span { start, end: length(&body) } });
-            }
-            items.push(Span { start: first_key, end: length(&body) });
-        }
-        self.answers.push((fetch.clone(), Answer { number: answer.number, ..Answer::listed(body, items, keys) }));
+        let kept = rows::keys_of(answer, &self.order, places.map(|place| way.index(place, count)));
+        let total = length_of(fetch, answer);
+        self.answers.push((fetch.clone(), Answer { number: answer.number, total, ..kept }));
     }
 
     /// Returns the shown items that belong between the place and the far end of the page, and aren't on it; `None` if
@@ -138,16 +133,17 @@ impl ShownItems {
             let is_elsewhere = || answer.identity(&self.order, item).is_some_and(|id| !on_page.contains(&id));
             is_within && self.is_beyond(answer, item) && is_elsewhere()
         };
-        let (mut fetch, mut items) = (None, HashMap::new());
+        let (mut shown, mut items) = (None, HashMap::new());
         for (asked, answer) in earlier() {
             for item in (0..answer.items.len()).filter(|item| is_left_out(answer, *item)) {
                 if let Some((id, anchor)) = answer.identity(&self.order, item).zip(answer.anchor(&self.order, item)) {
                     items.insert(id.into_owned(), anchor);
-                    fetch = Some(asked.clone());
+                    shown = Some((asked.clone(), answer.total));
                 }
             }
         }
-        Some(LeftOut { fetch: fetch?, items })
+        let (fetch, length) = shown?;
+        Some(LeftOut { fetch, length, items })
     }
 
     fn is_beyond(&self, answer: &Answer, item: usize) -> bool {
