@@ -654,10 +654,17 @@ impl KeyReader<'_> {
             end.covered = end.covered.min(end.came);
         }
         end.is_looked_behind = true;
+        // A silent cap may have ended the answer with the last item if it has as many items as any of the walk. An item that
+        // moved before that place since shows beside the last one. Regression:
+        // `crates/sim/regressions/an-item-that-moves-before-an-end.txt`.
+        let seen = end.last.as_ref().and_then(|last| self.seen.answer_up_to(&self.request.order, last));
+        let is_most = !self.asker.sizes.are_answers_cut
+            && seen.is_some_and(|seen| seen.count > 1 && seen.count >= self.walk_facts().most as usize);
         // The bound: each look covers rows after the one before, or ends the loop.
         while end.covered < enough && !self.seen.is_past_end(end.covered) {
             let before = end.covered;
-            let place = if is_offset && before != end.came { before.saturating_sub(1) } else { before };
+            let is_beside = is_most || before != end.came;
+            let place = if is_offset && is_beside { before.saturating_sub(1) } else { before };
             match self.sight(end, place, end.size).await? {
                 LookResult::Item(asked, answer) => return Ok(Some((asked, answer))),
                 // Under a silent cap, a page that ends with the last item shows none of the rows after it, but the next
