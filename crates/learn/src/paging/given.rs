@@ -91,11 +91,18 @@ impl Number<'_> {
         let sized = |count: usize| query(size, u64::try_from(count).unwrap_or(1));
         let seen = session.ask(&[sized(half * 2)]).await?;
         let reference = learnt.shape.identities(&seen).unwrap_or_default();
-        let next = session.ask(&[sized(half), query(self.name, self.value + 1)]).await?;
-        match begins(learnt, &next, &reference) {
-            Some(0) => return Ok(false),
-            Some(_) => return Ok(true),
-            None => {}
+        // The page after the second one begins where the second one does, in pages of half the size, so the page after
+        // that tells.
+        let mut index = Some(0);
+        for more in [1, 2] {
+            let next = session.ask(&[sized(half), query(self.name, self.value.saturating_add(more))]).await?;
+            index = begins(learnt, &next, &reference);
+            if index != Some(0) {
+                break;
+            }
+        }
+        if let Some(index) = index {
+            return Ok(index > 0);
         }
         // Two pages of half the size are one page, so the page with twice the number begins within the reference,
         // whether pages are counted from 0 or from 1.
