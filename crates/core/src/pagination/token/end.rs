@@ -296,7 +296,11 @@ impl TokenPage<'_> {
         // `empty_answers_in_a_row_in_the_middle_of_a_walk_end_no_list`.
         let (is_strange, times) = (self.is_strange(last), self.end.asked_again);
         let is_asked = is_strange && times < STRANGE_ANSWERS_ASKED_AGAIN;
-        if (((doubt.is_some() || is_cut) && times == 0) || is_asked) && self.may_ask_again() {
+        // A single empty answer at the start may be a lapse of the upstream. Test:
+        // `an_empty_answer_at_the_start_of_a_list_is_asked_for_again`.
+        let is_first = forward && last.is_empty() && last.asked().token.is_none();
+        let is_doubtful = doubt.is_some() || is_cut || is_first;
+        if ((is_doubtful && times == 0) || is_asked) && self.may_ask_again() {
             return Ok(Continuation::Unconfirmed);
         }
         match doubt {

