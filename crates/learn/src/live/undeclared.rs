@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     ListShape, ProbeAnswer,
     paging::doubt,
-    paging::token::names_next_link,
+    paging::token::is_next,
     prober::answer::{SeenAnswer, whole},
     shape::names,
 };
@@ -45,7 +45,8 @@ pub(super) fn of_seen(seen: &SeenAnswer, shape: &ListShape, count: u64) -> Optio
             || is_named(&names::LAST) && (text == "false" || truth == Some(false))
             || is_named(&names::PAGE_COUNTS) && number.is_some_and(|pages| pages > 1)
             || is_total && number.is_some_and(|total| total > count)
-            || names_next_link(&fact.place) && !text.is_empty();
+            || doubt::is_size(&name) && number == Some(count)
+            || is_next(&fact) && !matches!(text.as_str(), "" | "null" | "false" | "0");
         says_more.then(|| format!("{text} is at {:?}", fact.place))
     })
 }
@@ -73,6 +74,8 @@ mod tests {
             (r#""page":{"number":1,"totalPages":2}"#, "2 is at \"/page/totalPages\""),
             (r#""last":false"#, "false is at \"/last\""),
             (r#""more":1"#, "1 is at \"/more\""),
+            (r#""next":"/items/page/2""#, "/items/page/2 is at \"/next\""),
+            (r#""count":2,"limit":2"#, "2 is at \"/limit\""),
         ] {
             let said = rest(&format!("{{{items},{beside}}}"), &[]).unwrap_or_default();
             assert!(said.contains(expected), "{beside}: {said}");
@@ -82,7 +85,15 @@ mod tests {
         {
             assert!(rest(&format!("{{{items}}}"), &[(name, value)]).is_some(), "{name}");
         }
-        for beside in [r#""total":2"#, r#""hasMore":false"#, r#""pages":1"#, r#""name":"more""#, r#""last":true"#] {
+        for beside in [
+            r#""total":2"#,
+            r#""hasMore":false"#,
+            r#""pages":1"#,
+            r#""name":"more""#,
+            r#""last":true"#,
+            r#""limit":3"#,
+            r#""next":null"#,
+        ] {
             assert_eq!(rest(&format!("{{{items},{beside}}}"), &[]), None, "{beside}");
         }
     }

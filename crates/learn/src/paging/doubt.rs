@@ -206,7 +206,7 @@ fn counts_more(step: &str, place: &str, number: u64, count: u64, is_all: bool) -
     number > count && number < LARGEST_COUNT && !is_other
 }
 
-fn is_size(step: &str) -> bool {
+pub(crate) fn is_size(step: &str) -> bool {
     !TOTALS.contains(&step) && SIZES.iter().any(|known| plain(known) == step)
 }
 

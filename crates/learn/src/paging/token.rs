@@ -70,11 +70,11 @@ pub(super) fn sized(learnt: &Learnt, base: &Base) -> Vec<Setting> {
 }
 
 /// Returns whether a place is the link to the next page, with or without a parameter.
-pub(crate) fn names_next_link(place: &str) -> bool {
+fn names_next_link(place: &str) -> bool {
     place.split(';').next() == Some("link:next")
 }
 
-pub(super) fn is_next(fact: &Fact) -> bool {
+pub(crate) fn is_next(fact: &Fact) -> bool {
     if names_next_link(&fact.place) {
         return true;
     }

@@ -259,6 +259,18 @@ fn a_page_back_over_left_out_rows_is_read_at_every_limit() {
     }
 }
 
+/// Fixed pages whose total counts the items that are shown, so it names no place.
+#[test]
+fn a_page_back_is_found_between_two_steps_to_the_end() {
+    for (gap, total) in [(29..59, 70), (29..59, 100), (20..60, 60), (25..80, 45), (54..84, 70)] {
+        for limit in [7, 10, 20] {
+            let mut list = List { ties: Ties::Ordered, total: Some(total), cap: 20, ..numbered(Family::Page, 100) };
+            (list.paging.sizes, list.paging.hidden) = (Sizes::Fixed(20), true);
+            walk_without(&mut list, limit, |row| gap.contains(&row));
+        }
+    }
+}
+
 /// Rows are left out, which the dialect doesn't declare, and no two items tie.
 #[test]
 fn a_list_without_long_runs_is_not_refused_for_a_run() {
@@ -306,10 +318,11 @@ fn a_refusal_past_the_end_fails_no_page() {
             // No answer of such a list shows its end, where ties come in any order: only the next request does.
             let needs_next = standing == Standing::Refused && !counts && (2..5).contains(&count);
             let refused = Some((count, standing.clone()));
-            for limit in [1, 7, 20, 49, 90, 100] {
-                let mut list = List { refused: refused.clone(), ..numbered(family, count) };
+            for (limit, by_id) in [1, 7, 20, 49, 90, 100].into_iter().flat_map(|limit| [(limit, false), (limit, true)])
+            {
+                let mut list = List { refused: refused.clone(), by_id, ..numbered(family, count) };
                 list.total = counts.then_some(count);
-                let said = format!("{family:?} {standing:?} {counts} {count} at limit {limit}");
+                let said = format!("{family:?} {standing:?} {counts} {by_id} {count} at limit {limit}");
                 match list.walk(limit) {
                     Ok((items, pages)) if items == list.all() => {
                         let mut target = pages.last().and_then(|page| page.previous.clone());

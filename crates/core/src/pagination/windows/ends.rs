@@ -658,13 +658,13 @@ impl KeyReader<'_> {
         // moved before that place since shows beside the last one. Regression:
         // `crates/sim/regressions/an-item-that-moves-before-an-end.txt`.
         let seen = end.last.as_ref().and_then(|last| self.seen.answer_up_to(&self.request.order, last));
-        let is_most = !self.asker.sizes.are_answers_cut
+        let mut holds_last = !self.asker.sizes.are_answers_cut
             && seen.is_some_and(|seen| seen.count > 1 && seen.count >= self.walk_facts().most as usize);
-        // The bound: each look covers rows after the one before, or ends the loop.
+        // The bound: each look covers rows after the one before, or ends the loop, but for the first one.
         while end.covered < enough && !self.seen.is_past_end(end.covered) {
             let before = end.covered;
-            let is_beside = is_most || before != end.came;
-            let place = if is_offset && is_beside { before.saturating_sub(1) } else { before };
+            holds_last |= before != end.came;
+            let place = if is_offset && holds_last { before.saturating_sub(1) } else { before };
             match self.sight(end, place, end.size).await? {
                 LookResult::Item(asked, answer) => return Ok(Some((asked, answer))),
                 // Under a silent cap, a page that ends with the last item shows none of the rows after it, but the next
@@ -677,6 +677,12 @@ impl KeyReader<'_> {
                     if digest.is_some() && digest != cut {
                         (cut, enough) = (digest, enough.max(end.covered.saturating_add(1)));
                     }
+                }
+                // An upstream that refuses places past its end refuses that of the next item, too. Test:
+                // `a_refusal_past_the_end_fails_no_page`.
+                LookResult::Unseen if is_offset && !holds_last => {
+                    holds_last = true;
+                    continue;
                 }
                 LookResult::Nothing(_) | LookResult::Unseen => break,
             }

@@ -283,7 +283,7 @@ impl KeyReader<'_> {
     ) -> Result<Option<(AskedSlice, Answer)>, super::KeyHalt> {
         let order = std::sync::Arc::clone(&self.request.order);
         let expected = self.draft.offset();
-        let (mut place, mut stride, mut empty) = (expected, u64::from(size), 0);
+        let (mut place, mut stride, mut empty, mut reached) = (expected, u64::from(size), 0, None);
         // The bound: each step goes twice as far towards the end, until the budget is spent, or the end is passed.
         while let Some((asked, answer)) = self.look(self.window_at(place, size)).await? {
             if facts::ends_at_or_after(&answer, &order, anchor) {
@@ -293,7 +293,17 @@ impl KeyReader<'_> {
             if answer.standing != Standing::Listed || empty > END_LOOKS[1].1 {
                 break;
             }
-            place = asked.slice.begins().0.saturating_add(stride);
+            let begins = asked.slice.begins().0;
+            if let Some(reached) = reached.filter(|reached| answer.items.is_empty() && *reached < begins) {
+                // The step may have gone past the item of `anchor`. Test:
+                // `a_page_back_is_found_between_two_steps_to_the_end`.
+                (place, stride) = (reached, u64::from(size));
+                continue;
+            }
+            if reached.is_some() || !answer.items.is_empty() {
+                reached = Some(self.covered_to(asked, &answer));
+            }
+            place = begins.saturating_add(stride);
             stride = stride.saturating_mul(2);
         }
         (place, stride) = (expected, u64::from(size));
