@@ -673,6 +673,9 @@ fn a_list_that_is_called_whole_although_a_parameter_changes_its_items_is_reporte
     // The facts of the only answer say that there are more.
     let said = self::said(&review(&whole, |_| counted(&rows(20), 300)));
     assert!(said.contains("300 is at \"/total\""), "{said}");
+    let full = json!({ "data": rows(20), "limit": 20 });
+    let said = self::said(&review(&whole, |_| Answered::new(full.clone())));
+    assert!(said.contains("20 is at \"/limit\""), "{said}");
 }
 
 /// Offsets that begin with 1 are declared to begin with 0, where the upstream gives the first item too.

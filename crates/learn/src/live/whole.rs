@@ -18,7 +18,9 @@ impl Review {
         let Some(end) = end.filter(|end| end.value == EndWord::WholeList) else { return Ok(()) };
         let count = first.ids.len() as u64;
         let help = "give the URL of the list to `cursorgate learn`, or write which parameters ask for a page";
-        if let Some(rest) = undeclared::of_seen(&first.seen, &self.shape(), count) {
+        let (seen, shape) = (&first.seen, self.shape());
+        let rest = undeclared::of_seen(seen, &shape, count);
+        if let Some(rest) = rest.or_else(|| undeclared::full_size(seen, &shape, count)) {
             let message = format!("response.end is whole-list, and the answer has {count} items, and {rest}");
             self.fault(end.at, message, help);
             return Ok(());
