@@ -179,6 +179,10 @@ pub(super) const KEY_SEAM_READINGS: u32 = 6;
 /// the list counts as sorted in another order.
 pub(super) const REPEATED_CONTRADICTIONS: u32 = 1;
 
+/// The largest number of readings of an answer whose items may not be consecutive, and of the answer before it, until
+/// both show one state of the list.
+pub(super) const NEIGHBOUR_READINGS: u32 = 3;
+
 /// The number of places, spread over the list, whose items are compared before an end that was searched for is
 /// believed. A list that is sorted in another order shows that at most places.
 pub(super) const ORDER_SAMPLE_PLACES: usize = 4;

@@ -53,6 +53,13 @@
 //! item comes before the place. The answer with the missing items is requested again. If it still shows one of them,
 //! the position is lost; if not, the items were deleted meanwhile, and the page is served.
 //!
+//! **Between neighbouring answers**, `windows/consecutive.rs` finds items that an upstream puts on top of every page,
+//! such as pinned ones. If these are the first items of the order, each answer looks sorted, and the item after them
+//! seems to follow them. Such answers have more items than were requested, or lack the item next to which the page
+//! begins. Each of them is compared with the slice before it, which shows items between those on top and the rest. In
+//! 4,000 walks through such lists, over 500 had a wrong page at `exact` before; 38 have one now, mostly where a cap
+//! lets an answer look as large as requested.
+//!
 //! In the simulator, clients also continue from items without a hint in lists that are sorted otherwise than declared.
 //! A wrong page is excused only if all its answers fit the declared order. In 200,000 walks of the family
 //! `misdeclared`, 167 pages were wrong before these comparisons were complete; 19 are now, all of this kind.

@@ -12,6 +12,7 @@ mod asking;
 mod beginning;
 mod bracket;
 mod confirm;
+mod consecutive;
 mod contradiction;
 mod ends;
 mod hidden;
@@ -79,6 +80,8 @@ struct KeyReader<'p> {
     seams: SeamAttempts,
     /// The run of ties that the last answer cut; `None` if it cut no run.
     cut: Option<Cut>,
+    /// True once an answer whose items may not be consecutive was compared with the one before it.
+    was_compared: bool,
     /// The reason why the page is flagged; `None` while it isn't.
     flagged: Option<Unproven>,
 }
@@ -243,6 +246,7 @@ impl<'p> KeyReader<'p> {
             claimed: ClaimedEnd::default(),
             seams: SeamAttempts::default(),
             cut: None,
+            was_compared: false,
             flagged: (asks_by_offset(&request) && !unverified).then_some(Unproven::Position),
             request,
         }

@@ -96,6 +96,7 @@ features! {
     HiddenUnsaid: 8.1, "rows hidden under a silent cap, undeclared";
     StickyMore: 7.9, "more only on first pages";
     StickyPinned: 8.0, "pinned only on first pages";
+    StickyOnTop: 7.5, "the first rows on top of every page";
     OtherItem: 8.2, "resources of items that give another item";
 }
 
@@ -198,6 +199,7 @@ impl Met {
         self.add(Feature::HiddenUnsaid, traits.hidden > 0 && traits.hidden_unsaid);
         self.add(Feature::StickyMore, matches!(traits.sticky, Sticky::More(_)));
         self.add(Feature::StickyPinned, matches!(traits.sticky, Sticky::Pinned(_)));
+        self.add(Feature::StickyOnTop, matches!(traits.sticky, Sticky::OnTop(_)));
         self.add(Feature::OtherItem, traits.mistakes_items);
     }
 }

@@ -67,7 +67,7 @@ impl Walk<'_> {
         let truthful = traits.lie.is_none();
         let still = self.upstream.passed.len() == 1;
         let ignored = traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
-        let pinned = matches!(traits.sticky, Sticky::Pinned(_));
+        let pinned = matches!(traits.sticky, Sticky::Pinned(_) | Sticky::OnTop(_));
         // If one of two replicas lags, their answers contradict each other, like the answers of a list that is out of
         // order.
         let replicas = traits.lags() && differ(&self.upstream.shown);

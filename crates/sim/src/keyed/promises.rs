@@ -227,7 +227,7 @@ impl Exchange<'_> {
             ids.sort_unstable();
             ids.windows(2).any(|pair| pair[0] == pair[1])
         };
-        let pinned = matches!(self.traits.sticky, Sticky::Pinned(_));
+        let pinned = matches!(self.traits.sticky, Sticky::Pinned(_) | Sticky::OnTop(_));
         self.traits.lie.is_some()
             || pinned
             || self.shows_spoilt()

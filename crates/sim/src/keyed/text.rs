@@ -42,7 +42,7 @@ words!(Beyond { Status = "status", Truncates = "truncates" });
 words!(Outage { Never = "never", Often(one_in) = "often", While(from, queries) = "while" });
 words!(Cuts { Never = "never", Bytes(most) = "bytes", Half(one_in) = "half" });
 words!(Lag { Never = "never", AnyState = "any-state", Replica(states) = "replica" });
-words!(Sticky { Nothing = "nothing", More(count) = "more", Pinned(count) = "pinned" });
+words!(Sticky { Nothing = "nothing", More(count) = "more", Pinned(count) = "pinned", OnTop(count) = "on-top" });
 words!(Reads { AsTold = "as-told", Coarsely = "coarsely", Shifted = "shifted" });
 words!(Lie {
     ShortIsEnd = "short-is-end",

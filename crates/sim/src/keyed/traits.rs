@@ -108,21 +108,24 @@ pub(crate) enum Lag {
     Replica(u32),
 }
 
-/// The additional items in answers that begin at the start of the list.
+/// The additional items in answers to requests without a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sticky {
     Nothing,
-    /// This number of items more than the used size.
+    /// This number of items more than the used size, in answers that begin at the start of the list.
     More(u32),
-    /// This number of the list's items, before the first one. They also occur at their own places.
+    /// This number of the list's items, before the first one, in answers that begin at the start of the list. They also
+    /// occur at their own places.
     Pinned(u32),
+    /// This number of the list's first items, before the others of every answer. Places count the others alone.
+    OnTop(u32),
 }
 
 impl Sticky {
     pub(crate) fn count(self) -> u32 {
         match self {
             Self::Nothing => 0,
-            Self::More(count) | Self::Pinned(count) => count,
+            Self::More(count) | Self::Pinned(count) | Self::OnTop(count) => count,
         }
     }
 }
@@ -345,7 +348,8 @@ impl Traits {
     pub(crate) fn answers_deceive(&self) -> bool {
         let cut = self.cuts != Cuts::Never || (self.caps.len() > 1 && !self.tells_sizes());
         let hides = self.hidden > 0 && self.hidden_unsaid;
-        cut || hides || self.reads() != Reads::AsTold || matches!(self.sticky, Sticky::Pinned(_))
+        let tops = matches!(self.sticky, Sticky::Pinned(_) | Sticky::OnTop(_));
+        cut || hides || tops || self.reads() != Reads::AsTold
     }
 
     /// Returns whether a past-the-end status may be false.

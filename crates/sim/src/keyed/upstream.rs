@@ -224,29 +224,42 @@ impl<'a> Upstream<'a> {
         let sequence = self.sequence(&state, listing, wanted);
         let length = sequence.as_ref().map_or_else(|| state.raw().len(), Vec::len);
         let size = self.honoured(asked.size().0, listing.filter.is_some()) as usize;
-        let (from, past_end) = self.begins(asked, size, length);
+        // The rows on top are left out of the sequence that places count.
+        let on_top = match self.traits.sticky {
+            Sticky::OnTop(count) if wanted.is_none() => length.min(count as usize),
+            _ => 0,
+        };
+        let (from, past_end) = self.begins(asked, size, length - on_top);
         let out = self.is_out(roll);
         let (deepest, too_deep) = self.depth(asked);
         let status = out || too_deep || past_end;
         let row = |index: usize| &state.raw()[sequence.as_ref().map_or(index, |order| order[index] as usize)];
+        let first = from.saturating_add(on_top);
         let at_the_start = from == 0 && *listing == Listing::default();
-        let lengths = (from..length.min(from.saturating_add(size))).map(|index| row(index).bytes.len());
+        let lengths = (first..length.min(first.saturating_add(size))).map(|index| row(index).bytes.len());
         let fitting = self.fitting(size, at_the_start, lengths, roll);
-        let end = from.saturating_add(fitting).min(length).min(deepest);
+        let end = first.saturating_add(fitting).min(length).min(deepest);
         // If the depth cuts off rows of a slice that would reach the end of the list, the answer looks like one whose
         // count is a little older than its slice.
-        let truncated = end == deepest && length > end && length <= from.saturating_add(size);
-        let range = if status { 0..0 } else { from.min(end)..end };
-        let reached = from.saturating_add(range.len());
+        let truncated = end == deepest && length > end && length <= first.saturating_add(size);
+        let range = if status { 0..0 } else { first.min(end)..end };
+        let reached = first.saturating_add(range.len());
         let (answer_begins, answer_ends) = (from == 0 && !status, reached >= length && !status);
         let hidden = if self.traits.lie == Some(Lie::HidesRows) { 5 } else { self.traits.hidden };
         let is_shown = |row: &&Rc<Row>| !is_hidden(row, hidden);
         // Rows are hidden after the limit has been applied, so an answer may be short in the middle of the list.
-        let rows = range.clone().map(row).filter(is_shown);
-        let pinned = if at_the_start && !status { self.pinned(&state) } else { Vec::new() };
+        let (top, rows) = ((0..on_top).map(row), range.clone().map(row).filter(is_shown));
+        let pinned = match (status, at_the_start) {
+            (true, _) => Vec::new(),
+            (false, true) if on_top == 0 => self.pinned(&state),
+            (false, _) if from == 0 || !range.is_empty() => top.cloned().collect(),
+            (false, _) => Vec::new(),
+        };
         let mut answer = render(pinned.iter().chain(rows.clone()), range.len(), roll);
         // Ties come in any order, so the first and the last row need not be the least and the greatest.
-        let places = rows.clone().map(|row| row.place).min().zip(rows.clone().map(|row| row.place).max());
+        // Rows on top are next to the others only at the start of the list.
+        let shown = || pinned.iter().filter(|_| from == 0 && on_top > 0).chain(rows.clone()).map(|row| row.place);
+        let places = shown().min().zip(shown().max());
         // All rows of the answer are hidden, and no total shows that more rows follow.
         let unseen = answer.items().is_empty() && !range.is_empty() && self.traits.total != Says::Exactly;
         let serials: Option<Vec<u32>> =

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{List, ends::kept};
+use super::{List, ends::kept, start};
 use crate::pagination::{
     answer::Answer,
     fetch::{Fetch, Listing},
@@ -245,4 +245,57 @@ fn an_item_that_was_taken_from_a_filter_in_vain_must_be_on_the_page() {
     };
     assert!(matches!(refusal, Refusal::PositionLost { .. }), "{refusal:?}");
     assert_eq!(filtered.len(), 0);
+}
+
+/// Returns an answer that begins with the first `count` rows of the list, whatever its place. Places count the others.
+fn below_the_first(count: u64, list: &List, slice: Slice) -> Answer {
+    let (begins, size) = (slice.begins().0 + count, slice.size().0);
+    if begins >= list.rows.len() as u64 {
+        return list.answer(Slice::Offset { from: Offset(begins), size: PageSize(size) });
+    }
+    let all = PageSize(u32::try_from(begins).unwrap() + size);
+    let answer = list.answer(Slice::Offset { from: Offset(0), size: all });
+    kept(answer, |item, _| (item as u64) < count || item as u64 >= begins)
+}
+
+/// Each answer is sorted, but the item after those on top isn't the one that follows them in the list.
+#[test]
+fn items_on_top_of_every_page_are_not_followed_by_the_rest_of_it() {
+    for family in [Family::Offset, Family::Page] {
+        for (count, limit) in [1, 3].into_iter().flat_map(|count| (1..20).map(move |limit| (count, limit))) {
+            let mut list = List::new(family, (100..160).map(|rank| (rank.to_string(), rank.to_string())));
+            let all = list.all();
+            let (mut target, mut passed) = (Some(start()), 0);
+            while let Some(at) = target {
+                let page = list.page_of(at, limit, |list, slice| below_the_first(count, list, slice));
+                let Ok(page) = page else {
+                    assert!(matches!(page, Err(Refusal::Unsorted(_))), "{family:?} {count} {limit}: {page:?}");
+                    break;
+                };
+                for item in 0..page.items.len() {
+                    assert_eq!(page.item(item), all[passed].as_bytes(), "{family:?} {count} {limit}");
+                    passed += 1;
+                }
+                assert!(page.next.is_some() || passed == all.len(), "{family:?} {count} {limit}: {passed}");
+                target = page.next.clone();
+            }
+        }
+    }
+}
+
+/// An upstream that gives two items more than requested, consecutive ones, costs one request more.
+#[test]
+fn answers_with_more_consecutive_items_than_requested_are_read() {
+    for limit in 1..20 {
+        let mut list = List::new(Family::Offset, (100..160).map(|rank| (rank.to_string(), rank.to_string())));
+        let all = list.all();
+        let (items, pages) = list
+            .walk_of(limit, |list, slice| {
+                let size = PageSize(slice.size().0 + 2);
+                list.answer(Slice::Offset { from: Offset(slice.begins().0), size })
+            })
+            .unwrap();
+        assert_eq!(items, all, "{limit}");
+        assert!(pages[1..].iter().all(|page| page.level() >= Level::Checked), "{limit}");
+    }
 }

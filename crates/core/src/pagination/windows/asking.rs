@@ -189,6 +189,7 @@ impl KeyReader<'_> {
             return Err(Refusal::BudgetExceeded.into());
         }
         self.seen.note_all(&pairs, &self.request.order);
+        self.check_consecutive(&pairs).await?;
         for (asked, answer) in &pairs {
             self.asker.compare_short(asked.slice, answer, &self.request.paging);
         }

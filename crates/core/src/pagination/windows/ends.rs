@@ -740,7 +740,7 @@ impl KeyReader<'_> {
     fn is_open(&self, end: &SupposedEnd) -> bool {
         let named = self.seen.newest_total().map_or(0, |total| total.value);
         self.seen.has_shown_beyond(&self.request.order, end.last.as_ref())
-            || (self.claims(end).place && !self.seen.holds(end.covered..named))
+            || (self.claims(end).place && !self.seen.cover(end.covered..named, self.walk_facts().most))
     }
 
     /// Ends a page whose requests are spent before its end was judged. An end that an answer shows is served, and

@@ -32,6 +32,8 @@ pub(super) enum Unsaid {
     MoreAtFirst,
     /// The first page has pinned rows at its top.
     PinnedAtFirst,
+    /// Every answer begins with the first rows of the list, in addition.
+    PinnedOnTop,
     /// The resource of an item returns another item.
     OtherItem,
 }
@@ -54,6 +56,7 @@ impl Unsaid {
             Self::HiddenUnderACap,
             Self::MoreAtFirst,
             Self::PinnedAtFirst,
+            Self::PinnedOnTop,
             Self::OtherItem,
         ])
     }
@@ -112,6 +115,7 @@ impl Unsaid {
             // Two answers then show the same rows in two different orders. Regression:
             // `two-sequences-of-an-opaque-order`.
             Self::PinnedAtFirst => traits.sticky = Sticky::Pinned(1 + dice.below(3)),
+            Self::PinnedOnTop => traits.sticky = Sticky::OnTop(1 + dice.below(3)),
             Self::OtherItem => traits.mistakes_items = true,
         }
     }

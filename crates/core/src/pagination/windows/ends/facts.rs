@@ -246,12 +246,17 @@ impl SeenAnswers {
         self.listed().find(is_between).map(|seen| seen.slice)
     }
 
-    /// Returns whether the slices of the answers hold these offsets without a hole.
-    pub(super) fn holds(&self, mut offsets: Range<u64>) -> bool {
-        // The bound: each turn holds more offsets, and there are as many answers as requests.
+    /// Returns whether the answers cover these offsets without a hole. `most` is the number of items of the largest
+    /// answer of the walk.
+    pub(super) fn cover(&self, mut offsets: Range<u64>, most: u32) -> bool {
+        // The bound: each turn covers more offsets, and there are as many answers as requests.
         while !offsets.is_empty() {
-            let holding = self.listed().filter(|seen| seen.slice.begins().0 <= offsets.start);
-            match holding.map(|seen| end_of(seen.slice)).max().filter(|end| *end > offsets.start) {
+            let covering = self.listed().filter(|seen| seen.slice.begins().0 <= offsets.start);
+            match covering
+                .map(|seen| covered_by(seen.slice, most, !seen.is_short))
+                .max()
+                .filter(|end| *end > offsets.start)
+            {
                 Some(end) => offsets.start = end,
                 None => return false,
             }

@@ -1,0 +1,130 @@
+//! Answers whose items may not be consecutive.
+//!
+//! An upstream may put the same items, such as pinned ones, on top of every page. If these are the first items of the
+//! declared order, each answer looks sorted, and the item after those on top seems to follow them. Two things give such
+//! answers away: they have more items than were requested, and they lack the item next to which the page begins,
+//! although they have items on both sides of it. A size that is ignored and a deleted item explain these, too. So the
+//! slice before such an answer is read, and the two are compared: an item of one of them that belongs between two items
+//! of the other must be in both.
+
+use std::{borrow::Cow, cmp::Ordering, collections::HashSet};
+
+use super::{AskedSlice, KeyHalt, KeyReader};
+use crate::pagination::{
+    answer::Answer,
+    judge::{draft::Boundary, evidence::loose_at},
+    limits::NEIGHBOUR_READINGS,
+    order::Order,
+    plan,
+    position::Anchor,
+    rows,
+    slices::SliceReader as _,
+    unsorted::Cause,
+    window::{Offset, Slice},
+};
+
+impl KeyReader<'_> {
+    /// Compares the first answer whose items may not be consecutive with the slice before it, once for each page. Test:
+    /// `items_on_top_of_every_page_are_not_followed_by_the_rest_of_it`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyHalt`] if the two contradict each other, or if the slice can't be read.
+    pub(super) async fn check_consecutive(&mut self, pairs: &[(AskedSlice, Answer)]) -> Result<(), KeyHalt> {
+        if self.was_compared || self.draft.is_unchecked() {
+            return Ok(());
+        }
+        // The items on top of the first page are followed by the items after them.
+        let is_doubtful = |(asked, answer): &&(AskedSlice, Answer)| {
+            let is_larger = answer.items.len() > asked.slice.size().0 as usize;
+            asked.slice.begins().0 > 0 && (is_larger || self.lacks_the_anchor(answer))
+        };
+        let Some((asked, answer)) = pairs.iter().find(is_doubtful) else { return Ok(()) };
+        (self.was_compared, self.asker.searching) = (true, true);
+        let before = AskedSlice { slice: before(asked.slice), ..*asked };
+        let mut answer = Cow::Borrowed(answer);
+        for _ in 0..NEIGHBOUR_READINGS {
+            let earlier = self.read_alone(before).await?;
+            if !contradict(&answer, &earlier, &self.request.order) {
+                return Ok(());
+            }
+            // If the list has changed in between, the answer has changed, too.
+            let again = self.read_alone(*asked).await?;
+            if have_the_same_items(&answer, &again) {
+                let said = format!(
+                    "an answer of {} items, where {} were requested, lacks items of the answer before it that belong \
+                     between its own: the upstream adds items to every page",
+                    answer.items.len(),
+                    asked.slice.size().0
+                );
+                return Err(self.contradicted(Cause::Order.said(said)));
+            }
+            answer = Cow::Owned(again);
+        }
+        Err(self.lost())
+    }
+
+    /// Returns whether an answer has items on both sides of the item next to which the page goes on, but not that item.
+    fn lacks_the_anchor(&self, answer: &Answer) -> bool {
+        let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = self.draft.boundary() else {
+            return false;
+        };
+        let stands = |item: usize| stands(answer, &self.request.order, item, anchor);
+        // A binary search: the first item that isn't before the anchor.
+        let (mut low, mut high) = (0, answer.items.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match stands(middle) {
+                Some(Ordering::Less) => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        (1..answer.items.len()).contains(&low) && stands(low) == Some(Ordering::Greater)
+    }
+
+    /// Requests a slice for a comparison alone.
+    async fn read_alone(&mut self, asked: AskedSlice) -> Result<Answer, KeyHalt> {
+        match self.asker.send(vec![asked], &self.request.paging, |_| true).await {
+            Ok(mut pairs) => Ok(pairs.pop().map(|(_, answer)| answer).unwrap_or_default()),
+            Err(why) => Err(self.unasked(why)),
+        }
+    }
+}
+
+/// Returns the slice of the same size before a slice that begins after the start of the list, or the one at the start.
+fn before(slice: Slice) -> Slice {
+    plan::previous(slice).unwrap_or(match slice {
+        Slice::Offset { size, .. } => Slice::Offset { from: Offset(0), size },
+        page @ Slice::Page { .. } => page,
+    })
+}
+
+/// Returns how an item of an answer compares with another item; `None` if they can't be compared. Ties that come in any
+/// order are equal.
+fn stands(answer: &Answer, order: &Order, item: usize, other: &Anchor) -> Option<Ordering> {
+    let relation = rows::relate(answer, order, item, other)?;
+    Some(if loose_at(order, other) { relation.strong } else { relation.whole })
+}
+
+/// Returns whether one of two answers lacks an item of the other that belongs between two of its own.
+fn contradict(one: &Answer, other: &Answer, order: &Order) -> bool {
+    lacks(one, other, order) || lacks(other, one, order)
+}
+
+fn lacks(one: &Answer, other: &Answer, order: &Order) -> bool {
+    let anchor = |place: Option<usize>| one.anchor(order, place?);
+    let ends = anchor(Some(0)).zip(anchor(one.items.len().checked_sub(1)));
+    let Some((first, last)) = ends else { return false };
+    let shown: HashSet<_> = (0..one.items.len()).filter_map(|item| one.identity(order, item)).collect();
+    (0..other.items.len()).any(|item| {
+        let sides = stands(other, order, item, &first).zip(stands(other, order, item, &last));
+        // An answer of the flipped list begins with its greatest item.
+        let is_between =
+            matches!(sides, Some((Ordering::Greater, Ordering::Less) | (Ordering::Less, Ordering::Greater)));
+        is_between && other.identity(order, item).is_some_and(|id| !shown.contains(&id))
+    })
+}
+
+fn have_the_same_items(one: &Answer, other: &Answer) -> bool {
+    one.items.len() == other.items.len() && (0..one.items.len()).all(|item| one.item(item) == other.item(item))
+}
