@@ -206,7 +206,7 @@ impl CostShape {
         let half = self.cap() / 2;
         let run = if run >= half && !fits(half) { longest(half, fits) } else { run };
         // Pages over shorter runs end within other runs, and may take more requests. Test:
-        // `the_cost_over_runs_covers_shorter_runs_and_longer_walks`.
+        // `the_cost_over_runs_covers_shorter_runs_and_every_place`.
         let sample = [1, 2, 3, run / 4, run / 2, run / 4 * 3, half, run].map(|one| one.clamp(1, run.max(1)));
         (run < most).then(|| (run, sample.into_iter().map(|one| over(one).most()).max().unwrap_or(0)))
     }

@@ -154,19 +154,23 @@ fn runs_of_half_an_answer_are_not_overlooked() {
     assert!(shape.longest_run(100).is_some_and(|(run, _)| run < 12), "{:?}", shape.longest_run(100));
 }
 
-/// A walk over shorter runs may take more requests than one over the longest, because its pages end within other runs.
+/// A walk over shorter runs may take more requests than one over the longest, because its pages end within other runs,
+/// and so may a page by number from another place.
 #[test]
-fn the_cost_over_runs_covers_shorter_runs_and_longer_walks() {
-    let mut loose = request(free(Family::Offset, 25));
-    let order = Arc::make_mut(&mut loose.order);
-    (order.strong, order.ties) = (vec![key("score")], Ties::Unordered);
-    let shape = CostShape::new(&loose, false, vec![Said::Total]);
-    for limit in [50, 70, 100] {
-        let (longest, most) = shape.longest_run(limit).unwrap();
-        for run in 1..=longest {
-            let still = Still::new(&shape, 400, u64::from(run));
-            let cost = CostWalk { shape: &shape, still, limit }.over_runs(u64::from(run));
-            assert!(cost.most() <= most, "limit {limit}, runs of {run}: {}, told {most}", cost.most());
+fn the_cost_over_runs_covers_shorter_runs_and_every_place() {
+    for family in [Family::Offset, Family::Page] {
+        let mut loose = request(free(family, 25));
+        let order = Arc::make_mut(&mut loose.order);
+        (order.strong, order.ties) = (vec![key("score")], Ties::Unordered);
+        let shape = CostShape::new(&loose, false, vec![Said::Total]);
+        for limit in [50, 100] {
+            let (longest, most) = shape.longest_run(limit).unwrap();
+            for run in 1..=longest {
+                let still = Still::new(&shape, 400, u64::from(run));
+                let walk = CostWalk { shape: &shape, still, limit };
+                let cost = (50..75).map(|item| walk.around(item)).fold(Cost::default(), Cost::and);
+                assert!(cost.most() <= most, "{family:?}, limit {limit}, runs of {run}: {}, told {most}", cost.most());
+            }
         }
     }
 }

@@ -7,10 +7,15 @@ use crate::pagination::{
     mark::Marker,
     page::{Page, PageFacts},
     paging::{Family, UpstreamProfile},
+    plan,
     position::{Hint, Pivot, Position, Target},
     refusal::Refusal,
     resolver::{Limit, PageRequest, Step, resolve},
 };
+
+/// The number of items of all upstream pages that begin at places from which pages over runs are read. Fewer places are
+/// read where upstream pages are larger, because the time for a page is proportional to its answers.
+const RUN_ITEMS: u64 = 625;
 
 /// A walk through pages of one limit over a list that doesn't change.
 pub(super) struct CostWalk<'a> {
@@ -56,16 +61,19 @@ impl CostWalk<'_> {
         cost.and(Cost { first: 0, inner: 0, last: from_end.most(), ..from_end })
     }
 
-    /// Returns the cost of pages over runs of equal keys, forward from the end of one run and backward from the start
-    /// of another.
+    /// Returns the cost of pages over runs of equal keys, forward from the end of one run, backward from the start of
+    /// another, and from places all over an upstream page.
     pub(super) fn over_runs(&self, run: u64) -> Cost {
+        let cap = plan::most(&self.shape.paging, None);
+        let places = (RUN_ITEMS / cap).clamp(1, cap);
+        let beside = (0..places).map(|step| self.around(run + cap * step / places)).fold(Cost::default(), Cost::and);
         let pages = u32::try_from(run / u64::from(self.limit)).unwrap_or(u32::MAX).saturating_add(3);
         let targets = [self.still.after(run - 1), self.still.before(3 * run)];
         let costs = targets
             .into_iter()
             .flatten()
             .map(|target| self.from(&self.sure(target), UpstreamProfile::default(), pages));
-        costs.fold(Cost::default(), Cost::and)
+        costs.fold(beside, Cost::and)
     }
 
     /// Returns the cost of the page after an item and of the page before it, by cursors that contain the right offset.

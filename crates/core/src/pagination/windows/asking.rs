@@ -67,9 +67,11 @@ impl KeyReader<'_> {
         // The answers of a chain that overlaps too little are useless after the first run that they cut. So the first
         // answer shows how long runs are; and where a chain would overlap by much, each request begins at the last run
         // of the answer before. Test: `runs_of_ties_do_not_break_a_chain`.
-        if run == 0 || (run > 1 && (run + 2) * 4 > plan::most(paging, cap)) {
-            // How many answers the page takes then depends on its runs. The budget of a page in place doesn't foresee it.
-            self.asker.searching |= run > 1 && slices.len() > 1;
+        let is_long = run > 1 && (run + 2) * 4 > plan::most(paging, cap);
+        // How many answers the page takes then depends on its runs, as it does where the sizes of pages by number decide
+        // how far they overlap. The budget of a page in place doesn't foresee it.
+        self.asker.searching |= slices.len() > 1 && (is_long || (run > 1 && paging.family == Family::Page));
+        if run == 0 || is_long {
             slices.truncate(1);
         }
         if self.request.paging.hidden
