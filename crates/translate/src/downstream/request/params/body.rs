@@ -176,6 +176,7 @@ impl BodyPlaces {
             // same filters, so these members don't count. Test: `paging_members_in_a_body_make_a_legacy_request`.
             counted = self.without_page(counted).map_err(unreadable)?;
         }
+        counted = self.with_parents(counted).map_err(unreadable)?;
         // `RequestBody::read` has bounded the nesting, so no limit is needed here.
         let spelling = canonical(&counted, u16::MAX).map_err(|_| unreadable(JsonError::TooDeep))?;
         // No name in a query is as long as this number, so no query equals a body.
@@ -193,6 +194,20 @@ impl BodyPlaces {
 }
 
 impl BodyPlaces {
+    /// Adds the objects that contain the client's own parameters, where they are missing: a request with a cursor has
+    /// them, and needs the same filters as the one before it. Test:
+    /// `a_cursor_continues_a_body_without_the_object_for_it`.
+    fn with_parents(&self, mut body: Vec<u8>) -> Result<Vec<u8>, JsonError> {
+        for parent in &self.parents {
+            if parent.find(&body).is_none_or(|span| span.of(&body) == b"null") {
+                let mut edits = Edits::new();
+                add_edit(&mut edits, &parent.names().unwrap_or_default(), Edit::Set(b"{}".to_vec()));
+                body = edited(&body, &edits)?;
+            }
+        }
+        Ok(body)
+    }
+
     /// Removes the paging members of the dialect, and the objects that are empty without these members. An object for
     /// the client's own parameters stays even if it is empty, as in requests by cursor.
     fn without_page(&self, mut body: Vec<u8>) -> Result<Vec<u8>, JsonError> {

@@ -65,6 +65,17 @@ fn a_body_sets_limit_position_and_order() {
 }
 
 #[test]
+fn a_cursor_continues_a_body_without_the_object_for_it() {
+    let known = parameters();
+    let filters = |body: &str| read(&known, "", body).unwrap().filters.canonical;
+    let with_cursor = filters(r#"{"service":"ms8","payload":{"after":"x"}}"#);
+    for first in [r#"{"service":"ms8"}"#, r#"{"service":"ms8","payload":null}"#, r#"{"payload":{},"service":"ms8"}"#] {
+        assert_eq!(filters(first), with_cursor, "{first}");
+    }
+    assert_ne!(filters(r#"{"service":"ms8","payload":{"team":"a"}}"#), with_cursor);
+}
+
+#[test]
 fn the_rest_of_a_body_is_a_filter_in_any_spelling() {
     let known = compile(|list| {
         list.parameters.ignored = strings(&["/trace", "/payload/note"]);
