@@ -32,6 +32,8 @@ pub struct DirectPager<'d> {
     pub(super) size: u32,
     /// A hash of the items of the previous page; `None` before the first page.
     before: Option<u64>,
+    /// True once a page had other items than the one before it.
+    moves: bool,
     /// The number of empty pages in a row.
     empty: u32,
 }
@@ -63,7 +65,7 @@ impl<'d> DirectPager<'d> {
             }
             Sizes::Fixed(size) => *size,
         };
-        Self { dialect, path, filters: filters.join("&"), size: size.max(1), before: None, empty: 0 }
+        Self { dialect, path, filters: filters.join("&"), size: size.max(1), before: None, moves: false, empty: 0 }
     }
 
     pub(super) fn start(&self) -> WalkPlace {
@@ -122,7 +124,23 @@ impl<'d> DirectPager<'d> {
     /// Returns whether an answer has the same items as the one before, and at least one. Keeps it as the one before.
     pub(super) fn repeats(&mut self, answer: &Answer) -> bool {
         let shown = shown(answer);
-        !answer.items().is_empty() && self.before.replace(shown) == Some(shown)
+        !answer.items().is_empty() && self.goes_on_to(shown)
+    }
+
+    /// Notes the hash of a page's items. Returns whether the page has the items of the one before it.
+    fn goes_on_to(&mut self, shown: u64) -> bool {
+        let before = self.before.replace(shown);
+        self.moves |= before.is_some_and(|before| before != shown);
+        before == Some(shown)
+    }
+
+    /// Describes a page that came twice in a row, although the dialect says that the last page doesn't come again.
+    pub(super) fn twice(&self) -> String {
+        let help = match self.moves {
+            true => "if it gives its last page for all pages after it, write response.repeats_last_page = true",
+            false => "does it take other parameters than the dialect says?",
+        };
+        format!("the upstream gave the same page twice in a row: {help}")
     }
 
     pub(super) fn read(&mut self, place: &WalkPlace, answer: ProbeAnswer) -> Result<WalkedPage, String> {
@@ -145,10 +163,9 @@ impl<'d> DirectPager<'d> {
             if self.dialect.paging().repeats_last_page || total.is_some_and(|total| total <= passed) {
                 return Ok(WalkedPage { answer: Answer::without_items(Standing::PastEnd), next: None });
             }
-            let help = "does it take other parameters than the dialect says?";
-            return Err(format!("the upstream gave the same page twice in a row: {help}"));
+            return Err(self.twice());
         }
-        self.before = Some(shown);
+        self.goes_on_to(shown);
         Ok(WalkedPage { answer, next })
     }
 
@@ -270,6 +287,27 @@ mod tests {
         assert_eq!(place, WalkPlace::Offset(u64::from(MOST_EMPTY) * 10), "an empty page is passed as a whole");
         let fault = pager.read(&place, answer(200, EMPTY)).unwrap_err();
         assert!(fault.contains("17 empty pages"), "{fault}");
+    }
+
+    #[test]
+    fn a_page_that_comes_twice_is_the_last_one_or_any() {
+        let dialect = dialect("");
+        let page = |ids: [u64; 2]| answer(200, &format!(r#"{{"data":[{{"id":{}}},{{"id":{}}}]}}"#, ids[0], ids[1]));
+        for (second, named) in [([3, 4], "response.repeats_last_page = true"), ([1, 2], "other parameters")] {
+            let mut pager = DirectPager::new(&dialect, "/items".to_owned(), "", 2);
+            let mut place = WalkPlace::Offset(0);
+            let faults: Vec<String> = [[1, 2], second, [3, 4]]
+                .into_iter()
+                .filter_map(|ids| match pager.read(&place, page(ids)) {
+                    Ok(read) => {
+                        place = read.next.unwrap();
+                        None
+                    }
+                    Err(fault) => Some(fault),
+                })
+                .collect();
+            assert!(faults[0].contains(named), "{faults:?}");
+        }
     }
 
     /// Lists an upstream by offset whose rows are ids from 1. Returns the ending, and the number of requests.

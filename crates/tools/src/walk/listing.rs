@@ -260,8 +260,7 @@ impl<'d> ListingPager<'d> {
         if repeats && !crosses && !is_hidden {
             let is_passed = total.is_some_and(|total| total.value <= begins);
             if !self.direct.dialect.paging().repeats_last_page && !is_passed {
-                let help = "does it take other parameters than the dialect says?";
-                return Err(format!("the upstream gave the same page twice in a row: {help}"));
+                return Err(self.direct.twice());
             }
         }
         let may_go_on = if is_hidden { self.idle < MOST_EMPTY } else { items > 0 && !repeats && self.idle < MOST_IDLE };
