@@ -7,6 +7,7 @@ pub(super) mod dropped;
 pub(super) mod ends;
 mod evidence;
 mod facts;
+mod fixed;
 pub(super) mod given;
 pub(super) mod place;
 pub(super) mod size;

@@ -285,6 +285,7 @@ async fn first_answer(session: &mut Session) -> Result<(Rc<SeenAnswer>, Option<S
             continue;
         }
         if ListShape::find(&seen).is_some() && seen.is_success() {
+            let seen = given::in_paged_shape(session, &given, seen).await.map_err(|halt| halt.to_string())?;
             return Ok((seen, moved));
         }
         if with_all || !given.iter().any(|(name, _)| looks_like_paging(name)) {

@@ -10,8 +10,8 @@ use crate::{
     prober::Base,
     prober::answer::SeenAnswer,
     prober::session::{ProbeHalt, Session},
-    shape::Fact,
     shape::names::{LAST, MORE, OFFSET_ECHOES, PAGE_COUNTS, PAGE_ECHOES, SIZES, TOTALS, last_step, plain},
+    shape::{Fact, ListShape},
 };
 
 /// The largest number of reasons that a finding names.
@@ -120,10 +120,18 @@ pub(crate) async fn effect(session: &Session, learnt: &Learnt, base: &Base) -> R
     Ok(told.map(|(pairs, seen)| {
         let mut named: Vec<String> = pairs.iter().take(NAMED).map(|(name, value)| format!("{name}={value}")).collect();
         named.extend((pairs.len() > NAMED).then(|| "others".to_owned()));
-        let (count, named) = (learnt.shape.count(&seen), named.join(" and "));
-        match count == first.len() {
-            true => format!("with {named} it has other items"),
-            false => format!("with {named} it has {}", items(u64::try_from(count).unwrap_or(u64::MAX))),
+        let named = named.join(" and ");
+        let written = |count: usize| items(u64::try_from(count).unwrap_or(u64::MAX));
+        // Test: `answers_that_have_another_shape_with_a_page_are_learnt_from_the_url_of_a_page`.
+        let other = ListShape::find(&seen).filter(|_| learnt.shape.elements(&seen).is_none());
+        match (other, learnt.shape.count(&seen)) {
+            (Some(other), _) => {
+                let place = if other.items.is_empty() { "the top" } else { &other.items };
+                let count = written(other.count(&seen));
+                format!("with {named} the answer has another shape, with {count} at {place}")
+            }
+            (None, count) if count == first.len() => format!("with {named} it has other items"),
+            (None, count) => format!("with {named} it has {}", written(count)),
         }
     }))
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::{
     findings::{Certainty, Learnt, PlaceForm, SizeForm},
     paging::ends::{self, Sample},
+    paging::fixed,
     prober::{
         Base,
         answer::SeenAnswer,
@@ -70,8 +71,10 @@ pub(super) async fn settle(session: &Session, learnt: &mut Learnt, sample: &Samp
     let (mut short, mut full) = (Vec::new(), 0);
     for (from, size, seen) in &sample.sized {
         let (count, size) = (learnt.shape.count(seen), usize::try_from(*size).unwrap_or(usize::MAX));
-        // Pages of a fixed size show their size only if no item of one is dropped.
-        let size = if learnt.size.is_some() { size } else { most.max(size) };
+        // Pages of a fixed size show their size only by their ids, or if no item of one is dropped. Test:
+        // `rows_left_out_of_pages_of_a_fixed_size_do_not_hide_it`.
+        let fixed = usize::try_from(learnt.default_size).ok().filter(|_| learnt.size.is_none());
+        let size = fixed.map_or(size, |fixed| fixed.max(most));
         let is_front = match count {
             0 => sample.answers.iter().any(|(at, later)| at > from && learnt.shape.count(later) > 0),
             _ => fronts.iter().any(|front| Rc::ptr_eq(front, seen)),
@@ -90,7 +93,7 @@ pub(super) async fn settle(session: &Session, learnt: &mut Learnt, sample: &Samp
             _ if !has_more => {}
             _ if count == size => full += 1,
             // The answers with the most items may be capped, so only a smaller one lacks items.
-            _ if count < size && count < most => short.push((*from, size, count)),
+            _ if count < size && (count < most || fixed.is_some()) => short.push((*from, size, count)),
             _ => {}
         }
     }
@@ -101,17 +104,14 @@ pub(super) async fn settle(session: &Session, learnt: &mut Learnt, sample: &Samp
     }
     let Some((from, size, count)) = short.first() else {
         learnt.full_answers = full;
+        fixed::note_unusual(learnt);
         return cut.map(|_| ());
     };
     learnt.hidden = true;
     let evidence =
         format!("{count} of {size} requested items came at item {from}, and more items follow or are counted");
     learnt.note(Certainty::Shown, "dropped items", "some, after the limit", evidence);
-    if learnt.size.is_none() {
-        learnt.default_size = u32::try_from(most).unwrap_or(learnt.default_size).max(learnt.default_size);
-        let evidence = format!("{most} items are the most that a page had; pages with more are read wrongly");
-        learnt.note(Certainty::Likely, "page size", most.to_string(), evidence);
-    }
+    fixed::note_largest(learnt, most);
     cut.map(|_| ())
 }
 

@@ -12,7 +12,7 @@ use crate::{
     findings::{Certainty, Learnt, PlaceForm},
     paging::{
         cap::{self, Widest},
-        dropped, evidence, facts, token,
+        dropped, evidence, facts, fixed, token,
     },
     prober::Base,
     prober::answer::SeenAnswer,
@@ -155,7 +155,7 @@ pub(crate) async fn look(session: &Session, learnt: &mut Learnt, base: &Base) ->
             sample.is_whole = true;
             Ok(())
         }
-        Some(form) => follow(session, learnt, &form, &widest, &mut sample).await,
+        Some(form) => follow(session, learnt, base, &form, &widest, &mut sample).await,
         None => Ok(()),
     };
     // The facts are also compared with the answers if the requests are spent.
@@ -181,6 +181,7 @@ async fn numbered(
     total: Option<u64>,
     sample: &mut Sample,
 ) -> Result<(), ProbeHalt> {
+    fixed::find(session, learnt, base).await?;
     let mut total = total.or(recorded_pages(session, learnt, sample).await?);
     // If items follow the last page, the number that said so was wrong, and the end is searched without it.
     while let Searched::Contradicted = search(session, learnt, base, widest, total, sample).await? {
@@ -694,6 +695,7 @@ pub(crate) async fn at(session: &Session, learnt: &Learnt, from: u64, size: u32)
 async fn follow(
     session: &Session,
     learnt: &mut Learnt,
+    base: &Base,
     form: &PlaceForm,
     widest: &Widest,
     sample: &mut Sample,
@@ -727,7 +729,12 @@ async fn follow(
         if ids.is_empty() || is_known {
             sample.is_whole = seen.is_success();
             sample.last = Some(before).filter(|_| seen.is_success());
-            return Ok(());
+            // The value that leads on is on the last page, too.
+            let is_value = matches!(form, PlaceForm::Token { .. } | PlaceForm::Link { .. });
+            return match &sample.last {
+                Some(last) if is_value => token::find_ending(session, learnt, base, last).await,
+                _ => Ok(()),
+            };
         }
         // If the number of items in the first answer is the cap, it gives here what a larger size gives. Otherwise the
         // first answer lacks rows. Test: `rows_left_out_after_the_first_items_of_a_list_by_its_last_item_are_no_cap`.

@@ -1,12 +1,18 @@
 //! Numbers in the given URL whose names are unusual. Each is tried as a size and as a place: one that pages is a hint,
 //! and any other is a filter. A page or an offset that was taken for a filter would cut off the beginning of the list.
 
+use std::rc::Rc;
+
 use crate::{
     findings::Learnt,
+    order::upstream_name,
+    paging::doubt,
     prober::Base,
+    prober::answer::SeenAnswer,
     prober::looks_like_paging,
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
     shape::ListShape,
+    shape::names::{AFTERS, is_bound, plain},
 };
 
 /// The largest number of parameters that are tried.
@@ -23,7 +29,13 @@ pub(crate) async fn find(session: &mut Session, learnt: &mut Learnt, base: &mut 
         return Ok(());
     }
     let is_unusual = |name: &str| !looks_like_paging(name) && session.documented().parameter(name).is_none();
-    let numbers = session.target.fixed.iter().filter(|(name, _)| is_unusual(name));
+    // Where ids count the items, a bound of the ids has the effect of an offset. It is a filter all the same, and
+    // `token::find` tries it if nothing else pages. Tests: `a_bound_of_the_ids_stays_a_filter`,
+    // `a_bound_of_the_ids_pages_if_nothing_else_does`.
+    let fields = learnt.shape.fields(learnt.shape.elements(&base.seen).unwrap_or_default());
+    let is_filter =
+        |name: &str| AFTERS.contains(&name) || fields.iter().any(|field| is_bound(name, &upstream_name(field)));
+    let numbers = session.target.fixed.iter().filter(|(name, _)| is_unusual(name) && !is_filter(name));
     let numbers: Vec<(String, u64)> =
         numbers.filter_map(|(name, value)| Some((name.clone(), value.parse().ok()?))).take(MOST).collect();
     let mut size = None;
@@ -138,8 +150,52 @@ impl Number<'_> {
     }
 }
 
+/// Returns the first page of a list that has another shape with the paging parameters of the URL, which then stay in
+/// every request; otherwise `seen`, the answer without them. `given` are all parameters of the URL. Test:
+/// `answers_that_have_another_shape_with_a_page_are_learnt_from_the_url_of_a_page`.
+pub(crate) async fn in_paged_shape(
+    session: &mut Session,
+    given: &[(String, String)],
+    seen: Rc<SeenAnswer>,
+) -> Result<Rc<SeenAnswer>, ProbeHalt> {
+    let fixed = session.target.fixed.clone();
+    if fixed.len() == given.len() || !session.target.recorded.is_empty() {
+        return Ok(seen);
+    }
+    let place = |seen: &SeenAnswer| ListShape::find(seen).filter(|_| seen.is_success()).map(|shape| shape.items);
+    session.target.fixed = given.to_vec();
+    let own = place(&*session.ask(&[]).await?).filter(|own| place(&seen).as_ref() != Some(own));
+    // The place becomes that of the first page.
+    let begun = |first: &str| -> Vec<(String, String)> {
+        let is_place = |name: &str| looks_like_paging(name) && !doubt::is_size(&plain(name));
+        let numbers = given.iter().filter(|(name, value)| !is_place(name) || value.parse::<u64>().is_ok());
+        let begin = |(name, value): &(String, String)| match is_place(name) {
+            true => (name.clone(), first.to_owned()),
+            false => (name.clone(), value.clone()),
+        };
+        numbers.map(begin).collect()
+    };
+    let mut found = Vec::new();
+    for first in ["0", "1"].into_iter().filter(|_| own.is_some()) {
+        session.target.fixed = begun(first);
+        let answer = session.ask(&[]).await?;
+        if place(&answer) == own {
+            found.push((first, answer));
+        }
+    }
+    // Where pages are counted from 1, page 0 often is page 1.
+    let items = |seen: &SeenAnswer| own.as_ref().and_then(|place| seen.at(place));
+    let is_same = matches!(&found[..], [(_, zero), (_, one)] if items(zero) == items(one));
+    let Some((first, answer)) = found.into_iter().nth(usize::from(is_same)) else {
+        session.target.fixed = fixed;
+        return Ok(seen);
+    };
+    session.target.fixed = begun(first);
+    Ok(answer)
+}
+
 /// Returns the index in the reference at which an answer begins; `None` if its first item isn't there.
-fn begins(learnt: &Learnt, seen: &crate::prober::answer::SeenAnswer, reference: &[String]) -> Option<usize> {
+fn begins(learnt: &Learnt, seen: &SeenAnswer, reference: &[String]) -> Option<usize> {
     let ids = learnt.shape.identities(seen)?;
     reference.iter().position(|id| Some(id) == ids.first())
 }

@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use crate::{
     findings::{Certainty, Learnt, PlaceForm},
+    order::upstream_name,
     paging::doubt,
     paging::size,
     prober::Base,
     prober::answer::{SeenAnswer, step, whole},
     prober::session::{ProbeHalt, ProbeSlot, Session, Setting},
     shape::Fact,
-    shape::names::{AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
+    shape::names::{self, AFTERS, NEXTS, TOKENS, last_step, likely_first, plain},
 };
 
 /// The largest length of a token in bytes. A longer text is not tried as a token.
@@ -26,27 +27,13 @@ pub(crate) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
     if learnt.place.is_some() {
         return Ok(());
     }
+    if by_facts(session, learnt, base, |_| true).await? {
+        return Ok(());
+    }
     let sized = sized(learnt, base);
     let first = session.ask(&sized).await?;
     let ids = learnt.shape.identities(&first).unwrap_or_default();
     let facts = learnt.shape.facts(&first);
-    for fact in facts.iter().filter(|fact| is_next(fact)) {
-        let Some(text) = text_of(&fact.value) else { continue };
-        let pairs = query_of(&text);
-        let found = if let Some(form) = by_header(session, learnt, &sized, &ids, fact, &text).await? {
-            Some(form)
-        } else if text.contains('?') || text.starts_with("http") {
-            by_url(session, learnt, &sized, &ids, fact, &pairs).await?
-        } else {
-            by_token(session, learnt, &sized, &ids, fact, &text).await?
-        };
-        if let Some(mut form) = found {
-            add_previous(&mut form, &facts, session, &sized, &text).await?;
-            note(learnt, &form);
-            learnt.place = Some(form);
-            return Ok(());
-        }
-    }
     if let Some(form) = by_members(session, learnt, &sized, &ids, &first, &facts).await? {
         note(learnt, &form);
         learnt.place = Some(form);
@@ -56,6 +43,64 @@ pub(crate) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
         return Ok(());
     }
     note_none(session, learnt, base).await
+}
+
+/// Replaces the value that leads on by one that is missing on the last page, if there is one: only that shows the end.
+/// Test: `a_value_that_leads_on_and_goes_away_is_preferred_to_one_that_stays`.
+pub(super) async fn find_ending(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    last: &SeenAnswer,
+) -> Result<(), ProbeHalt> {
+    let is_there =
+        |fact: &Fact| last.at(&fact.place).and_then(|value| text_of(&value)).is_some_and(|text| !text.is_empty());
+    by_facts(session, learnt, base, |fact| !is_there(fact)).await.map(drop)
+}
+
+/// Finds a value among some facts of the first answer that leads to the next page. Adds the finding and returns `true`
+/// if there is one.
+async fn by_facts(
+    session: &Session,
+    learnt: &mut Learnt,
+    base: &Base,
+    is_candidate: impl Fn(&Fact) -> bool,
+) -> Result<bool, ProbeHalt> {
+    let sized = sized(learnt, base);
+    let first = session.ask(&sized).await?;
+    let ids = learnt.shape.identities(&first).unwrap_or_default();
+    let facts = learnt.shape.facts(&first);
+    let mut candidates: Vec<(&Fact, String)> = facts
+        .iter()
+        .filter(|fact| is_next(fact) && is_candidate(fact))
+        .filter_map(|fact| Some((fact, text_of(&fact.value)?)))
+        .collect();
+    // The last page may be too far away to be seen. A URL, or a value that is called the next one, is seldom on it, and
+    // a token such as `after` may be on every page. Test:
+    // `a_value_that_leads_on_and_goes_away_is_preferred_to_one_that_stays`.
+    candidates.sort_by_key(|(fact, text)| (!is_url(text), !last_step(&fact.place).contains("next")));
+    for (fact, text) in candidates {
+        let pairs = query_of(&text);
+        let found = if let Some(form) = by_header(session, learnt, &sized, &ids, fact, &text).await? {
+            Some(form)
+        } else if is_url(&text) {
+            by_url(session, learnt, &sized, &ids, fact, &pairs).await?
+        } else {
+            by_token(session, learnt, &sized, &ids, fact, &text).await?
+        };
+        if let Some(mut form) = found {
+            add_previous(&mut form, &facts, session, &sized, &text).await?;
+            learnt.withdraw("next page");
+            note(learnt, &form);
+            learnt.place = Some(form);
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_url(text: &str) -> bool {
+    text.contains('?') || text.starts_with("http")
 }
 
 /// Returns the parameters that request a few items.
@@ -299,10 +344,11 @@ pub(super) fn settings_of(session: &Session, members: &[(String, String)], names
 
 /// Finds the parameter that takes the id of the last item. If there is one, adds the finding and returns `true`.
 async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &[String]) -> Result<bool, ProbeHalt> {
-    let Some(last) = ids.last().filter(|_| learnt.shape.id.is_some()) else { return Ok(false) };
-    let last = last.trim_matches('"').to_owned();
-    let documented: Vec<String> = session.documented().texts_named(&AFTERS).collect();
-    for name in likely_first(&documented, &AFTERS) {
+    let (Some(last), Some(id)) = (ids.last(), &learnt.shape.id) else { return Ok(false) };
+    let (last, id) = (last.trim_matches('"').to_owned(), upstream_name(id));
+    let documented = session.documented().texts_named(&AFTERS);
+    let given = session.target.fixed.iter().map(|(name, _)| name.clone()).filter(|name| names::is_bound(name, &id));
+    for name in likely_first(&documented.chain(given).collect::<Vec<_>>(), &AFTERS) {
         let setting = (session.slot(&name), last.clone());
         let seen = session.ask(&[sized, &[setting]].concat()).await?;
         let found = learnt.shape.identities(&seen).unwrap_or_default();
@@ -317,6 +363,8 @@ async fn by_id(session: &Session, learnt: &mut Learnt, sized: &[Setting], ids: &
         let found =
             if is_inclusive { format!("{name}, an id whose item comes again") } else { format!("{name}, an id") };
         learnt.note(Certainty::Shown, "next page", found, evidence);
+        // The URL is that of another page. Test: `a_bound_of_the_ids_pages_if_nothing_else_does`.
+        learnt.fixed.retain(|(own, _)| *own != name);
         learnt.place = Some(PlaceForm::After { slot: session.slot(&name), is_inclusive });
         return Ok(true);
     }

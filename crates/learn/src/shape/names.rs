@@ -253,6 +253,18 @@ pub(crate) fn last_step(place: &str) -> String {
     plain(step.strip_prefix("[rel=").and_then(|rest| rest.strip_suffix(']')).unwrap_or(step))
 }
 
+/// Words that make a parameter a bound of the values of a field, before or after its name.
+const BOUNDS: [&str; 12] = ["lt", "gt", "lte", "gte", "min", "max", "before", "after", "since", "until", "from", "to"];
+
+/// Returns whether a parameter has the name of a bound of a field, such as `id_gt`, `filter[id][gte]` or `since_id` for
+/// `id`.
+pub(crate) fn is_bound(name: &str, field: &str) -> bool {
+    let (name, field) = (plain(name), plain(field));
+    let name = name.strip_prefix("filters").or_else(|| name.strip_prefix("filter")).unwrap_or(&name);
+    let words = [name.strip_prefix(&field), name.strip_suffix(&field)];
+    words.into_iter().flatten().any(|word| BOUNDS.contains(&word))
+}
+
 /// Returns the likely names and then the usual ones, without duplicates.
 pub(crate) fn likely_first(likely: &[String], usual: &[&str]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(likely.len() + usual.len());

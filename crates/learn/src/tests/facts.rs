@@ -508,3 +508,34 @@ fn a_list_that_ends_with_a_full_page_has_an_end() {
         assert_eq!((outcome.learnt.max_offset, outcome.learnt.max_depth), (None, None), "{}", outcome.text);
     }
 }
+
+/// Two values lead on, and one of them is on the last page, too: a token beside a link, as Graph API has them, a link
+/// beside a token, or a token beside another one.
+#[test]
+fn a_value_that_leads_on_and_goes_away_is_preferred_to_one_that_stays() {
+    let link = |size: usize, to: usize| json!(format!("http://legacy.test/items?limit={size}&after=t{to}"));
+    let token = |_: usize, to: usize| json!(format!("t{to}"));
+    type Written = fn(usize, usize) -> Value;
+    let ways: [(Written, Written, &[usize]); 3] =
+        [(token, link, &[257, 3_000]), (link, token, &[257]), (token, token, &[257, 3_000])];
+    for (stays, goes, counts) in ways {
+        for count in counts.iter().copied() {
+            let all = rows(count);
+            let outcome = learn(|asked| {
+                let (size, token) = (asked.number("limit").unwrap_or(25).min(100), asked.text("after"));
+                let from = token.map_or(0, |token| token[1..].parse().unwrap());
+                if from >= count {
+                    return Answered::new(json!({ "data": [], "paging": { "cursors": { "after": token } } }));
+                }
+                let mut paging = json!({ "cursors": { "after": stays(size, count.min(from + size)) } });
+                if from + size < count {
+                    paging["next"] = goes(size, from + size);
+                }
+                Answered::new(json!({ "data": slice(&all, from, size), "paging": paging }))
+            });
+            let Some(PlaceForm::Token { slot, place, .. }) = &outcome.learnt.place else { panic!("{}", outcome.text) };
+            assert_eq!((slot, place.as_str()), (&query("after"), "/paging/next"), "{count}: {}", outcome.text);
+            assert_eq!(finding(&outcome, "next page").0, Certainty::Shown);
+        }
+    }
+}

@@ -1,11 +1,13 @@
-//! Tests of lists whose answers get shorter further down: by a limit of bytes, or by a cap that falls.
+//! Tests of lists whose answers have fewer items than places: answers that get shorter further down, by a limit of
+//! bytes or by a cap that falls, and pages of a fixed size without some of their rows.
 
 use serde_json::{Value, json};
 
 use super::size_of;
 use crate::{
+    Certainty,
     findings::PlaceForm,
-    testing::{Answered, LearntCase, SimulatedRequest, learn, slice},
+    testing::{Answered, LearntCase, SimulatedRequest, learn, scatter, slice},
 };
 
 fn place_and_size(asked: &SimulatedRequest, by_page: bool) -> (usize, usize) {
@@ -99,4 +101,83 @@ fn a_first_answer_that_lacks_rows_does_not_set_the_cap_of_a_list_by_token() {
     });
     let finding = outcome.learnt.findings.iter().find(|finding| finding.about == "largest size").unwrap();
     assert!(!finding.evidence.contains("there are more"), "{}", finding.evidence);
+}
+
+/// Learns a list by page, whose pages have a fixed number of rows and lack those that aren't visible. `total` is the
+/// number that answers state.
+fn learnt_of_fixed_pages(
+    all: &[Value],
+    size: usize,
+    total: Option<usize>,
+    is_visible: impl Fn(&Value) -> bool,
+) -> LearntCase {
+    learn(|asked| {
+        let rows = slice(all, (asked.number("page").unwrap_or(1).max(1) - 1) * size, size);
+        let mut body = json!({ "data": rows.into_iter().filter(|row| is_visible(row)).collect::<Vec<_>>() });
+        if let Some(total) = total {
+            body["total"] = json!(total);
+        }
+        Answered::new(body)
+    })
+}
+
+fn page_size_of(outcome: &LearntCase) -> Option<(Certainty, &str)> {
+    let found: Vec<_> = outcome.learnt.findings.iter().filter(|finding| finding.about == "page size").collect();
+    assert!(found.len() < 2, "{}", outcome.text);
+    found.first().map(|finding| (finding.certainty, finding.found.as_str()))
+}
+
+/// The ids number the rows, so the ids of some pages show how many rows each page has.
+#[test]
+fn rows_left_out_of_pages_of_a_fixed_size_do_not_hide_it() {
+    let lists = [(20, 7, 2), (20, 7, 6), (20, 7, 1), (20, 9, 2), (25, 4, 1), (50, 10, 3), (10, 7, 3)];
+    let numberings = [(1, 1), (5_000, 1), (7, 3), (9_000, -1)];
+    for (index, (size, each, left_out)) in lists.into_iter().enumerate() {
+        for (other, (first, step)) in numberings.into_iter().enumerate() {
+            let all: Vec<Value> = (0..257_i64).map(|at| json!({ "id": first + step * at, "row": at + 1 })).collect();
+            let is_visible = |row: &Value| row["row"].as_u64().unwrap() % each != left_out;
+            let visible = all.iter().filter(|row| is_visible(row)).count();
+            let total = [Some(257), Some(visible), None][(index + other) % 3];
+            let outcome = learnt_of_fixed_pages(&all, size, total, is_visible);
+            let name = format!("{size} {each} {left_out} {first} {step} {total:?}: {}", outcome.text);
+            assert_eq!(outcome.learnt.default_size as usize, size, "{name}");
+            assert!(outcome.learnt.hidden && outcome.learnt.max_depth.is_none(), "{name}");
+            assert!(outcome.text.contains("hidden = true"), "{name}");
+        }
+    }
+}
+
+/// Pages with all of their rows have the size of the largest one, whatever the gaps between ids are.
+#[test]
+fn gaps_between_ids_are_no_rows_that_are_left_out() {
+    // One of `each` ids is followed by a gap.
+    for (count, size, each) in
+        [257, 1_003].into_iter().flat_map(|count| [(count, 20, 10), (count, 17, 10), (count, 17, 2), (count, 30, 1)])
+    {
+        for seed in 0..3 {
+            let mut id = 0;
+            let all: Vec<Value> = (0..count)
+                .map(|at| {
+                    let number = scatter(at ^ seed << 20);
+                    id += 1 + if number.is_multiple_of(each) { number / each % 9 } else { 0 };
+                    json!({ "id": id })
+                })
+                .collect();
+            let outcome = learnt_of_fixed_pages(&all, size, None, |_| true);
+            let name = format!("{count} {size} {each} {seed}: {}", outcome.text);
+            assert_eq!(outcome.learnt.default_size as usize, size, "{name}");
+            assert!(!outcome.learnt.hidden, "{name}");
+        }
+    }
+}
+
+/// Ids that don't number the rows show no size, so an unusual number of items is a doubt.
+#[test]
+fn an_unusual_fixed_size_is_a_doubt() {
+    let all: Vec<Value> = (1..=257).map(|row| json!({ "id": format!("{:016x}", scatter(row)), "row": row })).collect();
+    let outcome = learnt_of_fixed_pages(&all, 20, Some(257), |row| row["row"].as_u64().unwrap() % 7 != 2);
+    let (certainty, found) = page_size_of(&outcome).unwrap_or_else(|| panic!("{}", outcome.text));
+    assert_eq!((certainty, found), (Certainty::Likely, "17"), "{}", outcome.text);
+    let outcome = learnt_of_fixed_pages(&all, 20, Some(257), |_| true);
+    assert_eq!(page_size_of(&outcome), None, "{}", outcome.text);
 }

@@ -6,7 +6,7 @@ use super::{query, size_of};
 use crate::{
     Certainty, LearntOutcome, ProbeLimits, ProbeTarget,
     findings::PlaceForm,
-    testing::{Answered, SimulatedRequest, attempt, learn, learn_as, rows, slice, target},
+    testing::{Answered, SimulatedRequest, attempt, learn, learn_as, rows, scatter, slice, target},
 };
 
 /// Returns the evidence for the finding on the next page, and whether a way to it was found.
@@ -330,4 +330,104 @@ fn pinned_items_on_the_first_page_are_no_page_of_the_list() {
         let finding = learnt.findings.iter().find(|finding| finding.about == "next page").unwrap();
         assert!(finding.evidence.contains("more items than were asked for"), "{}", finding.evidence);
     }
+}
+
+/// Answers with rows whose ids have a bound in each of these parameters, by `page` if the list has pages.
+fn bounded(asked: &SimulatedRequest, ids: &[u64], names: &[&str], has_total: bool, has_pages: bool) -> Answered {
+    let bound = |name: &str| asked.number(name).filter(|_| names.contains(&name)).map(|bound| bound as u64);
+    let rows = ids.iter().filter(|id| {
+        bound("id_lt").is_none_or(|most| **id < most)
+            && bound("id_lte").is_none_or(|most| **id <= most)
+            && bound("id_gte").is_none_or(|least| **id >= least)
+            && ["id_gt", "since_id", "id_after"].iter().all(|name| bound(name).is_none_or(|least| **id > least))
+    });
+    let rows: Vec<Value> = rows.map(|id| json!({ "id": id, "name": format!("n{}", scatter(*id)) })).collect();
+    let size = asked.number("per_page").unwrap_or(20).clamp(1, 100);
+    let from = if has_pages { (asked.number("page").unwrap_or(1).max(1) - 1) * size } else { 0 };
+    let mut body = json!({ "items": slice(&rows, from, size) });
+    if has_total {
+        body["total"] = json!(rows.len());
+    }
+    Answered::new(body)
+}
+
+/// Ids in a row, from 1 on, count the items as an offset does.
+#[test]
+fn a_bound_of_the_ids_stays_a_filter() {
+    let numbered: [Vec<u64>; 3] =
+        [(1..=1_003).collect(), (0..1_003).map(|at| 3 * at + 7).collect(), (1..=1_003).rev().collect()];
+    let names = ["id_lt", "id_lte", "id_gt", "id_gte", "since_id", "id_after"];
+    let pairs =
+        [("id_gt", "500"), ("id_gt", "999"), ("id_gt", "3"), ("id_gte", "500"), ("since_id", "500"), ("id_after", "3")];
+    for (pair, ids) in pairs.iter().flat_map(|pair| numbered.iter().map(move |ids| (*pair, ids))) {
+        for has_total in [true, false] {
+            let outcome =
+                learn_as(given(&[pair]), ProbeLimits::default(), |asked| bounded(asked, ids, &names, has_total, true));
+            let name = format!("{pair:?} {:?} {has_total}: {}", &ids[..2], outcome.text);
+            let expected = Some(PlaceForm::Page { slot: query("page"), first: 1 });
+            assert_eq!(outcome.learnt.place, expected, "{name}");
+            let (own, value) = pair;
+            let written = format!("query = \"{own}={value}&page={{page}}&per_page={{size}}\"");
+            assert!(outcome.text.contains(&written), "{name}");
+            // A filter by the same parameter would send it twice.
+            let terms = outcome.learnt.ranges.iter().flat_map(|ranges| &ranges.terms);
+            let mut terms = terms.map(|(_, template)| template.replace("{field}", "id"));
+            assert!(terms.all(|term| term != format!("{own}={{value}}")), "{name}");
+        }
+    }
+}
+
+/// Without pages, the bound of the URL is the place of a page.
+#[test]
+fn a_bound_of_the_ids_pages_if_nothing_else_does() {
+    let numbered: [Vec<u64>; 2] = [(1..=1_003).collect(), (0..1_003).map(|at| 3 * at + 7).collect()];
+    for (pair, is_inclusive) in [(("id_gt", "500"), false), (("id_gte", "500"), true), (("since_id", "3"), false)] {
+        for (ids, has_total) in numbered.iter().flat_map(|ids| [(ids, true), (ids, false)]) {
+            let outcome = learn_as(given(&[pair]), ProbeLimits::default(), |asked| {
+                bounded(asked, ids, &[pair.0], has_total, false)
+            });
+            let name = format!("{pair:?} {:?} {has_total}: {}", &ids[..2], outcome.text);
+            let expected = Some(PlaceForm::After { slot: query(pair.0), is_inclusive });
+            assert_eq!(outcome.learnt.place, expected, "{name}");
+            let written = format!("query = \"{}={{after}}&per_page={{size}}\"", pair.0);
+            assert!(outcome.text.contains(&written), "{name}");
+        }
+    }
+}
+
+/// Answers as json-server does: an array without `_page`, and an object with it. Pages before the first one are that
+/// one.
+fn reshaped(asked: &SimulatedRequest, all: &[Value], first: usize) -> Answered {
+    let Some(page) = asked.number("_page") else { return Answered::new(json!(all)) };
+    let size = asked.number("_per_page").unwrap_or(10);
+    let pages = all.len().div_ceil(size);
+    let page = page.clamp(first, first + pages - 1);
+    let next = (page + 1 < first + pages).then_some(page + 1);
+    Answered::new(json!({
+        "first": first, "next": next, "pages": pages, "items": all.len(),
+        "data": slice(all, (page - first) * size, size),
+    }))
+}
+
+#[test]
+fn answers_that_have_another_shape_with_a_page_are_learnt_from_the_url_of_a_page() {
+    let all = rows(1_003);
+    for (pairs, first) in [
+        (&[("_page", "2"), ("_per_page", "20")][..], 1),
+        (&[("_page", "2"), ("_per_page", "20")], 0),
+        (&[("_per_page", "20"), ("_page", "1")], 1),
+        (&[("_page", "3")], 1),
+        (&[("_page", "1")], 0),
+    ] {
+        let outcome = learn_as(given(pairs), ProbeLimits::default(), |asked| reshaped(asked, &all, first));
+        let name = format!("{pairs:?} {first}: {}", outcome.text);
+        let expected = PlaceForm::Page { slot: query("_page"), first: first as u64 };
+        assert_eq!(outcome.learnt.place, Some(expected), "{name}");
+        assert_eq!((outcome.learnt.shape.items.as_str(), size_of(&outcome).0), ("/data", "_per_page"), "{name}");
+        assert!(outcome.learnt.repeats_last_page, "{name}");
+        assert!(outcome.text.contains("query = \"_page={page}&_per_page={size}\""), "{name}");
+    }
+    let (result, _) = attempt(target(), ProbeLimits::default(), |asked| reshaped(asked, &all, 1));
+    let (is_found, evidence) = next_page(&result);
+    assert!(!is_found && evidence.contains("the answer has another shape, with 10 items at /data"), "{evidence}");
 }
