@@ -679,12 +679,21 @@ impl Review {
             && !self.list.settings.dialect.response.hidden;
         if is_judged && (total || says_more || self.goes_on_after(&wide, asked).await?) {
             let mut message = format!("asked for {asked} items, the upstream gave {count}, and there are more");
-            if !self.fills_pages(count).await? {
-                message.push_str(", and pages of this size aren't full either: it leaves out rows after the limit");
-                self.fault(at, message, "response.hidden = true");
-            } else if declared.is_some() {
+            match self.page_fill(count).await? {
+                PageFill::Part => {
+                    message.push_str(", and pages of this size aren't full either: it leaves out rows after the limit");
+                    self.fault(at, message, "response.hidden = true");
+                }
+                PageFill::Nothing => {
+                    message.push_str(", but no item is on the page after them");
+                    let help = format!(
+                        "request.max_depth = {count} if the upstream shows no more; response.hidden = true if items follow"
+                    );
+                    self.fault(at, message, help);
+                }
                 // An undeclared cap isn't a fault, because the route learns the cap from answers.
-                self.fault(at, message, format!("size.max = {count}"));
+                PageFill::Full if declared.is_some() => self.fault(at, message, format!("size.max = {count}")),
+                PageFill::Full => {}
             }
         }
         Ok(wide)
@@ -700,15 +709,16 @@ impl Review {
         Ok(next.ids.first().is_some_and(|id| !first.ids.contains(id)))
     }
 
-    /// Returns whether the first two pages of this size are full. A cap gives as many items as are asked for up to it;
-    /// an upstream that leaves out rows after the limit gives fewer.
-    async fn fills_pages(&mut self, count: u32) -> Result<bool, ProbeHalt> {
+    /// Returns how full the first two pages of this size are. A cap gives as many items as are asked for up to it; an
+    /// upstream that leaves out rows after the limit gives fewer, and one that shows only the first items of its list
+    /// gives none after them.
+    async fn page_fill(&mut self, count: u32) -> Result<PageFill, ProbeHalt> {
         let size = self.size(count);
         let is_full = |page: &ReadPage| page.ids.len() >= size as usize;
         let first = self.page(0, size).await?;
-        let Some(answer) = first.answer() else { return Ok(true) };
+        let Some(answer) = first.answer() else { return Ok(PageFill::Full) };
         if !is_full(&first) {
-            return Ok(false);
+            return Ok(PageFill::Part);
         }
         let says_more = |page: &ReadPage| {
             let answer = page.answer();
@@ -718,7 +728,7 @@ impl Review {
             })
         };
         let second = match (self.list.dialect.paging().family, answer.next.clone()) {
-            (Family::Token, None) => return Ok(true),
+            (Family::Token, None) => return Ok(PageFill::Full),
             (Family::Token, token) => {
                 let sorted = std::sync::Arc::clone(self.list.dialect.default_sorted());
                 let fetch = TokenFetch { token, backward: false, size: PageSize(size) };
@@ -726,8 +736,23 @@ impl Review {
             }
             (Family::Page | Family::Offset, _) => self.page(1, size).await?,
         };
-        Ok(is_full(&second) || !says_more(&second))
+        let more = !is_full(&second) && says_more(&second);
+        Ok(match second.ids.len() {
+            _ if !more => PageFill::Full,
+            0 => PageFill::Nothing,
+            _ => PageFill::Part,
+        })
     }
+}
+
+/// The fill of pages that are as large as an answer that was lowered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PageFill {
+    Full,
+    /// A page has fewer items than requested, although more follow.
+    Part,
+    /// The second page has no item, although more follow.
+    Nothing,
 }
 
 #[cfg(test)]

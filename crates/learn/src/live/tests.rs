@@ -266,6 +266,18 @@ fn a_window_whose_total_is_0_beyond_it_is_reported() {
     });
     let said = said(&report);
     assert!(said.contains("says 257, and the items end after 100") && said.contains("request.max_depth"), "{said}");
+    // A larger size doesn't show the items behind the window either, but leaves out none of those before it.
+    let wide = configuration.replace("max = 50", "max = 1000");
+    assert!(wide != configuration);
+    let report = review(&wide, |asked| {
+        let (from, size) = (asked.number("_offset").unwrap_or(0), asked.number("_count").unwrap_or(20));
+        counted(&slice(&all[..100], from, size), all.len())
+    });
+    let said = self::said(&report);
+    assert!(
+        said.contains("gave 100") && said.contains("request.max_depth = 100 if the upstream shows no more"),
+        "{said}"
+    );
     // A right total that is 0 beyond the end is no fault.
     let report = review(&configuration, |asked| {
         let shown = by_offset(asked, &all);
