@@ -248,7 +248,7 @@ impl<'a> Upstream<'a> {
         let hidden = if self.traits.lie == Some(Lie::HidesRows) { 5 } else { self.traits.hidden };
         let is_shown = |row: &&Rc<Row>| !is_hidden(row, hidden);
         // Rows are hidden after the limit has been applied, so an answer may be short in the middle of the list.
-        let (top, rows) = ((0..on_top).map(row), range.clone().map(row).filter(is_shown));
+        let (top, rows) = ((0..on_top).map(row).filter(is_shown), range.clone().map(row).filter(is_shown));
         let pinned = match (status, at_the_start) {
             (true, _) => Vec::new(),
             (false, true) if on_top == 0 => self.pinned(&state),
