@@ -297,5 +297,7 @@ fn answers_with_more_consecutive_items_than_requested_are_read() {
             .unwrap();
         assert_eq!(items, all, "{limit}");
         assert!(pages[1..].iter().all(|page| page.level() >= Level::Checked), "{limit}");
+        let inner = &pages[1..pages.len() - 1];
+        assert!(inner.iter().all(|page| page.notes.requests <= 2), "{limit}");
     }
 }

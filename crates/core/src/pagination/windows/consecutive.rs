@@ -84,12 +84,14 @@ impl KeyReader<'_> {
         (1..answer.items.len()).contains(&low) && stands(low) == Some(Ordering::Greater)
     }
 
-    /// Requests a slice for a comparison alone.
+    /// Requests a slice whose items the page doesn't take. An end is still judged by what it shows.
     async fn read_alone(&mut self, asked: AskedSlice) -> Result<Answer, KeyHalt> {
-        match self.asker.send(vec![asked], &self.request.paging, |_| true).await {
-            Ok(mut pairs) => Ok(pairs.pop().map(|(_, answer)| answer).unwrap_or_default()),
-            Err(why) => Err(self.unasked(why)),
-        }
+        let mut pairs = match self.asker.send(vec![asked], &self.request.paging, |_| true).await {
+            Ok(pairs) => pairs,
+            Err(why) => return Err(self.unasked(why)),
+        };
+        self.seen.note_all(&pairs, &self.request.order);
+        Ok(pairs.pop().map(|(_, answer)| answer).unwrap_or_default())
     }
 }
 
