@@ -122,6 +122,11 @@ impl<'p> Asker<'p> {
         budget.saturating_sub(self.up.requests - self.before) as usize
     }
 
+    /// Returns whether the page has made at least half of the requests that a search may make.
+    pub(in crate::pagination) fn is_half_spent(&self) -> bool {
+        (self.up.requests - self.before).saturating_mul(2) >= self.budget.search
+    }
+
     /// Requests slices, as many as the budget allows. A slice that extends beyond the upstream's depth limit is cut
     /// there, if the rest of it `is_of_use`. Slices after one that is too deep are omitted.
     ///

@@ -183,7 +183,7 @@ impl KeyReader<'_> {
     /// `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
     fn apart(&mut self, short_first: Option<Short>, first_of_last: Option<Anchor>) -> KeyNext {
         self.seams.one_size = true;
-        if self.request.paging.leaves_out && self.may_sweep() {
+        if self.should_sweep() {
             return Ok(KeyTurn::End);
         }
         if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {

@@ -33,8 +33,7 @@ impl KeyReader<'_> {
         if side == Side::After && self.is_of_no_help(&view) {
             return Err(self.lost());
         }
-        // Rows that are left out make offsets, sizes and caps contradict one another, so a search for the offset fails.
-        if self.request.paging.leaves_out && self.may_sweep() {
+        if self.should_sweep() {
             return Ok(KeyTurn::End);
         }
         let first = !self.search.bracket.has_begun();

@@ -207,7 +207,18 @@ impl SeenAnswers {
     /// Returns whether an answer has fewer items than were requested, although another one shows items from after all
     /// of its rows.
     pub(in crate::pagination::windows) fn shows_gap(&self) -> bool {
-        let short = self.listed().filter(|seen| seen.is_short).map(|seen| end_of(seen.slice)).min();
+        self.shows_gap_in(u32::MAX)
+    }
+
+    /// Returns the same for answers to slices that are no larger than another answer: no cap made them short.
+    pub(in crate::pagination::windows) fn shows_gap_below_caps(&self) -> bool {
+        self.shows_gap_in(self.listed().map(|seen| seen.count).max().unwrap_or(0))
+    }
+
+    /// Returns the same for answers to slices of at most this size.
+    fn shows_gap_in(&self, most: u32) -> bool {
+        let is_short = |seen: &&PastAnswer| seen.is_short && seen.slice.size().0 <= most;
+        let short = self.listed().filter(is_short).map(|seen| end_of(seen.slice)).min();
         short.is_some_and(|end| self.listed().any(|seen| seen.count > 0 && seen.slice.begins().0 >= end))
     }
 
