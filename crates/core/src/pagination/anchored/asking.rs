@@ -251,6 +251,12 @@ impl MarkReader<'_> {
     fn note(&mut self, pairs: Result<Vec<(AskedSlice, Answer)>, Unasked>) -> Result<Vec<(Slice, Answer)>, MarkHalt> {
         let pairs = pairs.map_err(|why| self.unasked(why))?;
         pairs.iter().for_each(|(asked, answer)| self.facts.note(asked.slice, answer));
+        // The list may have other first items than at the start of the walk. Regression:
+        // `crates/sim/regressions/a-list-that-begins-again-after-a-full-last-page.txt`.
+        let shown = pairs.iter().rfind(|(asked, answer)| asked.slice.begins().0 == 0 && !answer.items.is_empty());
+        if let Some((_, answer)) = shown {
+            self.facts.walk.first = Some(answer.mark(&self.request.order, self.request.marker_of_target(), 0));
+        }
         Ok(pairs.into_iter().map(|(asked, answer)| (asked.slice, answer)).collect())
     }
 
