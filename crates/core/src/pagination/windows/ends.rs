@@ -39,7 +39,7 @@ use crate::pagination::{
     judge::{
         draft::{Boundary, Ground},
         end::Witness,
-        evidence::Evidence,
+        evidence::{Evidence, loose},
     },
     limits::{END_BASE_PAGES, END_REFUTATIONS},
     page::{DoubtedEnd, Page},
@@ -265,13 +265,16 @@ impl KeyReader<'_> {
 
     /// Returns whether an answer reaches up to the end from which the page is read backward, and which was judged. The
     /// answers that confirm an end have few of the items before it, so the page is read from others, whose own facts
-    /// may not suffice to show the end. Test: `a_page_before_removed_last_items_is_read_wherever_its_list_ends`.
+    /// may not suffice to show the end. Test: `a_page_before_removed_last_items_is_read_wherever_its_list_ends`. Ties in
+    /// any order come apart where a cap cuts an answer, so two readings may lack the one that another answer shows.
+    /// Regression: `crates/sim/regressions/a-tie-behind-an-end-on-the-way-back.txt`.
     pub(super) fn reaches_the_judged_end(&self, view: &Evidence) -> bool {
         let order = &self.request.order;
         self.draft.way() == Way::Backward
             && self.claimed.leaning.as_ref().is_some_and(|end| {
                 view.reaches() == end.came
                     && facts::has_item(view.answer(), order, &end.last)
+                    && !(loose(order) && self.seen.has_tie_outside(order, &end.last, view.answer()))
                     && self.draft.is_after(view)
             })
     }
@@ -684,6 +687,10 @@ impl KeyReader<'_> {
                     holds_last = true;
                     continue;
                 }
+                // Two looks with the same items are a last page that comes again.
+                LookResult::Nothing(answer) if cut != Some(facts::digest(&answer)) && self.comes_farther(end) => {
+                    (cut, enough) = (Some(facts::digest(&answer)), end.near.saturating_add(least));
+                }
                 LookResult::Nothing(_) | LookResult::Unseen => break,
             }
             let total = self.seen.newest_total().map(|total| total.value);
@@ -702,6 +709,25 @@ impl KeyReader<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Moves a supposed end to where the answers of a look have shown it: to the farthest item before the last one, if no
+    /// answer shows the last item itself, or to the newest place of the last item, if the list has moved. Returns whether
+    /// the end has moved: the rows right after it weren't looked at. Regressions:
+    /// `crates/sim/regressions/an-end-before-items-that-a-look-shows.txt`, `…/an-end-that-moves-with-its-last-item.txt`.
+    fn comes_farther(&self, end: &mut SupposedEnd) -> bool {
+        let (order, last) = (&self.request.order, end.last.as_ref());
+        let shown = match last.and_then(|last| self.seen.newest_place(order, last)) {
+            // A last page that comes again shows its last item anywhere.
+            Some(_) if self.request.paging.family != Family::Offset || self.asker.ledger.repeats() => return false,
+            Some(place) => place.saturating_add(1),
+            None => self.seen.shown_to(order, last).map_or(0, |(offset, _)| offset),
+        };
+        let is_farther = shown > end.came;
+        if is_farther {
+            (end.came, end.near) = (shown, end.near.max(shown));
+        }
+        is_farther
     }
 
     /// Returns whether the rows after the end settle it: nothing says more, and the upstream says that they are past

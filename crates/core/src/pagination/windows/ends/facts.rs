@@ -310,6 +310,16 @@ impl SeenAnswers {
         self.listed().any(|seen| seen.slice.begins().0 > offset && seen.is_before(order, Some(anchor)))
     }
 
+    /// Returns whether an answer of the whole page, even a forgotten one, shows an item of the run that `last` ends, and
+    /// `answer` lacks this item.
+    pub(super) fn has_tie_outside(&self, order: &Order, last: &Anchor, answer: &Answer) -> bool {
+        let is_tied =
+            |keys: &Answer| rows::relate(keys, order, 0, last).is_some_and(|relation| relation.strong.is_eq());
+        let ties = self.forgotten.iter().chain(&self.answers).filter(|seen| seen.is_listed());
+        let mut ties = ties.filter_map(|seen| seen.last.as_ref().filter(|keys| is_tied(keys))?.anchor(order, 0));
+        ties.any(|tie| !has_item(answer, order, &tie))
+    }
+
     /// Returns whether an answer to a slice that begins within these offsets has items that can't be compared with an
     /// anchor.
     pub(super) fn has_unplaced(&self, within: &Range<u64>, order: &Order, anchor: Option<&Anchor>) -> bool {

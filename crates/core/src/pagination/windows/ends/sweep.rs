@@ -88,8 +88,10 @@ impl KeyReader<'_> {
 
     /// Returns whether a sweep reads the page better than the search: rows that are left out make offsets, sizes and caps
     /// contradict one another. Where only answers show such rows, a search towards the start that has taken half of its
-    /// requests leaves the others to a sweep. A last page that comes again is no answer of its place, so it shows none.
-    /// Test: `a_page_back_over_rows_left_out_in_silence_is_read_by_a_sweep`.
+    /// requests leaves the others to a sweep. A last page that comes again is no answer of its place, so it shows none. A
+    /// page that has the end of the list is read on by the search: a sweep would serve it as it is. Regression:
+    /// `crates/sim/regressions/a-last-page-that-a-sweep-cuts-off.txt`. Test:
+    /// `a_page_back_over_rows_left_out_in_silence_is_read_by_a_sweep`.
     pub(in crate::pagination::windows) fn should_sweep(&self) -> bool {
         let is_vain = || {
             self.draft.way().is_backward()
@@ -97,7 +99,7 @@ impl KeyReader<'_> {
                 && !self.asker.ledger.repeats()
                 && self.seen.shows_gap_below_caps()
         };
-        (self.request.paging.leaves_out || is_vain()) && self.may_sweep()
+        (self.request.paging.leaves_out || is_vain()) && !self.draft.claims_the_end() && self.may_sweep()
     }
 
     /// Reads on from a slice that begins at or before the boundary after `anchor`, or from the start.
