@@ -42,8 +42,8 @@ impl KeyReader<'_> {
         for pair in answers.windows(2) {
             let [(slice, view), (next, later)] = pair else { continue };
             let (order, count) = (Arc::clone(&self.request.order), view.len());
-            // No row is between answers that overlap, or follow one another.
-            if slice.begins().0.saturating_add(count as u64) >= next.begins().0 {
+            // No row is between answers that overlap, follow one another, or are a last page that comes again.
+            if slice.begins().0.saturating_add(count as u64) >= next.begins().0 || view.same_items(later) {
                 continue;
             }
             let Some((last, first)) = view.anchor(&order, count - 1).zip(later.anchor(&order, 0)) else { continue };
