@@ -314,11 +314,12 @@ fn a_refusal_past_the_end_fails_no_page() {
             .map(|(counts, standing)| (family, counts, standing))
     });
     for (family, counts, standing) in kinds {
-        for count in (0..13).chain([60, 89, 90, 95, 100, 101, 203]) {
+        for count in (0..13).chain([60, 89, 90, 95, 100, 101, 190, 195, 198, 203, 295]) {
             // No answer of such a list shows its end, where ties come in any order: only the next request does.
             let needs_next = standing == Standing::Refused && !counts && (2..5).contains(&count);
             let refused = Some((count, standing.clone()));
-            for (limit, by_id) in [1, 7, 20, 49, 90, 100].into_iter().flat_map(|limit| [(limit, false), (limit, true)])
+            for (limit, by_id) in
+                [1, 7, 20, 49, 90, 99, 100].into_iter().flat_map(|limit| [(limit, false), (limit, true)])
             {
                 let mut list = List { refused: refused.clone(), by_id, ..numbered(family, count) };
                 list.total = counts.then_some(count);

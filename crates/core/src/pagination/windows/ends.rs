@@ -376,6 +376,7 @@ impl KeyReader<'_> {
             if self.claimed.is_supposed
                 && self.said_after(&end).is_none()
                 && !self.seen.repeats_after(end.came, &self.request.order, end.last.as_ref())
+                && !self.seen.ends_alone(end.came, &self.request.order, end.last.as_ref())
             {
                 // A look that holds the last item too may be all that was asked: the rows after it are then unseen.
                 // Test: `the_end_of_a_page_with_hidden_rows_is_shown_by_the_page_after_it`.

@@ -487,6 +487,17 @@ impl SeenAnswers {
         })
     }
 
+    /// Returns whether an answer to a slice of several rows, which begins with `last` just before an offset, has no other
+    /// item: none follows, although the upstream refuses the rows after it. Test:
+    /// `a_refusal_past_the_end_fails_no_page`.
+    pub(super) fn ends_alone(&self, came: u64, order: &Order, last: Option<&Anchor>) -> bool {
+        let is_alone = |seen: &PastAnswer, last| {
+            let Slice::Offset { from, size } = seen.slice else { return false };
+            seen.count == 1 && size.0 > 1 && from.0 + 1 == came && seen.relates(order, last) == Some(Ordering::Equal)
+        };
+        last.is_some_and(|last| self.listed().any(|seen| is_alone(seen, last)))
+    }
+
     /// Returns whether the upstream said that the rows at an offset are past the end.
     pub(super) fn is_past_end(&self, covered: u64) -> bool {
         self.listed().any(|seen| seen.standing == Standing::PastEnd && seen.slice.begins().0 <= covered)
