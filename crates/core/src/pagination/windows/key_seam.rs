@@ -159,7 +159,7 @@ impl KeyReader<'_> {
                     // `a_seam_that_is_past_the_new_end_is_found_before_the_end`.
                     self.search.bracket.missed(Side::Before, end, end);
                 }
-                self.apart(short_first, first_of_last)
+                self.apart(short_first, first_of_last).await
             }
         }
     }
@@ -181,10 +181,10 @@ impl KeyReader<'_> {
     /// hidden, but between others one can, so only pages of one size are joined from here on. `short_first` is the
     /// first slice if its answer is short, and `first_of_last` is the first item of the last slice. Test:
     /// `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
-    fn apart(&mut self, short_first: Option<Short>, first_of_last: Option<Anchor>) -> KeyNext {
+    async fn apart(&mut self, short_first: Option<Short>, first_of_last: Option<Anchor>) -> KeyNext {
         self.seams.one_size = true;
         if self.should_sweep() {
-            return Ok(KeyTurn::End);
+            return self.sweep_now().await;
         }
         if let Some(Short { slice: Slice::Page { .. }, count, .. }) = short_first {
             self.suspect_cap(count);

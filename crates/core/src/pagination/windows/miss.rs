@@ -34,7 +34,7 @@ impl KeyReader<'_> {
             return Err(self.lost());
         }
         if self.should_sweep() {
-            return Ok(KeyTurn::End);
+            return self.sweep_now().await;
         }
         let first = !self.search.bracket.has_begun();
         (self.asker.searching, self.cut) = (true, None);
