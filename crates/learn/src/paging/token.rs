@@ -138,9 +138,10 @@ pub(crate) fn is_next(fact: &Fact) -> bool {
 }
 
 /// Returns whether a member's name, in the form of [`plain`], is that of a value that leads to the next page, as in
-/// `"nextCursor": { "lastId": 7 }` or `"afterKey": …`.
+/// `"nextCursor": { "lastId": 7 }`, `"afterKey": …` or `"LastEvaluatedKey": { … }`.
 pub(super) fn names_a_next(name: &str) -> bool {
-    name.starts_with("next") || name.starts_with("after") || name.ends_with("cursor") || name.contains("continuation")
+    let begins = ["next", "after", "lastevaluated"];
+    begins.iter().any(|word| name.starts_with(word)) || name.ends_with("cursor") || name.contains("continuation")
 }
 
 fn text_of(value: &Value) -> Option<String> {

@@ -225,7 +225,8 @@ pub(crate) const MORE: [&str; 9] = [
 ];
 
 /// Flags that are true on the last page, in the form of [`plain`].
-pub(crate) const LAST: [&str; 6] = ["last", "islast", "islastpage", "lastpage", "done", "complete"];
+pub(crate) const LAST: [&str; 10] =
+    ["last", "islast", "islastpage", "lastpage", "done", "complete", "eof", "isend", "finished", "exhausted"];
 
 /// Members that contain the number of the answer's page, in the form of [`plain`].
 pub(crate) const PAGE_ECHOES: [&str; 6] = ["page", "currentpage", "pagenumber", "pageno", "pageindex", "number"];

@@ -27,11 +27,15 @@ fn unknown(asked: &SimulatedRequest, count: usize, beside: impl Fn(&Value) -> An
 #[test]
 fn an_answer_that_may_be_a_part_is_not_called_the_whole_list() {
     type Beside = fn(&Value) -> Answered;
-    let shapes: [(&str, usize, Beside); 15] = [
+    let shapes: [(&str, usize, Beside); 17] = [
         ("a usual size of a page", 100, |items| Answered::new(items.clone())),
         ("/moreItemsInServer is true", 83, |items| Answered::new(json!({ "items": items, "moreItemsInServer": true }))),
         ("/hasMore is true", 83, |items| Answered::new(json!({ "items": items, "hasMore": "true" }))),
         ("/isLast is false", 83, |items| Answered::new(json!({ "items": items, "isLast": false }))),
+        ("/eof is false", 83, |items| Answered::new(json!({ "items": items, "eof": false }))),
+        ("/LastEvaluatedKey/id", 83, |items| {
+            Answered::new(json!({ "items": items, "LastEvaluatedKey": { "id": 83 } }))
+        }),
         ("/total is 2570", 83, |items| Answered::new(json!({ "items": items, "total": "2,570" }))),
         ("/available is 257", 83, |items| Answered::new(json!({ "items": items, "available": 257 }))),
         ("/page/totalPages is 3", 83, |items| {
