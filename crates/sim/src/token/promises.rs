@@ -338,6 +338,10 @@ impl Visit<'_> {
         if page.doubted_end.is_some() && traits.blank.is_some() && forward().next_back().is_some_and(|last| last.gone) {
             return Ok(());
         }
+        // A circle of tokens from rows that are left out back to them is an empty page that leads to itself.
+        if page.doubted_end.is_some() && traits.circle.is_some() && traits.hidden > 0 {
+            return Ok(());
+        }
         let led = forward().next_back().is_some_and(|last| last.leads_on);
         let is_blank = forward().any(|shown| shown.blank_start);
         let lies = traits.lies() && (is_blank || traits.blank.is_none() || traits.lies_otherwise());

@@ -90,6 +90,10 @@ impl Passage<'_> {
         let says_more = last.answer().more == Some(true) || (counts.promised().is_some() && self.pages.len() == 1);
         let is_over = match last.lead(self.way, tokens, end) {
             Lead::Edge => true,
+            // An empty page that leads to itself leads nowhere, but it may stand for rows that are left out.
+            Lead::Token(token) if last.is_empty() && last.asked().is_for(self.way, &token) => {
+                end != EndEvidence::Token && (is_marked || counts.is_at_total())
+            }
             Lead::Token(_) => {
                 let empty = empty_answers(&self.pages, self.way, self.request);
                 let counts = TokenCounts { total: counted(last.answer(), &self.request.paging), ..counts };

@@ -31,6 +31,13 @@ pub(in crate::pagination) struct Asked {
     pub(in crate::pagination) size: u32,
 }
 
+impl Asked {
+    /// Returns whether this is the request for the page that a token leads to.
+    pub(in crate::pagination) fn is_for(&self, way: Way, token: &Token) -> bool {
+        self.way == way && self.token.as_ref() == Some(token)
+    }
+}
+
 /// The continuation of the list beyond an upstream page, in one direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Lead {

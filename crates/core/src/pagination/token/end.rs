@@ -140,6 +140,19 @@ impl TokenPage<'_> {
             return Err(Refusal::PositionLost { nearest: Offset(0) });
         };
         match last.lead(self.way, self.tokens(), self.request.paging.end) {
+            // More items would come behind the token of the last page, and an empty page that leads to itself has none.
+            // But rows that are left out may be such a page too, so the end is doubted unless all items are counted. A
+            // single empty answer may be a lapse. Test: `a_token_that_an_empty_page_repeats_is_the_last_one`.
+            Lead::Token(token) if self.is_repeated_by_nothing(&token) => {
+                if self.end.asked_again == 0 && self.may_ask_again() {
+                    return Ok(Continuation::Unconfirmed);
+                }
+                let reached = self.counts().passed.unwrap_or(self.taken.items.len() as u64);
+                let all_counted = self.pages.read.last().is_some_and(|last| self.says_all_passed(last));
+                let doubt = self.contradiction().unwrap_or(DoubtedEnd { reached, said: None });
+                self.end.doubt = Some(doubt).filter(|_| !all_counted);
+                Ok(self.edge())
+            }
             // A token that leads to its own page would be followed for ever, so the list is refused. Test:
             // `an_upstream_that_ignores_the_id_to_continue_after_is_refused_as_stuck`.
             Lead::Token(token) if self.was_sent(&token) && !self.may_begin_here() => Err(Refusal::Stuck),
@@ -160,10 +173,17 @@ impl TokenPage<'_> {
     /// Returns whether a token leads back to its own upstream page, or from one empty page to another that this page
     /// has read already.
     fn was_sent(&self, token: &Token) -> bool {
-        let is_it = |page: &UpstreamPage| page.asked().way == self.way && page.asked().token.as_ref() == Some(token);
+        let is_it = |page: &UpstreamPage| page.asked().is_for(self.way, token);
         let is_empty = self.pages.read.last().is_some_and(UpstreamPage::is_empty);
         self.pages.read.iter().rev().take_while(|page| is_empty && page.is_empty()).any(is_it)
             || self.pages.read.last().is_some_and(is_it)
+    }
+
+    /// Returns whether the last upstream page has no items, and a token that leads to it again. A dialect may say that
+    /// only a missing token is the end.
+    fn is_repeated_by_nothing(&self, token: &Token) -> bool {
+        let is_itself = |last: &UpstreamPage| last.is_empty() && last.asked().is_for(self.way, token);
+        self.request.paging.end != EndEvidence::Token && self.pages.read.last().is_some_and(is_itself)
     }
 
     /// Returns whether the list may begin at the last item that the page has passed: a token that leads back has brought

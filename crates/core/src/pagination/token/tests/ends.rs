@@ -292,6 +292,30 @@ fn tokens_that_are_always_there_end_after_a_run_of_empty_answers() {
 }
 
 #[test]
+fn a_token_that_an_empty_page_repeats_is_the_last_one() {
+    for (count, limit) in [(45, 7), (45, 20), (40, 20), (40, 7), (1, 20)] {
+        for (total, is_doubted) in [(None, true), (Some(count as u64), false), (Some(90), true)] {
+            let mut pages = rows(count, 20, |_| false);
+            let end = text(pages.len() * 20);
+            pages.last_mut().unwrap().next = Some(end);
+            pages.push(given(end, &[], Some(end)));
+            pages.iter_mut().for_each(|page| page.total = total);
+            let mut list = fixed(pages, 20);
+            let walk = walked(&mut list, limit).unwrap();
+            let doubted = is_doubted.then_some(DoubtedEnd { reached: count as u64, said: total });
+            assert_eq!((walk.items, walk.doubted), (count, doubted), "{count} at limit {limit}, {total:?}");
+        }
+    }
+    // The dialect says that only a missing token is the end.
+    let mut pages = rows(45, 20, |_| false);
+    pages[2].next = Some("60");
+    pages.push(given("60", &[], Some("60")));
+    let mut list = fixed(pages, 20);
+    list.paging.end = EndEvidence::Token;
+    assert_eq!(walked(&mut list, 20), Err(Refusal::Stuck));
+}
+
+#[test]
 fn an_empty_answer_in_the_middle_of_a_walk_is_asked_for_again() {
     for declared in [true, false] {
         for ends_empty in [true, false] {
