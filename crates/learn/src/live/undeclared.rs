@@ -6,7 +6,6 @@ use serde_json::Value;
 use crate::{
     ListShape, ProbeAnswer,
     paging::doubt,
-    paging::token::is_next,
     prober::answer::{SeenAnswer, whole},
     shape::{Fact, names},
 };
@@ -41,11 +40,14 @@ pub(super) fn of_seen(seen: &SeenAnswer, shape: &ListShape, count: u64) -> Optio
         let is_total = is_named(&names::TOTALS) || name.starts_with("total") || name.starts_with("xtotal");
         let promises = is_named(&names::MORE) || name.contains("more") || name.contains("exceeded");
         let truth = doubt::truth_by_name(&name, &fact.value);
+        // The cursors of the first item and of the page before don't lead on.
+        let leads_back = ["prev", "before", "start", "first"].iter().any(|word| name.starts_with(word));
         let says_more = promises && (text == "true" || truth == Some(true))
             || is_named(&names::LAST) && (text == "false" || truth == Some(false))
             || is_named(&names::PAGE_COUNTS) && number.is_some_and(|pages| pages > 1)
             || is_total && number.is_some_and(|total| total > count)
-            || is_next(&fact) && !matches!(text.as_str(), "" | "null" | "false" | "0");
+            || doubt::counts_a_rest(&fact)
+            || !leads_back && doubt::names_a_way_on(&fact) && !matches!(text.as_str(), "" | "null" | "false" | "0");
         says_more.then(|| format!("{text} is at {:?}", fact.place))
     })
 }
@@ -81,13 +83,19 @@ mod tests {
             (r#""last":false"#, "false is at \"/last\""),
             (r#""more":1"#, "1 is at \"/more\""),
             (r#""next":"/items/page/2""#, "/items/page/2 is at \"/next\""),
+            (r#""eof":false"#, "false is at \"/eof\""),
+            (r#""remaining":155"#, "155 is at \"/remaining\""),
+            (r#""LastEvaluatedKey":{"id":2}"#, "2 is at \"/LastEvaluatedKey/id\""),
         ] {
             let said = rest(&format!("{{{items},{beside}}}"), &[]).unwrap_or_default();
             assert!(said.contains(expected), "{beside}: {said}");
         }
-        for (name, value) in
-            [("x-total-records", "257"), ("next-range", "id 3.."), ("link", "</a?page=2>; rel=\"next\"")]
-        {
+        for (name, value) in [
+            ("x-total-records", "257"),
+            ("next-range", "id 3.."),
+            ("link", "</a?page=2>; rel=\"next\""),
+            ("x-ms-continuationtoken", "abc"),
+        ] {
             assert!(rest(&format!("{{{items}}}"), &[(name, value)]).is_some(), "{name}");
         }
         for beside in [
@@ -98,6 +106,9 @@ mod tests {
             r#""last":true"#,
             r#""limit":3"#,
             r#""next":null"#,
+            r#""remaining":0"#,
+            r#""prevCursor":"a""#,
+            r#""rateLimit":{"remaining":4999}"#,
         ] {
             assert_eq!(rest(&format!("{{{items},{beside}}}"), &[]), None, "{beside}");
         }

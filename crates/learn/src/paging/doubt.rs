@@ -183,13 +183,24 @@ fn doubt(fact: &Fact, count: u64, is_all: bool) -> Option<String> {
         let is_doubt = if truth { !is_last && !ALWAYS_TRUE.contains(&step.as_str()) } else { is_last };
         return is_doubt.then(|| format!("{place} is {truth}"));
     }
-    let is_object = |step: &str| token::names_a_next(&plain(step));
-    let is_next = place.split(['/', ':']).skip(1).any(is_object) || token::is_next(fact);
-    if is_next {
+    if names_a_way_on(fact) {
         return (!fact.value.is_null() && fact.value.as_str() != Some("")).then(|| format!("it has {place}"));
     }
     let number = counted(&fact.value)?;
     counts_more(&step, place, number, count, is_all).then(|| format!("{place} is {number}"))
+}
+
+/// Returns whether a fact is a token or a link to the next page by its name or by that of an object around it.
+pub(crate) fn names_a_way_on(fact: &Fact) -> bool {
+    fact.place.split(['/', ':']).skip(1).any(|step| token::names_a_next(&plain(step))) || token::is_next(fact)
+}
+
+/// Returns whether a fact counts the items that an answer leaves to later ones, and there are some. The rest of a quota
+/// has such a name, too.
+pub(crate) fn counts_a_rest(fact: &Fact) -> bool {
+    let step = last_step(&fact.place);
+    let is_quota = ["rate", "limit", "quota"].iter().any(|part| plain(&fact.place).contains(part));
+    (step.contains("remaining") || step == "left") && !is_quota && counted(&fact.value).is_some_and(|rest| rest > 0)
 }
 
 /// Returns whether a number at a place says that the list has more than `count` items, or that it has pages.
