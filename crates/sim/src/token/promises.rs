@@ -338,11 +338,12 @@ impl Visit<'_> {
         if page.doubted_end.is_some() && traits.blank.is_some() && forward().next_back().is_some_and(|last| last.gone) {
             return Ok(());
         }
-        // A circle of tokens from rows that are left out back to them is an empty page that leads to itself.
-        if page.doubted_end.is_some() && traits.circle.is_some() && traits.hidden > 0 {
+        let led = forward().next_back().is_some_and(|last| last.next.is_some());
+        // Of rows that are left out, an empty page that leads to itself may be the end, so it is marked.
+        let repeats = |last: &Shown| last.items.is_empty() && last.next.is_some() && last.next == last.token;
+        if page.doubted_end.is_some() && traits.circle.is_some() && forward().next_back().is_some_and(repeats) {
             return Ok(());
         }
-        let led = forward().next_back().is_some_and(|last| last.leads_on);
         let is_blank = forward().any(|shown| shown.blank_start);
         let lies = traits.lies() && (is_blank || traits.blank.is_none() || traits.lies_otherwise());
         let is_wide = self.empty_answers() >= 16;

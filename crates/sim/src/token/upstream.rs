@@ -154,10 +154,10 @@ pub(crate) struct Shown {
     pub(crate) at_end: bool,
     /// True if the token had no meaning any more.
     pub(crate) gone: bool,
-    /// The flag, the total, and whether there was a token that leads on.
+    /// The flag, the total, and the token that leads on.
     pub(crate) flag: Option<bool>,
     pub(crate) total: Option<u64>,
-    pub(crate) leads_on: bool,
+    pub(crate) next: Option<Token>,
     /// True if the answer to the request for the first page was empty for once. Nothing shows that this isn't the list.
     pub(crate) blank_start: bool,
 }
@@ -202,7 +202,7 @@ impl<'a> Upstream<'a> {
             shown.blank_start = fetch.token.is_none();
         }
         (shown.flag, shown.total) = (answer.more, answer.total.map(|total| total.value));
-        shown.leads_on = answer.next.is_some();
+        shown.next.clone_from(&answer.next);
         (answer, shown)
     }
 
@@ -220,7 +220,7 @@ impl<'a> Upstream<'a> {
             gone: false,
             flag: None,
             total: None,
-            leads_on: false,
+            next: None,
             blank_start: false,
         };
         let used = fetch.token.as_ref().is_some_and(|token| !self.used.insert(token.0.to_string()));

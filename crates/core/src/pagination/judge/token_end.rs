@@ -90,15 +90,15 @@ impl Passage<'_> {
         let says_more = last.answer().more == Some(true) || (counts.promised().is_some() && self.pages.len() == 1);
         let is_over = match last.lead(self.way, tokens, end) {
             Lead::Edge => true,
-            // An empty page that leads to itself leads nowhere, but it may stand for rows that are left out.
-            Lead::Token(token) if last.is_empty() && last.asked().is_for(self.way, &token) => {
-                end != EndEvidence::Token && (is_marked || counts.is_at_total())
-            }
-            Lead::Token(_) => {
-                let empty = empty_answers(&self.pages, self.way, self.request);
+            Lead::Token(_) if end == EndEvidence::Token => false,
+            Lead::Token(token) => {
                 let counts = TokenCounts { total: counted(last.answer(), &self.request.paging), ..counts };
-                end != EndEvidence::Token
-                    && is_emptied(last.answer(), empty, counts.is_at_total(), last.answer().more == Some(false))
+                let is_at_total = counts.is_at_total();
+                // An empty page that leads to itself leads nowhere, but it may stand for rows that are left out.
+                let repeats_nothing = last.is_empty() && last.asked().is_for(self.way, &token);
+                let empty = empty_answers(&self.pages, self.way, self.request);
+                repeats_nothing && (is_marked || is_at_total)
+                    || is_emptied(last.answer(), empty, is_at_total, last.answer().more == Some(false))
             }
             Lead::Unknown | Lead::Broken => false,
         };

@@ -143,12 +143,12 @@ impl TokenPage<'_> {
             // More items would come behind the token of the last page, and an empty page that leads to itself has none.
             // But rows that are left out may be such a page too, so the end is doubted unless all items are counted. A
             // single empty answer may be a lapse. Test: `a_token_that_an_empty_page_repeats_is_the_last_one`.
-            Lead::Token(token) if self.is_repeated_by_nothing(&token) => {
+            Lead::Token(token) if self.repeats_nothing(last, &token) => {
                 if self.end.asked_again == 0 && self.may_ask_again() {
                     return Ok(Continuation::Unconfirmed);
                 }
                 let reached = self.counts().passed.unwrap_or(self.taken.items.len() as u64);
-                let all_counted = self.pages.read.last().is_some_and(|last| self.says_all_passed(last));
+                let all_counted = self.says_all_passed(last);
                 let doubt = self.contradiction().unwrap_or(DoubtedEnd { reached, said: None });
                 self.end.doubt = Some(doubt).filter(|_| !all_counted);
                 Ok(self.edge())
@@ -179,26 +179,25 @@ impl TokenPage<'_> {
             || self.pages.read.last().is_some_and(is_it)
     }
 
-    /// Returns whether the last upstream page has no items, and a token that leads to it again. A dialect may say that
-    /// only a missing token is the end.
-    fn is_repeated_by_nothing(&self, token: &Token) -> bool {
-        let is_itself = |last: &UpstreamPage| last.is_empty() && last.asked().is_for(self.way, token);
-        self.request.paging.end != EndEvidence::Token && self.pages.read.last().is_some_and(is_itself)
+    /// Returns whether an upstream page has no items, and a token that leads on to it again. A dialect may say that only
+    /// a missing token is the end.
+    fn repeats_nothing(&self, last: &UpstreamPage, token: &Token) -> bool {
+        let forward = self.way == Way::Forward && self.request.paging.end != EndEvidence::Token;
+        forward && last.is_empty() && last.asked().is_for(self.way, token)
     }
 
     /// Returns whether the list may begin at the last item that the page has passed: a token that leads back has brought
     /// none before it, as the links before a first page do that are always there.
     pub(super) fn may_begin_here(&self) -> bool {
-        let Some(last) = self.pages.read.last().filter(|last| self.way.is_backward() && !last.is_empty()) else {
-            return false;
-        };
+        let Some(last) = self.pages.read.last().filter(|_| self.way.is_backward()) else { return false };
         let brings_nothing =
             self.taken.items.last().is_none_or(|taken| taken.upstream_page + 1 < self.pages.read.len());
         let leads_to_itself = match last.lead(self.way, self.tokens(), self.request.paging.end) {
             Lead::Token(token) => self.was_sent(&token),
             Lead::Edge | Lead::Unknown | Lead::Broken => false,
         };
-        brings_nothing && (leads_to_itself || self.advance.idle > 0) && !self.end.is_start_asked && self.may_ask_again()
+        let is_idle = self.advance.idle > 0 && !last.is_empty();
+        brings_nothing && (leads_to_itself || is_idle) && !self.end.is_start_asked && self.may_ask_again()
     }
 
     /// Asks for the start of the list. Returns whether it begins with the last item that the page has passed, or after

@@ -304,6 +304,9 @@ fn a_token_that_an_empty_page_repeats_is_the_last_one() {
             let walk = walked(&mut list, limit).unwrap();
             let doubted = is_doubted.then_some(DoubtedEnd { reached: count as u64, said: total });
             assert_eq!((walk.items, walk.doubted), (count, doubted), "{count} at limit {limit}, {total:?}");
+            // The dialect says that an empty page is the end.
+            list.paging.tokens.ends_empty = true;
+            assert_eq!(walked(&mut list, limit).unwrap().doubted, doubted.filter(|_| total.is_some()));
         }
     }
     // The dialect says that only a missing token is the end.
@@ -622,7 +625,8 @@ fn tokens_that_go_round_through_a_gap_are_refused() {
 #[test]
 fn a_list_whose_tokens_lead_before_its_start_begins_there() {
     for declared in [true, false] {
-        for others in [false, true] {
+        // Before the start come the first items again, by one token or by others, or an empty page.
+        for (others, first) in [(false, &["1", "2"][..]), (true, &["1", "2"]), (false, &[])] {
             for limit in [1, 2, 3, 4, 7] {
                 let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
                 list.order.declared = declared;
@@ -638,12 +642,12 @@ fn a_list_whose_tokens_lead_before_its_start_begins_there() {
                 list.pages.extend([
                     Given { next: Some("b"), ..back("<5", &["3", "4"], "<3") },
                     back("<3", &["1", "2"], "<1"),
-                    back("<1", &["1", "2"], other("<2")),
-                    back("<2", &["1", "2"], other("<6")),
-                    back("<6", &["1", "2"], other("<7")),
-                    back("<7", &["1", "2"], other("<1")),
+                    back("<1", first, other("<2")),
+                    back("<2", first, other("<6")),
+                    back("<6", first, other("<7")),
+                    back("<7", first, other("<1")),
                 ]);
-                let said = format!("declared: {declared}, other tokens: {others}, pages of {limit}");
+                let said = format!("declared: {declared}, other tokens: {others}, {first:?}, pages of {limit}");
                 let (mut target, mut last) = (Some(start()), None);
                 while let Some(at) = target {
                     let page = list.page(&at, limit).unwrap();
