@@ -731,10 +731,16 @@ async fn follow(
             sample.last = Some(before).filter(|_| seen.is_success());
             // The value that leads on is on the last page, too.
             let is_value = matches!(form, PlaceForm::Token { .. } | PlaceForm::Link { .. });
-            return match &sample.last {
-                Some(last) if is_value => token::find_ending(session, learnt, base, last).await,
-                _ => Ok(()),
-            };
+            if let Some(last) = sample.last.as_ref().filter(|_| is_value)
+                && !token::find_ending(session, learnt, base, last).await?
+                && next_settings(learnt, form, &seen, session) == Some(next)
+            {
+                // Rows that are left out may be such a page, and only whoever knows the upstream can rule them out.
+                let evidence = "its last pages are marked as unproven; if no page before the end is empty, write \
+                                end = \"empty-page\"";
+                learnt.note(Certainty::Open, "end of the list", "an empty page that leads to itself", evidence);
+            }
+            return Ok(());
         }
         // If the number of items in the first answer is the cap, it gives here what a larger size gives. Otherwise the
         // first answer lacks rows. Test: `rows_left_out_after_the_first_items_of_a_list_by_its_last_item_are_no_cap`.

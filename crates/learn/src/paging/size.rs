@@ -253,9 +253,15 @@ fn given(session: &Session, learnt: &mut Learnt, base: &Base, name: &str) -> boo
 
 /// Returns distinct sizes, one for each name of a batch. The sizes are below the default number of items (`unasked`),
 /// the largest first, because some upstreams have a minimum. If the default is less than 4, larger sizes follow.
+///
+/// Items that come in addition, such as pinned ones, may make an answer to a slightly smaller size as long as the one
+/// without a size, so the next smaller sizes are left out where there are enough. Test:
+/// `a_further_item_on_every_page_is_no_page_of_the_list`.
 fn values(unasked: usize) -> Vec<u32> {
     let unasked = u32::try_from(unasked).unwrap_or(u32::MAX);
-    let below = (2..unasked.min(200)).rev().take(BATCH);
+    let enough = u32::try_from(BATCH).unwrap_or(u32::MAX).saturating_add(2);
+    let start = (unasked - unasked / 4).max(enough.min(unasked)).min(200);
+    let below = (2..start).rev().take(BATCH);
     let above = (1..=4).map(|more| unasked.saturating_add(more));
     if unasked >= 4 { below.collect() } else { (1..unasked).rev().chain(above).collect() }
 }

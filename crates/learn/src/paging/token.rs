@@ -46,16 +46,16 @@ pub(crate) async fn find(session: &Session, learnt: &mut Learnt, base: &Base) ->
 }
 
 /// Replaces the value that leads on by one that is missing on the last page, if there is one: only that shows the end.
-/// Test: `a_value_that_leads_on_and_goes_away_is_preferred_to_one_that_stays`.
+/// Returns whether there is one. Test: `a_value_that_leads_on_and_goes_away_is_preferred_to_one_that_stays`.
 pub(super) async fn find_ending(
     session: &Session,
     learnt: &mut Learnt,
     base: &Base,
     last: &SeenAnswer,
-) -> Result<(), ProbeHalt> {
+) -> Result<bool, ProbeHalt> {
     let is_there =
         |fact: &Fact| last.at(&fact.place).and_then(|value| text_of(&value)).is_some_and(|text| !text.is_empty());
-    by_facts(session, learnt, base, |fact| !is_there(fact)).await.map(drop)
+    by_facts(session, learnt, base, |fact| !is_there(fact)).await
 }
 
 /// Finds a value among some facts of the first answer that leads to the next page. Adds the finding and returns `true`

@@ -539,3 +539,18 @@ fn a_value_that_leads_on_and_goes_away_is_preferred_to_one_that_stays() {
         }
     }
 }
+
+#[test]
+fn an_empty_page_that_leads_to_itself_is_named() {
+    for repeats in [true, false] {
+        let all = rows(257);
+        let outcome = learn(|asked| {
+            let (size, from) = (asked.number("limit").unwrap_or(25).min(100), asked.number("cursor").unwrap_or(0));
+            let to = if repeats || from < all.len() { json!((from + size).min(all.len())) } else { Value::Null };
+            Answered::new(json!({ "data": slice(&all, from, size), "next_cursor": to }))
+        });
+        let named = outcome.text.contains("end = \"empty-page\"");
+        assert_eq!(named, repeats, "{}", outcome.text);
+        assert!(!outcome.text.contains("\nend = "), "{}", outcome.text);
+    }
+}

@@ -336,6 +336,26 @@ fn pinned_items_on_the_first_page_are_no_page_of_the_list() {
     }
 }
 
+#[test]
+fn a_further_item_on_every_page_is_no_page_of_the_list() {
+    for (default, own_id) in [(10, true), (20, false), (20, true), (25, true)] {
+        for (is_first, by_page) in [(true, true), (false, true), (false, false)] {
+            let all = rows(257);
+            let (result, _) = attempt(target(), ProbeLimits::default(), |asked| {
+                let size = asked.number("limit").unwrap_or(default).clamp(1, 100);
+                let page = asked.number("page").unwrap_or(1).max(1);
+                let from = if by_page { (page - 1) * size } else { asked.number("offset").unwrap_or(0) };
+                let mut items = slice(&all, from, size);
+                let id = 9_000_000 + if own_id { from } else { 0 };
+                items.insert(if is_first { 0 } else { items.len() }, json!({ "id": id, "name": "advertisement" }));
+                Answered::new(json!({ "data": items, "total": all.len() }))
+            });
+            let learnt = result.unwrap();
+            assert_eq!(learnt.place, None, "{default} {own_id} {is_first} {by_page}: {:?}", learnt.findings);
+        }
+    }
+}
+
 /// Answers with rows whose ids have a bound in each of these parameters, by `page` if the list has pages.
 fn bounded(asked: &SimulatedRequest, ids: &[u64], names: &[&str], has_total: bool, has_pages: bool) -> Answered {
     let bound = |name: &str| asked.number(name).filter(|_| names.contains(&name)).map(|bound| bound as u64);
