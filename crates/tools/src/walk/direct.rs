@@ -311,7 +311,7 @@ mod tests {
     }
 
     /// Lists an upstream by offset whose rows are ids from 1. Returns the ending, and the number of requests.
-    fn listed(dialect: &Dialect, count: u64, total: bool, is_shown: impl Fn(u64, u64) -> bool) -> (u64, Vec<String>) {
+    fn listed(dialect: &Dialect, count: u64, counts: bool, is_shown: impl Fn(u64, u64) -> bool) -> (u64, Vec<String>) {
         let mut pager = ListingPager::new(DirectPager::new(dialect, "/items".to_owned(), "", 20));
         let mut place = Some(pager.start());
         // A listing of so few rows has far fewer windows.
@@ -326,8 +326,9 @@ mod tests {
             let from = number("offset").unwrap_or_else(|| (number("page").unwrap() - 1) * size);
             let ids = (from + 1..=from.saturating_add(size).min(count)).filter(|id| is_shown(*id, *id - from));
             let items: Vec<String> = ids.map(|id| format!("{{\"id\":{id}}}")).collect();
-            let total = if total { format!(",\"total\":{count}") } else { String::new() };
-            let body = format!("{{\"data\":[{}],\"more\":false{total}}}", items.join(","));
+            let counted = format!(",\"total\":{count},\"pages\":{}", count.div_ceil(size));
+            let counted = if counts { &counted } else { "" };
+            let body = format!("{{\"data\":[{}],\"more\":false{counted}}}", items.join(","));
             place = pager.read(&own, answer(200, &body)).unwrap().next;
         }
         assert_eq!(place, None);
@@ -358,5 +359,19 @@ mod tests {
         }
         let (_, doubts) = listed(&dialect_by("page={page}", words), 120, true, |_, place| place <= 15);
         assert_eq!(doubts.len(), 1, "{doubts:?}");
+    }
+
+    #[test]
+    fn a_number_of_pages_beyond_the_items_is_a_doubt() {
+        for place in ["offset={offset}", "page={page}"] {
+            let said = dialect_by(place, ", last_page = \"/pages\"");
+            for count in [1, 20, 21, 257] {
+                assert_eq!(listed(&said, count, true, |_, _| true), (count, Vec::new()), "{place} {count}");
+            }
+            let (_, doubts) = listed(&said, 257, true, |id, _| id <= 100);
+            assert!(doubts.iter().any(|doubt| doubt.contains("the list has 13 pages, and 100 items")), "{doubts:?}");
+            let hidden = dialect_by(place, ", last_page = \"/pages\", hidden = true");
+            assert_eq!(listed(&hidden, 257, true, |id, _| id % 3 != 2).1, Vec::<String>::new(), "{place}");
+        }
     }
 }

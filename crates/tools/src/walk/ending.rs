@@ -19,6 +19,8 @@ pub(super) struct WitnessAnswer {
 pub struct ListingEnd {
     /// The number of different items that were read.
     pub items: u64,
+    /// The number of items of a page that isn't the last, as numbers of pages count them.
+    pub(super) page_size: u64,
     /// The last answer with new items, or the first answer of an empty list.
     pub(super) last: Option<WitnessAnswer>,
     /// The newest answer after it; `None` if nothing after it was requested.
@@ -108,6 +110,7 @@ impl ListingEnd {
     pub fn review(&self, changes: u64) -> EndReview {
         let mut review = EndReview::default();
         self.review_total(changes, &mut review);
+        self.review_pages(changes, &mut review);
         self.review_claims(&mut review);
         let read = items(self.items);
         if self.open_token {
@@ -147,6 +150,18 @@ impl ListingEnd {
             if key == "response.total" || vanished {
                 review.doubts.push(format!("the last answer, after {read}, has nothing at the place that {key} names"));
             }
+        }
+    }
+
+    /// The last of a number of pages begins within what was read, or the number says that more follow.
+    fn review_pages(&self, changes: u64, review: &mut EndReview) {
+        let Some(pages) = self.pages().filter(|_| review.rows.is_none()) else { return };
+        let last_begins = pages.saturating_sub(1).saturating_mul(self.page_size);
+        if last_begins > self.reached().saturating_add(changes) {
+            let (pages, read) = (grouped(pages), items(self.items));
+            review
+                .doubts
+                .push(format!("response.last_page says that the list has {pages} pages, and {read} were read"));
         }
     }
 

@@ -170,6 +170,11 @@ impl<'d> ListingPager<'d> {
         let new = WalkedItem::all(answer).filter(|item| self.seen.insert(item.id.clone())).count();
         self.end.items = self.seen.len() as u64;
         self.most = self.most.max(answer.items().len() as u64);
+        // By number, a page counts as one whatever its items are. Elsewhere a cap may make pages smaller than requested.
+        self.end.page_size = match self.direct.start() {
+            WalkPlace::Page(_) => u64::from(self.direct.size),
+            _ => self.most,
+        };
         self.idle = if new > 0 { 0 } else { self.idle + 1 };
         if new > 0 {
             self.newest = WalkedItem::all(answer).last().map(|item| item.id);
