@@ -16,8 +16,8 @@ use super::{
 use crate::json::Span;
 
 pub(super) use fault::{
-    contradiction, contradictory_answers, disordered_texts, disordered_ties, incomparable, is_plain_text,
-    strange_anchor, twice, unkept,
+    at_two_places, contradiction, contradictory_answers, disordered_texts, disordered_ties, incomparable,
+    is_plain_text, strange_anchor, twice, unkept,
 };
 
 /// The place of an item relative to an anchor.

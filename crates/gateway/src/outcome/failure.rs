@@ -338,7 +338,7 @@ pub const fn unsorted(cause: Cause) -> (&'static str, &'static str) {
             "unsorted_ties",
             "the upstream's list is not in its declared order: items with equal keys are not sorted by their id",
         ),
-        Cause::Twice => ("unsorted_twice", "the upstream's answer contains an id twice"),
+        Cause::Twice => ("unsorted_twice", "the upstream's answers contain an id twice"),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::pagination::{
     plan,
     refusal::Refusal,
     request::PageRequest,
+    rows,
     upstream::Stop,
     window::{Offset, PageNumber, PageSize, Slice},
 };
@@ -172,6 +173,9 @@ impl MarkReader<'_> {
             }
             found = None;
         }
+        if again.is_some() && found.as_ref().is_some_and(|view| self.is_at_both_edges(seam, view)) {
+            return Err(Refusal::Unsorted(rows::at_two_places()).into());
+        }
         let passed = match (found, again, &self.boundary) {
             (Some(view), _, Landmark::Tail(_)) if !view.ends => return self.missed_tail(view, false).await,
             (Some(view), _, Landmark::Tail(_)) => {
@@ -219,6 +223,23 @@ impl MarkReader<'_> {
         let Some(beginning) = beginning.filter(|beginning| !beginning.items.is_empty()) else { return Ok(false) };
         let first = beginning.mark(&order, self.request.marker_of_target(), 0);
         Ok(marks.first().is_some_and(|mark| *mark != first))
+    }
+
+    /// Returns whether the outermost item of an answer from beyond a seam is the outermost one of the earlier answer,
+    /// too, although others are between: the earlier answer was read before and after, so the item is at two places, such
+    /// as an advertisement at the bottom of every page. Answers that overlap have the items between in common, and the
+    /// last items that come again have the first item of the earlier answer. Items without ids may look the same. Test:
+    /// `an_item_in_every_answer_ends_no_list`.
+    fn is_at_both_edges(&self, seam: &MarkSeam, view: &View) -> bool {
+        let (order, marker) = (&self.request.order, self.request.marker_of_target());
+        let marks = view.marks(order, marker);
+        let edges = |marks: &[Mark]| match seam.toward {
+            Way::Forward => marks.first().copied().zip(marks.last().copied()),
+            Way::Backward => marks.last().copied().zip(marks.first().copied()),
+        };
+        let (Some((near, outer)), Some((first, last))) = (edges(marks), edges(&seam.marks)) else { return false };
+        let has_id = view.id(order, view.len().saturating_sub(1)).is_some();
+        has_id && outer == last && !seam.marks.contains(&near) && !marks.contains(&first)
     }
 
     /// Returns the place in an answer from beyond a seam at which the unread items begin; `None` if a silent cap may

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::super::{
     answer::{Answer, Total},
+    direction::Side,
     fetch::Fetch,
     key::KeyValue,
     mark::{Mark, Marker},
@@ -60,6 +61,8 @@ struct List {
     restarts: bool,
     /// True if the upstream gives the last items again after the end, as many as were requested.
     repeats: bool,
+    /// The place of an item that comes in every answer, in addition to the others: the first, or the last.
+    added: Option<Side>,
     /// The largest offset or page number that the upstream takes; beyond it, the upstream takes this one.
     lowered_to: u64,
     /// The flag of answers; `None` if they have none.
@@ -98,6 +101,7 @@ impl List {
             gap: 0..0,
             restarts: false,
             repeats: false,
+            added: None,
             lowered_to: u64::MAX,
             more: None,
             arrivals: 0,
@@ -131,7 +135,7 @@ impl List {
     }
 
     fn answer(&self, slice: Slice) -> Answer {
-        let size = slice.size().0.min(self.cap);
+        let size = slice.size().0.min(self.cap) - u32::from(self.added.is_some());
         let begins = match slice {
             _ if self.ignores => 0,
             _ if self.restarts && slice.begins().0 > self.lowered_to => 0,
@@ -154,7 +158,10 @@ impl List {
         let shown =
             |place: &usize| self.hides_each.is_none_or(|each| place % each != each - 1) && !self.gap.contains(place);
         let places = (begins..self.items.len().max(begins)).take(size as usize).filter(shown);
-        for (id, rest) in places.filter_map(|place| self.items.get(place)) {
+        let added = (Some("added".to_owned()), String::new());
+        let is_at = |side: Side| (self.added == Some(side)).then_some(&added);
+        let rows = places.filter_map(|place| self.items.get(place));
+        for (id, rest) in is_at(Side::Before).into_iter().chain(rows).chain(is_at(Side::After)) {
             let key = id.as_deref().map_or(Span::ABSENT, &mut push);
             let rest = push(rest);
             items.push(Span { start: if key.is_absent() { rest.start } else { key.start }, end: rest.end });
@@ -370,6 +377,30 @@ fn an_answer_with_an_id_twice_is_refused() {
             assert!(matches!(&page, Err(Refusal::Unsorted(it)) if is_twice(it)), "{family:?} {limit}: {page:?}");
         }
     }
+}
+
+/// An item that comes in every answer looks like one that is where the page continues.
+#[test]
+fn an_item_in_every_answer_ends_no_list() {
+    let mut refused = 0;
+    for (added, is_back) in [Side::Before, Side::After].into_iter().flat_map(|side| [(side, false), (side, true)]) {
+        for limit in 1..=45 {
+            let mut list = List { added: Some(added), ..List::numbered(Family::Page, 0..200) };
+            Arc::make_mut(&mut list.request.paging).sizes = Sizes::Fixed(21);
+            let position = if is_back { Position::End } else { Position::Start };
+            let (mut target, mut passed) = (Some(Target { position, hint: Hint::default() }), 0);
+            while let Some(at) = target {
+                let Ok(page) = list.page(at, limit) else {
+                    refused += 1;
+                    break;
+                };
+                passed += page.items.len();
+                target = if is_back { page.previous.clone() } else { page.next.clone() };
+                assert!(target.is_some() || passed >= 200, "{added:?} {is_back} at limit {limit}: {passed} items");
+            }
+        }
+    }
+    assert!(refused > 0);
 }
 
 #[test]

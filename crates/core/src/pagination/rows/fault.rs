@@ -67,6 +67,12 @@ pub(in crate::pagination) fn twice(place: usize) -> Unsorted {
     Cause::Twice.said(format!("the id of item {} is repeated in one answer", place + 1))
 }
 
+/// Describes an id that two answers contain at different places, although the list hasn't changed between them.
+pub(in crate::pagination) fn at_two_places() -> Unsorted {
+    Cause::Twice
+        .said("an id is at the end of two answers to different places: the upstream adds items to pages".to_owned())
+}
+
 /// Describes items whose keys can't be compared with the keys in a cursor.
 pub(in crate::pagination) fn strange_anchor(answer: &Answer, order: &Order, anchor: &Anchor) -> Unsorted {
     let columns = order.strong.iter().zip(&anchor.keys).enumerate();

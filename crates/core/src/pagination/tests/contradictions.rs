@@ -283,6 +283,40 @@ fn items_on_top_of_every_page_are_not_followed_by_the_rest_of_it() {
     }
 }
 
+/// Returns an answer whose last `count` items, of as many as were requested, are the last rows of the list.
+fn above_the_last(count: u64, list: &List, slice: Slice) -> Answer {
+    let (begins, size, rows) = (slice.begins().0, u64::from(slice.size().0), list.rows.len() as u64);
+    let (all, count) = (PageSize(u32::try_from(rows).unwrap()), count.min(size));
+    let all = list.answer(Slice::Offset { from: Offset(0), size: all });
+    let reaches = begins + size - count;
+    kept(all, |item, _| (begins..reaches).contains(&(item as u64)) || item as u64 >= rows - count)
+}
+
+/// Each answer is sorted, and nothing comes after its last item.
+#[test]
+fn items_at_the_bottom_of_every_page_end_no_list() {
+    let mut refused = 0;
+    for family in [Family::Offset, Family::Page] {
+        for (count, limit) in [1, 3].into_iter().flat_map(|count| (count + 1..=20).map(move |limit| (count, limit))) {
+            let mut list = List::new(family, (100..160).map(|rank| (rank.to_string(), rank.to_string())));
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
+            let (mut target, mut passed) = (Some(start()), 0);
+            while let Some(at) = target {
+                let size = u32::try_from(limit).unwrap();
+                let Ok(page) = list.page_of(at, size, |list, slice| above_the_last(count, list, slice)) else {
+                    refused += 1;
+                    break;
+                };
+                passed += page.items.len() as u64;
+                let is_end = page.next.is_none();
+                assert!(!is_end || passed >= 59, "{family:?} {count} at limit {limit}: an end after {passed} items");
+                target = page.next.clone();
+            }
+        }
+    }
+    assert!(refused > 0);
+}
+
 /// An upstream that gives two items more than requested, consecutive ones, costs one request more.
 #[test]
 fn answers_with_more_consecutive_items_than_requested_are_read() {

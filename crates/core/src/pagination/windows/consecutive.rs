@@ -1,11 +1,13 @@
 //! Answers whose items may not be consecutive.
 //!
 //! An upstream may put the same items, such as pinned ones, on top of every page. If these are the first items of the
-//! declared order, each answer looks sorted, and the item after those on top seems to follow them. Two things give such
-//! answers away: they have more items than were requested, and they lack the item next to which the page begins,
-//! although they have items on both sides of it. A size that is ignored and a deleted item explain these, too. So the
-//! slice before such an answer is read, and the two are compared: an item of one of them that belongs between two items
-//! of the other must be in both.
+//! declared order, each answer looks sorted, and the item after those on top seems to follow them. Items at the bottom of
+//! every page, the last ones of the order, seem to be the end of the list. Three things give such answers away: they
+//! have more items than were requested, they lack the item next to which the page goes on, although they have items on
+//! both sides of it, or behind the end they have items that belong between those of the last answer. A size that is
+//! ignored, and items that were deleted or inserted, explain these, too. So the slice before such an answer, or the last
+//! one, is read, and the two are compared: an item of one of them that belongs between two items of the other must be in
+//! both.
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet};
 
@@ -34,17 +36,17 @@ impl KeyReader<'_> {
         if self.was_compared || self.draft.is_unchecked() {
             return Ok(());
         }
-        // The items on top of the first page are followed by the items after them.
-        let is_doubtful = |(asked, answer): &&(AskedSlice, Answer)| {
-            let is_larger = answer.items.len() > asked.slice.size().0 as usize;
-            asked.slice.begins().0 > 0 && (is_larger || self.lacks_the_anchor(answer))
+        let Some((asked, answer, other)) = pairs.iter().enumerate().find_map(|(index, (asked, answer))| {
+            let beside = index.checked_sub(1).map(|before| &pairs[before]);
+            let other = self.slice_to_compare(asked, answer, beside)?;
+            Some((asked, answer, AskedSlice { slice: other, ..*asked }))
+        }) else {
+            return Ok(());
         };
-        let Some((asked, answer)) = pairs.iter().find(is_doubtful) else { return Ok(()) };
         (self.was_compared, self.asker.searching) = (true, true);
-        let before = AskedSlice { slice: before(asked.slice), ..*asked };
         let (mut answer, mut is_repeated) = (Cow::Borrowed(answer), false);
         for _ in 0..NEIGHBOUR_READINGS {
-            let earlier = self.read_alone(before).await?;
+            let earlier = self.read_alone(other).await?;
             if !contradict(&answer, &earlier, &self.request.order) {
                 return Ok(());
             }
@@ -54,8 +56,8 @@ impl KeyReader<'_> {
             let is_same = have_the_same_items(&answer, &again);
             if is_same && is_repeated {
                 let said = format!(
-                    "an answer of {} items, where {} were requested, lacks items of the answer before it that belong \
-                     between its own: the upstream adds items to every page",
+                    "an answer of {} items, where {} were requested, and another one lack items of each other \
+                     that belong between their own: the upstream adds items to every page",
                     answer.items.len(),
                     asked.slice.size().0
                 );
@@ -64,6 +66,32 @@ impl KeyReader<'_> {
             (answer, is_repeated) = (Cow::Owned(again), is_same);
         }
         Err(self.lost())
+    }
+
+    /// Returns the slice that an answer must be compared with, because its items may not be consecutive; `None` if nothing
+    /// says so. `beside` is the answer before it of the same requests; `None` if it is the first.
+    fn slice_to_compare(
+        &self,
+        asked: &AskedSlice,
+        answer: &Answer,
+        beside: Option<&(AskedSlice, Answer)>,
+    ) -> Option<Slice> {
+        // The items on top of the first page are followed by the items after them.
+        if asked.slice.begins().0 == 0 {
+            return None;
+        }
+        let is_larger = answer.items.len() > asked.slice.size().0 as usize;
+        if is_larger || self.lacks_the_anchor(answer) {
+            return Some(before(asked.slice));
+        }
+        // An item that is also at the bottom of other pages seems to be the end. Test:
+        // `items_at_the_bottom_of_every_page_end_no_list`.
+        let beside = beside.filter(|(beside, _)| beside.flipped.is_none()).map(|(beside, other)| (beside.slice, other));
+        let last = || self.draft.view_of_last().map(|last| (last.slice(), last.answer()));
+        let (slice, other) = beside.or_else(last).filter(|_| asked.flipped.is_none())?;
+        let order = &self.request.order;
+        let bottom = |answer: &Answer| Some(answer.identity(order, answer.items.len().checked_sub(1)?)?.into_owned());
+        (bottom(other) == bottom(answer) && contradict(other, answer, order)).then_some(slice)
     }
 
     /// Returns whether an answer has items on both sides of the item next to which the page goes on, but not that item.
