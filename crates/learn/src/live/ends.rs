@@ -165,12 +165,14 @@ impl Review {
         let mut looks = vec![0, last / 4, last / 2, last - last / 4, last.saturating_sub(1), last];
         looks.dedup();
         let (mut first, mut least) = (None, size);
+        let mut shown = Vec::new();
         for number in looks {
             if self.session.left() <= SPARED {
                 break;
             }
             let page = self.page(number, size).await?;
             let count = u32::try_from(page.ids.len()).unwrap_or(size);
+            shown.push((number, page.ids.clone()));
             if count == 0 || count >= size || page.answer().is_none() {
                 continue;
             }
@@ -180,6 +182,7 @@ impl Review {
                 least = least.min(count);
             }
         }
+        self.report_added(&shown);
         let Some((from, count)) = first else { return Ok(()) };
         let at = self.place_of(self.list.settings.dialect.size.max.as_ref());
         let message = format!(
@@ -189,6 +192,28 @@ impl Review {
         let hidden = if self.is_hidden() { ", and remove response.hidden unless rows are dropped too" } else { "" };
         self.fault(at, message, format!("size.max = {least}{hidden}"));
         Ok(())
+    }
+
+    /// Reports an item that is on several pages, each of which has other items beside it. `pages` are their numbers and
+    /// ids. Items that move are on two pages at most, and items without ids may look the same. Test:
+    /// `an_item_on_every_page_is_reported`.
+    fn report_added(&mut self, pages: &[(u64, Vec<String>)]) {
+        let has_id = |id: &&String| !id.starts_with('{');
+        let has_others =
+            |ids: &[String]| ids.iter().any(|id| pages.iter().filter(|(_, all)| all.contains(id)).count() == 1);
+        let distinct: Vec<&(u64, Vec<String>)> = pages.iter().filter(|(_, ids)| has_others(ids)).collect();
+        let on =
+            |id: &String| distinct.iter().filter(|(_, ids)| ids.contains(id)).map(|(number, _)| number + 1).collect();
+        let added = distinct.iter().flat_map(|(_, ids)| ids).filter(has_id).map(|id| (id, on(id)));
+        let Some((id, numbers)) = added.into_iter().find(|(_, numbers): &(&String, Vec<u64>)| numbers.len() > 2) else {
+            return;
+        };
+        let at = self.list.settings.dialect.request.query.at;
+        let message =
+            format!("the item with the id {id} is on pages {}, {} and {}", numbers[0], numbers[1], numbers[2]);
+        let help = "the upstream adds items to its pages, such as pinned ones, which are not at their places in the list: is \
+                    there a parameter for request.query that leaves them out?";
+        self.fault(at, message, help);
     }
 
     /// Returns whether the `rest` places of a window after the items of a page have items that the page lacks.

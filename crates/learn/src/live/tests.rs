@@ -641,6 +641,27 @@ fn answers_that_get_shorter_further_down_are_reported() {
     }
 }
 
+/// An advertisement with an id of its own is the last item of every page, in addition or within the number asked for.
+#[test]
+fn an_item_on_every_page_is_reported() {
+    let all = rows(257);
+    for (configuration, within) in [(BY_OFFSET.replace("_count={size}", "x=1"), 0), (BY_OFFSET.to_owned(), 1)] {
+        let configuration = configuration.replace("_offset={offset}", "page={page}").replace("order = [\"id\"]\n", "");
+        let configuration = match within {
+            0 => configuration.replace("size = { max = 50 }", "size = { default = 21 }"),
+            _ => configuration,
+        };
+        let report = review(&configuration, |asked| {
+            let size = asked.number("_count").unwrap_or(20).clamp(1, 50);
+            let mut items = slice(&all, (asked.number("page").unwrap_or(1).max(1) - 1) * size, size - within);
+            items.push(json!({ "id": 9_000_000 }));
+            Answered::new(json!({ "data": items }))
+        });
+        let said = said(&report);
+        assert!(said.contains("9000000 is on pages 1, ") && said.contains("adds items"), "{configuration}: {said}");
+    }
+}
+
 /// Sticky posts come on the first page in addition to its own, whose size no parameter sets by the dialect.
 #[test]
 fn a_refused_page_behind_a_total_that_ends_too_early_is_reported() {
