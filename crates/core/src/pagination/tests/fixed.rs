@@ -207,3 +207,29 @@ fn a_list_of_fixed_pages_is_walked_while_it_changes() {
         assert!(missed.is_empty(), "{ties:?}: {missed:?} are left out or repeated");
     }
 }
+
+/// Rows may be left out of pages of a fixed size. Each key comes once, but the end of a page may cut a run of ties.
+#[test]
+fn a_list_whose_keys_come_once_has_no_long_runs() {
+    for (dropped, size) in
+        [&[][..], &[7], &[5, 6], &[5, 6, 7], &[1, 10, 20]].into_iter().flat_map(|all| [(all, 5), (all, 2)])
+    {
+        for (limit, is_back) in (1..=2 * size + 2).flat_map(|limit| [(limit, false), (limit, true)]) {
+            let mut list = List { cap: size, ties: Ties::Unordered, ..list(20, Verify::Always) };
+            list.paging = Paging { hidden: true, ..Paging::new(Family::Page, Sizes::Fixed(size)) };
+            let position = if is_back { Position::End } else { Position::Start };
+            let (mut target, mut left) = (Some(Target { position, hint: Hint::default() }), 20 - dropped.len());
+            let said = format!("pages of {size} without {dropped:?}, limit {limit}, back: {is_back}");
+            while let Some(at) = target {
+                let page = list.page_of(at, limit, |list, slice| {
+                    let begins = slice.begins().0;
+                    ends::kept(list.answer(slice), |item, _| !dropped.contains(&(begins + item as u64 + 1)))
+                });
+                let page = page.unwrap_or_else(|refusal| panic!("{refusal:?}, {left} left: {said}"));
+                left -= page.items.len();
+                target = if is_back { page.previous.clone() } else { page.next.clone() };
+            }
+            assert_eq!(left, 0, "{said}");
+        }
+    }
+}

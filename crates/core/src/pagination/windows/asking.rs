@@ -5,7 +5,7 @@ use super::{AskedSlice, KeyHalt, KeyNext, KeyReader, KeyTurn, Look, Witness, aim
 use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},
-    judge::draft::Boundary,
+    judge::draft::{Boundary, Cut},
     limits::{LEAST_WINDOW, MARGIN, STILL_MARGIN, WINDOW_LOOKS},
     paging::Family,
     plan::{self, Window},
@@ -25,19 +25,23 @@ enum LookAt {
 }
 
 impl KeyReader<'_> {
+    /// Returns the slices that may show the whole of a run of ties that the last answer cut; `None` if none may.
+    pub(super) fn whole_run(&self, cut: &Cut) -> Option<Vec<AskedSlice>> {
+        let window = aim::window_of_run(&self.draft, cut);
+        let holding = plan::holding(&self.request.paging, self.asker.sizes.assumed_cap, window);
+        // The flipped list has its seams elsewhere, so one answer of it may contain the whole run. Test:
+        // `a_run_over_two_pages_is_shown_by_one_answer_of_the_flipped_list`.
+        let is_told_by_items = !matches!(self.draft.boundary(), Boundary::At(_));
+        holding
+            .map(|slice| vec![slice.into()])
+            .or_else(|| self.flipped(&cut.needed, window).filter(|_| is_told_by_items))
+    }
+
     /// Returns the turn that requests the slices which should show the boundary, or the whole run of ties that the last
     /// answer cut.
     pub(super) fn next_window(&mut self) -> KeyNext {
         if let Some(cut) = self.cut.take() {
-            let window = aim::window_of_run(&self.draft, &cut);
-            let holding = plan::holding(&self.request.paging, self.asker.sizes.assumed_cap, window);
-            // The flipped list has its seams elsewhere, so one answer of it may contain the whole run. Test:
-            // `a_run_over_two_pages_is_shown_by_one_answer_of_the_flipped_list`.
-            let is_told_by_items = !matches!(self.draft.boundary(), Boundary::At(_));
-            let holding = holding
-                .map(|slice| vec![slice.into()])
-                .or_else(|| self.flipped(&cut.needed, window).filter(|_| is_told_by_items));
-            return match holding {
+            return match self.whole_run(&cut) {
                 Some(fetches) => {
                     self.seams.flips += u32::from(fetches.iter().any(|asked| asked.flipped.is_some()));
                     self.cut = Some(cut);

@@ -278,7 +278,10 @@ impl KeyReader<'_> {
     /// Continues after an answer whose edge cuts a run of ties. If the answer is short, it may be the end, which closes
     /// its last run.
     async fn cut(&mut self, cut: Cut, short: Option<Short>, seen: (Slice, Box<Evidence>)) -> KeyNext {
-        if cut.right && self.request.paging.hidden {
+        let is_widened = self.cut.as_ref() == Some(&cut);
+        // A chain also shows the beginning of a run where no larger answer can. Test:
+        // `a_list_whose_keys_come_once_has_no_long_runs`.
+        if self.request.paging.hidden && (cut.right || is_widened || self.whole_run(&cut).is_none()) {
             return self.cut_among_hidden(&cut, seen.0, seen.1.reaches());
         }
         if cut.right
@@ -288,7 +291,7 @@ impl KeyReader<'_> {
             (self.cut, self.asker.searching) = (None, true);
             return self.doubt(short, cut.needed.start, Held::Here(seen.1)).await;
         }
-        if self.cut.as_ref() == Some(&cut) {
+        if is_widened {
             return self.tie_run(&cut, Some(seen));
         }
         self.widen(cut)
