@@ -183,6 +183,7 @@ impl Review {
             }
         }
         self.report_added(&shown);
+        self.report_filling(&shown, last, size);
         let Some((from, count)) = first else { return Ok(()) };
         let at = self.place_of(self.list.settings.dialect.size.max.as_ref());
         let message = format!(
@@ -192,6 +193,31 @@ impl Review {
         let hidden = if self.is_hidden() { ", and remove response.hidden unless rows are dropped too" } else { "" };
         self.fault(at, message, format!("size.max = {least}{hidden}"));
         Ok(())
+    }
+
+    /// Reports pages of a fixed size that have more items than the dialect says, or fewer although others follow. A first
+    /// page may have items in addition. `pages` are the numbers and ids of pages up to the page `last`. Test:
+    /// `pages_of_a_fixed_size_are_as_full_as_the_dialect_says`.
+    fn report_filling(&mut self, pages: &[(u64, Vec<String>)], last: u64, size: u32) {
+        if self.list.dialect.size_name().is_some() {
+            return;
+        }
+        let most = pages.iter().filter(|(number, _)| *number > 0).map(|(_, ids)| ids.len()).max().unwrap_or(0);
+        if most > size as usize {
+            let at = self.place_of(self.list.settings.dialect.size.default.as_ref());
+            let message = format!("a page has {most} items, and the dialect says {size}");
+            self.fault(at, message, format!("size.default = {most}"));
+            return;
+        }
+        let is_short =
+            |(number, ids): &&(u64, Vec<String>)| *number < last && !ids.is_empty() && ids.len() < size as usize;
+        let follows = |number: u64| pages.iter().any(|(later, ids)| *later > number && !ids.is_empty());
+        let Some((number, ids)) = pages.iter().filter(is_short).find(|(number, _)| follows(*number)) else { return };
+        if !self.is_hidden() {
+            let at = self.list.settings.dialect.response.items.at;
+            let message = format!("page {} has {} of {size} items, and others follow it", number + 1, ids.len());
+            self.fault(at, message, "response.hidden = true if rows are left out, or a smaller size.default");
+        }
     }
 
     /// Reports an item that is on several pages, each of which has other items beside it. `pages` are their numbers and

@@ -662,6 +662,31 @@ fn an_item_on_every_page_is_reported() {
     }
 }
 
+#[test]
+fn pages_of_a_fixed_size_are_as_full_as_the_dialect_says() {
+    let all = rows(257);
+    for (size, dropped, declared, expected) in [
+        (20, &[][..], "", ""),
+        (20, &[5, 6], "", "page 1 has 18 of 20 items, and others follow it"),
+        (20, &[5, 6], "hidden = true, ", ""),
+        (25, &[5, 6, 7, 8, 9], "hidden = true, ", "a page has 25 items, and the dialect says 20"),
+    ] {
+        let configuration = BY_OFFSET
+            .replace("_offset={offset}&_count={size}", "page={page}")
+            .replace("size = { max = 50 }", "size = { default = 20 }")
+            .replace("items = \"/data\"", &format!("{declared}items = \"/data\""));
+        let said = said(&review(&configuration, |asked| {
+            let mut items = slice(&all, (asked.number("page").unwrap_or(1).max(1) - 1) * size, size);
+            items.retain(|item| !dropped.contains(&item["id"].as_u64().unwrap()));
+            Answered::new(json!({ "data": items }))
+        }));
+        assert!(
+            if expected.is_empty() { said.is_empty() } else { said.contains(expected) },
+            "{size} {dropped:?}: {said}"
+        );
+    }
+}
+
 /// Sticky posts come on the first page in addition to its own, whose size no parameter sets by the dialect.
 #[test]
 fn a_refused_page_behind_a_total_that_ends_too_early_is_reported() {
