@@ -559,9 +559,18 @@ fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, poi
     // Pages are sorted by the id as the parameter sorts it, whatever the list's own order is. Test:
     // `ids_that_are_sorted_as_text_are_no_numbers`.
     if let Some(order) = learnt.order.as_mut().filter(|_| is_id && field.comparison == ValueOrder::Bytes)
-        && order.id_comparison.as_ref().is_some_and(|own| *own != ValueOrder::Uuid)
+        && let Some(own) = order.id_comparison.clone().filter(|own| *own != ValueOrder::Uuid)
     {
         order.id_comparison = Some(ValueOrder::Bytes);
+        if order.keys.is_empty() && own != ValueOrder::Bytes {
+            learnt.withdraw("order");
+            let evidence = format!(
+                "the list's own order is {}, but its sort by the id is by bytes, and pages by cursor ask for that: \
+                 without \"id\" in sortable, and with fields.id.type = \"number-in-string\", they have the list's own",
+                own.name()
+            );
+            learnt.note(Certainty::Shown, "order", "the id, asked for, by bytes", evidence);
+        }
     }
     let name = if is_id { "id".to_owned() } else { field.name.clone() };
     if !form.fields.contains(&name) {

@@ -153,7 +153,9 @@ fn ids_that_are_sorted_as_text_are_no_numbers() {
     });
     let sort = outcome.learnt.sort.as_ref().unwrap_or_else(|| panic!("{}", outcome.text));
     assert!(sort.fields.contains(&"id".to_owned()), "{}", outcome.text);
-    assert!(!outcome.text.contains("number-in-string"), "{}", outcome.text);
+    assert!(!outcome.text.contains("type = \"number-in-string\""), "{}", outcome.text);
+    let finding = outcome.learnt.findings.iter().find(|finding| finding.about == "order").unwrap();
+    assert!(finding.evidence.contains("the list's own order is as numbers in strings"), "{finding:?}");
 }
 
 #[test]
