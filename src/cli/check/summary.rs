@@ -360,7 +360,7 @@ fn level(list: &ListSettings, promise: &Guarantee, dialect: &Dialect) -> String 
     if paging.family == Family::Token {
         // The items of a run that were served are known only by their place beside the cursor's item.
         if promise.level == Level::Anchored && has_loose_ties(&sorted.order) {
-            text.push_str("; if the cursor's item is deleted, items with equal keys may come again");
+            text.push_str("; if the cursor's item is deleted or items with equal keys change their order, these may come again or be skipped");
         }
         text.push_str(way_back(list, paging));
     }
