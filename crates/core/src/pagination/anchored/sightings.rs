@@ -224,7 +224,12 @@ impl Sightings {
             sights.iter().map(|sight| view.begins.saturating_add(sight.place as u64)).collect()
         };
         let places: Vec<u64> = self.views[since..].iter().flat_map(seen).collect();
-        let (Some(first), Some(last)) = (places.iter().min(), places.iter().max()) else { return Beside::Unreachable };
+        let (Some(first), Some(last)) = (places.iter().min(), places.iter().max()) else {
+            // The rows before the place are left out, so those after it are looked at. Test:
+            // `a_wide_gap_is_crossed_in_both_directions`.
+            let is_end = self.way == Way::Forward || self.views[since..].iter().any(|(view, _)| view.ends);
+            return if is_end { Beside::Unreachable } else { Beside::Ask(Way::Forward, stretch.to, items) };
+        };
         let left = stretch.left != StretchEdge::Reached && *first < stretch.from.saturating_add(items);
         let right = stretch.right != StretchEdge::Reached && stretch.to <= last.saturating_add(items);
         match (left, right) {

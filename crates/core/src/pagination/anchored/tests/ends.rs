@@ -1,6 +1,7 @@
 //! Ends of lists whose upstream leaves out rows after it has applied the limit, beside every kind of statement.
 
 use super::*;
+use crate::pagination::{paging::CountedThings, resolver::Budget};
 
 const LIMITS: [u32; 5] = [1, 2, 7, 20, 50];
 
@@ -303,4 +304,34 @@ fn lists_that_begin_again_are_read_among_left_out_rows() {
         }
     }
     assert!(refused <= 280 && ended_early <= 8, "of {walks} walks, {refused} refused, {ended_early} ended early");
+}
+
+/// Rows in a run over several pages of a fixed size are left out, which the dialect says.
+#[test]
+fn a_wide_gap_is_crossed_in_both_directions() {
+    let mut faults = Vec::new();
+    for gap in [8..39, 7..38, 10..40, 8..12, 20..56] {
+        for (limit, is_back) in (1..=12).flat_map(|limit| [(limit, false), (limit, true)]) {
+            let mut list =
+                List { gap: gap.clone(), overcount: gap.len() as u64, ..List::numbered(Family::Page, 0..60) };
+            let paging = Arc::make_mut(&mut list.request.paging);
+            (paging.sizes, paging.hidden, paging.counted) = (Sizes::Fixed(5), true, CountedThings::Rows);
+            list.request.budget = Budget::new(40, 40);
+            let position = if is_back { Position::End } else { Position::Start };
+            let (mut target, mut left) = (Some(Target { position, hint: Hint::default() }), 60 - gap.len());
+            while let Some(at) = target {
+                let page = match list.page(at, limit) {
+                    Ok(page) => page,
+                    Err(refusal) => {
+                        faults.push(format!("{refusal:?}, {left} left: {gap:?} at limit {limit}, back: {is_back}"));
+                        break;
+                    }
+                };
+                left -= page.items.len();
+                target = if is_back { page.previous.clone() } else { page.next.clone() };
+                assert!(target.is_some() || left == 0, "{left} left: {gap:?} at limit {limit}, back: {is_back}");
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} {faults:#?}", faults.len());
 }
