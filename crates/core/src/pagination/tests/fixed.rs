@@ -233,3 +233,33 @@ fn a_list_whose_keys_come_once_has_no_long_runs() {
         }
     }
 }
+
+/// The dialect doesn't say that rows are left out. No key comes twice, so no run of ties is the cause of a refusal.
+#[test]
+fn pages_that_lack_rows_are_not_refused_for_a_run() {
+    for (seed, says_more) in (0..40).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let is_shown = |row: u64| !mixed(row + 1_000 * seed).is_multiple_of(10);
+        for limit in 1..=12 {
+            let mut list = List { cap: 5, ties: Ties::Unordered, ..list(60, Verify::Always) };
+            list.paging = Paging::new(Family::Page, Sizes::Fixed(5));
+            let (mut target, mut left) = (Some(start()), (0..60).filter(|row| is_shown(*row)).count());
+            while let Some(at) = target {
+                let page = list.page_of(at, limit, |list, slice| {
+                    let begins = slice.begins().0;
+                    let more = says_more.then_some(begins + 5 < 60);
+                    Answer { more, ..ends::kept(list.answer(slice), |item, _| is_shown(begins + item as u64)) }
+                });
+                target = None;
+                match page {
+                    Ok(page) => {
+                        left -= page.items.len();
+                        target.clone_from(&page.next);
+                        assert!(target.is_some() || left == 0, "{left} left, {seed} {says_more} at limit {limit}");
+                    }
+                    Err(Refusal::TieRun { .. }) => panic!("a run, {seed} {says_more} at limit {limit}"),
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+}

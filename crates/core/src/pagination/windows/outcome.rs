@@ -10,7 +10,7 @@ use crate::pagination::{
     judge::evidence::Evidence,
     limits::RUN_PAIRS,
     page::{Page, Unproven},
-    paging::Family,
+    paging::{Family, Sizes},
     plan,
     position::Position,
     refusal::Refusal,
@@ -63,6 +63,14 @@ impl KeyReader<'_> {
         self.refuse_or_flag(Unproven::Position, false, Refusal::PositionLost { nearest })
     }
 
+    /// Returns whether pages of a fixed size are short in the middle of the list, although the dialect doesn't say that
+    /// rows are left out.
+    fn lacks_rows(&self) -> bool {
+        let paging = &self.request.paging;
+        let shows_gap = paging.leaves_out || self.seen.shows_gap() || self.walk_facts().rows_left_out;
+        matches!(paging.sizes, Sizes::Fixed(_)) && !paging.hidden && shows_gap
+    }
+
     /// Ends a page next to a run of ties that is longer than an answer, unless one of two attempts is left. A suspected
     /// cap, which may only have made the run seem too long, is dropped once. Two neighbouring slices of the whole list
     /// may contain the run; `keyset::reading` reads runs of filtered lists itself.
@@ -106,11 +114,14 @@ impl KeyReader<'_> {
     }
 
     /// Ends a page next to a run of ties that no answer shows as a whole: refused, or begun again by its offset and
-    /// flagged. If a single answer would hold every run that was seen, the list has changed between the answers, or
-    /// leaves out rows: the next attempt may find the place. Test: `a_list_without_long_runs_is_not_refused_for_a_run`.
+    /// flagged. If a single answer would hold every run that was seen, or pages of a fixed size are short in the middle,
+    /// the list has changed between the answers, or leaves out rows: the next attempt may find the place, and the log
+    /// names the dialect's word. Tests: `a_list_without_long_runs_is_not_refused_for_a_run`,
+    /// `pages_that_lack_rows_are_not_refused_for_a_run`.
     pub(super) fn run_too_long(&mut self) -> KeyHalt {
         let (run, held) = (self.asker.sizes.profile.run, self.asker.ledger.honoured().by_page());
-        if self.request.paging.family == Family::Offset && run.saturating_add(2) <= held {
+        let held_by_one = self.request.paging.family == Family::Offset && run.saturating_add(2) <= held;
+        if held_by_one || self.lacks_rows() {
             return self.lost();
         }
         let nearest = self.nearest();
