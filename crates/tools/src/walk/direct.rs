@@ -39,21 +39,12 @@ pub struct DirectPager<'d> {
 }
 
 impl<'d> DirectPager<'d> {
-    /// Starts a walk of the list at a path. Of the parameters in `query`, the size is used, the place is ignored, and
-    /// all others are filters. Without a size, pages have `usual` items. The size is limited to the sizes that the
+    /// Starts a walk of the list at a path. Of the parameters in `query`, the size is used, those that every request has
+    /// by itself, such as the place, are ignored, and all others are filters. Without a size, pages have `usual` items. The size is limited to the sizes that the
     /// dialect allows.
     #[must_use]
     pub fn new(dialect: &'d Dialect, path: String, query: &str, usual: u32) -> Self {
         let pairs = cursorgate_learn::query_of(&format!("?{query}"));
-        let names = dialect.paging_names();
-        let raw = query.split('&').filter(|pair| !pair.is_empty());
-        // The place and the size in the query would contradict the place and the size of each page, so they are left
-        // out. Test: `the_command_walk_follows_link_headers_and_dialects`.
-        let is_filter = |pair: &&str| {
-            let name = cursorgate_learn::query_of(&format!("?{pair}"));
-            name.first().is_none_or(|(name, _)| !names.contains(name))
-        };
-        let filters: Vec<&str> = raw.filter(is_filter).collect();
         let size_name = dialect.size_name();
         let said = pairs.iter().find(|(name, _)| Some(name) == size_name.as_ref());
         let asked = said.and_then(|(_, value)| value.parse().ok()).unwrap_or(usual);
@@ -65,7 +56,19 @@ impl<'d> DirectPager<'d> {
             }
             Sizes::Fixed(size) => *size,
         };
-        Self { dialect, path, filters: filters.join("&"), size: size.max(1), before: None, moves: false, empty: 0 }
+        let (filters, size) = (String::new(), size.max(1));
+        let mut pager = Self { dialect, path, filters, size, before: None, moves: false, empty: 0 };
+        let first = pager.ask(&pager.start()).map(|ask| cursorgate_learn::query_of(&format!("?{}", ask.query)));
+        let own: Vec<String> = first.unwrap_or_default().into_iter().map(|(name, _)| name).collect();
+        // A place, a size or a sort in the query would contradict those of each request, so they are left out. Tests:
+        // `the_command_walk_follows_link_headers_and_dialects`, `a_parameter_of_each_request_is_no_filter`.
+        let is_filter = |pair: &&str| {
+            let name = cursorgate_learn::query_of(&format!("?{pair}"));
+            name.first().is_none_or(|(name, _)| !dialect.paging_names().contains(name) && !own.contains(name))
+        };
+        let raw = query.split('&').filter(|pair| !pair.is_empty());
+        pager.filters = raw.filter(is_filter).collect::<Vec<_>>().join("&");
+        pager
     }
 
     pub(super) fn start(&self) -> WalkPlace {
@@ -258,6 +261,15 @@ mod tests {
     }
 
     const EMPTY: &str = r#"{"data":[],"more":true}"#;
+
+    #[test]
+    fn a_parameter_of_each_request_is_no_filter() {
+        let dialect = dialect_by("sort=-id&offset={offset}", "");
+        let pager = DirectPager::new(&dialect, "/items".to_owned(), "sort=id&state=open&offset=40&limit=5", 10);
+        let query = pager.request(&pager.start()).unwrap().query;
+        assert!(query.contains("sort=-id") && query.contains("state=open") && query.contains("limit=5"), "{query}");
+        assert!(!query.contains("sort=id") && !query.contains("offset=40"), "{query}");
+    }
 
     /// An empty page may be followed by others, for example if all of its items are hidden. A second empty page ends
     /// the walk, with an error if it promises more items.
