@@ -79,10 +79,7 @@ impl KeyReader<'_> {
     /// Returns whether short pages of a fixed size are read as if the dialect said that rows are left out: they are
     /// neighbours by their numbers, whatever made them short. A sweep reads them unless ties come in any order.
     pub(super) fn may_read_as_hidden(&self) -> bool {
-        // The answers of a sweep are no part of the page.
-        let is_swept = self.claimed.sweeps > 0;
-        let by_number = self.request.paging.family == Family::Page;
-        by_number && !is_swept && self.lacks_rows() && loose(&self.request.order) && self.asker.left() > 0
+        self.lacks_rows() && loose(&self.request.order) && self.asker.left() > 0
     }
 
     /// Returns the turn that reads on as if the dialect said that rows are left out. The doubts that short pages raised
