@@ -182,10 +182,6 @@ impl KeyReader<'_> {
     /// first slice if its answer is short, and `first_of_last` is the first item of the last slice. Test:
     /// `pages_that_a_silent_cap_cuts_are_joined_by_its_size`.
     async fn apart(&mut self, short_first: Option<Short>, first_of_last: Option<Anchor>) -> KeyNext {
-        // Test: `pages_that_lack_rows_are_read_as_neighbours`.
-        if self.may_read_as_hidden() {
-            return Ok(self.read_as_hidden());
-        }
         self.seams.one_size = true;
         if self.should_sweep() {
             return self.sweep_now().await;

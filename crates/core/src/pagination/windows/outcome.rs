@@ -1,7 +1,5 @@
 //! The three outcomes of a page: served, flagged, or refused.
 
-use std::sync::Arc;
-
 use super::{
     KeyHalt, KeyNext, KeyReader, KeyTurn, asks_by_offset,
     key_seam::{Held, KeySeam},
@@ -9,7 +7,7 @@ use super::{
 use crate::pagination::{
     judge::draft::Ground,
     judge::draft::{Cut, Verdict},
-    judge::evidence::{Evidence, loose},
+    judge::evidence::Evidence,
     limits::RUN_PAIRS,
     page::{Page, Unproven},
     paging::{Family, Sizes},
@@ -61,9 +59,6 @@ impl KeyReader<'_> {
 
     /// Ends a page whose place can't be found: refused, or begun again by its offset and flagged.
     pub(super) fn lost(&mut self) -> KeyHalt {
-        if self.may_read_as_hidden() {
-            return KeyHalt::Instead(self.read_as_hidden());
-        }
         let nearest = self.nearest();
         self.refuse_or_flag(Unproven::Position, false, Refusal::PositionLost { nearest })
     }
@@ -74,21 +69,6 @@ impl KeyReader<'_> {
         let paging = &self.request.paging;
         let shows_gap = paging.leaves_out || self.seen.shows_gap() || self.walk_facts().rows_left_out;
         matches!(paging.sizes, Sizes::Fixed(_)) && !paging.hidden && shows_gap
-    }
-
-    /// Returns whether short pages of a fixed size are read as if the dialect said that rows are left out: they are
-    /// neighbours by their numbers, whatever made them short. A sweep reads them unless ties come in any order.
-    pub(super) fn may_read_as_hidden(&self) -> bool {
-        self.lacks_rows() && loose(&self.request.order) && self.asker.left() > 0
-    }
-
-    /// Returns the turn that reads on as if the dialect said that rows are left out. The doubts that short pages raised
-    /// are forgotten.
-    pub(super) fn read_as_hidden(&mut self) -> KeyTurn {
-        (self.seams, self.search, self.cut, self.asker.sizes.assumed_cap) = Default::default();
-        self.asker.searching = true;
-        Arc::make_mut(&mut self.request.paging).hidden = true;
-        KeyTurn::Window
     }
 
     /// Ends a page next to a run of ties that is longer than an answer, unless one of two attempts is left. A suspected
@@ -137,7 +117,7 @@ impl KeyReader<'_> {
     /// flagged. If a single answer would hold every run that was seen, or pages of a fixed size are short in the middle,
     /// the list has changed between the answers, or leaves out rows: the next attempt may find the place, and the log
     /// names the dialect's word. Tests: `a_list_without_long_runs_is_not_refused_for_a_run`,
-    /// `pages_that_lack_rows_are_read_as_neighbours`.
+    /// `pages_that_lack_rows_are_not_refused_for_a_run`.
     pub(super) fn run_too_long(&mut self) -> KeyHalt {
         let (run, held) = (self.asker.sizes.profile.run, self.asker.ledger.honoured().by_page());
         let held_by_one = self.request.paging.family == Family::Offset && run.saturating_add(2) <= held;
