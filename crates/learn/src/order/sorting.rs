@@ -562,7 +562,7 @@ fn note_field(learnt: &mut Learnt, form: &mut SortGrammar, field: ListField, poi
         && let Some(own) = order.id_comparison.clone().filter(|own| *own != ValueOrder::Uuid)
     {
         order.id_comparison = Some(ValueOrder::Bytes);
-        if order.keys.is_empty() && own != ValueOrder::Bytes {
+        if order.keys.is_empty() && own == ValueOrder::NumberInString {
             learnt.withdraw("order");
             let evidence = format!(
                 "the list's own order is {}, but its sort by the id is by bytes, and pages by cursor ask for that: \

@@ -40,8 +40,8 @@ pub struct DirectPager<'d> {
 
 impl<'d> DirectPager<'d> {
     /// Starts a walk of the list at a path. Of the parameters in `query`, the size is used, those that every request has
-    /// by itself, such as the place, are ignored, and all others are filters. Without a size, pages have `usual` items. The size is limited to the sizes that the
-    /// dialect allows.
+    /// by itself, such as the place, are ignored, and all others are filters. Without a size, pages have `usual` items.
+    /// The size is limited to the sizes that the dialect allows.
     #[must_use]
     pub fn new(dialect: &'d Dialect, path: String, query: &str, usual: u32) -> Self {
         let pairs = cursorgate_learn::query_of(&format!("?{query}"));
