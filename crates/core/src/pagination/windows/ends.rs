@@ -426,11 +426,20 @@ impl KeyReader<'_> {
         match self.draft.view_of_last() {
             Some(view) => self.is_vouched_by(view),
             None => match self.request.paging.end {
-                EndEvidence::Flag => self.seen.newest_more() == Some(false),
+                EndEvidence::Flag => self.seen.newest_more() == Some(false) && !self.is_more_promised_beside_last(),
                 EndEvidence::ShortPage => self.seen.newest_more() != Some(true),
                 EndEvidence::Unvouched | EndEvidence::Token => false,
             },
         }
+    }
+
+    /// Returns whether an answer that ends with the last item says that more follow. If an answer without items denies
+    /// that, it may be from elsewhere than right after the last item: under a silent cap, pages of two sizes aren't
+    /// neighbours. Regression: `crates/sim/regressions/an-end-elsewhere-than-beside-its-last-item.txt`.
+    fn is_more_promised_beside_last(&self) -> bool {
+        let last = self.draft.last_before_the_end();
+        let seen = last.and_then(|last| self.seen.answer_up_to(&self.request.order, &last));
+        seen.is_some_and(|seen| !seen.ends_before && seen.says_more)
     }
 
     fn is_vouched_by(&self, view: &Evidence) -> bool {

@@ -402,7 +402,10 @@ impl Draft {
         self.weakness.assumed |= view.assumes(accepted.iter().copied());
         let index = self.views.len();
         self.views.push(view);
-        if passed < self.views[index].len() && !done_here {
+        // Even a page that has reached the start may be continued, if its end is refuted: then an item that came between two
+        // taken ones must not be taken before both. Regression:
+        // `crates/sim/regressions/a-last-page-into-which-items-come.txt`.
+        if passed < self.views[index].len() {
             self.retreat(Taken { view: index, place: passed })?;
         }
         self.taken.splice(..0, accepted.into_iter().rev().map(|place| Taken { view: index, place }));
