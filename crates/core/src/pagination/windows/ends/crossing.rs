@@ -68,7 +68,8 @@ impl KeyReader<'_> {
         // The bound: each look covers rows after the one before, or ends the loop.
         loop {
             let before = end.covered;
-            match self.sight(end, before, end.size).await? {
+            let (place, size) = self.within_depth(before, end.size);
+            match self.sight(end, place, size).await? {
                 LookResult::Item(asked, answer) => return Ok(Some((asked, answer))),
                 LookResult::Unseen => return Ok(None),
                 LookResult::Nothing(_) if end.covered >= towards || end.covered <= before => return Ok(None),

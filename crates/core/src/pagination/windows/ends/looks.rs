@@ -128,6 +128,22 @@ impl KeyReader<'_> {
         }
     }
 
+    /// Returns the place and the size of a look at the row at `place` that stays within the depth that the upstream
+    /// answers. A page by number can't be cut there, but a smaller page holds the row, too; a slice by offset can't be cut
+    /// to its last row, but holds it with the row before. Regression:
+    /// `crates/sim/regressions/an-item-just-above-a-depth-limit.txt`.
+    pub(super) fn within_depth(&self, place: u64, size: u32) -> (u64, u32) {
+        let paging = &self.request.paging;
+        let Some(depth) = paging.max_depth.filter(|depth| place < *depth) else { return (place, size) };
+        if paging.family != Family::Page {
+            return (place.min(depth.saturating_sub(2)), size);
+        }
+        let fits = |size: u32| {
+            plan::size_within(paging, size).0 == size && plan::within(paging, self.window_at(place, size)).is_some()
+        };
+        (place, (1..=size).rev().find(|size| fits(*size)).unwrap_or(size))
+    }
+
     /// Returns the slice of this size that begins at an offset, or the page that holds the offset.
     pub(super) fn window_at(&self, offset: u64, size: u32) -> Slice {
         let offset = Offset(offset).believed().0;
