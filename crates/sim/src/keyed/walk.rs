@@ -477,8 +477,9 @@ impl<'a> Walk<'a> {
             Ok((page, ..)) => {
                 let still = self.upstream.passed.len() == 1 && Rc::ptr_eq(&state_before, &self.upstream.world.state);
                 let state = &self.upstream.world.state;
-                // At the end of the list an empty page is right if it links back.
-                let at_end = nearest.0 >= state.raw().len() as u64 && page.previous.is_some();
+                // At the end of the list an empty page is right if it links back. It may seem to be anywhere where all offsets
+                // seem too large.
+                let at_end = (nearest.0 >= state.raw().len() as u64 || !counted) && page.previous.is_some();
                 let empty = page.items.is_empty() && !state.rows().is_empty();
                 if still && empty && !at_end {
                     let what = format!("nothing at {nearest:?}, where a refusal sent the client");

@@ -166,7 +166,8 @@ impl KeyReader<'_> {
             (Some(end), seen_to) if seen_to > 0 => Some(end.min(seen_to)),
             (end, _) => end,
         };
-        let end = self.asker.ledger.total().or_else(|| seen.into_iter().chain(counted).min());
+        let shown = self.seen.shown_end();
+        let end = self.asker.ledger.total().or_else(|| seen.into_iter().chain(counted).chain(shown).min());
         Offset(match end {
             // The list has become shorter than the place, so its last page is the nearest. Test:
             // `a_value_that_is_gone_is_refused_with_a_place_in_the_list`.

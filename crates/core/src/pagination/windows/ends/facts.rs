@@ -229,7 +229,7 @@ impl SeenAnswers {
     }
 
     /// Returns the offset after the farthest item that an answer shows; `None` if none shows an item.
-    pub(super) fn shown_end(&self) -> Option<u64> {
+    pub(in crate::pagination::windows) fn shown_end(&self) -> Option<u64> {
         let with_items = self.listed().filter(|seen| seen.count > 0);
         with_items.map(|seen| seen.slice.begins().0.saturating_add(u64::from(seen.count))).max()
     }

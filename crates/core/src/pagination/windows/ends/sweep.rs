@@ -21,7 +21,6 @@ use crate::pagination::{
     rows,
     slices::{AskedSlice, Halt},
     upstream::Stop,
-    window::Offset,
 };
 
 impl KeyReader<'_> {
@@ -70,11 +69,10 @@ impl KeyReader<'_> {
     /// Returns a refusal after a sweep in vain. The sweep's answers may show that the list is shorter than the place that
     /// it names. Regression: `crates/sim/regressions/the-nearest-place-after-a-sweep-back.txt`.
     fn after_sweep(&self, refusal: Refusal) -> Refusal {
-        let Refusal::PositionLost { nearest } = refusal else { return refusal };
-        let limit = u64::from(self.request.limit);
-        let total = self.seen.newest_total().filter(|total| total.exact).map(|total| total.value);
-        let end = total.or_else(|| self.seen.shown_end()).filter(|end| *end <= nearest.0);
-        Refusal::PositionLost { nearest: end.map_or(nearest, |end| Offset(end.saturating_sub(limit))) }
+        match refusal {
+            Refusal::PositionLost { .. } => Refusal::PositionLost { nearest: self.nearest() },
+            other => other,
+        }
     }
 
     /// Returns whether a sweep may read the page: by proofs, and if an answer was short.
