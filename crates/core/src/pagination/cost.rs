@@ -198,6 +198,14 @@ impl CostShape {
             let items = 4 * (run + u64::from(limit));
             CostWalk { shape: self, still: Still::new(self, items, run), limit }.over_runs(run)
         };
+        // The list may end with a whole run or with a part of one, and anywhere in a page of the upstream.
+        let near_the_end = |run| {
+            let (run, cap) = (u64::from(run), u64::from(self.cap()));
+            let items = 4 * (run + u64::from(limit)).div_ceil(cap) * cap;
+            let lengths = [0, 1, run / 2].into_iter().chain((1..5).map(|part| cap * part / 5)).map(|more| items + more);
+            let walks = lengths.map(|items| CostWalk { shape: self, still: Still::new(self, items, run), limit });
+            walks.map(|walk| walk.near_the_end(run)).fold(Cost::default(), Cost::and)
+        };
         let most = self.cap().saturating_mul(COUNTED_RUNS);
         let fits = |run| over(run).refusal.is_none();
         let run = longest(most, fits);
@@ -208,7 +216,8 @@ impl CostShape {
         // Pages over shorter runs end within other runs, and may take more requests. Test:
         // `the_cost_over_runs_covers_shorter_runs_and_every_place`.
         let sample = [1, 2, 3, run / 4, run / 2, run / 4 * 3, half, run].map(|one| one.clamp(1, run.max(1)));
-        (run < most).then(|| (run, sample.into_iter().map(|one| over(one).most()).max().unwrap_or(0)))
+        let dearest = |one| over(one).and(near_the_end(one)).most();
+        (run < most).then(|| (run, sample.into_iter().map(dearest).max().unwrap_or(0)))
     }
 
     /// Returns the largest size that one request can ask for.

@@ -175,6 +175,31 @@ fn the_cost_over_runs_covers_shorter_runs_and_every_place() {
     }
 }
 
+/// The end of a list of runs may be in or beside a run, and anywhere in a page of the upstream.
+#[test]
+fn the_cost_over_runs_covers_the_end() {
+    for (family, says) in [Family::Offset, Family::Page]
+        .into_iter()
+        .flat_map(|family| [vec![Said::Total], vec![Said::More], Vec::new()].map(|says| (family, says)))
+    {
+        let mut loose = request(free(family, 25));
+        let order = Arc::make_mut(&mut loose.order);
+        (order.strong, order.ties) = (vec![key("score")], Ties::Unordered);
+        let shape = CostShape::new(&loose, false, says).without_budget();
+        for limit in [20, 90] {
+            let (_, most) = shape.longest_run(limit).unwrap();
+            for (run, items) in [1, 4].into_iter().flat_map(|run| (300..400).step_by(3).map(move |items| (run, items)))
+            {
+                let cost = CostWalk { shape: &shape, still: Still::new(&shape, items, run), limit }.whole();
+                assert!(
+                    cost.refusal.is_none() && cost.most() <= most,
+                    "{family:?}, limit {limit}: {cost:?}, told {most}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_cost_of_an_end_among_hidden_items_is_bounded() {
     let hidden = Paging { hidden: true, ..free(Family::Offset, 100) };

@@ -76,6 +76,18 @@ impl CostWalk<'_> {
         costs.fold(beside, Cost::and)
     }
 
+    /// Returns the cost of the last pages of a list of runs, by walks that have an earlier page: of last pages of a few
+    /// items, and of those that end at, or beside, an edge of an answer or of the page.
+    pub(super) fn near_the_end(&self, run: u64) -> Cost {
+        let (limit, items, cap) = (u64::from(self.limit), self.still.items, plan::most(&self.shape.paging, None));
+        let short = [0, 1, 2, run, cap / 2, cap - 2, cap - 1, cap, cap + 1];
+        let left = short.into_iter().chain(short.map(|left| limit.saturating_sub(left)));
+        let before = left.map(|left| items.saturating_sub(left + limit)).filter(|before| *before > 0);
+        let targets = before.filter_map(|before| self.still.after(before - 1));
+        let costs = targets.map(|target| self.from(&self.sure(target), UpstreamProfile::default(), 3));
+        costs.fold(Cost::default(), Cost::and)
+    }
+
     /// Returns the cost of the page after an item and of the page before it, by cursors that contain the right offset.
     pub(super) fn around(&self, item: u64) -> Cost {
         let targets = [self.still.after(item), self.still.before(item)];
@@ -131,6 +143,13 @@ impl CostWalk<'_> {
             }
         }
         cost
+    }
+
+    /// Returns the cost of a walk through the whole list.
+    #[cfg(test)]
+    pub(super) fn whole(&self) -> Cost {
+        let start = Target { position: Position::Start, hint: Hint::default() };
+        self.from(&start, UpstreamProfile::default(), u32::MAX)
     }
 
     /// Returns the cost of `pages` pages from a target on, and of a page back from the end if the walk reaches the end.

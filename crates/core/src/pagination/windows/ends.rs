@@ -728,8 +728,13 @@ impl KeyReader<'_> {
     fn comes_farther(&self, end: &mut SupposedEnd) -> bool {
         let (order, last) = (&self.request.order, end.last.as_ref());
         let shown = match last.and_then(|last| self.seen.newest_place(order, last)) {
-            // A last page that comes again shows its last item anywhere.
-            Some(_) if self.request.paging.family != Family::Offset || self.asker.ledger.repeats() => return false,
+            // A last page that comes again shows its last item anywhere. So may ties in any order, and the two would take
+            // turns until the budget ends. Test: `the_cost_over_runs_covers_the_end`.
+            Some(_)
+                if self.request.paging.family != Family::Offset || self.asker.ledger.repeats() || end.comes_again =>
+            {
+                return false;
+            }
             Some(place) => place.saturating_add(1),
             None => self.seen.shown_to(order, last).map_or(0, |(offset, _)| offset),
         };

@@ -10,6 +10,7 @@ use std::{
 use super::super::AskedSlice;
 use crate::pagination::{
     answer::{Answer, Standing, Total},
+    judge::evidence::loose,
     limits::{GAP_READ_AGAIN, HONOURED_UNSEEN},
     order::Order,
     paging::CountedThings,
@@ -395,7 +396,9 @@ impl SeenAnswers {
                 _ => false,
             };
             let is_at_rest = seen.total_that_says() == first.total_that_says();
-            are_alike && is_at_rest && after(seen) > end_of(first.slice)
+            // A tie in any order may be anywhere in its run, so the two slices must be apart.
+            let place = if loose(order) { seen.slice.begins().0 } else { after(seen) };
+            are_alike && is_at_rest && place > end_of(first.slice)
         };
         let shown = || self.listed().filter(|seen| seen.relates(order, last) == Some(Ordering::Equal));
         let first = shown().min_by_key(|seen| after(seen))?;
