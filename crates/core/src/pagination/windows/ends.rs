@@ -292,12 +292,22 @@ impl KeyReader<'_> {
     /// `no_end_contradicts_a_flag_that_spoke_beside_its_last_item`.
     async fn verdict_on(&mut self, end: SupposedEnd) -> Result<EndVerdict, KeyHalt> {
         let (doubt, last, passed) = (self.doubted(&end, MoreClaims::default()), end.last.clone(), end.passed);
-        let size = end.size;
+        let (size, after) = (end.size, end.came..u64::MAX);
         let verdict = self.look_for_items_beyond(end).await?;
         // An answer from before a sweep may show an item beyond, before which the answers of the sweep were cut.
         if !matches!(verdict, EndVerdict::Beyond(..))
             && self.seen.has_shown_beyond(&self.request.order, last.as_ref())
             && self.is_shown_again(last.as_ref(), size).await?
+        {
+            return Err(self.lost());
+        }
+        // Nothing but an answer with both items shows on which side of the last item one of an opaque value is, so an item
+        // after the end's place may be beyond it. Regression:
+        // `crates/sim/regressions/an-opaque-item-after-an-end.txt`.
+        let is_opaque = |last: &Anchor| rows::opaque_at(&self.request.order, last).is_some();
+        if !matches!(verdict, EndVerdict::Beyond(..))
+            && last.as_ref().is_some_and(is_opaque)
+            && self.seen.has_unplaced(&after, &self.request.order, last.as_ref())
         {
             return Err(self.lost());
         }
