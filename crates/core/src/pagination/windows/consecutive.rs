@@ -148,12 +148,19 @@ fn lacks(one: &Answer, other: &Answer, order: &Order) -> bool {
     let ends = anchor(Some(0)).zip(anchor(one.items.len().checked_sub(1)));
     let Some((first, last)) = ends else { return false };
     let shown: HashSet<_> = (0..one.items.len()).filter_map(|item| one.identity(order, item)).collect();
-    (0..other.items.len()).any(|item| {
-        let sides = stands(other, order, item, &first).zip(stands(other, order, item, &last));
-        // An answer of the flipped list begins with its greatest item.
-        let is_between =
-            matches!(sides, Some((Ordering::Greater, Ordering::Less) | (Ordering::Less, Ordering::Greater)));
-        is_between && other.identity(order, item).is_some_and(|id| !shown.contains(&id))
+    let is_shared = |item: &usize| other.identity(order, *item).is_some_and(|id| shown.contains(&id));
+    let shared = || (0..other.items.len()).find(is_shared).zip((0..other.items.len()).rfind(is_shared));
+    (0..other.items.len()).filter(|item| !is_shared(item)).any(|item| {
+        match stands(other, order, item, &first).zip(stands(other, order, item, &last)) {
+            // An answer of the flipped list begins with its greatest item.
+            Some(sides) => {
+                matches!(sides, (Ordering::Greater, Ordering::Less) | (Ordering::Less, Ordering::Greater))
+                    && other.identity(order, item).is_some()
+            }
+            // Opaque values have no order but that of the answers. Regression:
+            // `crates/sim/regressions/opaque-items-on-top-of-every-page.txt`.
+            None => shared().is_some_and(|(first, last)| (first..last).contains(&item)),
+        }
     })
 }
 
