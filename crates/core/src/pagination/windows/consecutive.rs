@@ -16,7 +16,7 @@ use crate::pagination::{
     answer::Answer,
     judge::{draft::Boundary, evidence::loose_at},
     limits::NEIGHBOUR_READINGS,
-    order::Order,
+    order::{Order, Ties},
     plan,
     position::Anchor,
     rows,
@@ -157,8 +157,9 @@ fn lacks(one: &Answer, other: &Answer, order: &Order) -> bool {
                 matches!(sides, (Ordering::Greater, Ordering::Less) | (Ordering::Less, Ordering::Greater))
                     && other.identity(order, item).is_some()
             }
-            // Opaque values have no order but that of the answers. Regression:
+            // Opaque values have no order but that of the answers, and ties in any order don't even have that. Regression:
             // `crates/sim/regressions/opaque-items-on-top-of-every-page.txt`.
+            None if order.ties == Ties::Unordered => false,
             None => shared().is_some_and(|(first, last)| (first..last).contains(&item)),
         }
     })

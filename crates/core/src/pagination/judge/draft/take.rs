@@ -403,9 +403,10 @@ impl Draft {
         let index = self.views.len();
         self.views.push(view);
         // Even a page that has reached the start may be continued, if its end is refuted: then an item that came between two
-        // taken ones must not be taken before both. Regression:
-        // `crates/sim/regressions/a-last-page-into-which-items-come.txt`.
-        if passed < self.views[index].len() {
+        // taken ones must not be taken before both. An answer of which no item comes before the boundary doesn't move it.
+        // Regressions: `crates/sim/regressions/a-last-page-into-which-items-come.txt`,
+        // `…/a-page-back-to-a-start-without-items.txt`.
+        if passed < self.views[index].len() && (looked_at.is_some() || !done_here) {
             self.retreat(Taken { view: index, place: passed })?;
         }
         self.taken.splice(..0, accepted.into_iter().rev().map(|place| Taken { view: index, place }));
