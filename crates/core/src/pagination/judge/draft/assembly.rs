@@ -72,10 +72,12 @@ impl Draft {
         } else {
             Level::Exact
         };
+        // A start that no answer has shown is none. Regression: `crates/sim/regressions/a-last-page-that-claims-a-start.txt`.
+        let may_come_before = self.more.before.unwrap_or(!self.taken.is_empty());
         let (edges, next, previous) = (
             edge(first.as_ref()).zip(edge(last.as_ref())),
             (self.more.after == Some(true)).then(|| last.unwrap_or(start)),
-            (self.more.before == Some(true)).then(|| first.unwrap_or_else(back)),
+            may_come_before.then(|| first.unwrap_or_else(back)),
         );
         let answers = std::mem::take(&mut self.views).into_iter().map(|view| view.answer).collect();
         let last = counted.filter(|total| *total > 0).map(|_| end);
