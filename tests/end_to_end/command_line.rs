@@ -280,7 +280,7 @@ fn check_names_the_limits_of_a_route() {
             "dialect = \"own\"\norder = [\"-score\", \"id\"]\npage_size.max = 100".to_owned(),
             &[
                 "further pages: 1 upstream request up to 22 items, up to 6 above",
-                "a page of 100 items among equal keys: up to 10, if no more than 23 are equal",
+                "a page of 100 items among equal keys: up to 14, if no more than 23 are equal",
             ],
         ),
         (
