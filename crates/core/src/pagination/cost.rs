@@ -211,7 +211,7 @@ impl CostShape {
         let run = longest(most, fits);
         // Runs of half an answer cost more than longer ones: an answer then shows only one of them whole. Test:
         // `runs_of_half_an_answer_are_not_overlooked`.
-        let half = self.cap() / 2;
+        let half = (self.cap() / 2).max(1);
         let run = if run >= half && !fits(half) { longest(half, fits) } else { run };
         // Pages over shorter runs end within other runs, and may take more requests. Test:
         // `the_cost_over_runs_covers_shorter_runs_and_every_place`.

@@ -201,6 +201,16 @@ fn the_cost_over_runs_covers_the_end() {
 }
 
 #[test]
+fn the_cost_over_runs_is_counted_for_answers_of_one_item() {
+    for family in [Family::Offset, Family::Page] {
+        let mut loose = request(free(family, 1));
+        let order = Arc::make_mut(&mut loose.order);
+        (order.strong, order.ties) = (vec![key("score")], Ties::Unordered);
+        assert!(CostShape::new(&loose, false, vec![Said::Total]).longest_run(4).is_some(), "{family:?}");
+    }
+}
+
+#[test]
 fn the_cost_of_an_end_among_hidden_items_is_bounded() {
     let hidden = Paging { hidden: true, ..free(Family::Offset, 100) };
     // An item cursor contains no honoured size, so near the end a page is read in small answers.

@@ -80,7 +80,7 @@ impl CostWalk<'_> {
     /// items, and of those that end at, or beside, an edge of an answer or of the page.
     pub(super) fn near_the_end(&self, run: u64) -> Cost {
         let (limit, items, cap) = (u64::from(self.limit), self.still.items, plan::most(&self.shape.paging, None));
-        let short = [0, 1, 2, run, cap / 2, cap - 2, cap - 1, cap, cap + 1];
+        let short = [0, 1, 2, run, cap / 2, cap.saturating_sub(2), cap - 1, cap, cap + 1];
         let left = short.into_iter().chain(short.map(|left| limit.saturating_sub(left)));
         let before = left.map(|left| items.saturating_sub(left + limit)).filter(|before| *before > 0);
         let targets = before.filter_map(|before| self.still.after(before - 1));
